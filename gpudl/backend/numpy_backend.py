@@ -1,0 +1,51 @@
+"""NumPy: the CPU, and the reference for everything."""
+
+from __future__ import annotations
+
+import os
+import platform
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gpudl.backend.base import Backend
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector of today's CPUs
+
+
+class NumpyBackend(Backend):
+    """NumPy arrays in host memory."""
+
+    name = "numpy"
+    device = "cpu"
+    xp: Any = np
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Return an uninitialised array, aligned so that eager and replayed steps see like addresses."""
+        size = prod(shape) * dtype.itemsize
+        raw = np.empty(size + ALIGNMENT, np.uint8)
+        start = -raw.ctypes.data % ALIGNMENT
+        return raw[start : start + size].view(dtype).reshape(shape)
+
+    def owns(self, value: object) -> bool:
+        """Tell whether `value` is a NumPy array."""
+        return isinstance(value, np.ndarray)
+
+    def asarray(self, value: Any) -> np.ndarray:
+        """Return `value` as a NumPy array, copied from the GPU where it lies there."""
+        if hasattr(value, "get") and hasattr(value, "device"):
+            value = value.get()
+        return np.asarray(value)
+
+    def to_host(self, array: np.ndarray) -> np.ndarray:
+        """Return a copy of `array`."""
+        return array.copy()
+
+    def synchronize(self) -> None:
+        """Do nothing: NumPy has finished when it returns."""
+
+    def describe(self) -> str:
+        """Return the processor and the number of cores."""
+        name = platform.processor() or platform.machine()
+        return f"CPU ({name}, {os.cpu_count()} cores), NumPy {np.__version__}"

@@ -1,0 +1,173 @@
+"""Ops, and `apply`: the only place that computes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from gpudl import backend
+from gpudl.backend import Array, Backend
+from gpudl.engine.grad import Node
+from gpudl.engine.spec import ShapeError, Spec
+from gpudl.engine.state import state
+from gpudl.engine.tensor import Tensor, as_tensor
+
+registry: dict[str, Op] = {}
+# Functions over several ops that Tensor's own syntax needs, such as indexing.
+faces: dict[str, Callable[..., Tensor]] = {}
+
+Forward = Callable[..., Any]
+Specs = Spec | tuple[Spec, ...]
+
+
+class Op:
+    """A computation: shape rule, portable reference, and one gradient rule per differentiable argument.
+
+    There are three kinds. A *normal* op fills fresh outs; an *alias* op returns a view of its input; an
+    *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. Only the first of
+    several outs is differentiable.
+    """
+
+    def __init__(
+        self,
+        forward: Forward,
+        infer: Callable[..., Specs],
+        *,
+        outs: int = 1,
+        alias: bool = False,
+        writes: int = 1,
+        gathers: bool = False,
+        workspace: Callable[..., Spec] | None = None,
+    ) -> None:
+        self.name = forward.__name__
+        self.__doc__ = forward.__doc__
+        self.forward = forward
+        self.infer = infer
+        self.update = self.name.endswith("_")
+        self.alias = alias
+        self.outs = 0 if self.update else outs
+        self.writes = writes if self.update else 0
+        self.gathers = gathers
+        self.workspace = workspace
+        self.rules: dict[str, Callable[..., Tensor | None]] = {}
+        parameters = list(inspect.signature(forward).parameters.values())
+        positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
+        skipped = 1 + (0 if alias else self.outs)
+        self.inputs = [p.name for p in positional[skipped:]]
+        self.variadic = any(p.kind is p.VAR_POSITIONAL for p in positional)
+        self.static = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "work"]
+
+    def vjp(self, **rules: Callable[..., Tensor | None]) -> Op:
+        """Add gradient rules ``argument=lambda g, y, *inputs, **static: gradient`` and return the op."""
+        unknown = set(rules) - set(self.inputs)
+        if unknown:
+            raise TypeError(f"{self.name} has no input called {', '.join(sorted(unknown))}.")
+        self.rules.update(rules)
+        return self
+
+    def __call__(self, *inputs: Any, **static: Any) -> Any:
+        """Apply the op to tensors, arrays or numbers."""
+        if not self.variadic and len(inputs) != len(self.inputs):
+            raise TypeError(
+                f"{self.name} takes {len(self.inputs)} tensors ({', '.join(self.inputs)}), got {len(inputs)}."
+            )
+        like = next((t for t in inputs if isinstance(t, Tensor)), None)
+        return apply(self, *(as_tensor(t, like) for t in inputs), **static)
+
+    def specs(self, inputs: tuple[Tensor, ...], static: dict[str, Any]) -> tuple[Spec, ...]:
+        """Return the specs of the outs; raises ShapeError naming the op and what it got."""
+        try:
+            specs = self.infer(*(t.spec for t in inputs), **static)
+        except ValueError as error:
+            got = ", ".join(f"{t.dtype}{list(t.shape)}" for t in inputs)
+            raise ShapeError(f"{self.name}({got}): {error}") from error
+        return () if specs is None else specs if isinstance(specs, tuple) else (specs,)
+
+    def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Forward:
+        """Return a call without arguments: the twin that takes these arrays, or the reference."""
+        if state.twins and self.workspace is None:
+            kernel = on.twin(self.name, arrays, static)
+            if kernel is not None:
+                return partial(kernel, *arrays, **static)
+        if self.workspace is not None:
+            return partial(self.forward, on.xp, *arrays, **static, work=work)
+        return partial(self.forward, on.xp, *arrays, **static)
+
+    def work_spec(self, inputs: tuple[Spec, ...], static: dict[str, Any]) -> Spec | None:
+        """Return the spec of the scratch array that the op wants for one call."""
+        return None if self.workspace is None else self.workspace(*inputs, **static)
+
+    def run(self, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]) -> None:
+        """Compute plain arrays into plain arrays; what a forward uses to call another op."""
+        on = backend.of(outs[0] if outs else inputs[0])
+        wanted = self.work_spec(tuple(Spec(a.shape, a.dtype) for a in inputs), static)
+        work = None if wanted is None else on.empty(wanted.shape, wanted.dtype)
+        self.bind(on, (*outs, *inputs), static, work)()
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}({', '.join(self.inputs)})>"
+
+
+def op(infer: Callable[..., Specs], **options: Any) -> Callable[[Forward], Op]:
+    """Make an op of a function ``forward(xp, *outs, *inputs, **static)`` and enter it in the registry."""
+
+    def enter(forward: Forward) -> Op:
+        made = Op(forward, infer, **options)
+        registry[made.name] = made
+        return made
+
+    return enter
+
+
+def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
+    """Run `op` once: infer, allocate, compute, record.
+
+    Returns:
+        A tensor, a tuple of tensors for an op with several outs, None for an update.
+
+    Raises:
+        ShapeError: shapes or dtypes that do not fit; nothing was computed.
+        TypeError: inputs on different devices.
+    """
+    specs = op.specs(inputs, static)
+    if any(t.data is None for t in inputs):
+        outs = tuple(Tensor(None, spec) for spec in specs)
+        for t in inputs:
+            if t.released:
+                t.value()  # raises: the tensor outlived its step
+        return _unpack(op, outs)
+    on = _common_backend(op, inputs)
+    arrays = tuple(t.data for t in inputs)
+    recorder = state.recorder
+    if op.alias:
+        results: tuple[Array, ...] = (op.forward(on.xp, *arrays, **static),)
+    else:
+        results = tuple(on.empty(spec.shape, spec.dtype) for spec in specs)
+        if recorder is not None:
+            recorder.before(op, arrays)
+        op.run(results, arrays, static)
+    outs = tuple(Tensor(data, spec) for data, spec in zip(results, specs, strict=True))
+    if recorder is not None:
+        recorder.add(op, outs, inputs, static)
+    if outs and op.rules and state.gradients and any(t.requires_grad for t in inputs):
+        outs[0].requires_grad = outs[0].dtype.kind == "f"
+        outs[0].node = Node(op, inputs, results, static)
+    return _unpack(op, outs)
+
+
+def _unpack(op: Op, outs: tuple[Tensor, ...]) -> Any:
+    return outs if op.outs > 1 else outs[0] if outs else None
+
+
+def _common_backend(op: Op, inputs: tuple[Tensor, ...]) -> Backend:
+    on = backend.of(inputs[0].data) if inputs else backend.current()
+    for tensor in inputs[1:]:
+        if not on.owns(tensor.data):
+            there = backend.of(tensor.data)
+            raise TypeError(
+                f"{op.name} got arrays on two devices ({on.describe()}; {there.describe()}). Convert one: "
+                "gpudl.convert_to_tensor(x.numpy()) puts it on the current backend."
+            )
+    return on

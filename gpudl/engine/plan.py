@@ -1,0 +1,202 @@
+"""A recorded step, made ready for replay: dead code out, lifetimes packed, kernels bound to addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpudl.backend import Array, Backend
+from gpudl.engine.memory import Block, pack
+from gpudl.engine.spec import Spec
+
+if TYPE_CHECKING:
+    from gpudl.engine.op import Op
+
+
+_BYTE = np.dtype(np.uint8)
+
+
+class Slot:
+    """A value in a record.
+
+    Attributes:
+        base: the slot that this one is a view of, for the result of an alias op.
+        same: the slot that holds this value already, once the planner has found that it does.
+        external: the array of a variable, a constant or an input, which stays where it is.
+        array: where the value lies when the plan is replayed.
+    """
+
+    __slots__ = ("array", "base", "external", "same", "spec")
+
+    def __init__(self, spec: Spec, *, base: Slot | None = None, external: Array = None) -> None:
+        self.spec = spec
+        self.base = base
+        self.same: Slot | None = None
+        self.external = external
+        self.array: Array = external
+
+    @property
+    def value(self) -> Slot:
+        """The slot whose array holds this value."""
+        return self if self.same is None else self.same.value
+
+    @property
+    def root(self) -> Slot:
+        """The slot that owns the memory."""
+        value = self.value
+        return value if value.base is None else value.base.root
+
+
+class Instruction:
+    """One op applied to slots."""
+
+    __slots__ = ("ins", "op", "outs", "static")
+
+    def __init__(
+        self, op: Op, outs: tuple[Slot, ...], ins: tuple[Slot, ...], static: dict[str, Any]
+    ) -> None:
+        self.op = op
+        self.outs = outs
+        self.ins = ins
+        self.static = static
+
+
+def without_repeats(record: Iterable[Instruction]) -> list[Instruction]:
+    """Compute once what was asked for twice with the same inputs and no write to them in between."""
+    kept: list[Instruction] = []
+    seen: dict[tuple[Any, ...], Instruction] = {}
+    writes: dict[Slot, int] = {}
+    for step in record:
+        ins = tuple(slot.value for slot in step.ins)
+        if step.op.update:
+            for slot in ins[: step.op.writes]:
+                writes[slot.root] = writes.get(slot.root, 0) + 1
+        elif ins:
+            key = (
+                step.op.name,
+                tuple((id(slot), writes.get(slot.root, 0)) for slot in ins),
+                tuple(sorted((name, repr(value)) for name, value in step.static.items())),
+            )
+            first = seen.setdefault(key, step)
+            if first is not step:
+                for slot, other in zip(step.outs, first.outs, strict=True):
+                    slot.same = other
+                continue
+        kept.append(step)
+    return kept
+
+
+def without_dead(steps: Sequence[Instruction], results: Iterable[Slot]) -> list[Instruction]:
+    """Drop instructions whose results nobody reads."""
+    needed = {slot.root for slot in results}
+    kept = []
+    for step in reversed(steps):
+        if step.op.update or any(slot.root in needed for slot in step.outs):
+            needed.update(slot.root for slot in step.ins)
+            kept.append(step)
+    return kept[::-1]
+
+
+def laid_in_place(
+    steps: Sequence[Instruction], pinned: set[Slot]
+) -> tuple[list[Instruction], dict[Slot, tuple[Slot, int]]]:
+    """Let the inputs of a gathering op be computed where it would copy them, and drop the copy.
+
+    Returns:
+        The remaining instructions, and for each value laid inside another: that one and its byte offset.
+    """
+    inside: dict[Slot, tuple[Slot, int]] = {}
+    kept = []
+    for step in steps:
+        roots = [slot.root for slot in step.ins]
+        movable = step.op.gathers and len(set(roots)) == len(roots)
+        for slot, root in zip(step.ins, roots, strict=True):
+            movable = movable and root not in pinned and root not in inside and root.external is None
+            movable = movable and root.spec.nbytes == slot.spec.nbytes
+        if not movable:
+            kept.append(step)
+            continue
+        offset = 0
+        for root in roots:
+            inside[root] = (step.outs[0], offset)
+            offset += root.spec.nbytes
+    return kept, inside
+
+
+class Plan:
+    """A flat list of bound kernel calls over one arena.
+
+    Args:
+        on: the backend that computes.
+        record: what the step did, in order.
+        results: the slots that the step returns; they live outside the arena.
+    """
+
+    def __init__(self, on: Backend, record: Sequence[Instruction], results: Sequence[Slot]) -> None:
+        self.on = on
+        self.results = results
+        pinned = {slot.root for slot in results}
+        steps = without_dead(without_repeats(record), results)
+        self.steps, inside = laid_in_place(steps, pinned)
+        works = [step.op.work_spec(tuple(s.spec for s in step.ins), step.static) for step in self.steps]
+        blocks = self._lifetimes(pinned, inside, works)
+        self.arena = on.empty((pack(list(blocks.values())),), _BYTE)
+        self._pinned = [slot for slot in pinned if slot.external is None]
+        for slot in self._pinned:
+            slot.array = on.empty(slot.spec.shape, slot.spec.dtype)
+        for owner, block in blocks.items():
+            if isinstance(owner, Slot):
+                owner.array = _view(self.arena, block.offset, owner.spec)
+        for slot, (outer, offset) in inside.items():
+            slot.array = _view(outer.array.reshape(-1).view(_BYTE), offset, slot.spec)
+        self.calls = self._bind(works, blocks)
+
+    def _lifetimes(
+        self,
+        pinned: set[Slot],
+        inside: dict[Slot, tuple[Slot, int]],
+        works: Sequence[Spec | None],
+    ) -> dict[Slot | int, Block]:
+        """Return a block for each value in the arena, and for each scratch array by instruction number."""
+        blocks: dict[Slot | int, Block] = {}
+        for at, (step, work) in enumerate(zip(self.steps, works, strict=True)):
+            if work is not None:
+                blocks[at] = Block(work.nbytes, at, at)
+            for slot in (*step.ins, *step.outs):
+                root = slot.root
+                owner = inside[root][0] if root in inside else root
+                if owner.external is None and owner not in pinned:
+                    block = blocks.setdefault(owner, Block(owner.spec.nbytes, at, at))
+                    block.end = at
+        return blocks
+
+    def _bind(
+        self, works: Sequence[Spec | None], blocks: dict[Slot | int, Block]
+    ) -> list[Callable[[], None]]:
+        calls: list[Callable[[], None]] = []
+        for at, (step, spec) in enumerate(zip(self.steps, works, strict=True)):
+            ins = tuple(slot.value.array for slot in step.ins)
+            if step.op.alias:
+                step.outs[0].array = step.op.forward(self.on.xp, *ins, **step.static)
+                continue
+            work = None if spec is None else _view(self.arena, blocks[at].offset, spec)
+            outs = tuple(slot.array for slot in step.outs)
+            calls.append(step.op.bind(self.on, (*outs, *ins), step.static, work))
+        return calls
+
+    def replay(self) -> None:
+        """Run the step again on what the input buffers hold now."""
+        for call in self.calls:
+            call()
+
+    def poison(self) -> None:
+        """Fill the arena and the results with NaN: a replay that reads what it did not write shows it."""
+        self.arena[...] = 255
+        for slot in self._pinned:
+            slot.array.reshape(-1).view(_BYTE)[...] = 255
+
+
+def _view(arena: Array, offset: int, spec: Spec) -> Array:
+    return arena[offset : offset + spec.nbytes].view(spec.dtype).reshape(spec.shape)

@@ -1,0 +1,77 @@
+"""Shape and dtype of a value, and the error for those that do not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+import numpy as np
+
+Shape = tuple[int, ...]
+
+
+class ShapeError(ValueError):
+    """Shapes or dtypes that an op or a layer cannot work with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """The shape and dtype of an array.
+
+    Example:
+        >>> import numpy as np
+        >>> Spec((2, 3), np.dtype("float32")).nbytes
+        24
+    """
+
+    shape: Shape
+    dtype: np.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.size * self.dtype.itemsize
+
+    def with_shape(self, shape: Shape) -> Spec:
+        """Return the same dtype with another shape."""
+        return Spec(shape, self.dtype)
+
+    def with_dtype(self, dtype: np.dtype | str) -> Spec:
+        """Return the same shape with another dtype."""
+        return Spec(self.shape, np.dtype(dtype))
+
+
+def promote(*dtypes: np.dtype) -> np.dtype:
+    """Return the dtype of an operation on `dtypes`: the widest float where there is one.
+
+    Unlike NumPy, an integer never widens a float: int32 with float32 stays float32.
+
+    Example:
+        >>> import numpy as np
+        >>> promote(np.dtype("int64"), np.dtype("float32"))
+        dtype('float32')
+    """
+    floats = [d for d in dtypes if d.kind == "f"]
+    return np.result_type(*(floats or dtypes))
+
+
+def broadcast(*shapes: Shape) -> Shape:
+    """Return the shape that `shapes` broadcast to; raises ShapeError when they do not."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = " and ".join(str(s) for s in shapes)
+        raise ShapeError(
+            f"shapes {listed} do not broadcast: aligned from the right, each pair of sizes must be equal "
+            "or contain a 1."
+        ) from None

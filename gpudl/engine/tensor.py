@@ -1,0 +1,316 @@
+"""Tensors: arrays that remember how they were computed; variables: tensors that keep their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpudl import backend
+from gpudl.backend import Array
+from gpudl.engine.spec import Shape, ShapeError, Spec
+from gpudl.engine.state import TracingError, forbid_host_read, layout_epoch, state
+
+if TYPE_CHECKING:
+    from gpudl.engine.grad import Node
+
+
+class Tensor:
+    """An array on some device, with the node of the graph that computed it.
+
+    Args:
+        data: the array, or None for a symbolic tensor, which has a shape and a dtype only.
+        spec: shape and dtype; taken from `data` where it is given.
+
+    Example:
+        >>> x = gpudl.convert_to_tensor([[1.0, 2.0]])
+        >>> (x * 2 + 1).numpy()
+        array([[3., 5.]], dtype=float32)
+    """
+
+    __slots__ = ("__weakref__", "data", "logits", "node", "released", "requires_grad", "spec")
+
+    # NumPy must leave `array + tensor` to the tensor.
+    __array_ufunc__ = None
+
+    def __init__(self, data: Array, spec: Spec | None = None) -> None:
+        self.data = data
+        self.spec = spec if spec is not None else Spec(data.shape, data.dtype)
+        self.node: Node | None = None
+        self.requires_grad = False
+        self.released = False
+        # What a softmax or sigmoid was computed from, for the losses that are more exact on logits.
+        self.logits: Tensor | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """Size along each axis."""
+        return self.spec.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Element type."""
+        return self.spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return self.spec.ndim
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return self.spec.size
+
+    def value(self) -> Array:
+        """Return the array; raises TracingError for a symbolic tensor or one whose step is over."""
+        if self.data is None:
+            raise TracingError(
+                "this tensor was computed inside a recorded step and used after it: its memory belongs to "
+                "the plan. Return it from the step instead of keeping it."
+                if self.released
+                else "a symbolic tensor has a shape but no values: it stands for an input to come."
+            )
+        return self.data
+
+    def numpy(self) -> np.ndarray:
+        """Return a copy in host memory; raises TracingError while a step is being recorded."""
+        forbid_host_read()
+        return backend.of(self.value()).to_host(self.data)
+
+    def item(self) -> Any:
+        """Return the only element as a Python number."""
+        return self.numpy().item()
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(f"only an integer tensor can be an index, got {self.dtype}.")
+        return int(self.item())
+
+    def __format__(self, pattern: str) -> str:
+        return format(self.item(), pattern) if pattern and self.ndim == 0 else repr(self)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a tensor without axes has no length.")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        if self.data is None or state.recorder is not None:
+            return f"<{name} shape={self.shape} dtype={self.dtype}>"
+        return f"<{name} shape={self.shape} dtype={self.dtype}, value={self.numpy()!r}>"
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return _face("getitem")(self, key)
+
+    def __add__(self, other: Any) -> Tensor:
+        return _op("add", self, other)
+
+    def __radd__(self, other: Any) -> Tensor:
+        return _op("add", other, self)
+
+    def __sub__(self, other: Any) -> Tensor:
+        return _op("subtract", self, other)
+
+    def __rsub__(self, other: Any) -> Tensor:
+        return _op("subtract", other, self)
+
+    def __mul__(self, other: Any) -> Tensor:
+        return _op("multiply", self, other)
+
+    def __rmul__(self, other: Any) -> Tensor:
+        return _op("multiply", other, self)
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return _op("divide", self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return _op("divide", other, self)
+
+    def __pow__(self, other: Any) -> Tensor:
+        return _op("power", self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return _op("power", other, self)
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return _op("matmul", self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return _op("matmul", other, self)
+
+    def __neg__(self) -> Tensor:
+        return _op("negative", self)
+
+    def __abs__(self) -> Tensor:
+        return _op("absolute", self)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return _op("less", self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return _op("less_equal", self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return _op("greater", self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return _op("greater_equal", self, other)
+
+
+class Variable(Tensor):
+    """A tensor whose value changes in place and whose address stays.
+
+    Args:
+        value: the initial value, host or device array.
+        trainable: whether gradients are wanted.
+        name: a name for reports.
+
+    Example:
+        >>> v = gpudl.Variable([1.0, 2.0], name="v")
+        >>> v.assign_add([1.0, 1.0])
+        >>> v.numpy()
+        array([2., 3.], dtype=float32)
+    """
+
+    __slots__ = ("_trainable", "name", "regularizer")
+
+    def __init__(self, value: Any, *, trainable: bool = True, name: str = "variable") -> None:
+        source = as_tensor(value).value()
+        data = backend.current().empty(source.shape, source.dtype)
+        data[...] = backend.current().asarray(source)
+        self._adopt(data, trainable, name)
+
+    @classmethod
+    def over(cls, data: Array, *, trainable: bool = True, name: str = "variable") -> Variable:
+        """Return a variable whose memory is `data` itself."""
+        variable = cls.__new__(cls)
+        variable._adopt(data, trainable, name)
+        return variable
+
+    def _adopt(self, data: Array, trainable: bool, name: str) -> None:
+        Tensor.__init__(self, data)
+        self.name = name
+        self._trainable = trainable
+        self.requires_grad = trainable and self.dtype.kind == "f"
+        self.regularizer: Any = None
+
+    @property
+    def trainable(self) -> bool:
+        """Whether gradients are wanted; changing it makes every recorded step be recorded anew."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if value != self._trainable:
+            self._trainable = value
+            self.requires_grad = value and self.dtype.kind == "f"
+            layout_epoch[0] += 1
+
+    def assign(self, value: Any) -> None:
+        """Set the value in place; raises ShapeError when the shape differs."""
+        _update("assign_", self, value)
+
+    def assign_add(self, value: Any) -> None:
+        """Add to the value in place; raises ShapeError when the shape differs."""
+        _update("assign_add_", self, value)
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtract from the value in place; raises ShapeError when the shape differs."""
+        _update("assign_add_", self, -as_tensor(value, like=self))
+
+    def rebind(self, data: Array) -> None:
+        """Move the value to other memory of the same shape; plans that know the old address become stale."""
+        if state.recorder is not None:
+            raise TracingError(
+                "a variable would have to move while a step is being recorded. Build the optimizer first: "
+                "optimizer.build(variables)."
+            )
+        data[...] = self.data
+        self.data = data
+        layout_epoch[0] += 1
+
+
+def _op(name: str, *inputs: Any) -> Tensor:
+    from gpudl.engine.op import registry
+
+    result = registry[name](*inputs)
+    assert isinstance(result, Tensor)
+    return result
+
+
+def _face(name: str) -> Any:
+    from gpudl.engine.op import faces
+
+    return faces[name]
+
+
+def _update(name: str, target: Variable, value: Any) -> None:
+    from gpudl.engine.op import registry
+
+    tensor = as_tensor(value, like=target)
+    if tensor.shape != target.shape:
+        raise ShapeError(f"cannot assign shape {tensor.shape} to variable {target.name!r} of {target.shape}.")
+    registry[name](target, tensor)
+
+
+_constants: dict[tuple[Any, ...], Tensor] = {}
+
+
+def constant(value: float | bool, dtype: np.dtype, on: backend.Backend) -> Tensor:
+    """Return a 0-d tensor that is made once per value, dtype and device: a step uploads nothing."""
+    key = (repr(value), dtype, on.name)
+    if key not in _constants:
+        _constants[key] = Tensor(on.asarray(np.array(value, dtype)))
+    return _constants[key]
+
+
+def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
+    """Return `value` as a tensor; Python numbers take the dtype of `like`, and never widen it.
+
+    Raises:
+        TypeError: text, objects, or anything else that is not numbers.
+    """
+    if isinstance(value, Tensor):
+        return value
+    on = backend.of(like.data) if like is not None and like.data is not None else backend.current()
+    if isinstance(value, bool | int | float):
+        return constant(value, _scalar_dtype(value, like), on)
+    if on.owns(value):
+        return Tensor(value)
+    is_array = hasattr(value, "dtype")
+    array = backend.get("numpy").asarray(value)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"expected numbers, got {type(value).__name__} of dtype {array.dtype}. "
+            "Convert text and objects to numbers first."
+        )
+    if not is_array and array.dtype == np.float64:  # lists of Python floats are not a wish for float64
+        array = array.astype(np.float32)
+    return Tensor(on.asarray(array))
+
+
+def _scalar_dtype(value: float | bool, like: Tensor | None) -> np.dtype:
+    if like is not None and (like.dtype.kind == "f" or (isinstance(value, int) and like.dtype.kind in "iu")):
+        return like.dtype
+    if isinstance(value, bool):
+        return np.dtype(bool)
+    return np.dtype(np.float32 if isinstance(value, float) else np.int32)

@@ -1,0 +1,209 @@
+"""Recording a step, and replaying it: one plan per shapes, static arguments and device."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gpudl import backend
+from gpudl.backend import Array, Backend
+from gpudl.engine.plan import Instruction, Plan, Slot
+from gpudl.engine.spec import Spec
+from gpudl.engine.state import TracingError, layout_epoch, state
+from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tree import flatten, map_leaves
+
+if TYPE_CHECKING:
+    from gpudl.engine.op import Op
+
+
+class Feed(Protocol):
+    """An input that writes itself into a buffer, such as rows gathered from a data set."""
+
+    spec: Spec
+
+    def write(self, out: Array) -> None:
+        """Fill `out`, an array of `spec`."""
+
+
+class Recorder:
+    """Notes every op that is applied, which arrays it touched, and what updates overwrote."""
+
+    def __init__(self) -> None:
+        self.instructions: list[Instruction] = []
+        # By the identity of arrays that `_alive` keeps from being freed, so that no identity recurs.
+        self._slots: dict[int, Slot] = {}
+        self._alive: list[Array] = []
+        self._overwritten: dict[int, tuple[Array, Array]] = {}
+        self._made: list[weakref.ref[Tensor]] = []
+
+    def slot(self, array: Array) -> Slot:
+        """Return the slot of `array`; one that no recorded op made is external."""
+        if id(array) not in self._slots:
+            self._enter(array, Slot(Spec(array.shape, array.dtype), external=array))
+        return self._slots[id(array)]
+
+    def _enter(self, array: Array, slot: Slot) -> Slot:
+        self._alive.append(array)
+        self._slots[id(array)] = slot
+        return slot
+
+    def before(self, op: Op, arrays: tuple[Array, ...]) -> None:
+        """Keep a copy of what an update is about to overwrite, for the case that the step fails."""
+        for array in arrays[: op.writes]:
+            if self.slot(array).root.external is None:
+                raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
+            if id(array) not in self._overwritten:
+                self._overwritten[id(array)] = (array, array.copy())
+
+    def add(self, op: Op, outs: tuple[Tensor, ...], ins: tuple[Tensor, ...], static: dict[str, Any]) -> None:
+        """Note one application of `op`."""
+        sources = tuple(self.slot(t.data) for t in ins)
+        base = sources[0] if op.alias else None
+        slots = tuple(self._enter(t.data, Slot(t.spec, base=base)) for t in outs)
+        self.instructions.append(Instruction(op, slots, sources, static))
+        self._made.extend(weakref.ref(t) for t in outs)
+
+    def undo(self) -> None:
+        """Put back what updates have overwritten."""
+        for array, before in reversed(self._overwritten.values()):
+            array[...] = before
+
+    def release(self) -> None:
+        """Take the memory from the tensors that outlive the step, so that a stale value is an error."""
+        for reference in self._made:
+            tensor = reference()
+            if tensor is not None:
+                tensor.data, tensor.node, tensor.released = None, None, True
+
+
+class _Entry:
+    """A plan with the buffers of its inputs and the nest of its results."""
+
+    def __init__(self, plan: Plan, buffers: list[Array], results: Any, live: list[Slot]) -> None:
+        self.plan = plan
+        self.buffers = buffers
+        remaining = iter(live)
+        self.results = map_leaves(
+            lambda t: None if t is None else Tensor(next(remaining).value.array), results
+        )
+
+
+class Traced:
+    """A function of tensors that is recorded on its first call and replayed on later ones.
+
+    A new shape or dtype of an argument, a new value of a number or keyword argument, another backend,
+    and a variable that moved or was frozen each make a new recording.
+
+    Args:
+        function: takes tensors (nests of tuples, lists and dicts of them) and static keyword arguments,
+            returns tensors or nests of them. It must not read a tensor's value on the host.
+
+    Example:
+        >>> square = gpudl.traced(lambda x: x * x)
+        >>> square([1.0, 2.0]).numpy(), square([3.0, 4.0]).numpy()
+        (array([1., 4.], dtype=float32), array([ 9., 16.], dtype=float32))
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self.function = function
+        self.entries: dict[Any, _Entry] = {}
+        self._epoch = layout_epoch[0]
+
+    def __call__(self, *args: Any, **static: Any) -> Any:
+        """Return the results as tensors of their own."""
+        if state.recorder is not None:
+            return self.function(*args, **static)
+        live = self.run(*args, **static)
+        return map_leaves(lambda t: None if t is None else Tensor(t.data.copy()), live)
+
+    def run(self, *args: Any, **static: Any) -> Any:
+        """Return the results in the plan's own buffers, which the next run overwrites."""
+        if self._epoch != layout_epoch[0]:
+            self.entries.clear()
+            self._epoch = layout_epoch[0]
+        leaves, structure = flatten(args)
+        leaves = [_leaf(value) for value in leaves]
+        on = backend.current()
+        key = (structure, tuple(map(_signature, leaves)), tuple(static.items()), on.name, state.twins)
+        entry = self.entries.get(key)
+        if entry is None:
+            entry = self.entries[key] = self._record(on, args, leaves, static)
+            return entry.results
+        feeds = (leaf for leaf in leaves if _is_fed(leaf))
+        for buffer, leaf in zip(entry.buffers, feeds, strict=True):
+            _write(leaf, buffer)
+        entry.plan.replay()
+        return entry.results
+
+    def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> _Entry:
+        buffers = []
+        values = []
+        for leaf in leaves:
+            if not _is_fed(leaf):
+                values.append(leaf)
+                continue
+            buffer = on.empty(leaf.spec.shape, leaf.spec.dtype)
+            _write(leaf, buffer)
+            buffers.append(buffer)
+            values.append(Tensor(buffer))
+        remaining = iter(values)
+        inputs = map_leaves(lambda _: next(remaining), args)
+        recorder = state.recorder = Recorder()
+        try:
+            results = self.function(*inputs, **static)
+            returned = [_checked(t) for t in flatten(results)[0] if t is not None]
+        except BaseException:
+            recorder.undo()
+            raise
+        finally:
+            state.recorder = None
+        slots = [recorder.slot(t.value()) for t in returned]
+        entry = _Entry(Plan(on, recorder.instructions, slots), buffers, results, slots)
+        for tensor, slot in zip(returned, slots, strict=True):
+            if slot.value.root.external is None:
+                slot.value.array[...] = tensor.data
+        recorder.release()
+        return entry
+
+
+def traced(function: Callable[..., Any]) -> Traced:
+    """Return `function` recorded once per kind of input and replayed after that; see `Traced`."""
+    return Traced(function)
+
+
+def _leaf(value: Any) -> Any:
+    """Return numbers, texts, variables and feeds as they are, anything else as a tensor."""
+    if value is None or isinstance(value, bool | int | float | str | Tensor) or hasattr(value, "write"):
+        return value
+    return as_tensor(value)
+
+
+def _is_fed(leaf: Any) -> bool:
+    return not isinstance(leaf, bool | int | float | str | Variable) and leaf is not None
+
+
+def _signature(leaf: Any) -> Any:
+    if isinstance(leaf, Variable):
+        return id(leaf)
+    return leaf.spec if _is_fed(leaf) else (type(leaf).__name__, leaf)
+
+
+def _write(leaf: Any, buffer: Array) -> None:
+    if isinstance(leaf, Tensor):
+        on = backend.of(buffer)
+        buffer[...] = on.asarray(leaf.value())
+    else:
+        leaf.write(buffer)
+
+
+def _checked(result: Any) -> Tensor:
+    if not isinstance(result, Tensor):
+        raise TracingError(
+            f"a recorded step must return tensors, got {type(result).__name__}: later steps would return this "
+            "same value. Return a tensor, or None."
+        )
+    return result

@@ -1,0 +1,363 @@
+"""Element by element: arithmetic, functions, comparisons, casts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl.backend import Array
+from gpudl.engine.op import Op, op, registry
+from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
+from gpudl.engine.tensor import Tensor
+
+_BOOL = np.dtype(bool)
+
+
+def _same(x: Spec, **_: Any) -> Spec:
+    return x
+
+
+def _binary(a: Spec, b: Spec) -> Spec:
+    return Spec(broadcast(a.shape, b.shape), promote(a.dtype, b.dtype))
+
+
+def _compare(a: Spec, b: Spec) -> Spec:
+    return Spec(broadcast(a.shape, b.shape), _BOOL)
+
+
+def _floating(x: Spec) -> Spec:
+    return x if x.dtype.kind == "f" else x.with_dtype(np.float32)
+
+
+def _quotient(a: Spec, b: Spec) -> Spec:
+    return _floating(_binary(a, b))
+
+
+@op(_binary)
+def add(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a + b, broadcast."""
+    xp.add(a, b, out=out, dtype=out.dtype)
+
+
+add.vjp(a=lambda g, y, a, b: g, b=lambda g, y, a, b: g)
+
+
+@op(_binary)
+def subtract(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a - b, broadcast."""
+    xp.subtract(a, b, out=out, dtype=out.dtype)
+
+
+subtract.vjp(a=lambda g, y, a, b: g, b=lambda g, y, a, b: -g)
+
+
+@op(_binary)
+def multiply(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a * b, broadcast."""
+    xp.multiply(a, b, out=out, dtype=out.dtype)
+
+
+multiply.vjp(a=lambda g, y, a, b: g * b, b=lambda g, y, a, b: g * a)
+
+
+@op(_quotient)
+def divide(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a / b, broadcast; integers become floats."""
+    xp.divide(a, b, out=out, dtype=out.dtype)
+
+
+divide.vjp(a=lambda g, y, a, b: g / b, b=lambda g, y, a, b: -g * y / b)
+
+
+@op(_binary)
+def power(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a ** b, broadcast; the gradient with respect to b wants a positive a."""
+    xp.power(a, b, out=out, dtype=out.dtype)
+
+
+power.vjp(a=lambda g, y, a, b: g * b * a ** (b - 1), b=lambda g, y, a, b: g * y * log(a))
+
+
+@op(_binary)
+def maximum(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return the larger of a and b; at a tie the gradient goes to a. NaN propagates."""
+    xp.maximum(a, b, out=out, dtype=out.dtype)
+
+
+maximum.vjp(a=lambda g, y, a, b: g * cast_like(a >= b, g), b=lambda g, y, a, b: g * cast_like(a < b, g))
+
+
+@op(_binary)
+def minimum(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return the smaller of a and b; at a tie the gradient goes to a. NaN propagates."""
+    xp.minimum(a, b, out=out, dtype=out.dtype)
+
+
+minimum.vjp(a=lambda g, y, a, b: g * cast_like(a <= b, g), b=lambda g, y, a, b: g * cast_like(a > b, g))
+
+
+@op(_same)
+def negative(xp: Any, out: Array, x: Array) -> None:
+    """Return -x."""
+    xp.negative(x, out=out)
+
+
+negative.vjp(x=lambda g, y, x: -g)
+
+
+@op(_same)
+def absolute(xp: Any, out: Array, x: Array) -> None:
+    """Return |x|; the gradient at 0 is 0."""
+    xp.absolute(x, out=out)
+
+
+absolute.vjp(x=lambda g, y, x: g * sign(x))
+
+
+@op(_same)
+def sign(xp: Any, out: Array, x: Array) -> None:
+    """Return -1, 0 or 1; its gradient is 0 everywhere."""
+    xp.sign(x, out=out)
+
+
+@op(_same)
+def square(xp: Any, out: Array, x: Array) -> None:
+    """Return x * x."""
+    xp.multiply(x, x, out=out)
+
+
+square.vjp(x=lambda g, y, x: g * (x * 2))
+
+
+@op(_floating)
+def sqrt(xp: Any, out: Array, x: Array) -> None:
+    """Return the square root of x."""
+    xp.sqrt(x, out=out, dtype=out.dtype)
+
+
+sqrt.vjp(x=lambda g, y, x: g * 0.5 / y)
+
+
+@op(_floating)
+def exp(xp: Any, out: Array, x: Array) -> None:
+    """Return e ** x."""
+    xp.exp(x, out=out, dtype=out.dtype)
+
+
+exp.vjp(x=lambda g, y, x: g * y)
+
+
+@op(_floating)
+def log(xp: Any, out: Array, x: Array) -> None:
+    """Return the natural logarithm of x."""
+    xp.log(x, out=out, dtype=out.dtype)
+
+
+log.vjp(x=lambda g, y, x: g / x)
+
+
+@op(_floating)
+def log1p(xp: Any, out: Array, x: Array) -> None:
+    """Return log(1 + x), exact for small x."""
+    xp.log1p(x, out=out, dtype=out.dtype)
+
+
+log1p.vjp(x=lambda g, y, x: g / (x + 1))
+
+
+@op(_floating)
+def expm1(xp: Any, out: Array, x: Array) -> None:
+    """Return e ** x - 1, exact for small x."""
+    xp.expm1(x, out=out, dtype=out.dtype)
+
+
+expm1.vjp(x=lambda g, y, x: g * (y + 1))
+
+
+@op(_same)
+def clip(xp: Any, out: Array, x: Array, *, low: float, high: float) -> None:
+    """Return x limited to [low, high]; the gradient is 0 outside."""
+    xp.maximum(x, out.dtype.type(low), out=out)
+    xp.minimum(out, out.dtype.type(high), out=out)
+
+
+clip.vjp(x=lambda g, y, x, low, high: g * cast_like(equal(x, y), g))
+
+
+@op(_compare)
+def equal(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a == b as bool."""
+    xp.equal(a, b, out=out)
+
+
+@op(_compare)
+def greater(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a > b as bool."""
+    xp.greater(a, b, out=out)
+
+
+@op(_compare)
+def greater_equal(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a >= b as bool."""
+    xp.greater_equal(a, b, out=out)
+
+
+@op(_compare)
+def less(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a < b as bool."""
+    xp.less(a, b, out=out)
+
+
+@op(_compare)
+def less_equal(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a <= b as bool."""
+    xp.less_equal(a, b, out=out)
+
+
+def _where(condition: Spec, a: Spec, b: Spec) -> Spec:
+    if condition.dtype != _BOOL:
+        raise ShapeError(f"the condition must be bool, got {condition.dtype}. Compare first, e.g. x > 0.")
+    return Spec(broadcast(condition.shape, a.shape, b.shape), promote(a.dtype, b.dtype))
+
+
+@op(_where)
+def where(xp: Any, out: Array, condition: Array, a: Array, b: Array) -> None:
+    """Return a where condition, b elsewhere; what is not chosen passes no gradient, NaN or not."""
+    out[...] = b
+    xp.copyto(out, xp.broadcast_to(a, out.shape), where=xp.broadcast_to(condition, out.shape))
+
+
+where.vjp(
+    a=lambda g, y, condition, a, b: where(condition, g, 0.0),
+    b=lambda g, y, condition, a, b: where(condition, 0.0, g),
+)
+
+
+def _cast(x: Spec, *, dtype: Any) -> Spec:
+    return x.with_dtype(np.dtype(dtype))
+
+
+@op(_cast)
+def cast(xp: Any, out: Array, x: Array, *, dtype: Any) -> None:
+    """Return x with another dtype."""
+    xp.copyto(out, x, casting="unsafe")
+
+
+cast.vjp(x=lambda g, y, x, dtype: g if x.dtype.kind == "f" else None)
+
+
+def cast_like(x: Tensor, like: Tensor) -> Tensor:
+    """Return `x` in the dtype of `like`."""
+    if x.dtype == like.dtype:
+        return x
+    result: Tensor = cast(x, dtype=like.dtype)
+    return result
+
+
+@op(_same)
+def ones_like(xp: Any, out: Array, x: Array) -> None:
+    """Return ones in the shape and dtype of x."""
+    out[...] = 1
+
+
+@op(_same)
+def zeros_like(xp: Any, out: Array, x: Array) -> None:
+    """Return zeros in the shape and dtype of x."""
+    out[...] = 0
+
+
+@op(_floating)
+def tanh(xp: Any, out: Array, x: Array) -> None:
+    """Return the hyperbolic tangent of x."""
+    xp.tanh(x, out=out, dtype=out.dtype)
+
+
+tanh.vjp(x=lambda g, y, x: activation_grad(g, y, activation="tanh"))
+
+
+@op(_floating)
+def sigmoid(xp: Any, out: Array, x: Array) -> None:
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    xp.multiply(x, out.dtype.type(0.5), out=out, dtype=out.dtype)
+    xp.tanh(out, out=out)
+    xp.multiply(out, out.dtype.type(0.5), out=out)
+    xp.add(out, out.dtype.type(0.5), out=out)
+
+
+sigmoid.vjp(x=lambda g, y, x: activation_grad(g, y, activation="sigmoid"))
+
+
+@op(_same)
+def relu(xp: Any, out: Array, x: Array) -> None:
+    """Return max(x, 0); NaN propagates."""
+    xp.maximum(x, out.dtype.type(0), out=out)
+
+
+relu.vjp(x=lambda g, y, x: activation_grad(g, y, activation="relu"))
+
+_forwards: dict[str, Op] = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}
+FUSED = ("linear", *_forwards)
+
+
+def _activation_grad(g: Spec, y: Spec, *, activation: str) -> Spec:
+    if g.shape != y.shape:
+        raise ShapeError("gradient and output of an activation must have one shape.")
+    return y
+
+
+@op(_activation_grad)
+def activation_grad(xp: Any, out: Array, g: Array, y: Array, *, activation: str) -> None:
+    """Return the gradient before an activation, from the one after it and the activation's output y."""
+    if activation == "linear":
+        out[...] = g
+        return
+    if activation == "relu":
+        xp.greater(y, 0, out=out, casting="unsafe")
+    elif activation == "sigmoid":
+        xp.subtract(out.dtype.type(1), y, out=out)
+        xp.multiply(out, y, out=out)
+    else:
+        xp.multiply(y, y, out=out)
+        xp.subtract(out.dtype.type(1), out, out=out)
+    xp.multiply(out, g, out=out)
+
+
+def _slope_of_slope(g: Tensor, x: Tensor, y: Tensor, activation: str) -> Tensor | None:
+    """Return g * x * d(slope)/dy, where slope(y) is the activation's derivative written in its output."""
+    if activation == "sigmoid":
+        return g * x * (1 - y * 2)
+    return g * x * y * -2 if activation == "tanh" else None
+
+
+activation_grad.vjp(
+    g=lambda gg, out, g, y, activation: activation_grad(gg, y, activation=activation),
+    y=lambda gg, out, g, y, activation: _slope_of_slope(gg, g, y, activation),
+)
+
+
+def _bias_activation(x: Spec, b: Spec, *, activation: str) -> Spec:
+    if activation not in FUSED:
+        raise ShapeError(f"activation must be one of {', '.join(FUSED)}, got {activation!r}.")
+    if x.ndim < 1 or b.shape != x.shape[-1:]:
+        raise ShapeError(f"the bias must have one element per channel, {list(x.shape[-1:])}.")
+    return Spec(x.shape, promote(x.dtype, b.dtype))
+
+
+@op(_bias_activation)
+def bias_activation(xp: Any, out: Array, x: Array, b: Array, *, activation: str) -> None:
+    """Return activation(x + b), with b along the last axis, for relu, sigmoid, tanh or linear."""
+    xp.add(x, b, out=out)
+    if activation != "linear":
+        _forwards[activation].forward(xp, out, out)
+
+
+bias_activation.vjp(
+    x=lambda g, y, x, b, activation: _before(g, y, activation),
+    b=lambda g, y, x, b, activation: registry["sum_to"](_before(g, y, activation), shape=b.shape),
+)
+
+
+def _before(g: Tensor, y: Tensor, activation: str) -> Tensor:
+    result: Tensor = g if activation == "linear" else activation_grad(g, y, activation=activation)
+    return result

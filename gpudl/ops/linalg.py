@@ -1,0 +1,65 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpudl.backend import Array
+from gpudl.engine.op import op
+from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
+from gpudl.engine.tensor import Tensor
+
+
+def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = False) -> Spec:
+    if a.ndim < 2 or b.ndim < 2:
+        raise ShapeError("a matrix product needs at least two axes on each side.")
+    (m, k), (k2, n) = a.shape[-2:], b.shape[-2:]
+    if transpose_a:
+        m, k = k, m
+    if transpose_b:
+        k2, n = n, k2
+    if k != k2:
+        raise ShapeError(f"the inner sizes {k} and {k2} differ.")
+    return Spec((*broadcast(a.shape[:-2], b.shape[:-2]), m, n), promote(a.dtype, b.dtype))
+
+
+@op(_matmul)
+def matmul(
+    xp: Any, out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False
+) -> None:
+    """Return the product over the last two axes, (..., M, K) @ (..., K, N) -> (..., M, N).
+
+    `transpose_a` and `transpose_b` swap those axes of a side without copying it.
+    """
+    left = a.swapaxes(-1, -2) if transpose_a else a
+    right = b.swapaxes(-1, -2) if transpose_b else b
+    if left.dtype != out.dtype:
+        left = left.astype(out.dtype)
+    if right.dtype != out.dtype:
+        right = right.astype(out.dtype)
+    xp.matmul(left, right, out=out)
+
+
+def _grad_a(
+    g: Tensor, y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
+) -> Tensor:
+    result: Tensor = (
+        matmul(b, g, transpose_a=transpose_b, transpose_b=True)
+        if transpose_a
+        else matmul(g, b, transpose_b=not transpose_b)
+    )
+    return result
+
+
+def _grad_b(
+    g: Tensor, y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
+) -> Tensor:
+    result: Tensor = (
+        matmul(g, a, transpose_a=True, transpose_b=transpose_a)
+        if transpose_b
+        else matmul(a, g, transpose_a=not transpose_a)
+    )
+    return result
+
+
+matmul.vjp(a=_grad_a, b=_grad_b)

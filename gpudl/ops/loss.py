@@ -1,0 +1,162 @@
+"""Softmax, and the cross-entropies computed from logits, which lose no digits to a logarithm of a rounded 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl.backend import Array
+from gpudl.engine.op import op
+from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
+from gpudl.engine.state import state
+from gpudl.engine.tensor import Tensor
+from gpudl.ops import reduce
+from gpudl.ops.elementwise import cast_like, equal, exp, sigmoid
+from gpudl.ops.shape import reshape
+
+
+def _classes(x: Spec) -> Spec:
+    if x.ndim < 1 or x.shape[-1] == 0:
+        raise ShapeError("a softmax needs at least one class along the last axis.")
+    return x if x.dtype.kind == "f" else x.with_dtype(np.float32)
+
+
+@op(_classes)
+def softmax(xp: Any, out: Array, x: Array) -> None:
+    """Return exp(x) / sum(exp(x)) along the last axis."""
+    xp.subtract(x, x.max(axis=-1, keepdims=True), out=out)
+    xp.exp(out, out=out)
+    xp.divide(out, out.sum(axis=-1, keepdims=True), out=out)
+
+
+softmax.vjp(x=lambda g, y, x: y * (g - reduce.sum(g * y, axis=-1, keepdims=True)))
+
+
+@op(_classes)
+def log_softmax(xp: Any, out: Array, x: Array) -> None:
+    """Return log(softmax(x)) along the last axis, exact where the softmax is nearly 0."""
+    xp.subtract(x, x.max(axis=-1, keepdims=True), out=out)
+    xp.subtract(out, xp.log(xp.exp(out).sum(axis=-1, keepdims=True)), out=out)
+
+
+log_softmax.vjp(x=lambda g, y, x: g - exp(y) * reduce.sum(g, axis=-1, keepdims=True))
+
+
+def _cross_entropy(z: Spec, t: Spec) -> tuple[Spec, Spec]:
+    if z.shape != t.shape or z.ndim < 1:
+        raise ShapeError("predictions and targets must have one shape, (..., classes).")
+    dtype = promote(z.dtype, t.dtype)
+    return Spec(z.shape[:-1], dtype), Spec(z.shape, dtype)
+
+
+@op(_cross_entropy, outs=2)
+def softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, t: Array) -> None:
+    """Return -sum(t * log softmax(z)) along the last axis, and p = softmax(z)."""
+    xp.subtract(z, z.max(axis=-1, keepdims=True), out=p)
+    total = xp.log(xp.exp(p).sum(axis=-1, keepdims=True))
+    xp.sum(t * (total - p), axis=-1, out=loss)
+    xp.exp(p - total, out=p)
+
+
+def _cross_entropy_grad(g: Spec, p: Spec, t: Spec) -> Spec:
+    return p
+
+
+@op(_cross_entropy_grad)
+def softmax_cross_entropy_grad(xp: Any, out: Array, g: Array, p: Array, t: Array) -> None:
+    """Return g * (p * sum(t) - t), the gradient with respect to the logits; g lacks the last axis."""
+    xp.multiply(p, t.sum(axis=-1, keepdims=True), out=out)
+    xp.subtract(out, t, out=out)
+    xp.multiply(out, g[..., None], out=out)
+
+
+def _last(g: Tensor) -> Tensor:
+    return reshape(g, (*g.shape, 1))
+
+
+def _logits_grad(g: Tensor, y: tuple[Tensor, Tensor], z: Tensor, t: Tensor) -> Tensor:
+    if state.gradients:  # a second derivative is wanted: p must be part of the graph
+        mass = reduce.sum(t, axis=-1, keepdims=True)
+        slow: Tensor = _last(g) * (softmax(z) * mass - t)
+        return slow
+    result: Tensor = softmax_cross_entropy_grad(g, y[1], t)
+    return result
+
+
+softmax_cross_entropy.vjp(z=_logits_grad, t=lambda g, y, z, t: -_last(g) * log_softmax(z))
+
+
+def _sparse(z: Spec, labels: Spec) -> tuple[Spec, Spec]:
+    if z.ndim < 1 or labels.shape != z.shape[:-1] or labels.dtype.kind not in "iu":
+        raise ShapeError("labels must be integers with the shape of the predictions less the classes.")
+    return z.with_shape(z.shape[:-1]), z
+
+
+def _onehot(xp: Any, labels: Array, like: Array) -> Array:
+    """Return one-hot rows; those of labels out of range are NaN."""
+    classes = like.shape[-1]
+    rows = (labels[..., None] == xp.arange(classes, dtype=labels.dtype)).astype(like.dtype)
+    wrong = ((labels < 0) | (labels >= classes))[..., None]
+    return xp.where(wrong, like.dtype.type(np.nan), rows)
+
+
+@op(_sparse, outs=2)
+def sparse_softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, labels: Array) -> None:
+    """Return -log softmax(z)[label] for integer labels, and p = softmax(z); NaN for a label out of range."""
+    softmax_cross_entropy.forward(xp, loss, p, z, _onehot(xp, labels, z))
+
+
+def _sparse_grad(g: Spec, p: Spec, labels: Spec) -> Spec:
+    return p
+
+
+@op(_sparse_grad)
+def sparse_softmax_cross_entropy_grad(xp: Any, out: Array, g: Array, p: Array, labels: Array) -> None:
+    """Return g * (p - onehot(label)); NaN for a label out of range."""
+    xp.subtract(p, _onehot(xp, labels, p), out=out)
+    xp.multiply(out, g[..., None], out=out)
+
+
+def _sparse_logits_grad(g: Tensor, y: tuple[Tensor, Tensor], z: Tensor, labels: Tensor) -> Tensor:
+    if state.gradients:
+        slow: Tensor = _last(g) * (softmax(z) - one_hot(labels, classes=z.shape[-1], dtype=z.dtype))
+        return slow
+    result: Tensor = sparse_softmax_cross_entropy_grad(g, y[1], labels)
+    return result
+
+
+sparse_softmax_cross_entropy.vjp(z=_sparse_logits_grad)
+
+
+def _one_hot(labels: Spec, *, classes: int, dtype: Any) -> Spec:
+    return Spec((*labels.shape, classes), np.dtype(dtype))
+
+
+@op(_one_hot)
+def one_hot(xp: Any, out: Array, labels: Array, *, classes: int, dtype: Any) -> None:
+    """Return rows of zeros with a 1 at the label; a label out of range gives zeros only."""
+    xp.equal(labels[..., None], xp.arange(classes, dtype=labels.dtype), out=out, casting="unsafe")
+
+
+def _sigmoid_cross_entropy(z: Spec, t: Spec) -> Spec:
+    return Spec(broadcast(z.shape, t.shape), promote(z.dtype, t.dtype))
+
+
+@op(_sigmoid_cross_entropy)
+def sigmoid_cross_entropy(xp: Any, out: Array, z: Array, t: Array) -> None:
+    """Return -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)), element by element, without overflow."""
+    xp.add(xp.maximum(z, z.dtype.type(0)) - z * t, xp.log1p(xp.exp(-xp.absolute(z))), out=out)
+
+
+sigmoid_cross_entropy.vjp(
+    z=lambda g, y, z, t: g * (sigmoid(z) - t),
+    t=lambda g, y, z, t: -g * z,
+)
+
+
+def matches(labels: Tensor, scores: Tensor) -> Tensor:
+    """Return 1.0 where the largest of `scores` along the last axis is at the label, else 0.0."""
+    chosen = reduce.argmax(scores, axis=-1)
+    result: Tensor = cast_like(equal(cast_like(labels, chosen), chosen), scores)
+    return result

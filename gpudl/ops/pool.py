@@ -1,0 +1,112 @@
+"""Max and average pooling over windows: x (N, H, W, C) -> y (N, OH, OW, C)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl.backend import Array
+from gpudl.engine.op import op
+from gpudl.engine.spec import Shape, ShapeError, Spec
+from gpudl.kernels.geometry import Window
+
+
+def _pooled(x: Spec, *, window: Window) -> Spec:
+    if x.ndim != 4:
+        raise ShapeError(f"expected images (batch, height, width, channels), got {x.ndim} axes.")
+    return x.with_shape((x.shape[0], *window.output(x.shape[1:3]), x.shape[3]))
+
+
+def argmax_dtype(window: Window) -> np.dtype:
+    """Return the dtype that holds the number of a tap: uint8 where 256 values are enough."""
+    return np.dtype(np.uint8 if window.taps <= 256 else np.int32)
+
+
+def _max_pool(x: Spec, *, window: Window) -> tuple[Spec, Spec]:
+    y = _pooled(x, window=window)
+    return y, y.with_dtype(argmax_dtype(window))
+
+
+@op(_max_pool, outs=2)
+def max_pool(xp: Any, y: Array, argmax: Array, x: Array, *, window: Window) -> None:
+    """Return the maximum of each window, and which tap it was (the first, row by row).
+
+    Padding never wins; the first NaN of a window does.
+    """
+    argmax[...] = 0
+    y[...] = 0
+    unset = xp.ones(y.shape, dtype=bool)
+    for tap, (_, (rows, columns), (i, j)) in enumerate(window.reach(x.shape[1:3])):
+        seen, best = x[:, i, j], y[:, rows, columns]
+        wins = unset[:, rows, columns] | (seen > best) | (xp.isnan(seen) & ~xp.isnan(best))
+        xp.copyto(best, seen, where=wins)
+        xp.copyto(argmax[:, rows, columns], argmax.dtype.type(tap), where=wins)
+        unset[:, rows, columns] = False
+
+
+def _from_output(g: Spec, argmax: Spec, *, shape: Shape, window: Window) -> Spec:
+    return _like_input(g, shape=shape, window=window)
+
+
+def _like_input(g: Spec, *, shape: Shape, window: Window) -> Spec:
+    x = g.with_shape(shape)
+    if g.shape != _pooled(x, window=window).shape:
+        raise ShapeError(f"the gradient of pooling {shape} cannot have shape {g.shape}.")
+    return x
+
+
+@op(_from_output)
+def max_pool_grad(xp: Any, out: Array, g: Array, argmax: Array, *, shape: Shape, window: Window) -> None:
+    """Return the gradient of `max_pool` with respect to x: each g goes to the tap that won."""
+    out[...] = 0
+    for tap, (_, (rows, columns), (i, j)) in enumerate(window.reach(shape[1:3])):
+        won = argmax[:, rows, columns] == tap
+        out[:, i, j] += xp.where(won, g[:, rows, columns], g.dtype.type(0))
+
+
+def _picked(x: Spec, argmax: Spec, *, window: Window) -> Spec:
+    return _pooled(x, window=window)
+
+
+@op(_picked)
+def max_pool_pick(xp: Any, out: Array, x: Array, argmax: Array, *, window: Window) -> None:
+    """Return x at the taps that won in a `max_pool`: the adjoint of `max_pool_grad`."""
+    out[...] = 0
+    for tap, (_, (rows, columns), (i, j)) in enumerate(window.reach(x.shape[1:3])):
+        xp.copyto(out[:, rows, columns], x[:, i, j], where=argmax[:, rows, columns] == tap)
+
+
+max_pool.vjp(x=lambda g, y, x, window: max_pool_grad(g, y[1], shape=x.shape, window=window))
+max_pool_grad.vjp(g=lambda gg, y, g, argmax, shape, window: max_pool_pick(gg, argmax, window=window))
+max_pool_pick.vjp(x=lambda g, y, x, argmax, window: max_pool_grad(g, argmax, shape=x.shape, window=window))
+
+
+def _counts(xp: Any, like: Array, size: Shape, window: Window) -> Array:
+    """Return how many taps of each window fall inside the input, (OH, OW, 1)."""
+    counts = xp.zeros((*window.output(size), 1), dtype=like.dtype)
+    for _, (rows, columns), _ in window.reach(size):
+        counts[rows, columns] += 1
+    return counts
+
+
+@op(_pooled)
+def avg_pool(xp: Any, out: Array, x: Array, *, window: Window) -> None:
+    """Return the mean of each window over the taps that fall inside the input."""
+    out[...] = 0
+    for _, (rows, columns), (i, j) in window.reach(x.shape[1:3]):
+        out[:, rows, columns] += x[:, i, j]
+    xp.divide(out, _counts(xp, x, x.shape[1:3], window), out=out)
+
+
+@op(_like_input)
+def avg_pool_grad(xp: Any, out: Array, g: Array, *, shape: Shape, window: Window) -> None:
+    """Return the gradient of `avg_pool` with respect to x: its adjoint."""
+    out[...] = 0
+    shares = g / _counts(xp, g, shape[1:3], window)
+    for _, (rows, columns), (i, j) in window.reach(shape[1:3]):
+        out[:, i, j] += shares[:, rows, columns]
+
+
+avg_pool.vjp(x=lambda g, y, x, window: avg_pool_grad(g, shape=x.shape, window=window))
+avg_pool_grad.vjp(g=lambda gg, y, g, shape, window: avg_pool(gg, window=window))

@@ -1,0 +1,82 @@
+"""Random ops: functions of a key, so that a backward pass draws the same numbers again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl.backend import Array
+from gpudl.engine.op import op
+from gpudl.engine.rng import uniform
+from gpudl.engine.spec import Shape, ShapeError, Spec
+
+_KEY = Spec((4,), np.dtype(np.uint32))
+
+
+def _check(key: Spec) -> None:
+    if key != _KEY:
+        raise ShapeError(f"a random key is uint32 of shape (4,), got {key.dtype} of {key.shape}.")
+
+
+def _key(state: Spec) -> Spec:
+    _check(state)
+    return state
+
+
+@op(_key)
+def draw_key(xp: Any, out: Array, state: Array) -> None:
+    """Return a copy of a generator's state: the key of one draw."""
+    out[...] = state
+
+
+def _advance(state: Spec) -> None:
+    _check(state)
+
+
+@op(_advance)
+def advance_(xp: Any, state: Array) -> None:
+    """Add 1 to the number of draws, which the last two words of the state count."""
+    xp.add(state[2:3], np.uint32(1), out=state[2:3])
+    xp.add(state[3:], state[2:3] == 0, out=state[3:], casting="unsafe")
+
+
+def _random_uniform(key: Spec, *, shape: Shape) -> Spec:
+    _check(key)
+    return Spec(shape, np.dtype(np.float32))
+
+
+@op(_random_uniform)
+def random_uniform(xp: Any, out: Array, key: Array, *, shape: Shape) -> None:
+    """Return float32 numbers from [0, 1), multiples of 2**-24."""
+    out[...] = uniform(xp, key, out.size).reshape(out.shape)
+
+
+@op(_random_uniform)
+def random_normal(xp: Any, out: Array, key: Array, *, shape: Shape) -> None:
+    """Return float32 numbers from the standard normal distribution, by Box and Muller (1958)."""
+    half = -(-out.size // 2)
+    draws = uniform(xp, key, 2 * half)
+    radius = xp.sqrt(np.float32(-2) * xp.log(np.float32(1) - draws[:half]))
+    angle = np.float32(2 * np.pi) * draws[half:]
+    both = xp.concatenate((radius * xp.cos(angle), radius * xp.sin(angle)))
+    out[...] = both[: out.size].reshape(out.shape)
+
+
+def _dropout(x: Spec, key: Spec, *, rate: float) -> Spec:
+    _check(key)
+    return x
+
+
+@op(_dropout)
+def dropout(xp: Any, out: Array, x: Array, key: Array, *, rate: float) -> None:
+    """Return x with a share `rate` of its elements set to 0 and the others scaled by 1 / (1 - rate).
+
+    Source: Srivastava et al., "Dropout", JMLR 2014.
+    """
+    kept = uniform(xp, key, x.size).reshape(x.shape) >= np.float32(rate)
+    xp.multiply(x, x.dtype.type(1 / (1 - rate)), out=out)
+    xp.copyto(out, out.dtype.type(0), where=~kept)
+
+
+dropout.vjp(x=lambda g, y, x, key, rate: dropout(g, key, rate=rate))

@@ -1,0 +1,128 @@
+"""Sums, means, maxima, and the two ops that broadcasting needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl.backend import Array
+from gpudl.engine.op import op
+from gpudl.engine.spec import Shape, ShapeError, Spec
+from gpudl.engine.tensor import Tensor
+from gpudl.ops.elementwise import cast_like, equal
+from gpudl.ops.shape import reshape
+
+Axis = int | tuple[int, ...] | None
+
+
+def axes_of(ndim: int, axis: Axis) -> tuple[int, ...]:
+    """Return `axis` as a sorted tuple of non-negative axes; raises ShapeError when out of range."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, tuple) else (axis,)
+    if any(not -ndim <= a < ndim for a in given):
+        raise ShapeError(f"axis {axis} is out of range for an array with {ndim} axes.")
+    return tuple(sorted({a % ndim for a in given}))
+
+
+def _reduced(x: Spec, axis: Axis, keepdims: bool) -> Shape:
+    axes = axes_of(x.ndim, axis)
+    if keepdims:
+        return tuple(1 if i in axes else n for i, n in enumerate(x.shape))
+    return tuple(n for i, n in enumerate(x.shape) if i not in axes)
+
+
+def _sum(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
+    dtype = np.dtype(np.int32) if x.dtype.kind == "b" else x.dtype
+    return Spec(_reduced(x, axis, keepdims), dtype)
+
+
+def _kept(t: Tensor, like: Tensor, axis: Axis) -> Tensor:
+    """Return `t`, reduced from `like` along `axis`, with the reduced axes back as size 1."""
+    shape = _reduced(like.spec, axis, True)
+    return t if t.shape == shape else reshape(t, shape)
+
+
+@op(_sum)
+def sum(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:  # noqa: A001 (NumPy's name)
+    """Return the sum along `axis` (all axes by default); bool counts as int32."""
+    xp.sum(x, axis=axis, keepdims=keepdims, out=out, dtype=out.dtype)
+
+
+sum.vjp(x=lambda g, y, x, axis=None, keepdims=False: broadcast_to(_kept(g, x, axis), shape=x.shape))
+
+
+def _max(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
+    if x.size == 0:
+        raise ShapeError("the maximum of no elements is not defined.")
+    return Spec(_reduced(x, axis, keepdims), x.dtype)
+
+
+@op(_max)
+def max(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:  # noqa: A001 (NumPy's name)
+    """Return the maximum along `axis`; the gradient is shared evenly by equal maxima."""
+    xp.max(x, axis=axis, keepdims=keepdims, out=out)
+
+
+def _max_grad(g: Tensor, y: Tensor, x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    chosen = cast_like(equal(x, _kept(y, x, axis)), x)
+    result: Tensor = chosen * (_kept(g, x, axis) / sum(chosen, axis=axis, keepdims=True))
+    return result
+
+
+max.vjp(x=_max_grad)
+
+
+def _arg(x: Spec, *, axis: int = -1) -> Spec:
+    shape = _reduced(x, axis, False)
+    if x.shape[axes_of(x.ndim, axis)[0]] == 0:
+        raise ShapeError("the position of the maximum of no elements is not defined.")
+    return Spec(shape, np.dtype(np.int64))
+
+
+@op(_arg)
+def argmax(xp: Any, out: Array, x: Array, *, axis: int = -1) -> None:
+    """Return the position of the first maximum along `axis`, as int64."""
+    xp.argmax(x, axis=axis, out=out)
+
+
+def _sum_to(x: Spec, *, shape: Shape) -> Spec:
+    if np.broadcast_shapes(x.shape, shape) != x.shape:
+        raise ShapeError(f"{shape} does not broadcast to {x.shape}.")
+    return x.with_shape(shape)
+
+
+@op(_sum_to)
+def sum_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
+    """Return x summed over the axes along which `shape` would be broadcast to it."""
+    lead = x.ndim - len(shape)
+    stretched = tuple(i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1)
+    kept = out.reshape((1,) * lead + shape)
+    xp.sum(x, axis=(*range(lead), *stretched), keepdims=True, out=kept, dtype=out.dtype)
+
+
+sum_to.vjp(x=lambda g, y, x, shape: broadcast_to(g, shape=x.shape))
+
+
+def _broadcast_to(x: Spec, *, shape: Shape) -> Spec:
+    if np.broadcast_shapes(x.shape, shape) != shape:
+        raise ShapeError(f"{x.shape} does not broadcast to {shape}.")
+    return x.with_shape(shape)
+
+
+@op(_broadcast_to)
+def broadcast_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
+    """Return x repeated along its axes of size 1 and new leading ones up to `shape`."""
+    out[...] = x
+
+
+broadcast_to.vjp(x=lambda g, y, x, shape: sum_to(g, shape=x.shape))
+
+
+def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return the mean along `axis`; integers and bools become floats. The mean of nothing is NaN."""
+    total = sum(x, axis=axis, keepdims=keepdims)
+    count = int(np.prod([x.shape[a] for a in axes_of(x.ndim, axis)]))
+    result: Tensor = total / float(count) if count else total * float("nan")
+    return result

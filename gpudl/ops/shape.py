@@ -1,0 +1,210 @@
+"""Shapes: reshape without copying, transpose, slices, concatenation, rows by index."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gpudl.backend import Array
+from gpudl.engine.op import faces, op
+from gpudl.engine.spec import Shape, ShapeError, Spec, promote
+from gpudl.engine.tensor import Tensor, as_tensor
+
+Key = tuple[Any, ...]
+
+
+def _reshaped(x: Spec, *, shape: Shape) -> Spec:
+    known = prod(n for n in shape if n != -1)
+    if shape.count(-1) == 1 and known and x.size % known == 0:
+        shape = tuple(x.size // known if n == -1 else n for n in shape)
+    if -1 in shape or prod(shape) != x.size:
+        raise ShapeError(f"{x.size} elements of shape {x.shape} cannot take the shape {shape}.")
+    return x.with_shape(shape)
+
+
+@op(_reshaped, alias=True)
+def reshape_view(xp: Any, x: Array, *, shape: Shape) -> Array:
+    """Return a view of the C-contiguous x in another shape; one size may be -1."""
+    return x.reshape(shape)
+
+
+reshape_view.vjp(x=lambda g, y, x, shape: reshape(g, x.shape))
+
+
+def reshape(x: Any, shape: Shape) -> Tensor:
+    """Return x in another shape, as a view where its memory allows; one size may be -1.
+
+    Example:
+        >>> reshape([[1.0, 2.0], [3.0, 4.0]], (-1,)).shape
+        (4,)
+    """
+    x = as_tensor(x)
+    if x.data is not None and not x.data.flags.c_contiguous:
+        x = transpose(x, axes=tuple(range(x.ndim)))  # the plain copy
+    result: Tensor = reshape_view(x, shape=tuple(shape))
+    return result
+
+
+def _transposed(x: Spec, *, axes: tuple[int, ...]) -> Spec:
+    if sorted(axes) != list(range(x.ndim)):
+        raise ShapeError(f"axes must name each of {x.ndim} axes once, got {axes}.")
+    return x.with_shape(tuple(x.shape[a] for a in axes))
+
+
+@op(_transposed)
+def transpose(xp: Any, out: Array, x: Array, *, axes: tuple[int, ...]) -> None:
+    """Return x with its axes in another order, copied."""
+    out[...] = x.transpose(axes)
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(a) for a in np.argsort(axes))
+
+
+transpose.vjp(x=lambda g, y, x, axes: transpose(g, axes=_inverse(axes)))
+
+
+def _slices(key: Key) -> Any:
+    return tuple(slice(*k) if isinstance(k, tuple) else k for k in key)
+
+
+def _sliced(x: Spec, *, key: Key) -> Spec:
+    try:
+        return x.with_shape(np.broadcast_to(np.empty((), bool), x.shape)[_slices(key)].shape)
+    except IndexError as error:
+        raise ShapeError(f"{error}.") from None
+
+
+@op(_sliced)
+def take_slice(xp: Any, out: Array, x: Array, *, key: Key) -> None:
+    """Return x[key], copied; a slice stands in `key` as a tuple (start, stop, step)."""
+    out[...] = x[_slices(key)]
+
+
+def _unsliced(g: Spec, *, key: Key, shape: Shape) -> Spec:
+    return g.with_shape(shape)
+
+
+@op(_unsliced)
+def slice_grad(xp: Any, out: Array, g: Array, *, key: Key, shape: Shape) -> None:
+    """Return zeros of `shape` with g at [key]: the adjoint of slicing."""
+    out[...] = 0
+    out[_slices(key)] = g
+
+
+take_slice.vjp(x=lambda g, y, x, key: slice_grad(g, key=key, shape=x.shape))
+slice_grad.vjp(g=lambda gg, y, g, key, shape: take_slice(gg, key=key))
+
+
+def getitem(x: Tensor, key: Any) -> Tensor:
+    """Return x[key] for integers, slices, None, ``...``, or one integer tensor along the first axis."""
+    if isinstance(key, Tensor | np.ndarray | list):
+        result: Tensor = take(x, key)
+        return result
+    parts = key if isinstance(key, tuple) else (key,)
+    for part in parts:
+        if not (part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)):
+            raise TypeError(
+                f"a tensor is indexed by integers, slices, None and ..., got {type(part).__name__}. "
+                "Use gpudl.ops.take for rows by index, gpudl.ops.where for conditions."
+            )
+    plain = tuple((p.start, p.stop, p.step) if isinstance(p, slice) else p for p in parts)
+    result = take_slice(x, key=plain)
+    return result
+
+
+faces["getitem"] = getitem
+
+
+def _taken(x: Spec, indices: Spec) -> Spec:
+    if x.ndim < 1 or indices.dtype.kind not in "iu":
+        raise ShapeError("rows are taken from an array with axes by integer indices.")
+    return x.with_shape((*indices.shape, *x.shape[1:]))
+
+
+@op(_taken)
+def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
+    """Return the rows x[indices] along the first axis; indices must be in range."""
+    out[...] = x[indices]
+
+
+take.vjp(x=lambda g, y, x, indices: take_grad(g, indices, rows=x.shape[0]))
+
+
+def _untaken(g: Spec, indices: Spec, *, rows: int) -> Spec:
+    return g.with_shape((rows, *g.shape[indices.ndim :]))
+
+
+@op(_untaken)
+def take_grad(xp: Any, out: Array, g: Array, indices: Array, *, rows: int) -> None:
+    """Return the sum of the rows of g that were taken from each row: the adjoint of `take`.
+
+    Computed as a product with the matrix that counts the takes: deterministic, without atomics.
+    """
+    flat = indices.reshape(-1)
+    took = (xp.arange(rows).reshape(-1, 1) == flat).astype(g.dtype)
+    out[...] = (took @ g.reshape(flat.size, -1)).reshape(out.shape)
+
+
+take_grad.vjp(g=lambda gg, y, g, indices, rows: take(gg, indices))
+
+
+def _concatenated(*xs: Spec, axis: int) -> Spec:
+    first = xs[0]
+    if not -first.ndim <= axis < first.ndim:
+        raise ShapeError(f"axis {axis} is out of range for arrays with {first.ndim} axes.")
+    at = axis % first.ndim
+    rest = {(*x.shape[:at], *x.shape[at + 1 :]) for x in xs}
+    if len(rest) != 1 or len({x.ndim for x in xs}) != 1:
+        raise ShapeError(f"sizes may differ along axis {axis} only.")
+    size = 0
+    for x in xs:
+        size += x.shape[at]
+    return Spec((*first.shape[:at], size, *first.shape[at + 1 :]), promote(*(x.dtype for x in xs)))
+
+
+@op(_concatenated)
+def concatenate(xp: Any, out: Array, *xs: Array, axis: int) -> None:
+    """Return the arrays joined along `axis`."""
+    start = 0
+    front = (slice(None),) * (axis % out.ndim)
+    for x in xs:
+        stop = start + x.shape[axis]
+        out[(*front, slice(start, stop))] = x
+        start = stop
+
+
+def _part(i: int, g: Tensor, y: Tensor, *xs: Tensor, axis: int) -> Tensor:
+    at = axis % xs[0].ndim
+    start = 0
+    for x in xs[:i]:
+        start += x.shape[at]
+    key = ((None, None, None),) * at + ((start, start + xs[i].shape[at], None),)
+    result: Tensor = take_slice(g, key=key)
+    return result
+
+
+concatenate.vjp(xs=_part)
+
+
+def _packed(*xs: Spec) -> Spec:
+    if len({x.dtype for x in xs}) != 1:
+        raise ShapeError("only arrays of one dtype can be packed into one buffer.")
+    size = 0
+    for x in xs:
+        size += x.size
+    return Spec((size,), xs[0].dtype)
+
+
+@op(_packed, gathers=True)
+def pack(xp: Any, out: Array, *xs: Array) -> None:
+    """Return the elements of all the arrays, one after another, in one axis.
+
+    In a plan the arrays are computed where `pack` would copy them, and no copy remains.
+    """
+    start = 0
+    for x in xs:
+        out[start : start + x.size] = x.reshape(-1)
+        start += x.size

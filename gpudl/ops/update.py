@@ -1,0 +1,126 @@
+"""Update ops: they write their first inputs, and nothing is differentiated through them.
+
+The optimizers' ops take whole flat buffers: parameters w, gradients g and slots of one shape and dtype, and the
+learning rate and the number of finished steps as 0-d arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl.backend import Array
+from gpudl.engine.op import op
+from gpudl.engine.spec import ShapeError, Spec
+
+
+def _one_value(target: Spec, value: Spec) -> None:
+    if value.shape not in (target.shape, ()):
+        raise ShapeError(f"cannot assign shape {value.shape} to a variable of shape {target.shape}.")
+
+
+@op(_one_value)
+def assign_(xp: Any, target: Array, value: Array) -> None:
+    """Set target to value."""
+    xp.copyto(target, value, casting="unsafe")
+
+
+@op(_one_value)
+def assign_add_(xp: Any, target: Array, value: Array) -> None:
+    """Add value to target."""
+    xp.add(target, value, out=target, casting="unsafe")
+
+
+def _alike(*specs: Spec, **_: Any) -> None:
+    arrays = [s for s in specs if s.ndim]
+    if len({s.shape for s in arrays}) > 1:
+        raise ShapeError("parameters, gradients and slots must have one shape.")
+
+
+@op(_alike)
+def sgd_(xp: Any, w: Array, g: Array, lr: Array) -> None:
+    """w -= lr * g."""
+    w -= lr * g
+
+
+@op(_alike, writes=2)
+def sgd_momentum_(
+    xp: Any, w: Array, m: Array, g: Array, lr: Array, *, momentum: float, nesterov: bool
+) -> None:
+    """m = momentum * m - lr * g; w += m, or with Nesterov w += momentum * m - lr * g."""
+    beta = w.dtype.type(momentum)
+    step = lr * g
+    m *= beta
+    m -= step
+    w += beta * m - step if nesterov else m
+
+
+@op(_alike, writes=2)
+def rmsprop_(
+    xp: Any, w: Array, v: Array, g: Array, lr: Array, *, rho: float, epsilon: float
+) -> None:
+    """v = rho * v + (1 - rho) * g**2; w -= lr * g / sqrt(v + epsilon).
+
+    Source: Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012.
+    """
+    real = w.dtype.type
+    v *= real(rho)
+    v += real(1 - rho) * (g * g)
+    w -= lr * g / xp.sqrt(v + real(epsilon))
+
+
+@op(_alike, writes=3)
+def adam_(
+    xp: Any,
+    w: Array,
+    m: Array,
+    v: Array,
+    g: Array,
+    lr: Array,
+    step: Array,
+    *,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
+    """m and v follow g and g**2; w -= alpha * m / (sqrt(v) + epsilon), with the bias corrected in alpha.
+
+    `step` counts the finished updates. Source: Kingma and Ba, "Adam", ICLR 2015, section 2.
+    """
+    real = w.dtype.type
+    m += (g - m) * real(1 - beta_1)
+    v += (g * g - v) * real(1 - beta_2)
+    w -= adam_rate(xp, w, lr, step, beta_1, beta_2) * m / (xp.sqrt(v) + real(epsilon))
+
+
+def adam_rate(xp: Any, w: Array, lr: Array, step: Array, beta_1: float, beta_2: float) -> Array:
+    """Return lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) for t = step + 1, in the dtype of w."""
+    real = w.dtype.type
+    t = (step + 1).astype(w.dtype)
+    return lr * xp.sqrt(real(1) - real(beta_2) ** t) / (real(1) - real(beta_1) ** t)
+
+
+def _decay(w: Spec, lr: Spec, *, rate: float) -> None:
+    if lr.shape != ():
+        raise ShapeError(f"the learning rate must be a scalar, got shape {lr.shape}.")
+
+
+@op(_decay)
+def decay_(xp: Any, w: Array, lr: Array, *, rate: float) -> None:
+    """w -= w * rate * lr: decoupled weight decay (Loshchilov and Hutter, ICLR 2019)."""
+    w -= w * w.dtype.type(rate) * lr
+
+
+_INT64 = np.dtype(np.int64)
+
+
+def _count(step: Spec) -> None:
+    if step.dtype != _INT64:
+        raise ShapeError(f"a step counter is int64, got {step.dtype}.")
+
+
+@op(_count)
+def increment_(xp: Any, step: Array) -> None:
+    """step += 1."""
+    xp.add(step, 1, out=step)

@@ -1,0 +1,136 @@
+"""Names to objects and back: what `get`, `serialize` and `from_config` share in every family."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+
+def snake_case(name: str) -> str:
+    """Return a class name in Keras's snake case.
+
+    Example:
+        >>> snake_case("MaxPooling2D"), snake_case("CategoricalCrossentropy")
+        ('max_pooling2d', 'categorical_crossentropy')
+    """
+    words: list[str] = []
+    for at, letter in enumerate(name):
+        before, after = name[at - 1 : at], name[at + 1 : at + 2]
+        starts = letter.isupper() and at > 0 and (before.islower() or (after.islower() and before.isupper()))
+        words.append(("_" if starts else "") + letter.lower())
+    return "".join(words)
+
+
+def unknown(kind: str, name: str, known: Mapping[str, Any]) -> ValueError:
+    """Return the error for a `name` that is not in `known`, with the nearest name that is."""
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known))}."
+    return ValueError(f"Unknown {kind}: {name!r}.{hint}")
+
+
+def lookup(kind: str, identifier: Any, known: Mapping[str, Any]) -> Any:
+    """Return what `identifier` stands for: a name, a `serialize`d dict, a class, or the object itself.
+
+    Args:
+        kind: what is looked up, for the error: ``"loss"``, ``"optimizer"``.
+        identifier: a name in `known` (in any case), a dict with ``class_name`` and ``config``, a class (made
+            with its defaults), a callable, or None, which is returned as it is.
+        known: classes and functions by every accepted name, in lower case.
+
+    Raises:
+        ValueError: an unknown name; the text offers the nearest one.
+        TypeError: something that is no name, dict or callable.
+    """
+    if identifier is None:
+        return None
+    if isinstance(identifier, dict):
+        cls = _named(kind, str(identifier.get("class_name")), known)
+        return cls.from_config(identifier.get("config", {}))
+    if isinstance(identifier, str):
+        identifier = _named(kind, identifier, known)
+    if inspect.isclass(identifier):
+        return identifier()
+    if callable(identifier) or hasattr(identifier, "get_config"):
+        return identifier
+    raise TypeError(
+        f"a {kind} is a name, an object of its class, a function or a config dict, got {identifier!r}."
+    )
+
+
+def _named(kind: str, name: str, known: Mapping[str, Any]) -> Any:
+    found = known.get(name) or known.get(name.lower())
+    if found is None:
+        raise unknown(kind, name, known)
+    return found
+
+
+def names(*objects: Any) -> dict[str, Any]:
+    """Return `objects` by their names, in lower case and in snake case."""
+    table: dict[str, Any] = {}
+    for item in objects:
+        table[item.__name__.lower()] = item
+        table[snake_case(item.__name__)] = item
+    return table
+
+
+class Configurable:
+    """Remembers the arguments of its constructor, so that `get_config` needs no code in subclasses."""
+
+    _arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Note the arguments, with the defaults of those that were not given."""
+        made = super().__new__(cls)
+        given = inspect.signature(cls.__init__).bind(made, *args, **kwargs)
+        given.apply_defaults()
+        arguments: dict[str, Any] = {}
+        for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments.update(given.arguments[name])
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                arguments[name] = given.arguments[name]
+        object.__setattr__(made, "_arguments", arguments)
+        return made
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data; an attribute of the same name is preferred."""
+        return {
+            name: serialize(getattr(self, name, value)) for name, value in self._arguments.items()
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Return a new object with the arguments of `config`."""
+        return cls(**config)
+
+
+def serialize(value: Any) -> Any:
+    """Return `value` as plain data: objects with a config as a dict, functions by name."""
+    if hasattr(value, "get_config"):
+        return {"class_name": type(value).__name__, "config": value.get_config()}
+    if isinstance(value, tuple | list):
+        return type(value)(serialize(v) for v in value)
+    if inspect.isfunction(value):
+        return value.__name__
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        return value.item()
+    return value
+
+
+_counts: dict[str, int] = {}
+
+
+def auto_name(prefix: str) -> str:
+    """Return ``prefix``, then ``prefix_1``, ``prefix_2`` and so on, as Keras names layers."""
+    count = _counts.get(prefix, 0)
+    _counts[prefix] = count + 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def clear_names() -> None:
+    """Begin to count names from the start."""
+    _counts.clear()
+
+

@@ -1,0 +1,117 @@
+"""Window geometry: the one place with the index arithmetic of convolution and pooling.
+
+Every kernel, on the CPU and on the GPU, and every shape inference takes its numbers from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from math import prod
+
+Ints = tuple[int, ...]
+
+
+class WindowError(ValueError):
+    """A window that does not fit its input."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A sliding window over the spatial axes of a channels-last array.
+
+    Args:
+        kernel: size along each spatial axis, e.g. ``(3, 3)``.
+        strides: step along each spatial axis, in input positions.
+        padding: ``"valid"`` (no padding) or ``"same"`` (output size ``ceil(input / stride)``; an odd
+            total of padding puts the extra zero after the input, as TensorFlow does).
+        dilation: distance between the taps of the kernel, in input positions.
+
+    Raises:
+        WindowError: sizes that are not positive, unequal lengths, unknown padding.
+
+    Example:
+        >>> Window((3, 3), (2, 2), "same").output((28, 28))
+        (14, 14)
+    """
+
+    kernel: Ints
+    strides: Ints
+    padding: str = "valid"
+    dilation: Ints = ()
+
+    def __post_init__(self) -> None:
+        rank = len(self.kernel)
+        if not self.dilation:
+            object.__setattr__(self, "dilation", (1,) * rank)
+        for name in ("kernel", "strides", "dilation"):
+            value = getattr(self, name)
+            if len(value) != rank or any(v < 1 for v in value):
+                raise WindowError(f"{name} must be {rank} positive integers, got {value}.")
+        if self.padding not in ("valid", "same"):
+            raise WindowError(f'padding must be "valid" or "same", got {self.padding!r}.')
+
+    @property
+    def taps(self) -> int:
+        """Number of positions that the kernel looks at."""
+        return prod(self.kernel)
+
+    @property
+    def extent(self) -> Ints:
+        """Input positions between the first and the last tap, both included."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
+
+    def output(self, size: Ints) -> Ints:
+        """Return the output size along each spatial axis for an input of `size`."""
+        if len(size) != len(self.kernel):
+            raise WindowError(f"a window over {len(self.kernel)} axes cannot slide over a size {size}.")
+        if self.padding == "same":
+            return tuple(-(-n // s) for n, s in zip(size, self.strides, strict=True))
+        if any(e > n for e, n in zip(self.extent, size, strict=True)):
+            raise WindowError(
+                f"the window covers {self.extent} positions but its input has only {size}. "
+                'Use a smaller kernel or dilation, or padding="same".'
+            )
+        return tuple((n - e) // s + 1 for n, e, s in zip(size, self.extent, self.strides, strict=True))
+
+    def pads(self, size: Ints) -> tuple[tuple[int, int], ...]:
+        """Return (before, after) padding along each spatial axis for an input of `size`."""
+        if self.padding == "valid":
+            return ((0, 0),) * len(size)
+        totals = (
+            max((o - 1) * s + e - n, 0)
+            for n, o, s, e in zip(size, self.output(size), self.strides, self.extent, strict=True)
+        )
+        return tuple((t // 2, t - t // 2) for t in totals)
+
+    def reach(self, size: Ints) -> Iterator[tuple[Ints, tuple[slice, ...], tuple[slice, ...]]]:
+        """Yield (tap, outputs, inputs) for every tap, in row-major order of the kernel.
+
+        `outputs` are the slices of the output positions whose tap falls inside an input of `size`, and
+        `inputs` the slices of the input positions that it falls on; a tap that falls only on padding
+        yields empty slices.
+        """
+        axes = []
+        for n, o, (before, _), k, s, d in zip(
+            size,
+            self.output(size),
+            self.pads(size),
+            self.kernel,
+            self.strides,
+            self.dilation,
+            strict=True,
+        ):
+            spans = []
+            for tap in range(k):
+                shift = tap * d - before  # the input position that output 0 looks at
+                first = max(0, -(shift // s))
+                last = min(o - 1, (n - 1 - shift) // s)
+                count = max(last - first + 1, 0)
+                start = shift + first * s
+                stop = start + (count - 1) * s + 1 if count else start
+                spans.append((slice(first, first + count), slice(start, stop, s)))
+            axes.append(spans)
+        for tap in product(*(range(k) for k in self.kernel)):
+            chosen = [axes[axis][t] for axis, t in enumerate(tap)]
+            yield tap, tuple(out for out, _ in chosen), tuple(into for _, into in chosen)
