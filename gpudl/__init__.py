@@ -1,7 +1,16 @@
-"""gpudl: deep learning with the face of Keras, on NumPy and Numba or on CuPy and CUDA C++."""
+"""gpudl: deep learning with the face of Keras, on NumPy and Numba or on CuPy and CUDA C++.
+
+Example:
+    >>> from gpudl import Sequential, layers
+    >>> model = Sequential([layers.Dense(1, input_shape=(3,))])
+    >>> model.compile(optimizer="sgd", loss="mse")
+    >>> history = model.fit(np.ones((8, 3)), np.ones((8, 1)), epochs=2, verbose=0)
+    >>> len(history.history["loss"])
+    2
+"""
 
 try:
-    from gpudl.kernels import registry as _registry  # noqa: F401
+    from gpudl.kernels import registry as _registry  # noqa: F401 (asks only whether it is there)
 except ModuleNotFoundError as error:
     if error.name not in ("gpudl.kernels", "gpudl.kernels.registry"):
         raise
@@ -10,12 +19,62 @@ except ModuleNotFoundError as error:
         "(the folder kernels/ becomes gpudl.kernels only then)."
     ) from None
 
-from gpudl import backend, config, ops
+from gpudl import (
+    activations,
+    backend,
+    callbacks,
+    config,
+    constraints,
+    datasets,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    random,
+    regularizers,
+    utils,
+)
 from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import TracingError
 from gpudl.engine.tensor import Tensor, Variable
 from gpudl.engine.tensor import as_tensor as convert_to_tensor
 from gpudl.engine.trace import traced
+from gpudl.layers import Input
+from gpudl.models import Model, Sequential
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "GradientTape",
+    "Input",
+    "Model",
+    "Sequential",
+    "ShapeError",
+    "Spec",
+    "Tensor",
+    "TracingError",
+    "Variable",
+    "activations",
+    "backend",
+    "callbacks",
+    "config",
+    "constraints",
+    "convert_to_tensor",
+    "datasets",
+    "grad",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "traced",
+    "utils",
+]

@@ -56,9 +56,7 @@ def _key(seed: int | SeedGenerator | None) -> Tensor:
     return generator.next()
 
 
-def uniform(
-    shape: Shape, minval: float = 0.0, maxval: float = 1.0, seed: int | SeedGenerator | None = None
-) -> Tensor:
+def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, seed: int | SeedGenerator | None = None) -> Tensor:
     """Return float32 numbers drawn evenly from [minval, maxval).
 
     Example:
@@ -70,9 +68,7 @@ def uniform(
     return result
 
 
-def normal(
-    shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | SeedGenerator | None = None
-) -> Tensor:
+def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | SeedGenerator | None = None) -> Tensor:
     """Return float32 numbers drawn from a normal distribution.
 
     Example:

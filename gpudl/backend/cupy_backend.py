@@ -12,7 +12,7 @@ from gpudl.backend.base import Backend, BackendError
 def _probe(cupy: Any) -> None:
     """Run something real on the GPU: importing CuPy and counting devices succeed without its libraries."""
     steps = (
-        ("no NVIDIA driver or GPU was found", lambda: cupy.cuda.runtime.getDeviceCount()),
+        ("no NVIDIA driver or GPU was found", cupy.cuda.runtime.getDeviceCount),
         (
             "the GPU refused to compile and run a kernel (are CUDA's toolkit libraries there? "
             'install gpudl with the extra "cuda12" or "cuda13")',

@@ -24,9 +24,7 @@ class Node:
 
     __slots__ = ("inputs", "op", "order", "results", "static")
 
-    def __init__(
-        self, op: Op, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: dict[str, Any]
-    ) -> None:
+    def __init__(self, op: Op, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: dict[str, Any]) -> None:
         self.op = op
         self.inputs = inputs
         self.results = results

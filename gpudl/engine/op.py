@@ -19,7 +19,7 @@ registry: dict[str, Op] = {}
 faces: dict[str, Callable[..., Tensor]] = {}
 
 Forward = Callable[..., Any]
-Specs = Spec | tuple[Spec, ...]
+Specs = Spec | tuple[Spec, ...] | None
 
 
 class Op:
@@ -79,7 +79,7 @@ class Op:
     def specs(self, inputs: tuple[Tensor, ...], static: dict[str, Any]) -> tuple[Spec, ...]:
         """Return the specs of the outs; raises ShapeError naming the op and what it got."""
         try:
-            specs = self.infer(*(t.spec for t in inputs), **static)
+            specs: Specs = self.infer(*(t.spec for t in inputs), **static)
         except ValueError as error:
             got = ", ".join(f"{t.dtype}{list(t.shape)}" for t in inputs)
             raise ShapeError(f"{self.name}({got}): {error}") from error
@@ -132,6 +132,8 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
         TypeError: inputs on different devices.
     """
     specs = op.specs(inputs, static)
+    if op.update and state.symbolic:
+        return None
     if any(t.data is None for t in inputs):
         outs = tuple(Tensor(None, spec) for spec in specs)
         for t in inputs:

@@ -48,15 +48,20 @@ class Slot:
         value = self.value
         return value if value.base is None else value.base.root
 
+    @property
+    def memory(self) -> int:
+        """The identity of the memory: variables that are parts of one flat buffer have the same."""
+        array = self.root.external
+        owner = getattr(array, "base", None)
+        return id(self.root) if array is None else id(array if owner is None else owner)
+
 
 class Instruction:
     """One op applied to slots."""
 
     __slots__ = ("ins", "op", "outs", "static")
 
-    def __init__(
-        self, op: Op, outs: tuple[Slot, ...], ins: tuple[Slot, ...], static: dict[str, Any]
-    ) -> None:
+    def __init__(self, op: Op, outs: tuple[Slot, ...], ins: tuple[Slot, ...], static: dict[str, Any]) -> None:
         self.op = op
         self.outs = outs
         self.ins = ins
@@ -67,16 +72,16 @@ def without_repeats(record: Iterable[Instruction]) -> list[Instruction]:
     """Compute once what was asked for twice with the same inputs and no write to them in between."""
     kept: list[Instruction] = []
     seen: dict[tuple[Any, ...], Instruction] = {}
-    writes: dict[Slot, int] = {}
+    writes: dict[int, int] = {}
     for step in record:
         ins = tuple(slot.value for slot in step.ins)
         if step.op.update:
             for slot in ins[: step.op.writes]:
-                writes[slot.root] = writes.get(slot.root, 0) + 1
+                writes[slot.memory] = writes.get(slot.memory, 0) + 1
         elif ins:
             key = (
                 step.op.name,
-                tuple((id(slot), writes.get(slot.root, 0)) for slot in ins),
+                tuple((id(slot), writes.get(slot.memory, 0)) for slot in ins),
                 tuple(sorted((name, repr(value)) for name, value in step.static.items())),
             )
             first = seen.setdefault(key, step)
@@ -172,9 +177,7 @@ class Plan:
                     block.end = at
         return blocks
 
-    def _bind(
-        self, works: Sequence[Spec | None], blocks: dict[Slot | int, Block]
-    ) -> list[Callable[[], None]]:
+    def _bind(self, works: Sequence[Spec | None], blocks: dict[Slot | int, Block]) -> list[Callable[[], None]]:
         calls: list[Callable[[], None]] = []
         for at, (step, spec) in enumerate(zip(self.steps, works, strict=True)):
             ins = tuple(slot.value.array for slot in step.ins)

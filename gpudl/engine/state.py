@@ -16,12 +16,13 @@ _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 class State(threading.local):
-    """Per-thread switches: the recorder at work, whether gradients and twins are on."""
+    """Per-thread switches: the recorder at work; whether gradients, twins and updates are on."""
 
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.gradients = True
         self.twins = True
+        self.symbolic = False
         self.open_tapes = 0
 
 
@@ -48,6 +49,16 @@ def reference_only() -> Iterator[None]:
         yield
     finally:
         state.twins = before
+
+
+@contextmanager
+def symbolic() -> Iterator[None]:
+    """Apply no update inside a ``with`` block, in which shapes alone are asked for."""
+    before, state.symbolic = state.symbolic, True
+    try:
+        yield
+    finally:
+        state.symbolic = before
 
 
 class TracingError(RuntimeError):

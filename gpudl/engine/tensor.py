@@ -119,7 +119,8 @@ class Tensor:
         return f"<{name} shape={self.shape} dtype={self.dtype}, value={self.numpy()!r}>"
 
     def __getitem__(self, key: Any) -> Tensor:
-        return _face("getitem")(self, key)
+        part: Tensor = _face("getitem")(self, key)
+        return part
 
     def __add__(self, other: Any) -> Tensor:
         return _op("add", self, other)
@@ -191,7 +192,7 @@ class Variable(Tensor):
         array([2., 3.], dtype=float32)
     """
 
-    __slots__ = ("_trainable", "name", "regularizer")
+    __slots__ = ("_trainable", "constraint", "name", "path", "regularizer", "wanted")
 
     def __init__(self, value: Any, *, trainable: bool = True, name: str = "variable") -> None:
         source = as_tensor(value).value()
@@ -209,9 +210,12 @@ class Variable(Tensor):
     def _adopt(self, data: Array, trainable: bool, name: str) -> None:
         Tensor.__init__(self, data)
         self.name = name
+        self.path = name
+        self.wanted = trainable  # what it is when its layer is not frozen
         self._trainable = trainable
         self.requires_grad = trainable and self.dtype.kind == "f"
         self.regularizer: Any = None
+        self.constraint: Any = None
 
     @property
     def trainable(self) -> bool:

@@ -86,9 +86,7 @@ class _Entry:
         self.plan = plan
         self.buffers = buffers
         remaining = iter(live)
-        self.results = map_leaves(
-            lambda t: None if t is None else Tensor(next(remaining).value.array), results
-        )
+        self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
 
 
 class Traced:

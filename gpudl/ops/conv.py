@@ -92,9 +92,7 @@ def _work_g(g: Spec, w: Spec, *, shape: Shape, window: Window) -> Spec:
 
 
 @op(_input_grad, workspace=_work_g)
-def conv2d_input_grad(
-    xp: Any, out: Array, g: Array, w: Array, *, shape: Shape, window: Window, work: Array
-) -> None:
+def conv2d_input_grad(xp: Any, out: Array, g: Array, w: Array, *, shape: Shape, window: Window, work: Array) -> None:
     """Return the gradient of `conv2d` with respect to x, from that of its output g (N, OH, OW, F)."""
     filters = w.shape[3]
     xp.matmul(g.reshape(-1, filters), w.reshape(-1, filters).T, out=work)

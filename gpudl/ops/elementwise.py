@@ -27,7 +27,7 @@ def _compare(a: Spec, b: Spec) -> Spec:
 
 
 def _floating(x: Spec) -> Spec:
-    return x if x.dtype.kind == "f" else x.with_dtype(np.float32)
+    return x if x.dtype.kind == "f" else x.with_dtype("float32")
 
 
 def _quotient(a: Spec, b: Spec) -> Spec:
@@ -70,6 +70,66 @@ def divide(xp: Any, out: Array, a: Array, b: Array) -> None:
 divide.vjp(a=lambda g, y, a, b: g / b, b=lambda g, y, a, b: -g * y / b)
 
 
+@op(_floating)
+def log(xp: Any, out: Array, x: Array) -> None:
+    """Return the natural logarithm of x."""
+    xp.log(x, out=out, dtype=out.dtype)
+
+
+log.vjp(x=lambda g, y, x: g / x)
+
+
+@op(_compare)
+def equal(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a == b as bool."""
+    xp.equal(a, b, out=out)
+
+
+@op(_compare)
+def greater(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a > b as bool."""
+    xp.greater(a, b, out=out)
+
+
+@op(_compare)
+def greater_equal(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a >= b as bool."""
+    xp.greater_equal(a, b, out=out)
+
+
+@op(_compare)
+def less(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a < b as bool."""
+    xp.less(a, b, out=out)
+
+
+@op(_compare)
+def less_equal(xp: Any, out: Array, a: Array, b: Array) -> None:
+    """Return a <= b as bool."""
+    xp.less_equal(a, b, out=out)
+
+
+def _cast(x: Spec, *, dtype: Any) -> Spec:
+    return x.with_dtype(np.dtype(dtype))
+
+
+@op(_cast)
+def cast(xp: Any, out: Array, x: Array, *, dtype: Any) -> None:
+    """Return x with another dtype."""
+    xp.copyto(out, x, casting="unsafe")
+
+
+cast.vjp(x=lambda g, y, x, dtype: g if x.dtype.kind == "f" else None)
+
+
+def cast_like(x: Tensor, like: Tensor) -> Tensor:
+    """Return `x` in the dtype of `like`."""
+    if x.dtype == like.dtype:
+        return x
+    result: Tensor = cast(x, dtype=like.dtype)
+    return result
+
+
 @op(_binary)
 def power(xp: Any, out: Array, a: Array, b: Array) -> None:
     """Return a ** b, broadcast; the gradient with respect to b wants a positive a."""
@@ -107,18 +167,18 @@ negative.vjp(x=lambda g, y, x: -g)
 
 
 @op(_same)
+def sign(xp: Any, out: Array, x: Array) -> None:
+    """Return -1, 0 or 1; its gradient is 0 everywhere."""
+    xp.sign(x, out=out)
+
+
+@op(_same)
 def absolute(xp: Any, out: Array, x: Array) -> None:
     """Return |x|; the gradient at 0 is 0."""
     xp.absolute(x, out=out)
 
 
 absolute.vjp(x=lambda g, y, x: g * sign(x))
-
-
-@op(_same)
-def sign(xp: Any, out: Array, x: Array) -> None:
-    """Return -1, 0 or 1; its gradient is 0 everywhere."""
-    xp.sign(x, out=out)
 
 
 @op(_same)
@@ -149,15 +209,6 @@ exp.vjp(x=lambda g, y, x: g * y)
 
 
 @op(_floating)
-def log(xp: Any, out: Array, x: Array) -> None:
-    """Return the natural logarithm of x."""
-    xp.log(x, out=out, dtype=out.dtype)
-
-
-log.vjp(x=lambda g, y, x: g / x)
-
-
-@op(_floating)
 def log1p(xp: Any, out: Array, x: Array) -> None:
     """Return log(1 + x), exact for small x."""
     xp.log1p(x, out=out, dtype=out.dtype)
@@ -185,36 +236,6 @@ def clip(xp: Any, out: Array, x: Array, *, low: float, high: float) -> None:
 clip.vjp(x=lambda g, y, x, low, high: g * cast_like(equal(x, y), g))
 
 
-@op(_compare)
-def equal(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a == b as bool."""
-    xp.equal(a, b, out=out)
-
-
-@op(_compare)
-def greater(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a > b as bool."""
-    xp.greater(a, b, out=out)
-
-
-@op(_compare)
-def greater_equal(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a >= b as bool."""
-    xp.greater_equal(a, b, out=out)
-
-
-@op(_compare)
-def less(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a < b as bool."""
-    xp.less(a, b, out=out)
-
-
-@op(_compare)
-def less_equal(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a <= b as bool."""
-    xp.less_equal(a, b, out=out)
-
-
 def _where(condition: Spec, a: Spec, b: Spec) -> Spec:
     if condition.dtype != _BOOL:
         raise ShapeError(f"the condition must be bool, got {condition.dtype}. Compare first, e.g. x > 0.")
@@ -234,27 +255,6 @@ where.vjp(
 )
 
 
-def _cast(x: Spec, *, dtype: Any) -> Spec:
-    return x.with_dtype(np.dtype(dtype))
-
-
-@op(_cast)
-def cast(xp: Any, out: Array, x: Array, *, dtype: Any) -> None:
-    """Return x with another dtype."""
-    xp.copyto(out, x, casting="unsafe")
-
-
-cast.vjp(x=lambda g, y, x, dtype: g if x.dtype.kind == "f" else None)
-
-
-def cast_like(x: Tensor, like: Tensor) -> Tensor:
-    """Return `x` in the dtype of `like`."""
-    if x.dtype == like.dtype:
-        return x
-    result: Tensor = cast(x, dtype=like.dtype)
-    return result
-
-
 @op(_same)
 def ones_like(xp: Any, out: Array, x: Array) -> None:
     """Return ones in the shape and dtype of x."""
@@ -265,39 +265,6 @@ def ones_like(xp: Any, out: Array, x: Array) -> None:
 def zeros_like(xp: Any, out: Array, x: Array) -> None:
     """Return zeros in the shape and dtype of x."""
     out[...] = 0
-
-
-@op(_floating)
-def tanh(xp: Any, out: Array, x: Array) -> None:
-    """Return the hyperbolic tangent of x."""
-    xp.tanh(x, out=out, dtype=out.dtype)
-
-
-tanh.vjp(x=lambda g, y, x: activation_grad(g, y, activation="tanh"))
-
-
-@op(_floating)
-def sigmoid(xp: Any, out: Array, x: Array) -> None:
-    """Return 1 / (1 + exp(-x)), without overflow."""
-    xp.multiply(x, out.dtype.type(0.5), out=out, dtype=out.dtype)
-    xp.tanh(out, out=out)
-    xp.multiply(out, out.dtype.type(0.5), out=out)
-    xp.add(out, out.dtype.type(0.5), out=out)
-
-
-sigmoid.vjp(x=lambda g, y, x: activation_grad(g, y, activation="sigmoid"))
-
-
-@op(_same)
-def relu(xp: Any, out: Array, x: Array) -> None:
-    """Return max(x, 0); NaN propagates."""
-    xp.maximum(x, out.dtype.type(0), out=out)
-
-
-relu.vjp(x=lambda g, y, x: activation_grad(g, y, activation="relu"))
-
-_forwards: dict[str, Op] = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}
-FUSED = ("linear", *_forwards)
 
 
 def _activation_grad(g: Spec, y: Spec, *, activation: str) -> Spec:
@@ -334,6 +301,97 @@ activation_grad.vjp(
     g=lambda gg, out, g, y, activation: activation_grad(gg, y, activation=activation),
     y=lambda gg, out, g, y, activation: _slope_of_slope(gg, g, y, activation),
 )
+
+
+@op(_floating)
+def tanh(xp: Any, out: Array, x: Array) -> None:
+    """Return the hyperbolic tangent of x."""
+    xp.tanh(x, out=out, dtype=out.dtype)
+
+
+tanh.vjp(x=lambda g, y, x: activation_grad(g, y, activation="tanh"))
+
+
+@op(_floating)
+def sigmoid(xp: Any, out: Array, x: Array) -> None:
+    """Return 1 / (1 + exp(-x)), without overflow."""
+    xp.multiply(x, out.dtype.type(0.5), out=out, dtype=out.dtype)
+    xp.tanh(out, out=out)
+    xp.multiply(out, out.dtype.type(0.5), out=out)
+    xp.add(out, out.dtype.type(0.5), out=out)
+
+
+sigmoid.vjp(x=lambda g, y, x: activation_grad(g, y, activation="sigmoid"))
+
+
+# Numerators and denominators, highest power first, of the two rational functions in `erf`.
+_ERF_SMALL = (
+    (1.85777706184603153e-1, 3.16112374387056560, 1.13864154151050156e2, 3.77485237685302021e2, 3.20937758913846947e3),
+    (1.0, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3),
+)
+_ERF_LARGE = (
+    (
+        2.15311535474403846e-8,
+        5.64188496988670089e-1,
+        8.88314979438837594,
+        6.61191906371416295e1,
+        2.98635138197400131e2,
+        8.81952221241769090e2,
+        1.71204761263407058e3,
+        2.05107837782607147e3,
+        1.23033935479799725e3,
+    ),
+    (
+        1.0,
+        1.57449261107098347e1,
+        1.17693950891312499e2,
+        5.37181101862009858e2,
+        1.62138957456669019e3,
+        3.29079923573345963e3,
+        4.36261909014324716e3,
+        3.43936767414372164e3,
+        1.23033935480374942e3,
+    ),
+)
+
+
+def _rational(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]]) -> Array:
+    values = []
+    for polynomial in coefficients:
+        value = x * x.dtype.type(polynomial[0])
+        for c in polynomial[1:-1]:
+            value = (value + x.dtype.type(c)) * x
+        values.append(value + x.dtype.type(polynomial[-1]))
+    return values[0] / values[1]
+
+
+@op(_floating)
+def erf(xp: Any, out: Array, x: Array) -> None:
+    """Return the error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x.
+
+    Source: Cody, "Rational Chebyshev approximation for the error function", Math. Comp. 23, 1969.
+    """
+    z = x.astype(promote(out.dtype, np.dtype(np.float32)))  # half precision cannot hold the powers
+    size = xp.minimum(xp.absolute(z), z.dtype.type(6))  # where 1 - erf is below half a unit of float64
+    near = xp.minimum(size, z.dtype.type(0.46875))
+    small = near * _rational(near * near, _ERF_SMALL)
+    large = 1 - xp.exp(-size * size) * _rational(size, _ERF_LARGE)
+    out[...] = xp.where(size <= near, small, large) * xp.sign(z)
+
+
+erf.vjp(x=lambda g, y, x: g * (exp(-(x * x)) * (2 / np.pi**0.5)))
+
+
+@op(_same)
+def relu(xp: Any, out: Array, x: Array) -> None:
+    """Return max(x, 0); NaN propagates."""
+    xp.maximum(x, out.dtype.type(0), out=out)
+
+
+relu.vjp(x=lambda g, y, x: activation_grad(g, y, activation="relu"))
+
+_forwards: dict[str, Op] = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}
+FUSED = ("linear", *_forwards)
 
 
 def _bias_activation(x: Spec, b: Spec, *, activation: str) -> Spec:

@@ -24,9 +24,7 @@ def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = 
 
 
 @op(_matmul)
-def matmul(
-    xp: Any, out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False
-) -> None:
+def matmul(xp: Any, out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Return the product over the last two axes, (..., M, K) @ (..., K, N) -> (..., M, N).
 
     `transpose_a` and `transpose_b` swap those axes of a side without copying it.
@@ -40,9 +38,7 @@ def matmul(
     xp.matmul(left, right, out=out)
 
 
-def _grad_a(
-    g: Tensor, y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
-) -> Tensor:
+def _grad_a(g: Tensor, y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
     result: Tensor = (
         matmul(b, g, transpose_a=transpose_b, transpose_b=True)
         if transpose_a
@@ -51,9 +47,7 @@ def _grad_a(
     return result
 
 
-def _grad_b(
-    g: Tensor, y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
-) -> Tensor:
+def _grad_b(g: Tensor, y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
     result: Tensor = (
         matmul(g, a, transpose_a=True, transpose_b=transpose_a)
         if transpose_b

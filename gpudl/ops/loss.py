@@ -19,7 +19,7 @@ from gpudl.ops.shape import reshape
 def _classes(x: Spec) -> Spec:
     if x.ndim < 1 or x.shape[-1] == 0:
         raise ShapeError("a softmax needs at least one class along the last axis.")
-    return x if x.dtype.kind == "f" else x.with_dtype(np.float32)
+    return x if x.dtype.kind == "f" else x.with_dtype("float32")
 
 
 @op(_classes)
@@ -60,6 +60,8 @@ def softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, t: Array) ->
 
 
 def _cross_entropy_grad(g: Spec, p: Spec, t: Spec) -> Spec:
+    if g.shape != p.shape[:-1] or t.shape != p.shape:
+        raise ShapeError("probabilities and targets must have one shape, and the gradient that less the classes.")
     return p
 
 
@@ -108,6 +110,8 @@ def sparse_softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, label
 
 
 def _sparse_grad(g: Spec, p: Spec, labels: Spec) -> Spec:
+    if g.shape != p.shape[:-1] or labels.shape != g.shape:
+        raise ShapeError("gradient and labels must have the shape of the probabilities less the classes.")
     return p
 
 
@@ -130,6 +134,8 @@ sparse_softmax_cross_entropy.vjp(z=_sparse_logits_grad)
 
 
 def _one_hot(labels: Spec, *, classes: int, dtype: Any) -> Spec:
+    if labels.dtype.kind not in "iu":
+        raise ShapeError(f"labels must be integers, got {labels.dtype}.")
     return Spec((*labels.shape, classes), np.dtype(dtype))
 
 

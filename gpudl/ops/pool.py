@@ -35,7 +35,7 @@ def max_pool(xp: Any, y: Array, argmax: Array, x: Array, *, window: Window) -> N
     Padding never wins; the first NaN of a window does.
     """
     argmax[...] = 0
-    y[...] = 0
+    y[...] = -np.inf
     unset = xp.ones(y.shape, dtype=bool)
     for tap, (_, (rows, columns), (i, j)) in enumerate(window.reach(x.shape[1:3])):
         seen, best = x[:, i, j], y[:, rows, columns]
@@ -66,7 +66,10 @@ def max_pool_grad(xp: Any, out: Array, g: Array, argmax: Array, *, shape: Shape,
 
 
 def _picked(x: Spec, argmax: Spec, *, window: Window) -> Spec:
-    return _pooled(x, window=window)
+    y = _pooled(x, window=window)
+    if argmax.shape != y.shape:
+        raise ShapeError(f"the taps that won have shape {y.shape}, not {argmax.shape}.")
+    return y
 
 
 @op(_picked)
@@ -83,11 +86,11 @@ max_pool_pick.vjp(x=lambda g, y, x, argmax, window: max_pool_grad(g, argmax, sha
 
 
 def _counts(xp: Any, like: Array, size: Shape, window: Window) -> Array:
-    """Return how many taps of each window fall inside the input, (OH, OW, 1)."""
+    """Return how many taps of each window fall inside the input, at least 1, (OH, OW, 1)."""
     counts = xp.zeros((*window.output(size), 1), dtype=like.dtype)
     for _, (rows, columns), _ in window.reach(size):
         counts[rows, columns] += 1
-    return counts
+    return xp.maximum(counts, counts.dtype.type(1))
 
 
 @op(_pooled)

@@ -33,6 +33,18 @@ def _reduced(x: Spec, axis: Axis, keepdims: bool) -> Shape:
     return tuple(n for i, n in enumerate(x.shape) if i not in axes)
 
 
+def _broadcast_to(x: Spec, *, shape: Shape) -> Spec:
+    if np.broadcast_shapes(x.shape, shape) != shape:
+        raise ShapeError(f"{x.shape} does not broadcast to {shape}.")
+    return x.with_shape(shape)
+
+
+@op(_broadcast_to)
+def broadcast_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
+    """Return x repeated along its axes of size 1 and new leading ones up to `shape`."""
+    out[...] = x
+
+
 def _sum(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
     dtype = np.dtype(np.int32) if x.dtype.kind == "b" else x.dtype
     return Spec(_reduced(x, axis, keepdims), dtype)
@@ -45,7 +57,7 @@ def _kept(t: Tensor, like: Tensor, axis: Axis) -> Tensor:
 
 
 @op(_sum)
-def sum(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:  # noqa: A001 (NumPy's name)
+def sum(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the sum along `axis` (all axes by default); bool counts as int32."""
     xp.sum(x, axis=axis, keepdims=keepdims, out=out, dtype=out.dtype)
 
@@ -54,13 +66,14 @@ sum.vjp(x=lambda g, y, x, axis=None, keepdims=False: broadcast_to(_kept(g, x, ax
 
 
 def _max(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
-    if x.size == 0:
+    out = Spec(_reduced(x, axis, keepdims), x.dtype)
+    if x.size == 0 and out.size > 0:
         raise ShapeError("the maximum of no elements is not defined.")
-    return Spec(_reduced(x, axis, keepdims), x.dtype)
+    return out
 
 
 @op(_max)
-def max(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:  # noqa: A001 (NumPy's name)
+def max(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the maximum along `axis`; the gradient is shared evenly by equal maxima."""
     xp.max(x, axis=axis, keepdims=keepdims, out=out)
 
@@ -103,18 +116,6 @@ def sum_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
 
 
 sum_to.vjp(x=lambda g, y, x, shape: broadcast_to(g, shape=x.shape))
-
-
-def _broadcast_to(x: Spec, *, shape: Shape) -> Spec:
-    if np.broadcast_shapes(x.shape, shape) != shape:
-        raise ShapeError(f"{x.shape} does not broadcast to {shape}.")
-    return x.with_shape(shape)
-
-
-@op(_broadcast_to)
-def broadcast_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
-    """Return x repeated along its axes of size 1 and new leading ones up to `shape`."""
-    out[...] = x
 
 
 broadcast_to.vjp(x=lambda g, y, x, shape: sum_to(g, shape=x.shape))

@@ -84,7 +84,10 @@ def take_slice(xp: Any, out: Array, x: Array, *, key: Key) -> None:
 
 
 def _unsliced(g: Spec, *, key: Key, shape: Shape) -> Spec:
-    return g.with_shape(shape)
+    x = g.with_shape(shape)
+    if _sliced(x, key=key).shape != g.shape:
+        raise ShapeError(f"the gradient of that part of {shape} cannot have shape {g.shape}.")
+    return x
 
 
 @op(_unsliced)
@@ -101,8 +104,8 @@ slice_grad.vjp(g=lambda gg, y, g, key, shape: take_slice(gg, key=key))
 def getitem(x: Tensor, key: Any) -> Tensor:
     """Return x[key] for integers, slices, None, ``...``, or one integer tensor along the first axis."""
     if isinstance(key, Tensor | np.ndarray | list):
-        result: Tensor = take(x, key)
-        return result
+        rows: Tensor = take(x, key)
+        return rows
     parts = key if isinstance(key, tuple) else (key,)
     for part in parts:
         if not (part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)):
@@ -111,8 +114,8 @@ def getitem(x: Tensor, key: Any) -> Tensor:
                 "Use gpudl.ops.take for rows by index, gpudl.ops.where for conditions."
             )
     plain = tuple((p.start, p.stop, p.step) if isinstance(p, slice) else p for p in parts)
-    result = take_slice(x, key=plain)
-    return result
+    taken: Tensor = take_slice(x, key=plain)
+    return taken
 
 
 faces["getitem"] = getitem
@@ -130,10 +133,9 @@ def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
     out[...] = x[indices]
 
 
-take.vjp(x=lambda g, y, x, indices: take_grad(g, indices, rows=x.shape[0]))
-
-
 def _untaken(g: Spec, indices: Spec, *, rows: int) -> Spec:
+    if g.shape[: indices.ndim] != indices.shape or indices.dtype.kind not in "iu":
+        raise ShapeError(f"rows taken by indices {indices.shape} cannot have a gradient of shape {g.shape}.")
     return g.with_shape((rows, *g.shape[indices.ndim :]))
 
 
@@ -145,9 +147,10 @@ def take_grad(xp: Any, out: Array, g: Array, indices: Array, *, rows: int) -> No
     """
     flat = indices.reshape(-1)
     took = (xp.arange(rows).reshape(-1, 1) == flat).astype(g.dtype)
-    out[...] = (took @ g.reshape(flat.size, -1)).reshape(out.shape)
+    out[...] = (took @ g.reshape(flat.size, prod(out.shape[1:]))).reshape(out.shape)
 
 
+take.vjp(x=lambda g, y, x, indices: take_grad(g, indices, rows=x.shape[0]))
 take_grad.vjp(g=lambda gg, y, g, indices, rows: take(gg, indices))
 
 

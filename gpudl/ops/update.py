@@ -45,9 +45,7 @@ def sgd_(xp: Any, w: Array, g: Array, lr: Array) -> None:
 
 
 @op(_alike, writes=2)
-def sgd_momentum_(
-    xp: Any, w: Array, m: Array, g: Array, lr: Array, *, momentum: float, nesterov: bool
-) -> None:
+def sgd_momentum_(xp: Any, w: Array, m: Array, g: Array, lr: Array, *, momentum: float, nesterov: bool) -> None:
     """m = momentum * m - lr * g; w += m, or with Nesterov w += momentum * m - lr * g."""
     beta = w.dtype.type(momentum)
     step = lr * g
@@ -57,9 +55,7 @@ def sgd_momentum_(
 
 
 @op(_alike, writes=2)
-def rmsprop_(
-    xp: Any, w: Array, v: Array, g: Array, lr: Array, *, rho: float, epsilon: float
-) -> None:
+def rmsprop_(xp: Any, w: Array, v: Array, g: Array, lr: Array, *, rho: float, epsilon: float) -> None:
     """v = rho * v + (1 - rho) * g**2; w -= lr * g / sqrt(v + epsilon).
 
     Source: Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012.
@@ -95,10 +91,12 @@ def adam_(
 
 
 def adam_rate(xp: Any, w: Array, lr: Array, step: Array, beta_1: float, beta_2: float) -> Array:
-    """Return lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) for t = step + 1, in the dtype of w."""
-    real = w.dtype.type
-    t = (step + 1).astype(w.dtype)
-    return lr * xp.sqrt(real(1) - real(beta_2) ** t) / (real(1) - real(beta_1) ** t)
+    """Return lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) for t = step + 1, in the dtype of w.
+
+    Computed in float64: while t is small, 1 - beta**t loses most of the digits of a float32.
+    """
+    t = (step + 1).astype(np.float64)
+    return (lr * xp.sqrt(1 - beta_2**t) / (1 - beta_1**t)).astype(w.dtype)
 
 
 def _decay(w: Spec, lr: Spec, *, rate: float) -> None:
@@ -124,3 +122,14 @@ def _count(step: Spec) -> None:
 def increment_(xp: Any, step: Array) -> None:
     """step += 1."""
     xp.add(step, 1, out=step)
+
+
+def _first(first: Spec, value: Spec, step: Spec) -> None:
+    if first.dtype != _INT64 or step.dtype != _INT64 or value.shape != ():
+        raise ShapeError("the step numbers are int64, and the watched value is a scalar.")
+
+
+@op(_first)
+def note_nonfinite_(xp: Any, first: Array, value: Array, step: Array) -> None:
+    """Set first to step where value is NaN or infinite and first is still negative."""
+    xp.copyto(first, step, where=(first < 0) & ~xp.isfinite(value))

@@ -1,0 +1,173 @@
+"""The command line: `gpudl train mnist-cnn` trains a tutorial's network and says how well it reads digits."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Digits = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+BATCH_SIZES = {"mnist-mlp": 128, "mnist-cnn": 64}  # those of the tutorials
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(prog="gpudl", description="Deep learning with the face of Keras.")
+    commands = top.add_subparsers(dest="command", required=True)
+    train = commands.add_parser("train", help="train a tutorial's network on MNIST")
+    train.add_argument("network", choices=sorted(BATCH_SIZES), help="which network")
+    train.add_argument("--epochs", type=_positive, default=5, help="passes over the data (default 5)")
+    train.add_argument("--batch-size", type=_positive, help="images a step (default 128 for mlp, 64 for cnn)")
+    train.add_argument("--backend", choices=("auto", "numpy", "cupy"), help="default: GPUDL_BACKEND, or auto")
+    train.add_argument("--data", metavar="FILE", help="an mnist.npz to read instead of looking for one")
+    train.add_argument("--samples", type=_positive, metavar="N", help="train on the first N images only")
+    train.add_argument("--seed", type=int, help="make the run repeatable")
+    train.add_argument("--save-plot", metavar="FILE", help="write curves and misread digits to this image file")
+    return top
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    options = parser().parse_args(arguments)
+    from gpudl.backend import BackendError
+
+    try:
+        return _train(options)
+    except (BackendError, OSError, ValueError) as error:
+        print(f"gpudl: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("gpudl: interrupted", file=sys.stderr)
+        return 130
+
+
+def _train(options: argparse.Namespace) -> int:
+    import gpudl
+
+    if options.backend:
+        gpudl.config.set_backend(options.backend)
+    if options.save_plot:
+        _plotting()  # a missing library is known before the training, not after
+    if options.seed is not None:
+        gpudl.utils.set_random_seed(options.seed)
+    print(f"Device: {gpudl.backend.current().describe()}")
+    (x_train, y_train), (x_test, y_test) = _digits(options.data)
+    x_train, y_train = x_train[: options.samples], y_train[: options.samples]
+    model = network(options.network)
+    model.summary()
+    images = [x.astype("float32") / 255 for x in (x_train, x_test)]
+    if options.network == "mnist-mlp":
+        images = [x.reshape(len(x), 28 * 28) for x in images]
+    else:
+        images = [x.reshape(len(x), 28, 28, 1) for x in images]
+    labels = [gpudl.utils.to_categorical(y, 10).astype("float32") for y in (y_train, y_test)]
+    start = time.perf_counter()
+    history = model.fit(
+        images[0],
+        labels[0],
+        epochs=options.epochs,
+        batch_size=options.batch_size or BATCH_SIZES[options.network],
+        validation_data=(images[1], labels[1]) if options.save_plot else None,
+    )
+    seconds = time.perf_counter() - start
+    loss, accuracy = model.evaluate(images[1], labels[1], verbose=0)
+    print(f"Test accuracy: {accuracy:.4f}   test loss: {loss:.4f}   training took {seconds:.1f} s")
+    if options.save_plot:
+        predicted = model.predict(images[1], verbose=0).argmax(axis=-1)
+        save_plot(options.save_plot, history.history, x_test, y_test, predicted)
+        print(f"Curves and misread digits are in {options.save_plot}")
+    return 0
+
+
+def network(name: str) -> Any:
+    """Return the compiled network of a tutorial: ``mnist-mlp`` or ``mnist-cnn``.
+
+    Example:
+        >>> network("mnist-cnn").count_params()
+        93322
+    """
+    from gpudl import Sequential, layers
+
+    if name == "mnist-mlp":
+        model = Sequential(
+            [
+                layers.Dense(512, activation="relu", input_shape=(28 * 28,)),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+    else:
+        model = Sequential(
+            [
+                layers.Conv2D(32, (3, 3), activation="relu", input_shape=(28, 28, 1)),
+                layers.MaxPooling2D((2, 2)),
+                layers.Conv2D(64, (3, 3), activation="relu"),
+                layers.MaxPooling2D((2, 2)),
+                layers.Conv2D(64, (3, 3), activation="relu"),
+                layers.Flatten(),
+                layers.Dense(64, activation="relu"),
+                layers.Dense(10, activation="softmax"),
+            ]
+        )
+    model.compile(optimizer="rmsprop", loss="categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def _digits(path: str | None) -> Digits:
+    """Return MNIST, or the synthetic digits where it cannot be had and no file was asked for."""
+    from gpudl import datasets
+
+    if path is not None:
+        return datasets.mnist.load_data(str(Path(path).resolve()))
+    try:
+        return datasets.mnist.load_data()
+    except datasets.DatasetUnavailable as reason:
+        first = str(reason).splitlines()[0]
+        print(f"MNIST cannot be had here ({first}); training on synthetic digits instead.")
+        return datasets.synthetic_digits.load_data()
+
+
+def _plotting() -> Any:
+    try:
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+    except ImportError:
+        raise ValueError('--save-plot needs matplotlib: install gpudl with the extra "plot".') from None
+    return pyplot
+
+
+def save_plot(
+    path: str, history: dict[str, list[float]], images: np.ndarray, labels: np.ndarray, predicted: np.ndarray
+) -> None:
+    """Write the curves of loss and accuracy, and a sheet of misread digits, to an image file."""
+    pyplot = _plotting()
+    figure = pyplot.figure(figsize=(10, 8), layout="constrained")
+    curves, sheet = figure.subfigures(2, 1)
+    for axes, name in zip(curves.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        epochs = range(1, len(history[name]) + 1)
+        axes.plot(epochs, history[name], marker="o", label="training")
+        axes.plot(epochs, history[f"val_{name}"], marker="o", label="test")
+        axes.set(xlabel="epoch", ylabel=name)
+        axes.legend()
+    wrong = np.flatnonzero(labels != predicted)
+    sheet.suptitle(f"{len(wrong)} of {len(labels)} digits misread, as: true digit, read as")
+    for axes, index in zip(sheet.subplots(3, 10).flat, [*wrong[:30], *[None] * 30], strict=False):
+        axes.set_axis_off()
+        if index is not None:
+            axes.imshow(images[index], cmap="gray_r")
+            axes.set_title(f"{labels[index]}, {predicted[index]}", fontsize=9)
+    figure.savefig(path)
+    pyplot.close(figure)

@@ -1,0 +1,138 @@
+"""Constraints: projections that a layer's weights go through after each update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gpudl import config, ops
+from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.utils.lookup import Configurable, lookup, names
+
+Axis = int | Sequence[int]
+
+
+class Constraint(Configurable):
+    """The base of all constraints: a function from weights to weights of the same shape."""
+
+    def __call__(self, w: Any) -> Tensor:
+        """Return `w`, projected."""
+        raise NotImplementedError(f"{type(self).__name__} needs a __call__(w) that returns the new weights.")
+
+
+class NonNeg(Constraint):
+    """Sets negative weights to 0.
+
+    Example:
+        >>> NonNeg()([-1.0, 2.0]).numpy()
+        array([0., 2.], dtype=float32)
+    """
+
+    def __call__(self, w: Any) -> Tensor:
+        """Return max(w, 0)."""
+        result: Tensor = ops.maximum(w, 0.0)
+        return result
+
+
+class MinMaxNorm(Constraint):
+    """Brings the norms of weight vectors into a range.
+
+    Args:
+        min_value: the smallest L2 norm.
+        max_value: the largest L2 norm.
+        rate: how much of the way into the range is gone at each update, from 0 to 1.
+        axis: the axes that make up one vector: 0 for the inputs of a Dense unit, (0, 1, 2) for a filter of
+            Conv2D.
+
+    Example:
+        >>> MinMaxNorm(min_value=1.0, max_value=2.0)([[3.0], [4.0]]).numpy().round(3)
+        array([[1.2],
+               [1.6]], dtype=float32)
+    """
+
+    def __init__(self, min_value: float = 0.0, max_value: float = 1.0, rate: float = 1.0, axis: Axis = 0) -> None:
+        self.min_value = min_value
+        self.max_value = max_value
+        self.rate = rate
+        self.axis = axis
+
+    def __call__(self, w: Any) -> Tensor:
+        """Return `w` with its norms moved towards the range."""
+        w = as_tensor(w)
+        norms = _norms(w, self.axis)
+        wanted = ops.clip(norms, low=self.min_value, high=self.max_value)
+        if self.rate != 1:
+            wanted = wanted * self.rate + norms * (1 - self.rate)
+        result: Tensor = w * (wanted / (norms + config.epsilon()))
+        return result
+
+
+class MaxNorm(Constraint):
+    """Shortens weight vectors that are too long.
+
+    Source: Srivastava et al., "Dropout", JMLR 2014, section 5.1.
+
+    Args:
+        max_value: the largest L2 norm.
+        axis: the axes that make up one vector, as for `MinMaxNorm`.
+
+    Example:
+        >>> MaxNorm(max_value=2)([[3.0], [4.0]]).numpy().round(3)
+        array([[1.2],
+               [1.6]], dtype=float32)
+    """
+
+    def __init__(self, max_value: float = 2, axis: Axis = 0) -> None:
+        self.max_value = max_value
+        self.axis = axis
+
+    def __call__(self, w: Any) -> Tensor:
+        """Return `w` with no norm above the largest."""
+        return MinMaxNorm(0.0, self.max_value, 1.0, self.axis)(w)
+
+
+class UnitNorm(Constraint):
+    """Scales weight vectors to the length 1.
+
+    Args:
+        axis: the axes that make up one vector, as for `MinMaxNorm`.
+
+    Example:
+        >>> UnitNorm()([[3.0], [4.0]]).numpy().round(3)
+        array([[0.6],
+               [0.8]], dtype=float32)
+    """
+
+    def __init__(self, axis: Axis = 0) -> None:
+        self.axis = axis
+
+    def __call__(self, w: Any) -> Tensor:
+        """Return `w` over its norms."""
+        w = as_tensor(w)
+        result: Tensor = w / (_norms(w, self.axis) + config.epsilon())
+        return result
+
+
+def _norms(w: Tensor, axis: Axis) -> Tensor:
+    along = axis if isinstance(axis, int) else tuple(axis)
+    result: Tensor = ops.sqrt(ops.sum(ops.square(w), axis=along, keepdims=True))
+    return result
+
+
+non_neg, max_norm, min_max_norm, unit_norm = NonNeg, MaxNorm, MinMaxNorm, UnitNorm
+
+_known = names(NonNeg, MaxNorm, MinMaxNorm, UnitNorm)
+
+
+def get(identifier: Any) -> Any:
+    """Return the constraint that `identifier` names: ``"max_norm"``, a config dict, a function, or None.
+
+    Raises:
+        ValueError: an unknown name; the text offers the nearest one.
+        TypeError: something that is no constraint.
+
+    Example:
+        >>> get("max_norm").max_value
+        2
+    """
+    return lookup("constraint", identifier, _known)

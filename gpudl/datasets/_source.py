@@ -1,0 +1,168 @@
+"""Where a data file comes from: the places to look in, the addresses to fetch it from, how to read it safely.
+
+A download is checked by the file's hash. A file that was found is checked by what is in it, since the same
+arrays may have been packed by somebody else.
+"""
+
+import gzip
+import os
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpudl.utils.files import DownloadError, download, home
+
+Array = NDArray[np.uint8]
+Split = tuple[tuple[Array, Array], tuple[Array, Array]]
+T = TypeVar("T")
+
+TRAIN, TEST = 60_000, 10_000
+IMAGE = (28, 28)
+CLASSES = 10
+# More than the largest of the files: a mirror gone wrong must not fill the disk.
+_MAX_BYTES = 64 << 20
+_IDX_UINT8 = 0x08
+
+
+class DatasetUnavailable(OSError):  # noqa: N818  (it states a fact to act on, as FileNotFoundError cannot)
+    """A data set is on no disk place and at no address; the text names each and what was wrong there.
+
+    Example:
+        >>> from gpudl.datasets import mnist
+        >>> try:
+        ...     mnist.load_data("/no/such/folder/mnist.npz")
+        ... except DatasetUnavailable:
+        ...     print("train on synthetic_digits instead")
+        train on synthetic_digits instead
+    """
+
+
+class DamagedFileError(ValueError):
+    """A file is there but does not hold what it should."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data file: its path below a ``datasets`` folder, the addresses that serve it, and its SHA-256."""
+
+    name: str
+    urls: tuple[str, ...]
+    sha256: str
+
+
+def load(source: Source, read: Callable[[Path], T], path: str | os.PathLike[str] | None = None) -> T:
+    """Return ``read(file)`` for the first place that has ``source`` in good order, or download it.
+
+    A given ``path`` that is absolute or exists is the user's own: it is read, or fetched to if nothing is
+    there, and never replaced. Any other path is looked up in the ``datasets`` folders of gpudl and Keras.
+    """
+    given, path = path is not None, Path(source.name if path is None else path).expanduser()
+    own = given and (path.is_absolute() or path.exists())
+    places = [path] if own else [home() / "datasets" / path, _keras_home() / "datasets" / path]
+    tried = []
+    for place in places:
+        try:
+            return read(place)
+        except FileNotFoundError:
+            tried.append(f"{place}: no such file")
+        except DamagedFileError as error:
+            tried.append(f"{place}: the file is damaged: {error}")
+        except OSError as error:
+            tried.append(f"{place}: cannot be read: {error.strerror or error}")
+    if own and path.exists():
+        raise DatasetUnavailable(
+            f"{tried[0]}. It was left as it is. Pass the path of a good {source.name}, or move this one away."
+        )
+    if own and not path.parent.is_dir():
+        raise DatasetUnavailable(f"{path}: there is no folder {path.parent}. Make it, or pass another path.")
+    try:
+        return read(download(source.urls, places[0], sha256=source.sha256, max_bytes=_MAX_BYTES))
+    except DownloadError as error:
+        reasons = "".join(f"\n  {reason}" for reason in [*tried, *error.failures])
+        raise DatasetUnavailable(
+            f"{source.name} is nowhere to be had:{reasons}\n"
+            f"Connect to the network once, or put the file at {places[0]}. "
+            "gpudl.datasets.synthetic_digits needs no file."
+        ) from error
+
+
+def _keras_home() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+
+
+def read_npz(path: Path) -> Split:
+    """Read MNIST's four arrays from an .npz file, or raise DamagedFileError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return (
+                (_member(archive, "x_train", (TRAIN, *IMAGE)), labels(_member(archive, "y_train", (TRAIN,)))),
+                (_member(archive, "x_test", (TEST, *IMAGE)), labels(_member(archive, "y_test", (TEST,)))),
+            )
+    except OSError:
+        raise
+    # zipfile, zlib and NumPy's header parser answer damaged bytes with nearly every exception there is.
+    except Exception as error:
+        raise DamagedFileError(str(error) or type(error).__name__) from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Array:
+    member = f"{name}.npy"
+    if member not in archive.namelist():
+        raise DamagedFileError(
+            f"expected an array {name}, found {', '.join(archive.namelist()) or 'nothing'}"
+        )
+    with archive.open(member) as file:
+        # The header is read first: what it claims decides how much memory the array would take.
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            found, _, dtype = np.lib.format.read_array_header_1_0(file)
+        else:
+            found, _, dtype = np.lib.format.read_array_header_2_0(file)
+        if found != shape or dtype != np.uint8:
+            raise DamagedFileError(f"expected {name} to be uint8 {shape}, found {dtype} {found}")
+        file.seek(0)
+        array: Array = np.load(file, allow_pickle=False)
+        return array
+
+
+def read_idx(path: Path, shape: tuple[int, ...]) -> Array:
+    """Read a gzipped IDX file of unsigned bytes and of just this ``shape``, or raise DamagedFileError.
+
+    The header is two zero bytes, a type, the number of axes, and each axis as a big-endian 32-bit integer
+    (http://yann.lecun.com/exdb/mnist/).
+    """
+    try:
+        with gzip.open(path) as file:
+            return _idx(file, shape)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise DamagedFileError(str(error)) from error
+
+
+def _idx(file: IO[bytes] | gzip.GzipFile, shape: tuple[int, ...]) -> Array:
+    header = bytes([0, 0, _IDX_UINT8, len(shape)]) + np.array(shape, ">u4").tobytes()
+    found = file.read(len(header))
+    if found != header:
+        raise DamagedFileError(
+            f"expected the IDX header {header.hex()} of uint8 {shape}, found {found.hex() or 'nothing'}"
+        )
+    size = int(np.prod(shape))
+    data = file.read(size)
+    # Reading one byte too many makes gzip check the sum at the end of the file, too.
+    if len(data) != size or file.read(1):
+        more = "more" if len(data) == size else len(data)
+        raise DamagedFileError(f"expected {size} bytes after the IDX header, found {more}")
+    # Through a bytearray, as an array over bytes could not be written to.
+    return np.frombuffer(bytearray(data), np.uint8).reshape(shape)
+
+
+def labels(array: Array) -> Array:
+    """Return ``array`` if it holds class numbers from 0 to 9 only, or raise DamagedFileError."""
+    if array.max() >= CLASSES:
+        raise DamagedFileError(f"expected labels from 0 to {CLASSES - 1}, found {array.max()}")
+    return array

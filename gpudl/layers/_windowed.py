@@ -1,0 +1,79 @@
+"""What convolution and pooling layers share: a window over images in either layout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl import config, ops
+from gpudl.engine.spec import ShapeError
+from gpudl.engine.tensor import Tensor
+from gpudl.kernels.geometry import Window, WindowError
+from gpudl.layers.input_spec import InputSpec, Shape
+from gpudl.layers.layer import Layer
+
+# By layout: the axis of the channels, and what to say to somebody who left it out.
+_CHANNELS = {"channels_last": -1, "channels_first": 1}
+_IMAGES = {
+    "channels_last": "Images are (batch, height, width, channels)",
+    "channels_first": "Images are (batch, channels, height, width)",
+}
+_RESHAPED = {"channels_last": "x.reshape(-1, 28, 28, 1)", "channels_first": "x.reshape(-1, 1, 28, 28)"}
+
+
+def pair(value: Any, what: str) -> tuple[int, int]:
+    """Return a positive integer, or two of them, as a pair; `what` names it in the ValueError."""
+    both = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(both) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in both):
+        raise ValueError(f"{what} must be a positive integer or a pair of them, got {value!r}.")
+    return int(both[0]), int(both[1])
+
+
+class Windowed(Layer):
+    """A layer that slides a window over images; subclasses set `window` and write `slide`.
+
+    Args:
+        padding: ``"valid"`` or ``"same"``.
+        data_format: ``"channels_last"`` or ``"channels_first"``; None is `config.image_data_format`.
+        **kwargs: those of `Layer`.
+    """
+
+    window: Window
+
+    def __init__(self, *, padding: str, data_format: str | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.padding = str(padding).lower()
+        self.data_format = config.check_data_format(data_format)
+        self.input_spec = InputSpec(ndim=4, hint=self._hint)
+
+    def _hint(self, shape: Shape) -> str:
+        images = _IMAGES[self.data_format]
+        if len(shape) != 4:
+            return f"{images}: add the channel axis, e.g. {_RESHAPED[self.data_format]}."
+        return f"{images}; the number of channels cannot change after the first call."
+
+    @property
+    def channel_axis(self) -> int:
+        """The axis of the channels."""
+        return _CHANNELS[self.data_format]
+
+    def build(self, input_shape: Shape) -> None:
+        """Check that the window fits images of `input_shape`; raises ShapeError."""
+        sizes = input_shape[1:3] if self.channel_axis == -1 else input_shape[2:]
+        extent = self.window.extent
+        try:
+            self.window.output(tuple(e if n is None else n for n, e in zip(sizes, extent, strict=True)))
+        except WindowError as error:
+            raise ShapeError(str(error)) from None
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return what `slide` makes of the images, in the layout they came in."""
+        if self.channel_axis == -1:
+            return self.slide(x)
+        result: Tensor = ops.transpose(self.slide(ops.transpose(x, axes=(0, 2, 3, 1))), axes=(0, 3, 1, 2))
+        return result
+
+    def slide(self, x: Tensor) -> Tensor:
+        """Return the outputs for images (batch, height, width, channels)."""
+        raise NotImplementedError(f"{type(self).__name__} needs a slide(x).")

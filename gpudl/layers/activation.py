@@ -1,0 +1,118 @@
+"""Activation functions with parameters of their own, as layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpudl import activations
+from gpudl.engine.tensor import Tensor
+from gpudl.layers.layer import Layer
+
+
+def _not_negative(who: str, **values: float | None) -> None:
+    for name, value in values.items():
+        if value is None or value < 0:
+            raise ValueError(f"{who}: {name} must be 0 or more, got {value!r}.")
+
+
+class ReLU(Layer):
+    """Return x above a threshold, and below it 0 or a line of small slope; see `activations.relu`.
+
+    Args:
+        max_value: the largest value returned; None for no limit.
+        negative_slope: the slope below the threshold.
+        threshold: where the function begins to let x through.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ValueError: a negative argument.
+
+    Example:
+        >>> gpudl.layers.ReLU(max_value=6.0)(np.array([[-1.0, 2.0, 9.0]])).numpy()
+        array([[0., 2., 6.]], dtype=float32)
+    """
+
+    def __init__(
+        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        _not_negative("ReLU", negative_slope=negative_slope, threshold=threshold)
+        if max_value is not None:
+            _not_negative("ReLU", max_value=max_value)
+        self.max_value = max_value
+        self.negative_slope = negative_slope
+        self.threshold = threshold
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return relu(x)."""
+        return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
+
+
+class LeakyReLU(Layer):
+    """Return x where it is positive, negative_slope * x elsewhere.
+
+    Args:
+        negative_slope: the slope below 0.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ValueError: a negative slope parameter.
+
+    Example:
+        >>> gpudl.layers.LeakyReLU(0.5)(np.array([[-1.0, 2.0]])).numpy()
+        array([[-0.5,  2. ]], dtype=float32)
+    """
+
+    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        _not_negative("LeakyReLU", negative_slope=negative_slope)
+        self.negative_slope = negative_slope
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return leaky_relu(x)."""
+        return activations.leaky_relu(x, self.negative_slope)
+
+
+class ELU(Layer):
+    """Return x where it is positive, alpha * (exp(x) - 1) elsewhere.
+
+    Args:
+        alpha: minus the value far below 0.
+        **kwargs: those of `Layer`.
+
+    Example:
+        >>> gpudl.layers.ELU()(np.array([[-1.0, 2.0]])).numpy()
+        array([[-0.63212055,  2.        ]], dtype=float32)
+    """
+
+    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.alpha = alpha
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return elu(x)."""
+        return activations.elu(x, self.alpha)
+
+
+class Softmax(Layer):
+    """Return exp(x) / sum(exp(x)) along an axis: positive numbers that sum to 1.
+
+    Args:
+        axis: the axis along which they do.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ShapeError: inputs without such an axis.
+
+    Example:
+        >>> gpudl.layers.Softmax()(np.zeros((1, 4))).numpy()
+        array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+    """
+
+    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.axis = int(axis)
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return softmax(x)."""
+        return activations.softmax(x, self.axis)

@@ -1,0 +1,187 @@
+"""The layers of every network: fully connected layers, activations, the input."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gpudl import activations, ops
+from gpudl.engine.tensor import Tensor
+from gpudl.layers._affine import Affine
+from gpudl.layers.input_spec import InputSpec, Shape
+from gpudl.layers.layer import Layer
+
+
+class Dense(Affine):
+    """A fully connected layer: activation(x @ kernel + bias), along the last axis.
+
+    Inputs (batch, ..., features) become (batch, ..., units).
+
+    Args:
+        units: size of the last axis of the outputs.
+        activation: a name or function; None for none.
+        use_bias: whether to add a bias.
+        kernel_initializer: first values of the kernel, (features, units).
+        bias_initializer: first values of the bias, (units,).
+        kernel_regularizer: penalty of the kernel.
+        bias_regularizer: penalty of the bias.
+        activity_regularizer: penalty of the outputs.
+        kernel_constraint: projection of the kernel after each update.
+        bias_constraint: projection of the bias after each update.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ValueError: `units` is no positive integer.
+        ShapeError: inputs without a batch axis, or with other features than those it was built for.
+
+    Example:
+        >>> layer = gpudl.layers.Dense(10, activation="softmax")
+        >>> layer(np.zeros((2, 784))).shape, layer.kernel.shape
+        ((2, 10), (784, 10))
+    """
+
+    def __init__(
+        self,
+        units: int,
+        activation: Any = None,
+        use_bias: bool = True,
+        kernel_initializer: Any = "glorot_uniform",
+        bias_initializer: Any = "zeros",
+        kernel_regularizer: Any = None,
+        bias_regularizer: Any = None,
+        activity_regularizer: Any = None,
+        kernel_constraint: Any = None,
+        bias_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            activation=activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            kernel_regularizer=kernel_regularizer,
+            bias_regularizer=bias_regularizer,
+            activity_regularizer=activity_regularizer,
+            kernel_constraint=kernel_constraint,
+            bias_constraint=bias_constraint,
+            **kwargs,
+        )
+        if not isinstance(units, int | np.integer) or units < 1:
+            raise ValueError(f"Dense: units must be a positive integer, got {units!r}.")
+        self.units = int(units)
+        self.input_spec = InputSpec(
+            min_ndim=2, hint="Samples are (batch, features): add the batch axis, e.g. x.reshape(1, -1)."
+        )
+
+    def build(self, input_shape: Shape) -> None:
+        """Create kernel and bias for inputs of `input_shape`."""
+        self.add_kernel_and_bias((input_shape[-1], self.units))
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: self.kernel.shape[0]}, hint=self._hint)
+
+    def _hint(self, shape: Shape) -> str:
+        features = self.kernel.shape[0]
+        if prod(n or 1 for n in shape[1:]) == features:
+            return "Add Flatten() before it."
+        return f"Every input must have {features} features along its last axis, as in the first call."
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the outputs for inputs (batch, ..., features)."""
+        rows = x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
+        y = rows @ self.kernel
+        if x.ndim != y.ndim:
+            y = ops.reshape(y, (*x.shape[:-1], self.units))
+        return activations.with_bias(y, self.bias, self.activation)
+
+
+class Activation(Layer):
+    """Apply an activation function.
+
+    Args:
+        activation: a name or function.
+        **kwargs: those of `Layer`.
+
+    Example:
+        >>> gpudl.layers.Activation("relu")(np.array([[-1.0, 2.0]])).numpy()
+        array([[0., 2.]], dtype=float32)
+    """
+
+    def __init__(self, activation: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = activations.get(activation)
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return activation(x)."""
+        return self.activation(x)
+
+
+class InputLayer(Layer):
+    """The first layer of a model: it says what the inputs look like, and returns them.
+
+    Args:
+        shape: shape of one sample.
+        batch_size: size of a batch where it is fixed.
+        dtype: dtype of the inputs, by default `config.floatx()`.
+        batch_shape: shape of a batch, instead of `shape` and `batch_size`; None stands for any size.
+        name: a name; ``input_layer`` by default, numbered.
+
+    Raises:
+        ValueError: no shape, or both kinds.
+
+    Example:
+        >>> gpudl.layers.InputLayer((28, 28, 1)).batch_shape
+        (None, 28, 28, 1)
+    """
+
+    def __init__(
+        self,
+        shape: Iterable[int | None] | None = None,
+        batch_size: int | None = None,
+        dtype: Any = None,
+        *,
+        batch_shape: Iterable[int | None] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype)
+        if (shape is None) == (batch_shape is None) or (batch_size is not None and batch_shape is not None):
+            raise ValueError("Input takes either shape, with or without batch_size, or batch_shape.")
+        self.batch_shape: Shape = _sizes((batch_size, *shape) if shape is not None else batch_shape or ())
+        self.built = True
+        fixed = {axis: n for axis, n in enumerate(self.batch_shape) if axis and n is not None}
+        self.input_spec = InputSpec(
+            ndim=len(self.batch_shape), axes=fixed, hint=f"The inputs are {self.batch_shape}: reshape the data."
+        )
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return x."""
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        """Return shape of a batch, dtype and name."""
+        return {"batch_shape": self.batch_shape, "dtype": self.dtype.name, "name": self.name}
+
+
+def _sizes(shape: Any) -> Shape:
+    sizes = tuple(shape)
+    if not all(n is None or (isinstance(n, int | np.integer) and n >= 0) for n in sizes):
+        raise ValueError(f"Input: sizes must be integers, or None for any size, got {sizes}.")
+    return tuple(None if n is None else int(n) for n in sizes)
+
+
+def Input(  # noqa: N802 (Keras's name)
+    shape: Iterable[int | None] | None = None,
+    batch_size: int | None = None,
+    dtype: Any = None,
+    *,
+    batch_shape: Iterable[int | None] | None = None,
+    name: str | None = None,
+) -> InputLayer:
+    """Return an `InputLayer`, the first thing in a `Sequential`; see there for the arguments.
+
+    Example:
+        >>> gpudl.layers.Input((784,), name="pixels").batch_shape
+        (None, 784)
+    """
+    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)

@@ -1,0 +1,80 @@
+"""Layers that hold a network back while it trains, so that it generalises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from gpudl import ops, random
+from gpudl.engine.spec import ShapeError
+from gpudl.engine.tensor import Tensor
+from gpudl.layers.layer import Layer
+from gpudl.random import SeedGenerator
+
+
+class Dropout(Layer):
+    """In training, set a share of the inputs to 0 and scale the others so that the expected sum stays.
+
+    Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
+
+    Args:
+        rate: the share, from 0 (all pass) to 1 (none does).
+        noise_shape: shape of the mask where one decision covers several elements: each size is 1 or that of the
+            inputs, None is that of the inputs.
+        seed: an integer for repeatable masks.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ValueError: a rate outside of [0, 1], or a noise_shape that is no shape.
+        ShapeError: a noise_shape that does not fit the inputs.
+
+    Example:
+        >>> x = np.ones((1, 4))
+        >>> gpudl.layers.Dropout(0.5)(x).numpy()
+        array([[1., 1., 1., 1.]], dtype=float32)
+        >>> set(gpudl.layers.Dropout(0.5)(x, training=True).numpy().ravel().tolist()) <= {0.0, 2.0}
+        True
+    """
+
+    def __init__(
+        self, rate: float, noise_shape: Iterable[int | None] | None = None, seed: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        if not 0 <= rate <= 1:
+            raise ValueError(f"Dropout: rate must be a share between 0 and 1, got {rate!r}.")
+        self.rate = rate
+        self.noise_shape = None if noise_shape is None else _checked(noise_shape)
+        self.seed = seed
+        if rate > 0:
+            self.seed_generator = SeedGenerator(seed)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Return x, thinned out in training."""
+        if not training or self.rate == 0:
+            return x
+        x = self._floating(x)
+        if self.noise_shape is None and self.rate < 1:
+            return random.dropout(x, self.rate, self.seed_generator)
+        kept = random.uniform(self._mask_shape(x.shape), seed=self.seed_generator) >= self.rate
+        scaled = x / (1.0 - self.rate) if self.rate < 1 else x
+        result: Tensor = ops.where(kept, scaled, 0.0)
+        return result
+
+    def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        wanted = self.noise_shape or (None,) * len(shape)
+        fits = len(wanted) == len(shape) and all(n in (None, 1, m) for n, m in zip(wanted, shape, strict=True))
+        if not fits:
+            raise ShapeError(
+                f"noise_shape {wanted} does not fit inputs of shape {shape}: each size must be 1, None or that of "
+                "the inputs."
+            )
+        return tuple(m if n is None else n for n, m in zip(wanted, shape, strict=True))
+
+
+def _checked(noise_shape: Any) -> tuple[int | None, ...]:
+    sizes = tuple(noise_shape) if isinstance(noise_shape, list | tuple) else (noise_shape,)
+    if not all(n is None or (isinstance(n, int | np.integer) and n > 0) for n in sizes):
+        raise ValueError(f"Dropout: noise_shape must be positive integers or None, got {noise_shape!r}.")
+    return tuple(None if n is None else int(n) for n in sizes)

@@ -1,0 +1,77 @@
+"""Layers that change the shape of samples and leave their elements as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gpudl import config, ops
+from gpudl.engine.spec import ShapeError
+from gpudl.engine.tensor import Tensor
+from gpudl.layers.input_spec import InputSpec
+from gpudl.layers.layer import Layer
+
+
+class Flatten(Layer):
+    """Lay each sample out in one axis: (batch, a, b, ...) becomes (batch, a * b * ...).
+
+    Args:
+        data_format: with ``"channels_first"`` axis 1 is moved last before, so that both layouts of an image
+            give the same features.
+        **kwargs: those of `Layer`.
+
+    Example:
+        >>> gpudl.layers.Flatten()(np.zeros((2, 28, 28))).shape
+        (2, 784)
+    """
+
+    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.data_format = config.check_data_format(data_format)
+        self.input_spec = InputSpec(min_ndim=1, hint="The first axis is that of the batch.")
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the flat samples."""
+        if self.data_format == "channels_first" and x.ndim > 1:
+            x = ops.transpose(x, axes=(0, *range(2, x.ndim), 1))
+        return ops.reshape(x, (x.shape[0], prod(x.shape[1:])))
+
+
+class Reshape(Layer):
+    """Give each sample another shape.
+
+    Args:
+        target_shape: the shape, without the batch axis; one size may be -1, which takes what remains.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ValueError: a size below -1, or more than one -1.
+        ShapeError: samples with another number of elements.
+
+    Example:
+        >>> gpudl.layers.Reshape((28, -1))(np.zeros((2, 784))).shape
+        (2, 28, 28)
+    """
+
+    def __init__(self, target_shape: Iterable[int], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        sizes = tuple(target_shape)
+        if not all(isinstance(n, int | np.integer) and n >= -1 for n in sizes) or sizes.count(-1) > 1:
+            raise ValueError(f"Reshape: target_shape must be sizes, at most one of them -1, got {sizes}.")
+        self.target_shape = tuple(map(int, sizes))
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the samples in the target shape."""
+        sample, target = x.shape[1:], self.target_shape
+        known = prod(n for n in target if n != -1)
+        if -1 in target and known and prod(sample) % known == 0:
+            target = tuple(prod(sample) // known if n == -1 else n for n in target)
+        if prod(target) != prod(sample) or -1 in target:
+            raise ShapeError(
+                f"samples of shape {sample} have {prod(sample)} elements, which do not fill the target_shape "
+                f"{self.target_shape}. Choose sizes whose product is {prod(sample)}."
+            )
+        return ops.reshape(x, (x.shape[0], *target))

@@ -1,0 +1,147 @@
+"""What a layer holds: weights, layers, random generators and metrics, found as they become attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from gpudl.engine.state import layout_epoch
+from gpudl.engine.tensor import Variable
+from gpudl.metrics import Metric
+from gpudl.random import SeedGenerator
+
+
+class Tracked:
+    """Something that knows the variables it holds, its own and those of what is in its attributes, lists and dicts."""
+
+    name: str
+    built: bool
+
+    def _begin_tracking(self, trainable: bool) -> None:
+        self._own: list[Variable] = []
+        self._children: list[Any] = []
+        self._generators: list[SeedGenerator] = []
+        self._metrics: list[Metric] = []
+        self._trainable = trainable
+
+    def _who(self) -> str:
+        return f'{type(self).__name__} "{self.name}"'
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if "_own" in self.__dict__ and not name.startswith("__"):
+            for item in _items(value):
+                self._track(item)
+        object.__setattr__(self, name, value)
+
+    def _track(self, item: Any) -> None:
+        for kind, known in (
+            (Variable, self._own),
+            (Tracked, self._children),
+            (SeedGenerator, self._generators),
+            (Metric, self._metrics),
+        ):
+            if isinstance(item, kind) and not any(item is other for other in known):
+                known.append(item)  # type: ignore[arg-type]
+
+    def _track_appended(self) -> None:
+        """Find what was put into a list or dict after it became an attribute."""
+        for name, value in vars(self).items():
+            if isinstance(value, list | dict) and name != "_arguments":
+                for item in _items(value):
+                    self._track(item)
+
+    def _flattened(self) -> Iterator[Self]:
+        """Yield this layer and every layer inside it, each once."""
+        seen: set[int] = set()
+        stack: list[Any] = [self]
+        while stack:
+            layer = stack.pop(0)
+            if id(layer) not in seen:
+                seen.add(id(layer))
+                layer._track_appended()
+                yield layer
+                stack = layer._children + stack
+
+    @property
+    def weights(self) -> list[Variable]:
+        """All weights, those of each layer with the trainable ones first."""
+        return [v for layer in self._flattened() for v in sorted(layer._own, key=lambda v: not v.wanted)]
+
+    @property
+    def variables(self) -> list[Variable]:
+        """All weights, and the states of random generators and metrics."""
+        return [
+            *self.weights,
+            *(g.state for layer in self._flattened() for g in layer._generators),
+            *(v for layer in self._flattened() for m in layer._metrics for v in m.variables),
+        ]
+
+    @property
+    def trainable_weights(self) -> list[Variable]:
+        """The weights that want gradients."""
+        return [v for v in self.weights if v.trainable]
+
+    @property
+    def non_trainable_weights(self) -> list[Variable]:
+        """The weights that want none."""
+        return [v for v in self.weights if not v.trainable]
+
+    trainable_variables = trainable_weights
+    non_trainable_variables = non_trainable_weights
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights want gradients; setting it reaches every layer inside."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._flattened():
+            if layer._trainable != bool(value):
+                layout_epoch[0] += 1  # a layer may compute otherwise when frozen: steps are recorded anew
+            layer._trainable = bool(value)
+            for variable in layer._own:
+                variable.trainable = bool(value) and variable.wanted
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Return copies of all weights as NumPy arrays."""
+        return [v.numpy() for v in self.weights]
+
+    def set_weights(self, weights: list[Any]) -> None:
+        """Set all weights from arrays in the order of `get_weights`.
+
+        Raises:
+            ValueError: another number of arrays, another shape, no numbers; then no weight has changed.
+        """
+        variables = self.weights
+        if len(weights) != len(variables):
+            unbuilt = "" if self.built else " It is not built yet: call it on a batch first, or build() it."
+            raise ValueError(f"{self._who()} has {len(variables)} weights, got {len(weights)} arrays.{unbuilt}")
+        arrays = [np.asarray(w, dtype=v.dtype) for w, v in zip(weights, variables, strict=True)]
+        for variable, array in zip(variables, arrays, strict=True):
+            if array.shape != variable.shape:
+                raise ValueError(
+                    f"{self._who()}: weight {variable.name!r} has shape {variable.shape}, got {array.shape}."
+                )
+        for variable, array in zip(variables, arrays, strict=True):
+            variable.assign(array)
+
+    def count_params(self) -> int:
+        """Return the number of weights; raises ValueError for a layer that is not built."""
+        if not self.built:
+            raise ValueError(f"{self._who()} has no weights yet: it is built on its first call, or by build().")
+        return sum(v.size for v in self.weights)
+
+
+def _items(value: Any) -> Iterator[Any]:
+    """Yield `value`, or what is in it when it is a list, tuple or dict."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from _items(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _items(item)
+    else:
+        yield value

@@ -1,0 +1,144 @@
+"""Losses for numbers: how far predictions lie from targets.
+
+The functions return the mean along the last axis, one loss per sample; the classes reduce those (see `Loss`).
+"""
+
+from __future__ import annotations
+
+from math import log
+from typing import Any
+
+from gpudl import ops
+from gpudl.activations import softplus
+from gpudl.engine.tensor import Tensor
+from gpudl.losses.base import LossFunctionWrapper, pair
+
+
+def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Return mean((y_true - y_pred)**2) along the last axis.
+
+    Raises:
+        ShapeError: targets and predictions of different shapes.
+
+    Example:
+        >>> mean_squared_error([[1.0, 2.0]], [[1.0, 4.0]]).numpy()
+        array([2.], dtype=float32)
+    """
+    y_true, y_pred = pair(y_true, y_pred, "mean_squared_error")
+    return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+
+def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
+    """Return mean(|y_true - y_pred|) along the last axis.
+
+    Raises:
+        ShapeError: targets and predictions of different shapes.
+
+    Example:
+        >>> mean_absolute_error([[1.0, 2.0]], [[1.0, 4.0]]).numpy()
+        array([1.], dtype=float32)
+    """
+    y_true, y_pred = pair(y_true, y_pred, "mean_absolute_error")
+    return ops.mean(abs(y_true - y_pred), axis=-1)
+
+
+def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
+    """Return the mean along the last axis of e**2 / 2 for errors e up to `delta`, linear beyond.
+
+    Source: Huber, "Robust estimation of a location parameter", 1964.
+
+    Raises:
+        ShapeError: targets and predictions of different shapes.
+
+    Example:
+        >>> huber([[0.0, 0.0]], [[1.0, 3.0]]).numpy()
+        array([1.5], dtype=float32)
+    """
+    y_true, y_pred = pair(y_true, y_pred, "huber")
+    error = y_pred - y_true
+    size = abs(error)
+    return ops.mean(ops.where(size <= delta, ops.square(error) * 0.5, size * delta - 0.5 * delta**2), axis=-1)
+
+
+def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
+    """Return the mean of log(cosh(y_pred - y_true)) along the last axis, without overflow.
+
+    Raises:
+        ShapeError: targets and predictions of different shapes.
+
+    Example:
+        >>> log_cosh([[0.0]], [[1.0]]).numpy().round(3)
+        array([0.434], dtype=float32)
+    """
+    y_true, y_pred = pair(y_true, y_pred, "log_cosh")
+    error = y_pred - y_true
+    return ops.mean(error + softplus(error * -2.0) - log(2.0), axis=-1)
+
+
+class MeanSquaredError(LossFunctionWrapper):
+    """The mean of squared errors.
+
+    Example:
+        >>> float(MeanSquaredError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]]))
+        0.5
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(mean_squared_error, reduction, name, dtype)
+
+
+class MeanAbsoluteError(LossFunctionWrapper):
+    """The mean of absolute errors.
+
+    Example:
+        >>> float(MeanAbsoluteError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]]))
+        0.5
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_absolute_error",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(mean_absolute_error, reduction, name, dtype)
+
+
+class Huber(LossFunctionWrapper):
+    """The Huber loss: squared for errors up to `delta`, linear beyond.
+
+    Example:
+        >>> float(Huber()([[0.0, 0.0]], [[1.0, 3.0]]))
+        1.5
+    """
+
+    def __init__(
+        self,
+        delta: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "huber_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(huber, reduction, name, dtype, delta=delta)
+
+
+class LogCosh(LossFunctionWrapper):
+    """The mean of log(cosh(error)).
+
+    Example:
+        >>> round(float(LogCosh()([[0.0]], [[1.0]])), 4)
+        0.4338
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "log_cosh",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(log_cosh, reduction, name, dtype)

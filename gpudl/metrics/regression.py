@@ -1,0 +1,57 @@
+"""Metrics for numbers: the means of errors over batches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpudl import ops
+from gpudl.engine.tensor import Tensor
+from gpudl.losses.base import pair
+from gpudl.losses.regression import mean_absolute_error, mean_squared_error
+from gpudl.metrics.base import Average, MeanMetricWrapper
+
+
+class MeanSquaredError(MeanMetricWrapper):
+    """The mean of squared errors.
+
+    Example:
+        >>> float(MeanSquaredError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]]))
+        0.5
+    """
+
+    def __init__(self, name: str | None = "mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(mean_squared_error, name, dtype)
+
+
+class MeanAbsoluteError(MeanMetricWrapper):
+    """The mean of absolute errors.
+
+    Example:
+        >>> float(MeanAbsoluteError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]]))
+        0.5
+    """
+
+    def __init__(self, name: str | None = "mean_absolute_error", dtype: Any = None) -> None:
+        super().__init__(mean_absolute_error, name, dtype)
+
+
+class RootMeanSquaredError(Average):
+    """The square root of the mean of squared errors.
+
+    Example:
+        >>> float(RootMeanSquaredError()([[0.0], [0.0]], [[2.0], [2.0]]))
+        2.0
+    """
+
+    def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None) -> None:
+        super().__init__(name, dtype)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Take in one batch of targets and predictions, with weights that broadcast to the errors."""
+        y_true, y_pred = pair(y_true, y_pred, "root_mean_squared_error")
+        self.add(ops.square(y_pred - y_true), sample_weight)
+
+    def result(self) -> Tensor:
+        """Return the root of the mean."""
+        root: Tensor = ops.sqrt(super().result())
+        return root

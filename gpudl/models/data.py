@@ -1,0 +1,268 @@
+"""From what a user passes as data to the batches of a step.
+
+Arrays lie on the device as a whole, and a step receives `Rows`: which rows of them make its batch. Generators
+and other iterables pass their batches through.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+import numpy as np
+
+from gpudl import backend, config
+from gpudl.backend import Array
+from gpudl.engine.spec import Spec
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.ops import take
+
+Data = tuple[Any, ...]
+
+
+class Rows:
+    """Some rows of an array on the device: the feed of one input of a step.
+
+    Args:
+        source: the array.
+        rows: a slice, or row numbers as an int64 array on the same device.
+        count: how many rows.
+    """
+
+    __slots__ = ("rows", "source", "spec")
+
+    def __init__(self, source: Array, rows: Any, count: int) -> None:
+        self.source = source
+        self.rows = rows
+        self.spec = Spec((count, *source.shape[1:]), source.dtype)
+
+    def write(self, out: Array) -> None:
+        """Copy the rows into `out`."""
+        if isinstance(self.rows, slice):
+            out[...] = self.source[self.rows]
+        else:
+            take.run((out,), (self.source, self.rows), {})
+
+
+def as_array(value: Any, name: str) -> Array:
+    """Return data of NumPy, CuPy, pandas, tensors or lists as an array on the current device.
+
+    Args:
+        value: the data; the first axis counts the samples.
+        name: what the user calls it, for errors.
+
+    Raises:
+        ValueError: text or objects, a single number, or no samples at all.
+    """
+    on = backend.current()
+    if isinstance(value, Tensor):
+        value = value.value()
+    elif hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    if not on.owns(value):
+        value = on.asarray(value)
+    if value.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} has dtype {value.dtype}, expected numbers. Convert text and objects first, for example "
+            "categories to integers, and a table of mixed columns column by column."
+        )
+    if value.ndim == 0 or value.shape[0] == 0:
+        raise ValueError(f"{name} has shape {value.shape}: expected at least one sample along the first axis.")
+    return value.astype(config.floatx()) if value.dtype == np.float64 else value
+
+
+def as_arrays(value: Any, name: str) -> Any:
+    """Return a nest of data (a dict, a tuple, or a list of arrays) with every leaf as an array."""
+    if isinstance(value, list) and not any(hasattr(item, "shape") for item in value):
+        return as_array(value, name)
+    if isinstance(value, dict | list | tuple):
+        return map_leaves(lambda leaf: as_array(leaf, name), value)
+    return as_array(value, name)
+
+
+def trimmed(x: Any, y: Any, sample_weight: Any) -> Data:
+    """Return (x,), (x, y) or (x, y, sample_weight), as far as there is something."""
+    if sample_weight is not None:
+        return (x, y, sample_weight)
+    return (x, y) if y is not None else (x,)
+
+
+def unpacked(data: Any) -> tuple[Any, Any, Any]:
+    """Return x, y and sample weights of what a step received; None for what is missing."""
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise ValueError(f"a batch is x, (x, y) or (x, y, sample_weight), got {len(data)} parts.")
+    return (*data, None, None)[:3]
+
+
+def class_weights(y: Any, weights: dict[int, float]) -> np.ndarray:
+    """Return the weight of each sample's class, for integer labels or one-hot rows."""
+    labels = np.asarray(backend.of(y).to_host(y))
+    if labels.ndim > 1:
+        labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[..., 0]
+    table = np.ones(max(int(labels.max()), *(int(c) for c in weights)) + 1, np.float32)
+    for label, weight in weights.items():
+        table[int(label)] = weight
+    return table[labels.astype(np.int64)]
+
+
+class ArrayBatches:
+    """Batches of arrays that lie on the device.
+
+    Args:
+        data: (x,), (x, y) or (x, y, sample_weight), nests of arrays with one length.
+        batch_size: rows a batch; the last one may be smaller.
+        shuffle: whether each pass takes the rows in a new order, from NumPy's global generator.
+    """
+
+    def __init__(self, data: Data, batch_size: int, shuffle: bool = False) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.samples = _one_length(data)
+        self.steps: int | None = -(-self.samples // batch_size)
+
+    def epoch(self) -> Iterator[Data]:
+        """Yield the batches of one pass."""
+        on = backend.current()
+        order = on.asarray(np.random.permutation(self.samples)) if self.shuffle else None
+        for start in range(0, self.samples, self.batch_size):
+            stop = min(start + self.batch_size, self.samples)
+            rows = slice(start, stop) if order is None else order[start:stop]
+            yield self._batch(rows, stop - start)
+
+    def _batch(self, rows: Any, count: int) -> Data:
+        return tuple(map_leaves(lambda a: Rows(a, rows, count), part) for part in self.data)
+
+    def first(self) -> Data:
+        """Return a batch such as the first one, to learn its shapes from."""
+        count = min(self.batch_size, self.samples)
+        return self._batch(slice(0, count), count)
+
+    def split(self, fraction: float) -> tuple[Data, Data]:
+        """Return the data without its last `fraction`, and that part."""
+        at = int(np.floor(self.samples * (1 - fraction)))
+        if not 0 < at < self.samples:
+            raise ValueError(
+                f"validation_split={fraction} of {self.samples} samples leaves an empty part: "
+                "it must leave at least one sample on each side."
+            )
+        return map_leaves(lambda a: a[:at], self.data), map_leaves(lambda a: a[at:], self.data)
+
+
+def _one_length(data: Data) -> int:
+    names = ("x", "y", "sample_weight")
+    lengths: list[tuple[str, int]] = [(name, leaf.shape[0]) for name, part in zip(names, data, strict=False) for leaf in flatten(part)[0]]
+    if len({n for _, n in lengths}) > 1:
+        listed = ", ".join(f"{name} has {n}" for name, n in lengths)
+        raise ValueError(f"the data differ in their numbers of samples: {listed}. Each sample needs its own.")
+    return lengths[0][1]
+
+
+class StreamBatches:
+    """Batches that an iterable brings; a generator is used up, other iterables begin again each epoch."""
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self.steps: int | None = len(source) if hasattr(source, "__len__") else None
+
+    def first(self) -> Data:
+        """Return the first batch; a generator will bring it once more."""
+        if isinstance(self.source, Iterator):
+            item = next(self.source, None)
+            if item is None:
+                raise ValueError("the generator has no batch to bring.")
+            self.source = chain([item], self.source)
+            return _checked(item)
+        return next(self.epoch())
+
+    def epoch(self) -> Iterator[Data]:
+        """Yield the batches of one pass."""
+        source: Iterable[Any] = self.source
+        if hasattr(self.source, "__getitem__") and self.steps is not None:
+            source = (self.source[i] for i in range(self.steps))
+        return (_checked(item) for item in source)
+
+
+def _checked(item: Any) -> Data:
+    """Return one batch that an iterable brought as arrays of one length."""
+    x, y, weight = unpacked(tuple(item) if isinstance(item, list) else item)
+    y = None if y is None else as_arrays(y, "y")
+    weight = None if weight is None else as_arrays(weight, "sample_weight")
+    data = trimmed(as_arrays(x, "x"), y, weight)
+    _one_length(data)
+    return data
+
+
+Batches = ArrayBatches | StreamBatches
+
+
+def batches(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    class_weight: dict[int, float] | None = None,
+) -> Batches:
+    """Return the batches of whatever `fit`, `evaluate` or `predict` were given."""
+    if _is_stream(x):
+        for name, value in (("y", y), ("sample_weight", sample_weight), ("class_weight", class_weight)):
+            if value is not None:
+                raise ValueError(f"{name} cannot be given beside a generator: let it yield (x, y, weights).")
+        return StreamBatches(x)
+    if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
+        raise ValueError(f"batch_size must be a positive integer, got {batch_size!r}.")
+    x = as_arrays(x, "x")
+    y = None if y is None else as_arrays(y, "y")
+    if class_weight is not None:
+        if sample_weight is not None or y is None:
+            raise ValueError("class_weight needs y, and cannot be given together with sample_weight.")
+        sample_weight = class_weights(y, class_weight)
+    weight = None if sample_weight is None else as_arrays(sample_weight, "sample_weight")
+    return ArrayBatches(trimmed(x, y, weight), int(batch_size or 32), shuffle)
+
+
+def _is_stream(x: Any) -> bool:
+    plain = hasattr(x, "dtype") or hasattr(x, "to_numpy") or isinstance(x, list | tuple | dict | str | int | float)
+    return not plain and (isinstance(x, Iterable) or hasattr(x, "__getitem__"))
+
+
+class Epochs:
+    """The batches of one epoch after another, each of `steps` batches where that is given."""
+
+    def __init__(self, source: Batches, steps: int | None) -> None:
+        self.source = source
+        self.steps = steps if steps is not None else source.steps
+        self._limited = steps is not None
+        self._endless = self._forever() if self._limited else iter(())
+
+    def _forever(self) -> Iterator[Data]:
+        while True:
+            count = 0
+            for data in self.source.epoch():
+                count += 1
+                yield data
+            if not count or (isinstance(self.source, StreamBatches) and self.source.steps is None):
+                return
+
+    def next(self) -> Iterator[Data]:
+        """Yield the batches of the next epoch; warns when a generator ends too early."""
+        if not self._limited:
+            yield from self.source.epoch()
+            return
+        count = 0
+        for data in islice(self._endless, self.steps):
+            count += 1
+            yield data
+        if count < (self.steps or 0):
+            warnings.warn(
+                f"the data ended after {count} of {self.steps} steps. Let the generator go on for "
+                "steps_per_epoch * epochs batches.",
+                stacklevel=2,
+            )

@@ -1,0 +1,321 @@
+"""The training loop: fit, evaluate, predict, and the same for one batch."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from gpudl import backend
+from gpudl.callbacks import Callback, CallbackList, History
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.trace import Traced
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.models.data import ArrayBatches, Batches, Data, Epochs, batches, class_weights, trimmed, unpacked
+from gpudl.models.trainable import Trainable
+
+Logs = dict[str, float]
+
+
+class Model(Trainable):
+    """A layer with a training loop. Subclasses write `__init__` with the layers they use, and `call`.
+
+    `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics` may be overridden; what they
+    compute with tensors is still recorded once and replayed.
+
+    Example:
+        >>> class TwoLayers(gpudl.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.hidden = gpudl.layers.Dense(4, activation="relu")
+        ...         self.out = gpudl.layers.Dense(1)
+        ...
+        ...     def call(self, x):
+        ...         return self.out(self.hidden(x))
+        >>> TwoLayers().predict(np.ones((3, 2)), verbose=0).shape
+        (3, 1)
+    """
+
+    def _run(self, step: Traced, data: Data) -> Any:
+        """Run one step, replayed or op by op."""
+        if self.run_eagerly:
+            return step.function(*map_leaves(_materialized, data))
+        return step.run(*data)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+    ) -> History:
+        """Train for a number of passes over the data.
+
+        Args:
+            x: inputs: an array (NumPy, CuPy, pandas), a nest of arrays, or an iterable of batches (x, y) or
+                (x, y, sample_weight).
+            y: targets, one for each sample.
+            batch_size: samples a step, 32 by default.
+            epochs: the number of the last epoch.
+            verbose: 0 prints nothing, 1 a progress line, 2 a line an epoch; ``"auto"`` is 1.
+            callbacks: `callbacks.Callback` objects.
+            validation_split: share of the samples, taken from the end before shuffling, to evaluate on.
+            validation_data: (x, y) or (x, y, sample_weight), or an iterable, to evaluate on.
+            shuffle: whether each epoch takes the samples in a new order.
+            class_weight: a weight for each class, by its number.
+            sample_weight: a weight for each sample.
+            initial_epoch: the epoch to begin with, to go on with an earlier training.
+            steps_per_epoch: steps that make an epoch; by default one pass.
+            validation_steps: steps of each evaluation; by default one pass.
+            validation_batch_size: samples a step of the evaluation; by default `batch_size`.
+            validation_freq: evaluate every so many epochs, or after the epochs listed (from 1).
+
+        Returns:
+            The `callbacks.History`, whose ``history`` has a list for each metric. After Ctrl-C it is in
+            ``model.history``, up to the last finished epoch, and the model can be used.
+
+        Raises:
+            ValueError: data that fit neither each other nor the model; nothing has changed then.
+        """
+        self._require_compiled("fit")
+        source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight)
+        if validation_split and validation_data is None:
+            if not isinstance(source, ArrayBatches):
+                raise ValueError("validation_split needs arrays; give validation_data beside a generator.")
+            kept, held_out = source.split(validation_split)
+            source = ArrayBatches(kept, source.batch_size, shuffle)
+            validation: Batches | None = ArrayBatches(held_out, validation_batch_size or source.batch_size)
+        else:
+            validation = _validation(validation_data, validation_batch_size or batch_size)
+        self._ready_for(source, training=True)
+        if validation is not None:
+            self._ready_for(validation, training=False)
+        train = Epochs(source, steps_per_epoch)
+        listeners = self._listeners(callbacks, verbose, epochs=epochs, steps=train.steps)
+        self.stop_training = False
+        history: History = listeners.history
+        self.history = history
+        if self._first_bad is not None:
+            self._first_bad.assign(-1)
+        evaluation = None if validation is None else Epochs(validation, validation_steps)
+        listeners.on_train_begin()
+        logs: Logs = {}
+        for epoch in range(initial_epoch, epochs):
+            listeners.on_epoch_begin(epoch)
+            logs = self._pass(self._train, train, listeners, "train")
+            self._report_nonfinite(logs, epoch)
+            if evaluation is not None and _due(epoch, validation_freq):
+                quiet = self._listeners(callbacks, 0)
+                results = self._pass(self._test, evaluation, quiet, "test")
+                logs.update({f"val_{name}": value for name, value in results.items()})
+            listeners.on_epoch_end(epoch, logs)
+            if self.stop_training:
+                break
+        listeners.on_train_end(logs)
+        return history
+
+    def _pass(self, step: Traced, data: Epochs, listeners: CallbackList, mode: str) -> Logs:
+        """Run every batch of one pass and return the metrics after it."""
+        self.reset_metrics()
+        begin = getattr(listeners, f"on_{mode}_batch_begin")
+        end = getattr(listeners, f"on_{mode}_batch_end")
+        heard = getattr(listeners, f"wants_{mode}_batches")
+        results: dict[str, Tensor] = {}
+        if mode == "test":
+            listeners.on_test_begin()
+        for number, batch in enumerate(data.next()):
+            if heard:
+                begin(number)
+            results = self._run(step, batch)
+            if heard:
+                end(number, results)
+            if self.stop_training:
+                break
+        if not results:
+            raise ValueError("there was no data: the generator ended before its first batch.")
+        logs = {name: float(value) for name, value in sorted(results.items())}
+        if mode == "test":
+            listeners.on_test_end(logs)
+        return logs
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Return the loss, or a list of the loss and the metrics, over all the data.
+
+        Args:
+            x: inputs, as for `fit`.
+            y: targets.
+            batch_size: samples a step, 32 by default.
+            verbose: as for `fit`.
+            sample_weight: a weight for each sample.
+            steps: the number of batches, by default all.
+            callbacks: `callbacks.Callback` objects.
+            return_dict: return a dict by name instead.
+        """
+        self._require_compiled("evaluate")
+        source = batches(x, y, sample_weight, batch_size=batch_size)
+        self._ready_for(source, training=False)
+        data = Epochs(source, steps)
+        logs = self._pass(self._test, data, self._listeners(callbacks, verbose, steps=data.steps), "test")
+        return logs if return_dict else self._in_order(logs)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Return the outputs for all the inputs, as NumPy arrays.
+
+        Args:
+            x: inputs, as for `fit`.
+            batch_size: samples a step, 32 by default.
+            verbose: as for `fit`.
+            steps: the number of batches, by default all.
+            callbacks: `callbacks.Callback` objects.
+        """
+        source = batches(x, batch_size=batch_size)
+        data = Epochs(source, steps)
+        listeners = self._listeners(callbacks, verbose, steps=data.steps)
+        listeners.on_predict_begin()
+        parts: list[list[np.ndarray]] = []
+        outputs: Any = None
+        for number, batch in enumerate(data.next()):
+            listeners.on_predict_batch_begin(number)
+            outputs = self._run(self._predict, trimmed(unpacked(batch)[0], None, None))
+            parts.append([t.numpy() for t in flatten(outputs)[0]])
+            listeners.on_predict_batch_end(number, {"outputs": outputs})
+        listeners.on_predict_end()
+        if not parts:
+            raise ValueError("there was no data: the generator ended before its first batch.")
+        joined = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
+        return map_leaves(lambda _: next(joined), outputs)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Train on one batch; return the loss, or a list of the loss and the metrics since their last reset."""
+        self._require_compiled("train_on_batch")
+        if class_weight is not None:
+            if y is None or sample_weight is not None:
+                raise ValueError("class_weight needs y, and cannot be given together with sample_weight.")
+            sample_weight = class_weights(np.asarray(y), class_weight)
+        return self._on_batch(self._train, (x, y, sample_weight), True, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Evaluate one batch; return the loss, or a list of the loss and the metrics since their last reset."""
+        self._require_compiled("test_on_batch")
+        return self._on_batch(self._test, (x, y, sample_weight), False, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch, as NumPy arrays."""
+        (batch,) = batches(x, batch_size=2**31).epoch()
+        return map_leaves(lambda t: t.numpy(), self._run(self._predict, batch))
+
+    def _on_batch(self, step: Traced, data: Data, training: bool, return_dict: bool) -> Any:
+        source = batches(*data, batch_size=2**31)
+        self._ready_for(source, training=training)
+        (batch,) = source.epoch()
+        results = self._run(step, batch)
+        logs = {name: float(value) for name, value in results.items()}
+        return logs if return_dict else self._in_order(logs)
+
+    def _in_order(self, logs: Logs) -> Any:
+        """Return the values of `logs` in the order of the metrics; a single one by itself."""
+        names = [m.name for m in self.metrics if m.name in logs]
+        values = [logs[name] for name in dict.fromkeys([*names, *logs])]
+        return values[0] if len(values) == 1 else values
+
+    def _ready_for(self, source: Batches, *, training: bool) -> None:
+        """Check the model against the first batch, where it can be had without using it up."""
+        if isinstance(source, ArrayBatches):
+            y = source.data[1] if len(source.data) > 1 and hasattr(source.data[1], "dtype") else None
+            self._ready(source.first(), training=training, labels=y)
+        else:
+            self._ready(source.first(), training=training)
+
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(f"call compile(optimizer=..., loss=...) before {method}().")
+
+    def _listeners(self, callbacks: Any, verbose: int | str, **params: Any) -> CallbackList:
+        """Return the callbacks of one run, with a progress line unless `verbose` is 0."""
+        if isinstance(callbacks, CallbackList):
+            return callbacks
+        listed = [] if callbacks is None else list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
+        for callback in listed:
+            if not isinstance(callback, Callback):
+                raise ValueError(f"callbacks must be gpudl.callbacks.Callback objects, got {callback!r}.")
+        if verbose not in (0, 1, 2, "auto"):
+            raise ValueError(f'verbose must be 0, 1, 2 or "auto", got {verbose!r}.')
+        level = 1 if verbose == "auto" else verbose
+        return CallbackList(listed, add_history=True, add_progbar=level != 0, model=self, verbose=level, **params)
+
+    def _report_nonfinite(self, logs: Logs, epoch: int) -> None:
+        """Warn, once a training, about the first step whose loss was not a finite number."""
+        if self._first_bad is None or all(math.isfinite(v) for k, v in logs.items() if k == "loss"):
+            return
+        first = int(self._first_bad)
+        if first >= -1:
+            at = f" at step {first + 1}" if first >= 0 else ""
+            warnings.warn(
+                f"the loss became NaN or infinite{at} (in epoch {epoch + 1}); the weights are probably lost. "
+                "Lower the learning rate, or look for NaN and labels out of range in the data.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            self._first_bad.assign(-2)
+
+
+def _materialized(leaf: Any) -> Any:
+    """Return a feed's rows as a tensor."""
+    if not hasattr(leaf, "write"):
+        return leaf
+    out = backend.current().empty(leaf.spec.shape, leaf.spec.dtype)
+    leaf.write(out)
+    return Tensor(out)
+
+
+def _validation(data: Any, batch_size: int | None) -> Batches | None:
+    if data is None:
+        return None
+    if isinstance(data, tuple | list) and 1 <= len(data) <= 3:
+        return batches(*data, batch_size=batch_size)
+    return batches(data)
+
+
+def _due(epoch: int, frequency: int | Iterable[int]) -> bool:
+    if isinstance(frequency, int):
+        return (epoch + 1) % frequency == 0
+    return epoch + 1 in list(frequency)

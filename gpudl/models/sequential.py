@@ -1,0 +1,149 @@
+"""A stack of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gpudl.engine.spec import ShapeError
+from gpudl.engine.tensor import Tensor
+from gpudl.layers import InputLayer, deserialize
+from gpudl.layers.layer import Layer, inferred_shape
+from gpudl.models.model import Model
+from gpudl.ops import cast, reshape
+from gpudl.utils.lookup import serialize
+
+
+class Sequential(Model):
+    """A model in which each layer takes what the one before it returns.
+
+    Args:
+        layers: layers to begin with. When the first has an ``input_shape``, or is an `Input`, the weights are
+            made at once, else on the first call.
+        trainable: whether the weights want gradients.
+        name: a name, ``sequential`` by default, numbered.
+
+    Example:
+        >>> model = gpudl.Sequential([gpudl.layers.Dense(2, input_shape=(3,)), gpudl.layers.ReLU()])
+        >>> model.count_params()
+        8
+    """
+
+    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self._stack: list[Layer] = []
+        self._input: InputLayer | None = None
+        for layer in layers or ():
+            self.add(layer)
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer on top of the stack; weights that exist stay.
+
+        Raises:
+            ValueError: something that is no layer, or a name that is taken.
+            ShapeError: a layer that does not fit what is below it; then the stack is as it was.
+        """
+        if not isinstance(layer, Layer):
+            raise ValueError(
+                f"only layers can be added to a Sequential, got {layer!r} of type {type(layer).__name__}. "
+                "Wrap a function in a Layer with a call()."
+            )
+        if isinstance(layer, InputLayer):
+            if self._stack or self._input is not None:
+                raise ValueError("an Input can only come first in a Sequential.")
+            self._input = layer
+            return
+        if any(layer.name == other.name for other in self._stack):
+            raise ValueError(f"the model has a layer called {layer.name!r} already: names must differ.")
+        if not self._stack and self._input is None and layer.batch_shape is not None:
+            self._input = InputLayer(batch_shape=layer.batch_shape, dtype=self.dtype)
+        if self._input is not None:
+            below = self._stack[-1].output_shape if self._stack else self._input.batch_shape
+            layer.output_shape = inferred_shape(layer, below, self._input_dtype())
+            self.built = True
+        self._stack = [*self._stack, layer]
+        self._children = list(self._stack)
+        self._forget_plans()
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the topmost layer off and return it."""
+        if not self._stack:
+            raise ValueError("there is no layer to take off.")
+        layer = self._stack[-1]
+        self._stack = self._stack[:-1]
+        self._children = list(self._stack)
+        self.built = self.built and bool(self._stack)
+        self._forget_plans()
+        return layer
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the `Input`."""
+        return list(self._stack)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of a batch of inputs, with None for the batch size; None before it is known."""
+        return None if self._input is None else self._input.batch_shape
+
+    def _input_dtype(self) -> Any:
+        return self.dtype if self._input is None else self._input.dtype
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the weights of every layer for inputs of `input_shape`."""
+        if not self._stack:
+            raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
+        if self._input is None:
+            self._input = InputLayer(batch_shape=tuple(input_shape), dtype=self.dtype)
+            shape = self._input.batch_shape
+            try:
+                for layer in self._stack:
+                    layer.output_shape = shape = inferred_shape(layer, shape, self._input_dtype())
+            except BaseException:
+                self._input = None
+                raise
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Return what the topmost layer returns."""
+        value = self._fitted(inputs)
+        for layer in self._stack:
+            value = layer(value, training=training)
+        return value
+
+    def _fitted(self, inputs: Tensor) -> Tensor:
+        """Return the inputs in the model's dtype; one number a sample may come without its axis of size 1."""
+        shape = self.input_shape
+        if shape is not None and inputs.ndim == len(shape) - 1 and shape[-1] == 1:
+            inputs = reshape(inputs, (*inputs.shape, 1))
+        if shape is not None and (
+            inputs.ndim != len(shape)
+            or any(n not in (None, m) for n, m in zip(shape[1:], inputs.shape[1:], strict=True))
+        ):
+            raise ShapeError(
+                f'Sequential "{self.name}" was built for inputs of shape {shape}, got {inputs.shape}. '
+                "Reshape the data, or build a model for them."
+            )
+        dtype = self._input_dtype()
+        return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the name, the layers and the input shape as plain data."""
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "layers": [serialize(layer) for layer in self._stack],
+            "build_input_shape": self.input_shape,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Return a new model, with new weights, of the layers in `config`."""
+        model = cls(
+            [deserialize(layer) for layer in config["layers"]],
+            trainable=config.get("trainable", True),
+            name=config.get("name"),
+        )
+        if not model.built and config.get("build_input_shape") is not None:
+            model.build(tuple(config["build_input_shape"]))
+        return model

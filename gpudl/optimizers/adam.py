@@ -1,0 +1,125 @@
+"""Adam, and AdamW with decoupled weight decay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
+
+from gpudl import ops
+from gpudl.engine.tensor import Tensor
+from gpudl.optimizers.optimizer import Optimizer, Options, Shared
+
+
+class Adam(Optimizer):
+    """Follow running means of the gradient and of its square.
+
+    ``m += (1 - beta_1) * (g - m); v += (1 - beta_2) * (g**2 - v); w -= alpha * m / (sqrt(v) + epsilon)``
+    with ``alpha = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)`` at update t = 1, 2, ...
+
+    Source: Kingma and Ba, "Adam", ICLR 2015, end of section 2; amsgrad: Reddi et al., "On the convergence of
+    Adam and beyond", ICLR 2018.
+
+    Args:
+        learning_rate: step size.
+        beta_1: share of m that is kept.
+        beta_2: share of v that is kept.
+        epsilon: added to the root, against division by 0.
+        amsgrad: divide by the largest v so far.
+        **options: as for `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, name.
+
+    Example:
+        >>> w = gpudl.Variable([1.0])
+        >>> Adam(learning_rate=0.25).apply([[8.0]], [w])
+        >>> round(float(w[0]), 4)
+        0.75
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.amsgrad = amsgrad
+
+    def slot_names(self) -> Sequence[tuple[str, ...]]:
+        """Return the two running means, and with amsgrad the largest mean of the square."""
+        both = (("momentum", "velocity"),)
+        return (*both, ("velocity_hat",)) if self.amsgrad else both
+
+    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
+        """Step along the mean gradient, over the root of its mean square."""
+        m, v = slots["momentum"], slots["velocity"]
+        if not self.amsgrad:
+            ops.adam_(
+                variable,
+                m,
+                v,
+                gradient,
+                learning_rate,
+                self.iterations,
+                beta_1=self.beta_1,
+                beta_2=self.beta_2,
+                epsilon=self.epsilon,
+            )
+            return
+        ops.assign_add_(m, (gradient - m) * (1 - self.beta_1))
+        ops.assign_add_(v, (ops.square(gradient) - v) * (1 - self.beta_2))
+        largest = slots["velocity_hat"]
+        ops.assign_(largest, ops.maximum(largest, v))
+        step = self._alpha(learning_rate) * m / (ops.sqrt(largest) + self.epsilon)
+        ops.assign_add_(variable, -step)
+
+    def _alpha(self, learning_rate: Tensor) -> Tensor:
+        """Return the learning rate with the bias of both means corrected."""
+        t = ops.cast_like(self.iterations + 1, learning_rate)
+        alpha: Tensor = learning_rate * ops.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
+        return alpha
+
+
+class AdamW(Adam):
+    """Adam with weight decay apart from the gradient: first ``w -= w * weight_decay * learning_rate``.
+
+    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
+
+    Args:
+        learning_rate: step size.
+        weight_decay: share of each weight, times the learning rate, that is taken off at each update; see
+            `exclude_from_weight_decay`.
+        beta_1: share of m that is kept.
+        beta_2: share of v that is kept.
+        epsilon: added to the root, against division by 0.
+        amsgrad: divide by the largest v so far.
+        **options: as for `Optimizer`: clipnorm, clipvalue, global_clipnorm, name.
+
+    Raises:
+        ValueError: weight_decay is None.
+
+    Example:
+        >>> w = gpudl.Variable([1.0])
+        >>> AdamW(learning_rate=0.25, weight_decay=0.5).apply([[0.0]], [w])
+        >>> w.numpy()
+        array([0.875], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        amsgrad: bool = False,
+        **options: Unpack[Shared],
+    ) -> None:
+        if weight_decay is None:
+            raise ValueError("AdamW needs a number as weight_decay, got None. Use Adam for no decay.")
+        every: Options = {"weight_decay": weight_decay, **options}
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, amsgrad, **every)

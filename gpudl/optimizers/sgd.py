@@ -1,0 +1,68 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Unpack
+
+from gpudl import ops
+from gpudl.engine.tensor import Tensor
+from gpudl.optimizers.optimizer import Optimizer, Options
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if wanted.
+
+    Without momentum ``w -= learning_rate * g``. With it ``m = momentum * m - learning_rate * g`` and
+    ``w += m``, or with Nesterov's form ``w += momentum * m - learning_rate * g``.
+
+    Source: Sutskever et al., "On the importance of initialization and momentum in deep learning", ICML 2013.
+
+    Args:
+        learning_rate: step size.
+        momentum: share of the last step that is kept, in [0, 1].
+        nesterov: look ahead along the momentum.
+        **options: as for `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, name.
+
+    Raises:
+        ValueError: a momentum outside [0, 1].
+
+    Example:
+        >>> w = gpudl.Variable([1.0])
+        >>> optimizer = SGD(learning_rate=0.1, momentum=0.5)
+        >>> for _ in range(2):
+        ...     optimizer.apply([[1.0]], [w])
+        >>> w.numpy()
+        array([0.75], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"momentum must lie between 0 and 1, got {momentum!r}.")
+        self.momentum = float(momentum)
+        self.nesterov = nesterov
+
+    def slot_names(self) -> Sequence[tuple[str, ...]]:
+        """Return the momentum, where there is one."""
+        return (("momentum",),) if self.momentum else ()
+
+    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
+        """Step against the gradient."""
+        if not slots:
+            ops.sgd_(variable, gradient, learning_rate)
+            return
+        ops.sgd_momentum_(
+            variable,
+            slots["momentum"],
+            gradient,
+            learning_rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+        )

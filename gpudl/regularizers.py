@@ -1,0 +1,120 @@
+"""Penalties on weights, added to the loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from gpudl import ops
+from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.utils.lookup import Configurable, lookup, names
+
+
+class Regularizer(Configurable):
+    """The base of all regularizers: a function from a tensor to a scalar tensor."""
+
+    def __call__(self, x: Any) -> Tensor:
+        """Return the penalty of `x`, a scalar in its dtype."""
+        raise NotImplementedError(f"{type(self).__name__} needs a __call__(x) that returns a scalar tensor.")
+
+
+class L1L2(Regularizer):
+    """The penalty ``l1 * sum(|x|) + l2 * sum(x**2)``.
+
+    Args:
+        l1: weight of the absolute values.
+        l2: weight of the squares.
+
+    Raises:
+        ValueError: a weight that is negative, not finite, or no number.
+
+    Example:
+        >>> float(L1L2(l1=1.0, l2=0.5)([1.0, -2.0]))
+        5.5
+    """
+
+    def __init__(self, l1: float | None = 0.0, l2: float | None = 0.0) -> None:
+        self.l1 = _weight("l1", l1, 0.0)
+        self.l2 = _weight("l2", l2, 0.0)
+
+    def __call__(self, x: Any) -> Tensor:
+        """Return the penalty of `x`, a scalar in its dtype."""
+        x = as_tensor(x)
+        parts = [L1(self.l1)(x)] if self.l1 else []
+        parts += [L2(self.l2)(x)] if self.l2 else []
+        if not parts:
+            return as_tensor(0.0, like=x)
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+class L1(Regularizer):
+    """The penalty ``l1 * sum(|x|)``, which drives weights to 0.
+
+    Args:
+        l1: weight of the absolute values.
+
+    Raises:
+        ValueError: a weight that is negative, not finite, or no number.
+
+    Example:
+        >>> float(L1(0.5)([1.0, -2.0]))
+        1.5
+    """
+
+    def __init__(self, l1: float | None = 0.01) -> None:
+        self.l1 = _weight("l1", l1, 0.01)
+
+    def __call__(self, x: Any) -> Tensor:
+        """Return the penalty of `x`, a scalar in its dtype."""
+        result: Tensor = ops.sum(ops.absolute(x)) * self.l1
+        return result
+
+
+class L2(Regularizer):
+    """The penalty ``l2 * sum(x**2)``, which keeps weights small.
+
+    Args:
+        l2: weight of the squares.
+
+    Raises:
+        ValueError: a weight that is negative, not finite, or no number.
+
+    Example:
+        >>> float(L2(0.5)([1.0, -2.0]))
+        2.5
+    """
+
+    def __init__(self, l2: float | None = 0.01) -> None:
+        self.l2 = _weight("l2", l2, 0.01)
+
+    def __call__(self, x: Any) -> Tensor:
+        """Return the penalty of `x`, a scalar in its dtype."""
+        result: Tensor = ops.sum(ops.square(x)) * self.l2
+        return result
+
+
+l1, l2, l1_l2 = L1, L2, L1L2
+
+_known = names(L1, L2, L1L2) | {"l1_l2": L1L2}
+
+
+def get(identifier: Any) -> Any:
+    """Return the regularizer that `identifier` names: ``"l2"``, a config dict, a function, or None.
+
+    Raises:
+        ValueError: an unknown name; the text offers the nearest one.
+        TypeError: something that is no regularizer.
+
+    Example:
+        >>> get("l2").l2
+        0.01
+    """
+    return lookup("regularizer", identifier, _known)
+
+
+def _weight(name: str, value: float | None, default: float) -> float:
+    if value is None:
+        return default
+    if not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise ValueError(f"{name} must be a number of at least 0, got {value!r}.")
+    return float(value)

@@ -1,0 +1,142 @@
+"""Files that outlive a program: gpudl's folder, and downloads that are whole and checked or not there."""
+
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+_CHUNK = 1 << 16
+
+
+class DownloadError(OSError):
+    """No address gave the file; ``failures`` holds one sentence per address.
+
+    Example:
+        >>> print(DownloadError(["http://a/x: HTTP 404 Not Found", "http://b/x: timed out"]))
+        http://a/x: HTTP 404 Not Found; http://b/x: timed out
+    """
+
+    def __init__(self, failures: list[str]) -> None:
+        """Keep ``failures``, one sentence per address that was tried."""
+        super().__init__("; ".join(failures))
+        self.failures = failures
+
+
+def home() -> Path:
+    """Return gpudl's folder: ``$GPUDL_HOME``, or ``~/.gpudl`` where that is not set.
+
+    The folder need not exist yet.
+
+    Example:
+        >>> (home() / "datasets").name
+        'datasets'
+    """
+    return Path(os.environ.get("GPUDL_HOME") or "~/.gpudl").expanduser()
+
+
+def download(
+    urls: Sequence[str],
+    destination: str | os.PathLike[str],
+    *,
+    sha256: str,
+    max_bytes: int = 1 << 30,
+    timeout: float = 30.0,
+) -> Path:
+    """Fetch a file from the first of ``urls`` that has it, and return its path.
+
+    The bytes go to a hidden file beside ``destination`` and are renamed to it only when all of them came and
+    their hash is right, so ``destination`` is at any moment the old file or the new one, also when several
+    processes fetch it at once. Whatever goes wrong, no partial file stays behind.
+
+    Args:
+        urls: the addresses to try, in order; they must all serve the same bytes.
+        destination: where the file goes. Missing folders are made; an existing file is replaced.
+        sha256: the hash of the file, in hexadecimal.
+        max_bytes: stop when an address sends more than this many bytes.
+        timeout: seconds to wait for the connection and for each further piece.
+
+    Raises:
+        DownloadError: when no address worked. The text names each address and what went wrong there.
+
+    Example:
+        >>> download(["http://127.0.0.1:9/data.npz"], "no-such-file", sha256="0" * 64)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        gpudl.utils.files.DownloadError: http://127.0.0.1:9/data.npz: ...
+    """
+    from http.client import HTTPException  # noqa: PLC0415  (some 40 ms that only a download should pay for)
+
+    target = Path(destination)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DownloadError([f"{target.parent}: cannot be made: {error.strerror}"]) from error
+    failures = []
+    for url in urls:
+        # Not tempfile: its files are readable by their owner alone, and a data folder may be shared.
+        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        try:
+            found = _fetch(url, part, max_bytes, timeout)
+            if found != sha256.lower():
+                failures.append(f"{url}: wrong SHA-256: expected {sha256}, got {found}")
+                continue
+            part.replace(target)
+            return target
+        except (OSError, HTTPException, ValueError) as error:
+            failures.append(f"{url}: {_reason(error)}")
+        finally:
+            with suppress(OSError):
+                part.unlink()
+    raise DownloadError(failures or ["there is no address to download from"])
+
+
+def _fetch(url: str, part: Path, max_bytes: int, timeout: float) -> str:
+    """Write what ``url`` sends to ``part`` and return its SHA-256."""
+    from urllib.request import urlopen  # noqa: PLC0415
+
+    digest, received = hashlib.sha256(), 0
+    with urlopen(url, timeout=timeout) as response, part.open("xb") as file:
+        length = response.headers.get("Content-Length")
+        total = int(length) if length else None
+        with _progress(url, total) as advance:
+            while block := response.read(_CHUNK):
+                received += len(block)
+                if received > max_bytes:
+                    raise OSError(f"sent more than the {max_bytes} bytes that this file may have")
+                digest.update(block)
+                file.write(block)
+                advance(len(block))
+    # A connection that closes early looks like the end of the file to read(n).
+    if total is not None and received != total:
+        raise OSError(f"the transfer stopped after {received} of {total} bytes")
+    return digest.hexdigest()
+
+
+def _reason(error: Exception) -> str:
+    from urllib.error import HTTPError, URLError  # noqa: PLC0415
+
+    if isinstance(error, HTTPError):
+        error.close()
+        return f"HTTP {error.code} {error.reason}"
+    if isinstance(error, URLError):
+        return str(error.reason)
+    return str(error) or type(error).__name__
+
+
+@contextmanager
+def _progress(url: str, total: int | None) -> Iterator[Callable[[int], object]]:
+    """Show a bar on a terminal, a plain line elsewhere; gives the function to call with each piece's size."""
+    if sys.stderr is None or not sys.stderr.isatty():
+        print(f"Downloading {url}", file=sys.stderr)
+        yield lambda count: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
+
+    columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"Downloading {url.rpartition('/')[2]}", total=total)
+        yield lambda count: progress.advance(task, count)

@@ -1,0 +1,208 @@
+"""Softmax, cross-entropy on logits and column sums: the reductions of a training step."""
+
+from __future__ import annotations
+
+import math
+from math import prod
+from threading import local
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..geometry import Ints
+from ..registry import accelerates, floats
+from .activation import exp
+from .threads import Kernel, inner
+
+_MATRIX = 2
+_PARTS = 64
+_scratch = local()
+
+
+def _is_bias(out: Any, x: Any, *, shape: Ints) -> bool:
+    return x.ndim > 1 and tuple(shape) == x.shape[-1:] and floats(out, x)
+
+
+@Kernel
+def _sum_to(out, x, parts):  # type: ignore[no-untyped-def]
+    # x (rows, C) -> parts (P, C), each the sum of consecutive rows -> out (C,)
+    rows, c = x.shape
+    step = (rows + len(parts) - 1) // len(parts)
+    zero = out.dtype.type(0)
+    for p in prange(len(parts)):
+        for k in range(c):
+            parts[p, k] = zero
+        for r in range(p * step, min((p + 1) * step, rows)):
+            for k in range(c):
+                parts[p, k] += x[r, k]
+    for k in range(c):
+        out[k] = zero
+    for p in range(len(parts)):
+        for k in range(c):
+            out[k] += parts[p, k]
+
+
+@accelerates("sum_to", device="cpu", takes=_is_bias)
+def sum_to(out: Any, x: Any, *, shape: Ints) -> None:
+    """Sum the columns, as the gradient of a bias needs them: x (..., C) -> out (C,).
+
+    The rows are summed in parts that depend on their number alone, and the parts in order: the bits are
+    the same for any number of threads, and the rounding error is smaller than that of one long sum.
+    """
+    rows = _rows(x)
+    _sum_to(x.size, out, rows, _parts(min(_PARTS, max(len(rows) // 32, 1)), out))
+
+
+def _rows(x: Any) -> Any:
+    return x if x.ndim == _MATRIX else x.reshape(prod(x.shape[:-1]), x.shape[-1])
+
+
+def _parts(count: int, out: Any) -> Any:
+    # Kept from call to call, so that a replayed step allocates nothing; one for each thread that calls.
+    key = (count, out.size, out.dtype)
+    kept: dict[Any, Any] = _scratch.__dict__
+    if key not in kept:
+        kept[key] = np.empty((count, out.size), out.dtype)
+    return kept[key]
+
+
+@inner
+def _exponentials(p: Any, z: Any, r: int) -> Any:
+    # p[r] = exp(z[r] - max(z[r])); returns their sum and the maximum
+    top = z.dtype.type(-np.inf)
+    for k in range(z.shape[1]):
+        top = z[r, k] if z[r, k] > top else top
+    total = z.dtype.type(0)
+    for k in range(z.shape[1]):
+        p[r, k] = exp(z[r, k] - top)
+    for k in range(z.shape[1]):
+        total += p[r, k]
+    return total, top
+
+
+@Kernel
+def _softmax(y, x):  # type: ignore[no-untyped-def]
+    for r in prange(len(x)):
+        total, _ = _exponentials(y, x, r)
+        for k in range(x.shape[1]):
+            y[r, k] /= total
+
+
+@accelerates("softmax", device="cpu")
+def softmax(y: Any, x: Any) -> None:
+    """Compute exp(x) / sum(exp(x)) over the last axis, shifted by its maximum so that nothing overflows."""
+    _softmax(x.size << 2, _rows(y), _rows(x))
+
+
+@Kernel
+def _cross_entropy(loss, p, z, t):  # type: ignore[no-untyped-def]
+    for r in prange(len(z)):
+        total, top = _exponentials(p, z, r)
+        log_total = loss.dtype.type(math.log(total))
+        loss[r] = 0
+        for k in range(z.shape[1]):
+            loss[r] -= t[r, k] * (z[r, k] - top - log_total)
+            p[r, k] /= total
+
+
+@accelerates("softmax_cross_entropy", device="cpu")
+def softmax_cross_entropy(loss: Any, p: Any, z: Any, t: Any) -> None:
+    """Compute p = softmax(z) and -sum(t * log(p)) per row: z, t (..., C) -> loss (...), p (..., C)."""
+    _cross_entropy(z.size << 2, loss.reshape(-1), _rows(p), _rows(z), _rows(t))
+
+
+@Kernel
+def _cross_entropy_grad(dz, g, p, t):  # type: ignore[no-untyped-def]
+    for r in prange(len(p)):
+        mass = t.dtype.type(0)
+        for k in range(t.shape[1]):
+            mass += t[r, k]
+        for k in range(t.shape[1]):
+            dz[r, k] = g[r] * (p[r, k] * mass - t[r, k])
+
+
+@accelerates("softmax_cross_entropy_grad", device="cpu")
+def softmax_cross_entropy_grad(dz: Any, g: Any, p: Any, t: Any) -> None:
+    """Compute dz = g * (p * sum(t) - t) per row: g (...), p, t (..., C) -> dz (..., C)."""
+    _cross_entropy_grad(dz.size, _rows(dz), g.reshape(-1), _rows(p), _rows(t))
+
+
+@Kernel
+def _sparse_cross_entropy(loss, p, z, labels):  # type: ignore[no-untyped-def]
+    for r in prange(len(z)):
+        total, top = _exponentials(p, z, r)
+        label = labels[r]
+        loss[r] = np.nan
+        if 0 <= label < z.shape[1]:
+            loss[r] = loss.dtype.type(math.log(total)) - (z[r, label] - top)
+        for k in range(z.shape[1]):
+            p[r, k] /= total
+
+
+@accelerates("sparse_softmax_cross_entropy", device="cpu")
+def sparse_softmax_cross_entropy(loss: Any, p: Any, z: Any, labels: Any) -> None:
+    """Compute p = softmax(z) and -log(p[label]) per row: z (..., C), labels (...) -> loss (...), p (..., C).
+
+    A label outside 0 <= label < C makes the loss of its row NaN.
+
+    Example:
+        >>> loss, p = np.empty(2), np.empty((2, 2))
+        >>> sparse_softmax_cross_entropy(loss, p, np.zeros((2, 2)), np.array([1, 2]))
+        >>> loss.round(3), p[0]
+        (array([0.693,   nan]), array([0.5, 0.5]))
+    """
+    _sparse_cross_entropy(z.size << 2, loss.reshape(-1), _rows(p), _rows(z), labels.reshape(-1))
+
+
+@Kernel
+def _sparse_cross_entropy_grad(dz, g, p, labels):  # type: ignore[no-untyped-def]
+    for r in prange(len(p)):
+        label = labels[r]
+        factor = g[r] if 0 <= label < p.shape[1] else g.dtype.type(np.nan)
+        for k in range(p.shape[1]):
+            dz[r, k] = factor * p[r, k]
+        if 0 <= label < p.shape[1]:
+            dz[r, label] = factor * (p[r, label] - g.dtype.type(1))
+
+
+@accelerates("sparse_softmax_cross_entropy_grad", device="cpu")
+def sparse_softmax_cross_entropy_grad(dz: Any, g: Any, p: Any, labels: Any) -> None:
+    """Compute dz = g * (p - onehot(label)) per row: g, labels (...), p (..., C) -> dz (..., C).
+
+    A label outside 0 <= label < C makes its row NaN.
+    """
+    _sparse_cross_entropy_grad(dz.size, _rows(dz), g.reshape(-1), _rows(p), labels.reshape(-1))
+
+
+def _by_rows(out: Any, x: Any, indices: Any) -> bool:
+    return (
+        x.ndim > 0
+        and x.shape[0] > 0
+        and out.dtype == x.dtype
+        and not x.dtype.hasobject
+        and indices.ndim == 1
+        and indices.dtype.char in "ilq"
+        and all(a.flags.c_contiguous for a in (out, x, indices))
+    )
+
+
+@Kernel
+def _take(out, x, indices, run):  # type: ignore[no-untyped-def]
+    # out, x flat bytes, `run` of them a row
+    last = len(x) // run - 1
+    for r in prange(len(indices)):
+        to, first = np.uintp(r * run), np.uintp(min(max(indices[r], 0), last) * run)
+        for k in range(np.uintp(run)):
+            out[to + k] = x[first + k]
+
+
+@accelerates("take", device="cpu", takes=_by_rows)
+def take(out: Any, x: Any, indices: Any) -> None:
+    """Copy rows: x (M, ...), indices (N,) -> out (N, ...).
+
+    Indices are to be checked before: one outside 0 <= index < M reads the nearest row, and nothing else.
+    """
+    if out.size:
+        run = out.nbytes // len(out)
+        _take(out.nbytes >> 2, out.reshape(-1).view(np.uint8), x.reshape(-1).view(np.uint8), indices, run)

@@ -1,0 +1,195 @@
+"""Pooling over windows of channels-last images, and its adjoints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..geometry import Ints, Window
+from ..registry import accelerates
+from .conv import add, clear, copy, images, inside, numbers, source
+from .threads import Kernel, inner
+
+
+@inner
+def _first(y: Any, tap: Any, at: int, x: Any, first: int, count: int, index: int) -> None:
+    copy(y, at, x, first, count)
+    base = np.uintp(at)
+    for k in range(np.uintp(count)):
+        tap[base + k] = index
+
+
+@inner
+def _larger(y: Any, tap: Any, at: int, x: Any, first: int, count: int, index: int) -> None:
+    t, s = np.uintp(at), np.uintp(first)
+    for k in range(np.uintp(count)):
+        best, new = y[t + k], x[s + k]
+        wins = (best == best) & (not new <= best)  # a NaN beats numbers and is never beaten
+        y[t + k] = new if wins else best
+        tap[t + k] = index if wins else tap[t + k]
+
+
+@Kernel
+def _max_pool(y, tap, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    for r in prange(n * oh):
+        sample, y0 = r // oh, r % oh * sh - top
+        above, below = inside(y0, dh, kh, h)
+        for j in range(ow):
+            x0 = j * sw - left
+            low, high = inside(x0, dw, kw, w)
+            at = (r * ow + j) * c
+            if above == below or low == high:  # a dilated window can miss its input altogether
+                for k in range(at, at + c):
+                    y[k] = -np.inf
+                    tap[k] = 0
+            for a in range(above, below):
+                for b in range(low, high):
+                    pixel = ((sample * h + y0 + a * dh) * w + x0 + b * dw) * c
+                    if a == above and b == low:
+                        _first(y, tap, at, x, pixel, c, a * kw + b)
+                    else:
+                        _larger(y, tap, at, x, pixel, c, a * kw + b)
+
+
+@accelerates("max_pool", device="cpu", takes=images)
+def max_pool(y: Any, argmax: Any, x: Any, *, window: Window) -> None:
+    """Take the maximum of each window and its first tap: x (N, H, W, C) -> y, argmax (N, OH, OW, C).
+
+    `argmax` counts taps in row-major order. The first NaN of a window wins; padding never does,
+    and a window that lies wholly in the padding gives -inf and tap 0.
+
+    Example:
+        >>> x = np.array([1.0, 5.0, 7.0, 3.0]).reshape(1, 1, 4, 1)
+        >>> y, argmax = np.empty((1, 1, 2, 1)), np.empty((1, 1, 2, 1), np.uint8)
+        >>> max_pool(y, argmax, x, window=Window((1, 2), (1, 2)))
+        >>> y.ravel(), argmax.ravel()
+        (array([5., 7.]), array([1, 0], dtype=uint8))
+    """
+    shape = x.shape
+    _max_pool(x.size, y.reshape(-1), argmax.reshape(-1), x.reshape(-1), *shape, *numbers(window, shape[1:3]))
+
+
+@inner
+def _pass_on(x: Any, to: int, g: Any, tap: Any, at: int, count: int, index: int) -> None:
+    t, s = np.uintp(to), np.uintp(at)
+    for k in range(np.uintp(count)):
+        x[t + k] += g[s + k] if tap[s + k] == index else x.dtype.type(0)
+
+
+@inner
+def _put(x: Any, to: int, g: Any, tap: Any, at: int, count: int, index: int) -> None:
+    t, s = np.uintp(to), np.uintp(at)
+    for k in range(np.uintp(count)):
+        x[t + k] = g[s + k] if tap[s + k] == index else x.dtype.type(0)
+
+
+@Kernel
+def _max_pool_grad(x, g, tap, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    # x (N, H, W, C) is gathered row by row from g, tap (N, OH, OW, C)
+    apart = sh > (kh - 1) * dh and sw > (kw - 1) * dw
+    for r in prange(n * h):
+        sample, y = r // h, r % h
+        clear(x, r * w * c, w * c)
+        for a in range(kh):
+            i = source(y + top - a * dh, sh, oh)
+            if i < 0:
+                continue
+            for back in range(ow):
+                j = ow - 1 - back
+                low, high = inside(j * sw - left, dw, kw, w)
+                at = ((sample * oh + i) * ow + j) * c
+                for b in range(low, high):
+                    to = (r * w + j * sw - left + b * dw) * c
+                    if apart:
+                        _put(x, to, g, tap, at, c, a * kw + b)
+                    else:
+                        _pass_on(x, to, g, tap, at, c, a * kw + b)
+
+
+@accelerates("max_pool_grad", device="cpu", takes=images)
+def max_pool_grad(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> None:
+    """Send the gradient of each maximum to the pixel it came from: g, argmax (N, OH, OW, C) -> dx `shape`."""
+    size = tuple(shape[1:3])
+    _max_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), argmax.reshape(-1), *shape, *numbers(window, size))
+
+
+@Kernel
+def _max_pool_pick(y, x, tap, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    for r in prange(n * oh):
+        sample, y0 = r // oh, r % oh * sh - top
+        for j in range(ow):
+            for k in range((r * ow + j) * c, (r * ow + j + 1) * c):
+                a, b = tap[k] // kw, tap[k] % kw
+                row, column = y0 + a * dh, j * sw - left + b * dw
+                inner_pixel = 0 <= row < h and 0 <= column < w
+                y[k] = x[((sample * h + row) * w + column) * c + k % c] if inner_pixel else 0
+
+
+@accelerates("max_pool_pick", device="cpu", takes=images)
+def max_pool_pick(y: Any, x: Any, argmax: Any, *, window: Window) -> None:
+    """Read `x` where `argmax` says that each maximum was: x (N, H, W, C) -> y (N, OH, OW, C).
+
+    A window that lies wholly in the padding gets 0.
+    """
+    shape = x.shape
+    _max_pool_pick(y.size, y.reshape(-1), x.reshape(-1), argmax.reshape(-1), *shape, *numbers(window, shape[1:3]))
+
+
+@Kernel
+def _avg_pool(y, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    for r in prange(n * oh):
+        sample, y0 = r // oh, r % oh * sh - top
+        above, below = inside(y0, dh, kh, h)
+        for j in range(ow):
+            x0 = j * sw - left
+            low, high = inside(x0, dw, kw, w)
+            at = (r * ow + j) * c
+            clear(y, at, c)
+            for a in range(above, below):
+                for b in range(low, high):
+                    add(y, at, x, ((sample * h + y0 + a * dh) * w + x0 + b * dw) * c, c)
+            count = y.dtype.type(max((below - above) * (high - low), 1))
+            base = np.uintp(at)
+            for k in range(np.uintp(c)):
+                y[base + k] /= count
+
+
+@accelerates("avg_pool", device="cpu", takes=images)
+def avg_pool(y: Any, x: Any, *, window: Window) -> None:
+    """Take the mean of each window over its taps inside the input: x (N, H, W, C) -> y (N, OH, OW, C)."""
+    shape = x.shape
+    _avg_pool(x.size, y.reshape(-1), x.reshape(-1), *shape, *numbers(window, shape[1:3]))
+
+
+@inner
+def _add_share(x: Any, to: int, g: Any, at: int, count: int, share: int) -> None:
+    t, s, d = np.uintp(to), np.uintp(at), x.dtype.type(share)
+    for k in range(np.uintp(count)):
+        x[t + k] += g[s + k] / d
+
+
+@Kernel
+def _avg_pool_grad(x, g, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    for r in prange(n * h):
+        sample, y = r // h, r % h
+        clear(x, r * w * c, w * c)
+        for a in range(kh):
+            i = source(y + top - a * dh, sh, oh)
+            if i < 0:
+                continue
+            above, below = inside(i * sh - top, dh, kh, h)
+            for back in range(ow):
+                j = ow - 1 - back
+                x0 = j * sw - left
+                low, high = inside(x0, dw, kw, w)
+                at = ((sample * oh + i) * ow + j) * c
+                for b in range(low, high):
+                    _add_share(x, (r * w + x0 + b * dw) * c, g, at, c, (below - above) * (high - low))
+
+
+@accelerates("avg_pool_grad", device="cpu", takes=images)
+def avg_pool_grad(dx: Any, g: Any, *, shape: Ints, window: Window) -> None:
+    """Spread each gradient over the pixels that shared its mean: g (N, OH, OW, C) -> dx `shape`."""
+    _avg_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), *shape, *numbers(window, tuple(shape[1:3])))

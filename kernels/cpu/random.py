@@ -1,0 +1,107 @@
+"""Random numbers as a function of key and position: the same bits for any number of threads, or on a GPU.
+
+Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011. A key is
+uint32[4] = (k0, k1, step_lo, step_hi). Element e is word e % 4 of the block whose counter is
+(e // 4 low, e // 4 high, step_lo, step_hi) under the Philox key (k0, k1).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import prange
+
+from ..geometry import Ints
+from ..registry import accelerates, floats
+from .threads import Kernel, inner
+
+_M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
+_ONE, _TWO, _THREE, _FOUR = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4)
+_HALF = np.uint64(32)
+_BLOCKS = 1024
+
+
+@inner
+def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+    """Return four random uint32 words for a counter of four and a key of two uint32 words."""
+    for _ in range(10):
+        p0, p1 = _M0 * np.uint64(c0), _M1 * np.uint64(c2)
+        c0, c2 = np.uint32(p1 >> _HALF) ^ c1 ^ k0, np.uint32(p0 >> _HALF) ^ c3 ^ k1
+        c1, c3 = np.uint32(p1), np.uint32(p0)
+        k0, k1 = np.uint32(k0 + _W0), np.uint32(k1 + _W1)
+    return np.uint32(c0), c1, np.uint32(c2), c3
+
+
+@inner
+def _unit(word: Any) -> Any:
+    # The upper 24 bits, as many as a float32 holds, in [0, 1).
+    return np.float32(np.int32(word >> np.uint32(8))) * np.float32(2**-24)
+
+
+def _keyed(*arrays: Any, **static: Any) -> bool:
+    key = arrays[-1]
+    return floats(*arrays) and key.dtype == np.uint32 and key.shape == (4,)
+
+
+@Kernel
+def _random_uniform(out, key):  # type: ignore[no-untyped-def]
+    k0, k1, low, high = key[0], key[1], key[2], key[3]
+    whole = out.size // 4
+    for chunk in prange((whole + _BLOCKS - 1) // _BLOCKS):
+        for i in range(np.uintp(chunk * _BLOCKS), np.uintp(min((chunk + 1) * _BLOCKS, whole))):
+            u0, u1, u2, u3 = philox(np.uint32(i), np.uint32(i >> _HALF), low, high, k0, k1)
+            e = i * _FOUR
+            out[e] = _unit(u0)
+            out[e + _ONE] = _unit(u1)
+            out[e + _TWO] = _unit(u2)
+            out[e + _THREE] = _unit(u3)
+    rest = philox(np.uint32(whole), np.uint32(whole >> 32), low, high, k0, k1)
+    for k in range(4 * whole, out.size):
+        out[k] = _unit(rest[k % 4])
+
+
+@accelerates("random_uniform", device="cpu", takes=_keyed)
+def random_uniform(out: Any, key: Any, *, shape: Ints) -> None:
+    """Fill `out` with uniform numbers in [0, 1), multiples of 2**-24: key (4,) -> out `shape`.
+
+    Example:
+        >>> out = np.empty(3)
+        >>> random_uniform(out, np.zeros(4, np.uint32), shape=(3,))
+        >>> out.round(2)
+        array([0.4 , 0.88, 0.74])
+    """
+    _random_uniform(out.size << 1, out.reshape(-1), key)
+
+
+@inner
+def _drop(x: Any, word: Any, rate: Any, scale: Any, zero: Any) -> Any:
+    return x * scale if _unit(word) >= rate else zero
+
+
+@Kernel
+def _dropout(y, x, key, rate):  # type: ignore[no-untyped-def]
+    k0, k1, low, high = key[0], key[1], key[2], key[3]
+    least, scale, zero = np.float32(rate), y.dtype.type(1 / (1 - rate)), y.dtype.type(0)
+    whole = y.size // 4
+    for chunk in prange((whole + _BLOCKS - 1) // _BLOCKS):
+        for i in range(np.uintp(chunk * _BLOCKS), np.uintp(min((chunk + 1) * _BLOCKS, whole))):
+            u0, u1, u2, u3 = philox(np.uint32(i), np.uint32(i >> _HALF), low, high, k0, k1)
+            e = i * _FOUR
+            y[e] = _drop(x[e], u0, least, scale, zero)
+            y[e + _ONE] = _drop(x[e + _ONE], u1, least, scale, zero)
+            y[e + _TWO] = _drop(x[e + _TWO], u2, least, scale, zero)
+            y[e + _THREE] = _drop(x[e + _THREE], u3, least, scale, zero)
+    rest = philox(np.uint32(whole), np.uint32(whole >> 32), low, high, k0, k1)
+    for k in range(4 * whole, y.size):
+        y[k] = _drop(x[k], rest[k % 4], least, scale, zero)
+
+
+@accelerates("dropout", device="cpu", takes=_keyed)
+def dropout(y: Any, x: Any, key: Any, *, rate: float) -> None:
+    """Keep x / (1 - rate) where a uniform number is at least `rate`, else put 0; x, y of one shape, key (4,).
+
+    The same `key` draws the same mask, so that a backward pass can draw it again.
+    """
+    _dropout(y.size << 1, y.reshape(-1), x.reshape(-1), key, rate)

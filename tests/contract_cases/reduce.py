@@ -1,0 +1,188 @@
+"""Cases of the reductions: each out is computed from the list of the numbers that belong to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from contract_cases.contract import REAL, Contract, Rng, Sample, normal, random_shape
+
+Axes = int | tuple[int, ...] | None
+
+
+def groups(x: np.ndarray, axis: Axes, keepdims: bool) -> tuple[tuple[int, ...], list[list[Any]]]:
+    """Return the reduced shape, and for each of its elements the numbers that it is made of."""
+    axes = range(x.ndim) if axis is None else [a % x.ndim for a in np.atleast_1d(axis)]
+    kept = [i for i in range(x.ndim) if i not in axes]
+    found: dict[tuple[int, ...], list[Any]] = {at: [] for at in np.ndindex(*(x.shape[i] for i in kept))}
+    for at in np.ndindex(x.shape):
+        found[tuple(at[i] for i in kept)].append(x[at])
+    shape = tuple(n if i in kept else 1 for i, n in enumerate(x.shape) if i in kept or keepdims)
+    return shape, list(found.values())
+
+
+def over(function: Callable[[list[Any]], Any], dtype: Any = np.float64) -> Callable[..., np.ndarray]:
+    """Return `function` of a list of numbers as an oracle with `axis` and `keepdims`."""
+
+    def oracle(x: np.ndarray, axis: Axes = None, keepdims: bool = False) -> np.ndarray:
+        shape, lists = groups(x, axis, keepdims)
+        kind = np.int32 if x.dtype == bool else dtype if x.dtype.kind == "f" else x.dtype
+        return np.array([function(numbers) for numbers in lists], kind).reshape(shape)
+
+    return oracle
+
+
+def reduced_make(rng: Rng, x: Any, **static: Any) -> Sample:
+    return Sample((normal(rng, *x) if isinstance(x, tuple) else x,), static)
+
+
+def make(rng: Rng, x: Any, static: dict[str, Any], smooth: bool = True) -> Sample:
+    return Sample((normal(rng, *x) if isinstance(x, tuple) else x,), static, smooth)
+
+
+def random_reduction(rng: Rng) -> tuple[Any, ...]:
+    shape = random_shape(rng)
+    axis = None if rng.random() < 0.3 else int(rng.integers(-len(shape), len(shape)))
+    return shape, {"axis": axis, "keepdims": bool(rng.random() < 0.5)}
+
+
+def padded(shape: tuple[int, ...], full: tuple[int, ...]) -> tuple[int, ...]:
+    return (1,) * (len(full) - len(shape)) + shape
+
+
+def sum_to(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    out = np.zeros(shape)
+    lead = x.ndim - len(shape)
+    for at in np.ndindex(x.shape):
+        out[tuple(i if n > 1 else 0 for i, n in zip(at[lead:], shape, strict=True))] += x[at]
+    return out
+
+
+def broadcast_to(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    out = np.empty(shape)
+    lead = len(shape) - x.ndim
+    for at in np.ndindex(shape):
+        out[at] = x[tuple(i if n > 1 else 0 for i, n in zip(at[lead:], x.shape, strict=True))]
+    return out
+
+
+def narrowed(rng: Rng) -> tuple[Any, ...]:
+    """Return a shape and one that broadcasts to it; half the time that of a bias."""
+    shape = random_shape(rng, (2, 5))
+    if rng.random() < 0.5:
+        return shape, shape[-1:]
+    return shape, tuple(1 if rng.random() < 0.4 else n for n in shape)[int(rng.integers(0, len(shape))) :]
+
+
+BROADCASTS = [
+    ((2, 3, 4), (4,)),
+    ((2, 3), ()),
+    ((2, 3, 4), (3, 1)),
+    ((2, 3), (2, 3)),
+    ((1, 1), (1,)),
+    ((0, 3), (3,)),
+    ((70, 3), (3,)),
+    ((2, 0), (2, 1)),
+]
+
+
+def sum_to_make(rng: Rng, x: tuple[int, ...], shape: tuple[int, ...]) -> Sample:
+    return Sample((normal(rng, *x),), {"shape": shape})
+
+
+def broadcast_make(rng: Rng, full: tuple[int, ...], x: tuple[int, ...]) -> Sample:
+    return Sample((normal(rng, *x),), {"shape": full})
+
+
+def terms(sample: Sample) -> float:
+    return sample.inputs[0].size
+
+
+def argmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
+    shape, lists = groups(x, axis, False)
+    nan = [next((i for i, n in enumerate(numbers) if math.isnan(n)), None) for numbers in lists]
+    first = [n.index(max(n)) if at is None else at for n, at in zip(lists, nan, strict=True)]
+    return np.array(first, np.int64).reshape(shape)
+
+
+def largest(numbers: list[float]) -> float:
+    return math.nan if any(math.isnan(n) for n in numbers) else max(numbers)
+
+
+TIED = np.array([[1.0, 3.0, 3.0], [math.nan, 2.0, math.nan], [-math.inf, -math.inf, -math.inf]])
+OUT_OF_RANGE = Sample((np.ones((2, 3)),), {"axis": 2})
+
+CONTRACTS = [
+    Contract(
+        "sum",
+        over(math.fsum),
+        make,
+        [
+            ((2, 3, 4), {}),
+            ((2, 3, 4), {"axis": 1}),
+            ((2, 3, 4), {"axis": (0, -1), "keepdims": True}),
+            ((), {}),
+            ((1, 5), {"axis": 0}),
+            ((0, 3), {"axis": 0}),
+            ((0, 3), {"axis": 1}),
+            (np.array([[True, False], [True, True]]), {"axis": 1}),
+            (np.array([[1, 2], [3, 4]], np.int64), {"axis": 0}),
+        ],
+        random_reduction,
+        [OUT_OF_RANGE],
+        roundings=terms,
+        magnitude=lambda x, **static: over(math.fsum)(np.abs(x) if x.dtype.kind == "f" else x, **static),
+    ),
+    Contract(
+        "max",
+        over(largest),
+        make,
+        [
+            ((2, 3, 4), {}),
+            ((2, 3, 4), {"axis": -1}),
+            ((2, 3, 1), {"axis": (0, 2), "keepdims": True}),
+            ((0, 3), {"axis": 1}),
+            (TIED, {"axis": 1}, False),
+            (np.array([[1, 5], [3, 4]], np.int64), {"axis": 0}),
+        ],
+        random_reduction,
+        [OUT_OF_RANGE, Sample((np.ones((2, 0)),), {"axis": 1})],
+    ),
+    Contract(
+        "argmax",
+        argmax,
+        make,
+        [
+            ((2, 3, 4), {"axis": 1}),
+            ((2, 5), {}),
+            ((1, 1), {"axis": 0}),
+            ((0, 3), {}),
+            (TIED, {"axis": 1}),
+            (np.array([[1, 5], [3, 4]], np.int64), {"axis": 0}),
+        ],
+        lambda rng: (random_shape(rng), {"axis": -1}),
+        [OUT_OF_RANGE, Sample((np.ones((2, 0)),), {"axis": 1})],
+    ),
+    Contract(
+        "sum_to",
+        sum_to,
+        sum_to_make,
+        BROADCASTS,
+        narrowed,
+        [Sample((np.ones((2, 3)),), {"shape": (2,)}), Sample((np.ones((2, 1)),), {"shape": (2, 3)})],
+        roundings=terms,
+        magnitude=lambda x, shape: sum_to(np.abs(x), shape),
+        dtypes=REAL,
+    ),
+    Contract(
+        "broadcast_to",
+        broadcast_to,
+        broadcast_make,
+        BROADCASTS,
+        narrowed,
+        [Sample((np.ones((2, 3)),), {"shape": (2,)}), Sample((np.ones((2, 3)),), {"shape": (2, 4)})],
+    ),
+]

@@ -1,0 +1,233 @@
+"""Cases of the ops that move data: the oracles copy number by number."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from contract_cases.contract import Contract, Rng, Sample, normal, random_shape
+
+Shape = tuple[int, ...]
+ALL_OF = (None, None, None)
+
+
+def reshaped(x: np.ndarray, shape: Shape) -> np.ndarray:
+    known = 1
+    for n in shape:
+        known *= n if n != -1 else 1
+    out = np.empty([n if n != -1 else x.size // known for n in shape])
+    out.flat = list(x.flat)
+    return out
+
+
+def reshape_make(rng: Rng, x: Shape, shape: Shape) -> Sample:
+    return Sample((normal(rng, *x),), {"shape": shape})
+
+
+def transposed(x: np.ndarray, axes: Shape) -> np.ndarray:
+    out = np.empty([x.shape[a] for a in axes])
+    for at in np.ndindex(x.shape):
+        out[tuple(at[a] for a in axes)] = x[at]
+    return out
+
+
+def transpose_make(rng: Rng, x: Shape, axes: Shape) -> Sample:
+    return Sample((normal(rng, *x),), {"axes": axes})
+
+
+def random_transpose(rng: Rng) -> tuple[Any, ...]:
+    shape = random_shape(rng)
+    return shape, tuple(int(a) for a in rng.permutation(len(shape)))
+
+
+def places(key: tuple[Any, ...], shape: Shape) -> tuple[Shape, list[Shape]]:
+    """Return the shape of x[key], and where in x each of its elements lies."""
+    used = sum(part is not None and part is not Ellipsis for part in key)
+    if Ellipsis not in key:
+        key = (*key, Ellipsis)
+    at = key.index(Ellipsis)
+    key = (*key[:at], *(ALL_OF,) * (len(shape) - used), *key[at + 1 :])
+    sizes, picks, axis = [], [], 0
+    for part in key:
+        if part is None:
+            sizes.append(1)
+            continue
+        if isinstance(part, tuple):
+            picks.append(list(range(shape[axis]))[slice(*part)])
+            sizes.append(len(picks[-1]))
+        else:
+            picks.append([part % shape[axis]])
+        axis += 1
+    return tuple(sizes), list(product(*picks))
+
+
+def take_slice(x: np.ndarray, key: tuple[Any, ...]) -> np.ndarray:
+    shape, found = places(key, x.shape)
+    return np.array([x[at] for at in found], np.float64).reshape(shape)
+
+
+def slice_grad(g: np.ndarray, key: tuple[Any, ...], shape: Shape) -> np.ndarray:
+    out = np.zeros(shape)
+    for at, value in zip(places(key, shape)[1], g.flat, strict=True):
+        out[at] = value
+    return out
+
+
+def take_slice_make(rng: Rng, shape: Shape, key: tuple[Any, ...]) -> Sample:
+    return Sample((normal(rng, *shape),), {"key": key})
+
+
+def slice_grad_make(rng: Rng, shape: Shape, key: tuple[Any, ...]) -> Sample:
+    return Sample((normal(rng, *places(key, shape)[0]),), {"key": key, "shape": shape})
+
+
+def random_slice(rng: Rng) -> tuple[Any, ...]:
+    shape = random_shape(rng, size=9)
+    steps = [-2, -1, None, 2]
+    return shape, tuple((None, None, steps[int(rng.integers(0, 4))]) for _ in shape)
+
+
+SLICES = [
+    ((4, 5, 6), ((1, 3, None), 2)),
+    ((4, 5), (..., (None, None, -1))),
+    ((4, 5), (None, (0, 0, None))),
+    ((4, 5), (-1, None, (1, None, 2))),
+    ((3,), (0,)),
+    ((2, 0), ((0, 1, None),)),
+    ((2, 3), ()),
+]
+
+
+def take(x: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    out = np.empty((*indices.shape, *x.shape[1:]))
+    for at in np.ndindex(indices.shape):
+        out[at] = x[int(indices[at])]
+    return out
+
+
+def take_make(rng: Rng, x: Shape, indices: Shape, dtype: str = "int64") -> Sample:
+    return Sample((normal(rng, *x), rng.integers(0, max(x[0], 1), indices).astype(dtype)))
+
+
+def random_take(rng: Rng) -> tuple[Any, ...]:
+    return random_shape(rng), (int(rng.integers(1, 9)),), str(rng.choice(["int32", "int64"]))
+
+
+def take_grad(g: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:
+    out = np.zeros((rows, *g.shape[indices.ndim :]))
+    for at in np.ndindex(indices.shape):
+        out[int(indices[at])] += g[at]
+    return out
+
+
+def take_grad_make(rng: Rng, x: Shape, indices: Shape, dtype: str = "int64") -> Sample:
+    g = normal(rng, *indices, *x[1:])
+    return Sample((g, rng.integers(0, max(x[0], 1), indices).astype(dtype)), {"rows": x[0]})
+
+
+TAKES = [((4, 3), (5,)), ((4,), (2, 3), "int32"), ((1, 2, 2), (1,)), ((4, 3), (0,)), ((6,), ()), ((3, 2), (4,), "uint8")]
+
+
+def concatenated(*xs: np.ndarray, axis: int) -> np.ndarray:
+    lists = [x.swapaxes(0, axis).tolist() for x in xs]
+    rest = list(xs[0].swapaxes(0, axis).shape[1:])
+    return np.array([row for rows in lists for row in rows]).reshape([-1, *rest] if 0 not in rest else [
+        sum(len(rows) for rows in lists), *rest]).swapaxes(0, axis)
+
+
+def concatenate_make(rng: Rng, shapes: list[Shape], axis: int) -> Sample:
+    return Sample(tuple(normal(rng, *shape) for shape in shapes), {"axis": axis})
+
+
+def random_concatenation(rng: Rng) -> tuple[Any, ...]:
+    shape = random_shape(rng)
+    axis = int(rng.integers(0, len(shape)))
+    sizes = rng.integers(1, 5, int(rng.integers(1, 4)))
+    return [(*shape[:axis], int(n), *shape[axis + 1 :]) for n in sizes], axis
+
+
+def packed(*xs: np.ndarray) -> np.ndarray:
+    return np.array([value for x in xs for value in x.flat], np.float64)
+
+
+def pack_make(rng: Rng, shapes: list[Shape]) -> Sample:
+    return Sample(tuple(normal(rng, *shape) for shape in shapes))
+
+
+CONTRACTS = [
+    Contract(
+        "reshape_view",
+        reshaped,
+        reshape_make,
+        [((2, 3), (6,)), ((2, 3), (3, -1)), ((), (1, 1)), ((0, 3), (3, 0)), ((4,), (4,)), ((2, 1, 3), (-1, 3))],
+        lambda rng: (random_shape(rng), (-1,)),
+        [Sample((np.ones((2, 3)),), {"shape": (4,)}), Sample((np.ones((2, 3)),), {"shape": (-1, 4)})],
+    ),
+    Contract(
+        "transpose",
+        transposed,
+        transpose_make,
+        [((2, 3, 4), (2, 0, 1)), ((2, 3), (0, 1)), ((), ()), ((1, 4), (1, 0)), ((0, 2), (1, 0))],
+        random_transpose,
+        [Sample((np.ones((2, 3)),), {"axes": (0, 0)}), Sample((np.ones((2, 3)),), {"axes": (0, -1)})],
+    ),
+    Contract(
+        "take_slice",
+        take_slice,
+        take_slice_make,
+        SLICES,
+        random_slice,
+        [Sample((np.ones((2, 3)),), {"key": (2,)}), Sample((np.ones(2),), {"key": (0, 0)})],
+    ),
+    Contract(
+        "slice_grad",
+        slice_grad,
+        slice_grad_make,
+        SLICES,
+        random_slice,
+        [Sample((np.ones(3),), {"key": (0,), "shape": (2, 4)}), Sample((np.ones(3),), {"key": (5,), "shape": (2, 3)})],
+    ),
+    Contract(
+        "take",
+        take,
+        take_make,
+        TAKES,
+        random_take,
+        [Sample((np.array(1.0), np.zeros(2, int))), Sample((np.ones((2, 3)), np.ones(2)))],
+    ),
+    Contract(
+        "take_grad",
+        take_grad,
+        take_grad_make,
+        TAKES,
+        random_take,
+        [Sample((np.ones((3, 2)), np.zeros(4, int)), {"rows": 5})],
+        roundings=lambda sample: sample.inputs[1].size,
+        magnitude=lambda g, indices, rows: take_grad(np.abs(g), indices, rows),
+    ),
+    Contract(
+        "concatenate",
+        concatenated,
+        concatenate_make,
+        [
+            ([(2, 3), (1, 3)], 0),
+            ([(2, 3), (2, 1), (2, 2)], -1),
+            ([(3,)], 0),
+            ([(2, 0, 1), (2, 4, 1)], 1),
+            ([(1, 1), (1, 1)], 1),
+            ([(0, 2), (0, 2)], 0),
+        ],
+        random_concatenation,
+        [Sample((np.ones((2, 3)), np.ones((2, 4))), {"axis": 0}), Sample((np.ones(2), np.ones(2)), {"axis": 1})],
+    ),
+    Contract(
+        "pack",
+        packed,
+        pack_make,
+        [([(2, 3), (4,)],), ([()],), ([(0, 2), (1, 1), (3,)],), ([(2,), (2,)],)],
+        lambda rng: ([random_shape(rng) for _ in range(int(rng.integers(1, 5)))],),
+        [Sample((np.ones(2), np.ones(2, np.float32)))],
+    ),
+]

@@ -1,0 +1,23 @@
+"""Keras as the other side of a comparison."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+def keras_or_skip() -> Any:
+    """Return Keras on JAX, or skip the test where it is not installed."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setenv("KERAS_BACKEND", "jax")
+        return pytest.importorskip("keras")
+
+
+def parity(test: Callable[..., Any]) -> Any:
+    """Mark a test that compares with Keras, whose own way of making arrays NumPy 2 warns about."""
+    of_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+    return pytest.mark.parity(of_keras(test))

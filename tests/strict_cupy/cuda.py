@@ -1,0 +1,208 @@
+"""The double's `cupy.cuda`: one GPU that is none, streams, captures, and kernels compiled by g++."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from math import prod
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from cuda_cpu import BuildError, build
+
+from strict_cupy.array import DevArray
+from strict_cupy.work import CUDARuntimeError, Graph, meter, submit
+
+_MOST_THREADS = 1024
+_VERSION = 13000
+
+
+class CompileException(Exception):  # noqa: N818 (CuPy's name)
+    """What the compiler said about a source that it refused."""
+
+
+class Device:
+    """The only device, number 0."""
+
+    compute_capability = "90"
+
+    def __init__(self, device: int | None = None) -> None:
+        if device not in (None, 0):
+            raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        self.id = 0
+        self.attributes = {"MultiProcessorCount": 132}
+
+    def __enter__(self) -> Device:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        pass
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device)
+
+    def __hash__(self) -> int:
+        return self.id
+
+    def __int__(self) -> int:
+        return self.id
+
+    def use(self) -> None:
+        pass
+
+    def synchronize(self) -> None:
+        meter.synchronize("Device.synchronize")
+
+
+class Stream:
+    """A stream; work is done at once, or kept for a graph during a capture."""
+
+    null: Stream
+
+    def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
+        self._is_null = null
+        self._before: list[Stream] = []
+
+    def __enter__(self) -> Stream:
+        self._before.append(get_current_stream())
+        return self.use()
+
+    def __exit__(self, *error: object) -> None:
+        self._before.pop().use()
+
+    def use(self) -> Stream:
+        _current[0] = self
+        return self
+
+    def synchronize(self) -> None:
+        meter.synchronize("Stream.synchronize")
+
+    @property
+    def done(self) -> bool:
+        meter.refuse("Stream.done")
+        return True
+
+    def is_capturing(self) -> bool:
+        return meter.graph is not None
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        if self._is_null or self is not get_current_stream():
+            raise CUDARuntimeError("cannot capture the default stream, or one that is not the current stream")
+        meter.refuse("a second capture")
+        meter.graph = Graph()
+
+    def end_capture(self) -> Graph:
+        graph, meter.graph = meter.graph, None
+        if graph is None:
+            raise CUDARuntimeError("cudaErrorIllegalState: the stream is not capturing")
+        return graph
+
+
+Stream.null = Stream(null=True)
+_current = [Stream.null]
+
+
+def get_current_stream(device_id: int | None = None) -> Stream:
+    return _current[0]
+
+
+def is_available() -> bool:
+    return True
+
+
+class MemoryPool:
+    """A pool that only counts."""
+
+    def __init__(self, allocator: Callable[[int], Any] | None = None) -> None:
+        self._total = 0
+
+    def malloc(self, size: int) -> Any:
+        self._total += size
+        return SimpleNamespace(mem=np.empty(size, np.uint8), size=size)
+
+    def used_bytes(self) -> int:
+        return self._total
+
+    def total_bytes(self) -> int:
+        return self._total
+
+    def free_all_blocks(self, stream: Stream | None = None) -> None:
+        meter.refuse("freeing the blocks of a pool")
+
+
+default_pool = MemoryPool()
+alloc = default_pool.malloc
+
+
+@contextmanager
+def using_allocator(allocator: Callable[[int], Any] | None = None) -> Iterator[None]:
+    yield
+
+
+class RawModule:
+    """CUDA C++ compiled by g++ for the CPU; of the options only ``-D`` counts."""
+
+    def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
+        if not isinstance(options, tuple):
+            raise TypeError(
+                f"Argument 'options' has incorrect type (expected tuple, got {type(options).__name__})"
+            )
+        self._code = code
+        self._macros = dict(option[2:].partition("=")[::2] for option in options if option.startswith("-D"))
+
+    def get_function(self, name: str) -> RawKernel:
+        try:
+            module = build(self._code, self._macros)
+        except BuildError as error:
+            raise CompileException(str(error)) from error
+        if name not in module.letters:
+            raise CUDARuntimeError("CUDA_ERROR_NOT_FOUND: named symbol not found")
+        return RawKernel(module, name)
+
+
+class RawKernel:
+    """A kernel of a `RawModule`. Unlike CuPy's, it takes no Python number: the type must be said."""
+
+    def __init__(self, module: Any, name: str) -> None:
+        self._module = module
+        self.name = name
+
+    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
+        if min(*grid, *block) < 1 or prod(block) > _MOST_THREADS:
+            raise CUDARuntimeError("CUDA_ERROR_INVALID_VALUE: invalid argument")
+        if any(isinstance(arg, np.ndarray) for arg in args):
+            raise TypeError(f"Unsupported type {np.ndarray}")
+        plain = [arg._host if isinstance(arg, DevArray) else arg for arg in args]
+        run = self._module.bind(self.name, grid, block, *plain)
+        writes = [
+            arg for arg, letter in zip(plain, self._module.letters[self.name], strict=True) if letter == "w"
+        ]
+        submit(run, writes=writes)
+
+
+def _properties(device: int) -> dict[str, Any]:
+    return {
+        "name": b"strict double",
+        "major": 9,
+        "minor": 0,
+        "totalGlobalMem": 2**33,
+        "multiProcessorCount": 132,
+    }
+
+
+runtime = SimpleNamespace(
+    CUDARuntimeError=CUDARuntimeError,
+    getDevice=lambda: 0,
+    setDevice=Device,
+    getDeviceCount=lambda: 1,
+    getDeviceProperties=_properties,
+    driverGetVersion=lambda: _VERSION,
+    runtimeGetVersion=lambda: _VERSION,
+    deviceSynchronize=lambda: meter.synchronize("deviceSynchronize"),
+    memGetInfo=lambda: (2**33, 2**33),
+    streamCaptureModeGlobal=0,
+    streamCaptureModeThreadLocal=1,
+    streamCaptureModeRelaxed=2,
+)
+compiler = SimpleNamespace(CompileException=CompileException)

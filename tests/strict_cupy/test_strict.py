@@ -1,0 +1,211 @@
+"""The double is strict: host and device do not mix, costs are counted, a capture refuses what CUDA does."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import cuda_cpu
+import numpy as np
+import pytest
+
+from strict_cupy import capture, installed
+
+needs_gxx = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+HOST = np.ones(3, np.float32)
+
+
+@pytest.fixture
+def meter() -> Iterator[Any]:
+    with installed() as meter:
+        yield meter
+
+
+@pytest.fixture
+def cupy(meter: Any) -> Any:
+    import cupy  # noqa: PLC0415 (the double has to be there first)
+
+    return cupy
+
+
+def test_it_comes_and_goes() -> None:
+    before = sys.modules.get("cupy")
+    with installed():
+        import cupy  # noqa: PLC0415 (the double has to be there first)
+
+        assert cupy.__name__ == "strict_cupy.namespace"
+    assert sys.modules.get("cupy") is before
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda cupy, d: HOST + d,
+        lambda cupy, d: d + HOST,
+        lambda cupy, d: d.__iadd__(HOST),
+        lambda cupy, d: np.add(HOST, d),
+        lambda cupy, d: np.asarray(d),
+        lambda cupy, d: np.sum(d),
+        lambda cupy, d: np.concatenate([HOST, d]),
+        lambda cupy, d: HOST.copy().__setitem__(slice(None), d),
+        lambda cupy, d: d.__setitem__(slice(None), HOST),
+        lambda cupy, d: d.__setitem__(slice(None), [1, 2, 3]),
+        lambda cupy, d: cupy.sum(HOST),
+        lambda cupy, d: cupy.maximum(d, HOST),
+        lambda cupy, d: cupy.maximum(d, [1, 2, 3]),
+        lambda cupy, d: cupy.concatenate([d, HOST]),
+        lambda cupy, d: cupy.add(d, d, out=HOST.copy()),
+        lambda cupy, d: cupy.add(d, d, where=d > 0),
+        lambda cupy, d: cupy.take(d, d.astype(int), mode="clip"),
+        lambda cupy, d: cupy.einsum("i,i->i", d, d, out=d),
+        lambda cupy, d: d.sum(where=d > 0),
+    ],
+)
+def test_host_and_device_do_not_mix(cupy: Any, mix: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError):
+        mix(cupy, cupy.asarray(HOST))
+
+
+def test_implicit_conversion_says_what_cupy_says(cupy: Any) -> None:
+    with pytest.raises(
+        TypeError, match=r"Implicit conversion to a NumPy array is not allowed. Please use `.get\(\)`"
+    ):
+        np.asarray(cupy.zeros(3))
+    with pytest.raises(TypeError, match=r"Unsupported type <class 'numpy\.ndarray'>"):
+        cupy.exp(HOST)
+
+
+def test_it_computes(cupy: Any) -> None:
+    d = cupy.asarray(HOST)
+    out = cupy.empty(3, np.float32)
+    assert np.isnan(out.get()).all()
+    assert cupy.maximum(d * 2 - np.float32(0.5), 0, out=out) is not None
+    np.testing.assert_array_equal(out.get(), [1.5, 1.5, 1.5])
+    assert (np.float32(2) * d).dtype == np.float32
+    assert d.sum().shape == cupy.sum(d).shape == ()
+    view = out[1:].reshape(2, 1)
+    view += d[:2, None]
+    np.testing.assert_array_equal(out.get(), [1.5, 2.5, 2.5])
+    with pytest.raises(ValueError, match="Out shape is mismatched"):
+        cupy.add(d, 1, out=cupy.empty((2, 3), np.float32))
+    with pytest.raises(AttributeError, match="the strict double of CuPy has no 'vecdot'"):
+        cupy.vecdot(d, d)
+
+
+@pytest.mark.parametrize(
+    ("use", "counts"),
+    [
+        (lambda cupy, d: cupy.asarray(HOST), (1, 0, 0, 0)),
+        (lambda cupy, d: d.set(HOST), (1, 0, 0, 0)),
+        (lambda cupy, d: d.get(), (0, 1, 1, 0)),
+        (lambda cupy, d: d[0], (0, 0, 0, 0)),
+        (lambda cupy, d: d[1:].reshape(2, 1).T, (0, 0, 0, 0)),
+        (lambda cupy, d: float(d[0]), (0, 1, 1, 0)),
+        (lambda cupy, d: bool((d > 0).all()), (0, 1, 1, 2)),
+        (lambda cupy, d: d[d > 0], (0, 0, 1, 2)),
+        (lambda cupy, d: d[[0, 2]], (1, 0, 0, 1)),
+        (lambda cupy, d: cupy.add(d, 1, out=d), (0, 0, 0, 1)),
+        (lambda cupy, d: cupy.cuda.Device().synchronize(), (0, 0, 1, 0)),
+        (lambda cupy, d: cupy.cuda.get_current_stream().synchronize(), (0, 0, 1, 0)),
+    ],
+)
+def test_costs_are_counted(cupy: Any, meter: Any, use: Callable[..., Any], counts: tuple[int, ...]) -> None:
+    d = cupy.asarray(HOST)
+    meter.reset()
+    use(cupy, d)
+    assert (meter.host_to_device, meter.device_to_host, meter.synchronizations, meter.launches) == counts
+
+
+@pytest.mark.parametrize(
+    "forbidden",
+    [
+        lambda cupy, d: cupy.asarray(HOST),
+        lambda cupy, d: d.set(HOST),
+        lambda cupy, d: d.get(),
+        lambda cupy, d: d.sum().item(),
+        lambda cupy, d: float(d[0]),
+        lambda cupy, d: bool(d[0]),
+        lambda cupy, d: f"{d[0]:.2f}",
+        lambda cupy, d: d[d > 0],
+        lambda cupy, d: d.__setitem__(d > 0, 0),
+        lambda cupy, d: d[[0, 2]],
+        lambda cupy, d: d[np.arange(2)],
+        lambda cupy, d: cupy.where(d > 0),
+        lambda cupy, d: cupy.nonzero(d),
+        lambda cupy, d: cupy.random.rand(3),
+        lambda cupy, d: cupy.cuda.Device().synchronize(),
+        lambda cupy, d: cupy.cuda.get_current_stream().synchronize(),
+        lambda cupy, d: cupy.matmul(d, d),
+        lambda cupy, d: d @ d,
+        lambda cupy, d: d.dot(d),
+    ],
+)
+def test_a_capture_refuses(cupy: Any, meter: Any, forbidden: Callable[..., Any]) -> None:
+    d = cupy.asarray(HOST)
+    with pytest.raises((cupy.cuda.runtime.CUDARuntimeError, NotImplementedError), match="captur"), capture():
+        forbidden(cupy, d)
+    assert meter.graph is None
+
+
+def test_a_capture_computes_nothing_until_its_graph_is_launched(cupy: Any) -> None:
+    d, out, index = cupy.asarray(HOST), cupy.zeros(3, np.float32), cupy.asarray(np.array([2, 0]))
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        fresh = cupy.where(d > 0, d * 3, 0)
+        cupy.add(fresh, 1, out=out)
+        out[0] = 9
+        d += 1
+        picked = cupy.take(out, index)
+        graph = stream.end_capture()
+    assert np.isnan(fresh.get()).all()
+    np.testing.assert_array_equal(out.get(), [0, 0, 0])
+    graph.launch()
+    graph.launch()
+    np.testing.assert_array_equal(d.get(), [3, 3, 3])
+    np.testing.assert_array_equal(out.get(), [9, 7, 7])
+    np.testing.assert_array_equal(picked.get(), [7, 9])
+
+
+def test_the_default_stream_cannot_be_captured(cupy: Any) -> None:
+    with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match="default stream"):
+        cupy.cuda.Stream.null.begin_capture()
+
+
+SUM = """
+extern "C" __global__ void add_up(const float* x, float* total, int n) {
+    __shared__ float warps[2];
+    float sum = 0;
+    const int step = gridDim.x * blockDim.x;
+    for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) sum += x[i] * SCALE;
+    for (int by = 16; by; by >>= 1) sum += __shfl_down_sync(0xffffffffu, sum, by);
+    if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sum;
+    __syncthreads();
+    if (threadIdx.x == 0) atomicAdd(total, warps[0] + warps[1]);
+}
+"""
+
+
+@needs_gxx
+def test_a_raw_kernel_runs_with_barriers_shuffles_and_atomics(cupy: Any, meter: Any) -> None:
+    kernel = cupy.RawModule(code=SUM, options=("-DSCALE=2",)).get_function("add_up")
+    x, total = cupy.arange(300, dtype=np.float32), cupy.zeros(1, np.float32)
+    meter.reset()
+    kernel((3,), (64,), (x, total, np.int32(300)))
+    assert total.get() == 300 * 299
+    assert meter.launches == 1
+    for wrong in ((x, total, 300), (x, total, np.int64(300)), (x, total), (HOST, total, np.int32(300))):
+        with pytest.raises(TypeError, match=r"Unsupported type|argument 2 of add_up is int32|3 parameters"):
+            kernel((3,), (64,), wrong)
+    with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match="INVALID_VALUE"):
+        kernel((1,), (2048,), (x, total, np.int32(300)))
+
+
+@needs_gxx
+def test_a_source_with_a_fault_does_not_compile(cupy: Any) -> None:
+    with pytest.raises(cupy.cuda.compiler.CompileException, match="error"):
+        cupy.RawModule(code='extern "C" __global__ void f() { oops; }').get_function("f")
+    with pytest.raises(cuda_cpu.BuildError, match="oops"):
+        cuda_cpu.build("oops", {})

@@ -1,0 +1,113 @@
+"""What the device is given to do, what that costs, and what a capture makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+Call = Callable[[], Any]
+
+
+class CUDARuntimeError(RuntimeError):
+    """What CUDA itself refuses."""
+
+
+@dataclass
+class Graph:
+    """What was launched during a capture, to be launched again as a whole."""
+
+    nodes: list[Call] = field(default_factory=list)
+
+    def launch(self, stream: Any = None) -> None:
+        meter.refuse("a graph launch")
+        meter.launches += 1
+        with np.errstate(all="ignore"):
+            for node in self.nodes:
+                node()
+
+
+@dataclass
+class Meter:
+    """Counts of what costs time, and the graph that is being captured, if one is."""
+
+    host_to_device: int = 0
+    device_to_host: int = 0
+    synchronizations: int = 0
+    launches: int = 0
+    graph: Graph | None = None
+
+    def reset(self) -> None:
+        for each in fields(self):
+            setattr(self, each.name, each.default)
+
+    def refuse(self, what: str) -> None:
+        """Raise where CUDA or CuPy would: during a capture."""
+        if self.graph is not None:
+            raise CUDARuntimeError(
+                f"cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing: {what}"
+            )
+
+    def copy_in(self) -> None:
+        self.refuse("a copy from the host")
+        self.host_to_device += 1
+
+    def synchronize(self, what: str = "synchronize") -> None:
+        self.refuse(what)
+        self.synchronizations += 1
+
+    def copy_out(self, what: str) -> None:
+        self.synchronize(what)
+        self.device_to_host += 1
+
+
+meter = Meter()
+
+
+def submit(call: Call, reads: Sequence[np.ndarray] = (), writes: Sequence[np.ndarray] = ()) -> Any:
+    """Do a piece of device work: now, or, during a capture, when the graph is launched.
+
+    A call that writes none of its arguments makes a new array. Its shape is needed at once, so a capture
+    computes it and then spoils it. A view of an argument is no work for the device.
+    """
+    graph = meter.graph
+    if writes and graph is not None:
+        graph.nodes.append(call)
+        return writes[0] if len(writes) == 1 else tuple(writes)
+    with np.errstate(all="ignore"):
+        result = call()
+    made = result if isinstance(result, (tuple, list)) else (result,)
+    if not writes and not all(_is_new(each, reads) for each in made):
+        return result
+    meter.launches += 1
+    if graph is None or writes:
+        return result
+    kept = [np.asarray(each) for each in made]
+    graph.nodes.append(lambda: _refill(kept, call()))
+    for each in kept:
+        spoil(each)
+    return type(result)(kept) if made is result else kept[0]
+
+
+def _is_new(value: Any, reads: Sequence[np.ndarray]) -> bool:
+    if isinstance(value, np.ndarray):
+        return not any(np.may_share_memory(value, each) for each in reads)
+    return isinstance(value, np.generic)
+
+
+def _refill(kept: Sequence[np.ndarray], result: Any) -> None:
+    for old, new in zip(kept, result if isinstance(result, (tuple, list)) else (result,), strict=True):
+        np.copyto(old, new)
+
+
+def spoil(array: np.ndarray, integer: int = 0) -> None:
+    """Fill with NaN, or with `integer` where there is none."""
+    array.fill(np.nan if array.dtype.kind in "fc" else integer)
+
+
+def refuse_blas() -> None:
+    """Raise as CuPy does when cuBLAS is called during a capture."""
+    if meter.graph is not None:
+        raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")

@@ -1,0 +1,399 @@
+"""Metrics against sums in float64 and Keras, batch after batch, eager and traced."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from keras_peer import keras_or_skip
+
+import gpudl
+from gpudl import activations, losses, metrics
+
+CLASSES = 7
+
+
+@pytest.fixture(scope="module")
+def keras() -> Any:
+    return keras_or_skip()
+
+
+def _scores(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    e = np.exp(rng.normal(size=shape))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def _sparse(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return rng.integers(0, CLASSES, n), _scores((n, CLASSES), rng)
+
+
+def _dense(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    labels, p = _sparse(n, rng)
+    return np.eye(CLASSES)[labels], p
+
+
+def _binary(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return rng.integers(0, 2, (n, 3)), rng.uniform(0.05, 0.95, (n, 3))
+
+
+def _equal(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return rng.integers(0, 3, n), rng.integers(0, 3, n).astype(float)
+
+
+def _numbers(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return rng.normal(size=(n, 3)), rng.normal(size=(n, 3))
+
+
+def _rank(label: int, scores: np.ndarray) -> int:
+    return sorted(scores, reverse=True).index(scores[label])
+
+
+def _each(rule: Callable[[Any, np.ndarray], float]) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    return lambda t, p: np.array([rule(a, b) for a, b in zip(t, p, strict=True)], float)
+
+
+# class, options, data, value per sample, what is done to the mean
+CASES: dict[str, tuple[str, dict[str, Any], Any, Any, Any]] = {
+    "accuracy": ("Accuracy", {}, _equal, _each(lambda a, b: a == b), float),
+    "binary": ("BinaryAccuracy", {}, _binary, _each(lambda a, b: np.mean(a == (b > 0.5))), float),
+    "binary, threshold": (
+        "BinaryAccuracy",
+        {"threshold": 0.2},
+        _binary,
+        _each(lambda a, b: np.mean(a == (b > 0.2))),
+        float,
+    ),
+    "categorical": ("CategoricalAccuracy", {}, _dense, _each(lambda a, b: a[_top(b)] == 1), float),
+    "sparse": ("SparseCategoricalAccuracy", {}, _sparse, _each(lambda a, b: a == _top(b)), float),
+    "top 3": (
+        "TopKCategoricalAccuracy",
+        {"k": 3},
+        _dense,
+        _each(lambda a, b: _rank(list(a).index(1), b) < 3),
+        float,
+    ),
+    "sparse top 2": ("SparseTopKCategoricalAccuracy", {"k": 2}, _sparse, _each(lambda a, b: _rank(a, b) < 2), float),
+    "mse": ("MeanSquaredError", {}, _numbers, _each(lambda a, b: np.mean((a - b) ** 2)), float),
+    "mae": ("MeanAbsoluteError", {}, _numbers, _each(lambda a, b: np.mean(abs(a - b))), float),
+    "rmse": ("RootMeanSquaredError", {}, _numbers, _each(lambda a, b: np.mean((a - b) ** 2)), np.sqrt),
+    "bce": (
+        "BinaryCrossentropy",
+        {"label_smoothing": 0.1},
+        _binary,
+        _each(lambda a, b: -np.mean((0.9 * a + 0.05) * np.log(b) + (0.95 - 0.9 * a) * np.log(1 - b))),
+        float,
+    ),
+    "cce": ("CategoricalCrossentropy", {}, _dense, _each(lambda a, b: -np.sum(a * np.log(b))), float),
+    "scce": ("SparseCategoricalCrossentropy", {}, _sparse, _each(lambda a, b: -np.log(b[a])), float),
+    "kld": (
+        "KLDivergence",
+        {},
+        lambda n, rng: (_scores((n, 4), rng), _scores((n, 4), rng)),
+        _each(lambda a, b: np.sum(a * np.log(a / b))),
+        float,
+    ),
+}
+
+
+def _top(scores: np.ndarray) -> int:
+    return max(range(len(scores)), key=lambda i: float(scores[i]))
+
+
+def _batches(case: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(5)
+    made = [CASES[case][2](n, rng) for n in (8, 8, 5)]
+    return [(t, p.astype("f"), rng.uniform(0.1, 2, len(t)).astype("f")) for t, p in made]
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_accumulates_over_batches(case: str, weighted: bool, traced: bool) -> None:
+    name, options, _, formula, finish = CASES[case]
+    metric = getattr(metrics, name)(**options)
+    step: Any = lambda t, p, w: metric(t, p, w if weighted else None)  # noqa: E731 (traced or not)
+    step = gpudl.traced(step) if traced else step
+    total = count = 0.0
+    assert metric.result().item() == 0.0
+    for t, p, w in _batches(case):
+        values = formula(t, p.astype(float))
+        weight = w.astype(float) if weighted else np.ones(len(t))
+        total, count = total + (values * weight).sum(), count + weight.sum()
+        assert step(t, p, w).item() == pytest.approx(finish(total / count), rel=2e-5)
+    assert metric.result().item() == pytest.approx(finish(total / count), rel=2e-5)
+    addresses = [v.data.ctypes.data for v in metric.variables]
+    metric.reset_state()
+    assert metric.result().item() == 0.0
+    assert [v.data.ctypes.data for v in metric.variables] == addresses
+    t, p, _ = _batches(case)[1]
+    step(t, p, np.ones(len(t), "f"))
+    assert metric.result().item() == pytest.approx(finish(formula(t, p.astype(float)).mean()), rel=2e-5)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_equals_keras_batch_by_batch(keras: Any, case: str, weighted: bool) -> None:
+    name, options, *_ = CASES[case]
+    ours, theirs = getattr(metrics, name)(**options), getattr(keras.metrics, name)(**options)
+    assert ours.name == theirs.name
+    for t, p, w in _batches(case):
+        weight = w if weighted else None
+        expected = float(theirs(t, p, sample_weight=weight))
+        assert ours(t, p, sample_weight=weight).item() == pytest.approx(expected, rel=2e-5)
+    assert [v.name for v in ours.variables] == [v.name for v in theirs.variables]
+
+
+SHAPES = {
+    "scalar": ((), ()),
+    "vector": ((6,), (6,)),
+    "column of weights": ((6,), (6, 1)),
+    "column of values": ((6, 1), (6,)),
+    "weight per row": ((6, 4), (6,)),
+    "weight per value": ((6, 4), (6, 4)),
+    "column per row": ((6, 4), (6, 1)),
+    "image, weight per sample": ((6, 4, 3), (6,)),
+    "image, weight per row": ((6, 4, 3), (6, 4)),
+    "one weight": ((6, 4), ()),
+}
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("case", SHAPES)
+def test_mean_and_sum_of_any_shape_are_keras(keras: Any, case: str) -> None:
+    rng = np.random.default_rng(1)
+    values, weight = (rng.uniform(0.1, 1, shape).astype("f") for shape in SHAPES[case])
+    for name in ("Mean", "Sum"):
+        for given in ((), (weight,)):
+            theirs, ours = getattr(keras.metrics, name)(), getattr(metrics, name)()
+            for _ in range(2):
+                theirs.update_state(values, *given)
+                ours.update_state(values, *given)
+            assert ours.result().item() == pytest.approx(float(theirs.result()), rel=1e-5)
+            for mine, other in zip(ours.variables, theirs.variables, strict=True):
+                assert mine.numpy() == pytest.approx(np.asarray(other.value), rel=1e-5)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("weighted", [False, True])
+def test_ignored_class_is_keras(keras: Any, weighted: bool) -> None:
+    rng = np.random.default_rng(2)
+    t, p = rng.integers(0, 3, (5, 4)), _scores((5, 4, 3), rng).astype("f")
+    w = rng.uniform(0.1, 2, (5, 4)).astype("f") if weighted else None
+    ours = metrics.SparseCategoricalCrossentropy(ignore_class=1)
+    theirs = keras.metrics.SparseCategoricalCrossentropy(ignore_class=1)
+    assert ours(t, p, w).item() == pytest.approx(float(theirs(t, p, w)), rel=1e-5)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("dtype", ["uint8", "int64", "float32", "float64"])
+def test_labels_of_any_dtype_and_rank(keras: Any, dtype: str) -> None:
+    rng = np.random.default_rng(3)
+    for shape, scores in (((6,), (6, 4)), ((6, 1), (6, 4)), ((6, 2), (6, 2, 4)), ((6, 2, 1), (6, 2, 4))):
+        t, p = rng.integers(0, 4, shape).astype(dtype), _scores(scores, rng).astype("f")
+        for name in ("sparse_categorical_accuracy", "sparse_categorical_crossentropy"):
+            expected = np.asarray(getattr(keras.metrics, name)(t, p))
+            assert getattr(metrics, name)(t, p).numpy() == pytest.approx(expected, rel=1e-5)
+        if len(shape) == 1:
+            assert metrics.sparse_top_k_categorical_accuracy(t, p, k=2).numpy().sum() >= 0
+
+
+def test_metric_uses_the_logits_that_are_known() -> None:
+    z = np.array([[300.0, 0.0]], np.float32)
+    got = metrics.SparseCategoricalCrossentropy()([1], activations.softmax(z))
+    assert got.item() == 300.0
+
+
+def test_top_k_counts_equal_scores_as_hits_and_survives_infinities() -> None:
+    ties = np.array([[1.0, 1.0, 1.0, 0.0]], np.float32)
+    assert metrics.sparse_top_k_categorical_accuracy([2], ties, k=1).item() == 1.0
+    assert metrics.sparse_top_k_categorical_accuracy([3], ties, k=3).item() == 0.0
+    wild = np.array([[np.inf, -np.inf, 0.0]], np.float32)
+    assert metrics.sparse_top_k_categorical_accuracy([2], wild, k=2).item() == 1.0
+
+
+def test_state_is_float32_and_not_trainable() -> None:
+    metric = metrics.SparseCategoricalAccuracy()
+    assert [(v.name, v.dtype, v.shape, v.trainable) for v in metric.variables] == [
+        ("total", np.float32, (), False),
+        ("count", np.float32, (), False),
+    ]
+    assert metrics.Mean(dtype="float64").total.dtype == np.float64
+
+
+def test_an_update_stays_small() -> None:
+    metric = metrics.SparseCategoricalAccuracy()
+    traced = gpudl.traced(metric.update_state)
+    traced(np.zeros(4, np.uint8), np.zeros((4, 3), np.float32))
+    (entry,) = traced.entries.values()
+    assert [s.op.name for s in entry.plan.steps] == ["argmax", "equal", "cast", "sum", "assign_add_", "assign_add_"]
+
+
+def test_own_metric_with_variables_of_its_own() -> None:
+    class Hits(metrics.Metric):
+        def __init__(self, name: str = "hits", **options: Any) -> None:
+            super().__init__(name=name, **options)
+            self.hits = self.add_weight(shape=(2,), initializer="ones", name="hits")
+            self.inner = metrics.Mean()
+            self.more = [metrics.Sum(), gpudl.Variable(1.0)]
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+            self.hits.assign_add(gpudl.ops.sum(gpudl.convert_to_tensor(y_pred), axis=0))
+            self.inner.update_state(y_pred)
+
+        def result(self) -> Any:
+            return self.hits
+
+    metric = Hits()
+    assert [v.name for v in metric.variables] == ["hits", "total", "count", "total", "variable"]
+    assert metric.hits.numpy().tolist() == [1.0, 1.0]
+    assert metric(None, [[1.0, 2.0], [3.0, 4.0]]).numpy().tolist() == [5.0, 7.0]
+    metric.reset_state()
+    assert all(not v.numpy().any() for v in metric.variables)
+    with pytest.raises(NotImplementedError, match="Metric must define update_state"):
+        metrics.Metric().update_state()
+    with pytest.raises(NotImplementedError, match="Metric must define result"):
+        metrics.Metric().result()
+
+
+def test_own_function_may_return_a_scalar() -> None:
+    metric = metrics.MeanMetricWrapper(lambda t, p, power: gpudl.ops.mean(abs(p - t) ** power), power=2.0)
+    assert metric.name.startswith("mean_metric_wrapper")
+    for p in ([1.0, 3.0], [0.0, 2.0]):
+        metric.update_state(gpudl.convert_to_tensor([0.0, 0.0]), gpudl.convert_to_tensor(p))
+    assert metric.result().item() == (5.0 + 2.0) / 2
+    assert metric.count.item() == 2.0
+
+
+def test_targets_that_do_not_fit() -> None:
+    p = np.full((32, 10), 0.1, np.float32)
+    with pytest.raises(
+        gpudl.ShapeError,
+        match=r"sparse_categorical_accuracy expected targets of shape \(32,\) for predictions of shape \(32, 10\), "
+        r"got \(32, 10\)\. They look like one-hot targets: use categorical_accuracy\.",
+    ):
+        metrics.SparseCategoricalAccuracy()(np.zeros((32, 10)), p)
+    for shape in ((32,), (32, 1)):
+        with pytest.raises(
+            gpudl.ShapeError,
+            match=r"categorical_accuracy expected .*\(32, 10\), got \(32,.*\)\. "
+            r"They look like class labels: use sparse_categorical_accuracy\.",
+        ):
+            metrics.CategoricalAccuracy()(np.zeros(shape), p)
+    with pytest.raises(gpudl.ShapeError, match=r"got \(31,\). Reshape y_true."):
+        metrics.SparseTopKCategoricalAccuracy()(np.zeros(31), p)
+    with pytest.raises(gpudl.ShapeError, match="binary_accuracy expected targets of the shape of the predictions"):
+        metrics.BinaryAccuracy()(np.zeros((4, 2)), np.zeros((4, 3)))
+    with pytest.raises(gpudl.ShapeError, match=r"sample_weight of shape \(3,\) does not fit values of shape \(4,\)"):
+        metrics.Mean()(np.zeros(4), np.ones(3))
+    with pytest.raises(
+        gpudl.ShapeError, match=r"sample_weight of shape \(1, 3\) does not fit values of shape \(4, 1\)"
+    ):
+        metrics.Mean()(np.zeros((4, 1, 2)), np.ones((1, 3)))
+
+
+def test_a_failed_update_leaves_the_state_alone() -> None:
+    metric = metrics.Mean()
+    metric.update_state([1.0, 3.0])
+
+    def step(x: Any) -> Any:
+        metric.update_state(x)
+        raise RuntimeError("later in the step")
+
+    with pytest.raises(RuntimeError, match="later"):
+        gpudl.traced(step)(np.ones(3, np.float32))
+    assert metric.result().item() == 2.0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_config_round_trip(case: str) -> None:
+    name, options, *_ = CASES[case]
+    metric = getattr(metrics, name)(**options, name="mine", dtype="float64")
+    config = metric.get_config()
+    assert {**config, **options, "name": "mine", "dtype": "float64"} == config
+    again = metrics.deserialize(metrics.serialize(metric))
+    assert (type(again), again.get_config()) == (type(metric), config)
+
+
+def test_wrapper_config_round_trip() -> None:
+    metric = metrics.MeanMetricWrapper(metrics.binary_accuracy, name="b", threshold=0.3)
+    again = metrics.deserialize(metrics.serialize(metric))
+    assert (again.fn, again.threshold, again.name) == (metrics.binary_accuracy, 0.3, "b")
+
+
+@pytest.mark.parity
+def test_get_resolves_as_keras(keras: Any) -> None:
+    for name in (
+        "mse",
+        "MSE",
+        "mae",
+        "bce",
+        "accuracy",
+        "BinaryAccuracy",
+        "binary_accuracy",
+        "Mean",
+        "categorical_accuracy",
+        "sparse_categorical_accuracy",
+        "top_k_categorical_accuracy",
+        "root_mean_squared_error",
+        "RootMeanSquaredError",
+        "kl_divergence",
+        "mean_squared_error",
+    ):
+        ours, theirs = metrics.get(name), keras.metrics.get(name)
+        assert (type(ours).__name__, ours.name) == (type(theirs).__name__, theirs.name)
+    assert metrics.get(None) is None
+    with pytest.raises(ValueError, match=r"Unknown metric: 'acuracy'\. Did you mean 'accuracy'"):
+        metrics.get("acuracy")
+
+
+TARGETS = [((8,), (8, 1)), ((8, 1), (8, 1)), ((8,), (8, 5)), ((8, 1), (8, 5)), ((8, 5), (8, 5)), ((8, 3), (8, 3, 5)),
+           ((8, 3, 5), (8, 3, 5)), ((8, 3, 1), (8, 3, 5))]  # fmt: skip
+
+
+def _specs(shapes: Any) -> list[gpudl.Spec]:
+    return [gpudl.Spec(shape, np.dtype("float32")) for shape in shapes]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("shapes", TARGETS)
+def test_accuracy_is_resolved_as_in_keras(keras: Any, shapes: Any) -> None:
+    from keras.src.trainers.compile_utils import get_metric
+
+    arrays = [np.zeros(s) for s in shapes]
+    for word in ("accuracy", "acc", "Accuracy", "mse", "MSE", "categorical_accuracy"):
+        ours, theirs = metrics.resolve_accuracy(word, *_specs(shapes)), get_metric(word, *arrays)
+        assert (type(ours).__name__, ours.name) == (type(theirs).__name__, theirs.name)
+        assert ours.name == word
+
+
+@pytest.mark.parametrize(
+    ("shapes", "name"),
+    [
+        (TARGETS[1], "BinaryCrossentropy"),
+        (TARGETS[2], "SparseCategoricalCrossentropy"),
+        (TARGETS[3], "SparseCategoricalCrossentropy"),
+        (TARGETS[4], "CategoricalCrossentropy"),
+    ],
+)
+def test_crossentropy_is_resolved_with_the_logits_of_the_loss(shapes: Any, name: str) -> None:
+    for word in ("crossentropy", "ce"):
+        metric: Any = metrics.resolve_accuracy(word, *_specs(shapes))
+        assert (type(metric).__name__, metric.name, metric.from_logits) == (name, word, False)
+        loss = getattr(losses, name)(from_logits=True)
+        metric = metrics.resolve_accuracy(word, *_specs(shapes), loss)
+        assert metric.from_logits
+
+
+def test_functions_and_objects_are_resolved() -> None:
+    def closeness(y_true: Any, y_pred: Any) -> Any:
+        return abs(y_pred - y_true)
+
+    specs = _specs(((8, 1), (8, 1)))
+    metric = metrics.resolve_accuracy(closeness, *specs)
+    assert (type(metric), metric.name) == (metrics.MeanMetricWrapper, "closeness")
+    ready = metrics.BinaryAccuracy(name="ready")
+    assert metrics.resolve_accuracy(ready, *specs) is ready
+    assert ready.name == "ready"
+    with pytest.raises(ValueError, match=r"a metric is a name, a Metric or a function, got None\. Leave it out"):
+        metrics.resolve_accuracy(None, *specs)

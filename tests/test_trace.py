@@ -1,0 +1,536 @@
+"""The traps of replay: each way in which a recorded step could be silently wrong."""
+
+from __future__ import annotations
+
+import re
+import threading
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpudl
+from gpudl import Tensor, TracingError, Variable, ops, traced
+from gpudl.engine.flat import FlatGroup
+from gpudl.engine.plan import Plan
+from gpudl.engine.spec import Spec
+from gpudl.engine.state import state
+from gpudl.engine.trace import Traced
+from gpudl.kernels.geometry import Window
+from gpudl.random import SeedGenerator, dropout
+
+
+def tensor(*values: float) -> Tensor:
+    return Tensor(np.array(values, np.float32))
+
+
+def plan_of(step: Traced) -> Plan:
+    (entry,) = step.entries.values()
+    return entry.plan
+
+
+def names_in(step: Traced) -> list[str]:
+    return [instruction.op.name for instruction in plan_of(step).steps]
+
+
+def assert_same_bits(one: Any, other: Any) -> None:
+    assert one.dtype == other.dtype
+    assert one.numpy().tobytes() == other.numpy().tobytes()
+
+
+def replayed(step: Callable[..., Any], *args: Any) -> Any:
+    """Return the result of a replay that finds only NaN in the arena."""
+    recorded = traced(step)
+    recorded(*args)
+    plan_of(recorded).poison()
+    return recorded(*args)
+
+
+READS: dict[str, Callable[[Tensor], Any]] = {
+    "float": lambda x: x * float(ops.sum(x)),
+    "int": lambda x: x * int(ops.sum(x)),
+    "bool": lambda x: x if bool(ops.sum(x)) else -x,
+    "if": lambda x: x if ops.sum(x) > 0 else -x,
+    "numpy": lambda x: x * x.numpy().sum(),
+    "item": lambda x: x * ops.sum(x).item(),
+    "asarray": lambda x: x * np.asarray(x),
+    "format": lambda x: [print(f"{ops.sum(x):.3f}"), x][1],
+    "index": lambda x: x[0 : ops.argmax(x)] + [x, x][ops.argmax(x)],
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_host_read_names_the_line_that_does_it(name: str) -> None:
+    read = READS[name]
+    line = f"{__file__}:{read.__code__.co_firstlineno}"
+    with pytest.raises(TracingError, match=rf"^{re.escape(line)}: a tensor's value was read on the host"):
+        traced(read)(tensor(1, 2))
+    assert read(tensor(1, 2)) is not None
+
+
+def test_looking_at_a_tensor_while_recording_shows_no_value() -> None:
+    seen = []
+    traced(lambda x: [seen.append(repr(x)), x * 2][1])(tensor(1, 2))
+    assert seen == ["<Tensor shape=(2,) dtype=float32>"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(2.0, 3.0), (1, True), (1, 1.0), (2, 2.5), (0.0, -0.0), (None, 4), ("a", "b")]
+)
+def test_another_number_makes_another_plan(first: Any, second: Any) -> None:
+    def step(x: Tensor, n: Any) -> Tensor:
+        numbers = {None: 1, "a": 2, "b": 3}
+        return x / n if n == 0 else x * (numbers[n] if n in ("a", "b", None) else n)
+
+    with np.errstate(divide="ignore"):
+        for call in (
+            lambda f, x, n: f(x, n),
+            lambda f, x, n: f(x, n=n),
+            lambda f, x, n: f({"x": x}["x"], **{"n": n}),
+        ):
+            recorded = traced(step)
+            x = Tensor(np.array([1, 2], np.int32))
+            for n in (first, second, first):
+                assert_same_bits(call(recorded, x, n), step(x, n))
+            assert len(recorded.entries) == 2
+
+
+def test_a_smaller_last_batch_makes_another_plan() -> None:
+    step = traced(lambda x: ops.sum(x, axis=0))
+    full, last = tensor(*range(8)), tensor(1, 2, 3)
+    for batch in (full, full, last, full, last):
+        assert float(step(batch)) == batch.numpy().sum()
+    assert len(step.entries) == 2
+
+
+def test_another_dtype_makes_another_plan() -> None:
+    step = traced(lambda x: x * 2)
+    for dtype in ("float32", "int64", "float32"):
+        assert step(np.arange(3).astype(dtype)).dtype == dtype
+    assert len(step.entries) == 2
+
+
+def test_results_are_copies() -> None:
+    step = traced(lambda x: (x * 2, x))
+    results = [step(tensor(n, n)) for n in range(4)]
+    for n, (doubled, same) in enumerate(results):
+        assert doubled.numpy().tolist() == [2 * n, 2 * n]
+        assert same.numpy().tolist() == [n, n]
+
+
+def test_a_returned_variable_is_a_copy() -> None:
+    v = Variable(1.0)
+    step = traced(lambda: [v.assign_add(1.0), (v, ops.reshape(v, (1,)))][1])
+    results = [step() for _ in range(3)]
+    assert [float(a) for a, _ in results] == [2, 3, 4]
+    assert [b.numpy().tolist() for _, b in results] == [[2], [3], [4]]
+
+
+def test_an_exception_leaves_nothing_behind() -> None:
+    v = Variable([1.0, 2.0], trainable=False)
+    group = FlatGroup([Variable([5.0]), Variable([6.0, 7.0])])
+    generator = SeedGenerator(3)
+    fails = [True]
+
+    def step(x: Tensor) -> Tensor:
+        v.assign_add(x)
+        group.variables[0].assign([0.0])
+        ops.sgd_(group.flat, group.flat * 1, Tensor(np.array(1, np.float32)))
+        noise = dropout(x, 0.5, generator)
+        v.assign(noise)
+        if fails[0]:
+            raise KeyError("in the middle")
+        return noise * v
+
+    before = generator.state.numpy()
+    recorded = traced(step)
+    with pytest.raises(KeyError, match="in the middle"):
+        recorded(tensor(1, 1))
+    assert v.numpy().tolist() == [1, 2]
+    assert group.flat.numpy().tolist() == [5, 6, 7]
+    assert generator.state.numpy().tolist() == before.tolist()
+    assert recorded.entries == {}
+    assert state.recorder is None
+    fails[0] = False
+    assert recorded(tensor(1, 1)).shape == (2,)
+    assert group.flat.numpy().tolist() == [0, 0, 0]
+
+
+def test_variables_stay_where_they_are() -> None:
+    v = Variable([1.0, 2.0])
+    array, address = v.data, v.data.ctypes.data
+    step = traced(lambda x: v.assign_add(x))
+    for _ in range(4):
+        step(tensor(1, 1))
+    assert v.data is array
+    assert v.data.ctypes.data == address
+    assert v.numpy().tolist() == [5, 6]
+
+
+def test_a_variable_that_moved_makes_its_plans_stale() -> None:
+    v = Variable([1.0, 2.0])
+    step = traced(lambda x: [v.assign_add(x), v * 1][1])
+    step(tensor(1, 1))
+    group = FlatGroup([Variable([9.0]), v])
+    assert step(tensor(1, 1)).numpy().tolist() == [3, 4]
+    assert group.flat.numpy().tolist() == [9, 3, 4]
+
+
+def test_a_variable_cannot_move_while_a_step_is_recorded() -> None:
+    v = Variable([1.0])
+    with pytest.raises(TracingError, match="Build the optimizer first"):
+        traced(lambda x: FlatGroup([v]).flat * x)(tensor(1))
+
+
+def test_a_frozen_variable_makes_its_plans_stale() -> None:
+    v = Variable([2.0])
+
+    def step(x: Tensor) -> Any:
+        return gpudl.grad(ops.sum(v * x), [v])[0]
+
+    recorded = traced(step)
+    assert recorded(tensor(3)).numpy().tolist() == [3]
+    v.trainable = False
+    assert recorded(tensor(3)) is None
+    v.trainable = True
+    assert recorded(tensor(3)).numpy().tolist() == [3]
+
+
+def test_a_variable_as_argument_is_not_mistaken_for_another() -> None:
+    step = traced(lambda v: [v.assign_add([1.0]), v * 2][1])
+    for n in range(5):  # each is freed, so that the next may get its identity
+        v = Variable([float(n)])
+        assert step(v).numpy().tolist() == [2 * n + 2]
+        assert v.numpy().tolist() == [n + 1]
+        del v
+
+
+@pytest.mark.parametrize(
+    "use", [lambda t: t.numpy(), lambda t: t + 1, lambda t: ops.reshape(t, (2, 1)), lambda t: float(ops.sum(t))]
+)
+def test_a_tensor_kept_from_a_step_is_an_error(use: Callable[[Tensor], Any]) -> None:
+    kept = []
+    step = traced(lambda x: [kept.append(x * 3), kept[-1] + 1][1])
+    step(tensor(1, 2))
+    with pytest.raises(TracingError, match="Return it from the step instead of keeping it"):
+        use(kept[0])
+
+
+def test_a_step_overwrites_variables_only() -> None:
+    with pytest.raises(TracingError, match="assign_ would overwrite a value computed in the step"):
+        traced(lambda x: ops.assign_(x * 2, x))(tensor(1))
+
+
+@pytest.mark.parametrize("result", [1.5, "text", [1], {"loss": 2}])
+def test_a_step_that_returns_a_number_is_an_error(result: Any) -> None:
+    v = Variable(0.0)
+    recorded = traced(lambda x: [v.assign_add(1.0), result][1])
+    with pytest.raises(TracingError, match="a recorded step must return tensors, got (float|str|int)"):
+        recorded(tensor(1))
+    assert float(v) == 0
+    assert recorded.entries == {}
+
+
+def test_random_ops_differ_from_step_to_step_and_repeat_under_a_seed() -> None:
+    def draws(seed: int, call: Callable[[Any], Any]) -> list[bytes]:
+        generator = SeedGenerator(seed)
+        step = call(lambda x: (dropout(x, 0.5, generator), gpudl.random.normal((5,), seed=generator)))
+        results = [step(Tensor(np.ones(64, np.float32))) for _ in range(4)]
+        return [a.numpy().tobytes() + b.numpy().tobytes() for a, b in results]
+
+    replays = draws(5, traced)
+    assert len(set(replays)) == 4
+    assert replays == draws(5, traced)
+    assert replays == draws(5, lambda step: step)
+    assert set(replays).isdisjoint(draws(6, traced))
+
+
+def test_the_gradient_of_dropout_has_its_mask_in_each_step() -> None:
+    generator = SeedGenerator(1)
+    v = Variable(np.ones(64, np.float32))
+
+    def step() -> tuple[Any, ...]:
+        y = dropout(v * 1, 0.5, generator)
+        return y, gpudl.grad(y, [v])[0]
+
+    recorded = traced(step)
+    masks = set()
+    for _ in range(3):
+        y, g = recorded()
+        assert_same_bits(y, g)
+        masks.add(y.numpy().tobytes())
+    assert len(masks) == 3
+
+
+class Net:
+    """A convolution, a pooling and a dense layer, trained by Adam or SGD on flat buffers."""
+
+    def __init__(self, optimizer: str, size: int = 8) -> None:
+        rng = np.random.default_rng(0)
+
+        def weights(*shape: int) -> Variable:
+            return Variable((rng.standard_normal(shape) * 0.3).astype(np.float32))
+
+        features = ((size - 2) // 2) ** 2 * 4
+        self.variables = [weights(3, 3, 1, 4), weights(4), weights(features, 10), weights(10)]
+        self.group = FlatGroup(self.variables)
+        self.m, _ = self.group.slot("m")
+        self.v, _ = self.group.slot("v")
+        self.rate = Variable(0.05, trainable=False)
+        self.steps = Variable(np.array(0, np.int64), trainable=False)
+        self.generator = SeedGenerator(11)
+        self.optimizer = optimizer
+
+    def loss(self, x: Tensor, labels: Tensor) -> Tensor:
+        kernel, bias, matrix, offset = self.variables
+        y = ops.bias_activation(ops.conv2d(x, kernel, window=Window((3, 3), (1, 1))), bias, activation="relu")
+        y, _ = ops.max_pool(y, window=Window((2, 2), (2, 2)))
+        y = dropout(ops.reshape(y, (x.shape[0], -1)), 0.25, self.generator)
+        z = ops.bias_activation(y @ matrix, offset, activation="linear")
+        losses, _ = ops.sparse_softmax_cross_entropy(z, labels)
+        return ops.mean(losses)
+
+    def step(self, x: Tensor, labels: Tensor) -> Tensor:
+        loss = self.loss(x, labels)
+        g = ops.pack(*gpudl.grad(loss, self.variables))
+        if self.optimizer == "sgd":
+            ops.sgd_(self.group.flat, g, self.rate)
+        else:
+            betas = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
+            ops.adam_(self.group.flat, self.m, self.v, g, self.rate, self.steps, **betas)
+        ops.increment_(self.steps)
+        return loss
+
+
+def batch(number: int, rows: int = 6, size: int = 8) -> tuple[Tensor, Tensor]:
+    rng = np.random.default_rng(number)
+    x = rng.standard_normal((rows, size, size, 1)).astype(np.float32)
+    return Tensor(x), Tensor(rng.integers(0, 10, rows).astype(np.int32))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_replayed_training_is_the_eager_one_bit_for_bit(optimizer: str) -> None:
+    eager, replay = Net(optimizer), Net(optimizer)
+    recorded = traced(replay.step)
+    losses = []
+    for number in range(5):
+        for entry in recorded.entries.values():
+            entry.plan.poison()
+        rows = 4 if number == 3 else 6
+        loss = recorded(*batch(number, rows))
+        assert_same_bits(loss, eager.step(*batch(number, rows)))
+        assert_same_bits(replay.group.flat, eager.group.flat)
+        losses.append(float(loss))
+    assert np.all(np.isfinite(losses))
+    assert len(set(losses)) == 5
+    assert int(replay.steps) == 5
+
+
+def test_gradients_are_computed_where_the_optimizer_wants_them() -> None:
+    recorded = traced(Net("adam").step)
+    recorded(*batch(0))
+    assert "pack" not in names_in(recorded)
+    assert names_in(recorded).count("adam_") == 1
+
+
+PACKS: dict[str, Callable[[Tensor, Tensor], Any]] = {
+    "plain": lambda a, b: ops.sum(ops.pack(a * 2, b * 3) * 2),
+    "used before": lambda a, b: (lambda p: ops.sum(p) + ops.sum(ops.pack(p, b * 3)))(a * 2),
+    "used after": lambda a, b: (lambda p: ops.pack(p, b * 3) * ops.sum(p * 7))(a * 2),
+    "a result": lambda a, b: (lambda p: (p, ops.sum(ops.pack(p, b * 3))))(a * 2),
+    "itself the result": lambda a, b: ops.pack(a * 2, b * 3),
+    "twice": lambda a, b: (lambda p: ops.pack(p, p, b * 3) * 2)(a * 2),
+    "computed twice": lambda a, b: ops.pack(a * 2, a * 2) * 2,
+    "in two packs": lambda a, b: (lambda p: (ops.pack(p, b * 3) * 2, ops.pack(b * 5, p) * 2))(a * 2),
+    "the same pack twice": lambda a, b: (ops.pack(a * 2, b * 3) * 2, ops.pack(a * 2, b * 3) * 2),
+    "a pack in a pack": lambda a, b: ops.pack(ops.pack(a * 2, b * 3), a * 5) * 2,
+    "three deep": lambda a, b: ops.pack(b * 7, ops.pack(ops.pack(a * 2, b * 3), a * 5)) * 2,
+    "two packs in a pack": lambda a, b: ops.pack(ops.pack(a * 2, b * 3), ops.pack(a * 5, b * 7)) * 2,
+    "inputs": lambda a, b: ops.pack(a, b) * 2,
+    "views": lambda a, b: ops.pack(ops.reshape(a * 2, (2, 1)), ops.reshape(b * 3, (3, 1))) * 2,
+    "views of one": lambda a, b: (lambda p: ops.pack(ops.reshape(p, (2, 1)), p) * 2)(a * 2),
+    "a view of a pack": lambda a, b: ops.reshape(ops.pack(a * 2, b * 3), (5, 1)) * 2,
+    "the view of a packed pack": lambda a, b: ops.pack(ops.reshape(ops.pack(a * 2, b * 3), (5, 1)), a * 5) * 2,
+    "nothing": lambda a, b: ops.pack(ops.sum(a, axis=0), a[0:0] * 2, b * 3) * 2,
+    "kept alive": lambda a, b: (lambda p, q: ops.pack(p, q, p * q[0:2]) * 2)(a * 2, b * 3),
+}
+
+
+@pytest.mark.parametrize("name", PACKS)
+def test_packing_in_place_changes_nothing(name: str) -> None:
+    inputs = tensor(1, 2), tensor(3, 4, 5)
+    got, expected = replayed(PACKS[name], *inputs), PACKS[name](*inputs)
+    for one, other in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, expected)), strict=True):
+        assert_same_bits(one, other)
+
+
+def test_a_read_before_a_write_is_not_a_read_after_it() -> None:
+    v = Variable([1.0, 2.0])
+
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        before = v * x
+        again = v * x
+        v.assign_add(x)
+        return before, again, v * x
+
+    recorded = traced(step)
+    for n in range(3):
+        got = [t.numpy().tolist() for t in recorded(tensor(1, 1))]
+        assert got == [[1 + n, 2 + n], [1 + n, 2 + n], [2 + n, 3 + n]]
+    assert names_in(recorded).count("multiply") == 2
+
+
+@pytest.mark.parametrize("through", ["flat", "part", "view"])
+def test_a_write_to_shared_memory_is_seen_through_every_view(through: str) -> None:
+    a, b = Variable([1.0]), Variable([2.0])
+    group = FlatGroup([a, b])
+
+    def step(x: Tensor) -> tuple[Tensor, ...]:
+        def reading() -> Tensor:
+            return (group.flat if through == "part" else ops.reshape(b, (1, 1)) if through == "view" else b) * x
+
+        before = reading()
+        if through == "part":
+            b.assign_add([1.0])
+        else:
+            ops.assign_add_(group.flat, x)
+        return before, reading()
+
+    recorded = traced(step)
+    for n in range(3):
+        before, after = recorded(tensor(1))
+        assert before.numpy().ravel()[-1] == 2 + n
+        assert after.numpy().ravel()[-1] == 3 + n
+
+
+def test_what_nobody_reads_is_not_computed() -> None:
+    def step(x: Tensor) -> Tensor:
+        ops.exp(ops.sqrt(x))
+        values, _ = ops.max_pool(ops.reshape(x, (1, 2, 2, 1)), window=Window((2, 2), (2, 2)))
+        return values * 2
+
+    recorded = traced(step)
+    recorded(tensor(1, 2, 3, 4))
+    assert names_in(recorded) == ["reshape_view", "max_pool", "multiply"]
+
+
+def test_random_draws_are_not_merged() -> None:
+    generator = SeedGenerator(2)
+    step = traced(lambda x: (dropout(x, 0.5, generator), dropout(x, 0.5, generator)))
+    for _ in range(2):
+        one, other = step(Tensor(np.ones(64, np.float32)))
+        assert one.numpy().tobytes() != other.numpy().tobytes()
+
+
+@pytest.mark.parametrize("call", ["__call__", "run"])
+def test_a_traced_function_inside_another_runs_inline(call: str) -> None:
+    v = Variable(0.0)
+    inner = traced(lambda x: [v.assign_add(1.0), x * 2][1])
+    outer = traced(lambda x: getattr(inner, call)(x) + 1)
+    for _ in range(3):
+        assert outer(tensor(3)).numpy().tolist() == [7]
+    assert inner.entries == {}
+    assert names_in(outer) == ["assign_add_", "multiply", "add"]
+    assert float(v) == 3
+
+
+def test_nests_go_in_and_come_out() -> None:
+    def step(data: dict[str, Any], flag: bool, *, scale: float) -> dict[str, Any]:
+        x, (y, nothing) = data["x"], data["pair"]
+        assert nothing is None
+        return {"sum": x + y, "rest": [x * scale, (None, y if flag else -y)], "none": None}
+
+    recorded = traced(step)
+    for n in range(3):
+        data = {"x": tensor(n), "pair": (tensor(1), None)}
+        got = recorded(data, False, scale=3.0)
+        assert list(got) == ["sum", "rest", "none"]
+        assert got["none"] is None
+        assert got["sum"].numpy().tolist() == [n + 1]
+        tripled, (none, y) = got["rest"]
+        assert none is None
+        assert (tripled.numpy().tolist(), y.numpy().tolist()) == ([3 * n], [-1])
+    assert len(recorded.entries) == 1
+    recorded({"x": tensor(1), "pair": (tensor(1), None)}, True, scale=3.0)
+    assert len(recorded.entries) == 2
+
+
+def test_a_step_may_return_nothing() -> None:
+    v = Variable(0.0)
+    recorded = traced(lambda x: v.assign_add(ops.sum(x)))
+    assert recorded(tensor(2)) is None
+    assert recorded(tensor(3)) is None
+    assert float(v) == 5
+
+
+def test_arrays_lists_and_numbers_of_numpy_are_data() -> None:
+    recorded = traced(lambda x, y: x * y)
+    assert float(recorded(np.float32(2), np.float32(3))) == 6
+    assert float(recorded(np.float32(4), np.float32(5))) == 20
+    assert len(recorded.entries) == 1
+
+
+class Rows:
+    """Rows of a matrix by number, as a data set feeds them."""
+
+    def __init__(self, data: np.ndarray, chosen: list[int]) -> None:
+        self.data, self.chosen = data, chosen
+        self.spec = Spec((len(chosen), *data.shape[1:]), data.dtype)
+
+    def write(self, out: np.ndarray) -> None:
+        np.take(self.data, self.chosen, axis=0, out=out)
+
+
+def test_feeds_write_themselves() -> None:
+    data = np.arange(12, dtype=np.float32).reshape(4, 3)
+    recorded = traced(lambda x: ops.sum(x, axis=1))
+    for chosen in ([0, 1], [3, 2], [1, 1]):
+        assert recorded(Rows(data, chosen)).numpy().tolist() == data[chosen].sum(axis=1).tolist()
+    assert len(recorded.entries) == 1
+
+
+def test_two_threads_record_at_once() -> None:
+    together = threading.Barrier(2, timeout=30)
+    results: dict[int, list[float]] = {}
+
+    def work(number: int) -> None:
+        v = Variable(0.0)
+
+        def step(x: Tensor) -> Tensor:
+            together.wait()
+            v.assign_add(ops.sum(x) * number)
+            together.wait()
+            return v * 1
+
+        recorded = traced(step)
+        results[number] = [float(recorded(tensor(1))) for _ in range(3)]
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in (1, 10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert results == {1: [1, 2, 3], 10: [10, 20, 30]}
+
+
+def test_a_replay_allocates_nothing() -> None:
+    net = Net("adam", 12)
+    recorded = traced(net.step)
+    data = batch(0, 32, 12)
+    for _ in range(3):
+        recorded.run(*data)
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            recorded.run(*data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 1024, f"{peak} bytes, where one activation has {32 * 10 * 10 * 4 * 4}"
+
+
+def test_reading_on_the_host_after_the_step_is_fine() -> None:
+    recorded = traced(lambda x: ops.sum(x))
+    assert [float(recorded(tensor(n))) for n in range(3)] == [0, 1, 2]
