@@ -395,7 +395,7 @@ def test_a_write_to_shared_memory_is_seen_through_every_view(through: str) -> No
         if through == "part":
             b.assign_add([1.0])
         else:
-            ops.assign_add_(group.flat, x)
+            ops.assign_add_(group.flat, ops.broadcast_to(x, shape=(2,)))
         return before, reading()
 
     recorded = traced(step)

@@ -73,7 +73,9 @@ class Op:
             raise TypeError(
                 f"{self.name} takes {len(self.inputs)} tensors ({', '.join(self.inputs)}), got {len(inputs)}."
             )
-        like = next((t for t in inputs if isinstance(t, Tensor)), None)
+        tensors = [t for t in inputs if isinstance(t, Tensor)]
+        # A number takes the dtype of a float beside it, and not that of a condition.
+        like = max(tensors, key=lambda t: "buif".index(t.dtype.kind), default=None)
         return apply(self, *(as_tensor(t, like) for t in inputs), **static)
 
     def specs(self, inputs: tuple[Tensor, ...], static: dict[str, Any]) -> tuple[Spec, ...]:

@@ -113,16 +113,19 @@ def laid_in_place(
         The remaining instructions, and for each value laid inside another: that one and its byte offset.
     """
     inside: dict[Slot, tuple[Slot, int]] = {}
+    filled: set[Slot] = set()  # these have values laid inside them, and must stay where they are
     kept = []
     for step in steps:
         roots = [slot.root for slot in step.ins]
         movable = step.op.gathers and len(set(roots)) == len(roots)
         for slot, root in zip(step.ins, roots, strict=True):
-            movable = movable and root not in pinned and root not in inside and root.external is None
+            movable = movable and root not in pinned and root not in inside and root not in filled
+            movable = movable and root.external is None
             movable = movable and root.spec.nbytes == slot.spec.nbytes
         if not movable:
             kept.append(step)
             continue
+        filled.add(step.outs[0])
         offset = 0
         for root in roots:
             inside[root] = (step.outs[0], offset)

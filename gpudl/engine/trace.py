@@ -80,10 +80,12 @@ class Recorder:
 
 
 class _Entry:
-    """A plan with the buffers of its inputs and the nest of its results."""
+    """A plan with its arguments, the buffers of its inputs and the nest of its results."""
 
-    def __init__(self, plan: Plan, buffers: list[Array], results: Any, live: list[Slot]) -> None:
+    def __init__(self, plan: Plan, leaves: list[Any], buffers: list[Array], results: Any, live: list[Slot]) -> None:
         self.plan = plan
+        # Kept alive, so that no other variable gets the identity of one of them.
+        self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
         self.buffers = buffers
         remaining = iter(live)
         self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
@@ -113,20 +115,26 @@ class Traced:
 
     def __call__(self, *args: Any, **static: Any) -> Any:
         """Return the results as tensors of their own."""
-        if state.recorder is not None:
-            return self.function(*args, **static)
         live = self.run(*args, **static)
+        if state.recorder is not None:
+            return live
         return map_leaves(lambda t: None if t is None else Tensor(t.data.copy()), live)
 
     def run(self, *args: Any, **static: Any) -> Any:
-        """Return the results in the plan's own buffers, which the next run overwrites."""
+        """Return the results in the plan's own buffers, which the next run overwrites.
+
+        Inside another recorded step the function runs as a part of that one.
+        """
+        if state.recorder is not None:
+            return self.function(*args, **static)
         if self._epoch != layout_epoch[0]:
             self.entries.clear()
             self._epoch = layout_epoch[0]
         leaves, structure = flatten(args)
         leaves = [_leaf(value) for value in leaves]
         on = backend.current()
-        key = (structure, tuple(map(_signature, leaves)), tuple(static.items()), on.name, state.twins)
+        options = tuple((name, _frozen(value)) for name, value in static.items())
+        key = (structure, tuple(map(_signature, leaves)), options, on.name, state.twins)
         entry = self.entries.get(key)
         if entry is None:
             entry = self.entries[key] = self._record(on, args, leaves, static)
@@ -154,13 +162,13 @@ class Traced:
         try:
             results = self.function(*inputs, **static)
             returned = [_checked(t) for t in flatten(results)[0] if t is not None]
+            slots = [recorder.slot(t.value()) for t in returned]
         except BaseException:
             recorder.undo()
             raise
         finally:
             state.recorder = None
-        slots = [recorder.slot(t.value()) for t in returned]
-        entry = _Entry(Plan(on, recorder.instructions, slots), buffers, results, slots)
+        entry = _Entry(Plan(on, recorder.instructions, slots), leaves, buffers, results, slots)
         for tensor, slot in zip(returned, slots, strict=True):
             if slot.value.root.external is None:
                 slot.value.array[...] = tensor.data
@@ -187,7 +195,14 @@ def _is_fed(leaf: Any) -> bool:
 def _signature(leaf: Any) -> Any:
     if isinstance(leaf, Variable):
         return id(leaf)
-    return leaf.spec if _is_fed(leaf) else (type(leaf).__name__, leaf)
+    return leaf.spec if _is_fed(leaf) else _frozen(leaf)
+
+
+def _frozen(value: Any) -> Any:
+    """Return a key for a value that a plan holds fast: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
+    if isinstance(value, tuple):
+        return tuple(map(_frozen, value))
+    return type(value), repr(value) if isinstance(value, float) else value
 
 
 def _write(leaf: Any, buffer: Array) -> None:

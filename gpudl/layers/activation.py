@@ -115,4 +115,4 @@ class Softmax(Layer):
 
     def call(self, x: Tensor) -> Tensor:
         """Return softmax(x)."""
-        return activations.softmax(x, self.axis)
+        return activations.softmax(self._floating(x), self.axis)

@@ -47,7 +47,7 @@ class MaxPooling2D(_Pooling2D):
 
     def slide(self, x: Tensor) -> Tensor:
         """Return the maxima."""
-        largest: Tensor = ops.max_pool(x, window=self.window)[0]
+        largest: Tensor = ops.max_pool(self._floating(x), window=self.window)[0]
         return largest
 
 

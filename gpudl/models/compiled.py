@@ -1,88 +1,127 @@
-"""What `compile` was told, resolved: the loss, the metrics, and the check of labels against both."""
+"""What `compile` was told: the loss, the metrics, and the watch for a loss that is not a number any more."""
 
 from __future__ import annotations
 
+import math
+import warnings
+from collections.abc import Mapping
 from typing import Any
 
-from gpudl import backend, losses, metrics
-from gpudl.engine.tensor import Tensor
+import numpy as np
+
+from gpudl import backend, losses, metrics, ops
+from gpudl.engine.tensor import Tensor, Variable
 from gpudl.losses import Loss
-from gpudl.metrics import Metric
-
-_GUESSED = {"crossentropy", "ce"}
+from gpudl.metrics import Mean, Metric
 
 
-class CompiledMetrics:
-    """The metrics of `compile`, made when the shapes of targets and predictions are known."""
+class Compiled:
+    """The loss and the metrics of `compile`, made when the shapes of targets and predictions are known.
 
-    def __init__(self, wanted: Any, weighted: Any, loss: Any) -> None:
-        self._loss = loss
+    Raises:
+        ValueError: an unknown name; the text offers the nearest one.
+    """
+
+    def __init__(self, loss: Any, wanted: Any, weighted: Any) -> None:
+        self.tracker = Mean(name="loss")
+        self.watch = NonfiniteWatch()
+        self._identifier = loss
+        self._loss: Loss | None = None
         self._wanted = [(m, False) for m in _listed(wanted)] + [(m, True) for m in _listed(weighted)]
-        for identifier, _ in self._wanted:
-            if not _is_shorthand(identifier):
-                metrics.get(identifier)  # an unknown name is an error now, not at the first step
         self._made: list[tuple[Metric, bool]] = []
+        # An unknown name is an error now, not at the first step; "accuracy" has to wait for the shapes.
+        if not _waits(loss):
+            losses.get(loss)
+        for identifier, _ in self._wanted:
+            if not _waits(identifier):
+                metrics.get(identifier)
 
     @property
     def metrics(self) -> list[Metric]:
-        """The metrics, once they are made."""
-        return [metric for metric, _ in self._made]
+        """The tracker of the loss, and the metrics once they are made."""
+        return [self.tracker, *(metric for metric, _ in self._made)]
+
+    def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor | None:
+        """Return the loss of a batch, or None where `compile` was given none."""
+        if self._identifier is None:
+            return None
+        if y is None:
+            raise ValueError("the loss compares predictions with targets, but no y was given.")
+        if not isinstance(y_pred, Tensor) or not isinstance(y, Tensor):
+            raise ValueError("models with several outputs need their own compute_loss().")
+        if self._loss is None:
+            self._loss = losses.resolve(self._identifier, y.spec, y_pred.spec)
+        assert self._loss is not None
+        return self._loss(y, y_pred, sample_weight=sample_weight)
 
     def update(self, y: Tensor, y_pred: Tensor, sample_weight: Any) -> None:
-        """Count one batch."""
+        """Count one batch in the metrics."""
         if len(self._made) < len(self._wanted):
-            self._made = [(self._make(m, y, y_pred), weighted) for m, weighted in self._wanted]
+            self._made = [
+                (metrics.resolve_accuracy(m, y.spec, y_pred.spec, self._loss), weighted) for m, weighted in self._wanted
+            ]
         for metric, weighted in self._made:
             metric.update_state(y, y_pred, sample_weight=sample_weight if weighted else None)
 
-    def _make(self, identifier: Any, y: Tensor, y_pred: Tensor) -> Metric:
-        if _is_shorthand(identifier):
-            return metrics.resolve_accuracy(identifier, y.spec, y_pred.spec, self._loss)
-        metric = metrics.get(identifier)
-        if not isinstance(metric, Metric):
-            name = identifier if isinstance(identifier, str) else getattr(metric, "__name__", "metric")
-            return metrics.MeanMetricWrapper(metric, name=name)
-        if isinstance(identifier, str):
-            metric.name = identifier
-        return metric
+    def check_labels(self, y: Any, y_pred: Tensor) -> None:
+        """Raise ValueError for integer labels that the outputs have no place for, before anything is trained.
+
+        Args:
+            y: all the targets, an array.
+            y_pred: predictions for a batch; their last axis is the classes.
+        """
+        sparse = getattr(self._loss, "fn", None) is losses.sparse_categorical_crossentropy
+        if not sparse or getattr(self._loss, "ignore_class", None) is not None:
+            return
+        classes = y_pred.shape[-1]
+        on = backend.of(y)
+        lowest, highest = int(on.to_host(y.min())), int(on.to_host(y.max()))
+        if lowest < 0 or highest >= classes:
+            wrong = lowest if lowest < 0 else highest
+            raise ValueError(
+                f"label {wrong} is out of range: the model has {classes} outputs, so labels go from 0 to "
+                f"{classes - 1}. Renumber the labels, or give the last layer {highest + 1} units."
+            )
 
 
-def _is_shorthand(identifier: Any) -> bool:
-    return isinstance(identifier, str) and identifier.lower() in {"accuracy", "acc", *_GUESSED}
+class NonfiniteWatch:
+    """Notes, on the device, the first step whose loss was NaN or infinite."""
+
+    _REPORTED = -2
+
+    def __init__(self) -> None:
+        self._first = Variable(np.array(-1, np.int64), trainable=False, name="first_nonfinite_step")
+
+    def begin(self) -> None:
+        """Forget what an earlier training has noted."""
+        self._first.assign(-1)
+
+    def note(self, loss: Tensor, finished: Tensor) -> None:
+        """Look at the loss of the step after `finished` ones."""
+        ops.note_nonfinite_(self._first, loss, finished)
+
+    def report(self, logs: Mapping[str, float], epoch: int) -> None:
+        """Warn, once a training, when the loss of an epoch was not a finite number."""
+        first = int(self._first)
+        if first == self._REPORTED or math.isfinite(logs.get("loss", 0.0)):
+            return
+        at = f" at step {first + 1}" if first >= 0 else ""
+        warnings.warn(
+            f"the loss became NaN or infinite{at}, in epoch {epoch + 1}; the weights are probably lost. Lower the "
+            "learning rate, or look for NaN in the data.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        self._first.assign(self._REPORTED)
+
+
+def _waits(identifier: Any) -> bool:
+    return isinstance(identifier, str) and identifier.lower() in {"accuracy", "acc", "crossentropy", "ce"}
 
 
 def _listed(wanted: Any) -> list[Any]:
     if wanted is None:
         return []
     if isinstance(wanted, dict):
-        raise ValueError("metrics by output name are for models with several outputs; pass a list.")
+        raise ValueError("metrics by output name are for models with several outputs: pass a list.")
     return list(wanted) if isinstance(wanted, list | tuple) else [wanted]
-
-
-def resolved_loss(identifier: Any, y: Tensor, y_pred: Tensor) -> Loss:
-    """Return the loss object; ``"crossentropy"`` is chosen by the shapes, as Keras does."""
-    if isinstance(identifier, str) and identifier.lower() in _GUESSED:
-        if y_pred.shape[-1] == 1:
-            identifier = "binary_crossentropy"
-        elif y.ndim < y_pred.ndim or y.shape[-1] == 1:
-            identifier = "sparse_categorical_crossentropy"
-        else:
-            identifier = "categorical_crossentropy"
-    loss = losses.get(identifier)
-    assert isinstance(loss, Loss)
-    return loss
-
-
-def check_labels(loss: Any, y: Any, y_pred: Tensor) -> None:
-    """Raise ValueError for integer labels that the outputs have no place for, before anything is trained."""
-    if not isinstance(loss, losses.SparseCategoricalCrossentropy) or getattr(loss, "ignore_class", None) is not None:
-        return
-    classes = y_pred.shape[-1]
-    on = backend.of(y)
-    lowest, highest = float(on.to_host(y.min())), float(on.to_host(y.max()))
-    if lowest < 0 or highest >= classes:
-        wrong = int(lowest if lowest < 0 else highest)
-        raise ValueError(
-            f"label {wrong} is out of range: the model has {classes} outputs, so labels go from 0 to "
-            f"{classes - 1}. Renumber the labels, or give the last layer {int(highest) + 1} units."
-        )

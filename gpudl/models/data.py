@@ -156,7 +156,9 @@ class ArrayBatches:
 
 def _one_length(data: Data) -> int:
     names = ("x", "y", "sample_weight")
-    lengths: list[tuple[str, int]] = [(name, leaf.shape[0]) for name, part in zip(names, data, strict=False) for leaf in flatten(part)[0]]
+    lengths: list[tuple[str, int]] = [
+        (name, leaf.shape[0]) for name, part in zip(names, data, strict=False) for leaf in flatten(part)[0]
+    ]
     if len({n for _, n in lengths}) > 1:
         listed = ", ".join(f"{name} has {n}" for name, n in lengths)
         raise ValueError(f"the data differ in their numbers of samples: {listed}. Each sample needs its own.")

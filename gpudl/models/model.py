@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from gpudl import backend
-from gpudl.callbacks import Callback, CallbackList, History
+from gpudl.callbacks import CallbackList, History
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.trace import Traced
 from gpudl.engine.tree import flatten, map_leaves
@@ -38,6 +37,11 @@ class Model(Trainable):
         >>> TwoLayers().predict(np.ones((3, 2)), verbose=0).shape
         (3, 1)
     """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.stop_training = False
+        self.history: History | None = None
 
     def _run(self, step: Traced, data: Data) -> Any:
         """Run one step, replayed or op by op."""
@@ -106,27 +110,27 @@ class Model(Trainable):
         if validation is not None:
             self._ready_for(validation, training=False)
         train = Epochs(source, steps_per_epoch)
-        listeners = self._listeners(callbacks, verbose, epochs=epochs, steps=train.steps)
-        self.stop_training = False
-        history: History = listeners.history
-        self.history = history
-        if self._first_bad is not None:
-            self._first_bad.assign(-1)
         evaluation = None if validation is None else Epochs(validation, validation_steps)
-        listeners.on_train_begin()
+        listeners = self._listeners(callbacks, verbose, add_history=True, epochs=epochs, steps=train.steps)
+        history = listeners.history
+        assert history is not None
+        assert self._compiled is not None
+        self.history, self.stop_training = history, False
+        self._compiled.watch.begin()
         logs: Logs = {}
-        for epoch in range(initial_epoch, epochs):
-            listeners.on_epoch_begin(epoch)
-            logs = self._pass(self._train, train, listeners, "train")
-            self._report_nonfinite(logs, epoch)
-            if evaluation is not None and _due(epoch, validation_freq):
-                quiet = self._listeners(callbacks, 0)
-                results = self._pass(self._test, evaluation, quiet, "test")
-                logs.update({f"val_{name}": value for name, value in results.items()})
-            listeners.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
-        listeners.on_train_end(logs)
+        with _closing(listeners):
+            listeners.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                listeners.on_epoch_begin(epoch)
+                logs = self._pass(self._train, train, listeners, "train")
+                self._compiled.watch.report(logs, epoch)
+                if evaluation is not None and _due(epoch, validation_freq):
+                    results = self._evaluation(evaluation, listeners)
+                    logs.update({f"val_{name}": value for name, value in results.items()})
+                listeners.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+            listeners.on_train_end(logs)
         return history
 
     def _pass(self, step: Traced, data: Epochs, listeners: CallbackList, mode: str) -> Logs:
@@ -136,8 +140,6 @@ class Model(Trainable):
         end = getattr(listeners, f"on_{mode}_batch_end")
         heard = getattr(listeners, f"wants_{mode}_batches")
         results: dict[str, Tensor] = {}
-        if mode == "test":
-            listeners.on_test_begin()
         for number, batch in enumerate(data.next()):
             if heard:
                 begin(number)
@@ -148,9 +150,12 @@ class Model(Trainable):
                 break
         if not results:
             raise ValueError("there was no data: the generator ended before its first batch.")
-        logs = {name: float(value) for name, value in sorted(results.items())}
-        if mode == "test":
-            listeners.on_test_end(logs)
+        return {name: float(value) for name, value in sorted(results.items())}
+
+    def _evaluation(self, data: Epochs, listeners: CallbackList) -> Logs:
+        listeners.on_test_begin()
+        logs = self._pass(self._test, data, listeners, "test")
+        listeners.on_test_end(logs)
         return logs
 
     def evaluate(
@@ -180,7 +185,9 @@ class Model(Trainable):
         source = batches(x, y, sample_weight, batch_size=batch_size)
         self._ready_for(source, training=False)
         data = Epochs(source, steps)
-        logs = self._pass(self._test, data, self._listeners(callbacks, verbose, steps=data.steps), "test")
+        listeners = self._listeners(callbacks, verbose, steps=data.steps)
+        with _closing(listeners):
+            logs = self._evaluation(data, listeners)
         return logs if return_dict else self._in_order(logs)
 
     def predict(
@@ -203,15 +210,19 @@ class Model(Trainable):
         source = batches(x, batch_size=batch_size)
         data = Epochs(source, steps)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
-        listeners.on_predict_begin()
         parts: list[list[np.ndarray]] = []
         outputs: Any = None
-        for number, batch in enumerate(data.next()):
-            listeners.on_predict_batch_begin(number)
-            outputs = self._run(self._predict, trimmed(unpacked(batch)[0], None, None))
-            parts.append([t.numpy() for t in flatten(outputs)[0]])
-            listeners.on_predict_batch_end(number, {"outputs": outputs})
-        listeners.on_predict_end()
+        with _closing(listeners):
+            listeners.on_predict_begin()
+            heard = listeners.wants_predict_batches
+            for number, batch in enumerate(data.next()):
+                if heard:
+                    listeners.on_predict_batch_begin(number)
+                outputs = self._run(self._predict, trimmed(unpacked(batch)[0], None, None))
+                parts.append([t.numpy() for t in flatten(outputs)[0]])
+                if heard:
+                    listeners.on_predict_batch_end(number, {"outputs": outputs})
+            listeners.on_predict_end()
         if not parts:
             raise ValueError("there was no data: the generator ended before its first batch.")
         joined = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
@@ -269,33 +280,16 @@ class Model(Trainable):
         if not self.compiled:
             raise ValueError(f"call compile(optimizer=..., loss=...) before {method}().")
 
-    def _listeners(self, callbacks: Any, verbose: int | str, **params: Any) -> CallbackList:
+    def _listeners(self, callbacks: Any, verbose: int | str, add_history: bool = False, **params: Any) -> CallbackList:
         """Return the callbacks of one run, with a progress line unless `verbose` is 0."""
         if isinstance(callbacks, CallbackList):
             return callbacks
-        listed = [] if callbacks is None else list(callbacks) if isinstance(callbacks, list | tuple) else [callbacks]
-        for callback in listed:
-            if not isinstance(callback, Callback):
-                raise ValueError(f"callbacks must be gpudl.callbacks.Callback objects, got {callback!r}.")
         if verbose not in (0, 1, 2, "auto"):
             raise ValueError(f'verbose must be 0, 1, 2 or "auto", got {verbose!r}.')
-        level = 1 if verbose == "auto" else verbose
-        return CallbackList(listed, add_history=True, add_progbar=level != 0, model=self, verbose=level, **params)
-
-    def _report_nonfinite(self, logs: Logs, epoch: int) -> None:
-        """Warn, once a training, about the first step whose loss was not a finite number."""
-        if self._first_bad is None or all(math.isfinite(v) for k, v in logs.items() if k == "loss"):
-            return
-        first = int(self._first_bad)
-        if first >= -1:
-            at = f" at step {first + 1}" if first >= 0 else ""
-            warnings.warn(
-                f"the loss became NaN or infinite{at} (in epoch {epoch + 1}); the weights are probably lost. "
-                "Lower the learning rate, or look for NaN and labels out of range in the data.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-            self._first_bad.assign(-2)
+        level = 1 if verbose == "auto" else int(verbose)
+        return CallbackList(
+            callbacks, add_history=add_history, add_progbar=level != 0, model=self, verbose=level, **params
+        )
 
 
 def _materialized(leaf: Any) -> Any:
@@ -305,6 +299,15 @@ def _materialized(leaf: Any) -> Any:
     out = backend.current().empty(leaf.spec.shape, leaf.spec.dtype)
     leaf.write(out)
     return Tensor(out)
+
+
+@contextmanager
+def _closing(listeners: CallbackList) -> Iterator[None]:
+    """End the progress line after a ``with`` block, whatever happens in it."""
+    try:
+        yield
+    finally:
+        listeners.close()
 
 
 def _validation(data: Any, batch_size: int | None) -> Batches | None:

@@ -106,6 +106,8 @@ class Sequential(Model):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return what the topmost layer returns."""
+        if self._input is None:
+            self.build((None, *inputs.shape[1:]))
         value = self._fitted(inputs)
         for layer in self._stack:
             value = layer(value, training=training)

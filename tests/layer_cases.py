@@ -1,0 +1,223 @@
+"""The layers and what each should compute, in float64 NumPy, from definitions alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from gpudl import layers
+from window_oracles import Axis
+
+Array = np.ndarray
+
+
+def softmax(x: Array, axis: int = -1) -> Array:
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+ACTIVATIONS: dict[str | None, Callable[[Array], Array]] = {
+    None: lambda x: x,
+    "linear": lambda x: x,
+    "relu": lambda x: np.where(x > 0, x, 0),
+    "tanh": np.tanh,
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "softmax": softmax,
+}
+
+
+def dense(x: Array, *weights: Array, activation: str | None = None, **_: Any) -> Array:
+    y = np.einsum("...i,ij->...j", x, weights[0])
+    return ACTIVATIONS[activation](y + weights[1] if len(weights) > 1 else y)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _axes(x: Array, size: Any, strides: Any, dilation: Any, padding: str) -> list[Axis]:
+    sizes = zip(_pair(size), _pair(strides), _pair(dilation), strict=True)
+    return [Axis(x.shape[1 + i], k, s, d, padding.lower()) for i, (k, s, d) in enumerate(sizes)]
+
+
+def conv2d(
+    x: Array,
+    *weights: Array,
+    strides: Any = 1,
+    padding: str = "valid",
+    dilation_rate: Any = 1,
+    groups: int = 1,
+    activation: str | None = None,
+    data_format: str = "channels_last",
+    **_: Any,
+) -> Array:
+    first = data_format == "channels_first"
+    x = np.moveaxis(x, 1, -1) if first else x
+    w = weights[0]
+    rows, columns = _axes(x, w.shape[:2], strides, dilation_rate, padding)
+    channels, filters = w.shape[2], w.shape[3] // groups
+    y = np.zeros((len(x), len(rows.taps), len(columns.taps), w.shape[3]))
+    for o, high in enumerate(rows.taps):
+        for q, wide in enumerate(columns.taps):
+            for a, i in high:
+                for b, j in wide:
+                    for g in range(groups):
+                        mine = slice(g * filters, (g + 1) * filters)
+                        y[:, o, q, mine] += x[:, i, j, g * channels : (g + 1) * channels] @ w[a, b, :, mine]
+    if len(weights) > 1:
+        y += weights[1]
+    return ACTIVATIONS[activation](np.moveaxis(y, -1, 1) if first else y)
+
+
+def _pool(reduce: Callable[..., Array]) -> Callable[..., Array]:
+    def pool(
+        x: Array,
+        pool_size: Any = 2,
+        strides: Any = None,
+        padding: str = "valid",
+        data_format: str = "channels_last",
+        **_: Any,
+    ) -> Array:
+        first = data_format == "channels_first"
+        x = np.moveaxis(x, 1, -1) if first else x
+        rows, columns = _axes(x, pool_size, pool_size if strides is None else strides, 1, padding)
+        y = np.full((len(x), len(rows.taps), len(columns.taps), x.shape[3]), np.nan)
+        for o, high in enumerate(rows.taps):
+            for q, wide in enumerate(columns.taps):
+                y[:, o, q] = reduce([x[:, i, j] for _, i in high for _, j in wide], axis=0)
+        return np.moveaxis(y, -1, 1) if first else y
+
+    return pool
+
+
+def normalized(
+    x: Array,
+    *weights: Array,
+    axis: int = -1,
+    epsilon: float = 1e-3,
+    center: bool = True,
+    scale: bool = True,
+    training: bool = False,
+    **_: Any,
+) -> Array:
+    moved = np.moveaxis(x, axis, -1)
+    remaining = list(weights)
+    gamma = remaining.pop(0) if scale else 1.0
+    beta = remaining.pop(0) if center else 0.0
+    mean, variance = remaining
+    if training:
+        rows = moved.reshape(-1, moved.shape[-1])
+        mean = rows.sum(axis=0) / len(rows)
+        variance = ((rows - mean) ** 2).sum(axis=0) / len(rows)
+    return np.moveaxis((moved - mean) / np.sqrt(variance + epsilon) * gamma + beta, -1, axis)
+
+
+def relu(
+    x: Array, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **_: Any
+) -> Array:
+    y = np.where(x >= threshold, x, negative_slope * (x - threshold))
+    return y if max_value is None else np.where(y > max_value, max_value, y)
+
+
+def flatten(x: Array, data_format: str = "channels_last", **_: Any) -> Array:
+    x = np.moveaxis(x, 1, -1) if data_format == "channels_first" else x
+    return x.reshape(len(x), -1)
+
+
+ORACLES: dict[str, Callable[..., Array]] = {
+    "Dense": dense,
+    "Conv2D": conv2d,
+    "MaxPooling2D": _pool(np.max),
+    "AveragePooling2D": _pool(np.mean),
+    "BatchNormalization": normalized,
+    "Activation": lambda x, activation, **_: ACTIVATIONS[activation](x),
+    "ReLU": relu,
+    "LeakyReLU": lambda x, negative_slope=0.3, **_: np.where(x > 0, x, negative_slope * x),
+    "ELU": lambda x, alpha=1.0, **_: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
+    "Softmax": lambda x, axis=-1, **_: softmax(x, axis),
+    "Flatten": flatten,
+    "Reshape": lambda x, target_shape, **_: x.reshape(len(x), *target_shape),
+    "Dropout": lambda x, **_: x,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A layer by the name that it has in Keras, too, with its arguments and the shape of a batch for it."""
+
+    kind: str
+    shape: tuple[int, ...]
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    training: bool = False
+
+    def __str__(self) -> str:
+        given = ",".join(f"{k}={v}" for k, v in self.kwargs.items())
+        return f"{self.kind}({given})-{'x'.join(map(str, self.shape))}{'-training' if self.training else ''}"
+
+    def inputs(self, batch: int | None = None) -> Array:
+        shape = self.shape if batch is None else (batch, *self.shape[1:])
+        return np.random.default_rng(11).normal(size=shape).astype(np.float32)
+
+    def layer(self) -> layers.Layer:
+        """Return the layer, built, with random weights."""
+        layer = getattr(layers, self.kind)(**self.kwargs)
+        layer(self.inputs())
+        rng = np.random.default_rng(5)
+        # Positive, as a variance must be.
+        layer.set_weights([rng.uniform(0.2, 1.2, w.shape) for w in layer.weights])
+        for weight in layer.weights:
+            if weight.name in ("kernel", "bias"):
+                weight.assign(rng.normal(size=weight.shape))
+        return layer
+
+    def oracle(self, x: Array, *weights: Array) -> Array:
+        """Return what the layer should compute, in float64."""
+        wide = [np.asarray(a, np.float64) for a in (x, *weights)]
+        return ORACLES[self.kind](*wide, **self.kwargs, training=self.training)
+
+
+CASES = [
+    Case("Dense", (4, 5), {"units": 3}),
+    Case("Dense", (4, 5), {"units": 3, "activation": "relu", "use_bias": False}),
+    Case("Dense", (4, 5), {"units": 3, "activation": "softmax"}),
+    Case("Dense", (2, 3, 5), {"units": 4, "activation": "tanh"}),
+    Case("Dense", (2, 3, 2, 5), {"units": 1}),
+    Case("Conv2D", (2, 6, 5, 2), {"filters": 3, "kernel_size": 3}),
+    Case("Conv2D", (2, 6, 5, 1), {"filters": 3, "kernel_size": (2, 3), "activation": "relu", "padding": "same"}),
+    Case("Conv2D", (2, 7, 6, 2), {"filters": 3, "kernel_size": 3, "strides": (2, 1), "padding": "SAME"}),
+    Case("Conv2D", (2, 7, 7, 2), {"filters": 2, "kernel_size": (3, 2), "dilation_rate": 2, "use_bias": False}),
+    Case("Conv2D", (2, 5, 5, 4), {"filters": 6, "kernel_size": 2, "groups": 2, "activation": "tanh"}),
+    Case("Conv2D", (2, 3, 6, 5), {"filters": 4, "kernel_size": 3, "data_format": "channels_first"}),
+    Case(
+        "Conv2D",
+        (2, 2, 4, 5),
+        {"filters": 4, "kernel_size": 2, "data_format": "channels_first", "activation": "softmax"},
+    ),
+    Case("MaxPooling2D", (2, 4, 6, 2)),
+    Case("MaxPooling2D", (2, 5, 7, 2), {"pool_size": 3, "strides": 2, "padding": "same"}),
+    Case("MaxPooling2D", (2, 2, 5, 7), {"pool_size": (2, 3), "data_format": "channels_first"}),
+    Case("AveragePooling2D", (2, 4, 6, 2), {"pool_size": (2, 2)}),
+    Case("AveragePooling2D", (2, 5, 7, 2), {"pool_size": 3, "strides": (1, 2), "padding": "same"}),
+    Case("AveragePooling2D", (2, 2, 5, 7), {"pool_size": 2, "data_format": "channels_first"}),
+    Case("BatchNormalization", (6, 3)),
+    Case("BatchNormalization", (6, 3), training=True),
+    Case("BatchNormalization", (3, 4, 2, 3), {"momentum": 0.9, "epsilon": 1e-2}, training=True),
+    Case("BatchNormalization", (3, 2, 4, 5), {"axis": 1, "scale": False}, training=True),
+    Case("BatchNormalization", (3, 2, 4, 5), {"axis": 1, "center": False}),
+    Case("Activation", (3, 4), {"activation": "sigmoid"}),
+    Case("ReLU", (3, 4)),
+    Case("ReLU", (5, 8), {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.3}),
+    Case("LeakyReLU", (3, 4)),
+    Case("ELU", (3, 4), {"alpha": 0.7}),
+    Case("Softmax", (3, 4)),
+    Case("Softmax", (3, 4, 2), {"axis": 1}),
+    Case("Flatten", (2, 3, 4)),
+    Case("Flatten", (4,)),
+    Case("Flatten", (2, 3, 4, 5), {"data_format": "channels_first"}),
+    Case("Reshape", (2, 12), {"target_shape": (3, -1)}),
+    Case("Reshape", (2, 3, 4), {"target_shape": (4, 3)}),
+    Case("Dropout", (3, 4), {"rate": 0.5}),
+    Case("Dropout", (3, 4), {"rate": 0.0}, training=True),
+]
