@@ -25,7 +25,7 @@ model = keras.Sequential([
     layers.Dense(units=1, input_shape=[3])])
 
 model.compile(optimizer=keras.optimizers.SGD(learning_rate=0.005), loss="mse")
-model.fit(features, calories, batch_size=8, epochs=300, verbose=0)
+model.fit(features, calories, batch_size=8, epochs=600, verbose=0)
 weights, bias = model.get_weights()
 print("calories =", " + ".join(f"{w:.2f} {name}" for w, name in zip(weights[:, 0], features)), f"+ {bias[0]:.1f}")
 print("mean squared error:", model.evaluate(features, calories, verbose=0))

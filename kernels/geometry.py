@@ -103,8 +103,8 @@ class Window:
             strict=True,
         ):
             spans = []
-            for tap in range(k):
-                shift = tap * d - before  # the input position that output 0 looks at
+            for step in range(k):
+                shift = step * d - before  # the input position that output 0 looks at
                 first = max(0, -(shift // s))
                 last = min(o - 1, (n - 1 - shift) // s)
                 count = max(last - first + 1, 0)

@@ -1,4 +1,4 @@
-"""Run whole programs in a test: real data from a folder of their own, no windows, short trainings."""
+"""Run whole programs in a test: digits from a folder of their own, no windows, short trainings."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-STEPS = 20
+import pytest
+
+from digit_files import real_or_synthetic
+from gpudl import Model
 
 
 @dataclass
@@ -15,31 +18,43 @@ class Limits:
 
     Attributes:
         steps: steps of the only epoch of each training; None trains in full.
-        fits: the arguments of each call of `fit`.
+        fits: the options of each call of `fit`.
         shown: how often a window would have opened.
     """
 
-    steps: int | None = STEPS
+    steps: int | None = 20
     fits: list[dict[str, Any]] = field(default_factory=list)
     shown: int = 0
 
-    def fit(self, original: Any, model: Any, x: Any, y: Any, **options: Any) -> Any:
-        """Train as `original` would, on the first samples and for one epoch only."""
-        self.fits.append(options)
-        if self.steps is None:
-            return original(model, x, y, **options)
-        count = self.steps * (options.get("batch_size") or 32)
-        return original(model, x[:count], y[:count], **{**options, "epochs": 1})
 
-    def show(self) -> None:
-        """Open no window."""
-        self.shown += 1
+def limited(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Limits:
+    """Let programs find MNIST below `folder`, train a little, and open no windows; return the limits."""
+    limits = Limits()
+    fit = Model.fit
+
+    def short(self: Any, x: Any, y: Any, **options: Any) -> Any:
+        limits.fits.append(options)
+        if limits.steps is None:
+            return fit(self, x, y, **options)
+        count = limits.steps * (options.get("batch_size") or 32)
+        return fit(self, x[:count], y[:count], **{**options, "epochs": 1})
+
+    def show() -> None:
+        limits.shown += 1
+
+    monkeypatch.setattr(Model, "fit", short)
+    real_or_synthetic(folder / "datasets" / "mnist.npz")
+    monkeypatch.setenv("GPUDL_HOME", str(folder))
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    monkeypatch.setattr("matplotlib.pyplot.show", show)
+    return limits
 
 
 def run_source(source: str, name: str) -> dict[str, Any]:
     """Run a program and return its variables."""
     variables: dict[str, Any] = {"__name__": "__main__"}
-    exec(compile(source, name, "exec"), variables)  # noqa: S102 (a program of this repository)
+    exec(compile(source, name, "exec"), variables)
     return variables
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from gpudl import layers
 from window_oracles import Axis
+
+from gpudl import layers
 
 Array = np.ndarray
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+from gpudl.kernels.geometry import Window
 
 import gpudl
 from gpudl import GradientTape, Tensor, Variable, grad, ops, traced
 from gpudl.engine.op import Op
 from gpudl.engine.state import gradients
-from gpudl.kernels.geometry import Window
 
 
 def gradient(loss: Tensor, x: Tensor) -> list:
@@ -166,7 +166,8 @@ def test_the_gradient_penalty_trains() -> None:
         return float(((1 - t * t) ** 2 * (weights * 0.1) ** 2).sum())
 
     numeric = [
-        (value(w.data + step) - value(w.data - step)) / 2e-6 for step in (np.array([[1e-6], [0]]), np.array([[0], [1e-6]]))
+        (value(w.data + step) - value(w.data - step)) / 2e-6
+        for step in (np.array([[1e-6], [0]]), np.array([[0], [1e-6]]))
     ]
     np.testing.assert_allclose(np.ravel(gradient(penalty, w)), numeric, rtol=1e-7)
 
@@ -244,13 +245,16 @@ def test_a_graph_is_freed_without_the_collector(with_gradient: bool) -> None:
 
 
 def test_an_unknown_argument_has_no_rule() -> None:
-    with pytest.raises(TypeError, match="^exp has no input called z.$"):
+    with pytest.raises(TypeError, match=r"^exp has no input called z\.$"):
         ops.exp.vjp(z=lambda g, y, x: g)
 
 
 CALLS: dict[str, tuple[Callable[[], object], str]] = {
     "too few": (lambda: ops.add(Variable(1.0)), r"^add takes 2 tensors \(a, b\), got 1\.$"),
-    "text": (lambda: ops.exp("a"), "^expected numbers, got str of dtype <U1. Convert text and objects to numbers first.$"),
+    "text": (
+        lambda: ops.exp("a"),
+        "^expected numbers, got str of dtype <U1. Convert text and objects to numbers first.$",
+    ),
     "mask": (lambda: Variable([1.0])[Variable([1.0]) > 0, 0], "indexed by integers, slices, None and"),
 }
 

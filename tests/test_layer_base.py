@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-import gpudl
 import numpy as np
 import pytest
+
+import gpudl
 from gpudl import layers, metrics, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.layers import BatchNormalization, Dense, Dropout, Layer
@@ -98,6 +100,18 @@ def test_a_build_that_failed_can_be_tried_again() -> None:
     assert layer(np.zeros((1, 5, 5, 3))).shape == (1, 1, 1, 2)
 
 
+def test_a_build_that_fails_halfway_leaves_no_weights() -> None:
+    def failing(shape: Any, dtype: Any = None) -> Any:
+        raise RuntimeError("no values")
+
+    layer = Dense(2, bias_initializer=failing)
+    for start in (lambda: layer(X), lambda: layer.build((None, 3))):
+        with pytest.raises(RuntimeError, match="no values"):
+            start()
+        assert not layer.built
+        assert layer.weights == []
+
+
 def test_asking_for_the_shape_builds_but_computes_nothing() -> None:
     layer = BatchNormalization(momentum=0.0)
     with gpudl.engine.state.symbolic():
@@ -116,7 +130,7 @@ def test_first_weights_are_random_when_they_are_made_while_asking_for_shapes() -
 
 def test_a_layer_can_be_built_inside_a_recorded_step() -> None:
     layer = Dense(4, kernel_initializer=gpudl.initializers.RandomNormal(seed=SeedGenerator(3)))
-    step = gpudl.traced(lambda x: layer(x))
+    step = gpudl.traced(layer)
     first = step(X).numpy()
     np.testing.assert_array_equal(first, layer(X).numpy())
     layer.kernel.assign(np.ones((3, 4)))
@@ -132,7 +146,7 @@ def test_layers_in_attributes_lists_and_dicts_are_found() -> None:
         *("kernel", "bias"),
         *("gamma", "beta", "moving_mean", "moving_variance"),
         "kernel",
-    ] or sorted(names) == sorted(["kernel"] * 3 + ["bias"] * 2 + ["gamma", "beta", "moving_mean", "moving_variance"])
+    ]
     assert len(block.trainable_weights) == 7
     assert [w.name for w in block.non_trainable_weights] == ["moving_mean", "moving_variance"]
     assert len(block.variables) == 10  # the state of the generator as well
@@ -269,7 +283,7 @@ def test_losses_of_layers_inside_count_once_a_call() -> None:
         assert [float(loss) for loss in layer.losses] == [15.0, 15.0]
     layer.compute_output_shape((None, 3))
     assert layer.losses == []
-    gpudl.traced(lambda x: layer(x))(X)
+    gpudl.traced(layer)(X)
     assert layer.losses == []
     step = gpudl.traced(lambda x: sum(loss for loss in (layer(x), *layer.losses)[1:]))
     assert [float(step(X)), float(step(X * 2))] == [30.0, 60.0]
@@ -299,19 +313,17 @@ def test_weights_that_do_not_fit_change_nothing(weights: Any, text: str) -> None
     layer = Dense(2, name="d")
     layer(X)
     layer.set_weights([np.full((3, 2), 5.0), np.full(2, 6.0)])
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
         layer.set_weights(weights)
-    assert str(caught.value) == text
     np.testing.assert_array_equal(layer.kernel.numpy(), np.full((3, 2), 5.0))
     np.testing.assert_array_equal(layer.bias.numpy(), np.full(2, 6.0))
 
 
 def test_weights_of_a_layer_that_is_not_built() -> None:
     layer = Dense(2, name="d")
-    with pytest.raises(ValueError) as caught:
+    text = r'Dense "d" has 0 weights, got 2 arrays\. It is not built yet: call it on a batch first, or build\(\) it\.'
+    with pytest.raises(ValueError, match=text):
         layer.set_weights([np.zeros((3, 2)), np.zeros(2)])
-    text = 'Dense "d" has 0 weights, got 2 arrays. It is not built yet: call it on a batch first, or build() it.'
-    assert str(caught.value) == text
     with pytest.raises(ValueError, match=r'Dense "d" has no weights yet: it is built on its first call, or by build'):
         layer.count_params()
 
@@ -355,7 +367,7 @@ def test_a_constructor_without_kwargs_can_be_made_from_its_config() -> None:
 
 
 def test_layers_are_looked_up() -> None:
-    assert isinstance(layers.get("max_pool2d"), layers.MaxPooling2D)
+    assert isinstance(layers.get("MaxPool2D"), layers.MaxPooling2D)
     assert isinstance(layers.get({"class_name": "AvgPool2D", "config": {}}), layers.AveragePooling2D)
     assert layers.get(layers.Flatten).get_config()["data_format"] == "channels_last"
     custom = layers.deserialize({"class_name": "Scale", "config": {"name": "s"}}, custom_objects={"Scale": Scale})

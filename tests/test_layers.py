@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import gpudl
 import numpy as np
 import pytest
-from gpudl import layers, ops
-from gpudl.engine.op import Op
 from keras_peer import keras_or_skip, parity
 from layer_cases import CASES, Array, Case
+
+import gpudl
+from gpudl import layers, ops
+from gpudl.engine.op import Op
 
 every = pytest.mark.parametrize("case", CASES, ids=str)
 random_too = pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def test_blocks_alive_together_do_not_overlap(chosen: list[Block]) -> None:
         alive = sorted((b for b in chosen if b.start <= at <= b.end and b.nbytes), key=lambda b: b.offset)
         ends = [b.offset + b.nbytes for b in alive]
         assert all(end <= after.offset for end, after in zip(ends, alive[1:], strict=False))
-        assert all(0 <= b.offset and end <= size for b, end in zip(alive, ends, strict=True))
+        assert all(b.offset >= 0 and end <= size for b, end in zip(alive, ends, strict=True))
         assert size >= sum(padded(b.nbytes) for b in alive)
     assert all(b.offset % ALIGNMENT == 0 for b in chosen)
     assert size <= sum(padded(b.nbytes) for b in chosen)

@@ -8,18 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 from contract_cases import CONTRACTS, Contract, Sample
+from contract_cases.check import assert_close, assert_same, dirty, tensors
 
 import gpudl
-from gpudl import backend
 from gpudl.engine.op import Op, registry
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import reference_only
 from gpudl.engine.tensor import Tensor, Variable
-from gpudl.kernels import registry as kernels
-from gpudl.kernels.cpu import threads
 
 Arrays = tuple[np.ndarray, ...]
-DRAWS = 6
 STEP = 1e-5  # of central differences: their error is about STEP**2 + eps / STEP, 1e-10 each
 FLAT = 1e-7
 
@@ -34,31 +31,12 @@ def every_op() -> Iterator[Any]:
     return (pytest.param(contract, id=name) for name, contract in CONTRACTS.items())
 
 
-def every_twin() -> Iterator[Any]:
-    for name, twins in kernels.twins("cpu").items():
-        for number, twin in enumerate(twins):
-            yield pytest.param(twin, id=f"{name}-{number}")
-
-
 samples = pytest.mark.parametrize(("contract", "dtype"), list(every_sample()))
 ops = pytest.mark.parametrize("contract", list(every_op()))
-twins = pytest.mark.parametrize("twin", list(every_twin()))
 
 
 def op_of(contract: Contract) -> Op:
     return registry[contract.op]
-
-
-def tensors(arrays: Arrays) -> tuple[Tensor, ...]:
-    return tuple(Tensor(a) for a in arrays)
-
-
-def dirty(specs: tuple[Spec, ...]) -> Arrays:
-    """Return outs full of NaN, or of bytes 255."""
-    outs = tuple(backend.get("numpy").empty(s.shape, s.dtype) for s in specs)
-    for out in outs:
-        out.reshape(-1).view(np.uint8)[...] = 255
-    return outs
 
 
 def run(op: Op, inputs: Arrays, static: dict[str, Any]) -> Arrays:
@@ -68,33 +46,6 @@ def run(op: Op, inputs: Arrays, static: dict[str, Any]) -> Arrays:
     outs = dirty(op.specs(tensors(inputs), static))
     op.run(outs, inputs, static)
     return (*outs, *inputs[: op.writes])
-
-
-def assert_close(got: Arrays, contract: Contract, inputs: Arrays, sample: Sample, dtype: str) -> None:
-    """Compare with the oracle, to the bounds that the case justifies."""
-    expected, bounds = contract.expected(inputs, sample.static), contract.bounds(inputs, sample)
-    assert len(got) == len(expected)
-    for out, exact, bound in zip(got, expected, bounds, strict=True):
-        assert out.shape == exact.shape
-        if exact.dtype.kind != "f":
-            assert out.dtype == exact.dtype
-            assert out.tobytes() == exact.tobytes()
-            continue
-        assert out.dtype == np.dtype(sample.result or dtype)
-        limits = np.finfo(out.dtype)
-        finite = np.isfinite(exact)
-        np.testing.assert_array_equal(out[~finite], exact[~finite])
-        error = np.abs(out[finite].astype(np.float64) - exact[finite])
-        allowed = limits.eps * bound[finite] + (limits.smallest_subnormal if bound.any() else 0)
-        assert np.all(error <= allowed), f"off by {np.max(error - allowed)} more than allowed"
-
-
-def assert_same(got: Arrays, expected: Arrays) -> None:
-    """Compare bit for bit."""
-    for one, other in zip(got, expected, strict=True):
-        assert one.dtype == other.dtype
-        assert one.shape == other.shape
-        assert one.tobytes() == other.tobytes()
 
 
 def test_every_op_has_a_case() -> None:
@@ -261,7 +212,7 @@ def test_gradients_have_gradients(contract: Contract) -> None:
     with reference_only():
         for sample in contract.samples:
             wrt = differentiated(contract, sample)
-            if not wrt or not contract.second:
+            if not wrt:
                 continue
             probe = Probe(contract, sample, wrt)
             rng = np.random.default_rng(4)
@@ -275,9 +226,7 @@ def test_gradients_have_gradients(contract: Contract) -> None:
             inputs = probe.moved(0)
             total = weighed(probe.slopes(inputs, create_graph=True))
             slope, size = probe.along(gpudl.grad(total, [inputs[i] for i in wrt]))
-            expected, values = probe.difference(
-                lambda inputs, p=probe, f=weighed: np.asarray(f(p.slopes(inputs)).data)
-            )
+            expected, values = probe.difference(lambda inputs, p=probe, f=weighed: np.asarray(f(p.slopes(inputs)).data))
             assert slope == pytest.approx(expected, rel=0, abs=FLAT * (size + values + 1))
 
 
@@ -303,46 +252,3 @@ def test_replay_repeats_the_eager_step(contract: Contract, dtype: str) -> None:
             pairs = zip(*(r if isinstance(r, tuple) else (r,) for r in (result, expected)), strict=True)
             for got, wanted in pairs:
                 assert_same((got.data,), (wanted.data,))
-
-
-def taken(twin: kernels.Twin, count: int = DRAWS) -> Iterator[tuple[Contract, Sample, str]]:
-    """Yield the samples, chosen and drawn, for which the registry gives this twin."""
-    contract = CONTRACTS[twin.op]
-    op = registry[twin.op]
-    for sample in (*contract.samples, *contract.drawn(count)):
-        for dtype in contract.dtypes:
-            inputs = sample.cast(dtype)
-            outs = dirty(op.specs(tensors(inputs), sample.static))
-            if kernels.find(twin.op, "cpu", (*outs, *inputs), sample.static) is twin.run:
-                yield contract, sample, dtype
-
-
-def run_twin(twin: kernels.Twin, inputs: Arrays, static: dict[str, Any]) -> Arrays:
-    op = registry[twin.op]
-    outs = dirty(op.specs(tensors(inputs), static))
-    twin.run(*outs, *inputs, **static)
-    return (*outs, *inputs[: op.writes])
-
-
-@twins
-def test_every_twin_is_exercised(twin: kernels.Twin) -> None:
-    assert {dtype for _, _, dtype in taken(twin)} >= {"float32", "float64"}
-
-
-@twins
-def test_twin_agrees_with_the_oracle(twin: kernels.Twin) -> None:
-    writes = registry[twin.op].writes
-    for contract, sample, dtype in taken(twin):
-        inputs, work = sample.cast(dtype), sample.cast(dtype)
-        assert_close(run_twin(twin, work, sample.static), contract, inputs, sample, dtype)
-        assert_same(work[writes:], inputs[writes:])
-
-
-@twins
-def test_twin_gives_the_same_bits_on_all_threads(twin: kernels.Twin, monkeypatch: pytest.MonkeyPatch) -> None:
-    for _, sample, dtype in taken(twin, 2):
-        alone = run_twin(twin, sample.cast(dtype), sample.static)
-        with monkeypatch.context() as patch:
-            patch.setattr(threads, "PARALLEL_FROM", 0)
-            together = run_twin(twin, sample.cast(dtype), sample.static)
-        assert_same(together, alone)

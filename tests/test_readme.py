@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from example_runs import Limits, run_source
 from digit_files import REPOSITORY
+from example_runs import limited, run_source
 
 COMMANDS = ["pip install . && gpudl train mnist-cnn", 'pip install ".[test]" && pytest']
 README = REPOSITORY / "README.md"
@@ -32,7 +32,10 @@ def test_the_readme_has_the_two_set_up_commands_and_no_other() -> None:
     assert [line for line in lines if line.startswith("pip ")] == COMMANDS
 
 
-def test_the_first_program_of_the_readme_runs(limits: Limits, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_program_of_the_readme_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = limited(monkeypatch, tmp_path)
     programs = [block for block in code_blocks(README.read_text("utf-8")) if "import" in block and "fit(" in block]
     assert programs, "the README shows no program that trains"
     run_source(programs[0], "the README's program")

@@ -298,15 +298,15 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
     on = backend.of(like.data) if like is not None and like.data is not None else backend.current()
     if isinstance(value, bool | int | float):
         return constant(value, _scalar_dtype(value, like), on)
-    if on.owns(value):
-        return Tensor(value)
     is_array = hasattr(value, "dtype")
-    array = backend.get("numpy").asarray(value)
+    array = value if on.owns(value) else backend.get("numpy").asarray(value)
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"expected numbers, got {type(value).__name__} of dtype {array.dtype}. "
             "Convert text and objects to numbers first."
         )
+    if array is value:
+        return Tensor(value)
     if not is_array and array.dtype == np.float64:  # lists of Python floats are not a wish for float64
         array = array.astype(np.float32)
     return Tensor(on.asarray(array))

@@ -103,7 +103,7 @@ class Traced:
 
     Example:
         >>> square = gpudl.traced(lambda x: x * x)
-        >>> square([1.0, 2.0]).numpy(), square([3.0, 4.0]).numpy()
+        >>> square(np.float32([1, 2])).numpy(), square(np.float32([3, 4])).numpy()
         (array([1., 4.], dtype=float32), array([ 9., 16.], dtype=float32))
     """
 

@@ -76,7 +76,7 @@ class Layer(Tracked, Configurable):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
-            cls.build = _marking_built(cls.build)  # type: ignore[method-assign]
+            cls.build = _all_or_nothing(cls.build)  # type: ignore[method-assign]
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights for inputs of `input_shape`, whose batch size is None."""
@@ -108,20 +108,20 @@ class Layer(Tracked, Configurable):
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args = tuple(map_leaves(self._converted, _array(arg)) for arg in args)
         shapes = map_leaves(_batch_free, args[0]) if args else ()
-        self._check(shapes)
+        self._check_shapes(shapes)
         try:
             if not self.built:
                 with _apart():
                     self.build(shapes)
                 self.built = True
-                self._check(shapes)
+                self._check_shapes(shapes)
             return self.call(*args, **kwargs)
         except ShapeError as error:
             if _LAYER_NAMED.match(str(error)):  # by a layer inside, or by the check
                 raise
             raise ShapeError(f"{self._who()}: {error}") from error
 
-    def _check(self, shapes: Any) -> None:
+    def _check_shapes(self, shapes: Any) -> None:
         if self.input_spec is not None and isinstance(shapes, tuple):
             self.input_spec.check(self._who(), shapes)
 
@@ -231,15 +231,20 @@ def inferred_shape(function: Any, input_shape: Shape, dtype: np.dtype) -> Any:
     return map_leaves(merged, results[0])
 
 
-def _marking_built(build: Callable[..., None]) -> Callable[..., None]:
-    """Return `build`, which when called by hand, too, leaves a layer that is built."""
+def _all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
+    """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
 
     @wraps(build)
-    def marking(self: Layer, *args: Any, **kwargs: Any) -> None:
-        build(self, *args, **kwargs)
+    def building(self: Layer, *args: Any, **kwargs: Any) -> None:
+        before, own = self.built, list(self._own)
+        try:
+            build(self, *args, **kwargs)
+        except BaseException:
+            self.built, self._own[:] = before, own
+            raise
         self.built = True
 
-    return marking
+    return building
 
 
 @contextmanager

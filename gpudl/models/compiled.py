@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpudl import backend, losses, metrics, ops
+from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, Variable
 from gpudl.losses import Loss
 from gpudl.metrics import Mean, Metric
@@ -37,9 +38,16 @@ class Compiled:
                 metrics.get(identifier)
 
     @property
-    def metrics(self) -> list[Metric]:
-        """The tracker of the loss, and the metrics once they are made."""
-        return [self.tracker, *(metric for metric, _ in self._made)]
+    def named(self) -> dict[str, Metric]:
+        """The tracker of the loss, and the metrics once they are made, by names that differ, as Keras has them."""
+        found: dict[str, Metric] = {"loss": self.tracker}
+        for metric, weighted in self._made:
+            name, number = metric.name, 0
+            while name in found:
+                number += 1
+                name = f"weighted_{metric.name}" if weighted and number == 1 else f"{metric.name}_{number}"
+            found[name] = metric
+        return found
 
     def loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor | None:
         """Return the loss of a batch, or None where `compile` was given none."""
@@ -49,17 +57,28 @@ class Compiled:
             raise ValueError("the loss compares predictions with targets, but no y was given.")
         if not isinstance(y_pred, Tensor) or not isinstance(y, Tensor):
             raise ValueError("models with several outputs need their own compute_loss().")
+        self.make(y, y_pred)
+        assert self._loss is not None
+        value = self._loss(y, y_pred, sample_weight=sample_weight)
+        if value.ndim:
+            raise ShapeError(
+                f"the loss {self._loss.name!r} has shape {value.shape}, and training minimises one number. "
+                'Give it reduction="sum_over_batch_size".'
+            )
+        return value
+
+    def make(self, y: Tensor, y_pred: Tensor) -> None:
+        """Choose loss and metrics for targets and predictions such as these, unless that has been done."""
         if self._loss is None:
             self._loss = losses.resolve(self._identifier, y.spec, y_pred.spec)
-        assert self._loss is not None
-        return self._loss(y, y_pred, sample_weight=sample_weight)
-
-    def update(self, y: Tensor, y_pred: Tensor, sample_weight: Any) -> None:
-        """Count one batch in the metrics."""
         if len(self._made) < len(self._wanted):
             self._made = [
                 (metrics.resolve_accuracy(m, y.spec, y_pred.spec, self._loss), weighted) for m, weighted in self._wanted
             ]
+
+    def update(self, y: Tensor, y_pred: Tensor, sample_weight: Any) -> None:
+        """Count one batch in the metrics."""
+        self.make(y, y_pred)
         for metric, weighted in self._made:
             metric.update_state(y, y_pred, sample_weight=sample_weight if weighted else None)
 
@@ -75,12 +94,12 @@ class Compiled:
             return
         classes = y_pred.shape[-1]
         on = backend.of(y)
-        lowest, highest = int(on.to_host(y.min())), int(on.to_host(y.max()))
+        lowest, highest = float(on.to_host(y.min())), float(on.to_host(y.max()))
         if lowest < 0 or highest >= classes:
             wrong = lowest if lowest < 0 else highest
             raise ValueError(
-                f"label {wrong} is out of range: the model has {classes} outputs, so labels go from 0 to "
-                f"{classes - 1}. Renumber the labels, or give the last layer {highest + 1} units."
+                f"label {wrong:g} is out of range: the model has {classes} outputs, so labels go from 0 to "
+                f"{classes - 1}. Renumber the labels, or give the last layer another number of units."
             )
 
 

@@ -63,7 +63,10 @@ def as_array(value: Any, name: str) -> Array:
     elif hasattr(value, "to_numpy"):
         value = value.to_numpy()
     if not on.owns(value):
-        value = on.asarray(value)
+        try:
+            value = on.asarray(value)
+        except ValueError as error:  # from NumPy, whose text says where the rows differ
+            raise ValueError(f"{name} is no table of numbers, its rows differ in length: {error}") from error
     if value.dtype.kind not in "biuf":
         raise ValueError(
             f"{name} has dtype {value.dtype}, expected numbers. Convert text and objects first, for example "
@@ -143,15 +146,22 @@ class ArrayBatches:
         count = min(self.batch_size, self.samples)
         return self._batch(slice(0, count), count)
 
-    def split(self, fraction: float) -> tuple[Data, Data]:
-        """Return the data without its last `fraction`, and that part."""
+    def split(self, fraction: float, batch_size: int | None) -> tuple[ArrayBatches, ArrayBatches]:
+        """Return the batches without the last `fraction` of the samples, and those of that part, in order."""
+        if not isinstance(fraction, int | float | np.number) or not 0 < fraction < 1:
+            raise ValueError(f"validation_split must be a share between 0 and 1, got {fraction!r}.")
         at = int(np.floor(self.samples * (1 - fraction)))
         if not 0 < at < self.samples:
             raise ValueError(
                 f"validation_split={fraction} of {self.samples} samples leaves an empty part: "
                 "it must leave at least one sample on each side."
             )
-        return map_leaves(lambda a: a[:at], self.data), map_leaves(lambda a: a[at:], self.data)
+        kept = map_leaves(lambda a: a[:at], self.data)
+        held_out = map_leaves(lambda a: a[at:], self.data)
+        return (
+            ArrayBatches(kept, self.batch_size, self.shuffle),
+            ArrayBatches(held_out, batch_size or self.batch_size),
+        )
 
 
 def _one_length(data: Data) -> int:
@@ -174,20 +184,25 @@ class StreamBatches:
 
     def first(self) -> Data:
         """Return the first batch; a generator will bring it once more."""
+        nothing = object()
         if isinstance(self.source, Iterator):
-            item = next(self.source, None)
-            if item is None:
-                raise ValueError("the generator has no batch to bring.")
+            item = next(self.source, nothing)
             self.source = chain([item], self.source)
-            return _checked(item)
-        return next(self.epoch())
+        else:
+            item = next(iter(self._items()), nothing)
+        if item is nothing:
+            raise ValueError(f"there is no data: the {type(self.source).__name__} brought no batch.")
+        return _checked(item)
+
+    def _items(self) -> Iterable[Any]:
+        if hasattr(self.source, "__getitem__") and self.steps is not None:
+            return (self.source[i] for i in range(self.steps))
+        items: Iterable[Any] = self.source
+        return items
 
     def epoch(self) -> Iterator[Data]:
         """Yield the batches of one pass."""
-        source: Iterable[Any] = self.source
-        if hasattr(self.source, "__getitem__") and self.steps is not None:
-            source = (self.source[i] for i in range(self.steps))
-        return (_checked(item) for item in source)
+        return (_checked(item) for item in self._items())
 
 
 def _checked(item: Any) -> Data:
@@ -203,6 +218,14 @@ def _checked(item: Any) -> Data:
 Batches = ArrayBatches | StreamBatches
 
 
+def require_counts(least: int, **counts: Any) -> None:
+    """Raise ValueError unless each of `counts`, where it is not None, is an integer of at least `least`."""
+    for name, value in counts.items():
+        if value is not None and (not isinstance(value, int | np.integer) or value < least):
+            kind = "a positive integer" if least else "0 or a positive integer"
+            raise ValueError(f"{name} must be {kind}, got {value!r}.")
+
+
 def batches(
     x: Any,
     y: Any = None,
@@ -213,13 +236,16 @@ def batches(
     class_weight: dict[int, float] | None = None,
 ) -> Batches:
     """Return the batches of whatever `fit`, `evaluate` or `predict` were given."""
+    require_counts(1, batch_size=batch_size)
     if _is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight), ("class_weight", class_weight)):
             if value is not None:
                 raise ValueError(f"{name} cannot be given beside a generator: let it yield (x, y, weights).")
         return StreamBatches(x)
-    if batch_size is not None and (not isinstance(batch_size, int | np.integer) or batch_size < 1):
-        raise ValueError(f"batch_size must be a positive integer, got {batch_size!r}.")
+    if x is None:
+        raise ValueError("x is missing: pass the inputs, an array or an iterable of batches.")
+    if sample_weight is not None and y is None:
+        raise ValueError("sample_weight weighs the loss of targets, but no y was given.")
     x = as_arrays(x, "x")
     y = None if y is None else as_arrays(y, "y")
     if class_weight is not None:
@@ -255,16 +281,13 @@ class Epochs:
 
     def next(self) -> Iterator[Data]:
         """Yield the batches of the next epoch; warns when a generator ends too early."""
-        if not self._limited:
-            yield from self.source.epoch()
-            return
         count = 0
-        for data in islice(self._endless, self.steps):
+        for data in islice(self._endless, self.steps) if self._limited else self.source.epoch():
             count += 1
             yield data
-        if count < (self.steps or 0):
+        if count < (self.steps or 1):
             warnings.warn(
-                f"the data ended after {count} of {self.steps} steps. Let the generator go on for "
-                "steps_per_epoch * epochs batches.",
+                f"the data ended after {count} of {self.steps or 'the next'} steps: a generator can be gone through "
+                "only once. Let it go on for steps_per_epoch * epochs batches, or pass something that can begin again.",
                 stacklevel=2,
             )

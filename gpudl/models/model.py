@@ -10,10 +10,20 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.callbacks import CallbackList, History
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.trace import Traced
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.models.data import ArrayBatches, Batches, Data, Epochs, batches, class_weights, trimmed, unpacked
+from gpudl.models.data import (
+    ArrayBatches,
+    Batches,
+    Data,
+    Epochs,
+    batches,
+    class_weights,
+    require_counts,
+    trimmed,
+    unpacked,
+)
 from gpudl.models.trainable import Trainable
 
 Logs = dict[str, float]
@@ -97,18 +107,23 @@ class Model(Trainable):
             ValueError: data that fit neither each other nor the model; nothing has changed then.
         """
         self._require_compiled("fit")
+        require_counts(0, epochs=epochs, initial_epoch=initial_epoch)
+        require_counts(1, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+        require_counts(1, validation_batch_size=validation_batch_size)
+        if not isinstance(validation_freq, Iterable):
+            require_counts(1, validation_freq=validation_freq)
         source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight)
         if validation_split and validation_data is None:
             if not isinstance(source, ArrayBatches):
-                raise ValueError("validation_split needs arrays; give validation_data beside a generator.")
-            kept, held_out = source.split(validation_split)
-            source = ArrayBatches(kept, source.batch_size, shuffle)
-            validation: Batches | None = ArrayBatches(held_out, validation_batch_size or source.batch_size)
+                raise ValueError("validation_split needs arrays: give validation_data beside a generator.")
+            validation: Batches | None
+            source, validation = source.split(validation_split, validation_batch_size)
         else:
             validation = _validation(validation_data, validation_batch_size or batch_size)
-        self._ready_for(source, training=True)
+        self._try_first(source, training=True)
         if validation is not None:
-            self._ready_for(validation, training=False)
+            self._try_first(validation, training=False)
+        self._build_optimizer()
         train = Epochs(source, steps_per_epoch)
         evaluation = None if validation is None else Epochs(validation, validation_steps)
         listeners = self._listeners(callbacks, verbose, add_history=True, epochs=epochs, steps=train.steps)
@@ -123,6 +138,8 @@ class Model(Trainable):
             for epoch in range(initial_epoch, epochs):
                 listeners.on_epoch_begin(epoch)
                 logs = self._pass(self._train, train, listeners, "train")
+                if not logs:
+                    break
                 self._compiled.watch.report(logs, epoch)
                 if evaluation is not None and _due(epoch, validation_freq):
                     results = self._evaluation(evaluation, listeners)
@@ -146,11 +163,9 @@ class Model(Trainable):
             results = self._run(step, batch)
             if heard:
                 end(number, results)
-            if self.stop_training:
+            if mode == "train" and self.stop_training:
                 break
-        if not results:
-            raise ValueError("there was no data: the generator ended before its first batch.")
-        return {name: float(value) for name, value in sorted(results.items())}
+        return {name: float(value) for name, value in results.items()}
 
     def _evaluation(self, data: Epochs, listeners: CallbackList) -> Logs:
         listeners.on_test_begin()
@@ -182,13 +197,14 @@ class Model(Trainable):
             return_dict: return a dict by name instead.
         """
         self._require_compiled("evaluate")
+        require_counts(1, steps=steps)
         source = batches(x, y, sample_weight, batch_size=batch_size)
-        self._ready_for(source, training=False)
+        self._try_first(source, training=False)
         data = Epochs(source, steps)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         with _closing(listeners):
             logs = self._evaluation(data, listeners)
-        return logs if return_dict else self._in_order(logs)
+        return logs if return_dict else _values(logs)
 
     def predict(
         self,
@@ -207,8 +223,8 @@ class Model(Trainable):
             steps: the number of batches, by default all.
             callbacks: `callbacks.Callback` objects.
         """
-        source = batches(x, batch_size=batch_size)
-        data = Epochs(source, steps)
+        require_counts(1, steps=steps)
+        data = Epochs(batches(x, batch_size=batch_size), steps)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         parts: list[list[np.ndarray]] = []
         outputs: Any = None
@@ -224,7 +240,7 @@ class Model(Trainable):
                     listeners.on_predict_batch_end(number, {"outputs": outputs})
             listeners.on_predict_end()
         if not parts:
-            raise ValueError("there was no data: the generator ended before its first batch.")
+            raise ValueError("there is nothing to predict: the data brought no batch.")
         joined = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
         return map_leaves(lambda _: next(joined), outputs)
 
@@ -256,25 +272,20 @@ class Model(Trainable):
 
     def _on_batch(self, step: Traced, data: Data, training: bool, return_dict: bool) -> Any:
         source = batches(*data, batch_size=2**31)
-        self._ready_for(source, training=training)
+        self._try_first(source, training=training)
+        if training:
+            self._build_optimizer()
         (batch,) = source.epoch()
         results = self._run(step, batch)
         logs = {name: float(value) for name, value in results.items()}
-        return logs if return_dict else self._in_order(logs)
+        return logs if return_dict else _values(logs)
 
-    def _in_order(self, logs: Logs) -> Any:
-        """Return the values of `logs` in the order of the metrics; a single one by itself."""
-        names = [m.name for m in self.metrics if m.name in logs]
-        values = [logs[name] for name in dict.fromkeys([*names, *logs])]
-        return values[0] if len(values) == 1 else values
-
-    def _ready_for(self, source: Batches, *, training: bool) -> None:
-        """Check the model against the first batch, where it can be had without using it up."""
-        if isinstance(source, ArrayBatches):
-            y = source.data[1] if len(source.data) > 1 and hasattr(source.data[1], "dtype") else None
-            self._ready(source.first(), training=training, labels=y)
-        else:
-            self._ready(source.first(), training=training)
+    def _try_first(self, source: Batches, *, training: bool) -> None:
+        """Raise an error when the model and the first batch do not fit, or the labels and the outputs."""
+        labels = None
+        if isinstance(source, ArrayBatches) and len(source.data) > 1 and hasattr(source.data[1], "dtype"):
+            labels = source.data[1]
+        self._rehearse(source.first(), training=training, labels=labels)
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
@@ -282,8 +293,6 @@ class Model(Trainable):
 
     def _listeners(self, callbacks: Any, verbose: int | str, add_history: bool = False, **params: Any) -> CallbackList:
         """Return the callbacks of one run, with a progress line unless `verbose` is 0."""
-        if isinstance(callbacks, CallbackList):
-            return callbacks
         if verbose not in (0, 1, 2, "auto"):
             raise ValueError(f'verbose must be 0, 1, 2 or "auto", got {verbose!r}.')
         level = 1 if verbose == "auto" else int(verbose)
@@ -292,10 +301,16 @@ class Model(Trainable):
         )
 
 
+def _values(logs: Logs) -> Any:
+    """Return the values of `logs`; a single one by itself."""
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
 def _materialized(leaf: Any) -> Any:
-    """Return a feed's rows as a tensor."""
+    """Return an array, or the rows of a feed, as a tensor."""
     if not hasattr(leaf, "write"):
-        return leaf
+        return leaf if leaf is None else as_tensor(leaf)
     out = backend.current().empty(leaf.spec.shape, leaf.spec.dtype)
     leaf.write(out)
     return Tensor(out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpudl.engine.spec import ShapeError
@@ -51,15 +51,17 @@ class Sequential(Model):
         if isinstance(layer, InputLayer):
             if self._stack or self._input is not None:
                 raise ValueError("an Input can only come first in a Sequential.")
-            self._input = layer
+            self._take_input(layer)
             return
         if any(layer.name == other.name for other in self._stack):
             raise ValueError(f"the model has a layer called {layer.name!r} already: names must differ.")
-        if not self._stack and self._input is None and layer.batch_shape is not None:
-            self._input = InputLayer(batch_shape=layer.batch_shape, dtype=self.dtype)
-        if self._input is not None:
-            below = self._stack[-1].output_shape if self._stack else self._input.batch_shape
-            layer.output_shape = inferred_shape(layer, below, self._input_dtype())
+        entry = self._input
+        if not self._stack and entry is None and layer.batch_shape is not None:
+            entry = InputLayer(batch_shape=layer.batch_shape, dtype=self.dtype)
+        if entry is not None:
+            below = self._stack[-1].output_shape if self._stack else entry.batch_shape
+            self.output_shape = layer.output_shape = inferred_shape(layer, below, entry.dtype)
+            self._take_input(entry)
             self.built = True
         self._stack = [*self._stack, layer]
         self._children = list(self._stack)
@@ -73,8 +75,12 @@ class Sequential(Model):
         self._stack = self._stack[:-1]
         self._children = list(self._stack)
         self.built = self.built and bool(self._stack)
+        self.output_shape = self._stack[-1].output_shape if self._stack else None
         self._forget_plans()
         return layer
+
+    def _take_input(self, layer: InputLayer) -> None:
+        self._input, self.batch_shape = layer, layer.batch_shape
 
     @property
     def layers(self) -> list[Layer]:
@@ -84,28 +90,28 @@ class Sequential(Model):
     @property
     def input_shape(self) -> Any:
         """The shape of a batch of inputs, with None for the batch size; None before it is known."""
-        return None if self._input is None else self._input.batch_shape
-
-    def _input_dtype(self) -> Any:
-        return self.dtype if self._input is None else self._input.dtype
+        return self.batch_shape
 
     def build(self, input_shape: Any = None) -> None:
         """Create the weights of every layer for inputs of `input_shape`."""
         if not self._stack:
             raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
         if self._input is None:
-            self._input = InputLayer(batch_shape=tuple(input_shape), dtype=self.dtype)
-            shape = self._input.batch_shape
-            try:
-                for layer in self._stack:
-                    layer.output_shape = shape = inferred_shape(layer, shape, self._input_dtype())
-            except BaseException:
-                self._input = None
-                raise
+            entry = InputLayer(batch_shape=tuple(input_shape), dtype=self.dtype)
+            shape = entry.batch_shape
+            for layer in self._stack:
+                layer.output_shape = shape = inferred_shape(layer, shape, entry.dtype)
+            self.output_shape = shape
+            self._take_input(entry)
         self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return what the topmost layer returns."""
+        if not isinstance(inputs, Tensor):
+            raise ValueError(
+                f"{self._who()} takes one array, got a {type(inputs).__name__} of {len(inputs)}. np.stack makes one "
+                "array of a list of samples; for several inputs derive from Model."
+            )
         if self._input is None:
             self.build((None, *inputs.shape[1:]))
         value = self._fitted(inputs)
@@ -115,37 +121,32 @@ class Sequential(Model):
 
     def _fitted(self, inputs: Tensor) -> Tensor:
         """Return the inputs in the model's dtype; one number a sample may come without its axis of size 1."""
-        shape = self.input_shape
-        if shape is not None and inputs.ndim == len(shape) - 1 and shape[-1] == 1:
+        assert self._input is not None
+        shape, dtype = self._input.batch_shape, self._input.dtype
+        if inputs.ndim == len(shape) - 1 and shape[-1] == 1:
             inputs = reshape(inputs, (*inputs.shape, 1))
-        if shape is not None and (
-            inputs.ndim != len(shape)
-            or any(n not in (None, m) for n, m in zip(shape[1:], inputs.shape[1:], strict=True))
+        if inputs.ndim != len(shape) or any(
+            n not in (None, m) for n, m in zip(shape[1:], inputs.shape[1:], strict=True)
         ):
             raise ShapeError(
-                f'Sequential "{self.name}" was built for inputs of shape {shape}, got {inputs.shape}. '
+                f"{self._who()} was built for inputs of shape {shape}, got {inputs.shape}. "
                 "Reshape the data, or build a model for them."
             )
-        dtype = self._input_dtype()
         return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the name, the layers and the input shape as plain data."""
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "layers": [serialize(layer) for layer in self._stack],
-            "build_input_shape": self.input_shape,
-        }
+        """Return the name and the layers, with the `Input` where it is known, as plain data."""
+        layers = [*([] if self._input is None else [self._input]), *self._stack]
+        return {"name": self.name, "trainable": self.trainable, "layers": [serialize(layer) for layer in layers]}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """Return a new model, with new weights, of the layers in `config`."""
-        model = cls(
-            [deserialize(layer) for layer in config["layers"]],
-            trainable=config.get("trainable", True),
-            name=config.get("name"),
-        )
-        if not model.built and config.get("build_input_shape") is not None:
-            model.build(tuple(config["build_input_shape"]))
-        return model
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+        """Return a new model, with new weights, of the layers in `config`.
+
+        Args:
+            config: what `get_config` returned.
+            custom_objects: the classes of your own layers by name.
+        """
+        known = {"Sequential": Sequential, **(custom_objects or {})}
+        layers = [deserialize(layer, known) for layer in config["layers"]]
+        return cls(layers, trainable=config.get("trainable", True), name=config.get("name"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from gpudl import ops, optimizers
 from gpudl.engine.grad import grad
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import gradients, symbolic
+from gpudl.engine.state import TracingError, gradients, symbolic
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.trace import traced
 from gpudl.engine.tree import flatten, map_leaves
@@ -34,6 +36,7 @@ class Trainable(Layer):
         self._train = traced(lambda *data: self.train_step(data))
         self._test = traced(lambda *data: _without_gradients(self.test_step, data))
         self._predict = traced(lambda *data: _without_gradients(self.predict_step, data))
+        self._outputs: dict[Any, Any] = {}  # what the steps would predict, by the specs of their data
 
     @property
     def layers(self) -> list[Layer]:
@@ -66,7 +69,7 @@ class Trainable(Layer):
         Args:
             input_shape: shape of a batch; None stands for any batch size.
         """
-        inferred_shape(self, tuple(input_shape), self.dtype)
+        self.output_shape = inferred_shape(self, tuple(input_shape), self.dtype)
 
     @property
     def compiled(self) -> bool:
@@ -113,8 +116,8 @@ class Trainable(Layer):
     @property
     def metrics(self) -> list[Metric]:
         """The metrics of the model: the loss, those of `compile`, and those that layers own."""
-        compiled = [] if self._compiled is None else self._compiled.metrics
-        held = [m for layer in self._flattened() for m in layer._metrics]
+        compiled = () if self._compiled is None else self._compiled.named.values()
+        held = (m for layer in self._flattened() for m in layer._metrics)
         return list({id(m): m for m in [*compiled, *held]}.values())
 
     @property
@@ -147,7 +150,8 @@ class Trainable(Layer):
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """Return the results of all metrics by name."""
-        return {metric.name: metric.result() for metric in self.metrics}
+        names = {} if self._compiled is None else {id(m): name for name, m in self._compiled.named.items()}
+        return {names.get(id(m), m.name): m.result() for m in self.metrics}
 
     def _count_loss(self, loss: Tensor, x: Any) -> None:
         """Count the loss of a batch, weighted by its size."""
@@ -180,28 +184,47 @@ class Trainable(Layer):
         """Return the outputs for one batch."""
         return self(unpacked(data)[0], training=False)
 
-    def _ready(self, data: Data, *, training: bool, labels: Any = None) -> None:
-        """Build everything for batches like `data`, so that a misfit is an error before anything changes.
+    def _rehearse(self, data: Data, *, training: bool, labels: Any = None) -> None:
+        """Ask for the shapes of a step with `data`: it builds the layers, and a misfit is an error here.
 
         Args:
             data: one batch, of arrays or feeds.
-            training: whether the optimizer's slots are wanted as well.
+            training: whether it is a step of training.
             labels: all targets, where they are one array, to be checked against the outputs.
         """
-        x, y, sample_weight = map_leaves(_symbolic, unpacked(data))
+        assert self._compiled is not None
+        if type(self).call is Layer.call:  # a model of several networks, which its own train_step calls
+            return
+        parts = map_leaves(_symbolic, unpacked(data))
+        leaves, structure = flatten(parts)
+        key = training, structure, tuple(None if leaf is None else leaf.spec for leaf in leaves)
+        if key not in self._outputs:
+            # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.
+            with symbolic(), gradients(False), suppress(TracingError):
+                self._outputs[key] = self._rehearsed(*parts, training)
+        y_pred = self._outputs.get(key)
+        if labels is not None and y_pred is not None:
+            self._compiled.check_labels(labels, y_pred)
+
+    def _rehearsed(self, x: Any, y: Any, sample_weight: Any, training: bool) -> Any:
+        assert self._compiled is not None
+        y_pred = self(x, training=training)
         step = "train_step" if training else "test_step"
-        plain = getattr(type(self), step) is getattr(Trainable, step)
-        with symbolic(), gradients(False):
-            if plain:
-                y_pred = self(x, training=training)
-                self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
-                self.compute_metrics(x, y, y_pred, sample_weight)
-                if labels is not None and self._compiled is not None:
-                    self._compiled.check_labels(labels, y_pred)
-            elif not self.built:
-                self(x, training=training)
-        if training and self.optimizer is not None:
-            self.optimizer.build(self.trainable_weights)
+        if getattr(type(self), step) is getattr(Trainable, step):
+            self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            self.compute_metrics(x, y, y_pred, sample_weight)
+        elif isinstance(y, Tensor) and isinstance(y_pred, Tensor):
+            self._compiled.make(y, y_pred)
+        return y_pred
+
+    def _build_optimizer(self) -> None:
+        """Move the weights to where the optimizer wants them, which cannot happen while a step is recorded."""
+        assert self.optimizer is not None
+        weights = self.trainable_weights
+        if weights:
+            self.optimizer.build(weights)
+        elif type(self).train_step is Trainable.train_step:
+            warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
 
     def summary(
         self,

@@ -25,7 +25,7 @@ def _classes(x: Spec) -> Spec:
 @op(_classes)
 def softmax(xp: Any, out: Array, x: Array) -> None:
     """Return exp(x) / sum(exp(x)) along the last axis."""
-    xp.subtract(x, x.max(axis=-1, keepdims=True), out=out)
+    xp.subtract(x, x.max(axis=-1, keepdims=True), out=out, dtype=out.dtype)
     xp.exp(out, out=out)
     xp.divide(out, out.sum(axis=-1, keepdims=True), out=out)
 
@@ -36,7 +36,7 @@ softmax.vjp(x=lambda g, y, x: y * (g - reduce.sum(g * y, axis=-1, keepdims=True)
 @op(_classes)
 def log_softmax(xp: Any, out: Array, x: Array) -> None:
     """Return log(softmax(x)) along the last axis, exact where the softmax is nearly 0."""
-    xp.subtract(x, x.max(axis=-1, keepdims=True), out=out)
+    xp.subtract(x, x.max(axis=-1, keepdims=True), out=out, dtype=out.dtype)
     xp.subtract(out, xp.log(xp.exp(out).sum(axis=-1, keepdims=True)), out=out)
 
 

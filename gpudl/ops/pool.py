@@ -25,6 +25,8 @@ def argmax_dtype(window: Window) -> np.dtype:
 
 def _max_pool(x: Spec, *, window: Window) -> tuple[Spec, Spec]:
     y = _pooled(x, window=window)
+    if x.dtype.kind != "f":
+        raise ShapeError(f"expected floats, got {x.dtype}. Cast first.")
     return y, y.with_dtype(argmax_dtype(window))
 
 

@@ -54,8 +54,9 @@ def lookup(kind: str, identifier: Any, known: Mapping[str, Any]) -> Any:
         return identifier()
     if callable(identifier) or hasattr(identifier, "get_config"):
         return identifier
+    article = "an" if kind[0] in "aeiou" else "a"
     raise TypeError(
-        f"a {kind} is a name, an object of its class, a function or a config dict, got {identifier!r}."
+        f"{article} {kind} is a name, an object of its class, a function or a config dict, got {identifier!r}."
     )
 
 
@@ -83,7 +84,10 @@ class Configurable:
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Note the arguments, with the defaults of those that were not given."""
         made = super().__new__(cls)
-        given = inspect.signature(cls.__init__).bind(made, *args, **kwargs)
+        try:
+            given = inspect.signature(cls.__init__).bind(made, *args, **kwargs)
+        except TypeError:
+            return made  # a copy, whose attributes come later; or a wrong call, and the constructor says so
         given.apply_defaults()
         arguments: dict[str, Any] = {}
         for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:

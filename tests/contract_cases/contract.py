@@ -39,7 +39,6 @@ class Sample:
         return tuple(np.array(x, dtype if x.dtype == np.float64 else x.dtype, order="C") for x in self.inputs)
 
 
-
 @dataclass
 class Contract:
     """An op, what it must compute, and on what.
@@ -56,7 +55,6 @@ class Contract:
             epsilon, which also covers the oracle's own error where it computes in the same dtype.
         magnitude: the size of what is rounded, like `oracle`; the outs themselves by default.
         dtypes: the dtypes under test.
-        second: whether its gradient can be differentiated again.
     """
 
     op: str
@@ -68,7 +66,6 @@ class Contract:
     roundings: float | Callable[[Sample], float] = 0
     magnitude: Callable[..., Any] | None = None
     dtypes: tuple[str, ...] = ALL
-    second: bool = True
 
     @cached_property
     def samples(self) -> list[Sample]:
@@ -120,6 +117,11 @@ SHAPES: tuple[tuple[int, ...], ...] = ((), (1,), (5,), (3, 1, 4), (0, 3), (2, 3,
 def random_shape(rng: Rng, axes: tuple[int, int] = (1, 4), size: int = 7) -> tuple[int, ...]:
     """Return a shape with a random number of axes of random sizes, 1 included."""
     return tuple(int(n) for n in rng.integers(1, size, int(rng.integers(*axes))))
+
+
+def long_shape(rng: Rng) -> tuple[int, ...]:
+    """Return a small shape or a long one, which kernels cut into blocks for their threads."""
+    return random_shape(rng) if rng.random() < 0.5 else (int(rng.integers(4000, 9500)),)
 
 
 def elementwise(function: Callable[..., Any], dtype: type = float) -> Callable[..., np.ndarray]:

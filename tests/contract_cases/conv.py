@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from gpudl.kernels.geometry import Window
 from window_oracles import Axis
 
 from contract_cases.contract import Contract, Rng, Sample, normal
-from gpudl.kernels.geometry import Window
 
 Shape = tuple[int, ...]
 

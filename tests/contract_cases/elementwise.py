@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from contract_cases.contract import ALL, SHAPES, Contract, Rng, Sample, elementwise, near, normal, positive, random_shape
+from contract_cases.contract import (
+    ALL,
+    SHAPES,
+    Contract,
+    Rng,
+    Sample,
+    elementwise,
+    long_shape,
+    near,
+    normal,
+    positive,
+    random_shape,
+)
 
 NAN, INF = math.nan, math.inf
 LIBRARY = 4  # NumPy documents its vectorised functions to four units in the last place
@@ -97,9 +109,7 @@ INTEGERS = Sample((np.array([[1, -2], [3, 4]], np.int32), np.array([5, -6], np.i
 QUOTIENT = Sample(INTEGERS.inputs, result="float32")
 MIXED = Sample((_FLOATS, _WHOLE), smooth=False)
 SQUARES = Sample((_FLOATS, np.array([2.0, 3.0])), wrt=(0,))
-TIES = Sample(
-    (np.array([1.0, 2.0, NAN, 3.0, INF, -INF]), np.array([1.0, 3.0, 1.0, NAN, -INF, INF])), smooth=False
-)
+TIES = Sample((np.array([1.0, 2.0, NAN, 3.0, INF, -INF]), np.array([1.0, 3.0, 1.0, NAN, -INF, INF])), smooth=False)
 
 
 def larger(a: float, b: float) -> float:
@@ -165,7 +175,7 @@ def bias_make(rng: Rng, shape: Any, activation: str) -> Sample:
 
 
 def one_of_activations(rng: Rng) -> tuple[Any, ...]:
-    return random_shape(rng), str(rng.choice(list(ACTIVATIONS)))
+    return long_shape(rng), str(rng.choice(list(ACTIVATIONS)))
 
 
 WITH_ACTIVATION = [(shape, name) for name in ACTIVATIONS for shape in ((2, 3), (1, 1, 5), (0, 4), (3,), (2, 5, 1))]
@@ -216,7 +226,7 @@ CONTRACTS = [
     ),
     Contract(
         "where",
-        lambda c, a, b: elementwise(lambda c, a, b: a if c else b)(c, a, b),
+        elementwise(lambda c, a, b: a if c else b),
         where_make,
         [((2, 3), (2, 3), (2, 3)), ((3,), (2, 1), ()), ((0, 2), (2,), (1, 1)), ((), (2, 2), (2,))],
         lambda rng: (*random_pair(rng), ()),

@@ -18,7 +18,6 @@ def matmul(a: np.ndarray, b: np.ndarray, transpose_a: bool = False, transpose_b:
     right = np.broadcast_to(right, (*lead, *right.shape[-2:]))
     out = np.empty((*lead, left.shape[-2], right.shape[-1]))
     for *at, i, j in np.ndindex(out.shape):
-        at = tuple(at)
         products = zip(left[(*at, i)], right[(*at, slice(None), j)], strict=True)
         out[(*at, i, j)] = math.fsum(p * q for p, q in products)
     return out

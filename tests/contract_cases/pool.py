@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import numpy as np
+from gpudl.kernels.geometry import Window
 
 from contract_cases.contract import Contract, Rng, Sample, normal
 from contract_cases.conv import WINDOWS, out_size, random_window, taps
-from gpudl.kernels.geometry import Window
 
 Shape = tuple[int, ...]
 Seen = dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]]
@@ -78,9 +78,9 @@ def avg_pool_grad(g: np.ndarray, shape: Shape, window: Window) -> np.ndarray:
 def image_make(rng: Rng, shape: Shape, window: Window, filters: int = 0, special: bool = False) -> Sample:
     x = normal(rng, *shape)
     if special:
-        x.flat[:: 3] = 1.0
-        x.flat[:: 7] = np.nan
-        x.flat[:: 5] = -np.inf
+        x.flat[::3] = 1.0
+        x.flat[::7] = np.nan
+        x.flat[::5] = -np.inf
     blind = not all(seen(shape, window).values())  # a window that sees nothing has the maximum -inf
     return Sample((x,), {"window": window}, smooth=not special and not blind)
 

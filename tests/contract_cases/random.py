@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from contract_cases.contract import Contract, Rng, Sample, normal, random_shape
+from contract_cases.contract import Contract, Rng, Sample, long_shape, normal
 
 WORD = 0xFFFFFFFF
 
@@ -84,6 +84,7 @@ def dropout_make(rng: Rng, shape: tuple[int, ...], rate: float) -> Sample:
 COUNTS = [(0,), (7,), (2**32 - 1,), (2**32,)]
 DRAWN: list[tuple[Any, ...]] = [((7,),), ((2, 3),), ((),), ((0, 3),), ((1, 1),), ((64,),)]
 WRONG_KEYS = [np.zeros(3, np.uint32), np.zeros(4, np.int32)]
+WRONG_STATES = [Sample((key,)) for key in WRONG_KEYS]
 WRONG_SHAPED = [Sample((key,), {"shape": (2,)}) for key in WRONG_KEYS]
 
 
@@ -92,12 +93,12 @@ def random_state(rng: Rng) -> tuple[int]:
 
 
 def one_shape(rng: Rng) -> tuple[Any, ...]:
-    return (random_shape(rng),)
+    return (long_shape(rng),)
 
 
 CONTRACTS = [
-    Contract("draw_key", lambda state: state.copy(), state_make, COUNTS, random_state, [Sample((k,)) for k in WRONG_KEYS]),
-    Contract("advance_", advance, state_make, COUNTS, random_state, [Sample((k,)) for k in WRONG_KEYS]),
+    Contract("draw_key", lambda state: state.copy(), state_make, COUNTS, random_state, WRONG_STATES),
+    Contract("advance_", advance, state_make, COUNTS, random_state, WRONG_STATES),
     Contract("random_uniform", uniform, shaped_make, DRAWN, one_shape, WRONG_SHAPED),
     # The logarithm, square root and cosine of four units each, the angle 2 pi rounded twice.
     Contract("random_normal", gauss, shaped_make, DRAWN, one_shape, WRONG_SHAPED, 24, gauss_size),
@@ -106,7 +107,7 @@ CONTRACTS = [
         dropout,
         dropout_make,
         [((7,), 0.5), ((2, 3), 0.25), ((), 0.5), ((0, 3), 0.1), ((40,), 0.0), ((5, 5), 0.9)],
-        lambda rng: (random_shape(rng), float(rng.uniform(0, 0.9))),
+        lambda rng: (long_shape(rng), float(rng.uniform(0, 0.9))),
         [Sample((np.ones(3), key), {"rate": 0.5}) for key in WRONG_KEYS],
         roundings=2,
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,10 +35,6 @@ def over(function: Callable[[list[Any]], Any], dtype: Any = np.float64) -> Calla
     return oracle
 
 
-def reduced_make(rng: Rng, x: Any, **static: Any) -> Sample:
-    return Sample((normal(rng, *x) if isinstance(x, tuple) else x,), static)
-
-
 def make(rng: Rng, x: Any, static: dict[str, Any], smooth: bool = True) -> Sample:
     return Sample((normal(rng, *x) if isinstance(x, tuple) else x,), static, smooth)
 
@@ -47,10 +43,6 @@ def random_reduction(rng: Rng) -> tuple[Any, ...]:
     shape = random_shape(rng)
     axis = None if rng.random() < 0.3 else int(rng.integers(-len(shape), len(shape)))
     return shape, {"axis": axis, "keepdims": bool(rng.random() < 0.5)}
-
-
-def padded(shape: tuple[int, ...], full: tuple[int, ...]) -> tuple[int, ...]:
-    return (1,) * (len(full) - len(shape)) + shape
 
 
 def sum_to(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

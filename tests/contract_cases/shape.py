@@ -127,14 +127,27 @@ def take_grad_make(rng: Rng, x: Shape, indices: Shape, dtype: str = "int64") -> 
     return Sample((g, rng.integers(0, max(x[0], 1), indices).astype(dtype)), {"rows": x[0]})
 
 
-TAKES = [((4, 3), (5,)), ((4,), (2, 3), "int32"), ((1, 2, 2), (1,)), ((4, 3), (0,)), ((6,), ()), ((3, 2), (4,), "uint8")]
+TAKES = [
+    ((4, 3), (5,)),
+    ((4,), (2, 3), "int32"),
+    ((1, 2, 2), (1,)),
+    ((4, 3), (0,)),
+    ((6,), ()),
+    ((3, 2), (4,), "uint8"),
+]
 
 
 def concatenated(*xs: np.ndarray, axis: int) -> np.ndarray:
-    lists = [x.swapaxes(0, axis).tolist() for x in xs]
-    rest = list(xs[0].swapaxes(0, axis).shape[1:])
-    return np.array([row for rows in lists for row in rows]).reshape([-1, *rest] if 0 not in rest else [
-        sum(len(rows) for rows in lists), *rest]).swapaxes(0, axis)
+    shape = list(xs[0].shape)
+    shape[axis] = sum(x.shape[axis] for x in xs)
+    out, start = np.empty(shape), 0
+    for x in xs:
+        for at in np.ndindex(x.shape):
+            place = list(at)
+            place[axis] += start
+            out[tuple(place)] = x[at]
+        start += x.shape[axis]
+    return out
 
 
 def concatenate_make(rng: Rng, shapes: list[Shape], axis: int) -> Sample:

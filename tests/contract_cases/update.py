@@ -8,7 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from contract_cases.contract import REAL, SHAPES, Contract, Rng, Sample, elementwise, near, normal, positive, random_shape
+from contract_cases.contract import (
+    REAL,
+    SHAPES,
+    Contract,
+    Rng,
+    Sample,
+    elementwise,
+    long_shape,
+    near,
+    normal,
+    positive,
+    random_shape,
+)
 
 Numbers = tuple[float, ...]
 
@@ -97,7 +109,7 @@ FLAT: list[tuple[Any, ...]] = [(shape,) for shape in SHAPES] + [((6,), 1), ((6,)
 
 
 def random_update(rng: Rng) -> tuple[Any, ...]:
-    return random_shape(rng, (1, 2), 40), int(rng.integers(0, 3))
+    return long_shape(rng), int(rng.integers(0, 3))
 
 
 W, V, LR = np.ones((2, 3)), np.ones((2, 4)), np.array(0.1)

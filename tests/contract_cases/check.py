@@ -1,0 +1,49 @@
+"""Comparing what was computed with what a case says."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from contract_cases.contract import Arrays, Contract, Sample
+from gpudl import backend
+from gpudl.engine.spec import Spec
+from gpudl.engine.tensor import Tensor
+
+
+def tensors(arrays: Arrays) -> tuple[Tensor, ...]:
+    return tuple(Tensor(a) for a in arrays)
+
+
+def dirty(specs: tuple[Spec, ...]) -> Arrays:
+    """Return outs full of NaN, or of bytes 255."""
+    outs = tuple(backend.get("numpy").empty(s.shape, s.dtype) for s in specs)
+    for out in outs:
+        out.reshape(-1).view(np.uint8)[...] = 255
+    return outs
+
+
+def assert_close(got: Arrays, contract: Contract, inputs: Arrays, sample: Sample, dtype: str) -> None:
+    """Compare with the oracle, to the bounds that the case justifies."""
+    expected, bounds = contract.expected(inputs, sample.static), contract.bounds(inputs, sample)
+    assert len(got) == len(expected)
+    for out, exact, bound in zip(got, expected, bounds, strict=True):
+        assert out.shape == exact.shape
+        if exact.dtype.kind != "f":
+            assert out.dtype == exact.dtype
+            assert out.tobytes() == exact.tobytes()
+            continue
+        assert out.dtype == np.dtype(sample.result or dtype)
+        limits = np.finfo(out.dtype)
+        finite = np.isfinite(exact)
+        np.testing.assert_array_equal(out[~finite], exact[~finite])
+        error = np.abs(out[finite].astype(np.float64) - exact[finite])
+        allowed = limits.eps * bound[finite] + (limits.smallest_subnormal if bound.any() else 0)
+        assert np.all(error <= allowed), f"off by {np.max(error - allowed)} more than allowed"
+
+
+def assert_same(got: Arrays, expected: Arrays) -> None:
+    """Compare bit for bit."""
+    for one, other in zip(got, expected, strict=True):
+        assert one.dtype == other.dtype
+        assert one.shape == other.shape
+        assert one.tobytes() == other.tobytes()

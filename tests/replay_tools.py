@@ -1,0 +1,29 @@
+"""What the tests of recording and replaying share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl import Tensor
+from gpudl.engine.plan import Plan
+from gpudl.engine.trace import Traced
+
+
+def tensor(*values: float) -> Tensor:
+    return Tensor(np.array(values, np.float32))
+
+
+def plan_of(step: Traced) -> Plan:
+    (entry,) = step.entries.values()
+    return entry.plan
+
+
+def names_in(step: Traced) -> list[str]:
+    return [instruction.op.name for instruction in plan_of(step).steps]
+
+
+def assert_same_bits(one: Any, other: Any) -> None:
+    assert one.dtype == other.dtype
+    assert one.numpy().tobytes() == other.numpy().tobytes()

@@ -1,0 +1,88 @@
+"""Every program in examples/ runs and finds out what it should."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gpudl
+from digit_files import REPOSITORY, SIZES
+from example_runs import Limits, limited, run_file
+
+FOLDER = REPOSITORY / "examples"
+
+
+@pytest.fixture
+def limits(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Limits]:
+    gpudl.utils.set_random_seed(1)
+    yield limited(monkeypatch, tmp_path)
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pyplot.close("all")
+
+
+Output = pytest.CaptureFixture[str]
+
+
+def test_there_is_a_test_for_each_program() -> None:
+    tested = {name[5:8] for name in globals() if re.match(r"test_\d{3}_", name)}
+    assert tested == {path.name[:3] for path in FOLDER.glob("*.py")}
+
+
+def test_000_shows_a_digit(limits: Limits, capsys: Output) -> None:
+    digit = run_file(FOLDER / "000_show_a_digit.py")["x_train"][0]
+    assert limits.shown == 1
+    version, _, printed = capsys.readouterr().out.partition("\n")
+    assert version == gpudl.__version__
+    assert printed == f"{digit}\n"
+
+
+def test_001_trains_two_dense_layers(limits: Limits, capsys: Output) -> None:
+    limits.steps = 60
+    variables = run_file(FOLDER / "001_dense_network.py")
+    out = capsys.readouterr().out
+    assert out.startswith(f"{SIZES['train']}\n(60000, 28, 28)\n(28, 28)\n(10000, 28, 28)\n")
+    assert limits.shown == 1
+    assert limits.fits == [{"epochs": 5, "batch_size": 128}]
+    assert variables["test_acc"] > 0.85
+    assert f"test_acc: {variables['test_acc']}\ntest_loss: {variables['test_loss']}" in out
+
+
+def test_002_finds_the_weights_of_a_linear_unit(limits: Limits, capsys: Output) -> None:
+    limits.steps = None
+    variables = run_file(FOLDER / "002_linear_unit.py")
+    out = capsys.readouterr().out
+    found = re.search(r"calories = (\S+) sugars \+ (\S+) fiber \+ (\S+) protein \+ (\S+)", out)
+    assert found, out
+    with_ones = np.column_stack([variables["features"], np.ones(80)])
+    exact, *_ = np.linalg.lstsq(with_ones, variables["calories"], rcond=None)
+    np.testing.assert_allclose([float(n) for n in found.groups()], exact, rtol=0.05)
+    error = re.search(r"mean squared error: (\S+)", out)
+    assert error
+    assert float(error[1]) < 5  # the noise alone has a variance of 4
+    before_and_after = re.search(r"mean absolute error: (\S+) -> (\S+)", out)
+    assert before_and_after
+    assert float(before_and_after[2]) < 0.2 * float(before_and_after[1])
+
+
+def test_003_separates_small_classes(limits: Limits, capsys: Output) -> None:
+    limits.steps = None
+    run_file(FOLDER / "003_sequential_lists.py")
+    out = capsys.readouterr().out
+    accuracies = [float(number) for number in re.findall(r"features, accuracy: (\S+)", out)]
+    assert len(accuracies) == 2
+    assert min(accuracies) > 0.85
+    assert "Total params: 124 " in out
+
+
+def test_004_trains_the_convnet(limits: Limits, capsys: Output) -> None:
+    limits.steps = 60
+    variables = run_file(FOLDER / "004_convnet.py")
+    out = capsys.readouterr().out
+    assert re.findall(r"Total params: (\S+)", out) == ["55,744", "93,322"]
+    assert limits.fits == [{"epochs": 5, "batch_size": 64}]
+    assert variables["test_acc"] > 0.75
+    assert out.endswith(f"{variables['test_acc']}\n")
