@@ -300,3 +300,19 @@ def test_returning_a_stale_tensor_leaves_nothing_behind() -> None:
     with pytest.raises(TracingError, match="computed inside a recorded step and used after it"):
         traced(lambda x: [v.assign_add(1.0), kept[0]][1])(tensor(1))
     assert float(v) == 0
+
+
+def test_inside_a_tape_a_traced_function_is_differentiated() -> None:
+    x = gpudl.Variable(3.0)
+    square = gpudl.traced(lambda t: t * t)
+    square(x)
+    with gpudl.GradientTape() as tape:
+        y = square(x)
+    assert float(tape.gradient(y, x)) == 6.0
+
+
+def test_a_function_called_with_many_shapes_keeps_a_bounded_number_of_plans() -> None:
+    double = gpudl.traced(lambda t: t * 2)
+    for size in range(1, 40):
+        np.testing.assert_array_equal(double(np.ones(size, np.float32)).numpy(), np.full(size, 2.0))
+    assert len(double.entries) == 16

@@ -75,7 +75,7 @@ class Op:
             )
         tensors = [t for t in inputs if isinstance(t, Tensor)]
         # A number takes the dtype of a float beside it, and not that of a condition.
-        like = max(tensors, key=lambda t: "buif".index(t.dtype.kind), default=None)
+        like = max(tensors, key=lambda t: "buif".find(t.dtype.kind), default=None)
         return apply(self, *(as_tensor(t, like) for t in inputs), **static)
 
     def specs(self, inputs: tuple[Tensor, ...], static: dict[str, Any]) -> tuple[Spec, ...]:

@@ -305,7 +305,7 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
             f"expected numbers, got {type(value).__name__} of dtype {array.dtype}. "
             "Convert text and objects to numbers first."
         )
-    if array is value:
+    if on.owns(value):
         return Tensor(value)
     if not is_array and array.dtype == np.float64:  # lists of Python floats are not a wish for float64
         array = array.astype(np.float32)

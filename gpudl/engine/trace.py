@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from gpudl.engine.op import Op
 
 
+_MOST_PLANS = 16  # of one function; a plan keeps an arena, and the shapes of predictions can be many
+
+
 class Feed(Protocol):
     """An input that writes itself into a buffer, such as rows gathered from a data set."""
 
@@ -116,16 +119,16 @@ class Traced:
     def __call__(self, *args: Any, **static: Any) -> Any:
         """Return the results as tensors of their own."""
         live = self.run(*args, **static)
-        if state.recorder is not None:
+        if _inline():
             return live
         return map_leaves(lambda t: None if t is None else Tensor(t.data.copy()), live)
 
     def run(self, *args: Any, **static: Any) -> Any:
         """Return the results in the plan's own buffers, which the next run overwrites.
 
-        Inside another recorded step the function runs as a part of that one.
+        Inside another recorded step, or a tape, the function runs as a part of what is recorded there.
         """
-        if state.recorder is not None:
+        if _inline():
             return self.function(*args, **static)
         if self._epoch != layout_epoch[0]:
             self.entries.clear()
@@ -137,6 +140,8 @@ class Traced:
         key = (structure, tuple(map(_signature, leaves)), options, on.name, state.twins)
         entry = self.entries.get(key)
         if entry is None:
+            if len(self.entries) >= _MOST_PLANS:
+                del self.entries[next(iter(self.entries))]
             entry = self.entries[key] = self._record(on, args, leaves, static)
             return entry.results
         feeds = (leaf for leaf in leaves if _is_fed(leaf))
@@ -174,6 +179,10 @@ class Traced:
                 slot.value.array[...] = tensor.data
         recorder.release()
         return entry
+
+
+def _inline() -> bool:
+    return state.recorder is not None or state.open_tapes > 0
 
 
 def traced(function: Callable[..., Any]) -> Traced:

@@ -314,11 +314,10 @@ tanh.vjp(x=lambda g, y, x: activation_grad(g, y, activation="tanh"))
 
 @op(_floating)
 def sigmoid(xp: Any, out: Array, x: Array) -> None:
-    """Return 1 / (1 + exp(-x)), without overflow."""
-    xp.multiply(x, out.dtype.type(0.5), out=out, dtype=out.dtype)
-    xp.tanh(out, out=out)
-    xp.multiply(out, out.dtype.type(0.5), out=out)
-    xp.add(out, out.dtype.type(0.5), out=out)
+    """Return 1 / (1 + exp(-x)), without overflow, and exact near 0 too."""
+    one = out.dtype.type(1)
+    small = xp.exp(-xp.absolute(x), dtype=out.dtype)
+    xp.divide(xp.where(x < 0, small, one), one + small, out=out)
 
 
 sigmoid.vjp(x=lambda g, y, x: activation_grad(g, y, activation="sigmoid"))

