@@ -160,14 +160,14 @@ class TestHistory:
         theirs.compile("rmsprop", "sparse_categorical_crossentropy", metrics=["accuracy"])
         ours = mlp()
         theirs.set_weights(ours.get_weights())
-        arguments = dict(
-            epochs=3,
-            validation_split=0.2,
-            class_weight={0: 1.0, 1: 2.0, 2: 0.5},
-            shuffle=False,
-            verbose=0,
-            batch_size=16,
-        )
+        arguments = {
+            "epochs": 3,
+            "validation_split": 0.2,
+            "class_weight": {0: 1.0, 1: 2.0, 2: 0.5},
+            "shuffle": False,
+            "verbose": 0,
+            "batch_size": 16,
+        }
         expected = theirs.fit(x, y, **arguments).history
         history = ours.fit(x, y, **arguments).history
         assert list(history) == list(expected)
@@ -235,9 +235,9 @@ class TestBatches:
         x = np.array([[1.0], [2.0], [30.0]])
         zeros = np.zeros((3, 1))
         assert model.evaluate(x, zeros, batch_size=1, steps=2, verbose=0) == 2.5
-        history = model.fit(x, zeros, validation_data=(x, zeros), validation_steps=1, validation_batch_size=1, verbose=0)
-        expected = model.evaluate(x[:1], zeros[:1], verbose=0)
-        assert history.history["val_loss"] == [expected]
+        few = {"validation_steps": 1, "validation_batch_size": 1}
+        history = model.fit(x, zeros, validation_data=(x, zeros), **few, verbose=0).history
+        assert history["val_loss"] == [model.evaluate(x[:1], zeros[:1], verbose=0)]
 
 
 class TestValidation:
@@ -258,6 +258,15 @@ class TestValidation:
         ):
             model = line(optimizer=optimizers.SGD(0.0))
             assert model.fit(x, y, validation_data=data, verbose=0).history["val_loss"] == [expected]
+
+    def test_class_weights_are_for_training_and_sample_weights_for_both(self) -> None:
+        x, y = np.array([[1.0]] * 8 + [[2.0]] * 2), np.zeros(10)
+        for weights, expected in (
+            ({"class_weight": {0: 3.0}}, {"loss": [3.0], "val_loss": [4.0]}),
+            ({"sample_weight": np.full(10, 3.0)}, {"loss": [3.0], "val_loss": [12.0]}),
+        ):
+            model = line(optimizer=optimizers.SGD(0.0))
+            assert model.fit(x, y, validation_split=0.2, **weights, verbose=0).history == expected
 
     def test_data_beats_split(self) -> None:
         x, y = np.ones((10, 1)), np.zeros((10, 1))
@@ -386,8 +395,8 @@ class TestCallbacks:
 
     def test_the_learning_rate_changes_with_no_new_recording(self) -> None:
         x = np.ones((4, 1))
-        model = line(optimizer=optimizers.SGD(0.25))
-        rates = {1: 0.0, 2: 0.25}
+        model = line(optimizer=optimizers.SGD(0.125))
+        rates = {1: 0.0, 2: 0.125}
 
         def change(epoch: int, logs: Any) -> None:
             if epoch in rates:
@@ -406,7 +415,7 @@ class TestCallbacks:
                 )
             ],
         ).history["loss"]
-        assert seen == [0.25, 0.0, 0.25, 0.25]
+        assert seen == [0.125, 0.0, 0.125, 0.125]
         assert history[0] > history[1] == history[2] > history[3]
         assert len(model._train.entries) == 1
 

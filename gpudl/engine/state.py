@@ -65,6 +65,10 @@ class TracingError(RuntimeError):
     """A step that cannot be recorded, or something recorded that was used outside its step."""
 
 
+class LayoutError(TracingError):
+    """A variable would have to move to other memory while a step is being recorded."""
+
+
 def user_line() -> str:
     """Return ``file:line`` of the innermost caller that is not part of gpudl."""
     frame = sys._getframe(1)

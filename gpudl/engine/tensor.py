@@ -10,7 +10,7 @@ import numpy as np
 from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.spec import Shape, ShapeError, Spec
-from gpudl.engine.state import TracingError, forbid_host_read, layout_epoch, state
+from gpudl.engine.state import LayoutError, TracingError, forbid_host_read, layout_epoch, state
 
 if TYPE_CHECKING:
     from gpudl.engine.grad import Node
@@ -244,7 +244,7 @@ class Variable(Tensor):
     def rebind(self, data: Array) -> None:
         """Move the value to other memory of the same shape; plans that know the old address become stale."""
         if state.recorder is not None:
-            raise TracingError(
+            raise LayoutError(
                 "a variable would have to move while a step is being recorded. Build the optimizer first: "
                 "optimizer.build(variables)."
             )
@@ -281,7 +281,7 @@ _constants: dict[tuple[Any, ...], Tensor] = {}
 
 def constant(value: float | bool, dtype: np.dtype, on: backend.Backend) -> Tensor:
     """Return a 0-d tensor that is made once per value, dtype and device: a step uploads nothing."""
-    key = (repr(value), dtype, on.name)
+    key = (repr(value), dtype, on)
     if key not in _constants:
         _constants[key] = Tensor(on.asarray(np.array(value, dtype)))
     return _constants[key]

@@ -102,8 +102,21 @@ def unpacked(data: Any) -> tuple[Any, Any, Any]:
     return (*data, None, None)[:3]
 
 
+def by_class(source: Batches, weights: dict[int, float] | None) -> Batches:
+    """Return batches in which each sample has the weight of its class; they are as they were without `weights`."""
+    if weights is None:
+        return source
+    if not isinstance(source, ArrayBatches) or len(source.data) != 2:
+        raise ValueError(
+            "class_weight needs y as an array, and cannot be given together with sample_weight. Multiply the two, and "
+            "give sample_weight."
+        )
+    x, y = source.data
+    return ArrayBatches((x, y, backend.current().asarray(class_weights(y, weights))), source.batch_size, source.shuffle)
+
+
 def class_weights(y: Any, weights: dict[int, float]) -> np.ndarray:
-    """Return the weight of each sample's class, for integer labels or one-hot rows."""
+    """Return the weight of each sample's class, for integer labels or one-hot rows; 1 for a class without one."""
     labels = np.asarray(backend.of(y).to_host(y))
     if labels.ndim > 1:
         labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[..., 0]
@@ -233,12 +246,11 @@ def batches(
     *,
     batch_size: int | None = None,
     shuffle: bool = False,
-    class_weight: dict[int, float] | None = None,
 ) -> Batches:
     """Return the batches of whatever `fit`, `evaluate` or `predict` were given."""
     require_counts(1, batch_size=batch_size)
     if _is_stream(x):
-        for name, value in (("y", y), ("sample_weight", sample_weight), ("class_weight", class_weight)):
+        for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ValueError(f"{name} cannot be given beside a generator: let it yield (x, y, weights).")
         return StreamBatches(x)
@@ -248,10 +260,6 @@ def batches(
         raise ValueError("sample_weight weighs the loss of targets, but no y was given.")
     x = as_arrays(x, "x")
     y = None if y is None else as_arrays(y, "y")
-    if class_weight is not None:
-        if sample_weight is not None or y is None:
-            raise ValueError("class_weight needs y, and cannot be given together with sample_weight.")
-        sample_weight = class_weights(y, class_weight)
     weight = None if sample_weight is None else as_arrays(sample_weight, "sample_weight")
     return ArrayBatches(trimmed(x, y, weight), int(batch_size or 32), shuffle)
 

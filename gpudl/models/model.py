@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
 from gpudl import backend
 from gpudl.callbacks import CallbackList, History
+from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.trace import Traced
 from gpudl.engine.tree import flatten, map_leaves
@@ -19,7 +20,7 @@ from gpudl.models.data import (
     Data,
     Epochs,
     batches,
-    class_weights,
+    by_class,
     require_counts,
     trimmed,
     unpacked,
@@ -27,6 +28,7 @@ from gpudl.models.data import (
 from gpudl.models.trainable import Trainable
 
 Logs = dict[str, float]
+_WHOLE = 2**31  # a batch size that takes all there is
 
 
 class Model(Trainable):
@@ -55,9 +57,11 @@ class Model(Trainable):
 
     def _run(self, step: Traced, data: Data) -> Any:
         """Run one step, replayed or op by op."""
-        if self.run_eagerly:
-            return step.function(*map_leaves(_materialized, data))
-        return step.run(*data)
+        if not self.run_eagerly:
+            # An optimizer that a train_step of the user's uses is built by one step that is not recorded.
+            with suppress(LayoutError):
+                return step.run(*data)
+        return step.function(*map_leaves(_materialized, data))
 
     def fit(
         self,
@@ -112,7 +116,7 @@ class Model(Trainable):
         require_counts(1, validation_batch_size=validation_batch_size)
         if not isinstance(validation_freq, Iterable):
             require_counts(1, validation_freq=validation_freq)
-        source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, class_weight=class_weight)
+        source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle)
         if validation_split and validation_data is None:
             if not isinstance(source, ArrayBatches):
                 raise ValueError("validation_split needs arrays: give validation_data beside a generator.")
@@ -120,6 +124,7 @@ class Model(Trainable):
             source, validation = source.split(validation_split, validation_batch_size)
         else:
             validation = _validation(validation_data, validation_batch_size or batch_size)
+        source = by_class(source, class_weight)
         self._try_first(source, training=True)
         if validation is not None:
             self._try_first(validation, training=False)
@@ -254,24 +259,20 @@ class Model(Trainable):
     ) -> Any:
         """Train on one batch; return the loss, or a list of the loss and the metrics since their last reset."""
         self._require_compiled("train_on_batch")
-        if class_weight is not None:
-            if y is None or sample_weight is not None:
-                raise ValueError("class_weight needs y, and cannot be given together with sample_weight.")
-            sample_weight = class_weights(np.asarray(y), class_weight)
-        return self._on_batch(self._train, (x, y, sample_weight), True, return_dict)
+        source = by_class(batches(x, y, sample_weight, batch_size=_WHOLE), class_weight)
+        return self._on_batch(self._train, source, True, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Evaluate one batch; return the loss, or a list of the loss and the metrics since their last reset."""
         self._require_compiled("test_on_batch")
-        return self._on_batch(self._test, (x, y, sample_weight), False, return_dict)
+        return self._on_batch(self._test, batches(x, y, sample_weight, batch_size=_WHOLE), False, return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch, as NumPy arrays."""
-        (batch,) = batches(x, batch_size=2**31).epoch()
+        (batch,) = batches(x, batch_size=_WHOLE).epoch()
         return map_leaves(lambda t: t.numpy(), self._run(self._predict, batch))
 
-    def _on_batch(self, step: Traced, data: Data, training: bool, return_dict: bool) -> Any:
-        source = batches(*data, batch_size=2**31)
+    def _on_batch(self, step: Traced, source: Batches, training: bool, return_dict: bool) -> Any:
         self._try_first(source, training=training)
         if training:
             self._build_optimizer()

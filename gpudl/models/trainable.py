@@ -29,6 +29,7 @@ class Trainable(Layer):
         self.loss: Any = None
         self.run_eagerly = False
         self._compiled: Compiled | None = None
+        self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
         self._forget_plans()
 
     def _forget_plans(self) -> None:
@@ -111,6 +112,7 @@ class Trainable(Layer):
         self.loss = loss
         self.run_eagerly = run_eagerly
         self._compiled = compiled
+        self._optimized = ()
         self._forget_plans()
 
     @property
@@ -221,10 +223,13 @@ class Trainable(Layer):
         """Move the weights to where the optimizer wants them, which cannot happen while a step is recorded."""
         assert self.optimizer is not None
         weights = self.trainable_weights
-        if weights:
-            self.optimizer.build(weights)
-        elif type(self).train_step is Trainable.train_step:
+        plain = type(self).train_step is Trainable.train_step
+        known = tuple(map(id, weights))
+        if plain and not weights:
             warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
+        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have them
+            self.optimizer.build(weights)
+            self._optimized = known
 
     def summary(
         self,
