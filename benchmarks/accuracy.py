@@ -80,9 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     return record
 
 
-def one_run(
-    options: argparse.Namespace, seed: int, train: Part, test: Part
-) -> tuple[dict[str, Any], list[np.ndarray]]:
+def one_run(options: argparse.Namespace, seed: int, train: Part, test: Part) -> tuple[dict[str, Any], list[np.ndarray]]:
     """Train from scratch with one seed; return what was measured and the weights."""
     gpudl.utils.set_random_seed(seed)
     model = network(options.network)

@@ -27,7 +27,8 @@ model = keras.Sequential([
 model.compile(optimizer=keras.optimizers.SGD(learning_rate=0.005), loss="mse")
 model.fit(features, calories, batch_size=8, epochs=600, verbose=0)
 weights, bias = model.get_weights()
-print("calories =", " + ".join(f"{w:.2f} {name}" for w, name in zip(weights[:, 0], features)), f"+ {bias[0]:.1f}")
+terms = [f"{weight:.2f} {name}" for weight, name in zip(weights[:, 0], features, strict=True)]
+print("calories =", " + ".join(terms), f"+ {bias[0]:.1f}")
 print("mean squared error:", model.evaluate(features, calories, verbose=0))
 
 # "improve performance with dropout, batch normalization, and other techniques"

@@ -32,10 +32,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +58,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.backend:
         gpudl.config.set_backend(options.backend)
     if options.save_plot:
-        _plotting()  # a missing library is known before the training, not after
+        _check_plot(Path(options.save_plot))
     if options.seed is not None:
         gpudl.utils.set_random_seed(options.seed)
     print(f"Device: {gpudl.backend.current().describe()}")
@@ -129,12 +128,18 @@ def _digits(path: str | None) -> Digits:
     from gpudl import datasets
 
     if path is not None:
-        return datasets.mnist.load_data(str(Path(path).resolve()))
+        file = Path(path).resolve()
+        if not file.is_file():
+            raise ValueError(f"--data: there is no file {file}.")
+        return datasets.mnist.load_data(file)
     try:
         return datasets.mnist.load_data()
     except datasets.DatasetUnavailable as reason:
-        first = str(reason).splitlines()[0]
-        print(f"MNIST cannot be had here ({first}); training on synthetic digits instead.")
+        why = " ".join(str(reason.__cause__ or reason).split())
+        print(
+            f"MNIST is not on this machine and cannot be downloaded ({why}); training on synthetic digits instead.",
+            flush=True,
+        )
         return datasets.synthetic_digits.load_data()
 
 
@@ -149,6 +154,17 @@ def _plotting() -> Any:
     return pyplot
 
 
+def _check_plot(path: Path) -> None:
+    """Raise ValueError for a plot that could not be written, before the training and not after it."""
+    formats = _plotting().figure().canvas.get_supported_filetypes()
+    _plotting().close()
+    if path.suffix[1:].lower() not in formats:
+        usable = ", ".join(f".{name}" for name in sorted(formats))
+        raise ValueError(f"--save-plot cannot write {path.suffix!r} files. Use one of: {usable}.")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"--save-plot: there is no folder {path.absolute().parent}. Make it first.")
+
+
 def save_plot(
     path: str, history: dict[str, list[float]], images: np.ndarray, labels: np.ndarray, predicted: np.ndarray
 ) -> None:
@@ -161,9 +177,10 @@ def save_plot(
         axes.plot(epochs, history[name], marker="o", label="training")
         axes.plot(epochs, history[f"val_{name}"], marker="o", label="test")
         axes.set(xlabel="epoch", ylabel=name)
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.legend()
     wrong = np.flatnonzero(labels != predicted)
-    sheet.suptitle(f"{len(wrong)} of {len(labels)} digits misread, as: true digit, read as")
+    sheet.suptitle(f"{len(wrong)} of {len(labels)} digits misread (true digit, read as)")
     for axes, index in zip(sheet.subplots(3, 10).flat, [*wrong[:30], *[None] * 30], strict=False):
         axes.set_axis_off()
         if index is not None:

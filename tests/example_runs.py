@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from digit_files import real_or_synthetic
+
 from gpudl import Model
 
 

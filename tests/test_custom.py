@@ -199,6 +199,23 @@ class TestLossAndMetric:
         assert history["val_largest"] == [4.0, 4.0]
         assert model.evaluate(x[:3], x[:3], verbose=0, return_dict=True)["largest"] == 2.0
 
+    def test_a_metric_with_axes(self) -> None:
+        class Largest(metrics.Metric):
+            def __init__(self) -> None:
+                super().__init__("largest")
+                self.seen = self.add_weight((3,), "zeros")
+
+            def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+                self.seen.assign(ops.maximum(self.seen, ops.max(y_pred, axis=0)))
+
+            def result(self) -> Any:
+                return self.seen
+
+        x, y = digits()
+        model = mlp(metrics=[Largest()])
+        found = model.evaluate(x, y, verbose=0, return_dict=True)["largest"]
+        np.testing.assert_allclose(found, model.predict(x, verbose=0).max(axis=0), rtol=1e-6)
+
     def test_a_metric_function(self) -> None:
         def spread(y_true: Any, y_pred: Any) -> Any:
             return ops.max(y_pred, axis=-1) + ops.max(-y_pred, axis=-1)
@@ -369,7 +386,7 @@ class TestTrainStep:
         assert len(model._train.entries) == 1
         model.fit(np.ones((8, 1)), batch_size=4, verbose=0)
         assert len(model._train.entries) == 1
-        np.testing.assert_array_equal(np.ravel(model.get_weights()), [-0.5, -1.5, -2.0, -3.0])
+        assert [w.item() for w in model.get_weights()] == [-0.5, -1.5, -2.0, -3.0]
 
     def test_reading_a_value_names_the_line(self) -> None:
         class Nosy(ByHand):
@@ -418,6 +435,21 @@ class TestTrainStep:
         model.compile("sgd", "mse")
         with pytest.raises(gpudl.TracingError, match="a recorded step must return tensors, got float"):
             model.fit(*digits(), verbose=0)
+
+    def test_run_eagerly_a_step_may_return_python_numbers(self) -> None:
+        class Counting(ByHand):
+            seen = 0
+
+            def train_step(self, data: Any) -> Any:
+                self.seen += 1
+                return {"loss": float(super().train_step(data)["loss"]), "steps": self.seen}
+
+        x, y = digits()
+        model = Counting()
+        model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+        history = model.fit(x, y, epochs=2, verbose=0).history
+        assert history["steps"] == [3.0, 6.0]
+        assert history["loss"][1] < history["loss"][0]
 
     def test_predict_step(self) -> None:
         class Class(TwoLayers):

@@ -119,6 +119,12 @@ class TestArrays:
         assert_same(trained(x, y, sample_weight=pd.Series(weights)), expected)
         assert_same(trained(x, y, sample_weight=weights[:, None]), expected)
 
+    def test_a_list_of_one_input(self) -> None:
+        x, y = digits()
+        assert_same(trained([x], y), trained(x, y))
+        model = mlp()
+        assert same([model.predict([x], verbose=0)], [model.predict(x, verbose=0)])
+
     def test_one_sample(self) -> None:
         x, y = digits()
         assert_same(trained(x[:1], y[:1]), trained(x[:1].tolist(), y[:1].tolist()))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-import gpudl
 from digit_files import REPOSITORY, SIZES
 from example_runs import Limits, limited, run_file
+
+import gpudl
 
 FOLDER = REPOSITORY / "examples"
 

@@ -278,9 +278,9 @@ class TestValidation:
     def test_frequency(self, freq: Any, epochs: list[int]) -> None:
         x, y = digits()
         log = Log()
-        history = mlp().fit(
-            x, y, epochs=4, validation_data=(x, y), validation_freq=freq, callbacks=[log], verbose=0
-        ).history
+        history = (
+            mlp().fit(x, y, epochs=4, validation_data=(x, y), validation_freq=freq, callbacks=[log], verbose=0).history
+        )
         assert len(history["loss"]) == 4
         assert len(history["val_loss"]) == len(epochs)
         assert [number for kind, number, logs in log.calls if kind == "epoch" and "val_loss" in logs] == epochs

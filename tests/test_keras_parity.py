@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from digit_files import digits
+from keras_peer import keras_or_skip, parity
 
 import gpudl
-from digit_files import digits
 from gpudl.cli import network
-from keras_peer import keras_or_skip, parity
 
 NETWORKS = ("mnist-mlp", "mnist-cnn")
 OPTIMIZERS = ("rmsprop", "adam")
@@ -124,9 +124,7 @@ def test_fit_evaluate_predict(name: str, keras: Any) -> None:
     assert history.epoch == expected.epoch == [0, 1]
     for metric, values in expected.history.items():
         np.testing.assert_allclose(history.history[metric], values, rtol=1e-4, err_msg=metric)
-    np.testing.assert_allclose(
-        ours.evaluate(*test, verbose=0), theirs.evaluate(*test, verbose=0), rtol=1e-4
-    )
+    np.testing.assert_allclose(ours.evaluate(*test, verbose=0), theirs.evaluate(*test, verbose=0), rtol=1e-4)
     assert ours.metrics_names[0] == theirs.metrics_names[0] == "loss"
     by_name = ours.evaluate(*test, verbose=0, return_dict=True)
     assert by_name.keys() == theirs.evaluate(*test, verbose=0, return_dict=True).keys()

@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from digit_files import REPOSITORY
 from example_runs import limited, run_source
 

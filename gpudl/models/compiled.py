@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -34,8 +35,8 @@ class Compiled:
         if not _waits(loss):
             losses.get(loss)
         for identifier, _ in self._wanted:
-            if not _waits(identifier):
-                metrics.get(identifier)
+            if not _waits(identifier) and metrics.get(identifier) is None:
+                raise ValueError("a metric is a name, a Metric or a function, got None. Leave it out of the list.")
 
     @property
     def named(self) -> dict[str, Metric]:
@@ -66,6 +67,16 @@ class Compiled:
                 'Give it reduction="sum_over_batch_size".'
             )
         return value
+
+    @contextmanager
+    def on_trial(self) -> Iterator[None]:
+        """Forget what was chosen by the shapes of data that turn out not to fit, when a ``with`` block fails."""
+        before = self._loss, self._made
+        try:
+            yield
+        except BaseException:
+            self._loss, self._made = before
+            raise
 
     def make(self, y: Tensor, y_pred: Tensor) -> None:
         """Choose loss and metrics for targets and predictions such as these, unless that has been done."""
@@ -106,13 +117,13 @@ class Compiled:
 class NonfiniteWatch:
     """Notes, on the device, the first step whose loss was NaN or infinite."""
 
-    _REPORTED = -2
-
     def __init__(self) -> None:
+        self._reported = False
         self._first = Variable(np.array(-1, np.int64), trainable=False, name="first_nonfinite_step")
 
     def begin(self) -> None:
         """Forget what an earlier training has noted."""
+        self._reported = False
         self._first.assign(-1)
 
     def note(self, loss: Tensor, finished: Tensor) -> None:
@@ -121,17 +132,17 @@ class NonfiniteWatch:
 
     def report(self, logs: Mapping[str, float], epoch: int) -> None:
         """Warn, once a training, when the loss of an epoch was not a finite number."""
-        first = int(self._first)
-        if first == self._REPORTED or math.isfinite(logs.get("loss", 0.0)):
+        if self._reported or math.isfinite(logs.get("loss", 0.0)):
             return
+        self._reported = True
+        first = int(self._first)
         at = f" at step {first + 1}" if first >= 0 else ""
         warnings.warn(
             f"the loss became NaN or infinite{at}, in epoch {epoch + 1}; the weights are probably lost. Lower the "
-            "learning rate, or look for NaN in the data.",
+            "learning rate, or look for NaN and labels out of range in the data.",
             RuntimeWarning,
             stacklevel=3,
         )
-        self._first.assign(self._REPORTED)
 
 
 def _waits(identifier: Any) -> bool:

@@ -13,14 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from gpudl import backend, config
+from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.spec import Spec
-from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import map_leaves
+from gpudl.models.arrays import (
+    PARTS,
+    Data,
+    as_arrays,
+    class_weights,
+    one_length,
+    require_counts,
+    trimmed,
+    unpacked,
+)
 from gpudl.ops import take
-
-Data = tuple[Any, ...]
 
 
 class Rows:
@@ -47,85 +54,6 @@ class Rows:
             take.run((out,), (self.source, self.rows), {})
 
 
-def as_array(value: Any, name: str) -> Array:
-    """Return data of NumPy, CuPy, pandas, tensors or lists as an array on the current device.
-
-    Args:
-        value: the data; the first axis counts the samples.
-        name: what the user calls it, for errors.
-
-    Raises:
-        ValueError: text or objects, a single number, or no samples at all.
-    """
-    on = backend.current()
-    if isinstance(value, Tensor):
-        value = value.value()
-    elif hasattr(value, "to_numpy"):
-        value = value.to_numpy()
-    if not on.owns(value):
-        try:
-            value = on.asarray(value)
-        except ValueError as error:  # from NumPy, whose text says where the rows differ
-            raise ValueError(f"{name} is no table of numbers, its rows differ in length: {error}") from error
-    if value.dtype.kind not in "biuf":
-        raise ValueError(
-            f"{name} has dtype {value.dtype}, expected numbers. Convert text and objects first, for example "
-            "categories to integers, and a table of mixed columns column by column."
-        )
-    if value.ndim == 0 or value.shape[0] == 0:
-        raise ValueError(f"{name} has shape {value.shape}: expected at least one sample along the first axis.")
-    return value.astype(config.floatx()) if value.dtype == np.float64 else value
-
-
-def as_arrays(value: Any, name: str) -> Any:
-    """Return a nest of data (a dict, a tuple, or a list of arrays) with every leaf as an array."""
-    if isinstance(value, list) and not any(hasattr(item, "shape") for item in value):
-        return as_array(value, name)
-    if isinstance(value, dict | list | tuple):
-        return map_leaves(lambda leaf: as_array(leaf, name), value)
-    return as_array(value, name)
-
-
-def trimmed(x: Any, y: Any, sample_weight: Any) -> Data:
-    """Return (x,), (x, y) or (x, y, sample_weight), as far as there is something."""
-    if sample_weight is not None:
-        return (x, y, sample_weight)
-    return (x, y) if y is not None else (x,)
-
-
-def unpacked(data: Any) -> tuple[Any, Any, Any]:
-    """Return x, y and sample weights of what a step received; None for what is missing."""
-    if not isinstance(data, tuple):
-        return data, None, None
-    if not 1 <= len(data) <= 3:
-        raise ValueError(f"a batch is x, (x, y) or (x, y, sample_weight), got {len(data)} parts.")
-    return (*data, None, None)[:3]
-
-
-def by_class(source: Batches, weights: dict[int, float] | None) -> Batches:
-    """Return batches in which each sample has the weight of its class; they are as they were without `weights`."""
-    if weights is None:
-        return source
-    if not isinstance(source, ArrayBatches) or len(source.data) != 2:
-        raise ValueError(
-            "class_weight needs y as an array, and cannot be given together with sample_weight. Multiply the two, and "
-            "give sample_weight."
-        )
-    x, y = source.data
-    return ArrayBatches((x, y, backend.current().asarray(class_weights(y, weights))), source.batch_size, source.shuffle)
-
-
-def class_weights(y: Any, weights: dict[int, float]) -> np.ndarray:
-    """Return the weight of each sample's class, for integer labels or one-hot rows; 1 for a class without one."""
-    labels = np.asarray(backend.of(y).to_host(y))
-    if labels.ndim > 1:
-        labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[..., 0]
-    table = np.ones(max(int(labels.max()), *(int(c) for c in weights)) + 1, np.float32)
-    for label, weight in weights.items():
-        table[int(label)] = weight
-    return table[labels.astype(np.int64)]
-
-
 class ArrayBatches:
     """Batches of arrays that lie on the device.
 
@@ -139,7 +67,7 @@ class ArrayBatches:
         self.data = data
         self.batch_size = batch_size
         self.shuffle = shuffle
-        self.samples = _one_length(data)
+        self.samples = one_length(data)
         self.steps: int | None = -(-self.samples // batch_size)
 
     def epoch(self) -> Iterator[Data]:
@@ -175,17 +103,6 @@ class ArrayBatches:
             ArrayBatches(kept, self.batch_size, self.shuffle),
             ArrayBatches(held_out, batch_size or self.batch_size),
         )
-
-
-def _one_length(data: Data) -> int:
-    names = ("x", "y", "sample_weight")
-    lengths: list[tuple[str, int]] = [
-        (name, leaf.shape[0]) for name, part in zip(names, data, strict=False) for leaf in flatten(part)[0]
-    ]
-    if len({n for _, n in lengths}) > 1:
-        listed = ", ".join(f"{name} has {n}" for name, n in lengths)
-        raise ValueError(f"the data differ in their numbers of samples: {listed}. Each sample needs its own.")
-    return lengths[0][1]
 
 
 class StreamBatches:
@@ -224,19 +141,11 @@ def _checked(item: Any) -> Data:
     y = None if y is None else as_arrays(y, "y")
     weight = None if weight is None else as_arrays(weight, "sample_weight")
     data = trimmed(as_arrays(x, "x"), y, weight)
-    _one_length(data)
+    one_length(data)
     return data
 
 
 Batches = ArrayBatches | StreamBatches
-
-
-def require_counts(least: int, **counts: Any) -> None:
-    """Raise ValueError unless each of `counts`, where it is not None, is an integer of at least `least`."""
-    for name, value in counts.items():
-        if value is not None and (not isinstance(value, int | np.integer) or value < least):
-            kind = "a positive integer" if least else "0 or a positive integer"
-            raise ValueError(f"{name} must be {kind}, got {value!r}.")
 
 
 def batches(
@@ -262,6 +171,33 @@ def batches(
     y = None if y is None else as_arrays(y, "y")
     weight = None if sample_weight is None else as_arrays(sample_weight, "sample_weight")
     return ArrayBatches(trimmed(x, y, weight), int(batch_size or 32), shuffle)
+
+
+def by_class(source: Batches, weights: dict[int, float] | None) -> Batches:
+    """Return batches in which each sample has the weight of its class; they are as they were without `weights`."""
+    if weights is None:
+        return source
+    if not isinstance(source, ArrayBatches) or len(source.data) != 2 or not hasattr(source.data[1], "dtype"):
+        raise ValueError(
+            "class_weight needs y as an array, and cannot be given together with sample_weight. Multiply the two, and "
+            "give sample_weight."
+        )
+    x, y = source.data
+    return ArrayBatches((x, y, backend.current().asarray(class_weights(y, weights))), source.batch_size, source.shuffle)
+
+
+def validation_batches(data: Any, batch_size: int | None) -> Batches | None:
+    """Return the batches of what `fit` was given as ``validation_data``; None for none."""
+    if data is None:
+        return None
+    if isinstance(data, tuple | list) and 1 < len(data) <= len(PARTS):
+        return batches(*data, batch_size=batch_size)
+    if not _is_stream(data):
+        raise ValueError(
+            "validation_data expected (x, y) or (x, y, sample_weight), or an iterable of such batches, got "
+            f"{type(data).__name__}."
+        )
+    return batches(data)
 
 
 def _is_stream(x: Any) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import closing, suppress
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,11 @@ from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.trace import Traced
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.models.data import (
-    ArrayBatches,
-    Batches,
-    Data,
-    Epochs,
-    batches,
-    by_class,
-    require_counts,
-    trimmed,
-    unpacked,
-)
+from gpudl.models.arrays import Data, require_counts, trimmed, unpacked
+from gpudl.models.data import ArrayBatches, Batches, Epochs, batches, by_class, validation_batches
 from gpudl.models.trainable import Trainable
 
-Logs = dict[str, float]
+Logs = dict[str, Any]
 _WHOLE = 2**31  # a batch size that takes all there is
 
 
@@ -111,11 +102,11 @@ class Model(Trainable):
             ValueError: data that fit neither each other nor the model; nothing has changed then.
         """
         self._require_compiled("fit")
-        require_counts(0, epochs=epochs, initial_epoch=initial_epoch)
+        require_counts(0, optional=False, epochs=epochs, initial_epoch=initial_epoch)
         require_counts(1, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         require_counts(1, validation_batch_size=validation_batch_size)
         if not isinstance(validation_freq, Iterable):
-            require_counts(1, validation_freq=validation_freq)
+            require_counts(1, optional=False, validation_freq=validation_freq)
         source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle)
         if validation_split and validation_data is None:
             if not isinstance(source, ArrayBatches):
@@ -123,31 +114,31 @@ class Model(Trainable):
             validation: Batches | None
             source, validation = source.split(validation_split, validation_batch_size)
         else:
-            validation = _validation(validation_data, validation_batch_size or batch_size)
+            validation = validation_batches(validation_data, validation_batch_size or batch_size)
         source = by_class(source, class_weight)
         self._try_first(source, training=True)
         if validation is not None:
             self._try_first(validation, training=False)
-        self._build_optimizer()
         train = Epochs(source, steps_per_epoch)
         evaluation = None if validation is None else Epochs(validation, validation_steps)
         listeners = self._listeners(callbacks, verbose, add_history=True, epochs=epochs, steps=train.steps)
         history = listeners.history
         assert history is not None
         assert self._compiled is not None
+        self._build_optimizer()
         self.history, self.stop_training = history, False
         self._compiled.watch.begin()
-        logs: Logs = {}
-        with _closing(listeners):
+        logs: Logs | None = None
+        with closing(listeners):  # ends the progress line, whatever happens
             listeners.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 listeners.on_epoch_begin(epoch)
                 logs = self._pass(self._train, train, listeners, "train")
-                if not logs:
+                if logs is None:
                     break
                 self._compiled.watch.report(logs, epoch)
                 if evaluation is not None and _due(epoch, validation_freq):
-                    results = self._evaluation(evaluation, listeners)
+                    results = self._evaluation(evaluation, listeners) or {}
                     logs.update({f"val_{name}": value for name, value in results.items()})
                 listeners.on_epoch_end(epoch, logs)
                 if self.stop_training:
@@ -155,13 +146,13 @@ class Model(Trainable):
             listeners.on_train_end(logs)
         return history
 
-    def _pass(self, step: Traced, data: Epochs, listeners: CallbackList, mode: str) -> Logs:
-        """Run every batch of one pass and return the metrics after it."""
+    def _pass(self, step: Traced, data: Epochs, listeners: CallbackList, mode: str) -> Logs | None:
+        """Run every batch of one pass and return the metrics after it; None when there was no batch."""
         self.reset_metrics()
         begin = getattr(listeners, f"on_{mode}_batch_begin")
         end = getattr(listeners, f"on_{mode}_batch_end")
         heard = getattr(listeners, f"wants_{mode}_batches")
-        results: dict[str, Tensor] = {}
+        results: dict[str, Tensor] | None = None
         for number, batch in enumerate(data.next()):
             if heard:
                 begin(number)
@@ -170,9 +161,9 @@ class Model(Trainable):
                 end(number, results)
             if mode == "train" and self.stop_training:
                 break
-        return {name: float(value) for name, value in results.items()}
+        return None if results is None else _numbers(results)
 
-    def _evaluation(self, data: Epochs, listeners: CallbackList) -> Logs:
+    def _evaluation(self, data: Epochs, listeners: CallbackList) -> Logs | None:
         listeners.on_test_begin()
         logs = self._pass(self._test, data, listeners, "test")
         listeners.on_test_end(logs)
@@ -207,8 +198,8 @@ class Model(Trainable):
         self._try_first(source, training=False)
         data = Epochs(source, steps)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
-        with _closing(listeners):
-            logs = self._evaluation(data, listeners)
+        with closing(listeners):
+            logs = self._evaluation(data, listeners) or {}
         return logs if return_dict else _values(logs)
 
     def predict(
@@ -233,7 +224,7 @@ class Model(Trainable):
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         parts: list[list[np.ndarray]] = []
         outputs: Any = None
-        with _closing(listeners):
+        with closing(listeners):
             listeners.on_predict_begin()
             heard = listeners.wants_predict_batches
             for number, batch in enumerate(data.next()):
@@ -277,8 +268,7 @@ class Model(Trainable):
         if training:
             self._build_optimizer()
         (batch,) = source.epoch()
-        results = self._run(step, batch)
-        logs = {name: float(value) for name, value in results.items()}
+        logs = _numbers(self._run(step, batch))
         return logs if return_dict else _values(logs)
 
     def _try_first(self, source: Batches, *, training: bool) -> None:
@@ -302,6 +292,11 @@ class Model(Trainable):
         )
 
 
+def _numbers(results: dict[str, Any]) -> Logs:
+    """Return metrics as Python numbers; one with axes becomes an array."""
+    return {name: np.asarray(v) if getattr(v, "ndim", 0) else float(v) for name, v in results.items()}
+
+
 def _values(logs: Logs) -> Any:
     """Return the values of `logs`; a single one by itself."""
     values = list(logs.values())
@@ -317,24 +312,5 @@ def _materialized(leaf: Any) -> Any:
     return Tensor(out)
 
 
-@contextmanager
-def _closing(listeners: CallbackList) -> Iterator[None]:
-    """End the progress line after a ``with`` block, whatever happens in it."""
-    try:
-        yield
-    finally:
-        listeners.close()
-
-
-def _validation(data: Any, batch_size: int | None) -> Batches | None:
-    if data is None:
-        return None
-    if isinstance(data, tuple | list) and 1 <= len(data) <= 3:
-        return batches(*data, batch_size=batch_size)
-    return batches(data)
-
-
 def _due(epoch: int, frequency: int | Iterable[int]) -> bool:
-    if isinstance(frequency, int):
-        return (epoch + 1) % frequency == 0
-    return epoch + 1 in list(frequency)
+    return epoch + 1 in frequency if isinstance(frequency, Iterable) else (epoch + 1) % frequency == 0

@@ -107,6 +107,8 @@ class Sequential(Model):
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         """Return what the topmost layer returns."""
+        if isinstance(inputs, list | tuple) and len(inputs) == 1:
+            (inputs,) = inputs
         if not isinstance(inputs, Tensor):
             raise ValueError(
                 f"{self._who()} takes one array, got a {type(inputs).__name__} of {len(inputs)}. np.stack makes one "

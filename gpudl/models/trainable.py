@@ -16,8 +16,8 @@ from gpudl.engine.trace import traced
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.layer import Layer, inferred_shape
 from gpudl.metrics import Metric
+from gpudl.models.arrays import Data, unpacked
 from gpudl.models.compiled import Compiled
-from gpudl.models.data import Data, unpacked
 
 
 class Trainable(Layer):
@@ -108,6 +108,8 @@ class Trainable(Layer):
         if loss_weights is not None:
             raise ValueError("loss_weights is for models with several outputs, which are not supported yet.")
         chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics)
+        if not isinstance(chosen, optimizers.Optimizer):
+            raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
         self.optimizer = chosen
         self.loss = loss
         self.run_eagerly = run_eagerly
@@ -202,13 +204,13 @@ class Trainable(Layer):
         key = training, structure, tuple(None if leaf is None else leaf.spec for leaf in leaves)
         if key not in self._outputs:
             # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.
-            with symbolic(), gradients(False), suppress(TracingError):
-                self._outputs[key] = self._rehearsed(*parts, training)
+            with symbolic(), gradients(False), suppress(TracingError), self._compiled.on_trial():
+                self._outputs[key] = self._rehearsed(*parts, training=training)
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
             self._compiled.check_labels(labels, y_pred)
 
-    def _rehearsed(self, x: Any, y: Any, sample_weight: Any, training: bool) -> Any:
+    def _rehearsed(self, x: Any, y: Any, sample_weight: Any, *, training: bool) -> Any:
         assert self._compiled is not None
         y_pred = self(x, training=training)
         step = "train_step" if training else "test_step"

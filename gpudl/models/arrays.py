@@ -1,0 +1,109 @@
+"""From what a user passes to `fit`, `evaluate` and `predict` to arrays on the device, checked on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl import backend, config
+from gpudl.backend import Array
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import flatten, map_leaves
+
+Data = tuple[Any, ...]
+PARTS = ("x", "y", "sample_weight")
+
+
+def as_array(value: Any, name: str) -> Array:
+    """Return data of NumPy, CuPy, pandas, tensors or lists as an array on the current device.
+
+    Args:
+        value: the data; the first axis counts the samples.
+        name: what the user calls it, for errors.
+
+    Raises:
+        ValueError: text or objects, a single number, or no samples at all.
+    """
+    on = backend.current()
+    if isinstance(value, Tensor):
+        value = value.value()
+    elif hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    if not on.owns(value):
+        try:
+            value = on.asarray(value)
+        except ValueError as error:  # from NumPy, whose text says where the rows differ
+            raise ValueError(f"{name} is no table of numbers, its rows differ in length: {error}") from error
+    if value.dtype.kind not in "biuf":
+        raise ValueError(
+            f"{name} has dtype {value.dtype}, expected numbers. Convert text and objects first, for example "
+            "categories to integers, and a table of mixed columns column by column."
+        )
+    if value.ndim == 0 or value.shape[0] == 0:
+        raise ValueError(f"{name} has shape {value.shape}: expected at least one sample along the first axis.")
+    return value.astype(config.floatx()) if value.dtype == np.float64 else value
+
+
+def as_arrays(value: Any, name: str) -> Any:
+    """Return a nest of data (a dict, a tuple, or a list of arrays) with every leaf as an array."""
+    if isinstance(value, list) and not any(hasattr(item, "shape") for item in value):
+        return as_array(value, name)
+    if isinstance(value, dict | list | tuple):
+        return map_leaves(lambda leaf: as_array(leaf, name), value)
+    return as_array(value, name)
+
+
+def trimmed(x: Any, y: Any, sample_weight: Any) -> Data:
+    """Return (x,), (x, y) or (x, y, sample_weight), as far as there is something."""
+    if sample_weight is not None:
+        return (x, y, sample_weight)
+    return (x, y) if y is not None else (x,)
+
+
+def unpacked(data: Any) -> tuple[Any, Any, Any]:
+    """Return x, y and sample weights of what a step received; None for what is missing."""
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= len(PARTS):
+        raise ValueError(f"a batch is x, (x, y) or (x, y, sample_weight), got {len(data)} parts.")
+    return (*data, None, None)[:3]
+
+
+def class_weights(y: Any, weights: dict[int, float]) -> np.ndarray:
+    """Return the weight of each sample's class, for integer labels or one-hot rows; 1 for a class without one."""
+    if not isinstance(weights, dict) or not weights or not all(map(_is_class_weight, weights, weights.values())):
+        raise ValueError(
+            f"class_weight expected a dict such as {{0: 1.0, 1: 2.5}}, of numbers by class, got {weights!r}."
+        )
+    labels = np.asarray(backend.of(y).to_host(y))
+    if labels.ndim > 1:
+        labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[..., 0]
+    table = np.ones(max(int(labels.max()), *(int(c) for c in weights)) + 1, np.float32)
+    for label, weight in weights.items():
+        table[int(label)] = weight
+    return table[labels.astype(np.int64)]
+
+
+def _is_class_weight(label: Any, weight: Any) -> bool:
+    number = isinstance(weight, int | float | np.number) and bool(np.isfinite(weight))
+    return number and isinstance(label, int | np.integer) and bool(label >= 0)
+
+
+def one_length(data: Data) -> int:
+    """Return the number of samples; raises ValueError when it differs from part to part."""
+    lengths: list[tuple[str, int]] = [
+        (name, leaf.shape[0]) for name, part in zip(PARTS, data, strict=False) for leaf in flatten(part)[0]
+    ]
+    if len({n for _, n in lengths}) > 1:
+        listed = ", ".join(f"{name} has {n}" for name, n in lengths)
+        raise ValueError(f"the data differ in their numbers of samples: {listed}. Each sample needs its own.")
+    return lengths[0][1]
+
+
+def require_counts(least: int, *, optional: bool = True, **counts: Any) -> None:
+    """Raise ValueError unless each of `counts` is an integer of at least `least`, or None where it is optional."""
+    for name, value in counts.items():
+        if not (optional and value is None) and (not isinstance(value, int | np.integer) or value < least):
+            kind = "a positive integer" if least else "0 or a positive integer"
+            raise ValueError(f"{name} must be {kind}, got {value!r}.")
