@@ -101,9 +101,7 @@ def test_download_is_readable_by_those_whom_the_umask_allows(mirror: Mirror, tmp
     assert stat.S_IMODE(got.stat().st_mode) == 0o644
 
 
-def test_download_shows_a_bar_on_a_terminal(
-    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_download_shows_a_bar_on_a_terminal(mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
             return True
@@ -139,9 +137,7 @@ def hang_up(handler: BaseHTTPRequestHandler) -> None:
         (hang_up, "Remote end closed connection without response"),
     ],
 )
-def test_download_that_fails_leaves_the_old_file(
-    mirror: Mirror, tmp_path: Path, answer: Answer, reason: str
-) -> None:
+def test_download_that_fails_leaves_the_old_file(mirror: Mirror, tmp_path: Path, answer: Answer, reason: str) -> None:
     mirror.answers["/a"] = answer
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(DownloadError) as caught:
@@ -199,9 +195,7 @@ def test_downloads_at_once_do_not_disturb_each_other(mirror: Mirror, tmp_path: P
 
     mirror.answers["/a"] = answer
     url, target, results = mirror.url("/a"), tmp_path / "a", []
-    program = (
-        f"from gpudl.utils.files import download as d; d([{url!r}], {str(target)!r}, sha256={sha256(BODY)!r})"
-    )
+    program = f"from gpudl.utils.files import download as d; d([{url!r}], {str(target)!r}, sha256={sha256(BODY)!r})"
     processes = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
 
     def fetch() -> None:
@@ -284,9 +278,7 @@ def test_mnist_is_downloaded_once(served: Mirror, homes: tuple[Path, Path], pack
     assert os.listdir(homes[1]) == []
 
 
-def test_mnist_of_a_keras_user_is_used_and_left(
-    served: Mirror, homes: tuple[Path, Path], packed: bytes
-) -> None:
+def test_mnist_of_a_keras_user_is_used_and_left(served: Mirror, homes: tuple[Path, Path], packed: bytes) -> None:
     (homes[1] / "mnist.npz").write_bytes(packed)
     check(mnist.load_data())
     assert served.asked == []
@@ -334,9 +326,7 @@ def test_a_damaged_cached_file_is_replaced(served: Mirror, homes: tuple[Path, Pa
         (folder / "mnist.npz").write_bytes(packed[: len(packed) // 2])
     check(mnist.load_data())
     assert (homes[0] / "mnist.npz").read_bytes() == packed
-    assert (homes[1] / "mnist.npz").read_bytes() == packed[: len(packed) // 2], (
-        "Keras's file is not ours to mend"
-    )
+    assert (homes[1] / "mnist.npz").read_bytes() == packed[: len(packed) // 2], "Keras's file is not ours to mend"
 
 
 def test_the_error_names_every_place(served: Mirror, homes: tuple[Path, Path], packed: bytes) -> None:
@@ -418,9 +408,7 @@ def test_the_real_mnist(real: mnist.Split) -> None:
 
 
 def idx(array: np.ndarray) -> bytes:
-    return (
-        bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
-    )
+    return bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape) + array.tobytes()
 
 
 @pytest.fixture
@@ -465,9 +453,7 @@ def test_fashion_mnist_names_the_file_that_is_missing(
     assert mirror.asked == []
     mirror.answers.clear()
     (homes[1] / "fashion-mnist" / "train-labels-idx1-ubyte.gz").unlink()
-    with pytest.raises(
-        DatasetUnavailable, match=r"fashion-mnist/train-labels-idx1-ubyte.gz is nowhere to be had"
-    ):
+    with pytest.raises(DatasetUnavailable, match=r"fashion-mnist/train-labels-idx1-ubyte.gz is nowhere to be had"):
         fashion_mnist.load_data()
 
 
@@ -547,9 +533,7 @@ def test_drawn_digits_refuse_negative_numbers(name: str) -> None:
 
 
 def test_drawn_digits_can_be_learned_but_not_by_their_means(drawn: synthetic_digits.Split) -> None:
-    (x, y), (x_test, y_test) = (
-        (images.reshape(-1, 784) / np.float32(255), labels) for images, labels in drawn
-    )
+    (x, y), (x_test, y_test) = ((images.reshape(-1, 784) / np.float32(255), labels) for images, labels in drawn)
     means = np.stack([x[y == digit].mean(0) for digit in range(10)])
     nearest = np.argmax(x_test @ means.T - (means**2).sum(1) / 2, axis=1)
     assert 0.5 < (nearest == y_test).mean() < 0.95
@@ -562,10 +546,7 @@ def test_drawn_digits_can_be_learned_but_not_by_their_means(drawn: synthetic_dig
 
 
 def test_importing_the_datasets_is_light() -> None:
-    program = (
-        "import sys, gpudl.datasets; print({'rich', 'urllib.request', 'http.client'} & set(sys.modules))"
-    )
+    program = "import sys, gpudl.datasets; print({'rich', 'urllib.request', 'http.client'} & set(sys.modules))"
     assert (
-        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-        == "set()\n"
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "set()\n"
     )

@@ -79,10 +79,10 @@ def test_003_separates_small_classes(limits: Limits, capsys: Output) -> None:
 
 
 def test_004_trains_the_convnet(limits: Limits, capsys: Output) -> None:
-    limits.steps = 60
+    limits.steps = 30
     variables = run_file(FOLDER / "004_convnet.py")
     out = capsys.readouterr().out
     assert re.findall(r"Total params: (\S+)", out) == ["55,744", "93,322"]
     assert limits.fits == [{"epochs": 5, "batch_size": 64}]
-    assert variables["test_acc"] > 0.75
+    assert variables["test_acc"] > 0.6
     assert out.endswith(f"{variables['test_acc']}\n")

@@ -131,9 +131,7 @@ def run_bare(flags: tuple[str, ...]) -> None:
 )
 def test_no_access_is_out_of_bounds(call: str, fault: str) -> None:
     asan = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
-    code = (
-        f"import cuda_cpu, numpy as np, test_kernels_cuda; flags = ('-fsanitize=address,undefined',); {call}"
-    )
+    code = f"import cuda_cpu, numpy as np, test_kernels_cuda; flags = ('-fsanitize=address,undefined',); {call}"
     paths = [str(Path(__file__).parent), *filter(None, sys.path)]
     environment = os.environ | {
         "LD_PRELOAD": asan.stdout.strip(),
@@ -141,9 +139,7 @@ def test_no_access_is_out_of_bounds(call: str, fault: str) -> None:
         "UBSAN_OPTIONS": "halt_on_error=1",
         "PYTHONPATH": os.pathsep.join(paths),
     }
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode != 0) == bool(fault), done.stderr
     assert fault in done.stderr
 
@@ -153,7 +149,7 @@ def cupy() -> Iterator[Any]:
     if shutil.which("g++") is None:
         pytest.skip("g++ is not installed")
     with installed():
-        import cupy  # noqa: PLC0415 (the double has to be there first)
+        import cupy
 
         yield cupy
 
@@ -287,9 +283,7 @@ def test_the_sources_need_no_header_that_nvrtc_lacks() -> None:
 @pytest.mark.parametrize("types", [("int", 16, "unsigned char"), ("long long", 4, "int")])
 @pytest.mark.parametrize("file", ["conv.cu", "pool.cu"])
 @pytest.mark.parametrize("bits", [16, 32, 64])
-def test_nvcc_compiles_without_spills(
-    file: str, bits: int, types: tuple[str, int, str], tmp_path: Path
-) -> None:
+def test_nvcc_compiles_without_spills(file: str, bits: int, types: tuple[str, int, str], tmp_path: Path) -> None:
     command = ["nvcc", "-fatbin", "-Xptxas", "-v", "-o", str(tmp_path / "out"), str(FOLDER / file)]
     for arch in (80, 90):
         command += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]

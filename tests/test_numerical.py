@@ -81,9 +81,7 @@ def test_to_categorical_refuses(x: list[object], classes: int | None, words: str
 def test_normalize_is_keras(keras: ModuleType, order: float, axis: int, dtype: str) -> None:
     x = np.random.default_rng(1).integers(0, 5, (4, 3, 5)).astype(dtype)
     x[0] = 0
-    np.testing.assert_array_equal(
-        normalize(x, axis, order), keras.utils.normalize(x, axis, order), strict=True
-    )
+    np.testing.assert_array_equal(normalize(x, axis, order), keras.utils.normalize(x, axis, order), strict=True)
 
 
 @pytest.mark.parametrize("axis", [-1, 0, 1])
@@ -97,6 +95,4 @@ def test_normalize_gives_norm_one_along_any_axis(axis: int) -> None:
 
 def test_normalize_keeps_shape_and_zeros() -> None:
     np.testing.assert_allclose(normalize([3.0, 4.0]), [0.6, 0.8], rtol=1e-15, strict=True)
-    np.testing.assert_array_equal(
-        normalize(np.zeros((2, 3), np.float32)), np.zeros((2, 3), np.float32), strict=True
-    )
+    np.testing.assert_array_equal(normalize(np.zeros((2, 3), np.float32)), np.zeros((2, 3), np.float32), strict=True)

@@ -127,9 +127,7 @@ class Problem:
         return y
 
     def avg_pool_grad(self) -> np.ndarray:
-        return self._adjoint(
-            lambda o, q, a, b, count: self.g[:, o, q].astype(self.sum) / self.sum.type(count)
-        )
+        return self._adjoint(lambda o, q, a, b, count: self.g[:, o, q].astype(self.sum) / self.sum.type(count))
 
     def _adjoint(self, share: Any) -> np.ndarray:
         dx = np.zeros(self.shape, self.sum)

@@ -114,9 +114,7 @@ def read_npz(path: Path) -> Split:
 def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Array:
     member = f"{name}.npy"
     if member not in archive.namelist():
-        raise DamagedFileError(
-            f"expected an array {name}, found {', '.join(archive.namelist()) or 'nothing'}"
-        )
+        raise DamagedFileError(f"expected an array {name}, found {', '.join(archive.namelist()) or 'nothing'}")
     with archive.open(member) as file:
         # The header is read first: what it claims decides how much memory the array would take.
         version = np.lib.format.read_magic(file)

@@ -67,7 +67,7 @@ def download(
         ...
         gpudl.utils.files.DownloadError: http://127.0.0.1:9/data.npz: ...
     """
-    from http.client import HTTPException  # noqa: PLC0415  (some 40 ms that only a download should pay for)
+    from http.client import HTTPException
 
     target = Path(destination)
     try:
@@ -95,7 +95,7 @@ def download(
 
 def _fetch(url: str, part: Path, max_bytes: int, timeout: float) -> str:
     """Write what ``url`` sends to ``part`` and return its SHA-256."""
-    from urllib.request import urlopen  # noqa: PLC0415
+    from urllib.request import urlopen
 
     digest, received = hashlib.sha256(), 0
     with urlopen(url, timeout=timeout) as response, part.open("xb") as file:
@@ -116,7 +116,7 @@ def _fetch(url: str, part: Path, max_bytes: int, timeout: float) -> str:
 
 
 def _reason(error: Exception) -> str:
-    from urllib.error import HTTPError, URLError  # noqa: PLC0415
+    from urllib.error import HTTPError, URLError
 
     if isinstance(error, HTTPError):
         error.close()
@@ -133,8 +133,8 @@ def _progress(url: str, total: int | None) -> Iterator[Callable[[int], object]]:
         print(f"Downloading {url}", file=sys.stderr)
         yield lambda count: None
         return
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     with Progress(*columns, console=Console(stderr=True)) as progress:

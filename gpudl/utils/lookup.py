@@ -100,9 +100,7 @@ class Configurable:
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data; an attribute of the same name is preferred."""
-        return {
-            name: serialize(getattr(self, name, value)) for name, value in self._arguments.items()
-        }
+        return {name: serialize(getattr(self, name, value)) for name, value in self._arguments.items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
@@ -136,5 +134,3 @@ def auto_name(prefix: str) -> str:
 def clear_names() -> None:
     """Begin to count names from the start."""
     _counts.clear()
-
-

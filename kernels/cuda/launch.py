@@ -41,7 +41,7 @@ def source(file: str) -> str:
 
 def kernel(file: str, name: str, macros: Macros) -> Any | None:
     """Return a compiled kernel for the current device, or None, after one warning, where that fails."""
-    import cupy  # noqa: PLC0415 (only who has a GPU has it)
+    import cupy
 
     key = (cupy.cuda.runtime.getDevice(), file, name, macros)
     if key not in _kernels:
@@ -101,7 +101,7 @@ class WindowKernel:
     def takes(self, *arrays: Any, window: Window, shape: Ints | None = None) -> bool:
         """Accept C-contiguous float16, float32 or float64 images, where the kernel compiles."""
         fits = (
-            len(arrays[self.image].shape) == len(window.kernel) + 2 == 4  # noqa: PLR2004 (N, H, W, C)
+            len(arrays[self.image].shape) == len(window.kernel) + 2 == 4
             and shape in (None, arrays[self.image].shape)
             and all(a.flags.c_contiguous for a in arrays)
             and {a.dtype.char for a in arrays if a.dtype.kind == "f"} in ({"e"}, {"f"}, {"d"})

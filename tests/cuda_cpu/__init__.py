@@ -49,16 +49,12 @@ class Module:
         """Run a kernel over host arrays and NumPy scalars whose types are exactly the parameters'."""
         self.bind(name, grid, block, *args)()
 
-    def bind(
-        self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any
-    ) -> Callable[[], None]:
+    def bind(self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any) -> Callable[[], None]:
         """Check the arguments of a launch and return it, to be called as often as wanted."""
         letters = self.letters[name]
         if len(args) != len(letters):
             raise TypeError(f"{name} has {len(letters)} parameters, got {len(args)} arguments.")
-        cells = [
-            _cell(name, i, letter, arg) for i, (letter, arg) in enumerate(zip(letters, args, strict=True))
-        ]
+        cells = [_cell(name, i, letter, arg) for i, (letter, arg) in enumerate(zip(letters, args, strict=True))]
         addresses = (ctypes.c_void_p * len(cells))(*(cell.ctypes.data for cell in cells))
         shape = (ctypes.c_uint * 6)(*_three(grid), *_three(block))
         function = getattr(self.library, f"launch_{name}")

@@ -125,9 +125,7 @@ class DevArray:
                 raise TypeError(f"ndarray.{name} of CuPy has no {', '.join(wrong)}.")
             inputs, named, writes = host(args), host(kwargs), arrays(out)
             extra = {"out": writes[0]} if writes else {}
-            return device(
-                submit(lambda: getattr(self._host, name)(*inputs, **named, **extra), [self._host], writes)
-            )
+            return device(submit(lambda: getattr(self._host, name)(*inputs, **named, **extra), [self._host], writes))
 
         return method
 
@@ -145,7 +143,7 @@ class DevArray:
 
     @property
     def device(self) -> Any:
-        from strict_cupy import cuda  # noqa: PLC0415 (it needs this module)
+        from strict_cupy import cuda
 
         return cuda.Device()
 

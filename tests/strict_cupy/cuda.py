@@ -145,9 +145,7 @@ class RawModule:
 
     def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
         if not isinstance(options, tuple):
-            raise TypeError(
-                f"Argument 'options' has incorrect type (expected tuple, got {type(options).__name__})"
-            )
+            raise TypeError(f"Argument 'options' has incorrect type (expected tuple, got {type(options).__name__})")
         self._code = code
         self._macros = dict(option[2:].partition("=")[::2] for option in options if option.startswith("-D"))
 
@@ -175,9 +173,7 @@ class RawKernel:
             raise TypeError(f"Unsupported type {np.ndarray}")
         plain = [arg._host if isinstance(arg, DevArray) else arg for arg in args]
         run = self._module.bind(self.name, grid, block, *plain)
-        writes = [
-            arg for arg, letter in zip(plain, self._module.letters[self.name], strict=True) if letter == "w"
-        ]
+        writes = [arg for arg, letter in zip(plain, self._module.letters[self.name], strict=True) if letter == "w"]
         submit(run, writes=writes)
 
 

@@ -25,7 +25,7 @@ def meter() -> Iterator[Any]:
 
 @pytest.fixture
 def cupy(meter: Any) -> Any:
-    import cupy  # noqa: PLC0415 (the double has to be there first)
+    import cupy
 
     return cupy
 
@@ -33,7 +33,7 @@ def cupy(meter: Any) -> Any:
 def test_it_comes_and_goes() -> None:
     before = sys.modules.get("cupy")
     with installed():
-        import cupy  # noqa: PLC0415 (the double has to be there first)
+        import cupy
 
         assert cupy.__name__ == "strict_cupy.namespace"
     assert sys.modules.get("cupy") is before
@@ -69,9 +69,7 @@ def test_host_and_device_do_not_mix(cupy: Any, mix: Callable[..., Any]) -> None:
 
 
 def test_implicit_conversion_says_what_cupy_says(cupy: Any) -> None:
-    with pytest.raises(
-        TypeError, match=r"Implicit conversion to a NumPy array is not allowed. Please use `.get\(\)`"
-    ):
+    with pytest.raises(TypeError, match=r"Implicit conversion to a NumPy array is not allowed. Please use `.get\(\)`"):
         np.asarray(cupy.zeros(3))
     with pytest.raises(TypeError, match=r"Unsupported type <class 'numpy\.ndarray'>"):
         cupy.exp(HOST)
