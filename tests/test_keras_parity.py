@@ -113,15 +113,6 @@ def test_twenty_steps_stay_within_rounding(name: str, optimizer: str, keras: Any
     # One rounding error a step in each number.
     rounding = STEPS * np.finfo(np.float32).eps
     size = np.array([double[0].losses.max(), np.linalg.norm(double[0].weights)])
-    print(
-        "MID",
-        name,
-        optimizer,
-        [list(map(float, a.distance(b))) for a, b in zip(ours, double)],
-        middle(ours, double),
-        middle(single, double),
-        rounding * size,
-    )
     assert (middle(ours, double) < rounding * size).all()
     assert (middle(ours, double) < 4 * middle(single, double)).all()
 

@@ -316,7 +316,7 @@ tanh.vjp(x=lambda g, y, x: activation_grad(g, y, activation="tanh"))
 def sigmoid(xp: Any, out: Array, x: Array) -> None:
     """Return 1 / (1 + exp(-x)), without overflow, and exact near 0 too."""
     one = out.dtype.type(1)
-    small = xp.exp(-xp.absolute(x), dtype=out.dtype)
+    small = xp.exp(-xp.absolute(x.astype(out.dtype)))
     xp.divide(xp.where(x < 0, small, one), one + small, out=out)
 
 
