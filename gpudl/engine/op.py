@@ -89,22 +89,25 @@ class Op:
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Forward:
         """Return a call without arguments: the twin that takes these arrays, or the reference."""
-        if state.twins and self.workspace is None:
-            kernel = on.twin(self.name, arrays, static)
-            if kernel is not None:
-                return partial(kernel, *arrays, **static)
+        kernel = on.twin(self.name, arrays, static) if state.twins else None
+        if kernel is not None:
+            return partial(kernel, *arrays, **static)
         if self.workspace is not None:
             return partial(self.forward, on.xp, *arrays, **static, work=work)
         return partial(self.forward, on.xp, *arrays, **static)
 
-    def work_spec(self, inputs: tuple[Spec, ...], static: dict[str, Any]) -> Spec | None:
-        """Return the spec of the scratch array that the op wants for one call."""
-        return None if self.workspace is None else self.workspace(*inputs, **static)
+    def work_spec(
+        self, on: Backend, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]
+    ) -> Spec | None:
+        """Return the spec of the scratch array that the reference wants for one call; a twin wants none."""
+        if self.workspace is None or (state.twins and on.twin(self.name, (*outs, *inputs), static) is not None):
+            return None
+        return self.workspace(*(Spec(a.shape, a.dtype) for a in inputs), **static)
 
     def run(self, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]) -> None:
         """Compute plain arrays into plain arrays; what a forward uses to call another op."""
         on = backend.of(outs[0] if outs else inputs[0])
-        wanted = self.work_spec(tuple(Spec(a.shape, a.dtype) for a in inputs), static)
+        wanted = self.work_spec(on, outs, inputs, static)
         work = None if wanted is None else on.empty(wanted.shape, wanted.dtype)
         self.bind(on, (*outs, *inputs), static, work)()
 

@@ -148,7 +148,10 @@ class Plan:
         pinned = {slot.root for slot in results}
         steps = without_dead(without_repeats(record), results)
         self.steps, inside = laid_in_place(steps, pinned)
-        works = [step.op.work_spec(tuple(s.spec for s in step.ins), step.static) for step in self.steps]
+        works = [
+            step.op.work_spec(on, tuple(map(_like, step.outs)), tuple(map(_like, step.ins)), step.static)
+            for step in self.steps
+        ]
         blocks = self._lifetimes(pinned, inside, works)
         self.arena = on.empty((pack(list(blocks.values())),), _BYTE)
         self._pinned = [slot for slot in pinned if slot.external is None]
@@ -202,6 +205,21 @@ class Plan:
         self.arena[...] = 255
         for slot in self._pinned:
             slot.array.reshape(-1).view(_BYTE)[...] = 255
+
+
+class _Flags:
+    c_contiguous = True
+
+
+class _Contiguous(Spec):
+    """What a plan will make of a spec: enough of an array to ask which twin would take it."""
+
+    flags = _Flags()
+
+
+def _like(slot: Slot) -> Array:
+    array = slot.value.array
+    return _Contiguous(slot.spec.shape, slot.spec.dtype) if array is None else array
 
 
 def _view(arena: Array, offset: int, spec: Spec) -> Array:
