@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
 from gpudl import backend
 from gpudl.engine.state import state
+
+# A Python that a test starts takes the package that is installed, not the folder that it is started in.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 
 @pytest.fixture(autouse=True)

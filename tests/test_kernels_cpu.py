@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import pytest
 from gpudl.kernels import geometry, registry
-from gpudl.kernels.cpu import activation, conv, loss, pool, random, threads, update
+from gpudl.kernels.cpu import activation, conv, implicit, loss, matmul, pool, random, threads, update
 from gpudl.kernels.geometry import Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -193,6 +193,8 @@ class launched:  # noqa: N801 (reads as a phrase in a with statement)
 
 POOL = Window((3, 2), (2, 1), "same")
 IMAGES, POOLED = (3, 9, 7, 5), (3, 5, 7, 5)
+F4_ONLY = ("conv2d", "conv2d_input_grad", "conv2d_weight_grad", "matmul")
+FILTERS, FILTERED = (3, 2, 5, 20), (3, 5, 7, 20)
 KEY = np.array([3, 1, 4, 1], np.uint32)
 ODD = (5, 2049)  # more than one block, and no multiple of a vector
 LABELS = np.random.default_rng(0).integers(0, 11, 333)
@@ -220,6 +222,20 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
         [noise(*POOLED)],
         {"shape": IMAGES, "window": POOL},
     ),
+    "conv2d": (implicit.conv2d, [blank(FILTERED)], [noise(*IMAGES), noise(*FILTERS)], {"window": POOL}),
+    "conv2d_input_grad": (
+        implicit.conv2d_input_grad,
+        [blank(IMAGES)],
+        [noise(*FILTERED), noise(*FILTERS)],
+        {"shape": IMAGES, "window": POOL},
+    ),
+    "conv2d_weight_grad": (
+        implicit.conv2d_weight_grad,
+        [blank(FILTERS)],
+        [noise(*IMAGES), noise(*FILTERED)],
+        {"window": POOL},
+    ),
+    "matmul": (matmul.matmul, [blank((101, 150))], [noise(101, 37), noise(37, 150)], {}),
     "sum_to": (loss.sum_to, [blank(37)], [noise(1001, 37)], {"shape": (37,)}),
     "softmax": (loss.softmax, [blank((333, 11))], [noise(333, 11)], {}),
     "softmax_cross_entropy": (
@@ -329,7 +345,9 @@ def test_bits_do_not_depend_on_threads_and_nothing_outside_is_touched(name: str)
     assert results[0] == results[1] == results[2]
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if n not in ("im2col", "col2im", "take") and "pool" not in n])
+@pytest.mark.parametrize(
+    "name", [n for n in CASES if n not in ("im2col", "col2im", "take") and "pool" not in n and n not in F4_ONLY]
+)
 def test_float64_is_computed_in_float64(name: str) -> None:
     kernel, outs, inputs, static = CASES[name]
 
@@ -463,7 +481,9 @@ def test_take_never_reads_outside() -> None:
     np.testing.assert_array_equal(out, [[0, 1], [4, 5], [4, 5], [4, 5]])
 
 
-@pytest.mark.parametrize("name", [n for n in CASES if not n.startswith(("take", "im2", "col2", "random", "adam"))])
+@pytest.mark.parametrize(
+    "name", [n for n in CASES if not n.startswith(("take", "im2", "col2", "conv2d", "matmul", "random", "adam"))]
+)
 def test_empty_batches(name: str) -> None:
     kernel, outs, inputs, static = CASES[name]
 

@@ -8,6 +8,6 @@ from .threads import settle
 
 settle()  # before anything here can start Numba's threads
 
-from . import activation, conv, loss, pool, random, update  # noqa: E402
+from . import activation, conv, implicit, loss, matmul, pool, random, update  # noqa: E402
 
-__all__ = ["activation", "conv", "loss", "pool", "random", "update"]
+__all__ = ["activation", "conv", "implicit", "loss", "matmul", "pool", "random", "update"]
