@@ -1,12 +1,11 @@
 """The ops: everything that gpudl computes, one family a file, each with its gradient beside it."""
 
 from gpudl.engine.op import Op, registry
+from gpudl.ops.activation import activation_grad, bias_activation, relu, sigmoid, tanh
 from gpudl.ops.conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
 from gpudl.ops.elementwise import (
     absolute,
-    activation_grad,
     add,
-    bias_activation,
     cast,
     cast_like,
     clip,
@@ -27,13 +26,10 @@ from gpudl.ops.elementwise import (
     negative,
     ones_like,
     power,
-    relu,
-    sigmoid,
     sign,
     sqrt,
     square,
     subtract,
-    tanh,
     where,
     zeros_like,
 )

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import Array
-from gpudl.engine.op import Op, op, registry
+from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
 from gpudl.engine.tensor import Tensor
 
 _BOOL = np.dtype(bool)
 
 
-def _same(x: Spec, **_: Any) -> Spec:
+def same(x: Spec, **_: Any) -> Spec:
+    """Return the spec of a result like x."""
     return x
 
 
@@ -26,12 +27,13 @@ def _compare(a: Spec, b: Spec) -> Spec:
     return Spec(broadcast(a.shape, b.shape), _BOOL)
 
 
-def _floating(x: Spec) -> Spec:
+def floating(x: Spec) -> Spec:
+    """Return the spec of a float result for x, which may be integers."""
     return x if x.dtype.kind == "f" else x.with_dtype("float32")
 
 
 def _quotient(a: Spec, b: Spec) -> Spec:
-    return _floating(_binary(a, b))
+    return floating(_binary(a, b))
 
 
 @op(_binary)
@@ -70,7 +72,7 @@ def divide(xp: Any, out: Array, a: Array, b: Array) -> None:
 divide.vjp(a=lambda g, y, a, b: g / b, b=lambda g, y, a, b: -g * y / b)
 
 
-@op(_floating)
+@op(floating)
 def log(xp: Any, out: Array, x: Array) -> None:
     """Return the natural logarithm of x."""
     xp.log(x, out=out, dtype=out.dtype)
@@ -157,7 +159,7 @@ def minimum(xp: Any, out: Array, a: Array, b: Array) -> None:
 minimum.vjp(a=lambda g, y, a, b: g * cast_like(a <= b, g), b=lambda g, y, a, b: g * cast_like(a > b, g))
 
 
-@op(_same)
+@op(same)
 def negative(xp: Any, out: Array, x: Array) -> None:
     """Return -x."""
     xp.negative(x, out=out)
@@ -166,13 +168,13 @@ def negative(xp: Any, out: Array, x: Array) -> None:
 negative.vjp(x=lambda g, y, x: -g)
 
 
-@op(_same)
+@op(same)
 def sign(xp: Any, out: Array, x: Array) -> None:
     """Return -1, 0 or 1; its gradient is 0 everywhere."""
     xp.sign(x, out=out)
 
 
-@op(_same)
+@op(same)
 def absolute(xp: Any, out: Array, x: Array) -> None:
     """Return |x|; the gradient at 0 is 0."""
     xp.absolute(x, out=out)
@@ -181,7 +183,7 @@ def absolute(xp: Any, out: Array, x: Array) -> None:
 absolute.vjp(x=lambda g, y, x: g * sign(x))
 
 
-@op(_same)
+@op(same)
 def square(xp: Any, out: Array, x: Array) -> None:
     """Return x * x."""
     xp.multiply(x, x, out=out)
@@ -190,7 +192,7 @@ def square(xp: Any, out: Array, x: Array) -> None:
 square.vjp(x=lambda g, y, x: g * (x * 2))
 
 
-@op(_floating)
+@op(floating)
 def sqrt(xp: Any, out: Array, x: Array) -> None:
     """Return the square root of x."""
     xp.sqrt(x, out=out, dtype=out.dtype)
@@ -199,7 +201,7 @@ def sqrt(xp: Any, out: Array, x: Array) -> None:
 sqrt.vjp(x=lambda g, y, x: g * 0.5 / y)
 
 
-@op(_floating)
+@op(floating)
 def exp(xp: Any, out: Array, x: Array) -> None:
     """Return e ** x."""
     xp.exp(x, out=out, dtype=out.dtype)
@@ -208,7 +210,7 @@ def exp(xp: Any, out: Array, x: Array) -> None:
 exp.vjp(x=lambda g, y, x: g * y)
 
 
-@op(_floating)
+@op(floating)
 def log1p(xp: Any, out: Array, x: Array) -> None:
     """Return log(1 + x), exact for small x."""
     xp.log1p(x, out=out, dtype=out.dtype)
@@ -217,7 +219,7 @@ def log1p(xp: Any, out: Array, x: Array) -> None:
 log1p.vjp(x=lambda g, y, x: g / (x + 1))
 
 
-@op(_floating)
+@op(floating)
 def expm1(xp: Any, out: Array, x: Array) -> None:
     """Return e ** x - 1, exact for small x."""
     xp.expm1(x, out=out, dtype=out.dtype)
@@ -226,7 +228,7 @@ def expm1(xp: Any, out: Array, x: Array) -> None:
 expm1.vjp(x=lambda g, y, x: g * (y + 1))
 
 
-@op(_same)
+@op(same)
 def clip(xp: Any, out: Array, x: Array, *, low: float, high: float) -> None:
     """Return x limited to [low, high]; the gradient is 0 outside."""
     xp.maximum(x, out.dtype.type(low), out=out)
@@ -255,72 +257,16 @@ where.vjp(
 )
 
 
-@op(_same)
+@op(same)
 def ones_like(xp: Any, out: Array, x: Array) -> None:
     """Return ones in the shape and dtype of x."""
     out[...] = 1
 
 
-@op(_same)
+@op(same)
 def zeros_like(xp: Any, out: Array, x: Array) -> None:
     """Return zeros in the shape and dtype of x."""
     out[...] = 0
-
-
-def _activation_grad(g: Spec, y: Spec, *, activation: str) -> Spec:
-    if g.shape != y.shape:
-        raise ShapeError("gradient and output of an activation must have one shape.")
-    return y
-
-
-@op(_activation_grad)
-def activation_grad(xp: Any, out: Array, g: Array, y: Array, *, activation: str) -> None:
-    """Return the gradient before an activation, from the one after it and the activation's output y."""
-    if activation == "linear":
-        out[...] = g
-        return
-    if activation == "relu":
-        xp.greater(y, 0, out=out, casting="unsafe")
-    elif activation == "sigmoid":
-        xp.subtract(out.dtype.type(1), y, out=out)
-        xp.multiply(out, y, out=out)
-    else:
-        xp.multiply(y, y, out=out)
-        xp.subtract(out.dtype.type(1), out, out=out)
-    xp.multiply(out, g, out=out)
-
-
-def _slope_of_slope(g: Tensor, x: Tensor, y: Tensor, activation: str) -> Tensor | None:
-    """Return g * x * d(slope)/dy, where slope(y) is the activation's derivative written in its output."""
-    if activation == "sigmoid":
-        return g * x * (1 - y * 2)
-    return g * x * y * -2 if activation == "tanh" else None
-
-
-activation_grad.vjp(
-    g=lambda gg, out, g, y, activation: activation_grad(gg, y, activation=activation),
-    y=lambda gg, out, g, y, activation: _slope_of_slope(gg, g, y, activation),
-)
-
-
-@op(_floating)
-def tanh(xp: Any, out: Array, x: Array) -> None:
-    """Return the hyperbolic tangent of x."""
-    xp.tanh(x, out=out, dtype=out.dtype)
-
-
-tanh.vjp(x=lambda g, y, x: activation_grad(g, y, activation="tanh"))
-
-
-@op(_floating)
-def sigmoid(xp: Any, out: Array, x: Array) -> None:
-    """Return 1 / (1 + exp(-x)), without overflow, and exact near 0 too."""
-    one = out.dtype.type(1)
-    small = xp.exp(-xp.absolute(x.astype(out.dtype)))
-    xp.divide(xp.where(x < 0, small, one), one + small, out=out)
-
-
-sigmoid.vjp(x=lambda g, y, x: activation_grad(g, y, activation="sigmoid"))
 
 
 # Numerators and denominators, highest power first, of the two rational functions in `erf`.
@@ -364,7 +310,7 @@ def _rational(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]
     return values[0] / values[1]
 
 
-@op(_floating)
+@op(floating)
 def erf(xp: Any, out: Array, x: Array) -> None:
     """Return the error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x.
 
@@ -379,42 +325,3 @@ def erf(xp: Any, out: Array, x: Array) -> None:
 
 
 erf.vjp(x=lambda g, y, x: g * (exp(-(x * x)) * (2 / np.pi**0.5)))
-
-
-@op(_same)
-def relu(xp: Any, out: Array, x: Array) -> None:
-    """Return max(x, 0); NaN propagates."""
-    xp.maximum(x, out.dtype.type(0), out=out)
-
-
-relu.vjp(x=lambda g, y, x: activation_grad(g, y, activation="relu"))
-
-_forwards: dict[str, Op] = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}
-FUSED = ("linear", *_forwards)
-
-
-def _bias_activation(x: Spec, b: Spec, *, activation: str) -> Spec:
-    if activation not in FUSED:
-        raise ShapeError(f"activation must be one of {', '.join(FUSED)}, got {activation!r}.")
-    if x.ndim < 1 or b.shape != x.shape[-1:]:
-        raise ShapeError(f"the bias must have one element per channel, {list(x.shape[-1:])}.")
-    return Spec(x.shape, promote(x.dtype, b.dtype))
-
-
-@op(_bias_activation)
-def bias_activation(xp: Any, out: Array, x: Array, b: Array, *, activation: str) -> None:
-    """Return activation(x + b), with b along the last axis, for relu, sigmoid, tanh or linear."""
-    xp.add(x, b, out=out)
-    if activation != "linear":
-        _forwards[activation].forward(xp, out, out)
-
-
-bias_activation.vjp(
-    x=lambda g, y, x, b, activation: _before(g, y, activation),
-    b=lambda g, y, x, b, activation: registry["sum_to"](_before(g, y, activation), shape=b.shape),
-)
-
-
-def _before(g: Tensor, y: Tensor, activation: str) -> Tensor:
-    result: Tensor = g if activation == "linear" else activation_grad(g, y, activation=activation)
-    return result

@@ -12,7 +12,8 @@ from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.ops import reduce
-from gpudl.ops.elementwise import cast_like, equal, exp, sigmoid
+from gpudl.ops.activation import sigmoid
+from gpudl.ops.elementwise import cast_like, equal, exp
 from gpudl.ops.shape import reshape
 
 

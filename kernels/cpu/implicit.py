@@ -6,9 +6,7 @@ rows of one image at a time is copied with its padding into a slab that stays in
 
 from __future__ import annotations
 
-from functools import lru_cache
-from threading import local
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import get_num_threads, prange
@@ -16,86 +14,9 @@ from numba import get_num_threads, prange
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from .conv import clear, copy, images
+from .layout import Layout, layout, multiples, scratch
 from .microkernel import PANEL, ROWS, address, product
 from .threads import Kernel, inner
-
-_SLAB = 1 << 15  # floats of a group of rows: 128 KiB
-_AXES = 4
-_kept = local()
-
-
-class Tables(NamedTuple):
-    """The addresses of a convolution, counted in floats.
-
-    Attributes:
-        pixels: where the window of each output pixel of a block of rows begins in its image or slab.
-        outputs: where each of these pixels begins in y; in both, the last pixel is repeated to fill a tile.
-        taps: where each tap and channel lies in a window; the last one is repeated too.
-    """
-
-    pixels: Any
-    outputs: Any
-    taps: Any
-
-
-class Layout(NamedTuple):
-    """How a convolution over images of one size is cut into blocks of output rows.
-
-    Attributes:
-        numbers: H, W, C, F, OH, OW, SH, SW, top, left, rows of a block, rows of its slab (0 without padding), width of
-            the slab or the image.
-        block: the tables of a whole block.
-        rest: the tables of the last block, which may have fewer rows.
-    """
-
-    numbers: Any
-    block: Tables
-    rest: Tables
-
-
-def table(values: Any) -> Any:
-    """Return offsets as int64, followed by repeats of the last one to fill a tile."""
-    flat = np.asarray(values, np.int64).reshape(-1)
-    return np.concatenate([flat, np.repeat(flat[-1:], ROWS)])
-
-
-def _tables(window: Window, rows: int, ow: int, width: int, channels: int, filters: int) -> Tables:
-    (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.strides, window.dilation
-    i, j = np.meshgrid(np.arange(rows), np.arange(ow), indexing="ij")
-    a, b, c = np.meshgrid(np.arange(kh), np.arange(kw), np.arange(channels), indexing="ij")
-    return Tables(
-        table((i * sh * width + j * sw) * channels),
-        table((i * ow + j) * filters),
-        table((a * dh * width + b * dw) * channels + c),
-    )
-
-
-@lru_cache(maxsize=256)
-def layout(window: Window, size: Ints, channels: int, filters: int, whole: bool = False) -> Layout:
-    """Return the layout over images of `size` (H, W); `whole` makes one block of all rows."""
-    (h, w), (sh, sw), extent = size, window.strides, window.extent
-    (top, _), (left, _) = window.pads(size)
-    oh, ow = window.output(size)
-    padded = any(p for pair in window.pads(size) for p in pair)
-    width = (ow - 1) * sw + extent[1] if padded else w
-    rows = oh if whole else min(oh, max(1, _SLAB // max(sh * width * channels, ow * filters)))
-    slab = (rows - 1) * sh + extent[0] if padded else 0
-    numbers = (h, w, channels, filters, oh, ow, sh, sw, top, left, rows, slab, width)
-    return Layout(
-        np.array(numbers, np.int64),
-        _tables(window, rows, ow, width, channels, filters),
-        _tables(window, oh - (-(-oh // rows) - 1) * rows, ow, width, channels, filters),
-    )
-
-
-def scratch(name: str, *shape: int) -> Any:
-    """Return float32 scratch memory, the same for the same name and shape."""
-    # Kept from call to call, so that a replayed step allocates nothing; one for each thread that calls.
-    kept: dict[Any, Any] = _kept.__dict__
-    key = (name, shape)
-    if key not in kept:
-        kept[key] = np.empty(shape, np.float32)
-    return kept[key]
 
 
 @inner
@@ -115,7 +36,7 @@ def _fill(
 
 
 @Kernel
-def _forward(y, x, w, bias, mode, ldb, bstep, n, numbers, block, rest, slabs):  # type: ignore[no-untyped-def]
+def _forward(y, x, w, ldb, bstep, n, numbers, block, rest, slabs):  # type: ignore[no-untyped-def]
     h, wide, c, f, oh, ow, sh, _, top, left, rows, slab, width = numbers
     blocks = (oh + rows - 1) // rows
     chunks = len(slabs)
@@ -142,8 +63,7 @@ def _forward(y, x, w, bias, mode, ldb, bstep, n, numbers, block, rest, slabs):  
                 address(tables[1]),
                 count * ow,
                 f,
-                address(bias) if len(bias) else 0,
-                mode,
+                0,
             )
 
 
@@ -172,9 +92,6 @@ def _takes(y: Any, x: Any, w: Any, *, window: Window, **static: Any) -> bool:
     return images(y, x, w, window=window) and y.dtype == x.dtype == w.dtype == np.float32 and y.size * w.size > 0
 
 
-_NO_BIAS = np.empty(0, np.float32)
-
-
 def _slab_size(at: Layout) -> int:
     return int(at.numbers[11] * at.numbers[12] * at.numbers[2]) + 1
 
@@ -186,14 +103,10 @@ def _slabs(at: Layout) -> Any:
 @accelerates("conv2d", device="cpu", takes=_takes)
 def conv2d(y: Any, x: Any, w: Any, *, window: Window) -> None:
     """Convolve x (N, H, W, C) with w (KH, KW, C, F) into y (N, OH, OW, F)."""
-    _conv2d(y, x, w, _NO_BIAS, 0, window)
-
-
-def _conv2d(y: Any, x: Any, w: Any, bias: Any, mode: int, window: Window) -> None:
     at = layout(window, x.shape[1:3], x.shape[3], w.shape[3])
-    filters, ldb, bstep = panels_of(w, w.size // w.shape[3], w.shape[3])
-    work = y.size * (w.size // w.shape[3])
-    _forward(work, y, x.reshape(-1), filters, bias, mode, ldb, bstep, len(x), at.numbers, *at[1:], _slabs(at))
+    depth = w.size // w.shape[3]
+    filters, ldb, bstep = panels_of(w, depth, w.shape[3])
+    _forward(y.size * depth, y, x.reshape(-1), filters, ldb, bstep, len(x), at.numbers, *at[1:], _slabs(at))
 
 
 @Kernel
@@ -240,7 +153,6 @@ def _backward(dx, g, w, n, kernel, dilation, numbers, whole, channels, slabs):  
                         address(whole[0]),
                         oh * ow,
                         columns,
-                        0,
                         1,
                     )
             if slab:
@@ -270,14 +182,9 @@ def conv2d_input_grad(dx: Any, g: Any, w: Any, *, shape: Ints, window: Window) -
         window.dilation,
         at.numbers,
         at.block,
-        _channels(f),
+        multiples(f, 1),
         _slabs(at),
     )
-
-
-@lru_cache(maxsize=256)
-def _channels(count: int) -> Any:
-    return np.arange(count, dtype=np.int64)
 
 
 @Kernel
@@ -312,7 +219,6 @@ def _weights(parts, x, g, n, share, crow, numbers, block, rest, slabs):  # type:
                     address(crow) + 8 * begin,
                     taps,
                     f,
-                    0,
                     1 if image > part * n // len(parts) or at > 0 else 0,
                 )
 
@@ -330,11 +236,6 @@ _SHARE = 4 * ROWS  # of dw: whole tiles, so that none reaches into another unit'
 _UNITS = 16
 
 
-@lru_cache(maxsize=256)
-def _places(depth: int, columns: int) -> Any:
-    return table(np.arange(depth) * columns)
-
-
 @accelerates("conv2d_weight_grad", device="cpu", takes=_takes)
 def conv2d_weight_grad(dw: Any, x: Any, g: Any, *, window: Window) -> None:
     """Compute the gradient of `conv2d` with respect to w from that of y.
@@ -350,6 +251,6 @@ def conv2d_weight_grad(dw: Any, x: Any, g: Any, *, window: Window) -> None:
     count = min(len(x), max(1, _UNITS // (2 * shares)))
     parts = dw.reshape(1, depth, f) if count == 1 else scratch("parts", count, depth, f)
     slabs = scratch("weights", count * shares, _slab_size(at))
-    _weights(g.size * depth, parts, x.reshape(-1), g, len(x), share, _places(depth, f), at.numbers, *at[1:], slabs)
+    _weights(g.size * depth, parts, x.reshape(-1), g, len(x), share, multiples(depth, f), at.numbers, *at[1:], slabs)
     if count > 1:
         _total(parts.size, dw.reshape(-1), parts.reshape(count, -1))

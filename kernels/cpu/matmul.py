@@ -6,14 +6,14 @@ next kernel wants: a training step that alternates between the two ran at half t
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numba import prange
 
 from ..registry import accelerates, floats
-from .implicit import panels_of, scratch, table
+from .implicit import panels_of
+from .layout import multiples, scratch
 from .microkernel import PANEL, ROWS, address, product
 from .threads import Kernel
 
@@ -27,11 +27,6 @@ def _takes(out: Any, a: Any, b: Any, *, transpose_a: bool = False, **static: Any
         return False
     work = out.size * a.shape[0 if transpose_a else 1]
     return 0 < work <= _MOST and out.dtype == a.dtype == b.dtype == np.float32 and floats(out, a, b)
-
-
-@lru_cache(maxsize=256)
-def _places(count: int, stride: int) -> Any:
-    return table(np.arange(count) * stride)
 
 
 @Kernel
@@ -64,7 +59,6 @@ def _product(out, a, b, arow, step, crow, ldb, bstep):  # type: ignore[no-untype
             min(_BLOCK, rows - row),
             min(PANEL, columns - column),
             0,
-            0,
         )
 
 
@@ -78,5 +72,7 @@ def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: 
         _turned(b.size, right, b)
     else:
         right, ldb, bstep = panels_of(b, depth, columns)
-    arow, step = (_places(rows, 1), _places(depth, rows)) if transpose_a else (_places(rows, depth), _places(depth, 1))
-    _product(out.size * depth, out, a, right, arow, step, _places(rows, columns), ldb, bstep)
+    arow, step = (
+        (multiples(rows, 1), multiples(depth, rows)) if transpose_a else (multiples(rows, depth), multiples(depth, 1))
+    )
+    _product(out.size * depth, out, a, right, arow, step, multiples(rows, columns), ldb, bstep)

@@ -106,17 +106,17 @@ def _tile(vectors: int) -> Any:
     cells = [(r, v) for v in range(vectors) for r in rows]
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, arow, step, depth, b, ldb, c, crow, last, bias, mode = arguments
+        a, arow, step, depth, b, ldb, c, crow, last, adds = arguments
         ops = _Vectors(builder, last)
         i64, final = ops.i64, vectors - 1
         sums = {cell: cgutils.alloca_once(builder, ops.kind) for cell in cells}
         left = [builder.gep(ops.floats(a), [ops.integer(arow, i64(r))]) for r in rows]
         outs = [builder.gep(ops.floats(c), [ops.integer(crow, i64(r))]) for r in rows]
-        with builder.if_else(builder.icmp_signed("==", mode, i64(1))) as (adds, sets):
-            with adds:
+        with builder.if_else(builder.icmp_signed("!=", adds, i64(0))) as (yes, no):
+            with yes:
                 for r, v in cells:
                     builder.store(ops.load(outs[r], v, v == final), sums[r, v])
-            with sets:
+            with no:
                 for cell in cells:
                     builder.store(ops.zero, sums[cell])
         with cgutils.for_range(builder, depth, intp=i64) as loop:
@@ -127,22 +127,12 @@ def _tile(vectors: int) -> Any:
                 factor = ops.spread(builder.load(builder.gep(left[r], [offset])), ops.kind)
                 for v in range(vectors):
                     builder.store(ops.fma(factor, right[v], builder.load(sums[r, v])), sums[r, v])
-        with builder.if_then(builder.icmp_signed("!=", bias, i64(0))):
-            for v in range(vectors):
-                term = ops.load(ops.floats(bias), v, v == final)
-                for r in rows:
-                    builder.store(builder.fadd(builder.load(sums[r, v]), term), sums[r, v])
-        with builder.if_then(builder.icmp_signed("==", mode, i64(2))):
-            for cell in cells:
-                value = builder.load(sums[cell])
-                negative = builder.fcmp_ordered("<", value, ops.zero)
-                builder.store(builder.select(negative, ops.zero, value), sums[cell])
         for r, v in cells:
             ops.store(builder.load(sums[r, v]), outs[r], v, v == final)
         return context.get_dummy_value()
 
-    def typed(context, a, arow, step, depth, b, ldb, c, crow, last, bias, mode):  # type: ignore[no-untyped-def]
-        return types.void(*[types.int64] * 11), codegen
+    def typed(context, a, arow, step, depth, b, ldb, c, crow, last, adds):  # type: ignore[no-untyped-def]
+        return types.void(*[types.int64] * 10), codegen
 
     return intrinsic(typed)
 
@@ -151,8 +141,8 @@ def _compiled(vectors: int) -> Any:
     """Return the tile as a function of its own, compiled once and called by every kernel."""
     body = _tile(vectors)
 
-    def tile(a, arow, step, depth, b, ldb, c, crow, last, bias, mode):  # type: ignore[no-untyped-def]
-        body(a, arow, step, depth, b, ldb, c, crow, last, bias, mode)
+    def tile(a, arow, step, depth, b, ldb, c, crow, last, adds):  # type: ignore[no-untyped-def]
+        body(a, arow, step, depth, b, ldb, c, crow, last, adds)
 
     return njit(nogil=True)(tile)
 
@@ -179,8 +169,7 @@ def product(
     crow: Any,
     rows: Any,
     columns: Any,
-    bias: Any,
-    mode: Any,
+    adds: Any,
 ) -> None:
     """Compute C (+)= A @ B tile by tile; all addresses are integers, all offsets count floats.
 
@@ -191,23 +180,21 @@ def product(
         c, crow: C[r, v] lies at c + 4 * (crow[r] + v).
         rows: number of rows; both tables of rows go on with `ROWS` more that repeat the last one.
         columns: number of columns.
-        bias: the address of a row that is added to each row of C, or 0.
-        mode: 0 sets C, 1 adds to C, 2 sets C to max(result, 0).
+        adds: 1 to add to C, 0 to set it.
     """
     done = 0
     while done < columns:
         vectors = min((columns - done + LANES - 1) // LANES, WIDEST)
         last = min(columns - done - (vectors - 1) * LANES, LANES)
         right, out = b + 4 * done * bstep, c + 4 * done
-        term = bias + 4 * done if bias else bias
         for row in range(0, rows, ROWS):
             left, place = arow + 8 * row, crow + 8 * row
             if vectors == 4:
-                _four(a, left, step, depth, right, ldb, out, place, last, term, mode)
+                _four(a, left, step, depth, right, ldb, out, place, last, adds)
             elif vectors == 3:
-                _three(a, left, step, depth, right, ldb, out, place, last, term, mode)
+                _three(a, left, step, depth, right, ldb, out, place, last, adds)
             elif vectors == 2:
-                _two(a, left, step, depth, right, ldb, out, place, last, term, mode)
+                _two(a, left, step, depth, right, ldb, out, place, last, adds)
             else:
-                _one(a, left, step, depth, right, ldb, out, place, last, term, mode)
+                _one(a, left, step, depth, right, ldb, out, place, last, adds)
         done += vectors * LANES
