@@ -110,14 +110,14 @@ def conv2d(y: Any, x: Any, w: Any, *, window: Window) -> None:
 
 
 @Kernel
-def _turned(packed, w):  # type: ignore[no-untyped-def]
-    # w (taps, C, F) -> packed (taps, panels of C, F, PANEL): the filters as the product with g wants them
+def turned(packed, w):  # type: ignore[no-untyped-def]
+    """Transpose each w[tap], (C, F), into panels: packed (taps, panels of C, F, PANEL)."""
     taps, panels, f, wide = packed.shape
-    for tap in prange(taps):
-        for p in range(panels):
-            for k in range(f):
-                for v in range(min(w.shape[1] - p * wide, wide)):
-                    packed[tap, p, k, v] = w[tap, p * wide + v, k]
+    for unit in prange(taps * panels):
+        tap, p = unit // panels, unit % panels
+        for k in range(f):
+            for v in range(min(w.shape[1] - p * wide, wide)):
+                packed[tap, p, k, v] = w[tap, p * wide + v, k]
 
 
 @Kernel
@@ -171,7 +171,7 @@ def conv2d_input_grad(dx: Any, g: Any, w: Any, *, shape: Ints, window: Window) -
     taps, (c, f) = window.taps, w.shape[2:]
     at = layout(window, tuple(shape[1:3]), c, f, True)
     packed = scratch("turned", taps, -(-c // PANEL), f, PANEL)
-    _turned(w.size, packed, w.reshape(taps, c, f))
+    turned(w.size, packed, w.reshape(taps, c, f))
     _backward(
         g.size * taps * c,
         dx.reshape(-1),

@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from ..registry import accelerates, floats
-from .implicit import panels_of
+from .implicit import panels_of, turned
 from .layout import multiples, scratch
 from .microkernel import PANEL, ROWS, address, product
 from .threads import Kernel
@@ -27,17 +27,6 @@ def _takes(out: Any, a: Any, b: Any, *, transpose_a: bool = False, **static: Any
         return False
     work = out.size * a.shape[0 if transpose_a else 1]
     return 0 < work <= _MOST and out.dtype == a.dtype == b.dtype == np.float32 and floats(out, a, b)
-
-
-@Kernel
-def _turned(packed, b):  # type: ignore[no-untyped-def]
-    # b (N, K) -> packed (panels, K, PANEL): its transpose, the columns of a tile one after another
-    panels, depth, wide = packed.shape
-    for p in prange(panels):
-        count = min(len(b) - p * wide, wide)
-        for v in range(count):
-            for k in range(depth):
-                packed[p, k, v] = b[p * wide + v, k]
 
 
 @Kernel
@@ -68,8 +57,8 @@ def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: 
     rows, columns = out.shape
     depth = a.shape[0 if transpose_a else 1]
     if transpose_b:
-        right, ldb, bstep = scratch("turned", -(-columns // PANEL), depth, PANEL), PANEL, depth
-        _turned(b.size, right, b)
+        right, ldb, bstep = scratch("turned", 1, -(-columns // PANEL), depth, PANEL), PANEL, depth
+        turned(b.size, right, b[None])
     else:
         right, ldb, bstep = panels_of(b, depth, columns)
     arow, step = (
