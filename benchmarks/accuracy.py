@@ -9,19 +9,16 @@ process includes compiling kernels and recording the step.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import statistics
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import gpudl
+from benchmarks.record import circumstances, write
 from gpudl.cli import BATCH_SIZES, network
 
 Part = tuple[np.ndarray, np.ndarray]
@@ -75,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         same = all(a.tobytes() == b.tobytes() for a, b in zip(weights[0], again, strict=True))
         record["repeat"] = {"seed": options.seeds[0], "same_weights_bit_for_bit": same}
         print(f"a second run of seed {options.seeds[0]} gives {'the same' if same else 'OTHER'} weights")
-    if options.json:
-        Path(options.json).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write(record, options.json)
     return record
 
 
@@ -101,28 +97,6 @@ def one_run(options: argparse.Namespace, seed: int, train: Part, test: Part) -> 
     print(f"seed {seed}: accuracy {accuracy:.4f}, loss {loss:.4f}, s/epoch {seconds}", flush=True)
     run = {"seed": seed, "accuracy": accuracy, "loss": loss, "seconds_per_epoch": seconds}
     return run, model.get_weights()
-
-
-def circumstances() -> dict[str, Any]:
-    """Return when, on what and with what this is measured."""
-    packages = ("gpudl", "numpy", "numba")
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device": gpudl.backend.current().describe(),
-        "cpu": _cpu(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in packages}},
-    }
-
-
-def _cpu() -> str:
-    """Return the name of the processor, which Linux tells in a file only."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def _mnist(options: argparse.Namespace) -> tuple[Part, Part]:

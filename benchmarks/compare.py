@@ -1,201 +1,202 @@
-"""The tutorials' networks on gpudl and on the peers that are installed: the same work, in turns, as ratios.
+"""gpudl beside the peers that are installed: the same work, in turns, as ratios.
 
-    python -m benchmarks.compare --network mnist-cnn --images 12800 --repeats 7 --json cnn.json
+    python -m benchmarks.compare --workload mnist-cnn --images 12800 --rounds 7 --json cnn.json
+    python -m benchmarks.compare --group convolutions --group layers
+    python -m benchmarks.compare --threads 1
 
-Every side lives in a process of its own, so that thread pools do not meet. In each round every side trains on the
-same images once, one side after the other; before the first round each does so once unmeasured, which compiles and
-records. Machines are shared and noisy: the ratio of the medians over the rounds is what counts.
+Every side lives in a process of its own, so that thread pools do not meet. In each round every side does the work,
+one side after the other; before the first round each does it once unmeasured, which compiles and records. Machines
+are shared and noisy: the ratio of the medians over the rounds is what counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
-import os
+import math
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
+from benchmarks.children import PEERS, SIDES, Child, answers, digits_file, hold_to, usable
+from benchmarks.workloads import GROUPS, WORKLOADS, Settings, Work, Workload, chosen
+from benchmarks.workloads.base import UNITS
 
-BATCH_SIZES = {"mnist-mlp": 128, "mnist-cnn": 64}
-# What has to be installed for each side.
-SIDES = {
-    "gpudl": "gpudl",
-    "torch": "torch",
-    "torch-channels-last": "torch",
-    "keras-jax": "jax",
-    "keras-tensorflow": "tensorflow",
-}
-Epoch = Callable[[], float]
+REST = 0.05  # seconds in which the thread pool of the last side goes to sleep
+SUMMED = ("convolutions",)  # groups of which the sum is worth a line
+Result = dict[str, Any]
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="benchmarks.compare", description="gpudl beside its peers, in turns.")
-    made.add_argument("--network", choices=sorted(BATCH_SIZES), default="mnist-cnn")
-    made.add_argument("--images", type=int, default=12800, help="images in each measured pass (default 12800)")
-    made.add_argument("--repeats", type=int, default=7, help="rounds (default 7)")
-    made.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), help="default: all that are installed")
-    made.add_argument("--data", metavar="FILE", help="an mnist.npz to read instead of looking for one")
-    made.add_argument("--json", metavar="FILE", help="write what was measured to this file")
-    made.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
+    made.add_argument("--workload", action="append", default=[], choices=WORKLOADS, help="may be repeated; default all")
+    made.add_argument("--group", action="append", default=[], choices=GROUPS, help="all workloads of a kind")
+    made.add_argument("--images", type=int, default=12800, help="images in each training pass (default 12800)")
+    made.add_argument("--batch-size", type=int, help="images a training step (default: the tutorial's)")
+    made.add_argument("--width", type=int, default=1, help="times as many units and filters (default 1)")
+    made.add_argument("--seconds", type=float, default=0.2, help="shortest turn of a side (default 0.2)")
+    add_common(made)
     return made
 
 
-def digits(options: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
-    """Return images as the network takes them, channels last, and one-hot labels."""
-    import gpudl
-
-    where = () if options.data is None else (Path(options.data).resolve(),)
-    (images, labels), _ = gpudl.datasets.mnist.load_data(*where)
-    shape = (28 * 28,) if options.network == "mnist-mlp" else (28, 28, 1)
-    x = images[: options.images].reshape(-1, *shape).astype("float32") / 255
-    return x, np.eye(10, dtype="float32")[labels[: options.images]]
-
-
-def keras_like(framework: Any, options: argparse.Namespace, x: np.ndarray, y: np.ndarray) -> Epoch:
-    """Return one pass of `fit` for gpudl or Keras, whose programs are the same."""
-    layers = framework.layers
-    if options.network == "mnist-mlp":
-        first = [layers.Input((28 * 28,)), layers.Dense(512, activation="relu")]
-    else:
-        first = [
-            layers.Input((28, 28, 1)),
-            layers.Conv2D(32, (3, 3), activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Conv2D(64, (3, 3), activation="relu"),
-            layers.MaxPooling2D((2, 2)),
-            layers.Conv2D(64, (3, 3), activation="relu"),
-            layers.Flatten(),
-            layers.Dense(64, activation="relu"),
-        ]
-    model = framework.Sequential([*first, layers.Dense(10, activation="softmax")])
-    model.compile(optimizer="rmsprop", loss="categorical_crossentropy", metrics=["accuracy"])
-
-    def epoch() -> float:
-        history = model.fit(x, y, batch_size=BATCH_SIZES[options.network], verbose=0)
-        return float(history.history["loss"][0])
-
-    return epoch
+def add_common(made: argparse.ArgumentParser) -> None:
+    """Add what every comparison of sides takes."""
+    made.add_argument("--rounds", type=int, default=7, help="measured turns of each side (default 7)")
+    made.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES), help="default: all that are installed")
+    made.add_argument("--threads", type=int, help="threads, and cores, of every side (default: what each takes)")
+    made.add_argument("--data", metavar="FILE", help="an mnist.npz to read instead of looking for one")
+    made.add_argument("--json", metavar="FILE", help="write what was measured to this file")
+    made.add_argument("--worker", choices=SIDES, help=argparse.SUPPRESS)
 
 
-def torch_loop(options: argparse.Namespace, x: np.ndarray, y: np.ndarray, channels_last: bool) -> Epoch:
-    """Return one pass of a plain training loop in PyTorch, with the same shuffling, loss and accuracy."""
-    import torch
-    from torch import nn
-
-    if options.network == "mnist-mlp":
-        model: Any = nn.Sequential(nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 10))
-        images = torch.from_numpy(x)
-    else:
-        convolutions = [nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(32, 64, 3), nn.ReLU()]
-        convolutions += [nn.MaxPool2d(2), nn.Conv2d(64, 64, 3), nn.ReLU(), nn.Flatten()]
-        model = nn.Sequential(*convolutions, nn.Linear(576, 64), nn.ReLU(), nn.Linear(64, 10))
-        images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous()
-        if channels_last:
-            model, images = (
-                model.to(memory_format=torch.channels_last),
-                images.contiguous(memory_format=torch.channels_last),
-            )
-    labels = torch.from_numpy(y.argmax(axis=1))
-    optimizer = torch.optim.RMSprop(model.parameters(), lr=0.001, alpha=0.9, eps=1e-7)
-    cross_entropy, size = nn.CrossEntropyLoss(), BATCH_SIZES[options.network]
-
-    def epoch() -> float:
-        order = torch.randperm(len(images))
-        loss_sum, right = torch.zeros(()), torch.zeros((), dtype=torch.int64)
-        for start in range(0, len(images), size):
-            chosen = order[start : start + size]
-            optimizer.zero_grad(set_to_none=True)
-            scores = model(images[chosen])
-            loss = cross_entropy(scores, labels[chosen])
-            loss.backward()
-            optimizer.step()
-            with torch.no_grad():
-                loss_sum += loss * len(chosen)
-                right += (scores.argmax(dim=1) == labels[chosen]).sum()
-        return float(loss_sum) / len(images)
-
-    return epoch
+def paced(work: Work, seconds: float) -> int:
+    """Do the work unmeasured, which compiles and records; return how many calls fill a turn of `seconds`."""
+    work.call()
+    start = time.perf_counter()
+    work.call()
+    return max(1, math.ceil(seconds / (time.perf_counter() - start)))
 
 
-def worker(options: argparse.Namespace) -> None:
-    """Train once for every line on standard input, and answer each with the seconds and the loss."""
-    x, y = digits(options)
-    if options.worker.startswith("torch"):
-        epoch = torch_loop(options, x, y, options.worker == "torch-channels-last")
-    else:
-        name = "gpudl" if options.worker == "gpudl" else "keras"
-        epoch = keras_like(importlib.import_module(name), options, x, y)
-    for _ in sys.stdin:
-        start = time.perf_counter()
-        loss = epoch()
-        print(json.dumps([time.perf_counter() - start, loss]), flush=True)
+def turn(work: Work, calls: int) -> dict[str, float]:
+    """Return the seconds that one step took, as the mean over `calls` calls, and the check of the last."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        result = work.call()
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds / calls / work.steps, "check": work.check(result)}
 
 
-def start(side: str, arguments: list[str]) -> subprocess.Popen[str]:
-    """Return the process of a side."""
-    environment = os.environ | {"KERAS_BACKEND": side.partition("-")[2], "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-m", "benchmarks.compare", *arguments, "--worker", side]
-    return subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
+def serve(side: str) -> None:
+    """Answer each request on standard input: the first of a kind with the calls of a turn, others with a turn."""
+    pipe = answers()
+    current: Any = None
+    work: Work | None = None
+    calls = 0
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request == current:
+            assert work is not None
+            answer: Any = turn(work, calls)
+        else:
+            current, work = request, None  # what the last workload held is free before the next one begins
+            work = WORKLOADS[request["workload"]].sides[side](Settings(**request["settings"]))
+            answer = calls = paced(work, request["seconds"])
+        pipe.write(json.dumps(answer) + "\n")
 
 
-def ask(process: subprocess.Popen[str]) -> list[float]:
-    """Let a side train once; return the seconds and the loss."""
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-    for line in process.stdout:
-        if line.startswith("["):
-            return [float(v) for v in json.loads(line)]
-    raise RuntimeError("a side ended before it answered; run it with --worker to see why.")
-
-
-def main() -> None:
-    """Compare, print the table of ratios, and write the record."""
-    from benchmarks.accuracy import circumstances
-
-    options = parser().parse_args()
-    if options.worker:
-        worker(options)
-        return
-    sides = [s for s in options.sides if importlib.util.find_spec(SIDES[s])]
-    processes = {side: start(side, sys.argv[1:]) for side in sides}
+def measure(
+    workload: Workload, children: Mapping[str, Child], settings: Settings, *, rounds: int, seconds: float = 0.2
+) -> Result:
+    """Let the sides of a workload take turns; return the times, their medians and the ratios to the first side."""
+    request = {"workload": workload.name, "settings": asdict(settings), "seconds": seconds}
+    sides = [side for side in workload.sides if side in children]
     for side in sides:
-        ask(processes[side])
+        children[side].ask(request)
     times: dict[str, list[float]] = {side: [] for side in sides}
-    losses: dict[str, float] = {}
-    for _ in range(options.repeats):
+    checks = {}
+    for _ in range(rounds):
         for side in sides:
-            seconds, losses[side] = ask(processes[side])
-            times[side].append(seconds)
-    for process in processes.values():
-        process.kill()
+            time.sleep(REST)
+            answer = children[side].ask(request)
+            times[side].append(answer["seconds"])
+            checks[side] = answer["check"]
+    return {"unit": workload.unit, "seconds": times, **ratios(times), "check": checks}
+
+
+def ratios(times: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Return the median of each side, and how many times as long as the first side (gpudl) each takes."""
     medians = {side: statistics.median(values) for side, values in times.items()}
+    first = next(iter(medians.values()), None)
+    return {"median_seconds": medians, "times_first": {side: m / first for side, m in medians.items() if first}}
+
+
+def with_sums(results: Mapping[str, Result]) -> dict[str, Result]:
+    """Return the results, and below the last of a group that adds up, their sum."""
+    rows = dict(results)
+    for group in SUMMED:
+        members = [results[name]["median_seconds"] for name in GROUPS[group] if name in results]
+        if len(members) > 1:
+            sums = {side: [sum(medians[side] for medians in members)] for side in members[0]}
+            rows[f"sum of {len(members)} {group}"] = {"unit": "us", **ratios(sums)}
+    return rows
+
+
+def table(results: Mapping[str, Result], title: str = "Median, and times the first side's") -> Any:
+    """Return a rich table: a row for each workload, a column for each side."""
+    from rich.table import Table
+
+    sides = [side for side in SIDES if any(side in result["median_seconds"] for result in results.values())]
+    made = Table("", "unit", title=title)
     for side in sides:
-        ratio = medians[side] / medians["gpudl"]
-        print(f"{side:22} {medians[side]:8.3f} s   {ratio:5.2f} times gpudl's time   loss {losses[side]:.4f}")
-    record = {
-        "network": options.network,
-        "images": options.images,
-        "batch_size": BATCH_SIZES[options.network],
-        **circumstances(),
-        "seconds": times,
-        "median_seconds": medians,
-        "times_gpudl": {side: medians[side] / medians["gpudl"] for side in sides},
-        "last_loss": losses,
-    }
-    if options.json:
-        Path(options.json).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        made.add_column(side, justify="right", no_wrap=True)
+    for name, result in results.items():
+        made.add_row(name, result["unit"], *(_cell(result, side) for side in sides))
+    return made
+
+
+def _cell(result: Result, side: str) -> str:
+    if side not in result["median_seconds"]:
+        return ""
+    value = result["median_seconds"][side] * UNITS[result["unit"]]
+    digits = max(0, 2 - math.floor(math.log10(value)))
+    return f"{value:.{digits}f}  {result['times_first'][side]:.2f}x"
+
+
+def show(made: Any) -> None:
+    """Print a table, in full width where the output is a file."""
+    from rich.console import Console
+
+    console = Console()
+    (console if console.is_terminal else Console(width=160)).print(made)
+
+
+def run(options: argparse.Namespace, each: Callable[[dict[str, Child], Settings], dict[str, Result]]) -> Result:
+    """Start a child for each side that can run here, let `each` measure with them, and return the record."""
+    from benchmarks.record import circumstances
+
+    about = circumstances(*PEERS)
+    with ExitStack() as stack:
+        data = stack.enter_context(digits_file(options.data)) if options.reads_digits else None
+        children = {
+            side: stack.enter_context(Child("benchmarks.compare", side, threads=options.threads))
+            for side in usable(options.sides)
+        }
+        results = each(children, Settings(data=data))
+    return {**about, "threads": options.threads, "rounds": options.rounds, "workloads": results}
+
+
+def main(arguments: Sequence[str] | None = None) -> Result:
+    """Compare, print the table of ratios, and write the record."""
+    from benchmarks.record import write
+
+    options = parser().parse_args(arguments)
+    if options.worker:
+        hold_to(options.threads, options.worker)
+        serve(options.worker)
+        return {}
+    workloads = chosen(options.workload, options.group)
+    options.reads_digits = any(workload.reads_digits for workload in workloads)
+
+    def each(children: dict[str, Child], settings: Settings) -> dict[str, Result]:
+        settings = replace(settings, images=options.images, batch_size=options.batch_size, width=options.width)
+        results = {}
+        for workload in workloads:
+            print(workload.name, flush=True, file=sys.stderr)
+            results[workload.name] = measure(
+                workload, children, settings, rounds=options.rounds, seconds=options.seconds
+            )
+        return results
+
+    record = run(options, each)
+    record |= {"images": options.images, "batch_size": options.batch_size, "width": options.width}
+    show(table(with_sums(record["workloads"])))
+    write(record, options.json)
+    return record
 
 
 if __name__ == "__main__":

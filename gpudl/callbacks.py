@@ -336,6 +336,8 @@ def _fan_out(hook: str) -> Callable[..., None]:
 
     @wraps(getattr(Callback, hook))
     def call(self: CallbackList, *args: Any, logs: Any = None) -> None:
+        if not self.callbacks:
+            return
         number, given = args[:numbers], args[numbers:]
         lazy = LazyLogs(*given or (logs,))
         self._call(hook, *number, lazy if of_batch else lazy.copy())

@@ -82,7 +82,7 @@ def _train(options: argparse.Namespace) -> int:
     )
     seconds = time.perf_counter() - start
     loss, accuracy = model.evaluate(images[1], labels[1], verbose=0)
-    print(f"Test accuracy: {accuracy:.4f}   test loss: {loss:.4f}   training took {seconds:.1f} s")
+    print(f"Test accuracy: {accuracy:.4f}   test loss: {loss:.4f}   training took {seconds:.2f} s")
     if options.save_plot:
         predicted = model.predict(images[1], verbose=0).argmax(axis=-1)
         save_plot(options.save_plot, history.history, x_test, y_test, predicted)

@@ -88,6 +88,51 @@ def set_backend(name: str) -> None:
     _backends.use(name)
 
 
+def set_num_threads(count: int) -> None:
+    """Set how many threads gpudl's kernels on the CPU use; the environment variable is ``GPUDL_NUM_THREADS``.
+
+    By default there is one for each processor that this process may run on, as the machine and the container allow.
+    Only gpudl's own kernels follow. What NumPy's BLAS computes, which is large products other than in float32, and
+    your own code, keep the threads they have.
+
+    Raises:
+        ValueError: not an integer, less than 1, or more than there are processors.
+
+    Example:
+        >>> import gpudl
+        >>> before = gpudl.config.get_num_threads()
+        >>> gpudl.config.set_num_threads(1)
+        >>> gpudl.config.get_num_threads()
+        1
+        >>> gpudl.config.set_num_threads(before)
+    """
+    _backends.set_num_threads(count)
+
+
+def get_num_threads() -> int:
+    """Return how many threads gpudl's kernels on the CPU use.
+
+    Raises:
+        ValueError: the environment variable ``GPUDL_NUM_THREADS`` is no number from 1 to that of the processors.
+    """
+    return _backends.get_num_threads()
+
+
+def enable_op_determinism() -> None:
+    """Compute the same bits whatever the number of threads is, from now on and for the rest of the process.
+
+    gpudl's own kernels do that always. What NumPy's BLAS would compute, such as large products in float64, is
+    then computed by a kernel of gpudl's too, which takes several times as long. For the same bits from run to run
+    also set the seeds: `gpudl.utils.set_random_seed`.
+    """
+    _backends.enable_op_determinism()
+
+
+def op_determinism_enabled() -> bool:
+    """Return whether `enable_op_determinism` was called."""
+    return _backends.op_determinism_enabled()
+
+
 def is_interactive() -> bool:
     """Tell whether standard output is a terminal whose lines can be redrawn."""
     import sys

@@ -27,6 +27,7 @@ class Window:
         padding: ``"valid"`` (no padding) or ``"same"`` (output size ``ceil(input / stride)``; an odd
             total of padding puts the extra zero after the input, as TensorFlow does).
         dilation: distance between the taps of the kernel, in input positions.
+        crop: last output positions to leave out along each spatial axis, because nobody needs them.
 
     Raises:
         WindowError: sizes that are not positive, unequal lengths, unknown padding.
@@ -40,11 +41,16 @@ class Window:
     strides: Ints
     padding: str = "valid"
     dilation: Ints = ()
+    crop: Ints = ()
 
     def __post_init__(self) -> None:
         rank = len(self.kernel)
         if not self.dilation:
             object.__setattr__(self, "dilation", (1,) * rank)
+        if not self.crop:
+            object.__setattr__(self, "crop", (0,) * rank)
+        if len(self.crop) != rank or any(c < 0 for c in self.crop):
+            raise WindowError(f"crop must be {rank} integers that are not negative, got {self.crop}.")
         for name in ("kernel", "strides", "dilation"):
             value = getattr(self, name)
             if len(value) != rank or any(v < 1 for v in value):
@@ -64,6 +70,12 @@ class Window:
 
     def output(self, size: Ints) -> Ints:
         """Return the output size along each spatial axis for an input of `size`."""
+        whole = self._whole(size)
+        if any(c >= o for c, o in zip(self.crop, whole, strict=True)):
+            raise WindowError(f"crop={self.crop} leaves nothing of an output of {whole}.")
+        return tuple(o - c for o, c in zip(whole, self.crop, strict=True))
+
+    def _whole(self, size: Ints) -> Ints:
         if len(size) != len(self.kernel):
             raise WindowError(f"a window over {len(self.kernel)} axes cannot slide over a size {size}.")
         if self.padding == "same":
@@ -81,7 +93,7 @@ class Window:
             return ((0, 0),) * len(size)
         totals = (
             max((o - 1) * s + e - n, 0)
-            for n, o, s, e in zip(size, self.output(size), self.strides, self.extent, strict=True)
+            for n, o, s, e in zip(size, self._whole(size), self.strides, self.extent, strict=True)
         )
         return tuple((t // 2, t - t // 2) for t in totals)
 

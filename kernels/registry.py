@@ -6,10 +6,10 @@ element of its outs (of its first inputs, for an update) and never allocates one
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 Kernel = Callable[..., None]
 Takes = Callable[..., bool]
@@ -57,3 +57,61 @@ def find(op: str, device: str, arrays: tuple[Any, ...], static: dict[str, Any]) 
         if twin.takes(*arrays, **static):
             return twin.run
     return None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One op of several that become one kernel, its outs and inputs by the numbers of values.
+
+    Values of a number lie in the same memory: an update writes its first input.
+    """
+
+    op: str
+    outs: tuple[int, ...]
+    ins: tuple[int, ...]
+    static: dict[str, Any] = field(default_factory=dict)
+
+
+class Composed(Protocol):
+    """A kernel made of several ops.
+
+    Attributes:
+        work: bytes of scratch memory that a call needs.
+    """
+
+    @property
+    def work(self) -> int: ...  # noqa: D102 (described above)
+
+    def bind(self, arrays: Sequence[Any], work: Any) -> Callable[[], None]:
+        """Return a call without arguments on these arrays, with a scratch array of bytes."""
+
+
+class Composer(Protocol):
+    """What makes one kernel of several ops, element by element."""
+
+    def joins(self, op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> bool:
+        """Tell whether an op with these outs and inputs can be a part of such a kernel."""
+
+    def compose(self, calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Sequence[int]) -> Composed:
+        """Return a kernel for `calls`, in their order.
+
+        Args:
+            calls: ops that `joins` accepts; all outs, or targets of updates, have the same number of elements.
+            values: the dtype and the number of elements of each value.
+            arrays: which values lie in memory, in the order in which `bind` is given their arrays; the others exist
+                inside of the kernel only.
+        """
+
+
+_composers: dict[str, Composer] = {}
+
+
+def composes(device: str, composer: Composer) -> None:
+    """Enter what makes one kernel of several ops on `device`."""
+    _composers[device] = composer
+
+
+def composer(device: str) -> Composer | None:
+    """Return what makes one kernel of several elementwise ops on `device`, or None."""
+    import_module(f"{__package__}.{device}")
+    return _composers.get(device)

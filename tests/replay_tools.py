@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpudl import Tensor
+from gpudl.engine import cost
 from gpudl.engine.plan import Plan
 from gpudl.engine.trace import Traced
 
@@ -21,7 +22,8 @@ def plan_of(step: Traced) -> Plan:
 
 
 def names_in(step: Traced) -> list[str]:
-    return [instruction.op.name for instruction in plan_of(step).steps]
+    """The ops of a plan, in order; those that became one instruction by their own names."""
+    return [part.op.name for step in plan_of(step).steps for part in cost.members(step)]
 
 
 def assert_same_bits(one: Any, other: Any) -> None:

@@ -29,7 +29,9 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def printed_results(out: str) -> tuple[float, float, float]:
     """Return accuracy, loss and seconds of the line that ends a training."""
-    found = re.search(r"^Test accuracy: (\d\.\d{4})   test loss: (\d+\.\d{4})   training took (\d+\.\d) s$", out, re.M)
+    found = re.search(
+        r"^Test accuracy: (\d\.\d{4})   test loss: (\d+\.\d{4})   training took (\d+\.\d\d) s$", out, re.M
+    )
     assert found, out
     accuracy, loss, seconds = map(float, found.groups())
     return accuracy, loss, seconds

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,10 +51,34 @@ def forever(x: Any, y: Any) -> Iterator[tuple[Any, Any]]:
         yield from Stream(source)
 
 
-def trained(x: Any, y: Any = None, epochs: int = 2, **arguments: Any) -> tuple[Any, ...]:
+def trained(x: Any, y: Any = None, epochs: int = 2, shuffle: bool = False, **arguments: Any) -> tuple[Any, ...]:
     model = mlp()
-    history = model.fit(x, y, epochs=epochs, shuffle=False, verbose=0, **arguments).history
+    history = model.fit(x, y, epochs=epochs, shuffle=shuffle, verbose=0, **arguments).history
     return history, state_of(model)
+
+
+def misaligned(x: np.ndarray) -> np.ndarray:
+    held = np.zeros(x.nbytes + 1, np.uint8)[1:].view(x.dtype).reshape(x.shape)
+    held[...] = x
+    assert not held.flags.aligned
+    return held
+
+
+def read_only(x: np.ndarray) -> np.ndarray:
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+def strided(x: np.ndarray) -> np.ndarray:
+    return np.repeat(x, 2, axis=0)[::2]
+
+
+def in_bytes_the_other_way_round(x: np.ndarray) -> np.ndarray:
+    return x.astype(x.dtype.newbyteorder("S"))
+
+
+AWKWARD = (misaligned, read_only, strided, np.asfortranarray, in_bytes_the_other_way_round, lambda x: x[::-1][::-1])
 
 
 def assert_same(first: tuple[Any, ...], second: tuple[Any, ...]) -> None:
@@ -103,6 +129,78 @@ class TestArrays:
         reference.fit(x.astype(np.float32), y, verbose=0, shuffle=False)
         assert same(state_of(model), state_of(reference))
         assert model.predict(x, verbose=0).dtype == np.float32
+
+    @pytest.mark.parametrize("shuffle", [False, True])
+    @pytest.mark.parametrize(
+        ("awkward", "kind"),
+        [
+            (awkward, kind)
+            for awkward in AWKWARD
+            for kind in (np.uint8, np.int64, np.float32, np.float64)
+            if (awkward, kind) != (misaligned, np.uint8)  # a byte is always aligned
+        ],
+    )
+    def test_memory_of_every_shape(self, awkward: Any, kind: Any, shuffle: bool) -> None:
+        x, y = digits()
+        x, y = (10 * abs(x)).astype(kind), y.astype(np.int64)
+        assert_same(trained(awkward(x), awkward(y), shuffle=shuffle), trained(x, y, shuffle=shuffle))
+        model = mlp()
+        assert same([model.predict(awkward(x), verbose=0)], [model.predict(x, verbose=0)])
+
+    def test_a_file_mapped_into_memory(self, tmp_path: Path) -> None:
+        x, y = digits()
+        file = np.memmap(tmp_path / "x", x.dtype, "w+", shape=x.shape)
+        file[...] = x
+        assert_same(trained(file, y, shuffle=True), trained(x, y, shuffle=True))
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64, ">f8"])
+    @pytest.mark.parametrize("awkward", [read_only, strided])
+    def test_the_data_are_not_copied(self, awkward: Any, kind: Any) -> None:
+        # The order of 10,000 samples takes 80 KB, beside some batches; x has 1.3 MB or more.
+        assert self._peak(awkward, kind, shuffle=True) < 500_000
+
+    def test_a_table_by_columns_is_copied_only_to_be_shuffled(self) -> None:
+        assert self._peak(np.asfortranarray, np.float64, shuffle=False) < 500_000
+        # Once, in float32.
+        assert 20_000 * 64 * 4 < self._peak(np.asfortranarray, np.float64, shuffle=True) < 500_000 + 20_000 * 64 * 4
+
+    @staticmethod
+    def _peak(awkward: Any, kind: Any, *, shuffle: bool) -> int:
+        rng = np.random.default_rng(0)
+        x = awkward(rng.integers(0, 2, (20_000, 64)).astype(kind))
+        y = rng.random((20_000, 3))
+        model = Sequential([layers.Dense(3, input_shape=(64,))])
+        model.compile("sgd", "mse")
+
+        def use(samples: int) -> None:
+            data = x[:samples], y[:samples]
+            model.fit(*data, batch_size=100, validation_split=0.5, shuffle=shuffle, verbose=0)
+            model.evaluate(*data, batch_size=100, verbose=0)
+            model.predict(data[0][:1000], batch_size=100, verbose=0)
+
+        use(2000)  # compiles and records
+        tracemalloc.start()
+        try:
+            use(len(x))
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    @pytest.mark.parametrize("size", [SAMPLES, SAMPLES + 1, 2**31, 10**12])
+    def test_a_batch_larger_than_the_data(self, size: int) -> None:
+        x, y = digits()
+        assert_same(trained(x, y, batch_size=size), trained(x, y, batch_size=SAMPLES))
+
+    def test_no_samples(self) -> None:
+        model = mlp()
+        before = state_of(model)
+        for x in (np.zeros((0, 4)), np.zeros((0, 4), np.uint8)[::2], []):
+            for use in (model.fit, model.evaluate):
+                with pytest.raises(ValueError, match=r"x has shape \(0.*\): expected at least one sample"):
+                    use(x, np.zeros(0), verbose=0)
+            with pytest.raises(ValueError, match=r"x has shape \(0.*\): expected at least one sample"):
+                model.predict(x, verbose=0)
+        assert same(state_of(model), before)
 
     def test_the_caller_keeps_his_arrays(self) -> None:
         x, y = digits()

@@ -12,6 +12,7 @@ from small_models import CLASSES, SAMPLES, digits, line, mlp, same, state_of
 
 import gpudl
 from gpudl import Input, Sequential, callbacks, layers, losses, metrics, optimizers, regularizers
+from gpudl.engine.trace import Traced
 
 
 class Log(callbacks.Callback):
@@ -526,6 +527,46 @@ class TestReplay:
         bottom.trainable = True
         model.fit(x, y, verbose=0)
         assert not same(frozen, bottom.get_weights())
+
+    @pytest.mark.parametrize("run_eagerly", [False, True])
+    def test_freezing_in_the_middle_of_an_epoch_freezes_from_there_on(self, run_eagerly: bool) -> None:
+        class Freeze(callbacks.Callback):
+            def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+                if batch == 2:
+                    self.kernel = self.model.layers[0].get_weights()[0]
+                    self.model.layers[0].trainable = False
+
+        x, y = digits(320)
+        model, freeze = mlp(run_eagerly=run_eagerly, optimizer="sgd"), Freeze()
+        before = model.get_weights()
+        model.fit(x, y, callbacks=[freeze], verbose=0)
+        assert same([model.get_weights()[0]], [freeze.kernel])
+        assert not same([model.get_weights()[0]], [before[0]])
+        assert int(model.optimizer.iterations) == 10
+
+    def test_plans_are_looked_up_once_an_epoch_and_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        x, y = digits(330)
+        model = mlp()
+        looked_up = []
+        entry = Traced._entry
+        monkeypatch.setattr(Traced, "_entry", lambda *args, **kwargs: [looked_up.append(1), entry(*args, **kwargs)][1])
+        model.fit(x, y, epochs=3, verbose=0)  # 10 batches of 32 and one of 10
+        assert len(looked_up) == 6
+        model.evaluate(x, y, verbose=0)
+        model.predict(x, verbose=0)
+        assert len(looked_up) == 10
+
+    def test_nobody_is_told_when_nobody_listens(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = []
+        for hook in ("train_batch_begin", "train_batch_end", "test_batch_end", "predict_batch_end"):
+            monkeypatch.setattr(callbacks.CallbackList, f"on_{hook}", lambda *args, hook=hook: told.append(hook))
+        x, y = digits()
+        model = mlp()
+        for verbose in (0, 1, 2):  # standard output is no terminal here
+            model.fit(x, y, validation_split=0.2, callbacks=[callbacks.EarlyStopping("loss")], verbose=verbose)
+            model.evaluate(x, y, verbose=verbose)
+            model.predict(x, verbose=verbose)
+        assert not told
 
     def test_nothing_to_train(self) -> None:
         x, y = digits()

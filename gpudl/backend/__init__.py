@@ -15,8 +15,23 @@ import numpy as np
 
 from gpudl.backend.base import Array, Backend, BackendError
 from gpudl.backend.numpy_backend import NumpyBackend
+from gpudl.kernels import team
 
-__all__ = ["Array", "Backend", "BackendError", "current", "get", "of", "scope", "use", "why_not_cupy"]
+__all__ = [
+    "Array",
+    "Backend",
+    "BackendError",
+    "current",
+    "enable_op_determinism",
+    "get",
+    "get_num_threads",
+    "of",
+    "op_determinism_enabled",
+    "scope",
+    "set_num_threads",
+    "use",
+    "why_not_cupy",
+]
 
 _NAMES = ("numpy", "cupy", "auto")
 _numpy = NumpyBackend()
@@ -91,3 +106,23 @@ def scope(name: str) -> Iterator[Backend]:
 def of(array: Any) -> Backend:
     """Return the backend that an array belongs to."""
     return _numpy if isinstance(array, np.ndarray) else _cupy()
+
+
+def set_num_threads(count: int) -> None:
+    """Let kernels on the CPU use `count` threads; raises ValueError for more than there are processors."""
+    team.choose(count, "set_num_threads")
+
+
+def get_num_threads() -> int:
+    """Return how many threads kernels on the CPU use."""
+    return team.size()
+
+
+def enable_op_determinism() -> None:
+    """Let the number of threads change no bit of any result."""
+    team.require_determinism()
+
+
+def op_determinism_enabled() -> bool:
+    """Return whether the number of threads must change no bit."""
+    return team.deterministic()

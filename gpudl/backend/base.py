@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,6 +12,10 @@ from gpudl.kernels import registry
 
 Array = Any
 Shape = tuple[int, ...]
+Kernel = registry.Kernel
+Call = registry.Call
+Composed = registry.Composed
+Composer = registry.Composer
 
 
 class BackendError(RuntimeError):
@@ -51,3 +56,11 @@ class Backend(Protocol):
     def twin(self, op: str, arrays: tuple[Array, ...], static: dict[str, Any]) -> Callable[..., None] | None:
         """Return a faster kernel for `op` that takes these arguments, or None."""
         return registry.find(op, self.device, arrays, static)
+
+    def bind(self, kernel: Kernel, arrays: tuple[Array, ...], static: dict[str, Any]) -> Callable[[], None]:
+        """Return a call without arguments of a twin on these arrays, to be made many times."""
+        return partial(kernel, *arrays, **static)
+
+    def composer(self) -> Composer | None:
+        """Return what makes one kernel of several elementwise ops, or None."""
+        return registry.composer(self.device)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from gpudl.backend.base import Backend
+from gpudl.kernels import registry, team
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector of today's CPUs
 
@@ -49,3 +51,16 @@ class NumpyBackend(Backend):
         """Return the processor and the number of cores."""
         name = platform.processor() or platform.machine()
         return f"CPU ({name}, {os.cpu_count()} cores), NumPy {np.__version__}"
+
+    def twin(self, op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[..., None] | None:
+        """Return a faster kernel for `op`, or one for what BLAS computes if that must be deterministic, or None."""
+        kernel = registry.find(op, self.device, arrays, static)
+        if kernel is None and team.deterministic():
+            kernel = registry.find(op, "deterministic", arrays, static)
+        return kernel
+
+    def bind(self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[[], None]:
+        """Return a call without arguments of a twin on these arrays, with their addresses packed once."""
+        from gpudl.kernels.cpu.entry import bound  # loads Numba, which a twin has done before
+
+        return bound(super().bind(kernel, arrays, static))

@@ -7,7 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from gpudl.backend import Array
-from gpudl.engine.state import gradients, state
+from gpudl.engine.state import gradients, scope, state
 from gpudl.engine.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class Node:
     Holds the arrays of the outs, not their tensors, so that a tensor and its node are no cycle.
     """
 
-    __slots__ = ("inputs", "op", "order", "results", "static")
+    __slots__ = ("inputs", "op", "order", "results", "scope", "static")
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: dict[str, Any]) -> None:
         self.op = op
@@ -30,6 +30,7 @@ class Node:
         self.results = results
         self.static = static
         self.order = next(_order)
+        self.scope = state.scope
 
     def outs(self) -> Any:
         """Return the outs as tensors, the first of them again part of the graph."""
@@ -86,6 +87,11 @@ def _between(loss: Tensor, wanted: set[int]) -> tuple[list[Node], set[int]]:
     return path[::-1], keys
 
 
+def _gradient_of(node: Node | None) -> str:
+    """Return whose computation it is to go back through `node`."""
+    return f"{state.scope if node is None else node.scope} gradient".lstrip()
+
+
 def grad(
     loss: Tensor, wrt: Sequence[Tensor], *, seed: Tensor | None = None, create_graph: bool = False
 ) -> list[Tensor | None]:
@@ -108,7 +114,7 @@ def grad(
     from gpudl.engine.op import registry
 
     wanted = {_key(t) for t in wrt}
-    with gradients(create_graph or state.open_tapes > 0):
+    with gradients(create_graph or state.open_tapes > 0), scope(_gradient_of(loss.node)):
         first = seed if seed is not None else registry["ones_like"](loss)
         pending: dict[int, Tensor] = {_key(loss): first}
         path, keys = _between(loss, wanted)
@@ -116,6 +122,7 @@ def grad(
             g = pending.get(id(node)) if id(node) in wanted else pending.pop(id(node), None)
             if g is None:
                 continue
+            state.scope = _gradient_of(node)
             for position, tensor in enumerate(node.inputs):
                 key = _key(tensor)
                 part = node.gradient(position, g) if key in keys else None

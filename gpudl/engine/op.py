@@ -9,6 +9,7 @@ from typing import Any
 
 from gpudl import backend
 from gpudl.backend import Array, Backend
+from gpudl.engine import cost
 from gpudl.engine.grad import Node
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import state
@@ -27,7 +28,7 @@ class Op:
 
     There are three kinds. A *normal* op fills fresh outs; an *alias* op returns a view of its input; an
     *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. Only the first of
-    several outs is differentiable.
+    several outs is differentiable. `flops` counts the operations, by default one per element.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Op:
         writes: int = 1,
         gathers: bool = False,
         workspace: Callable[..., Spec] | None = None,
+        flops: cost.Flops | None = None,
     ) -> None:
         self.name = forward.__name__
         self.__doc__ = forward.__doc__
@@ -51,6 +53,7 @@ class Op:
         self.writes = writes if self.update else 0
         self.gathers = gathers
         self.workspace = workspace
+        self.flops = flops or (cost.free if alias else cost.per_output(1) if self.outs else cost.per_input(1))
         self.rules: dict[str, Callable[..., Tensor | None]] = {}
         parameters = list(inspect.signature(forward).parameters.values())
         positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
@@ -88,13 +91,12 @@ class Op:
         return () if specs is None else specs if isinstance(specs, tuple) else (specs,)
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Forward:
-        """Return a call without arguments: the twin that takes these arrays, or the reference."""
+        """Return a call without arguments, to be made many times: a twin that takes these arrays, or the reference."""
         kernel = on.twin(self.name, arrays, static) if state.twins else None
         if kernel is not None:
-            return partial(kernel, *arrays, **static)
-        if self.workspace is not None:
-            return partial(self.forward, on.xp, *arrays, **static, work=work)
-        return partial(self.forward, on.xp, *arrays, **static)
+            return on.bind(kernel, arrays, static)
+        scratch = {} if self.workspace is None else {"work": work}
+        return partial(self.forward, on.xp, *arrays, **static, **scratch)
 
     def work_spec(
         self, on: Backend, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]
@@ -107,9 +109,13 @@ class Op:
     def run(self, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]) -> None:
         """Compute plain arrays into plain arrays; what a forward uses to call another op."""
         on = backend.of(outs[0] if outs else inputs[0])
+        arrays = (*outs, *inputs)
+        kernel = on.twin(self.name, arrays, static) if state.twins else None
+        if kernel is not None:
+            kernel(*arrays, **static)
+            return
         wanted = self.work_spec(on, outs, inputs, static)
-        work = None if wanted is None else on.empty(wanted.shape, wanted.dtype)
-        self.bind(on, (*outs, *inputs), static, work)()
+        self.bind(on, arrays, static, None if wanted is None else on.empty(wanted.shape, wanted.dtype))()
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpudl.backend import Array, Backend
+from gpudl.engine.fusion import like, rewritten
 from gpudl.engine.memory import Block, pack
+from gpudl.engine.runs import with_runs
 from gpudl.engine.spec import Spec
+from gpudl.engine.state import state
 
 if TYPE_CHECKING:
     from gpudl.engine.op import Op
@@ -57,15 +60,30 @@ class Slot:
 
 
 class Instruction:
-    """One op applied to slots."""
+    """One op applied to slots.
 
-    __slots__ = ("ins", "op", "outs", "static")
+    Attributes:
+        origin: who asked for it: a layer, "loss", "optimizer", or the gradient of one of them.
+        members: the instructions that this one stands for, where the planner has joined several.
+    """
 
-    def __init__(self, op: Op, outs: tuple[Slot, ...], ins: tuple[Slot, ...], static: dict[str, Any]) -> None:
+    __slots__ = ("ins", "members", "op", "origin", "outs", "static")
+
+    def __init__(
+        self,
+        op: Op,
+        outs: tuple[Slot, ...],
+        ins: tuple[Slot, ...],
+        static: dict[str, Any],
+        origin: str = "",
+        members: tuple[Instruction, ...] = (),
+    ) -> None:
         self.op = op
         self.outs = outs
         self.ins = ins
         self.static = static
+        self.origin = origin
+        self.members = members
 
 
 def without_repeats(record: Iterable[Instruction]) -> list[Instruction]:
@@ -145,11 +163,13 @@ class Plan:
     def __init__(self, on: Backend, record: Sequence[Instruction], results: Sequence[Slot]) -> None:
         self.on = on
         self.results = results
-        pinned = {slot.root for slot in results}
         steps = without_dead(without_repeats(record), results)
+        pinned = {slot.root for slot in results}  # now that it is known which results are the same
+        if state.fusion and state.twins:
+            steps = with_runs(rewritten(on, steps, results), results, on)
         self.steps, inside = laid_in_place(steps, pinned)
         works = [
-            step.op.work_spec(on, tuple(map(_like, step.outs)), tuple(map(_like, step.ins)), step.static)
+            step.op.work_spec(on, tuple(map(like, step.outs)), tuple(map(like, step.ins)), step.static)
             for step in self.steps
         ]
         blocks = self._lifetimes(pinned, inside, works)
@@ -205,21 +225,6 @@ class Plan:
         self.arena[...] = 255
         for slot in self._pinned:
             slot.array.reshape(-1).view(_BYTE)[...] = 255
-
-
-class _Flags:
-    c_contiguous = True
-
-
-class _Contiguous(Spec):
-    """What a plan will make of a spec: enough of an array to ask which twin would take it."""
-
-    flags = _Flags()
-
-
-def _like(slot: Slot) -> Array:
-    array = slot.value.array
-    return _Contiguous(slot.spec.shape, slot.spec.dtype) if array is None else array
 
 
 def _view(arena: Array, offset: int, spec: Spec) -> Array:

@@ -16,14 +16,16 @@ _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 class State(threading.local):
-    """Per-thread switches: the recorder at work; whether gradients, twins and updates are on."""
+    """Per-thread switches: the recorder at work; whether gradients, twins, fusion and updates are on."""
 
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.gradients = True
         self.twins = True
+        self.fusion = True
         self.symbolic = False
         self.open_tapes = 0
+        self.scope = ""  # whose computation this is, for reports on recorded steps
 
 
 state = State()
@@ -52,6 +54,16 @@ def reference_only() -> Iterator[None]:
 
 
 @contextmanager
+def unfused() -> Iterator[None]:
+    """Make plans with one kernel an op inside a ``with`` block."""
+    before, state.fusion = state.fusion, False
+    try:
+        yield
+    finally:
+        state.fusion = before
+
+
+@contextmanager
 def symbolic() -> Iterator[None]:
     """Apply no update inside a ``with`` block, in which shapes alone are asked for."""
     before, state.symbolic = state.symbolic, True
@@ -59,6 +71,16 @@ def symbolic() -> Iterator[None]:
         yield
     finally:
         state.symbolic = before
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Say that what is computed inside a ``with`` block, or a decorated function, belongs to `name`."""
+    before, state.scope = state.scope, name
+    try:
+        yield
+    finally:
+        state.scope = before
 
 
 class TracingError(RuntimeError):

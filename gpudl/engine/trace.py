@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gpudl import backend
@@ -66,7 +66,7 @@ class Recorder:
         sources = tuple(self.slot(t.data) for t in ins)
         base = sources[0] if op.alias else None
         slots = tuple(self._enter(t.data, Slot(t.spec, base=base)) for t in outs)
-        self.instructions.append(Instruction(op, slots, sources, static))
+        self.instructions.append(Instruction(op, slots, sources, static, state.scope))
         self._made.extend(weakref.ref(t) for t in outs)
 
     def undo(self) -> None:
@@ -82,11 +82,21 @@ class Recorder:
                 tensor.data, tensor.node, tensor.released = None, None, True
 
 
-class _Entry:
-    """A plan with its arguments, the buffers of its inputs and the nest of its results."""
+class Entry:
+    """A plan with its arguments, the buffers of its inputs and the nest of its results.
 
-    def __init__(self, plan: Plan, leaves: list[Any], buffers: list[Array], results: Any, live: list[Slot]) -> None:
+    Attributes:
+        plan: what is replayed.
+        recorded: the number of instructions that it was made of.
+        buffers: the arrays that hold the inputs.
+        results: what the step returns, in the plan's own arrays.
+    """
+
+    def __init__(
+        self, plan: Plan, recorded: int, leaves: list[Any], buffers: list[Array], results: Any, live: list[Slot]
+    ) -> None:
         self.plan = plan
+        self.recorded = recorded
         # Kept alive, so that no other variable gets the identity of one of them.
         self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
         self.buffers = buffers
@@ -113,7 +123,7 @@ class Traced:
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function)
         self.function = function
-        self.entries: dict[Any, _Entry] = {}
+        self.entries: dict[Any, Entry] = {}
         self._epoch = layout_epoch[0]
 
     def __call__(self, *args: Any, **static: Any) -> Any:
@@ -130,6 +140,21 @@ class Traced:
         """
         if _inline():
             return self.function(*args, **static)
+        entry, recorded = self._entry(args, static)
+        if not recorded:
+            entry.plan.replay()
+        return entry.results
+
+    def bound(self, *args: Any, **static: Any) -> Bound:
+        """Return a call without arguments that does what `run` does with these, for a loop to make many times."""
+        return Bound(self, args, static)
+
+    def prepare(self, *args: Any, **static: Any) -> Entry:
+        """Return the plan for such arguments, with its inputs written; variables are as they were before."""
+        return self._entry(args, static, keep=False)[0]
+
+    def _entry(self, args: Any, static: dict[str, Any], keep: bool = True) -> tuple[Entry, bool]:
+        """Return the plan for such arguments, with its inputs written, and whether it was recorded just now."""
         if self._epoch != layout_epoch[0]:
             self.entries.clear()
             self._epoch = layout_epoch[0]
@@ -137,20 +162,19 @@ class Traced:
         leaves = [_leaf(value) for value in leaves]
         on = backend.current()
         options = tuple((name, _frozen(value)) for name, value in static.items())
-        key = (structure, tuple(map(_signature, leaves)), options, on.name, state.twins)
+        key = (structure, tuple(map(_signature, leaves)), options, _circumstances())
         entry = self.entries.get(key)
         if entry is None:
             if len(self.entries) >= _MOST_PLANS:
                 del self.entries[next(iter(self.entries))]
-            entry = self.entries[key] = self._record(on, args, leaves, static)
-            return entry.results
+            entry = self.entries[key] = self._record(on, args, leaves, static, keep)
+            return entry, True
         feeds = (leaf for leaf in leaves if _is_fed(leaf))
         for buffer, leaf in zip(entry.buffers, feeds, strict=True):
             _write(leaf, buffer)
-        entry.plan.replay()
-        return entry.results
+        return entry, False
 
-    def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> _Entry:
+    def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any], keep: bool) -> Entry:
         buffers = []
         values = []
         for leaf in leaves:
@@ -173,12 +197,59 @@ class Traced:
             raise
         finally:
             state.recorder = None
-        entry = _Entry(Plan(on, recorder.instructions, slots), leaves, buffers, results, slots)
+        plan = Plan(on, recorder.instructions, slots)
+        entry = Entry(plan, len(recorder.instructions), leaves, buffers, results, slots)
         for tensor, slot in zip(returned, slots, strict=True):
             if slot.value.root.external is None:
                 slot.value.array[...] = tensor.data
+        if not keep:
+            recorder.undo()
         recorder.release()
         return entry
+
+
+class Bound:
+    """A `Traced` function with its arguments; each call runs it on what the feeds among them bring by then.
+
+    To look up a plan takes longer than a small step. So that is done once, and again when the plan may have become
+    stale: after a variable has moved, or on another backend.
+    """
+
+    __slots__ = ("_args", "_found_for", "_plan", "_results", "_static", "_traced", "_writes")
+
+    def __init__(self, traced: Traced, args: tuple[Any, ...], static: dict[str, Any]) -> None:
+        self._traced = traced
+        self._args = args
+        self._static = static
+        self._found_for: Any = None
+
+    def __call__(self) -> Any:
+        """Return the results in the plan's own buffers, as `Traced.run` does."""
+        if _inline():
+            return self._traced.function(*self._args, **self._static)
+        if self._found_for != (layout_epoch[0], _circumstances()):
+            return self._found()
+        for write in self._writes:
+            write()
+        self._plan.replay()
+        return self._results
+
+    def _found(self) -> Any:
+        """Look up the plan, or record it, and return the results of this first run."""
+        entry, recorded = self._traced._entry(self._args, self._static)
+        if not recorded:
+            entry.plan.replay()
+        feeds = filter(_is_fed, map(_leaf, flatten(self._args)[0]))
+        self._writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
+        self._plan, self._results = entry.plan, entry.results
+        self._found_for = (layout_epoch[0], _circumstances())
+        return self._results
+
+
+def _circumstances() -> tuple[Any, ...]:
+    """Return all that decides, beside the step and its arguments, what a plan is made of."""
+    threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
+    return backend.current(), state.twins, state.fusion, threads, deterministic
 
 
 def _inline() -> bool:
@@ -216,8 +287,7 @@ def _frozen(value: Any) -> Any:
 
 def _write(leaf: Any, buffer: Array) -> None:
     if isinstance(leaf, Tensor):
-        on = backend.of(buffer)
-        buffer[...] = on.asarray(leaf.value())
+        buffer[...] = backend.of(buffer).asarray(leaf.value())
     else:
         leaf.write(buffer)
 

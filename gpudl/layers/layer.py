@@ -95,14 +95,16 @@ class Layer(Tracked, Configurable):
             self.clear_losses()
         training = bool(_enclosing.get() if training is None else training)
         before = _enclosing.set(training)
+        outer, state.scope = state.scope, self.name
         try:
             outputs = self._called(args, kwargs | ({"training": training} if self._takes_training else {}))
+            if self.activity_regularizer is not None:
+                for leaf in flatten(outputs)[0]:
+                    # Per sample, so that the strength does not depend on the batch size.
+                    self.add_loss(self.activity_regularizer(leaf) / max(leaf.shape[0] if leaf.ndim else 1, 1))
         finally:
             _enclosing.reset(before)
-        if self.activity_regularizer is not None:
-            for leaf in flatten(outputs)[0]:
-                # Per sample, so that the strength does not depend on the batch size.
-                self.add_loss(self.activity_regularizer(leaf) / max(leaf.shape[0] if leaf.ndim else 1, 1))
+            state.scope = outer
         return outputs
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -127,28 +127,28 @@ class BatchNormalization(Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return the normalized inputs; in training also move the averages."""
         x = self._floating(x)
-        if training and self.trainable:
-            others = tuple(a for a in range(x.ndim) if a != self.axis % x.ndim)
-            mean = ops.mean(x, axis=others, keepdims=True)
-            centered = x - mean
-            variance = ops.mean(ops.square(centered), axis=others, keepdims=True)
+        training = training and self.trainable
+        channels, last = self.axis % x.ndim, x.ndim - 1
+        if channels == last:
+            return self._by_channel(x, training)
+        order = (*range(channels), *range(channels + 1, x.ndim), channels)
+        back = (*range(channels), last, *range(channels, last))
+        y: Tensor = ops.transpose(self._by_channel(ops.transpose(x, axes=order), training), axes=back)
+        return y
+
+    def _by_channel(self, x: Tensor, training: bool) -> Tensor:
+        """Return the normalized inputs, whose last axis is that of the channels."""
+        gamma = ops.ones_like(self.moving_variance) if self.gamma is None else self.gamma
+        beta = ops.zeros_like(self.moving_mean) if self.beta is None else self.beta
+        y: Tensor
+        if training:
+            y, mean, variance = ops.batch_norm(x, gamma, beta, epsilon=self.epsilon)
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_variance, variance)
         else:
-            centered = x - self._spread(self.moving_mean, x)
-            variance = self._spread(self.moving_variance, x)
-        factor = 1.0 / ops.sqrt(variance + self.epsilon)
-        if self.gamma is not None:
-            factor = factor * self._spread(self.gamma, x)
-        y: Tensor = centered * factor
-        return y if self.beta is None else y + self._spread(self.beta, x)
-
-    def _spread(self, weight: Variable, x: Tensor) -> Tensor:
-        """Return a weight with its one axis where the channels of x are."""
-        shape = [1] * x.ndim
-        shape[self.axis] = weight.size
-        return ops.reshape(weight, tuple(shape))
+            scale = gamma / ops.sqrt(self.moving_variance + self.epsilon)
+            y = ops.scale_shift(x, self.moving_mean, scale, beta)
+        return y
 
     def _follow(self, moving: Variable, now: Tensor) -> None:
-        now = ops.reshape(now, moving.shape)
         moving.assign(moving * self.momentum + now * (1.0 - self.momentum))

@@ -15,8 +15,16 @@ Data = tuple[Any, ...]
 PARTS = ("x", "y", "sample_weight")
 
 
+def fed_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the dtype in which a step receives data of `dtype`: `config.floatx` for float64, else the same.
+
+    Only batches are cast, and turned from another byte order; the data stay as the user has them.
+    """
+    return config.float_dtype() if dtype == np.float64 else dtype.newbyteorder("=")
+
+
 def as_array(value: Any, name: str) -> Array:
-    """Return data of NumPy, CuPy, pandas, tensors or lists as an array on the current device.
+    """Return data of NumPy, CuPy, pandas, tensors or lists as an array on the current device, uncopied if it can be.
 
     Args:
         value: the data; the first axis counts the samples.
@@ -32,7 +40,7 @@ def as_array(value: Any, name: str) -> Array:
         value = value.to_numpy()
     if not on.owns(value):
         try:
-            value = on.asarray(value)
+            value = backend.get("numpy").asarray(value)
         except ValueError as error:  # from NumPy, whose text says where the rows differ
             raise ValueError(f"{name} is no table of numbers, its rows differ in length: {error}") from error
     if value.dtype.kind not in "biuf":
@@ -42,7 +50,21 @@ def as_array(value: Any, name: str) -> Array:
         )
     if value.ndim == 0 or value.shape[0] == 0:
         raise ValueError(f"{name} has shape {value.shape}: expected at least one sample along the first axis.")
-    return value.astype(config.floatx()) if value.dtype == np.float64 else value
+    # A copy to another device is cast on the way; it has the memory for no more.
+    return value if on.owns(value) else on.asarray(value.astype(fed_dtype(value.dtype), copy=False))
+
+
+def in_rows(array: Array) -> Array:
+    """Return `array` itself, or a copy in the dtype of a step if its samples lie interleaved, as in a table by columns.
+
+    To pick samples out of such memory in a random order misses the cache at every number, which takes several times as
+    long as a step; the copy is made once.
+    """
+    step = abs(array.strides[0])
+    interleaved = any(
+        0 < step < abs(stride) for stride, size in zip(array.strides, array.shape, strict=True) if size > 1
+    )
+    return array.astype(fed_dtype(array.dtype), order="C") if interleaved else array
 
 
 def as_arrays(value: Any, name: str) -> Any:

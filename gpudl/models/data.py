@@ -1,7 +1,7 @@
 """From what a user passes as data to the batches of a step.
 
-Arrays lie on the device as a whole, and a step receives `Rows`: which rows of them make its batch. Generators
-and other iterables pass their batches through.
+Arrays lie on the device as a whole, as they are, and a step receives `feeds.Rows`: which rows of them make its
+batch. Generators and other iterables pass their batches through.
 """
 
 from __future__ import annotations
@@ -14,44 +14,20 @@ from typing import Any
 import numpy as np
 
 from gpudl import backend
-from gpudl.backend import Array
-from gpudl.engine.spec import Spec
 from gpudl.engine.tree import map_leaves
 from gpudl.models.arrays import (
     PARTS,
     Data,
     as_arrays,
     class_weights,
+    fed_dtype,
+    in_rows,
     one_length,
     require_counts,
     trimmed,
     unpacked,
 )
-from gpudl.ops import take
-
-
-class Rows:
-    """Some rows of an array on the device: the feed of one input of a step.
-
-    Args:
-        source: the array.
-        rows: a slice, or row numbers as an int64 array on the same device.
-        count: how many rows.
-    """
-
-    __slots__ = ("rows", "source", "spec")
-
-    def __init__(self, source: Array, rows: Any, count: int) -> None:
-        self.source = source
-        self.rows = rows
-        self.spec = Spec((count, *source.shape[1:]), source.dtype)
-
-    def write(self, out: Array) -> None:
-        """Copy the rows into `out`."""
-        if isinstance(self.rows, slice):
-            out[...] = self.source[self.rows]
-        else:
-            take.run((out,), (self.source, self.rows), {})
+from gpudl.models.feeds import Cursor, Rows
 
 
 class ArrayBatches:
@@ -64,28 +40,30 @@ class ArrayBatches:
     """
 
     def __init__(self, data: Data, batch_size: int, shuffle: bool = False) -> None:
-        self.data = data
+        self.data = map_leaves(in_rows, data) if shuffle else data
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.samples = one_length(data)
         self.steps: int | None = -(-self.samples // batch_size)
 
     def epoch(self) -> Iterator[Data]:
-        """Yield the batches of one pass."""
+        """Yield the batches of one pass: one nest of feeds over and over, as long as the number of rows is the same."""
         on = backend.current()
         order = on.asarray(np.random.permutation(self.samples)) if self.shuffle else None
+        cursor, batch = self._batch(min(self.batch_size, self.samples))
         for start in range(0, self.samples, self.batch_size):
-            stop = min(start + self.batch_size, self.samples)
-            rows = slice(start, stop) if order is None else order[start:stop]
-            yield self._batch(rows, stop - start)
+            if self.samples - start < cursor.count:
+                cursor, batch = self._batch(self.samples - start)
+            cursor.move(start, order)
+            yield batch
 
-    def _batch(self, rows: Any, count: int) -> Data:
-        return tuple(map_leaves(lambda a: Rows(a, rows, count), part) for part in self.data)
+    def _batch(self, count: int) -> tuple[Cursor, Data]:
+        cursor = Cursor(count, self.shuffle)
+        return cursor, tuple(map_leaves(lambda a: Rows(a, cursor), part) for part in self.data)
 
     def first(self) -> Data:
         """Return a batch such as the first one, to learn its shapes from."""
-        count = min(self.batch_size, self.samples)
-        return self._batch(slice(0, count), count)
+        return self._batch(min(self.batch_size, self.samples))[1]
 
     def split(self, fraction: float, batch_size: int | None) -> tuple[ArrayBatches, ArrayBatches]:
         """Return the batches without the last `fraction` of the samples, and those of that part, in order."""
@@ -136,13 +114,13 @@ class StreamBatches:
 
 
 def _checked(item: Any) -> Data:
-    """Return one batch that an iterable brought as arrays of one length."""
+    """Return one batch that an iterable brought as arrays of one length, in the dtypes of a step."""
     x, y, weight = unpacked(tuple(item) if isinstance(item, list) else item)
     y = None if y is None else as_arrays(y, "y")
     weight = None if weight is None else as_arrays(weight, "sample_weight")
     data = trimmed(as_arrays(x, "x"), y, weight)
     one_length(data)
-    return data
+    return tuple(map_leaves(lambda a: a.astype(fed_dtype(a.dtype), copy=False), part) for part in data)
 
 
 Batches = ArrayBatches | StreamBatches

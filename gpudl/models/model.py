@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.trace import Traced
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.models.arrays import Data, require_counts, trimmed, unpacked
+from gpudl.models.arrays import Data, require_counts
 from gpudl.models.data import ArrayBatches, Batches, Epochs, batches, by_class, validation_batches
 from gpudl.models.trainable import Trainable
 
@@ -46,13 +46,32 @@ class Model(Trainable):
         self.stop_training = False
         self.history: History | None = None
 
-    def _run(self, step: Traced, data: Data) -> Any:
-        """Run one step, replayed or op by op."""
-        if not self.run_eagerly:
+    def _ready(self, step: Traced, data: Data) -> Callable[[], Any]:
+        """Return a call that runs one step on what `data` bring by then, replayed or op by op."""
+
+        def eagerly() -> Any:
+            return step.function(*map_leaves(_materialized, data))
+
+        if self.run_eagerly:
+            return eagerly
+        replayed = step.bound(*data)
+
+        def run() -> Any:
             # An optimizer that a train_step of the user's uses is built by one step that is not recorded.
-            with suppress(LayoutError):
-                return step.run(*data)
-        return step.function(*map_leaves(_materialized, data))
+            try:
+                return replayed()
+            except LayoutError:
+                return eagerly()
+
+        return run
+
+    def _steps(self, step: Traced, batches: Iterable[Data]) -> Iterator[Callable[[], Any]]:
+        """Yield a call for each batch; it is the same call as long as the batches come in the same feeds."""
+        known, run = None, None
+        for data in batches:
+            if run is None or data is not known:
+                known, run = data, self._ready(step, data)
+            yield run
 
     def fit(
         self,
@@ -153,10 +172,10 @@ class Model(Trainable):
         end = getattr(listeners, f"on_{mode}_batch_end")
         heard = getattr(listeners, f"wants_{mode}_batches")
         results: dict[str, Tensor] | None = None
-        for number, batch in enumerate(data.next()):
+        for number, run in enumerate(self._steps(step, data.next())):
             if heard:
                 begin(number)
-            results = self._run(step, batch)
+            results = run()
             if heard:
                 end(number, results)
             if mode == "train" and self.stop_training:
@@ -227,10 +246,11 @@ class Model(Trainable):
         with closing(listeners):
             listeners.on_predict_begin()
             heard = listeners.wants_predict_batches
-            for number, batch in enumerate(data.next()):
+            inputs = (batch if len(batch) == 1 else batch[:1] for batch in data.next())
+            for number, run in enumerate(self._steps(self._predict, inputs)):
                 if heard:
                     listeners.on_predict_batch_begin(number)
-                outputs = self._run(self._predict, trimmed(unpacked(batch)[0], None, None))
+                outputs = run()
                 parts.append([t.numpy() for t in flatten(outputs)[0]])
                 if heard:
                     listeners.on_predict_batch_end(number, {"outputs": outputs})
@@ -261,14 +281,14 @@ class Model(Trainable):
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch, as NumPy arrays."""
         (batch,) = batches(x, batch_size=_WHOLE).epoch()
-        return map_leaves(lambda t: t.numpy(), self._run(self._predict, batch))
+        return map_leaves(lambda t: t.numpy(), self._ready(self._predict, batch)())
 
     def _on_batch(self, step: Traced, source: Batches, training: bool, return_dict: bool) -> Any:
         self._try_first(source, training=training)
         if training:
             self._build_optimizer()
         (batch,) = source.epoch()
-        logs = _numbers(self._run(step, batch))
+        logs = _numbers(self._ready(step, batch)())
         return logs if return_dict else _values(logs)
 
     def _try_first(self, source: Batches, *, training: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from gpudl import ops, optimizers
 from gpudl.engine.grad import grad
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, gradients, symbolic
+from gpudl.engine.state import TracingError, gradients, scope, symbolic
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.trace import traced
 from gpudl.engine.tree import flatten, map_leaves
@@ -134,6 +134,7 @@ class Trainable(Layer):
         for metric in self.metrics:
             metric.reset_state()
 
+    @scope("loss")
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
@@ -146,6 +147,7 @@ class Trainable(Layer):
             raise ValueError("there is no loss: give compile() a loss, or call add_loss() in a layer.")
         return total
 
+    @scope("metrics")
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
         """Count one batch in the metrics of `compile`, and return the results of all metrics."""
         if self._compiled is not None and y is not None:
@@ -157,6 +159,7 @@ class Trainable(Layer):
         names = {} if self._compiled is None else {id(m): name for name, m in self._compiled.named.items()}
         return {names.get(id(m), m.name): m.result() for m in self.metrics}
 
+    @scope("metrics")
     def _count_loss(self, loss: Tensor, x: Any) -> None:
         """Count the loss of a batch, weighted by its size."""
         if self._compiled is not None:
@@ -170,10 +173,12 @@ class Trainable(Layer):
         y_pred = self(x, training=True)
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
         self._count_loss(loss, x)
-        self._compiled.watch.note(loss, self.optimizer.iterations)
+        with scope("loss"):
+            self._compiled.watch.note(loss, self.optimizer.iterations)
         weights = self.trainable_weights
         if weights:
-            self.optimizer.apply(grad(loss, weights), weights)
+            with scope("optimizer"):
+                self.optimizer.apply(grad(loss, weights), weights)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def test_step(self, data: Data) -> dict[str, Tensor]:
@@ -254,6 +259,66 @@ class Trainable(Layer):
             show_trainable=show_trainable,
             layer_range=layer_range,
         )
+
+    def explain(
+        self, x: Any = None, y: Any = None, step: str = "train", batch_size: int = 32, print_fn: Any = None
+    ) -> None:
+        """Print the plan of a step: one line for each instruction, and what it costs.
+
+        A line says what the instruction computes, for which layer (``"dense gradient"`` is the way back through the
+        layer ``"dense"``), what comes out, the bytes that it reads and writes, its arithmetic operations, and whether
+        a kernel computes it or the portable reference. Ops joined by ``+`` are one pass over memory.
+
+        Args:
+            x: inputs, as for `fit`. The step is recorded for their first batch, and the model stays as it was: no
+                weight, slot or metric changes; an unbuilt model gets its weights. Without data the plan that was
+                last recorded is explained.
+            y: targets.
+            step: ``"train"``, ``"test"`` or ``"predict"``.
+            batch_size: samples a step.
+            print_fn: takes the whole text; by default it is printed.
+
+        Raises:
+            ValueError: nothing has been recorded and there is no data, another `step`, or a model compiled with
+                ``run_eagerly=True``, which has no plan.
+
+        Example:
+            >>> model = gpudl.Sequential([gpudl.layers.Dense(1, input_shape=(3,), name="line")])
+            >>> said = []
+            >>> model.explain(np.ones((4, 3)), step="predict", print_fn=said.append)
+            >>> "matmul" in said[0], "line" in said[0]
+            (True, True)
+        """
+        from gpudl.models.report import explain
+
+        explain(self, x, y, step, batch_size, print_fn)
+
+    def profile(self, x: Any, y: Any = None, batch_size: int = 32, repeats: int = 20, print_fn: Any = None) -> Any:
+        """Measure each instruction of a training step, print where the time goes, and return it as a `report.Profile`.
+
+        The step's instructions run one after another on the first batch, `repeats` times, each by the clock; the
+        times are medians. The model stays as it was, as in `explain`.
+
+        Args:
+            x: inputs, as for `fit`.
+            y: targets.
+            batch_size: samples a step.
+            repeats: how often the step is run.
+            print_fn: takes the whole text; by default it is printed.
+
+        Raises:
+            ValueError: a model that is not compiled, or compiled with ``run_eagerly=True``, which has no plan.
+
+        Example:
+            >>> model = gpudl.Sequential([gpudl.layers.Dense(1, input_shape=(3,), name="line")])
+            >>> model.compile("sgd", "mse")
+            >>> profile = model.profile(np.ones((4, 3)), np.ones((4, 1)), repeats=2, print_fn=lambda text: None)
+            >>> "line" in [total.name for total in profile.by_layer()]
+            True
+        """
+        from gpudl.models.report import profile
+
+        return profile(self, x, y, batch_size, repeats, print_fn)
 
 
 def _symbolic(value: Any) -> Tensor | None:

@@ -1,5 +1,6 @@
 """The ops: everything that gpudl computes, one family a file, each with its gradient beside it."""
 
+import gpudl.ops.fused  # noqa: F401 (registers its rules)
 from gpudl.engine.op import Op, registry
 from gpudl.ops.activation import activation_grad, bias_activation, relu, sigmoid, tanh
 from gpudl.ops.conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
@@ -43,6 +44,7 @@ from gpudl.ops.loss import (
     softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 )
+from gpudl.ops.norm import batch_norm, scale_shift
 from gpudl.ops.pool import avg_pool, max_pool, max_pool_grad, max_pool_pick
 from gpudl.ops.random import advance_, draw_key, dropout, random_normal, random_uniform
 from gpudl.ops.reduce import argmax, broadcast_to, max, mean, sum, sum_to
@@ -70,6 +72,7 @@ __all__ = [
     "assign_",
     "assign_add_",
     "avg_pool",
+    "batch_norm",
     "bias_activation",
     "broadcast_to",
     "cast",
@@ -120,6 +123,7 @@ __all__ = [
     "relu",
     "reshape",
     "rmsprop_",
+    "scale_shift",
     "sgd_",
     "sgd_momentum_",
     "sigmoid",

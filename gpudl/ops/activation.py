@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from gpudl.backend import Array
+from gpudl.engine import cost
 from gpudl.engine.op import Op, op, registry
 from gpudl.engine.spec import ShapeError, Spec, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.ops.elementwise import floating, same
+
+# Operations for each element: of the activation, and of its gradient.
+_FLOPS = {"linear": 0, "relu": 1, "sigmoid": 4, "tanh": 1}
+_SLOPES = {"linear": 0, "relu": 2, "sigmoid": 3, "tanh": 3}
 
 
 def _activation_grad(g: Spec, y: Spec, *, activation: str) -> Spec:
@@ -17,7 +22,7 @@ def _activation_grad(g: Spec, y: Spec, *, activation: str) -> Spec:
     return y
 
 
-@op(_activation_grad)
+@op(_activation_grad, flops=lambda outs, ins, static: _SLOPES[static["activation"]] * outs[0].size)
 def activation_grad(xp: Any, out: Array, g: Array, y: Array, *, activation: str) -> None:
     """Return the gradient before an activation, from the one after it and the activation's output y."""
     if activation == "linear":
@@ -56,7 +61,7 @@ def tanh(xp: Any, out: Array, x: Array) -> None:
 tanh.vjp(x=lambda g, y, x: activation_grad(g, y, activation="tanh"))
 
 
-@op(floating)
+@op(floating, flops=cost.per_output(_FLOPS["sigmoid"]))
 def sigmoid(xp: Any, out: Array, x: Array) -> None:
     """Return 1 / (1 + exp(-x)), without overflow, and exact near 0 too."""
     one = out.dtype.type(1)
@@ -87,7 +92,7 @@ def _bias_activation(x: Spec, b: Spec, *, activation: str) -> Spec:
     return Spec(x.shape, promote(x.dtype, b.dtype))
 
 
-@op(_bias_activation)
+@op(_bias_activation, flops=lambda outs, ins, static: (1 + _FLOPS[static["activation"]]) * outs[0].size)
 def bias_activation(xp: Any, out: Array, x: Array, b: Array, *, activation: str) -> None:
     """Return activation(x + b), with b along the last axis, for relu, sigmoid, tanh or linear."""
     xp.add(x, b, out=out)

@@ -6,12 +6,15 @@ convolution, its value and its two gradients, are each other's derivatives.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from gpudl.backend import Array
+from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec, promote
 from gpudl.kernels.geometry import Window
+from gpudl.ops.linalg import matmul
 
 
 def _windows(shape: Shape, window: Window) -> Shape:
@@ -31,7 +34,7 @@ def _im2col(x: Spec, *, window: Window) -> Spec:
     return x.with_shape(cols_shape(x.shape, window))
 
 
-@op(_im2col)
+@op(_im2col, flops=cost.free)
 def im2col(xp: Any, cols: Array, x: Array, *, window: Window) -> None:
     """Return the windows of x as rows: (N, H, W, C) -> (N*OH*OW, KH*KW*C), zeros in the padding."""
     n, oh, ow = _windows(x.shape, window)
@@ -47,7 +50,7 @@ def _col2im(cols: Spec, *, shape: Shape, window: Window) -> Spec:
     return cols.with_shape(shape)
 
 
-@op(_col2im)
+@op(_col2im, flops=cost.per_input(1))
 def col2im(xp: Any, x: Array, cols: Array, *, shape: Shape, window: Window) -> None:
     """Return, for each input position, the sum of the places where `im2col` put it: its adjoint."""
     n, oh, ow = _windows(shape, window)
@@ -61,7 +64,16 @@ im2col.vjp(x=lambda g, y, x, window: col2im(g, shape=x.shape, window=window))
 col2im.vjp(cols=lambda g, y, cols, shape, window: im2col(g, window=window))
 
 
-def _conv2d(x: Spec, w: Spec, *, window: Window) -> Spec:
+_ALGORITHMS = ("auto", "im2col", "implicit", "winograd", "gemm")
+
+
+def _known(algorithm: str) -> None:
+    if algorithm not in _ALGORITHMS:
+        raise ShapeError(f"algorithm must be one of {', '.join(_ALGORITHMS)}, got {algorithm!r}.")
+
+
+def _conv2d(x: Spec, w: Spec, *, window: Window, algorithm: str = "auto") -> Spec:
+    _known(algorithm)
     outer = _windows(x.shape, window)
     if w.ndim != 4 or w.shape[:2] != window.kernel or w.shape[2] != x.shape[3]:
         expected = (*window.kernel, x.shape[3])
@@ -69,59 +81,82 @@ def _conv2d(x: Spec, w: Spec, *, window: Window) -> Spec:
     return Spec((*outer, w.shape[3]), promote(x.dtype, w.dtype))
 
 
-def _work_x(x: Spec, w: Spec, *, window: Window) -> Spec:
+def _work_x(x: Spec, w: Spec, *, window: Window, algorithm: str = "auto") -> Spec:
     return Spec(cols_shape(x.shape, window), promote(x.dtype, w.dtype))
 
 
-@op(_conv2d, workspace=_work_x)
-def conv2d(xp: Any, out: Array, x: Array, w: Array, *, window: Window, work: Array) -> None:
-    """Return the cross-correlation of x (N, H, W, C) with w (KH, KW, C, F): (N, OH, OW, F)."""
+def _flops(pixels: Spec, w: Spec) -> int:
+    """Count the products of a convolution with w, and their sums, for each output pixel and filter."""
+    return 2 * pixels.size * prod(w.shape[:3])
+
+
+@op(_conv2d, workspace=_work_x, flops=lambda outs, ins, static: _flops(outs[0], ins[1]))
+def conv2d(xp: Any, out: Array, x: Array, w: Array, *, window: Window, algorithm: str = "auto", work: Array) -> None:
+    """Return the cross-correlation of x (N, H, W, C) with w (KH, KW, C, F): (N, OH, OW, F).
+
+    `algorithm` is for tests and measurements: "im2col", "implicit", "winograd" (3 x 3, strides of 1) and "gemm" (1 x 1)
+    insist on one way, where there is a kernel that fits; "auto" takes the cheapest.
+    """
     im2col.run((work,), (x,), {"window": window})
     filters = w.shape[3]
-    xp.matmul(work, w.reshape(-1, filters), out=out.reshape(-1, filters))
+    matmul.run((out.reshape(-1, filters),), (work, w.reshape(-1, filters)), {})
 
 
-def _input_grad(g: Spec, w: Spec, *, shape: Shape, window: Window) -> Spec:
+def _input_grad(g: Spec, w: Spec, *, shape: Shape, window: Window, algorithm: str = "auto") -> Spec:
+    _known(algorithm)
     if g.shape != (*_windows(shape, window), w.shape[3]):
         raise ShapeError(f"the gradient of a convolution of {shape} cannot have shape {g.shape}.")
     return Spec(shape, promote(g.dtype, w.dtype))
 
 
-def _work_g(g: Spec, w: Spec, *, shape: Shape, window: Window) -> Spec:
+def _work_g(g: Spec, w: Spec, *, shape: Shape, window: Window, algorithm: str = "auto") -> Spec:
     return Spec(cols_shape(shape, window), promote(g.dtype, w.dtype))
 
 
-@op(_input_grad, workspace=_work_g)
-def conv2d_input_grad(xp: Any, out: Array, g: Array, w: Array, *, shape: Shape, window: Window, work: Array) -> None:
+@op(_input_grad, workspace=_work_g, flops=lambda outs, ins, static: _flops(*ins))
+def conv2d_input_grad(
+    xp: Any,
+    out: Array,
+    g: Array,
+    w: Array,
+    *,
+    shape: Shape,
+    window: Window,
+    algorithm: str = "auto",
+    work: Array,
+) -> None:
     """Return the gradient of `conv2d` with respect to x, from that of its output g (N, OH, OW, F)."""
     filters = w.shape[3]
-    xp.matmul(g.reshape(-1, filters), w.reshape(-1, filters).T, out=work)
+    matmul.run((work,), (g.reshape(-1, filters), w.reshape(-1, filters)), {"transpose_b": True})
     col2im.run((out,), (work,), {"shape": shape, "window": window})
 
 
-def _weight_grad(x: Spec, g: Spec, *, window: Window) -> Spec:
+def _weight_grad(x: Spec, g: Spec, *, window: Window, algorithm: str = "auto") -> Spec:
+    _known(algorithm)
     if g.ndim != 4 or g.shape[:3] != _windows(x.shape, window):
         raise ShapeError(f"the gradient of a convolution of {x.shape} cannot have shape {g.shape}.")
     return Spec((*window.kernel, x.shape[3], g.shape[3]), promote(x.dtype, g.dtype))
 
 
-@op(_weight_grad, workspace=_work_x)
-def conv2d_weight_grad(xp: Any, out: Array, x: Array, g: Array, *, window: Window, work: Array) -> None:
+@op(_weight_grad, workspace=_work_x, flops=lambda outs, ins, static: _flops(ins[1], outs[0]))
+def conv2d_weight_grad(
+    xp: Any, out: Array, x: Array, g: Array, *, window: Window, algorithm: str = "auto", work: Array
+) -> None:
     """Return the gradient of `conv2d` with respect to w, from that of its output g (N, OH, OW, F)."""
     im2col.run((work,), (x,), {"window": window})
     filters = g.shape[3]
-    xp.matmul(work.T, g.reshape(-1, filters), out=out.reshape(-1, filters))
+    matmul.run((out.reshape(-1, filters),), (work, g.reshape(-1, filters)), {"transpose_a": True})
 
 
 conv2d.vjp(
-    x=lambda g, y, x, w, window: conv2d_input_grad(g, w, shape=x.shape, window=window),
-    w=lambda g, y, x, w, window: conv2d_weight_grad(x, g, window=window),
+    x=lambda g, y, x, w, **how: conv2d_input_grad(g, w, shape=x.shape, **how),
+    w=lambda g, y, x, w, **how: conv2d_weight_grad(x, g, **how),
 )
 conv2d_input_grad.vjp(
-    g=lambda gg, y, g, w, shape, window: conv2d(gg, w, window=window),
-    w=lambda gg, y, g, w, shape, window: conv2d_weight_grad(gg, g, window=window),
+    g=lambda gg, y, g, w, shape, **how: conv2d(gg, w, **how),
+    w=lambda gg, y, g, w, shape, **how: conv2d_weight_grad(gg, g, **how),
 )
 conv2d_weight_grad.vjp(
-    x=lambda gg, y, x, g, window: conv2d_input_grad(g, gg, shape=x.shape, window=window),
-    g=lambda gg, y, x, g, window: conv2d(x, gg, window=window),
+    x=lambda gg, y, x, g, **how: conv2d_input_grad(g, gg, shape=x.shape, **how),
+    g=lambda gg, y, x, g, **how: conv2d(x, gg, **how),
 )

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import Array
+from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
 from gpudl.engine.tensor import Tensor
@@ -115,7 +116,7 @@ def _cast(x: Spec, *, dtype: Any) -> Spec:
     return x.with_dtype(np.dtype(dtype))
 
 
-@op(_cast)
+@op(_cast, flops=cost.free)
 def cast(xp: Any, out: Array, x: Array, *, dtype: Any) -> None:
     """Return x with another dtype."""
     xp.copyto(out, x, casting="unsafe")
@@ -228,7 +229,7 @@ def expm1(xp: Any, out: Array, x: Array) -> None:
 expm1.vjp(x=lambda g, y, x: g * (y + 1))
 
 
-@op(same)
+@op(same, flops=cost.per_output(2))
 def clip(xp: Any, out: Array, x: Array, *, low: float, high: float) -> None:
     """Return x limited to [low, high]; the gradient is 0 outside."""
     xp.maximum(x, out.dtype.type(low), out=out)
@@ -257,13 +258,13 @@ where.vjp(
 )
 
 
-@op(same)
+@op(same, flops=cost.free)
 def ones_like(xp: Any, out: Array, x: Array) -> None:
     """Return ones in the shape and dtype of x."""
     out[...] = 1
 
 
-@op(same)
+@op(same, flops=cost.free)
 def zeros_like(xp: Any, out: Array, x: Array) -> None:
     """Return zeros in the shape and dtype of x."""
     out[...] = 0

@@ -23,7 +23,12 @@ def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = 
     return Spec((*broadcast(a.shape[:-2], b.shape[:-2]), m, n), promote(a.dtype, b.dtype))
 
 
-@op(_matmul)
+def _flops(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
+    """Count a multiplication and an addition for each element of the result and each step along K."""
+    return 2 * outs[0].size * ins[0].shape[-2 if static.get("transpose_a") else -1]
+
+
+@op(_matmul, flops=_flops)
 def matmul(xp: Any, out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Return the product over the last two axes, (..., M, K) @ (..., K, N) -> (..., M, N).
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import Array
+from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
 from gpudl.engine.state import state
@@ -23,7 +24,7 @@ def _classes(x: Spec) -> Spec:
     return x if x.dtype.kind == "f" else x.with_dtype("float32")
 
 
-@op(_classes)
+@op(_classes, flops=cost.per_output(5))
 def softmax(xp: Any, out: Array, x: Array) -> None:
     """Return exp(x) / sum(exp(x)) along the last axis."""
     xp.subtract(x, x.max(axis=-1, keepdims=True), out=out, dtype=out.dtype)
@@ -34,7 +35,7 @@ def softmax(xp: Any, out: Array, x: Array) -> None:
 softmax.vjp(x=lambda g, y, x: y * (g - reduce.sum(g * y, axis=-1, keepdims=True)))
 
 
-@op(_classes)
+@op(_classes, flops=cost.per_output(5))
 def log_softmax(xp: Any, out: Array, x: Array) -> None:
     """Return log(softmax(x)) along the last axis, exact where the softmax is nearly 0."""
     xp.subtract(x, x.max(axis=-1, keepdims=True), out=out, dtype=out.dtype)
@@ -51,7 +52,7 @@ def _cross_entropy(z: Spec, t: Spec) -> tuple[Spec, Spec]:
     return Spec(z.shape[:-1], dtype), Spec(z.shape, dtype)
 
 
-@op(_cross_entropy, outs=2)
+@op(_cross_entropy, outs=2, flops=cost.per_input(8))
 def softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, t: Array) -> None:
     """Return -sum(t * log softmax(z)) along the last axis, and p = softmax(z)."""
     xp.subtract(z, z.max(axis=-1, keepdims=True), out=p)
@@ -66,7 +67,7 @@ def _cross_entropy_grad(g: Spec, p: Spec, t: Spec) -> Spec:
     return p
 
 
-@op(_cross_entropy_grad)
+@op(_cross_entropy_grad, flops=cost.per_output(4))
 def softmax_cross_entropy_grad(xp: Any, out: Array, g: Array, p: Array, t: Array) -> None:
     """Return g * (p * sum(t) - t), the gradient with respect to the logits; g lacks the last axis."""
     xp.multiply(p, t.sum(axis=-1, keepdims=True), out=out)
@@ -104,7 +105,7 @@ def _onehot(xp: Any, labels: Array, like: Array) -> Array:
     return xp.where(wrong, like.dtype.type(np.nan), rows)
 
 
-@op(_sparse, outs=2)
+@op(_sparse, outs=2, flops=cost.per_input(5))
 def sparse_softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, labels: Array) -> None:
     """Return -log softmax(z)[label] for integer labels, and p = softmax(z); NaN for a label out of range."""
     softmax_cross_entropy.forward(xp, loss, p, z, _onehot(xp, labels, z))
@@ -116,7 +117,7 @@ def _sparse_grad(g: Spec, p: Spec, labels: Spec) -> Spec:
     return p
 
 
-@op(_sparse_grad)
+@op(_sparse_grad, flops=cost.per_output(2))
 def sparse_softmax_cross_entropy_grad(xp: Any, out: Array, g: Array, p: Array, labels: Array) -> None:
     """Return g * (p - onehot(label)); NaN for a label out of range."""
     xp.subtract(p, _onehot(xp, labels, p), out=out)
@@ -140,7 +141,7 @@ def _one_hot(labels: Spec, *, classes: int, dtype: Any) -> Spec:
     return Spec((*labels.shape, classes), np.dtype(dtype))
 
 
-@op(_one_hot)
+@op(_one_hot, flops=cost.free)
 def one_hot(xp: Any, out: Array, labels: Array, *, classes: int, dtype: Any) -> None:
     """Return rows of zeros with a 1 at the label; a label out of range gives zeros only."""
     xp.equal(labels[..., None], xp.arange(classes, dtype=labels.dtype), out=out, casting="unsafe")
@@ -150,7 +151,7 @@ def _sigmoid_cross_entropy(z: Spec, t: Spec) -> Spec:
     return Spec(broadcast(z.shape, t.shape), promote(z.dtype, t.dtype))
 
 
-@op(_sigmoid_cross_entropy)
+@op(_sigmoid_cross_entropy, flops=cost.per_output(8))
 def sigmoid_cross_entropy(xp: Any, out: Array, z: Array, t: Array) -> None:
     """Return -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)), element by element, without overflow."""
     xp.add(xp.maximum(z, z.dtype.type(0)) - z * t, xp.log1p(xp.exp(-xp.absolute(z))), out=out)

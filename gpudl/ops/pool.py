@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import Array
+from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec
 from gpudl.kernels.geometry import Window
@@ -30,7 +31,17 @@ def _max_pool(x: Spec, *, window: Window) -> tuple[Spec, Spec]:
     return y, y.with_dtype(argmax_dtype(window))
 
 
-@op(_max_pool, outs=2)
+def _per_output(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
+    """Count an operation for each tap of each window."""
+    return int(outs[0].size * static["window"].taps)
+
+
+def _per_gradient(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
+    """Count the same on the way back, where the windows are those of g."""
+    return int(ins[0].size * static["window"].taps)
+
+
+@op(_max_pool, outs=2, flops=_per_output)
 def max_pool(xp: Any, y: Array, argmax: Array, x: Array, *, window: Window) -> None:
     """Return the maximum of each window, and which tap it was (the first, row by row).
 
@@ -58,7 +69,7 @@ def _like_input(g: Spec, *, shape: Shape, window: Window) -> Spec:
     return x
 
 
-@op(_from_output)
+@op(_from_output, flops=cost.per_input(1))
 def max_pool_grad(xp: Any, out: Array, g: Array, argmax: Array, *, shape: Shape, window: Window) -> None:
     """Return the gradient of `max_pool` with respect to x: each g goes to the tap that won."""
     out[...] = 0
@@ -74,7 +85,7 @@ def _picked(x: Spec, argmax: Spec, *, window: Window) -> Spec:
     return y
 
 
-@op(_picked)
+@op(_picked, flops=cost.free)
 def max_pool_pick(xp: Any, out: Array, x: Array, argmax: Array, *, window: Window) -> None:
     """Return x at the taps that won in a `max_pool`: the adjoint of `max_pool_grad`."""
     out[...] = 0
@@ -95,7 +106,7 @@ def _counts(xp: Any, like: Array, size: Shape, window: Window) -> Array:
     return xp.maximum(counts, counts.dtype.type(1))
 
 
-@op(_pooled)
+@op(_pooled, flops=_per_output)
 def avg_pool(xp: Any, out: Array, x: Array, *, window: Window) -> None:
     """Return the mean of each window over the taps that fall inside the input."""
     out[...] = 0
@@ -104,7 +115,7 @@ def avg_pool(xp: Any, out: Array, x: Array, *, window: Window) -> None:
     xp.divide(out, _counts(xp, x, x.shape[1:3], window), out=out)
 
 
-@op(_like_input)
+@op(_like_input, flops=_per_gradient)
 def avg_pool_grad(xp: Any, out: Array, g: Array, *, shape: Shape, window: Window) -> None:
     """Return the gradient of `avg_pool` with respect to x: its adjoint."""
     out[...] = 0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import Array
+from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.rng import uniform
 from gpudl.engine.spec import Shape, ShapeError, Spec
@@ -24,7 +25,7 @@ def _key(state: Spec) -> Spec:
     return state
 
 
-@op(_key)
+@op(_key, flops=cost.free)
 def draw_key(xp: Any, out: Array, state: Array) -> None:
     """Return a copy of a generator's state: the key of one draw."""
     out[...] = state
@@ -52,7 +53,7 @@ def random_uniform(xp: Any, out: Array, key: Array, *, shape: Shape) -> None:
     out[...] = uniform(xp, key, out.size).reshape(out.shape)
 
 
-@op(_random_uniform)
+@op(_random_uniform, flops=cost.per_output(4))
 def random_normal(xp: Any, out: Array, key: Array, *, shape: Shape) -> None:
     """Return float32 numbers from the standard normal distribution, by Box and Muller (1958)."""
     half = -(-out.size // 2)
@@ -68,7 +69,7 @@ def _dropout(x: Spec, key: Spec, *, rate: float) -> Spec:
     return x
 
 
-@op(_dropout)
+@op(_dropout, flops=cost.per_output(2))
 def dropout(xp: Any, out: Array, x: Array, key: Array, *, rate: float) -> None:
     """Return x with a share `rate` of its elements set to 0 and the others scaled by 1 / (1 - rate).
 

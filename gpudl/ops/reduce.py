@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import Array
+from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec
 from gpudl.engine.tensor import Tensor
@@ -39,7 +40,7 @@ def _broadcast_to(x: Spec, *, shape: Shape) -> Spec:
     return x.with_shape(shape)
 
 
-@op(_broadcast_to)
+@op(_broadcast_to, flops=cost.free)
 def broadcast_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
     """Return x repeated along its axes of size 1 and new leading ones up to `shape`."""
     out[...] = x
@@ -56,7 +57,7 @@ def _kept(t: Tensor, like: Tensor, axis: Axis) -> Tensor:
     return t if t.shape == shape else reshape(t, shape)
 
 
-@op(_sum)
+@op(_sum, flops=cost.per_input(1))
 def sum(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the sum along `axis` (all axes by default); bool counts as int32."""
     xp.sum(x, axis=axis, keepdims=keepdims, out=out, dtype=out.dtype)
@@ -72,7 +73,7 @@ def _max(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
     return out
 
 
-@op(_max)
+@op(_max, flops=cost.per_input(1))
 def max(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the maximum along `axis`; the gradient is shared evenly by equal maxima."""
     xp.max(x, axis=axis, keepdims=keepdims, out=out)
@@ -94,7 +95,7 @@ def _arg(x: Spec, *, axis: int = -1) -> Spec:
     return Spec(shape, np.dtype(np.int64))
 
 
-@op(_arg)
+@op(_arg, flops=cost.per_input(1))
 def argmax(xp: Any, out: Array, x: Array, *, axis: int = -1) -> None:
     """Return the position of the first maximum along `axis`, as int64."""
     xp.argmax(x, axis=axis, out=out)
@@ -106,7 +107,7 @@ def _sum_to(x: Spec, *, shape: Shape) -> Spec:
     return x.with_shape(shape)
 
 
-@op(_sum_to)
+@op(_sum_to, flops=cost.per_input(1))
 def sum_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
     """Return x summed over the axes along which `shape` would be broadcast to it."""
     lead = x.ndim - len(shape)

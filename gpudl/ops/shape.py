@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import Array
+from gpudl.engine import cost
 from gpudl.engine.op import faces, op
 from gpudl.engine.spec import Shape, ShapeError, Spec, promote
 from gpudl.engine.tensor import Tensor, as_tensor
@@ -53,7 +54,7 @@ def _transposed(x: Spec, *, axes: tuple[int, ...]) -> Spec:
     return x.with_shape(tuple(x.shape[a] for a in axes))
 
 
-@op(_transposed)
+@op(_transposed, flops=cost.free)
 def transpose(xp: Any, out: Array, x: Array, *, axes: tuple[int, ...]) -> None:
     """Return x with its axes in another order, copied."""
     out[...] = x.transpose(axes)
@@ -77,7 +78,7 @@ def _sliced(x: Spec, *, key: Key) -> Spec:
         raise ShapeError(f"{error}.") from None
 
 
-@op(_sliced)
+@op(_sliced, flops=cost.free)
 def take_slice(xp: Any, out: Array, x: Array, *, key: Key) -> None:
     """Return x[key], copied; a slice stands in `key` as a tuple (start, stop, step)."""
     out[...] = x[_slices(key)]
@@ -90,7 +91,7 @@ def _unsliced(g: Spec, *, key: Key, shape: Shape) -> Spec:
     return x
 
 
-@op(_unsliced)
+@op(_unsliced, flops=cost.free)
 def slice_grad(xp: Any, out: Array, g: Array, *, key: Key, shape: Shape) -> None:
     """Return zeros of `shape` with g at [key]: the adjoint of slicing."""
     out[...] = 0
@@ -127,7 +128,7 @@ def _taken(x: Spec, indices: Spec) -> Spec:
     return x.with_shape((*indices.shape, *x.shape[1:]))
 
 
-@op(_taken)
+@op(_taken, flops=cost.free)
 def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
     """Return the rows x[indices] along the first axis; indices must be in range."""
     out[...] = x[indices]
@@ -139,7 +140,7 @@ def _untaken(g: Spec, indices: Spec, *, rows: int) -> Spec:
     return g.with_shape((rows, *g.shape[indices.ndim :]))
 
 
-@op(_untaken)
+@op(_untaken, flops=cost.per_input(1))
 def take_grad(xp: Any, out: Array, g: Array, indices: Array, *, rows: int) -> None:
     """Return the sum of the rows of g that were taken from each row: the adjoint of `take`.
 
@@ -168,7 +169,7 @@ def _concatenated(*xs: Spec, axis: int) -> Spec:
     return Spec((*first.shape[:at], size, *first.shape[at + 1 :]), promote(*(x.dtype for x in xs)))
 
 
-@op(_concatenated)
+@op(_concatenated, flops=cost.free)
 def concatenate(xp: Any, out: Array, *xs: Array, axis: int) -> None:
     """Return the arrays joined along `axis`."""
     start = 0
@@ -201,7 +202,7 @@ def _packed(*xs: Spec) -> Spec:
     return Spec((size,), xs[0].dtype)
 
 
-@op(_packed, gathers=True)
+@op(_packed, gathers=True, flops=cost.free)
 def pack(xp: Any, out: Array, *xs: Array) -> None:
     """Return the elements of all the arrays, one after another, in one axis.
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import Array
+from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec
 
@@ -20,7 +21,7 @@ def _one_value(target: Spec, value: Spec) -> None:
         raise ShapeError(f"cannot assign shape {value.shape} to a variable of shape {target.shape}.")
 
 
-@op(_one_value)
+@op(_one_value, flops=cost.free)
 def assign_(xp: Any, target: Array, value: Array) -> None:
     """Set target to value."""
     xp.copyto(target, value, casting="unsafe")
@@ -38,13 +39,13 @@ def _alike(*specs: Spec, **_: Any) -> None:
         raise ShapeError("parameters, gradients and slots must have one shape.")
 
 
-@op(_alike)
+@op(_alike, flops=cost.per_input(2))
 def sgd_(xp: Any, w: Array, g: Array, lr: Array) -> None:
     """w -= lr * g."""
     w -= lr * g
 
 
-@op(_alike, writes=2)
+@op(_alike, writes=2, flops=lambda outs, ins, static: (6 if static["nesterov"] else 4) * ins[0].size)
 def sgd_momentum_(xp: Any, w: Array, m: Array, g: Array, lr: Array, *, momentum: float, nesterov: bool) -> None:
     """m = momentum * m - lr * g; w += m, or with Nesterov w += momentum * m - lr * g."""
     beta = w.dtype.type(momentum)
@@ -54,7 +55,7 @@ def sgd_momentum_(xp: Any, w: Array, m: Array, g: Array, lr: Array, *, momentum:
     w += beta * m - step if nesterov else m
 
 
-@op(_alike, writes=2)
+@op(_alike, writes=2, flops=cost.per_input(9))
 def rmsprop_(xp: Any, w: Array, v: Array, g: Array, lr: Array, *, rho: float, epsilon: float) -> None:
     """v = rho * v + (1 - rho) * g**2; w -= lr * g / sqrt(v + epsilon).
 
@@ -66,7 +67,7 @@ def rmsprop_(xp: Any, w: Array, v: Array, g: Array, lr: Array, *, rho: float, ep
     w -= lr * g / xp.sqrt(v + real(epsilon))
 
 
-@op(_alike, writes=3)
+@op(_alike, writes=3, flops=cost.per_input(12))
 def adam_(
     xp: Any,
     w: Array,
@@ -104,7 +105,7 @@ def _decay(w: Spec, lr: Spec, *, rate: float) -> None:
         raise ShapeError(f"the learning rate must be a scalar, got shape {lr.shape}.")
 
 
-@op(_decay)
+@op(_decay, flops=cost.per_input(3))
 def decay_(xp: Any, w: Array, lr: Array, *, rate: float) -> None:
     """w -= w * rate * lr: decoupled weight decay (Loshchilov and Hutter, ICLR 2019)."""
     w -= w * w.dtype.type(rate) * lr

@@ -8,6 +8,32 @@ from .threads import settle
 
 settle()  # before anything here can start Numba's threads
 
-from . import activation, conv, implicit, loss, matmul, pool, random, update  # noqa: E402
+from . import (  # noqa: E402
+    activation,
+    conv,
+    convolution,
+    elementwise,
+    fused,
+    loss,
+    matmul,
+    norm,
+    pool,
+    random,
+    reduce,
+    update,
+)
 
-__all__ = ["activation", "conv", "implicit", "loss", "matmul", "pool", "random", "update"]
+__all__ = [
+    "activation",
+    "conv",
+    "convolution",
+    "elementwise",
+    "fused",
+    "loss",
+    "matmul",
+    "norm",
+    "pool",
+    "random",
+    "reduce",
+    "update",
+]

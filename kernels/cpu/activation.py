@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import prange, types
+from numba import types
 from numba.extending import overload
 
 from ..registry import accelerates, floats
-from .threads import BLOCK, INNER, Kernel, inner, piece, pieces
+from .entry import Kernel, share
+from .threads import BLOCK, INNER, inner, piece, pieces
 
 _CODES = {"linear": 0, "relu": 1, "sigmoid": 2, "tanh": 3}
 _LINEAR, _RELU, _SIGMOID, _TANH = _CODES.values()
@@ -85,12 +86,12 @@ def _fits(y: Any, x: Any, b: Any, *, activation: str) -> bool:
 
 
 @Kernel
-def _bias_activation(y, x, b, code, together):  # type: ignore[no-untyped-def]
+def _bias_activation(worker, workers, y, x, b, code, together):  # type: ignore[no-untyped-def]
     # x, y (rows * C,), b (C,). The bias comes first, for `together` rows at a time: the activation then has
     # a long run of numbers, still in the cache, however few channels there are.
     zero, one = y.dtype.type(0), y.dtype.type(1)
     length = together * b.size
-    for block in prange((x.size + length - 1) // length):
+    for block in share((x.size + length - 1) // length, worker, workers):
         first, last = np.uintp(block * length), np.uintp(min((block + 1) * length, x.size))
         for row in range(first, last, np.uintp(b.size)):
             for k in range(np.uintp(b.size)):
@@ -124,9 +125,9 @@ def bias_activation(y: Any, x: Any, b: Any, *, activation: str) -> None:
 
 
 @Kernel
-def _activation_grad(dx, g, y, code):  # type: ignore[no-untyped-def]
+def _activation_grad(worker, workers, dx, g, y, code):  # type: ignore[no-untyped-def]
     zero, one = y.dtype.type(0), y.dtype.type(1)
-    for block in prange(pieces(dx.size)):
+    for block in share(pieces(dx.size), worker, workers):
         first, last = piece(block, dx.size)
         if code == _LINEAR:
             for k in range(first, last):

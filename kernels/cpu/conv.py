@@ -10,11 +10,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from ..geometry import Ints, Window
 from ..registry import accelerates, floats
-from .threads import Kernel, inner
+from .entry import Kernel, share
+from .threads import inner
 
 _AXES = 2
 
@@ -98,12 +98,12 @@ def _copy_clipped(cols: Any, at: int, x: Any, row: int, x0: int, w: int, c: int,
 
 
 @Kernel
-def _im2col(cols, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+def _im2col(worker, workers, cols, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
     # x (N, H, W, C) -> cols (N, OH, OW, KH, KW * C)
     low, high = interior(kw, sw, dw, left, w, ow)
     runs, length = (1, kw * c) if dw == 1 else (kw, c)
     patch = kh * kw * c
-    for r in prange(n * oh):
+    for r in share(n * oh, worker, workers):
         sample, i = r // oh, r % oh
         for a in range(kh):
             at = (r * ow * kh + a) * kw * c
@@ -146,12 +146,12 @@ def _add_clipped(x: Any, row: int, x0: int, cols: Any, at: int, w: int, c: int, 
 
 
 @Kernel
-def _col2im(x, cols, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+def _col2im(worker, workers, x, cols, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
     # cols (N, OH, OW, KH, KW * C) -> x (N, H, W, C). Positions go from right to left, so that each pixel
     # meets its taps from left to right.
     low, high = interior(kw, sw, dw, left, w, ow)
     patch = kh * kw * c
-    for r in prange(n * h):
+    for r in share(n * h, worker, workers):
         clear(x, r * w * c, w * c)
         for a in range(kh):
             i = source(r % h + top - a * dh, sh, oh)

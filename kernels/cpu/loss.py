@@ -8,12 +8,13 @@ from threading import local
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from ..geometry import Ints
 from ..registry import accelerates, floats
 from .activation import exp
-from .threads import Kernel, inner
+from .entry import Kernel, share
+from .reduce import total
+from .threads import inner
 
 _MATRIX = 2
 _PARTS = 64
@@ -25,33 +26,30 @@ def _is_bias(out: Any, x: Any, *, shape: Ints) -> bool:
 
 
 @Kernel
-def _sum_to(out, x, parts):  # type: ignore[no-untyped-def]
-    # x (rows, C) -> parts (P, C), each the sum of consecutive rows -> out (C,)
+def _sum_to(worker, workers, parts, x, step):  # type: ignore[no-untyped-def]
+    # x (rows, C) -> parts (P, C), each the sum of `step` consecutive rows
     rows, c = x.shape
-    step = (rows + len(parts) - 1) // len(parts)
-    zero = out.dtype.type(0)
-    for p in prange(len(parts)):
+    zero = x.dtype.type(0)
+    for p in share(len(parts), worker, workers):
         for k in range(c):
             parts[p, k] = zero
         for r in range(p * step, min((p + 1) * step, rows)):
             for k in range(c):
                 parts[p, k] += x[r, k]
-    for k in range(c):
-        out[k] = zero
-    for p in range(len(parts)):
-        for k in range(c):
-            out[k] += parts[p, k]
 
 
 @accelerates("sum_to", device="cpu", takes=_is_bias)
 def sum_to(out: Any, x: Any, *, shape: Ints) -> None:
     """Sum the columns, as the gradient of a bias needs them: x (..., C) -> out (C,).
 
-    The rows are summed in parts that depend on their number alone, and the parts in order: the bits are
-    the same for any number of threads, and the rounding error is smaller than that of one long sum.
+    The rows are summed in parts, those of each image by itself, and the parts in order: the bits are the same
+    for any number of threads, and the rounding error is smaller than that of one long sum.
     """
     rows = _rows(x)
-    _sum_to(x.size, out, rows, _parts(min(_PARTS, max(len(rows) // 32, 1)), out))
+    count = min(_PARTS, max(len(rows) // 32, 1)) if x.ndim == _MATRIX else max(len(x), 1)
+    parts = _parts(count, out)
+    _sum_to(x.size, parts, rows, -(-len(rows) // count))
+    total(parts.size, out, parts)
 
 
 def _rows(x: Any) -> Any:
@@ -82,8 +80,8 @@ def _exponentials(p: Any, z: Any, r: int) -> Any:
 
 
 @Kernel
-def _softmax(y, x):  # type: ignore[no-untyped-def]
-    for r in prange(len(x)):
+def _softmax(worker, workers, y, x):  # type: ignore[no-untyped-def]
+    for r in share(len(x), worker, workers):
         total, _ = _exponentials(y, x, r)
         for k in range(x.shape[1]):
             y[r, k] /= total
@@ -96,8 +94,8 @@ def softmax(y: Any, x: Any) -> None:
 
 
 @Kernel
-def _cross_entropy(loss, p, z, t):  # type: ignore[no-untyped-def]
-    for r in prange(len(z)):
+def _cross_entropy(worker, workers, loss, p, z, t):  # type: ignore[no-untyped-def]
+    for r in share(len(z), worker, workers):
         total, top = _exponentials(p, z, r)
         log_total = loss.dtype.type(math.log(total))
         loss[r] = 0
@@ -113,8 +111,8 @@ def softmax_cross_entropy(loss: Any, p: Any, z: Any, t: Any) -> None:
 
 
 @Kernel
-def _cross_entropy_grad(dz, g, p, t):  # type: ignore[no-untyped-def]
-    for r in prange(len(p)):
+def _cross_entropy_grad(worker, workers, dz, g, p, t):  # type: ignore[no-untyped-def]
+    for r in share(len(p), worker, workers):
         mass = t.dtype.type(0)
         for k in range(t.shape[1]):
             mass += t[r, k]
@@ -129,8 +127,8 @@ def softmax_cross_entropy_grad(dz: Any, g: Any, p: Any, t: Any) -> None:
 
 
 @Kernel
-def _sparse_cross_entropy(loss, p, z, labels):  # type: ignore[no-untyped-def]
-    for r in prange(len(z)):
+def _sparse_cross_entropy(worker, workers, loss, p, z, labels):  # type: ignore[no-untyped-def]
+    for r in share(len(z), worker, workers):
         total, top = _exponentials(p, z, r)
         label = labels[r]
         loss[r] = np.nan
@@ -156,8 +154,8 @@ def sparse_softmax_cross_entropy(loss: Any, p: Any, z: Any, labels: Any) -> None
 
 
 @Kernel
-def _sparse_cross_entropy_grad(dz, g, p, labels):  # type: ignore[no-untyped-def]
-    for r in prange(len(p)):
+def _sparse_cross_entropy_grad(worker, workers, dz, g, p, labels):  # type: ignore[no-untyped-def]
+    for r in share(len(p), worker, workers):
         label = labels[r]
         factor = g[r] if 0 <= label < p.shape[1] else g.dtype.type(np.nan)
         for k in range(p.shape[1]):
@@ -188,10 +186,10 @@ def _by_rows(out: Any, x: Any, indices: Any) -> bool:
 
 
 @Kernel
-def _take(out, x, indices, run):  # type: ignore[no-untyped-def]
+def _take(worker, workers, out, x, indices, run):  # type: ignore[no-untyped-def]
     # out, x flat bytes, `run` of them a row
     last = len(x) // run - 1
-    for r in prange(len(indices)):
+    for r in share(len(indices), worker, workers):
         to, first = np.uintp(r * run), np.uintp(min(max(indices[r], 0), last) * run)
         for k in range(np.uintp(run)):
             out[to + k] = x[first + k]

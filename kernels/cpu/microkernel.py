@@ -4,100 +4,30 @@ In a channels-last image the window of an output pixel is already in memory, as 
 product of windows and filters needs no copy of them, only addresses: row r of a tile begins at its own offset,
 and step k of the product lies at an offset that all rows share. BLAS knows no such matrix; this tile does:
 
-    C[crow[r] + v] (+)= sum over k of A[arow[r] + step[k]] * B[k * ldb + v]     r < MR, v < NV * LANES
+    C[crow[r] + v] (+)= sum over k of A[arow[r] + step[k]] * B[line[k] + v]     r < MR, v < NV * LANES
 
-It is written in vector instructions of LLVM, so that MR * NV sums stay in registers (Goto and van de Geijn,
+and then, where that is wanted, adds a bias to each column and cuts off what is negative, before anything is stored. It
+is written in vector instructions of LLVM, so that MR * NV sums stay in registers (Goto and van de Geijn,
 "Anatomy of high-performance matrix multiplication", ACM TOMS 2008).
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
-from llvmlite import binding, ir
-from numba import njit, types
-from numba.core import cgutils as _cgutils
-from numba.extending import intrinsic
+from llvmlite import ir
+from numba import cfunc, types
 
 from .threads import inner
+from .vectors import LANES, REGISTERS, Vectors, cgutils, intrinsic
 
-
-def _machine() -> tuple[int, int]:
-    """Return the float32 lanes of a vector register, and the number of such registers."""
-    features = binding.get_host_cpu_features()
-    if features.get("avx512f"):
-        return 16, 32
-    if features.get("avx2") and features.get("fma"):
-        return 8, 16
-    arm = "neon" in features or binding.get_process_triple().startswith(("aarch64", "arm64"))
-    return 4, 32 if arm else 16
-
-
-cgutils: Any = _cgutils  # untyped
-LANES, REGISTERS = _machine()
 # Six rows of up to four vectors take 24 registers for the sums, and leave the addresses of the rows in registers
 # too: with eight rows or more they spill, which was measured to cost a third.
 ROWS = 6
 WIDEST = 4 if REGISTERS == 32 else 2
 PANEL = WIDEST * LANES
-
-
-class _Vectors:
-    """Vector instructions of LLVM on the float32 lanes of one register."""
-
-    def __init__(self, builder: Any, mask: Any) -> None:
-        self.builder = builder
-        self.real, self.i32, self.i64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
-        self.kind = ir.VectorType(self.real, LANES)
-        self.zero = ir.Constant(self.kind, [0.0] * LANES)
-        self._mask = builder.icmp_signed(
-            "<",
-            ir.Constant(ir.VectorType(self.i64, LANES), list(range(LANES))),
-            self.spread(mask, ir.VectorType(self.i64, LANES)),
-        )
-
-    def _call(self, name: str, result: Any, *arguments: Any) -> Any:
-        kind = ir.FunctionType(result, [a.type for a in arguments])
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
-
-    def spread(self, scalar: Any, kind: Any) -> Any:
-        """Return a vector with `scalar` in every lane."""
-        nothing = ir.Constant(kind, ir.Undefined)
-        first = self.builder.insert_element(nothing, scalar, self.i32(0))
-        lanes = ir.Constant(ir.VectorType(self.i32, LANES), [0] * LANES)
-        return self.builder.shuffle_vector(first, nothing, lanes)
-
-    def floats(self, address: Any) -> Any:
-        """Return the pointer to the floats at an integer `address`."""
-        return self.builder.inttoptr(address, self.real.as_pointer())
-
-    def integer(self, address: Any, index: Any) -> Any:
-        """Return element `index` of the int64 at an integer `address`."""
-        table = self.builder.inttoptr(address, self.i64.as_pointer())
-        return self.builder.load(self.builder.gep(table, [index]))
-
-    def _at(self, base: Any, vector: int) -> Any:
-        return self.builder.bitcast(self.builder.gep(base, [self.i64(vector * LANES)]), self.kind.as_pointer())
-
-    def load(self, base: Any, vector: int, masked: bool) -> Any:
-        """Return vector number `vector` from `base` on; of a masked one only the lanes that are wanted are read."""
-        if not masked:
-            return self.builder.load(self._at(base, vector), align=4)
-        name = f"llvm.masked.load.v{LANES}f32.p0"
-        return self._call(name, self.kind, self._at(base, vector), self.i32(4), self._mask, self.zero)
-
-    def store(self, value: Any, base: Any, vector: int, masked: bool) -> None:
-        """Write vector number `vector` from `base` on; of a masked one only the lanes that are wanted."""
-        if masked:
-            name = f"llvm.masked.store.v{LANES}f32.p0"
-            self._call(name, ir.VoidType(), value, self._at(base, vector), self.i32(4), self._mask)
-        else:
-            self.builder.store(value, self._at(base, vector), align=4)
-
-    def fma(self, a: Any, b: Any, c: Any) -> Any:
-        """Return a * b + c, rounded once."""
-        return self._call(f"llvm.fma.v{LANES}f32", self.kind, a, b, c)
 
 
 def _tile(vectors: int) -> Any:
@@ -106,12 +36,17 @@ def _tile(vectors: int) -> Any:
     cells = [(r, v) for v in range(vectors) for r in rows]
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, arow, step, depth, b, ldb, c, crow, last, adds = arguments
-        ops = _Vectors(builder, last)
+        a, arow, step, line, depth, b, c, crow, last, adds, bias, positive = arguments
+        ops = Vectors(builder, last)
         i64, final = ops.i64, vectors - 1
         sums = {cell: cgutils.alloca_once(builder, ops.kind) for cell in cells}
         left = [builder.gep(ops.floats(a), [ops.integer(arow, i64(r))]) for r in rows]
         outs = [builder.gep(ops.floats(c), [ops.integer(crow, i64(r))]) for r in rows]
+
+        def change(function: Any) -> None:
+            for cell in cells:
+                builder.store(function(builder.load(sums[cell]), cell[1]), sums[cell])
+
         with builder.if_else(builder.icmp_signed("!=", adds, i64(0))) as (yes, no):
             with yes:
                 for r, v in cells:
@@ -120,34 +55,69 @@ def _tile(vectors: int) -> Any:
                 for cell in cells:
                     builder.store(ops.zero, sums[cell])
         with cgutils.for_range(builder, depth, intp=i64) as loop:
-            line = builder.gep(ops.floats(b), [builder.mul(loop.index, ldb)])
-            right = [ops.load(line, v, v == final) for v in range(vectors)]
+            begin = builder.gep(ops.floats(b), [ops.integer(line, loop.index)])
+            right = [ops.load(begin, v, v == final) for v in range(vectors)]
             offset = ops.integer(step, loop.index)
             for r in rows:
                 factor = ops.spread(builder.load(builder.gep(left[r], [offset])), ops.kind)
                 for v in range(vectors):
                     builder.store(ops.fma(factor, right[v], builder.load(sums[r, v])), sums[r, v])
+        with builder.if_then(builder.icmp_signed("!=", bias, i64(0))):
+            added = [ops.load(ops.floats(bias), v, v == final) for v in range(vectors)]
+            change(lambda value, v: builder.fadd(value, added[v]))
+        with builder.if_then(builder.icmp_signed("!=", positive, i64(0))):
+            change(lambda value, v: ops.positive(value))
         for r, v in cells:
             ops.store(builder.load(sums[r, v]), outs[r], v, v == final)
         return context.get_dummy_value()
 
-    def typed(context, a, arow, step, depth, b, ldb, c, crow, last, adds):  # type: ignore[no-untyped-def]
-        return types.void(*[types.int64] * 10), codegen
+    def typed(context, a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+        return types.void(*[types.int64] * 12), codegen
 
     return intrinsic(typed)
 
 
-def _compiled(vectors: int) -> Any:
-    """Return the tile as a function of its own, compiled once and called by every kernel."""
-    body = _tile(vectors)
-
-    def tile(a, arow, step, depth, b, ldb, c, crow, last, adds):  # type: ignore[no-untyped-def]
-        body(a, arow, step, depth, b, ldb, c, crow, last, adds)
-
-    return njit(nogil=True)(tile)
+_SIGNATURE = types.void(*[types.int64] * 12)
+_tile_1, _tile_2, _tile_4 = (_tile(vectors) for vectors in (1, 2, 4))
 
 
-_one, _two, _three, _four = (_compiled(vectors) for vectors in (1, 2, 3, 4))
+def _one(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    _tile_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+
+
+def _two(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    _tile_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+
+
+def _four(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    _tile_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+
+
+@cache
+def compiled() -> Any:
+    """Return the addresses of the compiled tiles of one, two and, with registers enough, four vectors.
+
+    Kernels call them through these, which they are given: a tile is then compiled once, and not in every kernel.
+    """
+    bodies = (_one, _two, _four) if WIDEST > 2 else (_one, _two)
+    return np.array([_native(body).address for body in bodies], np.int64)
+
+
+def _native(body: Any) -> Any:
+    try:
+        return cfunc(_SIGNATURE, cache=True)(body)
+    except RuntimeError:  # no folder to keep compiled code in, as in a read-only container
+        return cfunc(_SIGNATURE)(body)
+
+
+@intrinsic
+def _call(context, tile, a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments[1:]])
+        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 13), codegen
 
 
 @inner
@@ -158,43 +128,46 @@ def address(array: Any) -> Any:
 
 @inner
 def product(
+    code: Any,
     a: Any,
     arow: Any,
     step: Any,
+    line: Any,
     depth: Any,
     b: Any,
-    ldb: Any,
     bstep: Any,
     c: Any,
     crow: Any,
     rows: Any,
     columns: Any,
     adds: Any,
+    bias: Any,
+    positive: Any,
 ) -> None:
     """Compute C (+)= A @ B tile by tile; all addresses are integers, all offsets count floats.
 
     Args:
+        code: what `compiled` returns.
         a, arow, step: A[r, k] lies at a + 4 * (arow[r] + step[k]); arow and step are addresses of int64.
+        line: address of int64: row k of B begins at b + 4 * line[k].
         depth: number of steps k.
-        b, ldb, bstep: B[k, v] lies at b + 4 * (k * ldb + v), and the columns from v on at b + 4 * v * bstep.
+        b, bstep: the columns of B from v on lie at b + 4 * v * bstep, where v is a multiple of `PANEL`.
         c, crow: C[r, v] lies at c + 4 * (crow[r] + v).
         rows: number of rows; both tables of rows go on with `ROWS` more that repeat the last one.
         columns: number of columns.
         adds: 1 to add to C, 0 to set it.
+        bias: address of one float a column to be added at the end, or 0.
+        positive: 1 to put 0 where the result is negative.
     """
     done = 0
     while done < columns:
-        vectors = min((columns - done + LANES - 1) // LANES, WIDEST)
-        last = min(columns - done - (vectors - 1) * LANES, LANES)
-        right, out = b + 4 * done * bstep, c + 4 * done
+        most = min(columns - done, PANEL)
+        number = 2 if most > 3 * LANES and PANEL > 2 * LANES else 1 if most > LANES else 0
+        wide = min(most, LANES << number)
+        right, out = b + 4 * (done // PANEL * PANEL * bstep + done % PANEL), c + 4 * done
+        added = bias + 4 * done if bias else 0
+        last = wide - (((1 << number) - 1) * LANES)
         for row in range(0, rows, ROWS):
             left, place = arow + 8 * row, crow + 8 * row
-            if vectors == 4:
-                _four(a, left, step, depth, right, ldb, out, place, last, adds)
-            elif vectors == 3:
-                _three(a, left, step, depth, right, ldb, out, place, last, adds)
-            elif vectors == 2:
-                _two(a, left, step, depth, right, ldb, out, place, last, adds)
-            else:
-                _one(a, left, step, depth, right, ldb, out, place, last, adds)
-        done += vectors * LANES
+            _call(code[number], a, left, step, line, depth, right, out, place, last, adds, added, positive)
+        done += wide

@@ -5,12 +5,79 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from .conv import add, clear, copy, images, inside, numbers, source
-from .threads import Kernel, inner
+from .entry import Kernel, share
+from .layout import pooling
+from .microkernel import address
+from .threads import inner
+from .windows import largest, spread
+
+
+def whole_windows(*arrays: Any, window: Window, size: Ints) -> bool:
+    """Accept float32 images whose windows lie inside, so that every one of them has all its taps."""
+    reals = [a for a in arrays if a.dtype.kind == "f"]
+    inside_all = len(window.kernel) == 2 and not any(p for pair in window.pads(size) for p in pair)
+    return inside_all and all(a.dtype == np.float32 for a in reals) and all(a.flags.c_contiguous for a in arrays)
+
+
+def side_by_side(*arrays: Any, window: Window, size: Ints) -> bool:
+    """Accept `whole_windows` that share no pixel."""
+    apart = all(s > (k - 1) * d for s, k, d in zip(window.strides, window.kernel, window.dilation, strict=True))
+    return apart and whole_windows(*arrays, window=window, size=size)
+
+
+def _whole(y: Any, argmax: Any, x: Any, *, window: Window) -> bool:
+    return argmax.dtype == np.uint8 and whole_windows(y, argmax, x, window=window, size=x.shape[1:3])
+
+
+@Kernel
+def _max_of_whole(worker, workers, y, tap, x, n, h, w, c, pool, taps):  # type: ignore[no-untyped-def]
+    number, sh, sw, oh, ow, _, _ = pool
+    for r in share(n * oh, worker, workers):
+        window, at = address(x) + 4 * (r // oh * h + r % oh * sh) * w * c, r * ow * c
+        largest(window, sw * c, ow, address(taps), number, address(y) + 4 * at, address(tap) + at, c)
+
+
+@accelerates("max_pool", device="cpu", takes=_whole)
+def max_pool_whole(y: Any, argmax: Any, x: Any, *, window: Window) -> None:
+    """Do what `max_pool` does, in vector instructions, for float32 and windows without padding."""
+    pool = pooling(window, tuple(x.shape[1:3]), x.shape[3])
+    _max_of_whole(x.size, y.reshape(-1), argmax.reshape(-1), x.reshape(-1), *x.shape, *pool)
+
+
+def _apart(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> bool:
+    return argmax.dtype == np.uint8 and side_by_side(dx, g, argmax, window=window, size=tuple(shape[1:3]))
+
+
+@Kernel
+def _spread_all(worker, workers, dx, g, tap, y, n, h, w, c, pool, taps):  # type: ignore[no-untyped-def]
+    number, sh, sw, oh, ow, _, gaps = pool
+    for image in share(n, worker, workers):
+        if gaps:
+            clear(dx, image * h * w * c, h * w * c)
+        for i in range(oh):
+            at = (image * oh + i) * ow * c
+            window = address(dx) + 4 * (image * h + i * sh) * w * c
+            after = address(y) + 4 * at if len(y) else 0
+            spread(window, sw * c, ow, address(taps), number, address(g) + 4 * at, address(tap) + at, after, c)
+
+
+_NOTHING = np.empty(0, np.float32)
+
+
+def spread_out(dx: Any, g: Any, argmax: Any, y: Any, window: Window) -> None:
+    """Compute `max_pool_grad` for windows side by side; with `y`, the maxima after a ReLU, its gradient first."""
+    pool = pooling(window, tuple(dx.shape[1:3]), dx.shape[3])
+    _spread_all(dx.size, dx.reshape(-1), g.reshape(-1), argmax.reshape(-1), y.reshape(-1), *dx.shape, *pool)
+
+
+@accelerates("max_pool_grad", device="cpu", takes=_apart)
+def max_pool_grad_apart(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> None:
+    """Do what `max_pool_grad` does, in vector instructions, for float32 and windows side by side."""
+    spread_out(dx, g, argmax, _NOTHING, window)
 
 
 @inner
@@ -32,8 +99,8 @@ def _larger(y: Any, tap: Any, at: int, x: Any, first: int, count: int, index: in
 
 
 @Kernel
-def _max_pool(y, tap, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    for r in prange(n * oh):
+def _max_pool(worker, workers, y, tap, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    for r in share(n * oh, worker, workers):
         sample, y0 = r // oh, r % oh * sh - top
         above, below = inside(y0, dh, kh, h)
         for j in range(ow):
@@ -86,10 +153,10 @@ def _put(x: Any, to: int, g: Any, tap: Any, at: int, count: int, index: int) -> 
 
 
 @Kernel
-def _max_pool_grad(x, g, tap, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+def _max_pool_grad(worker, workers, x, g, tap, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
     # x (N, H, W, C) is gathered row by row from g, tap (N, OH, OW, C)
     apart = sh > (kh - 1) * dh and sw > (kw - 1) * dw
-    for r in prange(n * h):
+    for r in share(n * h, worker, workers):
         sample, y = r // h, r % h
         clear(x, r * w * c, w * c)
         for a in range(kh):
@@ -116,8 +183,8 @@ def max_pool_grad(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) 
 
 
 @Kernel
-def _max_pool_pick(y, x, tap, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    for r in prange(n * oh):
+def _max_pool_pick(worker, workers, y, x, tap, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    for r in share(n * oh, worker, workers):
         sample, y0 = r // oh, r % oh * sh - top
         for j in range(ow):
             for k in range((r * ow + j) * c, (r * ow + j + 1) * c):
@@ -138,8 +205,8 @@ def max_pool_pick(y: Any, x: Any, argmax: Any, *, window: Window) -> None:
 
 
 @Kernel
-def _avg_pool(y, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    for r in prange(n * oh):
+def _avg_pool(worker, workers, y, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    for r in share(n * oh, worker, workers):
         sample, y0 = r // oh, r % oh * sh - top
         above, below = inside(y0, dh, kh, h)
         for j in range(ow):
@@ -171,8 +238,8 @@ def _add_share(x: Any, to: int, g: Any, at: int, count: int, share: int) -> None
 
 
 @Kernel
-def _avg_pool_grad(x, g, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    for r in prange(n * h):
+def _avg_pool_grad(worker, workers, x, g, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    for r in share(n * h, worker, workers):
         sample, y = r // h, r % h
         clear(x, r * w * c, w * c)
         for a in range(kh):

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import prange
 
 from ..geometry import Ints
 from ..registry import accelerates, floats
-from .threads import Kernel, inner
+from .entry import Kernel, share
+from .threads import inner
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
@@ -46,10 +46,10 @@ def _keyed(*arrays: Any, **static: Any) -> bool:
 
 
 @Kernel
-def _random_uniform(out, key):  # type: ignore[no-untyped-def]
+def _random_uniform(worker, workers, out, key):  # type: ignore[no-untyped-def]
     k0, k1, low, high = key[0], key[1], key[2], key[3]
     whole = out.size // 4
-    for chunk in prange((whole + _BLOCKS - 1) // _BLOCKS):
+    for chunk in share((whole + _BLOCKS - 1) // _BLOCKS, worker, workers):
         for i in range(np.uintp(chunk * _BLOCKS), np.uintp(min((chunk + 1) * _BLOCKS, whole))):
             u0, u1, u2, u3 = philox(np.uint32(i), np.uint32(i >> _HALF), low, high, k0, k1)
             e = i * _FOUR
@@ -57,9 +57,10 @@ def _random_uniform(out, key):  # type: ignore[no-untyped-def]
             out[e + _ONE] = _unit(u1)
             out[e + _TWO] = _unit(u2)
             out[e + _THREE] = _unit(u3)
-    rest = philox(np.uint32(whole), np.uint32(whole >> 32), low, high, k0, k1)
-    for k in range(4 * whole, out.size):
-        out[k] = _unit(rest[k % 4])
+    if worker == 0:
+        rest = philox(np.uint32(whole), np.uint32(whole >> 32), low, high, k0, k1)
+        for k in range(4 * whole, out.size):
+            out[k] = _unit(rest[k % 4])
 
 
 @accelerates("random_uniform", device="cpu", takes=_keyed)
@@ -81,11 +82,11 @@ def _drop(x: Any, word: Any, rate: Any, scale: Any, zero: Any) -> Any:
 
 
 @Kernel
-def _dropout(y, x, key, rate):  # type: ignore[no-untyped-def]
+def _dropout(worker, workers, y, x, key, rate):  # type: ignore[no-untyped-def]
     k0, k1, low, high = key[0], key[1], key[2], key[3]
     least, scale, zero = np.float32(rate), y.dtype.type(1 / (1 - rate)), y.dtype.type(0)
     whole = y.size // 4
-    for chunk in prange((whole + _BLOCKS - 1) // _BLOCKS):
+    for chunk in share((whole + _BLOCKS - 1) // _BLOCKS, worker, workers):
         for i in range(np.uintp(chunk * _BLOCKS), np.uintp(min((chunk + 1) * _BLOCKS, whole))):
             u0, u1, u2, u3 = philox(np.uint32(i), np.uint32(i >> _HALF), low, high, k0, k1)
             e = i * _FOUR
@@ -93,9 +94,10 @@ def _dropout(y, x, key, rate):  # type: ignore[no-untyped-def]
             y[e + _ONE] = _drop(x[e + _ONE], u1, least, scale, zero)
             y[e + _TWO] = _drop(x[e + _TWO], u2, least, scale, zero)
             y[e + _THREE] = _drop(x[e + _THREE], u3, least, scale, zero)
-    rest = philox(np.uint32(whole), np.uint32(whole >> 32), low, high, k0, k1)
-    for k in range(4 * whole, y.size):
-        y[k] = _drop(x[k], rest[k % 4], least, scale, zero)
+    if worker == 0:
+        rest = philox(np.uint32(whole), np.uint32(whole >> 32), low, high, k0, k1)
+        for k in range(4 * whole, y.size):
+            y[k] = _drop(x[k], rest[k % 4], least, scale, zero)
 
 
 @accelerates("dropout", device="cpu", takes=_keyed)

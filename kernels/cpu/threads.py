@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from importlib import import_module
-from types import FunctionType
 from typing import Any, TypeVar, cast
 
 import numpy as np
 from numba import njit
+from numba.core import event
 
-Body = Callable[..., None]
 F = TypeVar("F", bound=Callable[..., Any])
 
 PARALLEL_FROM = 1 << 17
@@ -20,12 +20,9 @@ PARALLEL_FROM = 1 << 17
 BLOCK = 4096
 """Elements of a flat array that one thread takes at a time, whatever the number of threads."""
 
-INNER: Any = {"nogil": True, "error_model": "numpy", "forceinline": True}
-"""Options for Numba under which a function becomes part of the kernel that calls it."""
-
-# prange is the only parallelism asked for; the searches for more of it only cost compile time.
-_PRANGE_ONLY = dict.fromkeys(("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil"), False)
-_PRANGE_ONLY |= {"prange": True, "fusion": False}
+WITHOUT_WRAPPERS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+INNER: Any = {**WITHOUT_WRAPPERS, "forceinline": True, "no_cpython_wrapper": True}
+"""Options for Numba under which a function becomes part of the kernel that calls it, and nothing else."""
 
 # A thread looks for new work for some 20 microseconds, so that one kernel right after another starts at
 # once, and then sleeps, so that BLAS has the cores. The count is GNU's own, the policy the standard's.
@@ -53,23 +50,6 @@ def settle() -> None:
             del os.environ[name]
 
 
-class Kernel:
-    """One body, compiled on first use for one thread (`serial`) and for all of them (`parallel`).
-
-    Both give the same bits: a body divides its work into pieces that do not depend on the number of
-    threads, and is compiled without licence to reorder arithmetic.
-    """
-
-    def __init__(self, body: Body) -> None:
-        """Prepare `body`, which shares its work out with `prange`; it is compiled when it is first called."""
-        self.serial = _jit(_named(body, "serial"), parallel=False)
-        self.parallel = _jit(_named(body, "parallel"), parallel=_PRANGE_ONLY)
-
-    def __call__(self, work: int, *args: Any) -> None:
-        """Run on `args`, with all threads if `work`, in elements, is worth waking them."""
-        (self.parallel if work >= PARALLEL_FROM else self.serial)(*args)
-
-
 def inner(function: F) -> F:
     """Compile a helper that kernels call; it is inlined into them, which lets LLVM see whole loops.
 
@@ -79,20 +59,35 @@ def inner(function: F) -> F:
     return cast(F, compiled)
 
 
-def _named(body: Body, variant: str) -> FunctionType:
-    # Numba files its cache by qualified name and not by options: two variants of a name would mix.
-    assert isinstance(body, FunctionType)
-    copy = FunctionType(body.__code__, body.__globals__, body.__name__, body.__defaults__, body.__closure__)
-    copy.__qualname__ = f"{body.__qualname__}.{variant}"
-    return copy
+_KERNELS = f"{__name__.rpartition('.cpu.')[0]}."
 
 
-def _jit(body: FunctionType, **options: Any) -> Body:
-    try:
-        compiled: Body = njit(cache=True, nogil=True, error_model="numpy", **options)(body)
-    except RuntimeError:  # no folder to keep compiled code in, as in a read-only container
-        compiled = njit(nogil=True, error_model="numpy", **options)(body)
-    return compiled
+class _FirstCompilation(event.Listener):
+    """Says, once a process, that kernels are being compiled: for seconds the program seems to hang."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def on_start(self, event: Any) -> None:
+        """Look at what Numba has begun to compile, having found nothing in its cache."""
+        compiled = event.data["dispatcher"]
+        if self._said or not compiled.py_func.__module__.startswith(_KERNELS):
+            return
+        self._said = True
+        folder = compiled.stats.cache_path
+        logging.getLogger("gpudl").warning(
+            "gpudl: compiling kernels for this machine, %s",
+            f"once; later starts take them from the cache ({folder})."
+            if folder
+            else "at every start: set NUMBA_CACHE_DIR to a folder that can be written, to keep them.",
+        )
+
+    def on_end(self, event: Any) -> None:
+        """Do nothing."""
+
+
+_register: Any = event.register  # untyped
+_register("numba:compile", _FirstCompilation())
 
 
 @inner

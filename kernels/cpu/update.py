@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import prange
-
 from ..registry import accelerates
-from .threads import Kernel, piece, pieces
+from .entry import Kernel, share
+from .threads import piece, pieces
 
 
 @Kernel
-def _sgd(w, g, lr):  # type: ignore[no-untyped-def]
+def _sgd(worker, workers, w, g, lr):  # type: ignore[no-untyped-def]
     rate = lr[()]
-    for block in prange(pieces(w.size)):
+    for block in share(pieces(w.size), worker, workers):
         first, last = piece(block, w.size)
         for k in range(first, last):
             w[k] -= rate * g[k]
@@ -39,9 +38,9 @@ def sgd_(w: Any, g: Any, lr: Any) -> None:
 
 
 @Kernel
-def _sgd_momentum(w, m, g, lr, momentum, nesterov):  # type: ignore[no-untyped-def]
+def _sgd_momentum(worker, workers, w, m, g, lr, momentum, nesterov):  # type: ignore[no-untyped-def]
     rate, mu = lr[()], w.dtype.type(momentum)
-    for block in prange(pieces(w.size)):
+    for block in share(pieces(w.size), worker, workers):
         first, last = piece(block, w.size)
         for k in range(first, last):
             step = rate * g[k]
@@ -56,10 +55,10 @@ def sgd_momentum_(w: Any, m: Any, g: Any, lr: Any, *, momentum: float, nesterov:
 
 
 @Kernel
-def _rmsprop(w, v, g, lr, rho, epsilon):  # type: ignore[no-untyped-def]
+def _rmsprop(worker, workers, w, v, g, lr, rho, epsilon):  # type: ignore[no-untyped-def]
     rate, eps = lr[()], w.dtype.type(epsilon)
     old, new = w.dtype.type(rho), w.dtype.type(1 - rho)
-    for block in prange(pieces(w.size)):
+    for block in share(pieces(w.size), worker, workers):
         first, last = piece(block, w.size)
         for k in range(first, last):
             v[k] = old * v[k] + new * (g[k] * g[k])
@@ -76,12 +75,12 @@ def rmsprop_(w: Any, v: Any, g: Any, lr: Any, *, rho: float, epsilon: float) -> 
 
 
 @Kernel
-def _adam(w, m, v, g, lr, step, beta_1, beta_2, epsilon):  # type: ignore[no-untyped-def]
+def _adam(worker, workers, w, m, v, g, lr, step, beta_1, beta_2, epsilon):  # type: ignore[no-untyped-def]
     # 1 - beta ** t loses most of its digits in float32 while t is small: these few numbers are float64.
     t = step[()] + 1
     alpha = w.dtype.type(lr[()] * math.sqrt(1 - beta_2**t) / (1 - beta_1**t))
     new_1, new_2, eps = w.dtype.type(1 - beta_1), w.dtype.type(1 - beta_2), w.dtype.type(epsilon)
-    for block in prange(pieces(w.size)):
+    for block in share(pieces(w.size), worker, workers):
         first, last = piece(block, w.size)
         for k in range(first, last):
             mean = m[k] + (g[k] - m[k]) * new_1

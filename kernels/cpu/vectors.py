@@ -1,0 +1,148 @@
+"""Vector instructions of LLVM, for the few loops whose speed depends on every one of them.
+
+Numba's own vectorised loops want long runs. A pixel has often no more than 32 channels, two vectors; loops over so
+few are better written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import binding, ir
+from numba.core import cgutils as _cgutils
+from numba.core import config as _config
+from numba.extending import intrinsic as _intrinsic
+
+
+def _features() -> Any:
+    """Return what the processor that Numba compiles for can do: NUMBA_CPU_FEATURES, or what this one can."""
+    config: Any = _config  # untyped
+    if config.CPU_FEATURES is None:
+        return binding.get_host_cpu_features()
+    return {name[1:]: name[0] == "+" for name in config.CPU_FEATURES.split(",") if name}
+
+
+def _machine() -> tuple[int, int]:
+    """Return the float32 lanes of a vector register, and the number of such registers."""
+    features = _features()
+    if features.get("avx512f"):
+        return 16, 32
+    if features.get("avx2") and features.get("fma"):
+        return 8, 16
+    arm = "neon" in features or binding.get_process_triple().startswith(("aarch64", "arm64"))
+    return 4, 32 if arm else 16
+
+
+cgutils: Any = _cgutils  # untyped
+intrinsic: Any = _intrinsic  # untyped
+LANES, REGISTERS = _machine()
+
+
+class Vectors:
+    """Vector instructions of LLVM on the float32 lanes of one register."""
+
+    def __init__(self, builder: Any, mask: Any) -> None:
+        self.builder = builder
+        self.real, self.i32, self.i64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+        self.kind = ir.VectorType(self.real, LANES)
+        self.zero = ir.Constant(self.kind, [0.0] * LANES)
+        self._mask = builder.icmp_signed(
+            "<",
+            ir.Constant(ir.VectorType(self.i64, LANES), list(range(LANES))),
+            self.spread(mask, ir.VectorType(self.i64, LANES)),
+        )
+
+    def _call(self, name: str, result: Any, *arguments: Any) -> Any:
+        kind = ir.FunctionType(result, [a.type for a in arguments])
+        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, name), arguments)
+
+    def spread(self, scalar: Any, kind: Any) -> Any:
+        """Return a vector with `scalar` in every lane."""
+        nothing = ir.Constant(kind, ir.Undefined)
+        first = self.builder.insert_element(nothing, scalar, self.i32(0))
+        lanes = ir.Constant(ir.VectorType(self.i32, LANES), [0] * LANES)
+        return self.builder.shuffle_vector(first, nothing, lanes)
+
+    def floats(self, address: Any) -> Any:
+        """Return the pointer to the floats at an integer `address`."""
+        return self.builder.inttoptr(address, self.real.as_pointer())
+
+    def integer(self, address: Any, index: Any) -> Any:
+        """Return element `index` of the int64 at an integer `address`."""
+        table = self.builder.inttoptr(address, self.i64.as_pointer())
+        return self.builder.load(self.builder.gep(table, [index]))
+
+    def _at(self, base: Any, vector: int) -> Any:
+        return self.builder.bitcast(self.builder.gep(base, [self.i64(vector * LANES)]), self.kind.as_pointer())
+
+    def load(self, base: Any, vector: int, masked: bool) -> Any:
+        """Return vector number `vector` from `base` on; of a masked one only the lanes that are wanted are read."""
+        if not masked:
+            return self.builder.load(self._at(base, vector), align=4)
+        name = f"llvm.masked.load.v{LANES}f32.p0"
+        return self._call(name, self.kind, self._at(base, vector), self.i32(4), self._mask, self.zero)
+
+    def store(self, value: Any, base: Any, vector: int, masked: bool) -> None:
+        """Write vector number `vector` from `base` on; of a masked one only the lanes that are wanted."""
+        if masked:
+            name = f"llvm.masked.store.v{LANES}f32.p0"
+            self._call(name, ir.VoidType(), value, self._at(base, vector), self.i32(4), self._mask)
+        else:
+            self.builder.store(value, self._at(base, vector), align=4)
+
+    def fma(self, a: Any, b: Any, c: Any) -> Any:
+        """Return a * b + c, rounded once."""
+        return self._call(f"llvm.fma.v{LANES}f32", self.kind, a, b, c)
+
+    def positive(self, value: Any) -> Any:
+        """Return max(value, 0); a NaN stays."""
+        below = self.builder.fcmp_ordered("<=", value, self.zero)
+        return self.builder.select(below, self.zero, value)
+
+    def larger(self, best: Any, index: Any, new: Any, number: Any) -> tuple[Any, Any]:
+        """Return the larger of `best` and `new`, and its number; a NaN beats numbers and is never beaten."""
+        known = self.builder.fcmp_ordered("ord", best, best)
+        wins = self.builder.and_(known, self.builder.fcmp_unordered(">", new, best))
+        return self.builder.select(wins, new, best), self.builder.select(wins, number, index)
+
+    def largest(self, values: list[Any]) -> tuple[Any, Any]:
+        """Return the largest of some vectors, lane by lane, and the number of the first that has it."""
+        whole = ir.VectorType(self.i32, LANES)
+        best, index = values[0], ir.Constant(whole, [0] * LANES)
+        for number, value in enumerate(values[1:], 1):
+            best, index = self.larger(best, index, value, ir.Constant(whole, [number] * LANES))
+        return best, index
+
+    def counts(self, base: Any, offset: Any, masked: bool) -> Any:
+        """Return the unsigned bytes from `base` + `offset` on as a vector of int32."""
+        few, many = ir.VectorType(ir.IntType(8), LANES), ir.VectorType(self.i32, LANES)
+        at = self.builder.inttoptr(self.builder.add(base, offset), few.as_pointer())
+        if not masked:
+            return self.builder.zext(self.builder.load(at, align=1), many)
+        zero = ir.Constant(few, [0] * LANES)
+        return self.builder.zext(
+            self._call(f"llvm.masked.load.v{LANES}i8.p0", few, at, self.i32(1), self._mask, zero), many
+        )
+
+    def store_counts(self, value: Any, base: Any, offset: Any, masked: bool) -> None:
+        """Write a vector of int32 as bytes from `base` + `offset` on."""
+        few = ir.VectorType(ir.IntType(8), LANES)
+        at = self.builder.inttoptr(self.builder.add(base, offset), few.as_pointer())
+        short = self.builder.trunc(value, few)
+        if masked:
+            self._call(f"llvm.masked.store.v{LANES}i8.p0", ir.VoidType(), short, at, self.i32(1), self._mask)
+        else:
+            self.builder.store(short, at, align=1)
+
+
+def over_lanes(builder: Any, count: Any, body: Callable[[Vectors, Any, bool], None]) -> None:
+    """Emit `body` for each vector of `count` floats: it gets the offset, and whether the vector is masked."""
+    i64 = ir.IntType(64)
+    lanes = i64(LANES)
+    whole = builder.udiv(count, lanes)
+    with cgutils.for_range(builder, whole, intp=i64) as loop:
+        body(Vectors(builder, lanes), builder.mul(loop.index, lanes), False)
+    done = builder.mul(whole, lanes)
+    with builder.if_then(builder.icmp_signed("<", done, count)):
+        body(Vectors(builder, builder.sub(count, done)), done, True)

@@ -1,0 +1,58 @@
+"""Kernels whose bits do not depend on the number of threads, for what BLAS computes otherwise.
+
+They stand in, once determinism is required, where no faster twin takes the arrays. A product is summed in the order of
+its steps, which takes several times as long as BLAS does.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from .cpu.entry import Kernel, each_time, share
+from .registry import accelerates
+
+_DEVICE = "deterministic"  # a table of its own: these are no kernels that anything else should choose
+
+
+@Kernel
+def _matmul(worker, workers, out, a, b):  # type: ignore[no-untyped-def]
+    # a (B, M, K), b (B, K, N) -> out (B, M, N)
+    rows, columns, depth = out.shape[1], out.shape[2], a.shape[2]
+    for unit in share(out.shape[0] * rows, worker, workers):
+        batch, row = unit // rows, unit % rows
+        for j in range(columns):
+            out[batch, row, j] = 0
+        for k in range(depth):
+            factor = a[batch, row, k]
+            for j in range(columns):
+                out[batch, row, j] += factor * b[batch, k, j]
+
+
+def _floats(out: Any, *inputs: Any, **static: Any) -> bool:
+    return out.dtype.char in "fd" and bool(out.flags.c_contiguous)
+
+
+@accelerates("matmul", device=_DEVICE, takes=_floats)
+def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
+    """Multiply a (..., M, K) by b (..., K, N) into out (..., M, N); a transposed side comes as (K, M) or (N, K)."""
+    each_time()
+    left = _stacked(a.swapaxes(-1, -2) if transpose_a else a, out)
+    right = _stacked(b.swapaxes(-1, -2) if transpose_b else b, out)
+    _matmul(out.size * left.shape[-1], out.reshape(len(left), *out.shape[-2:]), left, right)
+
+
+def _stacked(side: Any, out: Any) -> Any:
+    batches = out.shape[:-2]
+    whole = np.broadcast_to(side, (*batches, *side.shape[-2:]))
+    return np.ascontiguousarray(whole, out.dtype).reshape(prod(batches), *side.shape[-2:])
+
+
+@accelerates("take_grad", device=_DEVICE, takes=_floats)
+def take_grad(out: Any, g: Any, indices: Any, *, rows: int) -> None:
+    """Add each row of g (N, ...) to the row of out (rows, ...) that it was taken from, in their order."""
+    out[...] = 0
+    flat = indices.reshape(-1)
+    np.add.at(out, flat, g.reshape(flat.size, *out.shape[1:]))
