@@ -549,7 +549,7 @@ def test_the_runtime_sees_the_policy_and_an_absent_one_is_no_error(monkeypatch: 
 
     monkeypatch.setattr(threads, "import_module", absent)
     threads.settle()
-    assert seen == [("numba.np.ufunc.omppool", "passive", "1000")]
+    assert seen == [("numba.np.ufunc.omppool", "passive", "20000")]
     assert "OMP_WAIT_POLICY" not in os.environ
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     threads.settle()

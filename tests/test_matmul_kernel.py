@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,16 +67,17 @@ def test_a_product_is_summed_in_order_whatever_its_tiles() -> None:
 
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Look for zeros however small a product is, and note what was found."""
+    """Look for zeros however small a product is, and note whether steps were left out."""
     found: list[bool] = []
+    plain = matmul._survey
+
+    def survey(work: int, infinite: Any, steps: Any, rows_of_b: Any, bounds: Any, *rest: Any) -> None:
+        infinite[...], bounds[...] = False, -1
+        plain(work, infinite, steps, rows_of_b, bounds, *rest)
+        found.append(bool(bounds.min() >= 0 and not infinite.any()))
+
     monkeypatch.setattr(matmul, "_FEW", 0)
-    plain = matmul._worth_looking
-
-    def looking(a: Any, b: Any) -> bool:
-        found.append(plain(a, b))
-        return found[-1]
-
-    monkeypatch.setattr(matmul, "_worth_looking", looking)
+    monkeypatch.setattr(matmul, "_survey", survey)
     return found
 
 
@@ -96,7 +98,7 @@ def bits(array: np.ndarray) -> list[int]:
 
 def dense(monkeypatch: pytest.MonkeyPatch, *arguments: Any) -> np.ndarray:
     with monkeypatch.context() as patch:
-        patch.setattr(matmul, "_worth_looking", lambda a, b: False)
+        patch.setattr(matmul, "_FEW", sys.maxsize)
         return product(*arguments)
 
 
@@ -126,22 +128,24 @@ def test_what_is_not_finite_spreads_as_in_numpy(side: int, special: float, looks
     assert looks == [side == 0]  # zeros times what is not finite are no zeros
 
 
-def test_a_single_value_that_is_not_finite_is_found_anywhere() -> None:
+def test_a_single_value_that_is_not_finite_is_found_anywhere(looks: list[bool]) -> None:
     a = np.zeros((6, 999), np.float32)
     for at in (0, 1, 500, 62_936, 62_937 - 1):
         b = np.ones((999, 63), np.float32)
         b.reshape(-1)[at] = -np.inf
-        assert not matmul._worth_looking(a.reshape(-1), b)
-    assert matmul._worth_looking(a.reshape(-1), np.full((999, 63), np.finfo(np.float32).max))
+        assert np.isnan(product(a, b)).any()
+    product(a, np.full((999, 63), np.finfo(np.float32).max))
+    assert looks == [False] * 5 + [True]
 
 
 def test_only_large_products_are_searched_for_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(matmul, "_worth_looking", lambda a, b: seen.append(a.size) or False)
-    product(np.zeros((8, 128), np.float32), noise(128, 1023))
+    plain = matmul._survey
+    monkeypatch.setattr(matmul, "_survey", lambda work, *rest: (seen.append(work), plain(work, *rest)))
+    product(np.zeros((64, 128), np.float32), noise(128, 1023))
     assert not seen
-    product(np.zeros((8, 128), np.float32), noise(128, 1024))
-    assert seen == [1024]
+    product(np.zeros((64, 128), np.float32), noise(128, 1024))
+    assert seen == [64 * 128 * 1024]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.9])

@@ -10,23 +10,26 @@ differ).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from ..registry import accelerates, floats
-from .entry import Kernel, each_time, share
+from .entry import Kernel, share
 from .layout import multiples, scratch
 from .microkernel import PANEL, ROWS, address, compiled, product
 from .panels import turned
+from .threads import inner
 
 _MATRIX = 2
-_BLOCK = 16 * ROWS  # rows of a unit of work
+_BLOCK = 16  # tiles, at most, one below the other in a unit of work
+_UNITS = 16  # of work, where there are tiles enough
 _TALL = 8  # blocks of rows from which the panels of a block come before the next block, which keeps its memory near
 _STEPS = 256  # steps at a time: that many rows of a panel of B stay in the second-level cache
-_SAMPLES = 256
+_SAMPLES = 128
 _PARTS = 16
-_FEW = 1 << 20  # multiplications below which looking for zeros costs more than it saves
+_FEW = 1 << 23  # multiplications below which looking for zeros costs more than it saves
 
 
 def takes_matrices(out: Any, a: Any, b: Any, **static: Any) -> bool:
@@ -39,49 +42,31 @@ def takes_matrices(out: Any, a: Any, b: Any, **static: Any) -> bool:
     )
 
 
+@inner
+def _has_zeros(a: Any, sample: Any) -> Any:
+    """Tell whether a quarter of some steps of some tiles add nothing."""
+    full = 0
+    for k in range(len(sample)):
+        some = False
+        for r in range(ROWS):
+            some |= a[np.uintp(sample[k, r])] != 0
+        full += some
+    return 4 * full < 3 * len(sample)
+
+
 @Kernel
-def _product(worker, workers, code, out, a, b, bias, arow, step, lines, crow, bstep, positive):  # type: ignore[no-untyped-def]
-    rows, columns = out.shape
+def _survey(worker, workers, infinite, steps, rows_of_b, bounds, a, b, sample, arow, step, lines):  # type: ignore[no-untyped-def]
+    # Where there are zeros: whether a piece of b is not finite; the steps, and the rows of b, at which one of the six
+    # rows of a tile is not 0, and where each block of these steps begins. b are the bits of floats: those that are
+    # infinite or no number have all eight bits of the exponent set.
+    if not _has_zeros(a, sample):
+        return
     depth = len(step) - ROWS
-    panels, blocks = (columns + PANEL - 1) // PANEL, (rows + _BLOCK - 1) // _BLOCK
-    for unit in share(panels * blocks, worker, workers):
-        p, block = (unit % panels, unit // panels) if blocks > _TALL else (unit // blocks, unit % blocks)
-        column, row = p * PANEL, block * _BLOCK
-        for k in range(0, depth, _STEPS):
-            last = k + _STEPS >= depth
-            product(
-                code,
-                address(a),
-                address(arow) + 8 * row,
-                address(step) + 8 * k,
-                address(lines) + 8 * k,
-                min(_STEPS, depth - k),
-                address(b) + 4 * column * bstep,
-                bstep,
-                address(out) + 4 * column,
-                address(crow) + 8 * row,
-                min(_BLOCK, rows - row),
-                min(PANEL, columns - column),
-                1 if k else 0,
-                address(bias) + 4 * column if last and len(bias) else 0,
-                positive if last else 0,
-            )
-
-
-@Kernel
-def _infinite(worker, workers, found, b):  # type: ignore[no-untyped-def]
-    # b are the bits of floats: those that are infinite or no number have all eight bits of the exponent set
-    for p in share(len(found), worker, workers):
+    for p in share(len(infinite), worker, workers):
         largest = np.uint32(0)
-        for k in range(np.uintp(p * b.size // len(found)), np.uintp((p + 1) * b.size // len(found))):
+        for k in range(np.uintp(p * b.size // len(infinite)), np.uintp((p + 1) * b.size // len(infinite))):
             largest = max(largest, b[k] & np.uint32(0x7FFFFFFF))
-        found[p] = largest >= np.uint32(0x7F800000)
-
-
-@Kernel
-def _needed(worker, workers, steps, rows_of_b, bounds, a, arow, step, lines):  # type: ignore[no-untyped-def]
-    # The steps, and the rows of b, at which one of the six rows of a tile is not 0; and where each block of them begins
-    depth = len(step) - ROWS
+        infinite[p] = largest >= np.uint32(0x7F800000)
     for t in share(len(steps), worker, workers):
         count = 0
         for k in range(depth):
@@ -95,36 +80,75 @@ def _needed(worker, workers, steps, rows_of_b, bounds, a, arow, step, lines):  #
         bounds[t, (depth + _STEPS - 1) // _STEPS] = count
 
 
+@inner
+def _sparse(a: Any, sample: Any, infinite: Any) -> Any:
+    """Tell whether the lists of a survey are there and may be used."""
+    usable = len(sample) > 0 and _has_zeros(a, sample)
+    for p in range(len(infinite)):
+        usable = usable and not infinite[p]
+    return usable
+
+
 @Kernel
-def _sparse_product(worker, workers, code, out, a, b, bias, arow, steps, rows_of_b, bounds, crow, bstep, positive):  # type: ignore[no-untyped-def]
+def _product(  # type: ignore[no-untyped-def]
+    worker,
+    workers,
+    code,
+    out,
+    a,
+    b,
+    bias,
+    arow,
+    step,
+    lines,
+    crow,
+    bstep,
+    positive,
+    tall,
+    sample,
+    infinite,
+    steps,
+    rows_of_b,
+    bounds,
+):
     rows, columns = out.shape
-    panels, blocks, parts = (columns + PANEL - 1) // PANEL, (rows + _BLOCK - 1) // _BLOCK, bounds.shape[1] - 1
+    depth = len(step) - ROWS
+    sparse = _sparse(a, sample, infinite)
+    panels, blocks = (columns + PANEL - 1) // PANEL, (rows + tall - 1) // tall
+    high = ROWS if sparse else tall  # each tile has steps of its own
     for unit in share(panels * blocks, worker, workers):
-        column, begin = unit // blocks * PANEL, unit % blocks * _BLOCK
-        for k in range(parts):
-            for row in range(begin, min(begin + _BLOCK, rows), ROWS):
-                t = row // ROWS
-                at = bounds[t, k]
+        p, block = (unit % panels, unit // panels) if blocks > _TALL else (unit // blocks, unit % blocks)
+        column, end = p * PANEL, min((block + 1) * tall, rows)
+        for k in range(0, depth, _STEPS):
+            last = k + _STEPS >= depth
+            for row in range(block * tall, end, high):
+                at, count = k, min(_STEPS, depth - k)
+                taken, right = address(step), address(lines)
+                if sparse:
+                    t = row // ROWS
+                    at, count = bounds[t, k // _STEPS], bounds[t, k // _STEPS + 1] - bounds[t, k // _STEPS]
+                    taken, right = address(steps[t]), address(rows_of_b[t])
                 product(
                     code,
                     address(a),
                     address(arow) + 8 * row,
-                    address(steps[t]) + 8 * at,
-                    address(rows_of_b[t]) + 8 * at,
-                    bounds[t, k + 1] - at,
+                    taken + 8 * at,
+                    right + 8 * at,
+                    count,
                     address(b) + 4 * column * bstep,
                     bstep,
                     address(out) + 4 * column,
                     address(crow) + 8 * row,
-                    ROWS,
+                    min(high, end - row),
                     min(PANEL, columns - column),
                     1 if k else 0,
-                    address(bias) + 4 * column if k == parts - 1 and len(bias) else 0,
-                    positive if k == parts - 1 else 0,
+                    address(bias) + 4 * column if last and len(bias) else 0,
+                    positive if last else 0,
                 )
 
 
 _NO_BIAS = np.empty(0, np.float32)
+_NO_SAMPLE = np.empty((0, ROWS), np.int64)
 
 
 @accelerates("matmul", device="cpu", takes=takes_matrices)
@@ -146,25 +170,26 @@ def multiplied(
     arow, step = (
         (multiples(rows, 1), multiples(depth, rows)) if transpose_a else (multiples(rows, depth), multiples(depth, 1))
     )
-    crow, left, positive = multiples(rows, columns), a.reshape(-1), int(activation == "relu")
+    left = a.reshape(-1)
     work = out.size * depth
-    if work >= _FEW:
-        each_time()
-    if work < _FEW or not _worth_looking(left, b):
-        _product(work, compiled(), out, left, right, bias, arow, step, lines, crow, bstep, positive)
-        return
-    tiles = -(-rows // ROWS)
+    tall = ROWS * max(1, min(_BLOCK, -(-rows // ROWS) * -(-columns // PANEL) // _UNITS))
+    sample = _sample(rows, depth, transpose_a) if work >= _FEW else _NO_SAMPLE
+    tiles = -(-rows // ROWS) if len(sample) else 1
     steps, rows_of_b = (scratch(name, tiles, depth + 1, dtype=np.int64) for name in ("steps", "rows of b"))
     bounds = scratch("bounds", tiles, -(-depth // _STEPS) + 1, dtype=np.int64)
-    _needed(a.size, steps, rows_of_b, bounds, left, arow, step, lines)
-    _sparse_product(work, compiled(), out, left, right, bias, arow, steps, rows_of_b, bounds, crow, bstep, positive)
+    infinite = scratch("infinite", _PARTS, dtype=np.bool_)
+    if len(sample):
+        bits = b.reshape(-1).view(np.uint32)
+        _survey(work, infinite, steps, rows_of_b, bounds, left, bits, sample, arow, step, lines)
+    tables = arow, step, lines, multiples(rows, columns), bstep
+    lists = sample, infinite, steps, rows_of_b, bounds
+    _product(work, compiled(), out, left, right, bias, *tables, int(activation == "relu"), tall, *lists)
 
 
-def _worth_looking(a: Any, b: Any) -> bool:
-    """Tell whether half of some elements of `a` are 0, and all of `b` are finite."""
-    apart = a.size // _SAMPLES | 1
-    if 2 * np.count_nonzero(a[::apart][:_SAMPLES]) > _SAMPLES:
-        return False
-    found = scratch("infinite", _PARTS, dtype=np.bool_)
-    _infinite(b.size, found, b.reshape(-1).view(np.uint32))
-    return not np.any(found)
+@lru_cache(maxsize=256)
+def _sample(rows: int, depth: int, transposed: bool) -> Any:
+    """Return where the rows of some tiles lie at some steps of a left side: (samples, rows of a tile)."""
+    rng = np.random.default_rng(0)
+    first, step = rng.integers(0, max(rows - ROWS, 0) + 1, _SAMPLES), rng.integers(0, depth, _SAMPLES)
+    row = np.minimum(first[:, None] + np.arange(ROWS), rows - 1)
+    return step[:, None] * rows + row if transposed else row * depth + step[:, None]
