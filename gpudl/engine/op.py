@@ -158,9 +158,8 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
         results: tuple[Array, ...] = (op.forward(on.xp, *arrays, **static),)
     else:
         results = tuple(on.empty(spec.shape, spec.dtype) for spec in specs)
-        if recorder is not None:
-            recorder.before(op, arrays)
-        op.run(results, arrays, static)
+        if recorder is None:  # else the plan will compute
+            op.run(results, arrays, static)
     outs = tuple(Tensor(data, spec) for data, spec in zip(results, specs, strict=True))
     if recorder is not None:
         recorder.add(op, outs, inputs, static)

@@ -32,14 +32,13 @@ class Feed(Protocol):
 
 
 class Recorder:
-    """Notes every op that is applied, which arrays it touched, and what updates overwrote."""
+    """Notes every op that is applied, and to which arrays; nothing is computed meanwhile, the plan will do it."""
 
     def __init__(self) -> None:
         self.instructions: list[Instruction] = []
         # By the identity of arrays that `_alive` keeps from being freed, so that no identity recurs.
         self._slots: dict[int, Slot] = {}
         self._alive: list[Array] = []
-        self._overwritten: dict[int, tuple[Array, Array]] = {}
         self._made: list[weakref.ref[Tensor]] = []
 
     def slot(self, array: Array) -> Slot:
@@ -53,26 +52,15 @@ class Recorder:
         self._slots[id(array)] = slot
         return slot
 
-    def before(self, op: Op, arrays: tuple[Array, ...]) -> None:
-        """Keep a copy of what an update is about to overwrite, for the case that the step fails."""
-        for array in arrays[: op.writes]:
-            if self.slot(array).root.external is None:
-                raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
-            if id(array) not in self._overwritten:
-                self._overwritten[id(array)] = (array, array.copy())
-
     def add(self, op: Op, outs: tuple[Tensor, ...], ins: tuple[Tensor, ...], static: dict[str, Any]) -> None:
-        """Note one application of `op`."""
+        """Note one application of `op`; raises TracingError if it updates something else than a variable."""
         sources = tuple(self.slot(t.data) for t in ins)
+        if any(slot.root.external is None for slot in sources[: op.writes]):
+            raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
         base = sources[0] if op.alias else None
         slots = tuple(self._enter(t.data, Slot(t.spec, base=base)) for t in outs)
         self.instructions.append(Instruction(op, slots, sources, static, state.scope))
         self._made.extend(weakref.ref(t) for t in outs)
-
-    def undo(self) -> None:
-        """Put back what updates have overwritten."""
-        for array, before in reversed(self._overwritten.values()):
-            array[...] = before
 
     def release(self) -> None:
         """Take the memory from the tensors that outlive the step, so that a stale value is an error."""
@@ -140,9 +128,8 @@ class Traced:
         """
         if _inline():
             return self.function(*args, **static)
-        entry, recorded = self._entry(args, static)
-        if not recorded:
-            entry.plan.replay()
+        entry = self.prepare(*args, **static)
+        entry.plan.replay()
         return entry.results
 
     def bound(self, *args: Any, **static: Any) -> Bound:
@@ -150,11 +137,7 @@ class Traced:
         return Bound(self, args, static)
 
     def prepare(self, *args: Any, **static: Any) -> Entry:
-        """Return the plan for such arguments, with its inputs written; variables are as they were before."""
-        return self._entry(args, static, keep=False)[0]
-
-    def _entry(self, args: Any, static: dict[str, Any], keep: bool = True) -> tuple[Entry, bool]:
-        """Return the plan for such arguments, with its inputs written, and whether it was recorded just now."""
+        """Return the plan for such arguments, with its inputs written; nothing has been computed."""
         if self._epoch != layout_epoch[0]:
             self.entries.clear()
             self._epoch = layout_epoch[0]
@@ -167,14 +150,14 @@ class Traced:
         if entry is None:
             if len(self.entries) >= _MOST_PLANS:
                 del self.entries[next(iter(self.entries))]
-            entry = self.entries[key] = self._record(on, args, leaves, static, keep)
-            return entry, True
+            entry = self.entries[key] = self._record(on, args, leaves, static)
+            return entry
         feeds = (leaf for leaf in leaves if _is_fed(leaf))
         for buffer, leaf in zip(entry.buffers, feeds, strict=True):
             _write(leaf, buffer)
-        return entry, False
+        return entry
 
-    def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any], keep: bool) -> Entry:
+    def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         buffers = []
         values = []
         for leaf in leaves:
@@ -192,18 +175,10 @@ class Traced:
             results = self.function(*inputs, **static)
             returned = [_checked(t) for t in flatten(results)[0] if t is not None]
             slots = [recorder.slot(t.value()) for t in returned]
-        except BaseException:
-            recorder.undo()
-            raise
         finally:
             state.recorder = None
         plan = Plan(on, recorder.instructions, slots)
         entry = Entry(plan, len(recorder.instructions), leaves, buffers, results, slots)
-        for tensor, slot in zip(returned, slots, strict=True):
-            if slot.value.root.external is None:
-                slot.value.array[...] = tensor.data
-        if not keep:
-            recorder.undo()
         recorder.release()
         return entry
 
@@ -236,9 +211,8 @@ class Bound:
 
     def _found(self) -> Any:
         """Look up the plan, or record it, and return the results of this first run."""
-        entry, recorded = self._traced._entry(self._args, self._static)
-        if not recorded:
-            entry.plan.replay()
+        entry = self._traced.prepare(*self._args, **self._static)
+        entry.plan.replay()
         feeds = filter(_is_fed, map(_leaf, flatten(self._args)[0]))
         self._writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
         self._plan, self._results = entry.plan, entry.results

@@ -30,9 +30,9 @@ WIDEST = 4 if REGISTERS == 32 else 2
 PANEL = WIDEST * LANES
 
 
-def _tile(vectors: int) -> Any:
-    """Return a tile of `ROWS` rows of `vectors` vectors as an intrinsic for Numba."""
-    rows = range(ROWS)
+def _tile(height: int, vectors: int) -> Any:
+    """Return a tile of `height` rows of `vectors` vectors as an intrinsic for Numba."""
+    rows = range(height)
     cells = [(r, v) for v in range(vectors) for r in rows]
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -78,28 +78,43 @@ def _tile(vectors: int) -> Any:
 
 
 _SIGNATURE = types.void(*[types.int64] * 12)
-_tile_1, _tile_2, _tile_4 = (_tile(vectors) for vectors in (1, 2, 4))
+_inline_six_1, _inline_six_2, _inline_six_4 = (_tile(ROWS, vectors) for vectors in (1, 2, 4))
+_inline_one_1, _inline_one_2, _inline_one_4 = (_tile(1, vectors) for vectors in (1, 2, 4))
 
 
-def _one(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-    _tile_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+def _six_rows_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    _inline_six_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
 
 
-def _two(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-    _tile_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+def _six_rows_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    _inline_six_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
 
 
-def _four(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-    _tile_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+def _six_rows_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    _inline_six_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+
+
+def _one_row_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    _inline_one_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+
+
+def _one_row_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    _inline_one_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+
+
+def _one_row_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+    _inline_one_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
 
 
 @cache
 def compiled() -> Any:
-    """Return the addresses of the compiled tiles of one, two and, with registers enough, four vectors.
+    """Return the addresses of the compiled tiles of one, two and, with registers enough, four vectors; then of one row.
 
     Kernels call them through these, which they are given: a tile is then compiled once, and not in every kernel.
     """
-    bodies = (_one, _two, _four) if WIDEST > 2 else (_one, _two)
+    bodies = [_six_rows_1, _six_rows_2, _six_rows_4, _one_row_1, _one_row_2, _one_row_4]
+    if WIDEST < 4:
+        bodies = [_six_rows_1, _six_rows_2, _one_row_1, _one_row_2]
     return np.array([_native(body).address for body in bodies], np.int64)
 
 
@@ -169,5 +184,6 @@ def product(
         last = wide - (((1 << number) - 1) * LANES)
         for row in range(0, rows, ROWS):
             left, place = arow + 8 * row, crow + 8 * row
-            _call(code[number], a, left, step, line, depth, right, out, place, last, adds, added, positive)
+            shape = number + len(code) // 2 if rows - row == 1 else number  # a single row has a tile of its own
+            _call(code[shape], a, left, step, line, depth, right, out, place, last, adds, added, positive)
         done += wide
