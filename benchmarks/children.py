@@ -45,8 +45,8 @@ def usable(wanted: Sequence[str]) -> list[str]:
     return kept
 
 
-# Whether GNU's malloc gives the memory of a large array back after each use, to be mapped again for the next, depends on
-# what the program happened to free before; PyTorch's step of the convolutional network takes twice as long if it does.
+# Whether GNU's malloc gives the memory of a large array back after each use, to be mapped again for the next, depends
+# on what the program happened to free before; PyTorch's step of the convolutional network takes twice as long if so.
 # All sides keep it.
 _KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str((1 << 31) - 1)}
 
