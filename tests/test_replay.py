@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -230,3 +231,23 @@ def test_a_replay_allocates_nothing() -> None:
     finally:
         tracemalloc.stop()
     assert peak < 8 * 1024, f"{peak} bytes, where one activation has {32 * 10 * 10 * 4 * 4}"
+
+
+@pytest.mark.parametrize("models", [1, 2])
+def test_threads_replay_beside_each_other(models: int) -> None:
+    x = np.random.default_rng(0).random((16, 28, 28, 16), np.float32)
+
+    def network() -> gpudl.Sequential:
+        filters = {"padding": "same", "activation": "relu"}
+        first = [gpudl.layers.Conv2D(64, 3, **filters), gpudl.layers.Conv2D(64, 3, **filters)]
+        return gpudl.Sequential([gpudl.layers.Input((28, 28, 16)), *first, gpudl.layers.Flatten()])
+
+    nets = [network() for _ in range(models)]
+    alone = [net.predict(x, verbose=0) for net in nets]
+
+    def same(number: int) -> bool:
+        runs = (nets[number % models].predict(x, verbose=0) for _ in range(10))
+        return all(np.array_equal(run, alone[number % models]) for run in runs)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(same, range(2))) == [True, True]

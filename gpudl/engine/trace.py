@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from functools import partial, update_wrapper
+from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gpudl import backend
@@ -149,7 +150,7 @@ class Traced:
         entry = self.entries.get(key)
         if entry is None:
             if len(self.entries) >= _MOST_PLANS:
-                del self.entries[next(iter(self.entries))]
+                self.entries.pop(next(iter(self.entries)), None)  # another thread may have been faster
             entry = self.entries[key] = self._record(on, args, leaves, static)
             return entry
         feeds = (leaf for leaf in leaves if _is_fed(leaf))
@@ -221,9 +222,12 @@ class Bound:
 
 
 def _circumstances() -> tuple[Any, ...]:
-    """Return all that decides, beside the step and its arguments, what a plan is made of."""
+    """Return all that decides, beside the step and its arguments, what a plan is made of.
+
+    The thread is part of it: two threads must not replay in one arena, or with one kernel's scratch memory.
+    """
     threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
-    return backend.current(), state.twins, state.fusion, threads, deterministic
+    return get_ident(), backend.current(), state.twins, state.fusion, threads, deterministic
 
 
 def _inline() -> bool:

@@ -67,7 +67,7 @@ class Program:
     @property
     def _parts(self) -> int:
         enough = self.size * (1 + len(self.body) // _LIGHT) >= threads.PARALLEL_FROM
-        return min(team.most(), -(-self.size // BLOCK)) if enough else 1
+        return min(team.size(), -(-self.size // BLOCK)) if enough else 1
 
     @property
     def _part(self) -> int:
