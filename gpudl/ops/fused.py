@@ -1,6 +1,7 @@
 """Which instructions of a recorded step may be joined into one kernel, and which exchanged, with the same results.
 
-None of these rules changes a bit of what float32 kernels on the CPU compute: what they leave out is adding zeros.
+None of these rules changes a number that float32 kernels on the CPU compute: what they leave out is adding zeros. (With
+windows that overlap the sign of a zero can change, and a NaN in a pixel that no window chose gets the gradient 0.)
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from numba.core import event
 F = TypeVar("F", bound=Callable[..., Any])
 
 PARALLEL_FROM = 1 << 17
-"""Elements of light work from which all threads run: waking them costs between 5 and 50 microseconds."""
+"""Elements of light work from which all threads run: that costs microseconds, and far more if one has gone to sleep."""
 
 BLOCK = 4096
 """Elements of a flat array that one thread takes at a time, whatever the number of threads."""
