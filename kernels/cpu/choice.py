@@ -15,7 +15,8 @@ VALUE, INPUT, WEIGHT = "value", "input gradient", "weight gradient"
 def chosen(product: str, window: Window, shape: Ints, filters: int, wanted: str = "auto") -> str:
     """Return "gemm", "winograd", "implicit" or "im2col" for one of the three products of a convolution.
 
-    The choice is that of the whole convolution where a `crop` leaves out pixels, so that the bits are the same.
+    Where a `crop` leaves out pixels the choice is that of the whole convolution, or, instead of "gemm", one that sums
+    in the same order: the bits are the same.
 
     Args:
         product: `VALUE`, `INPUT` or `WEIGHT`.
@@ -24,22 +25,22 @@ def chosen(product: str, window: Window, shape: Ints, filters: int, wanted: str 
         filters: channels of its output.
         wanted: an algorithm to insist on, or "auto"; one that does not fit gives way to im2col.
     """
-    fitting = _fitting(window)
+    fitting = _fitting(product, window)
     if wanted != "auto":
         return wanted if wanted in fitting else "im2col"
-    if "gemm" in fitting and product != WEIGHT:
+    if "gemm" in fitting:
         return "gemm"
     costs = _costs(product, replace(window, crop=()), shape, filters)
     return min(costs, key=lambda name: costs[name] if name in fitting else float("inf"))
 
 
-def _fitting(window: Window) -> set[str]:
+def _fitting(product: str, window: Window) -> set[str]:
     unit = set(window.strides) == set(window.dilation) == {1}
     found = {"implicit", "im2col"}
     if unit and window.kernel == (3, 3):
         found.add("winograd")
-    if unit and window.taps == 1 and not any(window.crop):
-        found.add("gemm")
+    if unit and window.taps == 1 and not any(window.crop) and product != WEIGHT:
+        found.add("gemm")  # the steps of a weight gradient are all pixels: these are shared out by "implicit"
     return found
 
 

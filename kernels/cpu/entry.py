@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import index
 from threading import local
 from typing import Any
 
@@ -137,11 +138,11 @@ def _packed(args: tuple[Any, ...]) -> Iterator[int]:
         elif isinstance(arg, float):
             yield struct.unpack("q", struct.pack("d", arg))[0]
         else:
-            yield int(arg)
+            yield index(arg)  # refuses a float of NumPy's, whose bits this would not be
 
 
 def _entry(body: Any, kinds: tuple[Any, ...]) -> int:
-    """Return the address of a function of C for `body`: void entry(int64 packed, int64 part, int64 parts)."""
+    """Return the address of a function of C for `body`: void entry(int64 packed, int64 worker, int64 workers)."""
     entries = body.__dict__.setdefault("entries", {})
     if kinds not in entries:
         entries[kinds] = _compiled(body, kinds)

@@ -83,7 +83,7 @@ def _survey(worker, workers, infinite, steps, rows_of_b, bounds, a, b, sample, a
 @inner
 def _sparse(a: Any, sample: Any, infinite: Any) -> Any:
     """Tell whether the lists of a survey are there and may be used."""
-    usable = len(sample) > 0 and _has_zeros(a, sample)
+    usable = _has_zeros(a, sample)
     for p in range(len(infinite)):
         usable = usable and not infinite[p]
     return usable

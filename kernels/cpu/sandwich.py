@@ -100,7 +100,6 @@ def finished(ops: Vectors, values: list[Any], bias: Any, positive: Any, offset: 
     """Return values with a bias, where there is one, and with 0 for what is negative, where that is wanted."""
     builder = ops.builder
     nothing = builder.icmp_signed("==", bias, ops.i64(0))
-    # Without a bias the load goes to the table of nothing: an address that can be read is needed either way.
     added = _loaded_or_zero(ops, bias, nothing, offset, masked)
     with_bias = [builder.select(nothing, v, builder.fadd(v, added)) for v in values]
     wanted = builder.icmp_signed("!=", positive, ops.i64(0))
