@@ -98,16 +98,15 @@ class Graph:
     def only_user(self, slot: Slot, *ops: str) -> Instruction | None:
         """Return the one instruction that reads a value, if it is one of `ops` and the value is not returned."""
         users = self.users(slot)
-        kept = len(users) != 1 or slot.value in self._results
-        return None if kept or users[0].op.name not in ops else users[0]
+        return users[0] if len(users) == 1 and users[0].op.name in ops and not self.kept(slot) else None
 
-    def applied(self, op: Op, ins: Sequence[Slot], static: dict[str, Any], like: Instruction) -> Instruction:
-        """Return a new instruction with new outs, of the origin of `like`."""
+    def applied(self, op: Op, ins: Sequence[Slot], static: dict[str, Any], old: Instruction) -> Instruction:
+        """Return a new instruction with new outs, of the origin of `old`."""
         from gpudl.engine.plan import Instruction, Slot
 
         specs: Any = op.infer(*(slot.spec for slot in ins), **static)
         outs = tuple(map(Slot, specs if isinstance(specs, tuple) else (specs,)))
-        return Instruction(op, outs, tuple(ins), static, like.origin)
+        return Instruction(op, outs, tuple(ins), static, old.origin)
 
     def replace(self, old: Sequence[Instruction], new: Sequence[Instruction], at: Instruction) -> None:
         """Put `new` where `at`, one of `old`, stands, and take out the others."""

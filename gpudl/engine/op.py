@@ -92,17 +92,14 @@ class Op:
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Forward:
         """Return a call without arguments, to be made many times: a twin that takes these arrays, or the reference."""
-        kernel = on.twin(self.name, arrays, static) if state.twins else None
-        if kernel is not None:
-            return on.bind(kernel, arrays, static)
-        scratch = {} if self.workspace is None else {"work": work}
-        return partial(self.forward, on.xp, *arrays, **static, **scratch)
+        kernel = self._twin(on, arrays, static)
+        return self._reference(on, arrays, static, work) if kernel is None else on.bind(kernel, arrays, static)
 
     def work_spec(
         self, on: Backend, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]
     ) -> Spec | None:
         """Return the spec of the scratch array that the reference wants for one call; a twin wants none."""
-        if self.workspace is None or (state.twins and on.twin(self.name, (*outs, *inputs), static) is not None):
+        if self.workspace is None or self._twin(on, (*outs, *inputs), static) is not None:
             return None
         return self.workspace(*(Spec(a.shape, a.dtype) for a in inputs), **static)
 
@@ -110,12 +107,19 @@ class Op:
         """Compute plain arrays into plain arrays; what a forward uses to call another op."""
         on = backend.of(outs[0] if outs else inputs[0])
         arrays = (*outs, *inputs)
-        kernel = on.twin(self.name, arrays, static) if state.twins else None
+        kernel = self._twin(on, arrays, static)
         if kernel is not None:
             kernel(*arrays, **static)
             return
         wanted = self.work_spec(on, outs, inputs, static)
-        self.bind(on, arrays, static, None if wanted is None else on.empty(wanted.shape, wanted.dtype))()
+        self._reference(on, arrays, static, None if wanted is None else on.empty(wanted.shape, wanted.dtype))()
+
+    def _twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> Forward | None:
+        return on.twin(self.name, arrays, static) if state.twins else None
+
+    def _reference(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Forward:
+        scratch = {} if self.workspace is None else {"work": work}
+        return partial(self.forward, on.xp, *arrays, **static, **scratch)
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import _GeneratorContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,58 +29,44 @@ class State(threading.local):
 
 
 state = State()
+_Switch = _GeneratorContextManager[None]  # for a ``with`` block, or as a decorator
 # Plans made before the last move of a variable's memory, or before a weight was frozen, are stale.
 layout_epoch = [0]
 
 
 @contextmanager
-def gradients(on: bool) -> Iterator[None]:
+def _with(name: str, value: object) -> Iterator[None]:
+    before = getattr(state, name)
+    setattr(state, name, value)
+    try:
+        yield
+    finally:
+        setattr(state, name, before)
+
+
+def gradients(on: bool) -> _Switch:
     """Record what `grad` needs, or not, inside a ``with`` block."""
-    before, state.gradients = state.gradients, on
-    try:
-        yield
-    finally:
-        state.gradients = before
+    return _with("gradients", on)
 
 
-@contextmanager
-def reference_only() -> Iterator[None]:
+def reference_only() -> _Switch:
     """Run every op by its portable reference, never by a faster twin, inside a ``with`` block."""
-    before, state.twins = state.twins, False
-    try:
-        yield
-    finally:
-        state.twins = before
+    return _with("twins", False)
 
 
-@contextmanager
-def unfused() -> Iterator[None]:
+def unfused() -> _Switch:
     """Make plans with one kernel an op inside a ``with`` block."""
-    before, state.fusion = state.fusion, False
-    try:
-        yield
-    finally:
-        state.fusion = before
+    return _with("fusion", False)
 
 
-@contextmanager
-def symbolic() -> Iterator[None]:
+def symbolic() -> _Switch:
     """Apply no update inside a ``with`` block, in which shapes alone are asked for."""
-    before, state.symbolic = state.symbolic, True
-    try:
-        yield
-    finally:
-        state.symbolic = before
+    return _with("symbolic", True)
 
 
-@contextmanager
-def scope(name: str) -> Iterator[None]:
+def scope(name: str) -> _Switch:
     """Say that what is computed inside a ``with`` block, or a decorated function, belongs to `name`."""
-    before, state.scope = state.scope, name
-    try:
-        yield
-    finally:
-        state.scope = before
+    return _with("scope", name)
 
 
 class TracingError(RuntimeError):
