@@ -13,6 +13,8 @@ from typing import Any, Protocol
 
 Kernel = Callable[..., None]
 Takes = Callable[..., bool]
+Stages = tuple[dict[str, Any], ...]
+"""The static arguments of each op of a chain."""
 
 
 @dataclass(frozen=True)

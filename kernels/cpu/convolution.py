@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from . import implicit, winograd
 from .choice import INPUT, VALUE, WEIGHT, chosen
 from .matmul import multiplied
+from .scratch import NO_BYTES, NO_FLOATS
 
-NO_TAPS, NO_BIAS = np.empty(0, np.uint8), np.empty(0, np.float32)
 _TILE = Window((2, 2), (2, 2))
 
 
@@ -32,7 +30,7 @@ def takes_value(y: Any, x: Any, w: Any, *, window: Window, algorithm: str = "aut
 @accelerates("conv2d", device="cpu", takes=takes_value)
 def conv2d(y: Any, x: Any, w: Any, *, window: Window, algorithm: str = "auto") -> None:
     """Convolve x (N, H, W, C) with w (KH, KW, C, F) into y (N, OH, OW, F)."""
-    value(y, NO_TAPS, x, w, NO_BIAS, window, algorithm, "linear", None)
+    value(y, NO_BYTES, x, w, NO_FLOATS, window, algorithm, "linear", None)
 
 
 def takes_pool(x: Any, w: Any, pool: Window, *, window: Window, algorithm: str = "auto") -> bool:
@@ -72,7 +70,7 @@ def conv2d_input_grad(dx: Any, g: Any, w: Any, *, shape: Ints, window: Window, a
     """Compute the gradient of `conv2d` with respect to x from that of y."""
     way = chosen(INPUT, window, dx.shape, w.shape[3], algorithm)
     if way == "gemm":
-        multiplied(_pixels(dx), _pixels(g), _pixels(w), NO_BIAS, "linear", transpose_b=True)
+        multiplied(_pixels(dx), _pixels(g), _pixels(w), NO_FLOATS, "linear", transpose_b=True)
     else:
         (winograd if way == "winograd" else implicit).spread_back(dx, g, w, window)
 
@@ -89,4 +87,4 @@ def conv2d_weight_grad(dw: Any, x: Any, g: Any, *, window: Window, algorithm: st
     if chosen(WEIGHT, window, x.shape, g.shape[3], algorithm) == "winograd":
         winograd.weighed(dw, x, g, window)
     else:
-        implicit.weighed(dw, NO_BIAS, x, g, NO_TAPS, NO_BIAS, window, None)
+        implicit.weighed(dw, NO_FLOATS, x, g, NO_BYTES, NO_FLOATS, window, None)

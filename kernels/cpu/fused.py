@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import accelerates, floats
+from ..registry import Stages, accelerates, floats
 from .choice import WEIGHT, chosen
-from .convolution import NO_TAPS, takes_pool, takes_value, takes_weights, value
+from .convolution import takes_pool, takes_value, takes_weights, value
 from .implicit import undivided, weighed
 from .matmul import multiplied, takes_matrices
 from .pool import side_by_side, spread_out
+from .scratch import NO_BYTES
 
-Stages = tuple[dict[str, Any], ...]
 _IN_TILES = ("linear", "relu")
 
 
@@ -34,7 +34,7 @@ def _convolved(y: Any, argmax: Any, x: Any, w: Any, b: Any, stages: Stages, pool
 @accelerates("conv2d+bias_activation", device="cpu", takes=_with_bias)
 def conv2d_bias_activation(y: Any, x: Any, w: Any, b: Any, *, stages: Stages) -> None:
     """Compute activation(conv2d(x, w) + b)."""
-    _convolved(y, NO_TAPS, x, w, b, stages, None)
+    _convolved(y, NO_BYTES, x, w, b, stages, None)
 
 
 def _with_maxima(y: Any, argmax: Any, x: Any, w: Any, b: Any, *, stages: Stages) -> bool:

@@ -16,10 +16,11 @@ from .. import team
 from ..geometry import Window
 from .conv import clear, copy, images
 from .entry import Kernel, share
-from .layout import Layout, layout, multiples, pooling, scratch
+from .layout import Layout, layout, multiples, pooling
 from .microkernel import PANEL, ROWS, address, compiled, product
 from .panels import panels_of, turned
 from .reduce import total
+from .scratch import scratch
 from .threads import inner
 from .windows import column_sums, largest, spread
 

@@ -1,9 +1,8 @@
-"""Where things lie in a convolution or a matrix product: tables of offsets, made once per shape, and scratch memory."""
+"""Where things lie in a convolution or a matrix product: tables of offsets, made once per shape."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from threading import local
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +12,6 @@ from .microkernel import ROWS
 
 _SLAB = 1 << 15  # floats of a block: 128 KiB, an eighth of many second-level caches
 _MOST = 16  # images of a block
-_SCRATCHES = 128
-_kept = local()
 
 
 class Tables(NamedTuple):
@@ -137,18 +134,6 @@ def pooling(window: Window | None, size: Ints, channels: int) -> Pooling:
         np.array((window.taps, sh, sw, oh, ow, window.extent[0], gaps), np.int64),
         ((a * dh * size[1] + b * dw) * channels).reshape(-1).astype(np.int64),
     )
-
-
-def scratch(name: str, *shape: int, dtype: Any = np.float32) -> Any:
-    """Return scratch memory, the same for the same name, shape and dtype; the oldest of many is given up."""
-    # Kept from call to call, so that a replayed step allocates nothing; one for each thread that calls.
-    kept: dict[Any, Any] = _kept.__dict__
-    key = (name, shape, dtype)
-    if key not in kept:
-        if len(kept) >= _SCRATCHES:
-            del kept[next(iter(kept))]
-        kept[key] = np.empty(shape, dtype)
-    return kept[key]
 
 
 @lru_cache(maxsize=512)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from math import prod
-from threading import local
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from ..registry import accelerates, floats
 from .activation import exp
 from .entry import Kernel, share
 from .reduce import total
+from .scratch import scratch
 from .threads import inner
 
 _MATRIX = 2
 _PARTS = 64
-_scratch = local()
 
 
 def _is_bias(out: Any, x: Any, *, shape: Ints) -> bool:
@@ -47,22 +46,13 @@ def sum_to(out: Any, x: Any, *, shape: Ints) -> None:
     """
     rows = _rows(x)
     count = min(_PARTS, max(len(rows) // 32, 1)) if x.ndim == _MATRIX else max(len(x), 1)
-    parts = _parts(count, out)
+    parts = scratch("column sums", count, out.size, dtype=out.dtype)
     _sum_to(x.size, parts, rows, -(-len(rows) // count))
     total(parts.size, out, parts)
 
 
 def _rows(x: Any) -> Any:
     return x if x.ndim == _MATRIX else x.reshape(prod(x.shape[:-1]), x.shape[-1])
-
-
-def _parts(count: int, out: Any) -> Any:
-    # Kept from call to call, so that a replayed step allocates nothing; one for each thread that calls.
-    key = (count, out.size, out.dtype)
-    kept: dict[Any, Any] = _scratch.__dict__
-    if key not in kept:
-        kept[key] = np.empty((count, out.size), out.dtype)
-    return kept[key]
 
 
 @inner

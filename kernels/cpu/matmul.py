@@ -17,9 +17,10 @@ import numpy as np
 
 from ..registry import accelerates, floats
 from .entry import Kernel, share
-from .layout import multiples, scratch
+from .layout import multiples
 from .microkernel import PANEL, ROWS, address, compiled, product
 from .panels import turned
+from .scratch import NO_FLOATS, scratch
 from .threads import inner
 
 _MATRIX = 2
@@ -147,14 +148,13 @@ def _product(  # type: ignore[no-untyped-def]
                 )
 
 
-_NO_BIAS = np.empty(0, np.float32)
 _NO_SAMPLE = np.empty((0, ROWS), np.int64)
 
 
 @accelerates("matmul", device="cpu", takes=takes_matrices)
 def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Multiply a (M, K) by b (K, N) into out (M, N); a transposed side comes as (K, M) or (N, K)."""
-    multiplied(out, a, b, _NO_BIAS, "linear", transpose_a, transpose_b)
+    multiplied(out, a, b, NO_FLOATS, "linear", transpose_a, transpose_b)
 
 
 def multiplied(

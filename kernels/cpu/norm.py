@@ -13,22 +13,19 @@ and LeVeque, "Algorithms for computing the sample variance", 1983).
 from __future__ import annotations
 
 import math
-from threading import local
 from typing import Any
 
 import numpy as np
 
-from ..registry import accelerates, floats
+from ..registry import Stages, accelerates, floats
 from .entry import Kernel, share
+from .scratch import scratch
 from .threads import BLOCK, inner
-
-Stages = tuple[dict[str, Any], ...]
 
 _LINE = 512
 """Numbers of a line, about; more channels make it longer."""
 
 _LINES = 64  # of a part
-_scratch = local()
 _NO_MASK = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 
@@ -36,22 +33,13 @@ def _lines(channels: int) -> int:
     return max(_LINE // channels, 1) * channels
 
 
-def _kept(name: str, x: Any, *shape: int) -> Any:
-    # Kept from call to call, so that a replayed step allocates nothing; one for each thread that calls.
-    key = (name, shape, x.dtype)
-    kept: dict[Any, Any] = _scratch.__dict__
-    if key not in kept:
-        kept[key] = np.empty(shape, x.dtype)
-    return kept[key]
-
-
 def _parts(x: Any) -> Any:
     line = _lines(x.shape[-1])
-    return _kept("parts", x, -(-x.size // (_LINES * line)), 3, line)
+    return scratch("moments", -(-x.size // (_LINES * line)), 3, line, dtype=x.dtype)
 
 
 def _tables(x: Any, rows: int) -> Any:
-    return _kept("tables", x, rows, _lines(x.shape[-1]))
+    return scratch("channels", rows, _lines(x.shape[-1]), dtype=x.dtype)
 
 
 @inner

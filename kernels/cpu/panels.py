@@ -6,8 +6,9 @@ from typing import Any
 
 from .conv import copy
 from .entry import Kernel, share
-from .layout import multiples, scratch
+from .layout import multiples
 from .microkernel import PANEL
+from .scratch import scratch
 
 
 @Kernel

@@ -12,6 +12,7 @@ from .conv import add, clear, copy, images, inside, numbers, source
 from .entry import Kernel, share
 from .layout import pooling
 from .microkernel import address
+from .scratch import NO_FLOATS
 from .threads import inner
 from .windows import largest, spread
 
@@ -65,9 +66,6 @@ def _spread_all(worker, workers, dx, g, tap, y, n, h, w, c, pool, taps):  # type
             spread(window, sw * c, ow, address(taps), number, address(g) + 4 * at, address(tap) + at, after, c)
 
 
-_NOTHING = np.empty(0, np.float32)
-
-
 def spread_out(dx: Any, g: Any, argmax: Any, y: Any, window: Window) -> None:
     """Compute `max_pool_grad` for windows side by side; with `y`, the maxima after a ReLU, its gradient first."""
     pool = pooling(window, tuple(dx.shape[1:3]), dx.shape[3])
@@ -77,7 +75,7 @@ def spread_out(dx: Any, g: Any, argmax: Any, y: Any, window: Window) -> None:
 @accelerates("max_pool_grad", device="cpu", takes=_apart)
 def max_pool_grad_apart(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> None:
     """Do what `max_pool_grad` does, in vector instructions, for float32 and windows side by side."""
-    spread_out(dx, g, argmax, _NOTHING, window)
+    spread_out(dx, g, argmax, NO_FLOATS, window)
 
 
 @inner

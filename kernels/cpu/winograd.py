@@ -19,10 +19,11 @@ from .. import team
 from ..geometry import Ints, Window
 from .conv import add, clear, copy
 from .entry import Kernel, share
-from .layout import multiples, scratch
+from .layout import multiples
 from .microkernel import PANEL, ROWS, address, compiled, product
 from .panels import turned
 from .sandwich import from_filter, from_input, from_output, to_filter, to_input, to_maxima, to_output
+from .scratch import scratch
 from .threads import inner
 
 _POSITIONS = 16
