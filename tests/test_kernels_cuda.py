@@ -18,7 +18,7 @@ import cuda_cpu
 import numpy as np
 import pytest
 from gpudl.kernels import registry
-from gpudl.kernels.cuda import launch
+from gpudl.kernels.cuda import launch, windows
 from gpudl.kernels.geometry import Window
 from strict_cupy import capture, installed
 from window_oracles import Problem
@@ -90,7 +90,7 @@ def macros(problem: Problem, name: str, index: str) -> dict[str, str | int]:
     """Return the launcher's macros, in its order so that both share what g++ made."""
     size = problem.dtype.itemsize
     tap = "int" if problem.tap_dtype == np.int32 and name.startswith("max") else "unsigned char"
-    return {"GPUDL_BITS": 8 * size, "GPUDL_INDEX": index, "GPUDL_CHUNK": size, "GPUDL_TAP": tap}
+    return {"GPUDL_REAL": problem.dtype.name.upper(), "GPUDL_INDEX": index, "GPUDL_CHUNK": size, "GPUDL_TAP": tap}
 
 
 @needs_gxx
@@ -162,7 +162,7 @@ def static(name: str, problem: Problem) -> dict[str, Any]:
 def test_a_twin_is_exact(cupy: Any, dtype: str, index: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if index == "long long":
         monkeypatch.setattr(launch, "_MOST_INT", -1)
-        launch._numbers.cache_clear()
+        windows.numbers.cache_clear()
     for problem, kernels in solved(dtype):
         for name, (expected, inputs) in kernels.items():
             buffers = [cupy.asarray(guarded(each)[1]) for each in expected]
@@ -217,7 +217,7 @@ def test_im2col_moves_as_much_at_a_time_as_channels_and_addresses_allow(
     cols = cupy.empty(expected.shape, np.float32)
     registry.twins("cuda")["im2col"][0].run(cols, x, window=problem.window)
     np.testing.assert_array_equal(cols.get(), expected)
-    assert [dict(key[-1])["GPUDL_CHUNK"] for key in launch._kernels] == [chunk]
+    assert [dict(key[3:])["GPUDL_CHUNK"] for key in launch._kernels] == [chunk]
 
 
 def test_a_kernel_is_compiled_once(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,8 +265,8 @@ def test_what_a_twin_does_not_take(cupy: Any) -> None:
 
 def test_long_indices_begin_where_int_would_overflow() -> None:
     most = 2**31 - 2**24  # a grid has at most 2**24 threads, and a loop steps once past the end
-    assert not launch._is_wide((SimpleNamespace(size=most),))
-    assert launch._is_wide((SimpleNamespace(size=1), SimpleNamespace(size=most + 1)))
+    assert not launch.wide(SimpleNamespace(size=most))
+    assert launch.wide(SimpleNamespace(size=1), SimpleNamespace(size=most + 1))
 
 
 def test_the_package_imports_without_cupy() -> None:
@@ -276,7 +276,7 @@ def test_the_package_imports_without_cupy() -> None:
 
 def test_the_sources_need_no_header_that_nvrtc_lacks() -> None:
     for file in ("conv.cu", "pool.cu"):
-        assert re.findall(r"#include (.*)", launch.source(file)) == ["<cuda_fp16.h>"]
+        assert re.findall(r"#include (.*)", launch.source(file)) == ["<cuda_fp16.h>", "<cuda_bf16.h>"]
 
 
 @needs_nvcc
@@ -287,7 +287,7 @@ def test_nvcc_compiles_without_spills(file: str, bits: int, types: tuple[str, in
     command = ["nvcc", "-fatbin", "-Xptxas", "-v", "-o", str(tmp_path / "out"), str(FOLDER / file)]
     for arch in (80, 90):
         command += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
-    for macro, value in zip(("BITS", "INDEX", "CHUNK", "TAP"), (bits, *types), strict=True):
+    for macro, value in zip(("REAL", "INDEX", "CHUNK", "TAP"), (f"FLOAT{bits}", *types), strict=True):
         command.append(f"-DGPUDL_{macro}={value}")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,23 +1,46 @@
 // What the kernels of this folder share. Macros given to the compiler choose the types:
-//   GPUDL_BITS   16, 32 or 64: the size of a Real
+//   GPUDL_REAL   FLOAT16, BFLOAT16, FLOAT32 or FLOAT64: what arrays hold
 //   GPUDL_INDEX  int, or long long for arrays of 2^31 elements and more
+//   GPUDL_WIDTH  elements that a kernel of Packs moves at a time; 1 where it is not given
 // No header of C++ is used: NVRTC, which compiles these files at run time, has none.
 
-#if GPUDL_BITS == 16
+#define FLOAT16 1
+#define BFLOAT16 2
+#define FLOAT32 3
+#define FLOAT64 4
+
+#if GPUDL_REAL == FLOAT16
 #include <cuda_fp16.h>
 typedef __half Real;
-typedef float Sum;  // a float16 sum would lose its small terms
-#elif GPUDL_BITS == 32
+#elif GPUDL_REAL == BFLOAT16
+#include <cuda_bf16.h>
+typedef __nv_bfloat16 Real;
+#elif GPUDL_REAL == FLOAT32
 typedef float Real;
-typedef float Sum;
-#elif GPUDL_BITS == 64
+#elif GPUDL_REAL == FLOAT64
 typedef double Real;
+#else
+#error "GPUDL_REAL must be FLOAT16, BFLOAT16, FLOAT32 or FLOAT64"
+#endif
+
+// What is computed in: a sum in 16 bits would lose its small terms.
+#if GPUDL_REAL == FLOAT64
 typedef double Sum;
 #else
-#error "GPUDL_BITS must be 16, 32 or 64"
+typedef float Sum;
 #endif
 
 typedef GPUDL_INDEX Index;
+
+#ifndef GPUDL_WIDTH
+#define GPUDL_WIDTH 1
+#endif
+
+// N elements that one instruction moves. Addresses must be multiples of its size.
+template <class T, int N>
+struct alignas(sizeof(T) * N) Pack {
+    T at[N];
+};
 
 // Any number of blocks and threads covers all of 0 .. total-1. `total` must leave room in an Index for
 // one step of the loop.

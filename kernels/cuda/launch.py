@@ -1,66 +1,90 @@
 """Compile the `.cu` files beside this one at their first use, and launch their kernels.
 
-CuPy is imported at the first compile, never by importing this module.
+CuPy is imported at the first compile, never by importing this module. It keeps compiled code on disk, by source and
+options, so that a kernel is compiled once for each kind of card.
 """
 
 from __future__ import annotations
 
+import re
 import warnings
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache
 from math import gcd
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..geometry import Ints, Window
+Kernel = Any
+"""A compiled kernel: `kernel(grid, block, args, shared_mem=0)` starts it on the current stream."""
 
-Macros = tuple[tuple[str, str | int], ...]
-
-_THREADS = 256
+THREADS = 256
 _MOST_BLOCKS = 2**16
 # An `int` index must also hold the step past the end of a kernel's loop.
-_MOST_INT = 2**31 - _THREADS * _MOST_BLOCKS
-_WIDEST_CHUNK = 16  # bytes that one thread can move in one instruction
-_UINT8_TAPS = 256
+_MOST_INT = 2**31 - THREADS * _MOST_BLOCKS
+_WIDEST = 16  # bytes that one thread can move in one instruction
+_REALS = {"float16": "FLOAT16", "bfloat16": "BFLOAT16", "float32": "FLOAT32", "float64": "FLOAT64"}
+_INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
+_OPTIONS = ("--std=c++17",)
 
-_kernels: dict[tuple[int, str, str, Macros], Any] = {}
+_kernels: dict[tuple[Any, ...], Kernel | None] = {}
 _warned: set[str] = set()
 
 
+@cache
 def source(file: str) -> str:
-    """Return the text of a `.cu` file with `common.cuh` in place of its ``#include``.
+    """Return the text of a `.cu` file with the `.cuh` files that it includes in place of the includes, each once.
 
     CuPy keeps compiled code by its source alone: an include it does not look into would go stale.
     """
-    folder = Path(__file__).parent
-    common = (folder / "common.cuh").read_text(encoding="utf-8")
-    return (folder / file).read_text(encoding="utf-8").replace('#include "common.cuh"', common)
+    return _with_includes(file, set())
 
 
-def kernel(file: str, name: str, macros: Macros) -> Any | None:
-    """Return a compiled kernel for the current device, or None, after one warning, where that fails."""
+def _with_includes(file: str, seen: set[str]) -> str:
+    text = (Path(__file__).parent / file).read_text(encoding="utf-8")
+
+    def inline(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in seen:
+            return ""
+        seen.add(name)
+        return _with_includes(name, seen)
+
+    return _INCLUDE.sub(inline, text)
+
+
+def function(file: str, name: str, **macros: str | int) -> Kernel | None:
+    """Return a kernel of a `.cu` file, compiled for the current device with `macros` defined.
+
+    Returns:
+        The kernel, or None, after one warning, where that fails: then the reference has to do the work.
+    """
+    return compiled(source(file), file, name, **macros)
+
+
+def compiled(text: str, title: str, name: str, **macros: str | int) -> Kernel | None:
+    """Return the kernel `name` of a source, as `function` does; `title` is what a warning calls the source."""
     import cupy
 
-    key = (cupy.cuda.runtime.getDevice(), file, name, macros)
+    key = (cupy.cuda.runtime.getDevice(), text, name, *macros.items())
     if key not in _kernels:
-        options = tuple(f"-D{macro}={value}" for macro, value in macros)
+        options = (*_OPTIONS, *(f"-D{macro}={value}" for macro, value in macros.items()))
         try:
-            _kernels[key] = cupy.RawModule(code=source(file), options=options).get_function(name)
+            _kernels[key] = cupy.RawModule(code=text, options=options).get_function(name)
         except Exception as error:  # whatever the reason, the reference can do the work
             _kernels[key] = None
-            _warn(file, error)
+            _warn(title, error)
     return _kernels[key]
 
 
-def _warn(file: str, error: Exception) -> None:
-    if file in _warned:
+def _warn(title: str, error: Exception) -> None:
+    if title in _warned:
         return
-    _warned.add(file)
+    _warned.add(title)
     log = "\n".join(str(error).strip().splitlines()[:5])
     warnings.warn(
-        f"gpudl could not compile {file} for this GPU and computes with CuPy's own kernels instead, which is "
+        f"gpudl could not compile {title} for this GPU and computes with CuPy's own kernels instead, which is "
         f"slower. The compiler said:\n{log}",
         RuntimeWarning,
         stacklevel=2,
@@ -73,77 +97,64 @@ def forget() -> None:
     _warned.clear()
 
 
-@lru_cache(maxsize=1024)
-def _numbers(image: Ints, window: Window, chunk: int, wide: bool) -> tuple[Any, ...]:
-    """Return the parameters called WINDOW in `common.cuh`, of the type of the index."""
-    n, h, w, c = image
-    before = tuple(pad for pad, _ in window.pads((h, w)))
-    values = (n, h, w, c // chunk, *window.output((h, w)), *window.kernel, *window.strides, *window.dilation)
-    return tuple(map(np.int64 if wide else np.int32, (*values, *before)))
-
-
-@dataclass(frozen=True)
-class WindowKernel:
-    """A kernel that slides a window over images, as a twin ``(*outs, *inputs, *, window[, shape])``.
+def launch(kernel: Kernel, total: int, args: Sequence[Any], width: int = 1) -> None:
+    """Start a kernel whose loop covers any grid (`FOR_EACH`) on `total` items, `width` at a time.
 
     Args:
-        name: the kernel, and the op that it stands in for.
-        file: the `.cu` file it is in.
-        image: which of the arrays is the one (N, H, W, C) that the window slides over.
-        copies: whether it only moves data, so that it can do so in chunks of several elements.
+        kernel: from `function`.
+        total: items; nothing is started for 0.
+        args: CuPy arrays, and NumPy scalars of exactly the parameters' types.
+        width: items that one turn of the loop handles.
     """
-
-    name: str
-    file: str
-    image: int
-    copies: bool = False
-
-    def takes(self, *arrays: Any, window: Window, shape: Ints | None = None) -> bool:
-        """Accept C-contiguous float16, float32 or float64 images, where the kernel compiles."""
-        fits = (
-            len(arrays[self.image].shape) == len(window.kernel) + 2 == 4
-            and shape in (None, arrays[self.image].shape)
-            and all(a.flags.c_contiguous for a in arrays)
-            and {a.dtype.char for a in arrays if a.dtype.kind == "f"} in ({"e"}, {"f"}, {"d"})
-            and {a.dtype for a in arrays if a.dtype.kind != "f"} <= {tap_dtype(window)}
-        )
-        return fits and kernel(self.file, self.name, self._macros(arrays)) is not None
-
-    def __call__(self, *arrays: Any, window: Window, shape: Ints | None = None) -> None:
-        """Launch the kernel on the current stream; raise RuntimeError where it does not compile."""
-        chunk = self._chunk(arrays)
-        total = arrays[0].size // chunk
-        if total == 0:
-            return
-        run = kernel(self.file, self.name, self._macros(arrays))
-        if run is None:
-            raise RuntimeError(f"{self.name} of {self.file} does not compile here; ask `takes` first.")
-        blocks = min(-(-total // _THREADS), _MOST_BLOCKS)
-        numbers = _numbers(tuple(arrays[self.image].shape), window, chunk, _is_wide(arrays))
-        run((blocks,), (_THREADS,), (*arrays, *numbers))
-
-    def _chunk(self, arrays: tuple[Any, ...]) -> int:
-        """Return how many elements the kernel moves at a time."""
-        if not self.copies:
-            return 1
-        itemsize = int(arrays[0].dtype.itemsize)
-        channels = int(arrays[self.image].shape[-1])
-        return gcd(_WIDEST_CHUNK, channels * itemsize, *(a.data.ptr for a in arrays)) // itemsize
-
-    def _macros(self, arrays: tuple[Any, ...]) -> Macros:
-        itemsize = arrays[0].dtype.itemsize
-        return (
-            ("GPUDL_BITS", 8 * itemsize),
-            ("GPUDL_INDEX", "long long" if _is_wide(arrays) else "int"),
-            ("GPUDL_CHUNK", itemsize * self._chunk(arrays)),
-            ("GPUDL_TAP", "int" if any(a.dtype == np.int32 for a in arrays) else "unsigned char"),
-        )
+    if total:
+        blocks = min(-(-total // (THREADS * width)), _MOST_BLOCKS)
+        kernel((blocks,), (THREADS,), tuple(args))
 
 
-def tap_dtype(window: Window) -> np.dtype[Any]:
-    """Return the dtype in which the position of a maximum in its window is kept."""
-    return np.dtype(np.uint8 if window.taps <= _UINT8_TAPS else np.int32)
+def run(
+    kernel: Kernel, grid: int | tuple[int, ...], block: int | tuple[int, ...], args: Sequence[Any], shared: int = 0
+) -> None:
+    """Start a kernel with exactly this grid and block, and `shared` bytes of dynamic shared memory."""
+    if shared > _SHARED_WITHOUT_ASKING and kernel.max_dynamic_shared_size_bytes < shared:
+        kernel.max_dynamic_shared_size_bytes = shared
+    kernel(_shape(grid), _shape(block), tuple(args), shared_mem=shared)
 
 
-def _is_wide(arrays: tuple[Any, ...]) -> bool:
+_SHARED_WITHOUT_ASKING = 48 << 10
+
+
+def _shape(size: int | tuple[int, ...]) -> tuple[int, ...]:
+    return size if isinstance(size, tuple) else (size,)
+
+
+def real(*arrays: Any) -> str | None:
+    """Return what GPUDL_REAL has to be for the floats among `arrays`; None where they are not all of one dtype."""
+    names = {a.dtype.name for a in arrays} & _REALS.keys()
+    return _REALS[names.pop()] if len(names) == 1 else None
+
+
+def contiguous(*arrays: Any) -> bool:
+    """Tell whether all arrays are C-contiguous."""
+    return all(a.flags.c_contiguous for a in arrays)
+
+
+def wide(*arrays: Any) -> bool:
+    """Tell whether an index into one of `arrays` needs 64 bits."""
     return any(a.size > _MOST_INT for a in arrays)
+
+
+def index(*arrays: Any) -> tuple[str, type[np.integer[Any]]]:
+    """Return what GPUDL_INDEX has to be for `arrays`, and the NumPy type of the kernel's numbers."""
+    return ("long long", np.int64) if wide(*arrays) else ("int", np.int32)
+
+
+def width(arrays: Sequence[Any], *counts: int) -> int:
+    """Return how many elements of `arrays`, all of one itemsize, can be moved at a time: a power of 2.
+
+    Args:
+        arrays: their addresses must be multiples of what is moved.
+        counts: numbers of elements that it must divide, such as the length of a row.
+    """
+    itemsize = int(arrays[0].dtype.itemsize)
+    bytes_at_once = gcd(_WIDEST, *(a.data.ptr for a in arrays), *(n * itemsize for n in counts))
+    return max(bytes_at_once // itemsize, 1)

@@ -1,0 +1,31 @@
+// Sums and maxima over the threads of a warp or a block, in an order that is always the same.
+// Every thread of the block must call them; a block is whole warps, up to 32 of them, along x. All threads get the result.
+
+#define WARP 32
+#define ALL_LANES 0xffffffffu
+
+__device__ __forceinline__ Sum greater_of(Sum a, Sum b) { return a > b || a != a ? a : b; }  // a NaN wins
+
+__device__ __forceinline__ Sum warp_sum(Sum value) {
+    for (int by = WARP / 2; by > 0; by /= 2) value += __shfl_xor_sync(ALL_LANES, value, by);
+    return value;
+}
+
+__device__ __forceinline__ Sum warp_max(Sum value) {
+    for (int by = WARP / 2; by > 0; by /= 2) value = greater_of(value, __shfl_xor_sync(ALL_LANES, value, by));
+    return value;
+}
+
+#define OVER_THE_BLOCK(name, over_a_warp, nothing)                                 \
+    __device__ __forceinline__ Sum name(Sum value) {                               \
+        __shared__ Sum of_warp[WARP];                                              \
+        value = over_a_warp(value);                                                \
+        __syncthreads(); /* an earlier call may still be reading */                \
+        if (threadIdx.x % WARP == 0) of_warp[threadIdx.x / WARP] = value;          \
+        __syncthreads();                                                           \
+        const unsigned warps = blockDim.x / WARP, lane = threadIdx.x % WARP;       \
+        return over_a_warp(lane < warps ? of_warp[lane] : (nothing));              \
+    }
+
+OVER_THE_BLOCK(block_sum, warp_sum, Sum(0))
+OVER_THE_BLOCK(block_max, warp_max, Sum(-__int_as_float(0x7f800000)))

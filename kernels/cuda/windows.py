@@ -1,0 +1,88 @@
+"""Kernels that slide a window over images, as twins ``(*outs, *inputs, *, window[, shape])``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..geometry import Ints, Window
+from ..registry import accelerates
+from .launch import Kernel, contiguous, function, index, launch, real, wide, width
+
+_UINT8_TAPS = 256
+
+
+@lru_cache(maxsize=1024)
+def numbers(image: Ints, window: Window, chunk: int, wide: bool) -> tuple[Any, ...]:
+    """Return the parameters called WINDOW in `common.cuh`, of the type of the index."""
+    n, h, w, c = image
+    before = tuple(pad for pad, _ in window.pads((h, w)))
+    values = (n, h, w, c // chunk, *window.output((h, w)), *window.kernel, *window.strides, *window.dilation)
+    return tuple(map(np.int64 if wide else np.int32, (*values, *before)))
+
+
+@dataclass(frozen=True)
+class WindowKernel:
+    """A kernel that slides a window over images.
+
+    Args:
+        name: the kernel, and the op that it stands in for.
+        file: the `.cu` file it is in.
+        image: which of the arrays is the one (N, H, W, C) that the window slides over.
+        copies: whether it only moves data, so that it can do so in chunks of several elements.
+    """
+
+    name: str
+    file: str
+    image: int
+    copies: bool = False
+
+    def takes(self, *arrays: Any, window: Window, shape: Ints | None = None) -> bool:
+        """Accept C-contiguous images of floats, where the kernel compiles."""
+        fits = (
+            len(arrays[self.image].shape) == len(window.kernel) + 2 == 4
+            and shape in (None, arrays[self.image].shape)
+            and contiguous(*arrays)
+            and real(*arrays) is not None
+            and {a.dtype for a in arrays if a.dtype.kind in "iu"} <= {tap_dtype(window)}
+        )
+        return fits and self._kernel(arrays, 1) is not None
+
+    def __call__(self, *arrays: Any, window: Window, shape: Ints | None = None) -> None:
+        """Launch the kernel on the current stream; raise RuntimeError where it does not compile."""
+        chunk = width(arrays, arrays[self.image].shape[-1]) if self.copies else 1
+        run = self._kernel(arrays, chunk)
+        if run is None:
+            raise RuntimeError(f"{self.name} of {self.file} does not compile here; ask `takes` first.")
+        shapes = numbers(tuple(arrays[self.image].shape), window, chunk, wide(*arrays))
+        launch(run, arrays[0].size // chunk, (*arrays, *shapes))
+
+    def _kernel(self, arrays: tuple[Any, ...], chunk: int) -> Kernel | None:
+        itemsize = arrays[self.image].dtype.itemsize
+        macros = {
+            "GPUDL_REAL": real(*arrays) or "",
+            "GPUDL_INDEX": index(*arrays)[0],
+            "GPUDL_CHUNK": itemsize * chunk,
+            "GPUDL_TAP": "int" if any(a.dtype == np.int32 for a in arrays) else "unsigned char",
+        }
+        return function(self.file, self.name, **macros)
+
+
+def tap_dtype(window: Window) -> np.dtype[Any]:
+    """Return the dtype in which the position of a maximum in its window is kept."""
+    return np.dtype(np.uint8 if window.taps <= _UINT8_TAPS else np.int32)
+
+
+for _twin in (
+    WindowKernel("im2col", "conv.cu", image=1, copies=True),  # (cols, x, *, window)
+    WindowKernel("col2im", "conv.cu", image=0),  # (x, cols, *, shape, window)
+    WindowKernel("max_pool", "pool.cu", image=2),  # (y, argmax, x, *, window)
+    WindowKernel("max_pool_grad", "pool.cu", image=0),  # (dx, g, argmax, *, shape, window)
+    WindowKernel("max_pool_pick", "pool.cu", image=1),  # (y, x, argmax, *, window)
+    WindowKernel("avg_pool", "pool.cu", image=1),  # (y, x, *, window)
+    WindowKernel("avg_pool_grad", "pool.cu", image=0),  # (dx, g, *, shape, window)
+):
+    accelerates(_twin.name, device="cuda", takes=_twin.takes)(_twin)
