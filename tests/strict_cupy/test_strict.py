@@ -173,7 +173,7 @@ def test_the_default_stream_cannot_be_captured(cupy: Any) -> None:
 
 
 SUM = """
-extern "C" __global__ void add_up(const float* x, float* total, int n) {
+extern "C" __global__ void add_up(const float* x, int* total, int n) {
     __shared__ float warps[2];
     float sum = 0;
     const int step = gridDim.x * blockDim.x;
@@ -181,7 +181,7 @@ extern "C" __global__ void add_up(const float* x, float* total, int n) {
     for (int by = 16; by; by >>= 1) sum += __shfl_down_sync(0xffffffffu, sum, by);
     if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sum;
     __syncthreads();
-    if (threadIdx.x == 0) atomicAdd(total, warps[0] + warps[1]);
+    if (threadIdx.x == 0) atomicAdd(total, int(warps[0] + warps[1]));
 }
 """
 
@@ -189,7 +189,7 @@ extern "C" __global__ void add_up(const float* x, float* total, int n) {
 @needs_gxx
 def test_a_raw_kernel_runs_with_barriers_shuffles_and_atomics(cupy: Any, meter: Any) -> None:
     kernel = cupy.RawModule(code=SUM, options=("-DSCALE=2",)).get_function("add_up")
-    x, total = cupy.arange(300, dtype=np.float32), cupy.zeros(1, np.float32)
+    x, total = cupy.arange(300, dtype=np.float32), cupy.zeros(1, np.int32)
     meter.reset()
     kernel((3,), (64,), (x, total, np.int32(300)))
     assert total.get() == 300 * 299
