@@ -12,7 +12,9 @@ _chosen = ["highest"]
 def choose(name: str, asked_by: str) -> None:
     """Choose one of `NAMES` from now on; raises ValueError, naming `asked_by`, for anything else."""
     if name not in NAMES:
-        raise ValueError(f'{asked_by} expected "highest" (float32) or "high" (TF32 where the GPU has it), got {name!r}.')
+        raise ValueError(
+            f'{asked_by} expected "highest" (float32) or "high" (TF32 where the GPU has it), got {name!r}.'
+        )
     _chosen[0] = name
 
 
