@@ -227,7 +227,8 @@ def _circumstances() -> tuple[Any, ...]:
     The thread is part of it: two threads must not replay in one arena, or with one kernel's scratch memory.
     """
     threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
-    return get_ident(), backend.current(), state.twins, state.fusion, threads, deterministic
+    switches = state.twins, state.fusion, backend.matmul_precision()
+    return get_ident(), backend.current(), *switches, threads, deterministic
 
 
 def _inline() -> bool:

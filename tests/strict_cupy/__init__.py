@@ -15,11 +15,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from strict_cupy import cuda, namespace
+from strict_cupy import blas, cuda, namespace
 from strict_cupy.array import DevArray
 from strict_cupy.work import Graph, Meter, meter
 
-__all__ = ["DevArray", "Graph", "Meter", "capture", "installed"]
+__all__ = ["DevArray", "Graph", "Meter", "blas", "capture", "installed"]
 
 _MODULES = {
     "cupy": namespace,
@@ -35,6 +35,7 @@ def installed() -> Iterator[Meter]:
     before = _take_out()
     sys.modules.update(_MODULES)
     meter.reset()
+    blas.reset()
     cuda.Stream.null.use()
     try:
         yield meter
@@ -45,8 +46,9 @@ def installed() -> Iterator[Meter]:
 
 def _take_out() -> dict[str, object]:
     """Remove CuPy, whichever it is, and what gpudl keeps of it; return its modules."""
-    if launch := sys.modules.get("gpudl.kernels.cuda.launch"):
-        launch.forget()
+    for name in ("launch", "blas"):
+        if module := sys.modules.get(f"gpudl.kernels.cuda.{name}"):
+            module.forget()
     if backend := sys.modules.get("gpudl.backend"):
         backend._made.pop("cupy", None)
         backend._chosen.clear()

@@ -15,6 +15,7 @@ from strict_cupy.array import DevArray
 from strict_cupy.work import CUDARuntimeError, Graph, meter, submit
 
 _MOST_THREADS = 1024
+_ALIGNMENT = 512  # of what a pool gives
 _VERSION = 13000
 
 
@@ -62,6 +63,7 @@ class Stream:
 
     def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
         self._is_null = null
+        self.ptr = 0 if null else id(self)
         self._before: list[Stream] = []
 
     def __enter__(self) -> Stream:
@@ -111,6 +113,14 @@ def is_available() -> bool:
     return True
 
 
+def __getattr__(name: str) -> Any:
+    if name != "cublas":
+        raise AttributeError(f"the strict double of cupy.cuda has no {name!r}.")
+    from strict_cupy import blas
+
+    return SimpleNamespace(__file__=str(blas.library()))
+
+
 class MemoryPool:
     """A pool that only counts."""
 
@@ -119,7 +129,8 @@ class MemoryPool:
 
     def malloc(self, size: int) -> Any:
         self._total += size
-        return SimpleNamespace(mem=np.empty(size, np.uint8), size=size)
+        memory = np.empty(size + _ALIGNMENT, np.uint8)
+        return SimpleNamespace(mem=memory, ptr=memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT, size=size)
 
     def used_bytes(self) -> int:
         return self._total
