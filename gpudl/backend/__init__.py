@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gpudl.backend.base import Array, Backend, BackendError
+from gpudl.backend.base import Array, Backend, BackendError, CaptureError, Upload
 from gpudl.backend.numpy_backend import NumpyBackend
 from gpudl.kernels import precision, team
 
@@ -21,6 +21,8 @@ __all__ = [
     "Array",
     "Backend",
     "BackendError",
+    "CaptureError",
+    "Upload",
     "current",
     "enable_op_determinism",
     "get",

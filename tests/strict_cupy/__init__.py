@@ -17,6 +17,7 @@ from contextlib import contextmanager
 
 from strict_cupy import blas, cuda, namespace
 from strict_cupy.array import DevArray
+from strict_cupy.pinned import cupyx
 from strict_cupy.work import Graph, Meter, meter
 
 __all__ = ["DevArray", "Graph", "Meter", "blas", "capture", "installed"]
@@ -26,6 +27,7 @@ _MODULES = {
     "cupy.cuda": cuda,
     "cupy.cuda.runtime": cuda.runtime,
     "cupy.cuda.compiler": cuda.compiler,
+    "cupyx": cupyx,
 }
 
 
@@ -52,17 +54,19 @@ def _take_out() -> dict[str, object]:
     if backend := sys.modules.get("gpudl.backend"):
         backend._made.pop("cupy", None)
         backend._chosen.clear()
-    names = [name for name in sys.modules if name.split(".")[0] == "cupy"]
+    names = [name for name in sys.modules if name.split(".")[0] in ("cupy", "cupyx")]
     return {name: sys.modules.pop(name) for name in names}
 
 
 @contextmanager
 def capture() -> Iterator[Graph]:
     """Capture what the ``with`` block launches: nothing is computed until the graph is launched."""
-    with cuda.Stream(non_blocking=True) as stream:
+    pool = cuda.MemoryPool()
+    with cuda.using_allocator(pool.malloc), cuda.Stream(non_blocking=True) as stream:
         stream.begin_capture()
         graph = meter.graph
         assert graph is not None
+        graph.kept = pool
         try:
             yield graph
         finally:

@@ -12,6 +12,7 @@ import numpy as np
 from cuda_cpu import BuildError, build
 
 from strict_cupy.array import DevArray
+from strict_cupy.pinned import Queue
 from strict_cupy.work import CUDARuntimeError, Graph, meter, submit
 
 _MOST_THREADS = 1024
@@ -56,6 +57,26 @@ class Device:
         meter.synchronize("Device.synchronize")
 
 
+class Event:
+    """A point in a stream's work, to wait for."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self._stream: Stream | None = None
+        self._number = 0
+
+    def record(self, stream: Stream | None = None) -> None:
+        self._stream = stream or get_current_stream()
+        self._number = self._stream.queue.given
+
+    def reach(self) -> None:
+        if self._stream is not None:
+            self._stream.queue.finish(self._number)
+
+    def synchronize(self) -> None:
+        meter.refuse("Event.synchronize")
+        self.reach()
+
+
 class Stream:
     """A stream; work is done at once, or kept for a graph during a capture."""
 
@@ -65,6 +86,7 @@ class Stream:
         self._is_null = null
         self.ptr = 0 if null else id(self)
         self._before: list[Stream] = []
+        self.queue = Queue()
 
     def __enter__(self) -> Stream:
         self._before.append(get_current_stream())
@@ -79,6 +101,15 @@ class Stream:
 
     def synchronize(self) -> None:
         meter.synchronize("Stream.synchronize")
+        self.queue.finish(self.queue.given)
+
+    def wait_event(self, event: Event) -> None:
+        event.reach()
+
+    def record(self, event: Event | None = None) -> Event:
+        event = event or Event()
+        event.record(self)
+        return event
 
     @property
     def done(self) -> bool:
@@ -132,6 +163,9 @@ class MemoryPool:
         memory = np.empty(size + _ALIGNMENT, np.uint8)
         return SimpleNamespace(mem=memory, ptr=memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT, size=size)
 
+    def free_bytes(self) -> int:
+        return 0
+
     def used_bytes(self) -> int:
         return self._total
 
@@ -148,7 +182,11 @@ alloc = default_pool.malloc
 
 @contextmanager
 def using_allocator(allocator: Callable[[int], Any] | None = None) -> Iterator[None]:
-    yield
+    before, meter.pool = meter.pool, getattr(allocator, "__self__", None)
+    try:
+        yield
+    finally:
+        meter.pool = before
 
 
 class RawModule:
