@@ -4,6 +4,16 @@ They take CuPy arrays in the layout NHWC, C-contiguous, and make no other array 
 compiled when a kernel of it is first asked for, once per dtype, index type and device.
 """
 
-from . import gemm, windows
+from . import (
+    blas,
+    gather,
+    gemm,
+    windows,
+)
 
-__all__ = ["gemm", "windows"]
+__all__ = [
+    "blas",
+    "gather",
+    "gemm",
+    "windows",
+]

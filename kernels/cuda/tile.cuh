@@ -9,7 +9,7 @@ constexpr int TILE_M = GPUDL_TILE_M, TILE_N = GPUDL_TILE_N, TILE_K = GPUDL_TILE_
 constexpr int PART_M = GPUDL_PART_M, PART_N = GPUDL_PART_N;
 constexpr int THREADS = TILE_M / PART_M * (TILE_N / PART_N) * (GPUDL_TENSOR ? 32 : 1);
 
-#include "gather.cuh"
+#include "factors.cuh"
 #include "epilogue.cuh"
 #if GPUDL_TENSOR
 #include "tile_tensor.cuh"
