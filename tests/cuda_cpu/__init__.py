@@ -1,8 +1,8 @@
 """Compile `.cu` files with g++ and run their kernels on the CPU, with any grid and block.
 
 A kernel is launched as `build(path, macros).launch("im2col", grid, block, cols, x, np.int32(n), ...)`. The threads of a
-block run one after another, each until it waits for others: see `fibers.h`. `in_order("reverse")` runs the last thread of
-the last block first, and `same_in_any_order` asserts that this makes no difference, as it does where a barrier is missing.
+block run one after another, each until it waits for others: see `fibers.h`. `in_order("reverse")` runs the last thread
+of the last block first, and `same_in_any_order` asserts that this makes no difference, as it does without a barrier.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -25,10 +26,13 @@ import numpy as np
 
 HERE = Path(__file__).parent
 SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover")
+_FOLDER = "CUDA_CPU_FOLDER"
 ORDERS = ("forward", "reverse")
 _FLAGS = ("-std=c++20", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden")
 _SHARED = 'static __attribute__((section("cuda_shared")))'
-_DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:alignas\(\d+\)\s+)?([\w\s]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
+_ALIGNED = r"((?:alignas|__attribute__)\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)\s*)?"
+_STATIC = re.compile(rf"__shared__\s+{_ALIGNED}")
+_DYNAMIC = re.compile(rf"extern\s+{_ALIGNED}__shared__\s+{_ALIGNED}([\w\s:<>,]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
 _KERNEL = re.compile(r"__attribute__\(\(used, noinline\)\)\s+void\s+(\w+)\s*\(")
 _EXPORT = """
 EXPORTED const char* letters_{0}() {{ return letters({0}); }}
@@ -79,10 +83,13 @@ def _bytes(array: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="cuda_cpu_")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+def folder() -> Path:
+    """Return where this process, and those that it tells by the environment, keep what was compiled."""
+    if _FOLDER not in os.environ:
+        made = tempfile.mkdtemp(prefix="cuda_cpu_")
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        os.environ[_FOLDER] = made
+    return Path(os.environ[_FOLDER])
 
 
 @dataclass(frozen=True)
@@ -161,7 +168,7 @@ def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[s
     """Compile as `build` does, but return the path of the shared library."""
     options = tuple(f"-D{name}={value}" for name, value in macros.items())
     digest = hashlib.sha256(repr((str(source), options, flags)).encode()).hexdigest()[:24]
-    library = _folder() / f"{digest}.so"
+    library = folder() / f"{digest}.so"
     if library.exists():
         return library
     unit, path = library.with_suffix(".cpp"), source
@@ -173,7 +180,8 @@ def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[s
     common = ("g++", *_FLAGS, *flags)
     text = _run(*common, *options, f"-I{HERE}", "-E", str(unit))
     kernels = _KERNEL.findall(text)
-    text = _DYNAMIC.sub(r"\1* const \2 = cuda_cpu::dynamic_shared<\1>();", text).replace("__shared__", _SHARED)
+    text = _DYNAMIC.sub(r"\3* const \4 = cuda_cpu::dynamic_shared<\3>();", text)
+    text = _STATIC.sub(lambda match: f"{match[1] or ''}{_SHARED} ", text)
     unit.with_suffix(".ii").write_text(text + "".join(map(_EXPORT.format, kernels)))
     unit.with_suffix(".names").write_text(" ".join(kernels))
     made = library.with_suffix(".part")

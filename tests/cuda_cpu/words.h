@@ -13,7 +13,7 @@
 #define __constant__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define __align__(bytes) alignas(bytes)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 // `__shared__` stays as it is: cuda_cpu rewrites it, since `extern __shared__` means something else than `__shared__`.
 
 #include "types.h"
