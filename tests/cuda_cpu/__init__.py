@@ -35,9 +35,11 @@ _STATIC = re.compile(rf"__shared__\s+{_ALIGNED}")
 _DYNAMIC = re.compile(rf"extern\s+{_ALIGNED}__shared__\s+{_ALIGNED}([\w\s:<>,]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
 _KERNEL = re.compile(r"__attribute__\(\(used, noinline\)\)\s+void\s+(\w+)\s*\(")
 _EXPORT = """
-EXPORTED const char* letters_{0}() {{ return letters({0}); }}
-EXPORTED const char* launch_{0}(const unsigned* shape, void** args) {{ return launch<{0}>({0}, shape, args); }}
-""".replace("EXPORTED", 'extern "C" __attribute__((visibility("default")))')
+extern "C" __attribute__((visibility("default"))) const char* letters_{0}() {{ return cuda_cpu::letters({0}); }}
+extern "C" __attribute__((visibility("default"))) const char* launch_{0}(const unsigned* shape, void** args) {{
+    return cuda_cpu::launch<{0}>({0}, shape, args);
+}}
+"""
 
 
 class BuildError(Exception):

@@ -24,11 +24,13 @@
 
 #define __noinline__ __attribute__((noinline))  // only here: headers use the word themselves
 
+namespace cuda_cpu {
+
 // As the driver's launch does: `args` holds the address of every argument. `shape` is run_grid's.
 template <auto kernel, class... P, std::size_t... I>
 const char* launch(void (*)(P...), const unsigned* shape, void** args, std::index_sequence<I...>) {
     auto body = [](void* given) { kernel(*static_cast<std::remove_const_t<P>*>(static_cast<void**>(given)[I])...); };
-    return cuda_cpu::run_grid(shape, body, args);
+    return run_grid(shape, body, args);
 }
 template <auto kernel, class... P>
 const char* launch(void (*same)(P...), const unsigned* shape, void** args) {
@@ -54,3 +56,5 @@ const char* letters(void (*)(P...)) {
     static const char text[] = {letter<P>()..., 0};
     return text;
 }
+
+}  // namespace cuda_cpu
