@@ -4,6 +4,14 @@ They take CuPy arrays in the layout NHWC, C-contiguous, and make no other array 
 compiled when a kernel of it is first asked for, once per dtype, index type and device.
 """
 
-from . import windows
+from . import (
+    blas,
+    gather,
+    windows,
+)
 
-__all__ = ["windows"]
+__all__ = [
+    "blas",
+    "gather",
+    "windows",
+]

@@ -149,8 +149,8 @@ def test_a_capture_refuses(cupy: Any, meter: Any, forbidden: Callable[..., Any])
 
 def test_a_capture_computes_nothing_until_its_graph_is_launched(cupy: Any) -> None:
     d, out, index = cupy.asarray(HOST), cupy.zeros(3, np.float32), cupy.asarray(np.array([2, 0]))
-    stream = cupy.cuda.Stream(non_blocking=True)
-    with stream:
+    stream, pool = cupy.cuda.Stream(non_blocking=True), cupy.cuda.MemoryPool()
+    with cupy.cuda.using_allocator(pool.malloc), stream:
         stream.begin_capture()
         fresh = cupy.where(d > 0, d * 3, 0)
         cupy.add(fresh, 1, out=out)
@@ -165,6 +165,20 @@ def test_a_capture_computes_nothing_until_its_graph_is_launched(cupy: Any) -> No
     np.testing.assert_array_equal(d.get(), [3, 3, 3])
     np.testing.assert_array_equal(out.get(), [9, 7, 7])
     np.testing.assert_array_equal(picked.get(), [7, 9])
+    del pool
+    with pytest.raises(
+        cupy.cuda.runtime.CUDARuntimeError, match="IllegalAddress: a graph uses memory whose pool is gone"
+    ):
+        graph.launch()
+
+
+def test_a_capture_takes_no_memory_that_others_may_get(cupy: Any) -> None:
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        stream.begin_capture()
+        with pytest.raises(cupy.cuda.runtime.CUDARuntimeError, match="memory from the default pool"):
+            cupy.empty(3)
+        stream.end_capture()
 
 
 def test_the_default_stream_cannot_be_captured(cupy: Any) -> None:
