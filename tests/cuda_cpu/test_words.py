@@ -31,7 +31,7 @@ __device__ __forceinline__ T sum_of_block(T value) {
     for (int i = 0; i < int(blockDim.x * blockDim.y * blockDim.z) / 32; ++i) all += part[i];
     return all;
 }
-extern "C" __global__ void __launch_bounds__(1024) sums(int* y, const int* x) {
+extern "C" __global__ void __launch_bounds__(2 * (256 + 256), 1) sums(int* y, const int* x) {
     y[blockIdx.x] = sum_of_block(x[NUMBER]) + int(sum_of_block(double(x[NUMBER])));
 }
 extern "C" __global__ void shuffles(unsigned* y, const double* x, double* picked) {
@@ -77,7 +77,7 @@ extern "C" __global__ void two_places(int* y) {
     else __syncthreads();
     *y = 1;
 }
-extern "C" __global__ void wrong_mask(int* y) { *y = __shfl_sync(1u, 3, 0); }
+extern "C" __global__ __launch_bounds__(sizeof(int) * 8) void wrong_mask(int* y) { *y = __shfl_sync(1u, 3, 0); }
 extern "C" __global__ void lane_missing(int* y) { if (threadIdx.x) *y = __shfl_xor_sync(ALL, 3, 1); }
 extern "C" __global__ void types(float* y, const __half* h, const __nv_bfloat16* b, unsigned* bits, double wide) {
     const int i = threadIdx.x;
@@ -189,8 +189,10 @@ def test_a_barrier_that_not_all_reach(module: cuda_cpu.Module, name: str, senten
 
 
 def test_a_launch_is_checked(module: cuda_cpu.Module) -> None:
-    with pytest.raises(LaunchError, match=r"a block has at most 1024 threads, got \(1025, 1, 1\)"):
-        module.launch("wrong_mask", 1, 1025, np.zeros(1, np.int32))
+    for name, most in (("types", 1024), ("sums", 1024), ("wrong_mask", 32)):
+        assert module.bounds[name] == most
+    with pytest.raises(LaunchError, match=r"wrong_mask: a block has at most 32 threads, got \(11, 3, 1\)"):
+        module.launch("wrong_mask", 1, (11, 3), np.zeros(1, np.int32))
 
 
 def test_types_and_functions(module: cuda_cpu.Module) -> None:

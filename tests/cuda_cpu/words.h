@@ -12,9 +12,8 @@
 #define __host__
 #define __constant__ static
 #define __forceinline__ inline
-#define __launch_bounds__(...)
 #define __align__(bytes) __attribute__((aligned(bytes)))
-// `__shared__` stays as it is: cuda_cpu rewrites it, since `extern __shared__` means something else than `__shared__`.
+// `__shared__` and `__launch_bounds__` stay as they are: cuda_cpu looks at them in the text, and rewrites them.
 
 #include "types.h"
 #include "math_words.h"
@@ -25,6 +24,12 @@
 #define __noinline__ __attribute__((noinline))  // only here: headers use the word themselves
 
 namespace cuda_cpu {
+
+// What `__launch_bounds__(threads, blocks)` says of threads.
+template <class... Rest>
+constexpr unsigned first(unsigned threads, Rest...) {
+    return threads;
+}
 
 // As the driver's launch does: `args` holds the address of every argument. `shape` is run_grid's.
 template <auto kernel, class... P, std::size_t... I>
