@@ -1,7 +1,7 @@
 """Matrix products and convolutions by tiles (`tile.cuh`), alone and together with a bias and an activation.
 
-Each is one product of an (M, K) and a (K, N) matrix, whose elements are gathered where they lie. Where a product has few tiles,
-its sums are split among several blocks, and a second kernel adds up the parts.
+Each is one product of an (M, K) and a (K, N) matrix, whose elements are gathered where they lie. Where a product has
+few tiles, its sums are split among several blocks, and a second kernel adds up the parts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .. import precision
 from ..geometry import Ints, Window
 from ..registry import Stages, accelerates, twins
 from .launch import Kernel, contiguous, function, index, real, run
-from .tiles import Card, Sums, Tile, choose, is_big
+from .tiles import Card, Sums, Tile, choose
 from .windows import numbers
 
 _ACTIVATIONS = {"linear": 1, "relu": 2, "sigmoid": 3, "tanh": 4}  # as in activated.cuh
@@ -103,7 +103,7 @@ class Product:
         return choose(self.sums, out.dtype.itemsize, on_tensor_cores(out.dtype.name, here.capability), here)
 
     def _pack(self, out: Any, tile: Tile, row: int, address: int) -> int:
-        """Return how many elements a thread moves at a time: 16 bytes, in memory or as what they are summed in, or fewer."""
+        """Return how many elements a thread moves at a time: 16 bytes, here or as what is summed, or fewer."""
         itemsize = out.dtype.itemsize
         sizes = (16, 4, itemsize) if tile.tensor else (16 // max(itemsize, 4) * itemsize, itemsize)
         return next(size // itemsize for size in sizes if address % size == row * itemsize % size == 0)
@@ -204,22 +204,18 @@ def conv2d_weight_grad(dw: Any, x: Any, g: Any, *, window: Window, algorithm: st
     of_weights(dw, x, g, window)(dw, x, g)
 
 
-def _multiplies(out: Any, a: Any, b: Any, **flips: bool) -> bool:
-    return _fit(out, a, b, axes=2) and of_matrices(out, a, b, **flips).compiles(out, a, b)
-
-
 def takes_matrices(out: Any, a: Any, b: Any, **flips: bool) -> bool:
-    """Accept two matrices of one kind of floats; those that cuBLAS is for only where no other twin takes them."""
+    """Accept two matrices of one kind of floats; big ones only where no other twin, such as cuBLAS, takes them."""
     if not _fit(out, a, b, axes=2):
         return False
-    s = of_matrices(out, a, b, **flips).sums
+    product = of_matrices(out, a, b, **flips)
     others = (twin for twin in twins("cuda")["matmul"] if twin.run is not matmul)
-    if is_big(s.m, s.n, s.k) and any(twin.takes(out, a, b, **flips) for twin in others):
+    if product.sums.is_big and any(twin.takes(out, a, b, **flips) for twin in others):
         return False
-    return _multiplies(out, a, b, **flips)
+    return product.compiles(out, a, b)
 
 
-@accelerates("matmul", device="cuda", takes=takes_matrices)
+@accelerates("matmul", device="cuda", takes=takes_matrices, first=True)
 def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Multiply a (M, K) by b (K, N) into out (M, N); a transposed side comes as (K, M) or (N, K)."""
     of_matrices(out, a, b, transpose_a, transpose_b)(out, a, b)

@@ -1,7 +1,7 @@
 """Which tile a block computes of a product, and how many blocks share out its sums: a function of shapes and the card.
 
-What a choice costs is estimated in cycles of one multiprocessor, by the numbers below. They come from published rates of
-sm_80 and sm_90 and were not measured: they order the choices, and tell nothing about the time.
+What a choice costs is estimated in cycles of one multiprocessor, by the numbers below. They come from published rates
+of sm_80 and sm_90 and were not measured: they order the choices, and tell nothing about the time.
 """
 
 from __future__ import annotations
@@ -143,6 +143,15 @@ class Sums:
     b_along: bool
     classes: int = 1
 
+    @property
+    def is_big(self) -> bool:
+        """Tell whether it has tiles of the usual size for a whole card, of rows that others' kernels want aligned.
+
+        Up to 2**27 multiply-adds, eight tiles of 128 x 128 x 1024, there is too little for a card of a hundred
+        multiprocessors: what counts is that tiles are small and sums are split.
+        """
+        return self.m * self.n * self.k > _BIG and self.n % 8 == 0 and self.k % 8 == 0
+
 
 @lru_cache(maxsize=4096)
 def choose(sums: Sums, itemsize: int, tensor: bool, card: Card) -> tuple[Tile, int]:
@@ -176,12 +185,3 @@ def _cost(tile: Tile, splits: int, sums: Sums, itemsize: int, card: Card) -> flo
     if splits > 1:
         cost += _SECOND_KERNEL + splits * sums.m * sums.n * sums.classes * max(itemsize, 4) / _PARTIAL_RATE
     return cost
-
-
-def is_big(m: int, n: int, k: int) -> bool:
-    """Tell whether a matrix product is one for cuBLAS: big, and of rows that it likes.
-
-    Below 2**27 multiply-adds a card needs less time for the product than for a few launches, and the product has too few tiles of the
-    usual size to fill it: what counts is that tiles are small and sums are split, which is what this file is for.
-    """
-    return m * n * k > _BIG and n % 8 == 0 and k % 8 == 0
