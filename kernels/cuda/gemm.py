@@ -45,6 +45,11 @@ def _card(device: int) -> Card:
     return Card(int(it.compute_capability), most["MultiProcessorCount"], shared)
 
 
+def forget() -> None:
+    """Forget what is known of the devices."""
+    _card.cache_clear()
+
+
 def on_tensor_cores(dtype: str, capability: int) -> bool:
     """Tell whether a card's tensor cores multiply arrays of `dtype`."""
     if dtype == "float32":
