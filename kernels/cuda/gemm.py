@@ -111,7 +111,8 @@ class Product:
         """Return how many elements a thread moves at a time: 16 bytes, here or as what is summed, or fewer."""
         itemsize = out.dtype.itemsize
         sizes = (16, 4, itemsize) if tile.tensor else (16 // max(itemsize, 4) * itemsize, itemsize)
-        return next(size // itemsize for size in sizes if address % size == row * itemsize % size == 0)
+        most = row * itemsize or itemsize
+        return next(size // itemsize for size in sizes if address % size == most % size == 0)
 
     def _kernel(self, out: Any, ins: tuple[Any, ...], tile: Tile, packs: list[int]) -> Kernel | None:
         types = {"GPUDL_REAL": real(out) or "", "GPUDL_INDEX": index(out, *ins)[0]}
