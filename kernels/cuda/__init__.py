@@ -7,11 +7,15 @@ compiled when a kernel of it is first asked for, once per dtype, index type and 
 from . import (
     blas,
     gather,
+    random,
+    update,
     windows,
 )
 
 __all__ = [
     "blas",
     "gather",
+    "random",
+    "update",
     "windows",
 ]
