@@ -4,6 +4,20 @@ They take CuPy arrays in the layout NHWC, C-contiguous, and make no other array 
 compiled when a kernel of it is first asked for, once per dtype, index type and device.
 """
 
-from . import loss, norm, reduce, windows
+from . import (
+    blas,
+    gather,
+    loss,
+    norm,
+    reduce,
+    windows,
+)
 
-__all__ = ["loss", "norm", "reduce", "windows"]
+__all__ = [
+    "blas",
+    "gather",
+    "loss",
+    "norm",
+    "reduce",
+    "windows",
+]
