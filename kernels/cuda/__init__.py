@@ -7,7 +7,10 @@ compiled when a kernel of it is first asked for, once per dtype, index type and 
 from . import (
     blas,
     gather,
+    loss,
+    norm,
     random,
+    reduce,
     update,
     windows,
 )
@@ -15,7 +18,10 @@ from . import (
 __all__ = [
     "blas",
     "gather",
+    "loss",
+    "norm",
     "random",
+    "reduce",
     "update",
     "windows",
 ]
