@@ -37,11 +37,15 @@ def floats(*arrays: Any, **static: Any) -> bool:
     return kinds in ({"f"}, {"d"})
 
 
-def accelerates(op: str, *, device: str, takes: Takes = floats) -> Callable[[Kernel], Kernel]:
-    """Enter the decorated kernel as a twin of `op` on `device` ("cpu" or "cuda")."""
+def accelerates(op: str, *, device: str, takes: Takes = floats, first: bool = False) -> Callable[[Kernel], Kernel]:
+    """Enter the decorated kernel as a twin of `op` on `device` ("cpu" or "cuda").
+
+    Twins are asked in the order in which they were entered; one that is to be `first` is asked before all others.
+    """
 
     def enter(run: Kernel) -> Kernel:
-        _twins.setdefault(device, {}).setdefault(op, []).append(Twin(op, run, takes))
+        entered = _twins.setdefault(device, {}).setdefault(op, [])
+        entered.insert(0 if first else len(entered), Twin(op, run, takes))
         return run
 
     return enter

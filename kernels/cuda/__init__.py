@@ -7,6 +7,7 @@ compiled when a kernel of it is first asked for, once per dtype, index type and 
 from . import (
     blas,
     gather,
+    gemm,
     loss,
     norm,
     random,
@@ -18,6 +19,7 @@ from . import (
 __all__ = [
     "blas",
     "gather",
+    "gemm",
     "loss",
     "norm",
     "random",
