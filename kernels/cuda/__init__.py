@@ -4,6 +4,6 @@ They take CuPy arrays in the layout NHWC, C-contiguous, and make no other array 
 compiled when a kernel of it is first asked for, once per dtype, index type and device.
 """
 
-from . import windows
+from . import elementwise, windows
 
-__all__ = ["windows"]
+__all__ = ["elementwise", "windows"]
