@@ -8,11 +8,10 @@ REAL(float)
 REAL(double)
 
 // U: an unsigned type in which T's arithmetic is done.
-#define WHOLE(T, U)                                                                 \
-    __device__ __forceinline__ T add_of(T a, T b) { return T(U(a) + U(b)); }        \
-    __device__ __forceinline__ T subtract_of(T a, T b) { return T(U(a) - U(b)); }   \
-    __device__ __forceinline__ T multiply_of(T a, T b) { return T(U(a) * U(b)); }   \
-    __device__ __forceinline__ T absolute_of(T x) { return x < T(0) ? T(U(0) - U(x)) : x; }
+#define WHOLE(T, U)                                                               \
+    __device__ __forceinline__ T add_of(T a, T b) { return T(U(a) + U(b)); }      \
+    __device__ __forceinline__ T subtract_of(T a, T b) { return T(U(a) - U(b)); } \
+    __device__ __forceinline__ T multiply_of(T a, T b) { return T(U(a) * U(b)); }
 typedef unsigned char Byte;
 typedef long long Long;
 typedef unsigned long long UnsignedLong;
@@ -22,8 +21,8 @@ WHOLE(unsigned, unsigned)
 WHOLE(Long, UnsignedLong)
 
 // NAME_of(x) for a function that C calls NAMEf in float.
-#define FUNCTION(name)                                                                \
-    __device__ __forceinline__ float name##_of(float x) { return name##f(x); }        \
+#define FUNCTION(name)                                                         \
+    __device__ __forceinline__ float name##_of(float x) { return name##f(x); } \
     __device__ __forceinline__ double name##_of(double x) { return name(x); }
 FUNCTION(exp)
 FUNCTION(expm1)
@@ -32,6 +31,10 @@ FUNCTION(log1p)
 FUNCTION(sqrt)
 FUNCTION(tanh)
 FUNCTION(erf)
+template <class T>
+__device__ __forceinline__ T absolute_of(T x) {
+    return x < T(0) ? subtract_of(T(0), x) : x;
+}
 __device__ __forceinline__ float absolute_of(float x) { return fabsf(x); }
 __device__ __forceinline__ double absolute_of(double x) { return fabs(x); }
 __device__ __forceinline__ float power_of(float a, float b) { return powf(a, b); }

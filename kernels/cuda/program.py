@@ -158,7 +158,7 @@ class Writer:
         text = _TEXT.format(
             headers="".join(f"#include <{header}>\n" for header in headers),
             common=source("common.cuh") + source("elementwise.cuh"),
-            title=title,
+            begin=BEGIN,
             parameters=", ".join(parameters),
             at_parameters=", ".join([*parameters, *(declared for declared, _ in once)]),
             at_arguments=", ".join([*names, *(one.name for one in ones)]),
@@ -188,9 +188,10 @@ def _lines(indent: int, lines: Iterable[str]) -> str:
     return "".join(f"{' ' * indent}{line}\n" for line in lines)
 
 
+BEGIN = "\n// What follows was written by program.py.\n"
+
 # Of a run whose results have n elements, `at` computes those from i to i + N - 1.
-_TEXT = """{headers}{common}
-// {title}
+_TEXT = """{headers}{common}{begin}
 template <int N>
 __device__ __forceinline__ void at(const Index i, {at_parameters}) {{
 {loads}{results}    for (int j = 0; j < N; ++j) {{
