@@ -4,6 +4,16 @@ They take CuPy arrays in the layout NHWC, C-contiguous, and make no other array 
 compiled when a kernel of it is first asked for, once per dtype, index type and device.
 """
 
-from . import elementwise, windows
+from . import (
+    blas,
+    elementwise,
+    gather,
+    windows,
+)
 
-__all__ = ["elementwise", "windows"]
+__all__ = [
+    "blas",
+    "elementwise",
+    "gather",
+    "windows",
+]

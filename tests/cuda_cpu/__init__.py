@@ -1,6 +1,8 @@
 """Compile `.cu` files with g++ and run their kernels on the CPU, with any grid and block.
 
-A kernel is launched as `build(path, macros).launch("im2col", grid, block, cols, x, np.int32(n), ...)`.
+A kernel is launched as `build(path, macros).launch("im2col", grid, block, cols, x, np.int32(n), ...)`. The threads of a
+block run one after another, each until it waits for others: see `fibers.h`. `in_order("reverse")` runs the last thread of
+the last block first, and `same_in_any_order` asserts that this makes no difference, as it does where a barrier is missing.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,13 +25,57 @@ import numpy as np
 
 HERE = Path(__file__).parent
 SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover")
-_FLAGS = ("-std=c++20", "-O1", "-shared", "-fPIC", "-pthread", "-x", "c++")
-_BLOCK_WIDE = re.compile(r"__syncthreads|__shfl")
-_KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\s*\(")
+ORDERS = ("forward", "reverse")
+_FLAGS = ("-std=c++20", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden")
+_SHARED = 'static __attribute__((section("cuda_shared")))'
+_DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:alignas\(\d+\)\s+)?([\w\s]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
+_KERNEL = re.compile(r"__attribute__\(\(used, noinline\)\)\s+void\s+(\w+)\s*\(")
+_EXPORT = """
+EXPORTED const char* letters_{0}() {{ return letters({0}); }}
+EXPORTED const char* launch_{0}(const unsigned* shape, void** args) {{ return launch<{0}>({0}, shape, args); }}
+""".replace("EXPORTED", 'extern "C" __attribute__((visibility("default")))')
 
 
 class BuildError(Exception):
     """What g++ said about a source that it refused."""
+
+
+class LaunchError(Exception):
+    """What a kernel did that no kernel may do."""
+
+
+_order = [ORDERS[0]]
+
+
+@contextmanager
+def in_order(order: str) -> Iterator[None]:
+    """Run blocks and threads "forward" or in "reverse" inside of a `with` block."""
+    if order not in ORDERS:
+        raise ValueError(f"unknown order {order!r}: choose one of {', '.join(ORDERS)}.")
+    before, _order[0] = _order[0], order
+    try:
+        yield
+    finally:
+        _order[0] = before
+
+
+def same_in_any_order(run: Callable[[], Sequence[np.ndarray]]) -> Sequence[np.ndarray]:
+    """Call `run` in each order, assert that it returns the same bits, and return them."""
+    results = []
+    for order in ORDERS:
+        with in_order(order):
+            results.append([np.array(each) for each in run()])
+    for number, (one, other) in enumerate(zip(*results, strict=True)):
+        different = np.flatnonzero(_bytes(one) != _bytes(other))
+        assert not len(different), (
+            f"result {number} depends on the order of the threads, first in element {different[0] // one.itemsize}: "
+            "a barrier is missing, or two threads write the same place."
+        )
+    return results[0]
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
 @cache
@@ -42,25 +89,45 @@ def _folder() -> Path:
 class Module:
     """A compiled source: `letters[name]` has one letter a parameter of a kernel, as `words.h` says."""
 
-    library: ctypes.CDLL
+    library: ctypes.PyDLL
     letters: dict[str, str]
 
-    def launch(self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any) -> None:
-        """Run a kernel over host arrays and NumPy scalars whose types are exactly the parameters'."""
-        self.bind(name, grid, block, *args)()
+    def launch(
+        self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any, shared: int = 0
+    ) -> None:
+        """Run a kernel over host arrays and NumPy scalars whose types are exactly the parameters'.
 
-    def bind(self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any) -> Callable[[], None]:
+        Args:
+            name: the kernel.
+            grid: numbers of blocks.
+            block: numbers of threads, 1024 in all at most.
+            args: what the kernel takes.
+            shared: bytes of dynamic shared memory.
+
+        Raises:
+            LaunchError: a barrier is not reached by all threads, or an address is not what a word needs.
+        """
+        self.bind(name, grid, block, *args, shared=shared)()
+
+    def bind(
+        self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any, shared: int = 0
+    ) -> Callable[[], None]:
         """Check the arguments of a launch and return it, to be called as often as wanted."""
         letters = self.letters[name]
         if len(args) != len(letters):
             raise TypeError(f"{name} has {len(letters)} parameters, got {len(args)} arguments.")
         cells = [_cell(name, i, letter, arg) for i, (letter, arg) in enumerate(zip(letters, args, strict=True))]
         addresses = (ctypes.c_void_p * len(cells))(*(cell.ctypes.data for cell in cells))
-        shape = (ctypes.c_uint * 6)(*_three(grid), *_three(block))
+        sizes = (*_three(grid), *_three(block), shared)
+        if np.prod(sizes[3:6]) > 1024:
+            raise LaunchError(f"{name}: a block has at most 1024 threads, got {sizes[3:6]}.")
         function = getattr(self.library, f"launch_{name}")
+        function.restype = ctypes.c_char_p
 
         def run(keep_alive: Any = (args, cells)) -> None:
-            function(shape, addresses)
+            fault = function((ctypes.c_uint * 8)(*sizes, _order[0] == "reverse"), addresses)
+            if fault:
+                raise LaunchError(f"{name}: {fault.decode()}")
 
         return run
 
@@ -92,30 +159,38 @@ def build(source: Path | str, macros: Mapping[str, str | int], flags: tuple[str,
 
 def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[str, ...] = SANITIZE) -> Path:
     """Compile as `build` does, but return the path of the shared library."""
-    text = source if isinstance(source, str) else source.read_text()
     options = tuple(f"-D{name}={value}" for name, value in macros.items())
-    if _BLOCK_WIDE.search(text):
-        options += ("-DCUDA_THREADS",)
     digest = hashlib.sha256(repr((str(source), options, flags)).encode()).hexdigest()[:24]
     library = _folder() / f"{digest}.so"
     if library.exists():
         return library
-    unit = library.with_suffix(".cpp")
-    included = text if isinstance(source, str) else f'#include "{source.resolve()}"\n'
+    unit, path = library.with_suffix(".cpp"), source
+    if isinstance(source, str):
+        path = library.with_suffix(".cu")
+        path.write_text(source)
+    # Names of the file's own stay its own, also those of its inline functions, whose shared memory has a section.
+    unit.write_text(f'#include "words.h"\nnamespace {{\n#include "{Path(path).resolve()}"\n}}\n')
+    common = ("g++", *_FLAGS, *flags)
+    text = _run(*common, *options, f"-I{HERE}", "-E", str(unit))
     kernels = _KERNEL.findall(text)
-    exports = "".join(f"EXPORT({name})\n" for name in kernels)
-    unit.write_text(f'#include "words.h"\n{included}\n{exports}')
-    command = ["g++", *_FLAGS, *flags, *options, f"-I{HERE}", str(unit), "-o", str(library)]
+    text = _DYNAMIC.sub(r"\1* const \2 = cuda_cpu::dynamic_shared<\1>();", text).replace("__shared__", _SHARED)
+    unit.with_suffix(".ii").write_text(text + "".join(map(_EXPORT.format, kernels)))
+    unit.with_suffix(".names").write_text(" ".join(kernels))
+    made = library.with_suffix(".part")
+    _run(*common, str(unit.with_suffix(".ii")), "-o", str(made))
+    return made.rename(library)
+
+
+def _run(*command: str) -> str:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise BuildError(result.stderr)
-    unit.with_suffix(".names").write_text(" ".join(kernels))
-    return library
+    return result.stdout
 
 
 @cache
 def _load(path: Path) -> Module:
-    library = ctypes.CDLL(str(path))
+    library = ctypes.PyDLL(str(path))  # which keeps Python's lock: launches come one at a time
     letters = {}
     for name in path.with_suffix(".names").read_text().split():
         describe = getattr(library, f"letters_{name}")

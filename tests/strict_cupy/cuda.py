@@ -12,9 +12,11 @@ import numpy as np
 from cuda_cpu import BuildError, build
 
 from strict_cupy.array import DevArray
+from strict_cupy.pinned import Queue
 from strict_cupy.work import CUDARuntimeError, Graph, meter, submit
 
 _MOST_THREADS = 1024
+_ALIGNMENT = 512  # of what a pool gives
 _VERSION = 13000
 
 
@@ -55,6 +57,26 @@ class Device:
         meter.synchronize("Device.synchronize")
 
 
+class Event:
+    """A point in a stream's work, to wait for."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self._stream: Stream | None = None
+        self._number = 0
+
+    def record(self, stream: Stream | None = None) -> None:
+        self._stream = stream or get_current_stream()
+        self._number = self._stream.queue.given
+
+    def reach(self) -> None:
+        if self._stream is not None:
+            self._stream.queue.finish(self._number)
+
+    def synchronize(self) -> None:
+        meter.refuse("Event.synchronize")
+        self.reach()
+
+
 class Stream:
     """A stream; work is done at once, or kept for a graph during a capture."""
 
@@ -62,7 +84,9 @@ class Stream:
 
     def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
         self._is_null = null
+        self.ptr = 0 if null else id(self)
         self._before: list[Stream] = []
+        self.queue = Queue()
 
     def __enter__(self) -> Stream:
         self._before.append(get_current_stream())
@@ -77,6 +101,15 @@ class Stream:
 
     def synchronize(self) -> None:
         meter.synchronize("Stream.synchronize")
+        self.queue.finish(self.queue.given)
+
+    def wait_event(self, event: Event) -> None:
+        event.reach()
+
+    def record(self, event: Event | None = None) -> Event:
+        event = event or Event()
+        event.record(self)
+        return event
 
     @property
     def done(self) -> bool:
@@ -111,6 +144,14 @@ def is_available() -> bool:
     return True
 
 
+def __getattr__(name: str) -> Any:
+    if name != "cublas":
+        raise AttributeError(f"the strict double of cupy.cuda has no {name!r}.")
+    from strict_cupy import blas
+
+    return SimpleNamespace(__file__=str(blas.library()))
+
+
 class MemoryPool:
     """A pool that only counts."""
 
@@ -119,7 +160,11 @@ class MemoryPool:
 
     def malloc(self, size: int) -> Any:
         self._total += size
-        return SimpleNamespace(mem=np.empty(size, np.uint8), size=size)
+        memory = np.empty(size + _ALIGNMENT, np.uint8)
+        return SimpleNamespace(mem=memory, ptr=memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT, size=size)
+
+    def free_bytes(self) -> int:
+        return 0
 
     def used_bytes(self) -> int:
         return self._total
@@ -137,7 +182,11 @@ alloc = default_pool.malloc
 
 @contextmanager
 def using_allocator(allocator: Callable[[int], Any] | None = None) -> Iterator[None]:
-    yield
+    before, meter.pool = meter.pool, getattr(allocator, "__self__", None)
+    try:
+        yield
+    finally:
+        meter.pool = before
 
 
 class RawModule:

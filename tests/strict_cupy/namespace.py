@@ -134,6 +134,7 @@ def asnumpy(a: Any, stream: Any = None, order: str = "C", out: np.ndarray | None
 
 
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> DevArray:
+    meter.allocate()
     made = np.empty(shape, dtype, order)
     spoil(made, _PLACEHOLDER & np.iinfo(made.dtype).max if made.dtype.kind in "iu" else 1)
     return DevArray(made)
