@@ -6,6 +6,7 @@ compiled when a kernel of it is first asked for, once per dtype, index type and 
 
 from . import (
     blas,
+    elementwise,
     gather,
     gemm,
     loss,
@@ -18,6 +19,7 @@ from . import (
 
 __all__ = [
     "blas",
+    "elementwise",
     "gather",
     "gemm",
     "loss",
