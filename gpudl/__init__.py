@@ -40,8 +40,7 @@ from gpudl import (
 from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import TracingError
-from gpudl.engine.tensor import Tensor, Variable
-from gpudl.engine.tensor import as_tensor as convert_to_tensor
+from gpudl.engine.tensor import Tensor, Variable, convert_to_tensor
 from gpudl.engine.trace import traced
 from gpudl.layers import Input
 from gpudl.models import Model, Sequential

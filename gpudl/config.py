@@ -13,7 +13,7 @@ _settings: dict[str, str | float] = {
     "epsilon": 1e-7,
     "image_data_format": "channels_last",
 }
-_FLOATS = ("float16", "float32", "float64")
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
 _LAYOUTS = ("channels_last", "channels_first")
 
 
@@ -29,7 +29,7 @@ def floatx() -> str:
 
 
 def set_floatx(value: str) -> None:
-    """Set the default float dtype; raises ValueError for anything but float16, float32 or float64."""
+    """Set the default float dtype; raises ValueError for anything but float16, bfloat16, float32 or float64."""
     if value not in _FLOATS:
         raise ValueError(f"floatx must be one of {', '.join(_FLOATS)}, got {value!r}.")
     _settings["floatx"] = value

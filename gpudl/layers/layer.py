@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpudl import config, constraints, initializers, regularizers
-from gpudl.engine.spec import ShapeError, Spec
+from gpudl.engine.spec import ShapeError, Spec, is_floating
 from gpudl.engine.state import state, symbolic
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
@@ -132,13 +132,13 @@ class Layer(Tracked, Configurable):
         if value is None or isinstance(value, str | bool):
             return value
         tensor = as_tensor(value)
-        if tensor.dtype.kind == "f" and tensor.dtype != self.dtype:
+        if is_floating(tensor.dtype) and tensor.dtype != self.dtype:
             tensor = cast(tensor, dtype=self.dtype)
         return tensor
 
     def _floating(self, x: Tensor) -> Tensor:
         """Return integers and bools in the layer's dtype, floats as they are."""
-        result: Tensor = x if x.dtype.kind == "f" else cast(x, dtype=self.dtype)
+        result: Tensor = x if is_floating(x.dtype) else cast(x, dtype=self.dtype)
         return result
 
     def add_weight(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gpudl import config, ops
-from gpudl.engine.spec import ShapeError, broadcast
+from gpudl.engine.spec import ShapeError, broadcast, is_floating
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.utils.lookup import Configurable, auto_name, snake_case
 
@@ -160,7 +160,7 @@ def same_rank(a: Tensor, b: Tensor, expand: bool = True) -> tuple[Tensor, Tensor
 def pair(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
     """Return targets and predictions as tensors of one dtype and shape, or raise ShapeError."""
     y_pred = as_tensor(y_pred)
-    if y_pred.dtype.kind != "f":
+    if not is_floating(y_pred.dtype):
         y_pred = _as(y_pred, config.floatx())
     y_true, y_pred = same_rank(ops.cast_like(as_tensor(y_true), y_pred), y_pred)
     if y_true.shape != y_pred.shape:

@@ -11,7 +11,7 @@ from gpudl.engine import cost
 from gpudl.engine.fusion import Graph, rewrites
 from gpudl.engine.op import op
 from gpudl.engine.plan import Instruction
-from gpudl.engine.spec import ShapeError, Spec, promote
+from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.ops import reduce
@@ -19,7 +19,7 @@ from gpudl.ops.elementwise import multiply, sqrt, square
 
 
 def _by_channel(x: Spec, *each: Spec) -> Spec:
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise ShapeError(f"expected floats, got {x.dtype}. Cast first.")
     if x.ndim < 1 or any(spec.shape != x.shape[-1:] for spec in each):
         raise ShapeError(f"expected one number for each channel, {list(x.shape[-1:])}.")

@@ -12,7 +12,7 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
+from gpudl.engine.op import op, rounded
 from gpudl.engine.spec import ShapeError, Spec
 
 
@@ -24,7 +24,7 @@ def _one_value(target: Spec, value: Spec) -> None:
 @op(_one_value, flops=cost.free)
 def assign_(xp: Any, target: Array, value: Array) -> None:
     """Set target to value."""
-    xp.copyto(target, value, casting="unsafe")
+    rounded(xp, target, value)
 
 
 @op(_one_value)
