@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpudl import backend as _backends
+
+if TYPE_CHECKING:
+    from gpudl.dtype_policies import DTypePolicy
 
 _settings: dict[str, str | float] = {
     "floatx": "float32",
@@ -38,6 +42,20 @@ def set_floatx(value: str) -> None:
 def float_dtype() -> np.dtype:
     """Return `floatx` as a NumPy dtype."""
     return np.dtype(floatx())
+
+
+def dtype_policy() -> DTypePolicy:
+    """Return the dtype policy of layers that are given none; see `dtype_policies`."""
+    from gpudl import dtype_policies
+
+    return dtype_policies.dtype_policy()
+
+
+def set_dtype_policy(policy: DTypePolicy | str | None) -> None:
+    """Set the dtype policy of layers made from now on, e.g. ``"mixed_float16"``; see `dtype_policies`."""
+    from gpudl import dtype_policies
+
+    dtype_policies.set_dtype_policy(policy)
 
 
 def epsilon() -> float:

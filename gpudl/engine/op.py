@@ -15,7 +15,7 @@ from gpudl.engine import cost
 from gpudl.engine.grad import Node
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor, Variable, as_tensor
 
 registry: dict[str, Op] = {}
 # Functions over several ops that Tensor's own syntax needs, such as indexing.
@@ -78,6 +78,8 @@ class Op:
             raise TypeError(
                 f"{self.name} takes {len(self.inputs)} tensors ({', '.join(self.inputs)}), got {len(inputs)}."
             )
+        if state.autocast is not None and not self.update:
+            inputs = tuple(map(_autocast, inputs))
         tensors = [t for t in inputs if isinstance(t, Tensor)]
         # A number takes the dtype of a float beside it, and not that of a condition.
         like = max(tensors, key=lambda t: (is_floating(t.dtype), "bui".find(t.dtype.kind)), default=None)
@@ -145,6 +147,14 @@ class Op:
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"
+
+
+def _autocast(value: Any) -> Any:
+    """Return a float variable that takes part in mixed precision in the dtype of the layer that uses it."""
+    wanted = state.autocast
+    if wanted is None or not (isinstance(value, Variable) and value.autocast and is_floating(value.dtype)):
+        return value
+    return value if value.dtype == wanted else apply(registry["cast"], value, dtype=wanted)
 
 
 def rounded(xp: Any, out: Array, x: Array) -> None:

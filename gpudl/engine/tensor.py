@@ -192,7 +192,7 @@ class Variable(Tensor):
         array([2., 3.], dtype=float32)
     """
 
-    __slots__ = ("_trainable", "constraint", "name", "path", "regularizer", "wanted")
+    __slots__ = ("_trainable", "autocast", "constraint", "name", "path", "regularizer", "wanted")
 
     def __init__(self, value: Any, *, trainable: bool = True, name: str = "variable") -> None:
         source = as_tensor(value).value()
@@ -214,6 +214,7 @@ class Variable(Tensor):
         self.wanted = trainable  # what it is when its layer is not frozen
         self._trainable = trainable
         self.requires_grad = trainable and is_floating(self.dtype)
+        self.autocast = True  # whether a layer of mixed precision sees it in the dtype that it computes in
         self.regularizer: Any = None
         self.constraint: Any = None
 

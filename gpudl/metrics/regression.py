@@ -48,7 +48,7 @@ class RootMeanSquaredError(Average):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in one batch of targets and predictions, with weights that broadcast to the errors."""
-        y_true, y_pred = pair(y_true, y_pred, "root_mean_squared_error")
+        y_true, y_pred = pair(y_true, single(y_pred), "root_mean_squared_error")
         self.add(ops.square(y_pred - y_true), sample_weight)
 
     def result(self) -> Tensor:

@@ -317,7 +317,7 @@ def erf(xp: Any, out: Array, x: Array) -> None:
 
     Source: Cody, "Rational Chebyshev approximation for the error function", Math. Comp. 23, 1969.
     """
-    z = x.astype(promote(out.dtype, np.dtype(np.float32)))  # half precision cannot hold the powers
+    z = x.astype(out.dtype)
     size = xp.minimum(xp.absolute(z), z.dtype.type(6))  # where 1 - erf is below half a unit of float64
     near = xp.minimum(size, z.dtype.type(0.46875))
     small = near * _rational(near * near, _ERF_SMALL)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.fusion import Graph, rewrites
@@ -43,16 +41,16 @@ def batch_norm(
 ) -> None:
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, and the mean and variance of each channel.
 
-    The variance is the mean of (x - mean)**2. Half precision is computed in single.
+    The variance is the mean of (x - mean)**2.
 
     Source: Ioffe and Szegedy, "Batch normalization", ICML 2015.
     """
-    wide, (axes, share) = promote(y.dtype, np.dtype(np.float32)), _rows(x)
-    center = xp.sum(x, axis=axes, dtype=wide) * share
+    axes, share = _rows(x)
+    center = xp.sum(x, axis=axes, dtype=y.dtype) * share
     centered = x - center
     spread = xp.sum(centered * centered, axis=axes) * share
     mean[...], variance[...] = center, spread
-    y[...] = centered * (gamma / xp.sqrt(spread + wide.type(epsilon))) + beta
+    y[...] = centered * (gamma / xp.sqrt(spread + y.dtype.type(epsilon))) + beta
 
 
 def _batch_norm_grad(
@@ -82,10 +80,10 @@ def batch_norm_grad(
 
     With n = (x - mean) / sqrt(variance + epsilon), that of x is what g has in common with neither 1 nor n.
     """
-    wide, (axes, share) = promote(dx.dtype, np.dtype(np.float32)), _rows(x)
-    inverse = 1 / xp.sqrt(variance.astype(wide) + wide.type(epsilon))
+    axes, share = _rows(x)
+    inverse = 1 / xp.sqrt(variance + dx.dtype.type(epsilon))
     normal = (x - mean) * inverse
-    for_beta = xp.sum(g, axis=axes, dtype=wide)
+    for_beta = xp.sum(g, axis=axes, dtype=dx.dtype)
     for_gamma = xp.sum(g * normal, axis=axes)
     dgamma[...], dbeta[...] = for_gamma, for_beta
     dx[...] = (g - (for_beta + normal * for_gamma) * share) * (gamma * inverse)

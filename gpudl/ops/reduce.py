@@ -88,6 +88,18 @@ def _max_grad(g: Tensor, y: Tensor, x: Tensor, axis: Axis = None, keepdims: bool
 max.vjp(x=_max_grad)
 
 
+def _flag(*xs: Spec) -> Spec:
+    return Spec((), np.dtype(bool))
+
+
+@op(_flag, flops=cost.per_input(1))
+def all_finite(xp: Any, out: Array, *xs: Array) -> None:
+    """Return, as a bool, whether no element of the arrays is NaN or infinite."""
+    out[...] = True
+    for x in xs:
+        xp.logical_and(out, xp.isfinite(x).all(), out=out)
+
+
 def _arg(x: Spec, *, axis: int = -1) -> Spec:
     shape = _reduced(x, axis, False)
     if x.shape[axes_of(x.ndim, axis)[0]] == 0:
