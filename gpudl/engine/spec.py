@@ -63,7 +63,7 @@ def is_floating(dtype: np.dtype) -> bool:
 
 def is_half(dtype: np.dtype) -> bool:
     """Tell whether `dtype` is a float of 16 bits, float16 or bfloat16."""
-    return dtype == FLOAT16 or dtype == BFLOAT16
+    return dtype in (FLOAT16, BFLOAT16)
 
 
 def is_number(dtype: np.dtype) -> bool:

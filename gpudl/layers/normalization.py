@@ -130,7 +130,8 @@ class BatchNormalization(Layer):
         x = self._floating(x)
         if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
             wide = self._normalized(ops.cast(x, dtype=FLOAT32), training and self.trainable)
-            return ops.cast(wide, dtype=self.compute_dtype)
+            y: Tensor = ops.cast(wide, dtype=self.compute_dtype)
+            return y
         return self._normalized(x, training and self.trainable)
 
     def _normalized(self, x: Tensor, training: bool) -> Tensor:

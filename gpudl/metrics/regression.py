@@ -6,7 +6,7 @@ from typing import Any
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
-from gpudl.losses.base import pair
+from gpudl.losses.base import pair, single
 from gpudl.losses.regression import mean_absolute_error, mean_squared_error
 from gpudl.metrics.base import Average, MeanMetricWrapper
 

@@ -95,7 +95,7 @@ class LossScaleOptimizer(Optimizer):
 
     @learning_rate.setter
     def learning_rate(self, value: float | Tensor) -> None:
-        self.inner_optimizer.learning_rate = value  # type: ignore[assignment]
+        self.inner_optimizer.learning_rate = value
 
     @property
     def built(self) -> bool:
