@@ -1,111 +1,22 @@
-"""Products by tiles on the GPU: matrices and convolutions, on tensor cores and without, on the double of CuPy."""
+"""Products by tiles on the GPU, on the double of CuPy: matrices and convolutions, on tensor cores and without."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-import cuda_cpu
 import numpy as np
 import pytest
-from gpudl.kernels import precision, registry
-from gpudl.kernels.cuda import gemm, launch, tiles
-from gpudl.kernels.cuda.tiles import Card, Sums, Tile
+from gemm_ways import DOUBLE, SHORT, SINGLE, TENSOR, Way, check, double, inputs, normal, value, weights
+from gpudl.kernels.cuda import gemm, launch
 from gpudl.kernels.geometry import Window
-from strict_cupy import capture, installed, raw
-
-FOLDER = Path(gemm.__file__).parent
-GUARD = 32
-SINGLE, DOUBLE, SHORT, TENSOR = (
-    tiles.candidates(size, tensor) for size, tensor in ((4, False), (8, False), (2, True), (4, True))
-)
-Oracle = Callable[[Any, Any], np.ndarray]
-
-
-@pytest.fixture(autouse=True)
-def highest() -> Iterator[None]:
-    before = precision.chosen()
-    yield
-    precision.choose(before, "a test")
 
 
 @pytest.fixture
 def cupy() -> Iterator[Any]:
-    if shutil.which("g++") is None:
-        pytest.skip("g++ is not installed")
-    gemm.forget()
-    with installed():
-        import cupy
-
+    with double() as cupy:
         yield cupy
-    gemm.forget()
-
-
-def dtype_of(name: str) -> np.dtype[Any]:
-    return np.dtype(pytest.importorskip("ml_dtypes").bfloat16 if name == "bfloat16" else name)
-
-
-@dataclass(frozen=True)
-class Way:
-    """How a product is computed.
-
-    Args:
-        dtype: of the arrays.
-        tile: what a block computes.
-        splits: how many blocks share out the products of a sum.
-        many: lengths along which elements lie side by side are multiples of it.
-    """
-
-    dtype: str
-    tile: Tile
-    splits: int = 1
-    many: int = 1
-
-    def use(self, monkeypatch: pytest.MonkeyPatch) -> np.dtype[Any]:
-        if self.dtype == "float32":
-            precision.choose("high" if self.tile.tensor else "highest", "a test")
-        monkeypatch.setattr(gemm, "choose", lambda *asked: (self.tile, self.splits))
-        return dtype_of(self.dtype)
-
-    def odd(self, size: int) -> int:
-        """Return a length not below `size`, unless that is 0, of an odd number of packs: one variant serves all."""
-        return (-(-size // self.many) | 1) * self.many if size else 0
-
-    def bound(self, exact: np.ndarray, sizes: np.ndarray, depth: int) -> np.ndarray:
-        """Bound the error of sums of `depth` products whose absolute values add up to `sizes`."""
-        eps = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}[self.dtype]
-        of_factors = (1 + 2.0**-11) ** 2 - 1 if self.dtype == "float32" and self.tile.tensor else 0.0
-        of_sums = (depth + self.splits + 8) * max(2.0**-52, min(eps, 2.0**-23))  # a tensor core may cut off
-        error: np.ndarray = sizes * (of_factors + of_sums)
-        return error + eps * (np.abs(exact) + error) + (2.0**-24 if self.dtype == "float16" else 0)
-
-
-def check(cupy: Any, way: Way, run: Callable[..., None], shape: Any, ins: Any, oracle: Oracle, depth: int) -> None:
-    """Compare `run` with `oracle`, in both orders of the threads, into an out full of NaN with a guard around it."""
-    size = int(np.prod(shape))
-
-    def outs() -> list[np.ndarray]:
-        buffer = cupy.asarray(np.full(size + 2 * GUARD, np.nan).astype(ins[0].dtype))
-        run(buffer[GUARD : GUARD + size].reshape(shape), *map(cupy.asarray, ins))
-        return [buffer.get()]
-
-    (got,) = cuda_cpu.same_in_any_order(outs)
-    got = got.astype(np.float64)
-    assert np.isnan(got[:GUARD]).all() and np.isnan(got[GUARD + size :]).all()
-    wide = [x.astype(np.float64) for x in ins]
-    exact, sizes = oracle(*wide), oracle(*map(np.abs, wide))
-    error = np.abs(got[GUARD : GUARD + size].reshape(shape) - exact)
-    bound = way.bound(exact, sizes, depth)
-    assert np.all(error <= bound), (way, shape, [x.shape for x in ins], np.unravel_index(error.argmax(), shape))
-
-
-def normal(rng: np.random.Generator, dtype: np.dtype[Any], *shape: int) -> np.ndarray:
-    return rng.standard_normal(shape).astype(dtype)
 
 
 MATRICES = [
@@ -130,8 +41,8 @@ def test_a_product_of_matrices(
     dtype = way.use(monkeypatch)
     rng = np.random.default_rng(way.many)
     static = dict(zip(("transpose_a", "transpose_b"), flips, strict=True))
-    for m, n, k in ((1, 1, 1), (33, 7, 151), (5, 65, 17), (131, 41, 71), (3, 5, 0), (0, 3, 1)):
-        m, n, k = (way.odd(size) for size in (m, n, k))
+    sizes = [(1, 1, 1), (33, 7, 151), (5, 65, 17), (131, 41, 71), (0, 3, 1), *[(3, 5, 0)] * (way.many == 1)]
+    for m, n, k in (map(way.odd, each) for each in sizes):
         a, b = normal(rng, dtype, m, k), normal(rng, dtype, k, n)
         laid = [np.ascontiguousarray(x.T if flip else x) for x, flip in zip((a, b), flips, strict=True)]
         check(
@@ -145,31 +56,6 @@ def test_a_product_of_matrices(
         )
     compiled = [dict(key[3:]) for key in launch._kernels if key[2] == "matmul"]
     assert {(of["GPUDL_PACK_A"], of["GPUDL_PACK_B"]) for of in compiled} == {(pack, pack)}
-
-
-def spread(x: np.ndarray, window: Window) -> np.ndarray:
-    """Return the windows of x (N, H, W, C): (N, OH, OW, KH, KW, C)."""
-    n, h, w, c = x.shape
-    cols = np.zeros((n, *window.output((h, w)), *window.kernel, c))
-    for (a, b), (rows, columns), (i, j) in window.reach((h, w)):
-        cols[:, rows, columns, a, b] = x[:, i, j]
-    return cols
-
-
-def value(x: np.ndarray, w: np.ndarray, window: Window) -> np.ndarray:
-    return np.einsum("nopabc,abcf->nopf", spread(x, window), w)
-
-
-def weights(x: np.ndarray, g: np.ndarray, window: Window) -> np.ndarray:
-    return np.einsum("nopabc,nopf->abcf", spread(x, window), g)
-
-
-def inputs(g: np.ndarray, w: np.ndarray, window: Window, shape: tuple[int, ...]) -> np.ndarray:
-    cols = np.einsum("nopf,abcf->nopabc", g, w)
-    x = np.zeros(shape)
-    for (a, b), (rows, columns), (i, j) in window.reach(shape[1:3]):
-        x[:, i, j] += cols[:, rows, columns, a, b]
-    return x
 
 
 IMAGES = [
@@ -196,21 +82,33 @@ CONVOLUTIONS = [
 ]
 
 
+def convolved(name: str, rng: Any, dtype: Any, shape: tuple[int, ...], f: int, window: Window) -> tuple[Any, ...]:
+    """Return what `check` needs: the kernel, the shape of its out, random arrays, what is exact, products of a sum."""
+    n, h, wide, c = shape
+    x, w = normal(rng, dtype, *shape), normal(rng, dtype, *window.kernel, c, f)
+    g = normal(rng, dtype, n, *window.output((h, wide)), f)
+    if name == "conv2d":
+        run = partial(gemm.conv2d, window=window)
+        return run, g.shape, (x, w), partial(value, window=window), window.taps * c
+    if name == "conv2d_input_grad":
+        run = partial(gemm.conv2d_input_grad, shape=shape, window=window)
+        return run, shape, (g, w), partial(inputs, window=window, shape=shape), window.taps * f
+    run = partial(gemm.conv2d_weight_grad, window=window)
+    return run, w.shape, (x, g), partial(weights, window=window), n * h * wide
+
+
 @pytest.mark.parametrize(("name", "way"), CONVOLUTIONS, ids=lambda value: str(getattr(value, "dtype", value)))
 def test_a_convolution(cupy: Any, monkeypatch: pytest.MonkeyPatch, name: str, way: Way) -> None:
     dtype = way.use(monkeypatch)
     rng = np.random.default_rng(way.many)
-    for (n, h, wide, c), f, window in IMAGES:
-        c, f = way.odd(c), way.odd(f)
-        x, w = normal(rng, dtype, n, h, wide, c), normal(rng, dtype, *window.kernel, c, f)
-        g = normal(rng, dtype, n, *window.output((h, wide)), f)
-        if name == "conv2d":
-            args: Any = (g.shape, (x, w), lambda x, w: value(x, w, window), window.taps * c)
-            run: Any = lambda *arrays: gemm.conv2d(*arrays, window=window)  # noqa: E731
-        elif name == "conv2d_input_grad":
-            args = (x.shape, (g, w), lambda g, w: inputs(g, w, window, x.shape), window.taps * f)
-            run = lambda *arrays: gemm.conv2d_input_grad(*arrays, shape=x.shape, window=window)  # noqa: E731
-        else:
-            args = (w.shape, (x, g), lambda x, g: weights(x, g, window), n * h * wide)
-            run = lambda *arrays: gemm.conv2d_weight_grad(*arrays, window=window)  # noqa: E731
-        check(cupy, way, run, *args)
+    for (*outer, c), f, window in IMAGES:
+        check(cupy, way, *convolved(name, rng, dtype, (*outer, way.odd(c)), way.odd(f), window))
+
+
+def test_indices_of_64_bits(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(launch, "_MOST_INT", -1)
+    way = Way("float32", SINGLE[3], 2)
+    rng, dtype = np.random.default_rng(9), way.use(monkeypatch)
+    for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad"):
+        check(cupy, way, *convolved(name, rng, dtype, (2, 7, 9, 5), 3, Window((3, 2), (2, 1), "same")))
+    assert {dict(key[3:])["GPUDL_INDEX"] for key in launch._kernels} == {"long long"}
