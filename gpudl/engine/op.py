@@ -140,10 +140,11 @@ class Op:
             if single is not array and position >= self.outs:
                 on.xp.copyto(single, array)
             wide.append(single)
-        self.run(tuple(wide[: self.outs]), tuple(wide[self.outs :]), static)
-        for array, single in zip(arrays[: self.outs or self.writes], wide, strict=False):
-            if single is not array:
-                rounded(on.xp, array, single)
+        with _quiet():
+            self.run(tuple(wide[: self.outs]), tuple(wide[self.outs :]), static)
+            for array, single in zip(arrays[: self.outs or self.writes], wide, strict=False):
+                if single is not array:
+                    on.xp.copyto(array, single, casting="unsafe")
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"
@@ -158,9 +159,14 @@ def _autocast(value: Any) -> Any:
 
 
 def rounded(xp: Any, out: Array, x: Array) -> None:
-    """Set out to x in the dtype of out; what is too large becomes infinite, without a warning from NumPy."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    """Set out to x in the dtype of out; what is too large becomes infinite."""
+    with _quiet():
         xp.copyto(out, x, casting="unsafe")
+
+
+def _quiet() -> np.errstate:
+    """Let NumPy be as silent as a GPU is about what a float of 16 bits cannot hold."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def op(infer: Callable[..., Specs], **options: Any) -> Callable[[Forward], Op]:

@@ -107,6 +107,7 @@ def largest(numbers: list[float]) -> float:
 TIED = np.array([[1.0, 3.0, 3.0], [math.nan, 2.0, math.nan], [-math.inf, -math.inf, -math.inf]])
 OUT_OF_RANGE = Sample((np.ones((2, 3)),), {"axis": 2})
 
+
 def spoiled(x: np.ndarray, last: float) -> np.ndarray:
     """Return x with another last number."""
     x.reshape(-1)[-1:] = last

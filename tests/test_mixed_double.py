@@ -1,0 +1,81 @@
+"""Mixed precision on the strict double of CuPy: what NumPy gives, and no word between host and device in a step."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from strict_cupy import DevArray, Meter, installed
+from test_gpu_double import BATCH, Costs, data, flat_weights, seeded
+
+import gpudl
+from gpudl import backend
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="the double compiles kernels with g++")
+
+EPSILON = {"mixed_float16": 2.0**-10, "mixed_bfloat16": 2.0**-7}
+
+
+@pytest.fixture(autouse=True, params=EPSILON)
+def policy(request: pytest.FixtureRequest) -> Iterator[str]:
+    gpudl.config.set_dtype_policy(request.param)
+    yield request.param
+    gpudl.config.set_dtype_policy(None)
+
+
+def trained(name: str, *, eagerly: bool = False) -> tuple[np.ndarray, np.ndarray, gpudl.Sequential]:
+    model, (x, y) = seeded(name, eagerly=eagerly), data(name)
+    history = model.fit(x, y, batch_size=BATCH, epochs=2, verbose=0)
+    return flat_weights(model), np.array(history.history["loss"]), model
+
+
+@pytest.mark.parametrize("name", ["mnist-mlp", "regularized"])
+def test_a_training_gives_what_numpy_gives(name: str, policy: str) -> None:
+    expected, losses, _ = trained(name)
+    with installed():
+        backend.use("cupy")
+        replayed, eager = trained(name), trained(name, eagerly=True)
+        assert all(isinstance(v.data, DevArray) for v in replayed[2].optimizer.variables)
+    for one, other in zip(replayed[:2], eager[:2], strict=True):
+        np.testing.assert_array_equal(one, other)
+    # A rounding of 16 bits in each of eight layers, where the last bits of a sum differ.
+    bound = 8 * EPSILON[policy]
+    assert np.linalg.norm(replayed[0] - expected) < bound * np.linalg.norm(expected)
+    np.testing.assert_allclose(replayed[1], losses, rtol=bound)
+
+
+@pytest.mark.parametrize("eagerly", [False, True], ids=["replayed", "eager"])
+@pytest.mark.parametrize("name", ["mnist-mlp", "regularized"])
+def test_a_step_transfers_nothing_and_waits_for_nothing(name: str, eagerly: bool) -> None:
+    with installed() as meter:
+        backend.use("cupy")
+        model, (x, y) = seeded(name, eagerly=eagerly), data(name)
+        costs = Costs(meter)
+        model.fit(x, y, batch_size=BATCH, epochs=3, verbose=0, callbacks=[costs])
+        assert set(costs.steps[3:]) == {(0, 0, 0)}
+        assert costs.epochs[1:] == [(1, 2, 2)] * 2
+
+
+def test_a_step_that_is_left_out_costs_the_same(policy: str) -> None:
+    with installed() as meter:
+        backend.use("cupy")
+        model, (x, y) = seeded("mnist-mlp"), data("mnist-mlp")
+        model.optimizer = gpudl.optimizers.LossScaleOptimizer(gpudl.optimizers.Adam(), initial_scale=2.0**120)
+        before = _fitted(model, x, y, meter)
+        weights = flat_weights(model)
+        assert _fitted(model, x, y, meter) == before
+        assert float(model.optimizer.dynamic_scale) == 2.0**118, "both steps were bad"
+        assert int(model.optimizer.iterations) == 0
+        np.testing.assert_array_equal(weights, flat_weights(model))
+        model.optimizer.dynamic_scale.assign(1.0)
+        assert _fitted(model, x, y, meter) == before
+        assert int(model.optimizer.iterations) == 1
+
+
+def _fitted(model: gpudl.Sequential, x: np.ndarray, y: np.ndarray, meter: Meter) -> tuple[int, ...]:
+    """Train on one batch, and return what it cost once the step is recorded."""
+    meter.reset()
+    model.fit(x, y, batch_size=len(x), epochs=1, verbose=0)
+    return meter.host_to_device, meter.device_to_host, meter.synchronizations
