@@ -48,7 +48,7 @@ from gpudl.ops.norm import batch_norm, scale_shift
 from gpudl.ops.pool import avg_pool, max_pool, max_pool_grad, max_pool_pick
 from gpudl.ops.random import advance_, draw_key, dropout, random_normal, random_uniform
 from gpudl.ops.reduce import all_finite, argmax, broadcast_to, max, mean, sum, sum_to
-from gpudl.ops.shape import concatenate, copy, getitem, pack, reshape, take, transpose
+from gpudl.ops.shape import concatenate, copy, getitem, pack, reshape, take, take_batch, transpose
 from gpudl.ops.update import (
     adam_,
     assign_,
@@ -144,6 +144,7 @@ __all__ = [
     "sum",
     "sum_to",
     "take",
+    "take_batch",
     "tanh",
     "transpose",
     "where",

@@ -168,6 +168,29 @@ take.vjp(x=lambda g, y, x, indices: take_grad(g, indices, rows=x.shape[0]))
 take_grad.vjp(g=lambda gg, y, g, indices, rows: take(gg, indices))
 
 
+def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: Any) -> Spec:
+    if source.ndim < 1 or order.ndim != 1 or order.dtype.kind not in "iu":
+        raise ShapeError("a batch is taken from an array with axes, by an axis of integers.")
+    if start != Spec((), np.dtype(np.int64)):
+        raise ShapeError(f"where a batch starts is one int64, got {start.dtype} of shape {start.shape}.")
+    if count and not (source.shape[0] and order.size):
+        raise ShapeError(
+            f"{count} rows cannot be taken from an array of {source.shape[0]} in an order of {order.size}."
+        )
+    return Spec((count, *source.shape[1:]), np.dtype(dtype))
+
+
+@op(_batch, flops=cost.free)
+def take_batch(xp: Any, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: Any) -> None:
+    """Return source[order[start : start + count]] as `dtype`; past the end of either the last row is taken again.
+
+    `start` is read where the arrays lie, so that a replay goes on from wherever it has been set.
+    """
+    if count:
+        numbers = order[xp.clip(xp.arange(count) + start, 0, order.size - 1)]
+        out[...] = source[xp.clip(numbers, 0, source.shape[0] - 1)]
+
+
 def _concatenated(*xs: Spec, axis: int) -> Spec:
     first = xs[0]
     if not -first.ndim <= axis < first.ndim:

@@ -4,6 +4,28 @@ They take CuPy arrays in the layout NHWC, C-contiguous, and make no other array 
 compiled when a kernel of it is first asked for, once per dtype, index type and device.
 """
 
-from . import windows
+from . import (
+    blas,
+    elementwise,
+    gather,
+    gemm,
+    loss,
+    norm,
+    random,
+    reduce,
+    update,
+    windows,
+)
 
-__all__ = ["windows"]
+__all__ = [
+    "blas",
+    "elementwise",
+    "gather",
+    "gemm",
+    "loss",
+    "norm",
+    "random",
+    "reduce",
+    "update",
+    "windows",
+]

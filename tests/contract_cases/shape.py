@@ -137,6 +137,41 @@ TAKES = [
 ]
 
 
+def take_batch(source: np.ndarray, order: np.ndarray, start: np.ndarray, count: int, dtype: str) -> np.ndarray:
+    out = np.empty((count, *source.shape[1:]), dtype)
+    for i in range(count):
+        number = int(order[min(max(int(start) + i, 0), len(order) - 1)])
+        out[i] = source[min(max(number, 0), len(source) - 1)]
+    return out
+
+
+def take_batch_make(rng: Rng, x: Shape, length: int, start: int, count: int, dtypes: str = "float64 float64") -> Sample:
+    """Draw numbers of rows, some of them outside of the source."""
+    kind, dtype = dtypes.split()
+    order = rng.integers(-1, x[0] + 1, length).astype(["int32", "int64"][length % 2])
+    source = normal(rng, *x) if kind[0] == "f" else rng.integers(0, 2 if kind == "bool" else 256, x)
+    static = {"count": count, "dtype": dtype}
+    return Sample((source.astype(kind), order, np.array(start)), static, result=dtype)
+
+
+def random_batch(rng: Rng) -> tuple[Any, ...]:
+    kinds = ("uint8", "int32", "bool", "float16", "float32")
+    count, length = (int(n) for n in rng.integers(1, 9, 2))
+    dtypes = f"{rng.choice(kinds)} {rng.choice(['float16', 'float32', 'float64'])}"
+    return random_shape(rng), length, int(rng.integers(0, length)), count, dtypes
+
+
+BATCHES = [
+    ((5, 3), 4, 1, 2, "float32 float32"),
+    ((5, 4, 2), 5, 3, 4, "uint8 float32"),
+    ((3,), 3, 0, 3, "int64 int64"),
+    ((6, 1), 6, 2, 3, "bool float16"),
+    ((6, 0), 6, 2, 3, "float16 float64"),
+    ((2, 2), 3, -2, 0, "float64 float32"),
+    ((7, 8), 2, 9, 3, "int32 float64"),
+]
+
+
 def concatenated(*xs: np.ndarray, axis: int) -> np.ndarray:
     shape = list(xs[0].shape)
     shape[axis] = sum(x.shape[axis] for x in xs)
@@ -219,6 +254,20 @@ CONTRACTS = [
         [Sample((np.ones((3, 2)), np.zeros(4, int)), {"rows": 5})],
         roundings=lambda sample: sample.inputs[1].size,
         magnitude=lambda g, indices, rows: take_grad(np.abs(g), indices, rows),
+    ),
+    Contract(
+        "take_batch",
+        take_batch,
+        take_batch_make,
+        BATCHES,
+        random_batch,
+        [
+            Sample((np.array(1.0), np.zeros(2, int), np.array(0)), {"count": 1, "dtype": "float32"}),
+            Sample((np.ones(3), np.ones(2), np.array(0)), {"count": 1, "dtype": "float32"}),
+            Sample((np.ones(3), np.zeros(2, int), np.zeros(1, int)), {"count": 1, "dtype": "float32"}),
+            Sample((np.ones(0), np.zeros(2, int), np.array(0)), {"count": 1, "dtype": "float32"}),
+        ],
+        dtypes=("float64",),
     ),
     Contract(
         "concatenate",

@@ -1,6 +1,8 @@
 """Compile `.cu` files with g++ and run their kernels on the CPU, with any grid and block.
 
-A kernel is launched as `build(path, macros).launch("im2col", grid, block, cols, x, np.int32(n), ...)`.
+A kernel is launched as `build(path, macros).launch("im2col", grid, block, cols, x, np.int32(n), ...)`. The threads of a
+block run one after another, each until it waits for others: see `fibers.h`. `in_order("reverse")` runs the last thread
+of the last block first, and `same_in_any_order` asserts that this makes no difference, as it does without a barrier.
 """
 
 from __future__ import annotations
@@ -8,13 +10,16 @@ from __future__ import annotations
 import atexit
 import ctypes
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -22,45 +27,126 @@ import numpy as np
 
 HERE = Path(__file__).parent
 SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover")
-_FLAGS = ("-std=c++20", "-O1", "-shared", "-fPIC", "-pthread", "-x", "c++")
-_BLOCK_WIDE = re.compile(r"__syncthreads|__shfl")
-_KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\s*\(")
+_FOLDER = "CUDA_CPU_FOLDER"
+ORDERS = ("forward", "reverse")
+_FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden")
+_SHARED = 'static __attribute__((section("cuda_shared")))'
+_NESTED = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+_ALIGNED = rf"((?:alignas|__attribute__){_NESTED}\s*)?"
+_BOUNDS = rf"(?:__launch_bounds__\s*({_NESTED})\s*)?"
+_STATIC = re.compile(rf"__shared__\s+{_ALIGNED}")
+_DYNAMIC = re.compile(rf"extern\s+{_ALIGNED}__shared__\s+{_ALIGNED}([\w\s:<>,]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
+_KERNEL = re.compile(rf"(__attribute__\(\(used, noinline\)\)\s+){_BOUNDS}(void\s+){_BOUNDS}(\w+\s*\()")
+_EXPORT = """
+extern "C" __attribute__((visibility("default"))) const char* letters_{0}() {{ return cuda_cpu::letters({0}); }}
+extern "C" __attribute__((visibility("default"))) const char* launch_{0}(const unsigned* shape, void** args) {{
+    return cuda_cpu::launch<{0}>({0}, shape, args);
+}}
+extern "C" __attribute__((visibility("default"))) unsigned bound_{0}() {{ return cuda_cpu::first{1}; }}
+"""
 
 
 class BuildError(Exception):
     """What g++ said about a source that it refused."""
 
 
+class LaunchError(Exception):
+    """What a kernel did that no kernel may do."""
+
+
+_order = [ORDERS[0]]
+
+
+@contextmanager
+def in_order(order: str) -> Iterator[None]:
+    """Run blocks and threads "forward" or in "reverse" inside of a `with` block."""
+    if order not in ORDERS:
+        raise ValueError(f"unknown order {order!r}: choose one of {', '.join(ORDERS)}.")
+    before, _order[0] = _order[0], order
+    try:
+        yield
+    finally:
+        _order[0] = before
+
+
+def same_in_any_order(run: Callable[[], Sequence[np.ndarray]]) -> Sequence[np.ndarray]:
+    """Call `run` in each order, assert that it returns the same bits, and return them."""
+    results = []
+    for order in ORDERS:
+        with in_order(order):
+            results.append([np.array(each) for each in run()])
+    for number, (one, other) in enumerate(zip(*results, strict=True)):
+        different = np.flatnonzero(_bytes(one) != _bytes(other))
+        assert not len(different), (
+            f"result {number} depends on the order of the threads, first in element {different[0] // one.itemsize}: "
+            "a barrier is missing, or two threads write the same place."
+        )
+    return results[0]
+
+
+def _bytes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
 @cache
-def _folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="cuda_cpu_")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+def folder() -> Path:
+    """Return where this process, and those that it tells by the environment, keep what was compiled."""
+    if _FOLDER not in os.environ:
+        made = tempfile.mkdtemp(prefix="cuda_cpu_")
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        os.environ[_FOLDER] = made
+    return Path(os.environ[_FOLDER])
 
 
 @dataclass(frozen=True)
 class Module:
-    """A compiled source: `letters[name]` has one letter a parameter of a kernel, as `words.h` says."""
+    """A compiled source.
 
-    library: ctypes.CDLL
+    Attributes:
+        letters: by kernel, one letter a parameter, as `words.h` says.
+        bounds: by kernel, how many threads a block of it may have.
+    """
+
+    library: ctypes.PyDLL
     letters: dict[str, str]
+    bounds: dict[str, int]
 
-    def launch(self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any) -> None:
-        """Run a kernel over host arrays and NumPy scalars whose types are exactly the parameters'."""
-        self.bind(name, grid, block, *args)()
+    def launch(
+        self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any, shared: int = 0
+    ) -> None:
+        """Run a kernel over host arrays and NumPy scalars whose types are exactly the parameters'.
 
-    def bind(self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any) -> Callable[[], None]:
+        Args:
+            name: the kernel.
+            grid: numbers of blocks.
+            block: numbers of threads, 1024 in all at most.
+            args: what the kernel takes.
+            shared: bytes of dynamic shared memory.
+
+        Raises:
+            LaunchError: a barrier is not reached by all threads, or an address is not what a word needs.
+        """
+        self.bind(name, grid, block, *args, shared=shared)()
+
+    def bind(
+        self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any, shared: int = 0
+    ) -> Callable[[], None]:
         """Check the arguments of a launch and return it, to be called as often as wanted."""
         letters = self.letters[name]
         if len(args) != len(letters):
             raise TypeError(f"{name} has {len(letters)} parameters, got {len(args)} arguments.")
         cells = [_cell(name, i, letter, arg) for i, (letter, arg) in enumerate(zip(letters, args, strict=True))]
         addresses = (ctypes.c_void_p * len(cells))(*(cell.ctypes.data for cell in cells))
-        shape = (ctypes.c_uint * 6)(*_three(grid), *_three(block))
+        sizes = (*_three(grid), *_three(block), shared)
+        if prod(sizes[3:6]) > self.bounds[name]:
+            raise LaunchError(f"{name}: a block has at most {self.bounds[name]} threads, got {sizes[3:6]}.")
         function = getattr(self.library, f"launch_{name}")
+        function.restype = ctypes.c_char_p
 
         def run(keep_alive: Any = (args, cells)) -> None:
-            function(shape, addresses)
+            fault = function((ctypes.c_uint * 8)(*sizes, _order[0] == "reverse"), addresses)
+            if fault:
+                raise LaunchError(f"{name}: {fault.decode()}")
 
         return run
 
@@ -92,33 +178,44 @@ def build(source: Path | str, macros: Mapping[str, str | int], flags: tuple[str,
 
 def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[str, ...] = SANITIZE) -> Path:
     """Compile as `build` does, but return the path of the shared library."""
-    text = source if isinstance(source, str) else source.read_text()
     options = tuple(f"-D{name}={value}" for name, value in macros.items())
-    if _BLOCK_WIDE.search(text):
-        options += ("-DCUDA_THREADS",)
     digest = hashlib.sha256(repr((str(source), options, flags)).encode()).hexdigest()[:24]
-    library = _folder() / f"{digest}.so"
+    library = folder() / f"{digest}.so"
     if library.exists():
         return library
-    unit = library.with_suffix(".cpp")
-    included = text if isinstance(source, str) else f'#include "{source.resolve()}"\n'
-    kernels = _KERNEL.findall(text)
-    exports = "".join(f"EXPORT({name})\n" for name in kernels)
-    unit.write_text(f'#include "words.h"\n{included}\n{exports}')
-    command = ["g++", *_FLAGS, *flags, *options, f"-I{HERE}", str(unit), "-o", str(library)]
+    unit, path = library.with_suffix(".cpp"), source
+    if isinstance(source, str):
+        path = library.with_suffix(".cu")
+        path.write_text(source)
+    # Names of the file's own stay its own, also those of its inline functions, whose shared memory has a section.
+    unit.write_text(f'#include "words.h"\nnamespace {{\n#include "{Path(path).resolve()}"\n}}\n')
+    common = ("g++", *_FLAGS, *flags)
+    text = _run(*common, *options, f"-I{HERE}", "-E", str(unit))
+    kernels = {name.rstrip("( "): before or after or "(1024)" for _, before, _, after, name in _KERNEL.findall(text)}
+    text = _KERNEL.sub(r"\1\3\5", text)
+    text = _DYNAMIC.sub(r"\3* const \4 = cuda_cpu::dynamic_shared<\3>();", text)
+    text = _STATIC.sub(lambda match: f"{match[1] or ''}{_SHARED} ", text)
+    unit.with_suffix(".ii").write_text(text + "".join(_EXPORT.format(*each) for each in kernels.items()))
+    unit.with_suffix(".names").write_text(" ".join(kernels))
+    made = library.with_suffix(".part")
+    _run(*common, str(unit.with_suffix(".ii")), "-o", str(made))
+    return made.rename(library)
+
+
+def _run(*command: str) -> str:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise BuildError(result.stderr)
-    unit.with_suffix(".names").write_text(" ".join(kernels))
-    return library
+    return result.stdout
 
 
 @cache
 def _load(path: Path) -> Module:
-    library = ctypes.CDLL(str(path))
-    letters = {}
+    library = ctypes.PyDLL(str(path))  # which keeps Python's lock: launches come one at a time
+    letters, bounds = {}, {}
     for name in path.with_suffix(".names").read_text().split():
         describe = getattr(library, f"letters_{name}")
         describe.restype = ctypes.c_char_p
         letters[name] = describe().decode()
-    return Module(library, letters)
+        bounds[name] = getattr(library, f"bound_{name}")()
+    return Module(library, letters, bounds)

@@ -1,0 +1,114 @@
+"""Rows of a table by number: the batches of a training, the vectors of an embedding and their gradient."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..registry import accelerates
+from .launch import Kernel, contiguous, function, index, launch, real, width
+
+_CHUNKS = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long long", 16: "uint4"}
+_FROM = {
+    "bool": "unsigned char",
+    "uint8": "unsigned char",
+    "int32": "int",
+    "int64": "long long",
+    "float16": "__half",
+    "float32": "float",
+    "float64": "double",
+}
+_ORDER = {"int32": "int", "int64": "long long"}
+
+
+def takes_rows(out: Any, source: Any, order: Any) -> bool:
+    """Tell whether `gather_rows` takes these arrays: C-contiguous, of dtypes that it knows, and the kernel compiles.
+
+    Args:
+        out: (M, ...), of the dtype of `source`, or of floats.
+        source: (N, ...) with N at least 1; bool, uint8, int32, int64, float16, float32 or float64 where the dtype of
+            `out` differs.
+        order: (L,) with L at least 1, int32 or int64; None for rows that follow one another.
+    """
+    rows = order is None or (len(order.shape) == 1 and order.shape[0] > 0)
+    return rows and len(out.shape) > 0 and _fits("gather_rows", out, source, order, out.shape[:1])
+
+
+def _fits(name: str, out: Any, table: Any, order: Any, taken: tuple[int, ...]) -> bool:
+    given = (out, table) if order is None else (out, table, order)
+    return (
+        len(table.shape) > 0
+        and table.shape[0] > 0
+        and out.shape == (*taken, *table.shape[1:])
+        and (order is None or order.dtype.name in _ORDER)
+        and _converts(table.dtype, out)
+        and contiguous(*given)
+        and _kernel(name, out, table, order, 1) is not None
+    )
+
+
+def _converts(dtype: Any, out: Any) -> bool:
+    if dtype == out.dtype:
+        return dtype.kind in "biu" or real(out) is not None
+    return dtype.isnative and dtype.name in _FROM and real(out) is not None
+
+
+def gather_rows(out: Any, source: Any, order: Any, start: Any) -> None:
+    """Copy rows, converted to the dtype of `out`: out[i] = source[order[start + i]]; ask `takes_rows` first.
+
+    Args:
+        out: (M, ...).
+        source: (N, ...).
+        order: (L,); None stands for 0, 1, 2, ...
+        start: (), int64, read by the kernel: a captured graph goes on from where it is set.
+
+    A number outside of `order` or `source` reads the nearest row.
+    """
+    if order is None:
+        _copy("gather_range", out, source, None, (start,))
+    else:
+        _copy("gather_rows", out, source, order, (order, start), np.int64(order.size))
+
+
+def _copy(name: str, out: Any, table: Any, order: Any, given: tuple[Any, ...], *more: Any) -> None:
+    row = prod(table.shape[1:])
+    at_once = width((out, table), row)
+    kernel = _kernel(name, out, table, order, at_once)
+    if kernel is None:
+        raise RuntimeError(f"{name} of gather.cu does not compile here; ask first whether it takes the arrays.")
+    number, total = index(out)[1], out.size // at_once
+    launch(kernel, total, (out, table, *given, number(total), number(row // at_once), np.int64(table.shape[0]), *more))
+
+
+def _kernel(name: str, out: Any, table: Any, order: Any, at_once: int) -> Kernel | None:
+    types: dict[str, str | int]
+    if out.dtype == table.dtype:  # a copy moves chunks of bytes
+        chunk = _CHUNKS[at_once * out.dtype.itemsize]
+        types = {"GPUDL_REAL": "FLOAT32", "GPUDL_FROM": chunk, "GPUDL_TO": chunk}
+    else:
+        types = {"GPUDL_REAL": real(out) or "", "GPUDL_FROM": _FROM[table.dtype.name], "GPUDL_TO": "Real"}
+        types["GPUDL_WIDTH"] = at_once
+    numbers = {"GPUDL_INDEX": index(out)[0], "GPUDL_ORDER": "int" if order is None else _ORDER[order.dtype.name]}
+    return function("gather.cu", name, **types, **numbers)
+
+
+def _takes_batch(out: Any, source: Any, order: Any, start: Any, **static: Any) -> bool:
+    return bool(start.dtype == np.int64) and start.shape == () and takes_rows(out, source, order)
+
+
+@accelerates("take_batch", device="cuda", takes=_takes_batch)
+def take_batch(out: Any, source: Any, order: Any, start: Any, *, count: int, dtype: Any) -> None:
+    """Copy the rows order[start], order[start + 1], ... of `source`, converted: see `gather_rows`."""
+    gather_rows(out, source, order, start)
+
+
+def _takes(out: Any, x: Any, indices: Any) -> bool:
+    return bool(out.dtype == x.dtype) and _fits("take_rows", out, x, indices, indices.shape)
+
+
+@accelerates("take", device="cuda", takes=_takes)
+def take(out: Any, x: Any, indices: Any) -> None:
+    """Copy rows: x (N, ...), indices (...) -> out (..., ...); an index outside of x reads the nearest row."""
+    _copy("take_rows", out, x, indices, (indices,))
