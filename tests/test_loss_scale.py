@@ -216,14 +216,14 @@ def test_a_step_that_is_left_out_is_no_word_to_the_host() -> None:
     x, y = digits(16)
     with installed() as meter:
         backend.use("cupy")
-        model = mlp(optimizer=LossScaleOptimizer(optimizers.Adam(), initial_scale=2.0**126))
+        model = mlp(optimizer=LossScaleOptimizer(optimizers.Adam()))
+        model.optimizer.dynamic_scale.assign(np.inf)
         costs = []
         for _ in range(4):
             meter.reset()
             model.fit(x, y, batch_size=len(x), epochs=1, verbose=0)
             costs.append((meter.host_to_device, meter.device_to_host, meter.synchronizations, meter.launches))
         assert int(model.optimizer.iterations) == 0
-        assert float(model.optimizer.dynamic_scale) == 2.0**122
         model.optimizer.dynamic_scale.assign(1.0)
         meter.reset()
         model.fit(x, y, batch_size=len(x), epochs=1, verbose=0)
