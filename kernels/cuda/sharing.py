@@ -86,7 +86,7 @@ def rows(shape: tuple[int, int], itemsize: int, alone: int = SUMS) -> Rows:
 
     Example:
         >>> rows((1, 100_000), 4)
-        Rows(count=1, length=100000, width=4, lanes=256, parts=13, step=7696)
+        Rows(count=1, length=100000, width=4, lanes=128, parts=13, step=7696)
     """
     count, length = shape
     wide = elements(itemsize, length)
@@ -96,7 +96,7 @@ def rows(shape: tuple[int, int], itemsize: int, alone: int = SUMS) -> Rows:
 
 
 def _parts(turns: int, high: int, blocks: int, alone: int) -> tuple[int, int]:
-    """Return in how many parts, of how many turns, so many blocks share out `turns`, `high` of which they do at once."""
+    """Return in how many parts, of how many turns, `blocks` share out `turns`, `high` of which each does at once."""
     most = min(_BLOCKS // blocks, _PARTS, -(-2 * turns // (alone * high))) if turns > alone * high else 1
     step = -(-turns // max(most, 1))
     return -(-turns // step), step
