@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,21 +11,12 @@ from contract_cases import CONTRACTS
 from contract_cases.check import assert_close, assert_same, tensors
 from cuda_cpu import in_order
 from gpudl.kernels import registry as kernels
-from strict_cupy import installed
 
 from gpudl.engine.op import registry
 
 Arrays = tuple[np.ndarray, ...]
 DTYPES = ("float16", "float32", "float64")
 needs_gxx = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
-
-
-@pytest.fixture
-def cupy() -> Iterator[Any]:
-    with installed():
-        import cupy
-
-        yield cupy
 
 
 def shifted(cupy: Any, array: np.ndarray, by: int) -> Any:

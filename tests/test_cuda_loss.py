@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_twins import Arrays, agrees, cupy, needs_gxx, outs_of, run  # noqa: F401 (a fixture)
+from cuda_twins import Arrays, agrees, needs_gxx, outs_of, run
 
 from gpudl.engine.op import registry
 

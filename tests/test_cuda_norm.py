@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from chain_cases import CASES
 from contract_cases.check import assert_same
-from cuda_twins import Arrays, agrees, cupy, needs_gxx, outs_of, run  # noqa: F401 (a fixture)
+from cuda_twins import Arrays, agrees, needs_gxx, outs_of, run
 from gpudl.kernels.cuda import norm
 
 from gpudl.engine.op import registry

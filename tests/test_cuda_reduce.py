@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_twins import agrees, cupy, needs_gxx, outs_of, run  # noqa: F401 (a fixture)
+from cuda_twins import agrees, needs_gxx, outs_of, run
 from gpudl.kernels import registry as kernels
 from gpudl.kernels.cuda import reduce
 from gpudl.kernels.geometry import Window
@@ -31,6 +31,7 @@ LARGE = [
     ((3, 9000), -1),
     ((2, 40_004), -1),
     ((7000, 3), 0),
+    ((300, 8), 0),
     ((9000, 40), 0),
     ((2, 60, 50, 12), (1, 2)),
     ((300, 5, 70), (0, 1)),
@@ -76,13 +77,12 @@ def test_the_shapes_reach_one_and_two_stages() -> None:
 def test_pooling_of_whole_images(shape: tuple[int, ...], dtype: str, cupy: Any) -> None:
     x, window = noise(*shape).astype(dtype), Window(shape[1:3], shape[1:3])
     y = np.empty((shape[0], 1, 1, shape[3]), dtype)
-    taken = shape[1:3] != (1, 1)
     for name, out, given, static in (
         ("avg_pool", y, x, {"window": window}),
         ("avg_pool_grad", x, noise(*y.shape).astype(dtype), {"window": window, "shape": shape}),
     ):
         twin = kernels.find(name, "cuda", (cupy.asarray(out), cupy.asarray(given)), static)
-        assert isinstance(twin, reduce.Reduction) == taken
+        assert isinstance(twin, reduce.Reduction)
         got = run(cupy, name, (out,), (given,), static)
         exact = np.empty(out.shape)
         registry[name].forward(np, exact, given.astype(np.float64), **static)

@@ -86,13 +86,13 @@ def rows(shape: tuple[int, int], itemsize: int, alone: int = SUMS) -> Rows:
 
     Example:
         >>> rows((1, 100_000), 4)
-        Rows(count=1, length=100000, width=4, lanes=128, parts=13, step=7696)
+        Rows(count=1, length=100000, width=4, lanes=256, parts=13, step=7696)
     """
     count, length = shape
     wide = elements(itemsize, length)
     packs = length // wide
     parts, step = _parts(packs, THREADS, count, alone)
-    return Rows(count, length, wide, min(lanes_of(step, SUMS), THREADS), parts, step * wide)
+    return Rows(count, length, wide, min(lanes_of(step, SUMS // 2), THREADS), parts, step * wide)
 
 
 def _parts(turns: int, high: int, blocks: int, alone: int) -> tuple[int, int]:
