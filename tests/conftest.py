@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from strict_cupy import installed
 
 from gpudl import backend
 from gpudl.engine.state import state
 
 # A Python that a test starts takes the package that is installed, not the folder that it is started in.
 os.environ["PYTHONSAFEPATH"] = "1"
-
-
-@pytest.fixture
-def cupy() -> Iterator[Any]:
-    """Return the strict double of CuPy, which `import cupy` finds during the test."""
-    with installed():
-        import cupy
-
-        yield cupy
 
 
 @pytest.fixture(autouse=True)

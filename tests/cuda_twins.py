@@ -1,66 +1,137 @@
-"""Running twins of CUDA kernels on the strict double, beside the cases of the op contract."""
+"""Twins on the GPU against the cases of the op contract: run on a strict double of CuPy, compiled by nvcc."""
 
 from __future__ import annotations
 
+import re
 import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from contract_cases import CONTRACTS
-from contract_cases.check import assert_close, assert_same, tensors
-from cuda_cpu import in_order
+from contract_cases import CONTRACTS, Sample
+from contract_cases.check import assert_close, assert_same, dirty, tensors
 from gpudl.kernels import registry as kernels
+from gpudl.kernels.cuda import launch
+from strict_cupy import Meter, capture, installed
 
 from gpudl.engine.op import registry
 
 Arrays = tuple[np.ndarray, ...]
-DTYPES = ("float16", "float32", "float64")
-needs_gxx = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+DRAWS = 6
+GUARD = 16  # bytes around an array that must stay as they are
+ARCHITECTURES = (75, 80, 90, 100)
+_MOST_REGISTERS = 128
+
+needs_gxx = pytest.mark.skipif(shutil.which("g++") is None, reason="the double compiles kernels with g++")
+needs_nvcc = pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
 
 
-def shifted(cupy: Any, array: np.ndarray, by: int) -> Any:
-    """Return a copy on the double whose address is `by` elements behind a multiple of 16 bytes."""
-    buffer = cupy.empty(array.size + 32, array.dtype)
-    start = -(buffer.data.ptr // array.itemsize) % (16 // array.itemsize) + by
-    view = buffer[start : start + array.size].reshape(array.shape)
-    view.set(np.array(array, order="C"))
-    return view
+@pytest.fixture
+def meter() -> Iterator[Meter]:
+    """Let CuPy be the double, and count what it is asked for."""
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    with installed() as meter:
+        yield meter
 
 
-def nothing(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    return np.full(shape, np.nan if np.dtype(dtype).kind not in "iu" else 77, dtype)
+class Placed:
+    """A copy of a host array on the double's device, at a multiple of 16 bytes or `shift` elements after one."""
+
+    def __init__(self, array: np.ndarray, shift: int = 0) -> None:
+        import cupy
+
+        room = cupy.asarray(np.full(array.nbytes + 5 * GUARD, 255, np.uint8))
+        start = GUARD + -room.data.ptr % GUARD + shift * array.dtype.itemsize
+        self._host = room._host
+        self._inside = slice(start, start + array.nbytes)
+        self.array = room[self._inside].view(array.dtype).reshape(array.shape)
+        self._host[self._inside] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+    def value(self) -> np.ndarray:
+        """Return a copy of the array; fails where something around it was written."""
+        around = np.delete(self._host, np.arange(self._inside.start, self._inside.stop))
+        assert (around == 255).all(), "written outside of the array"
+        result: np.ndarray = self.array.get()
+        return result
 
 
-def run(cupy: Any, name: str, outs: Arrays, inputs: Arrays, static: dict[str, Any], by: int = 0) -> Arrays | None:
-    """Return what the twin makes of `inputs`, or None if none takes them; it must write all of `outs`, and nothing else."""
-    made = [shifted(cupy, nothing(a.shape, a.dtype), by) for a in outs]
-    given = [shifted(cupy, a, by) for a in inputs]
-    twin = kernels.find(name, "cuda", (*made, *given), static)
-    if twin is None:
-        return None
-    twin(*made, *given, **static)
-    assert_same(tuple(a.get() for a in given), inputs)
-    return tuple(a.get() for a in made)
+def run(twin: Any, outs: Arrays, inputs: Arrays, static: dict[str, Any], writes: int = 0, shift: int = 0) -> Arrays:
+    """Return what a twin computes, with `outs` as they are before; its other inputs must stay as they are."""
+    placed_outs = [Placed(a, shift) for a in outs]
+    placed = [Placed(a, shift) for a in inputs]
+    twin(*(p.array for p in (*placed_outs, *placed)), **static)
+    after = tuple(p.value() for p in placed)
+    assert_same(after[writes:], inputs[writes:])
+    return (*(p.value() for p in placed_outs), *after[:writes])
 
 
-def outs_of(name: str, inputs: Arrays, static: dict[str, Any]) -> Arrays:
-    return tuple(np.empty(s.shape, s.dtype) for s in registry[name].specs(tensors(inputs), static))
-
-
-def agrees(cupy: Any, name: str, draws: int = 4) -> int:
-    """Compare a twin with the oracle on all samples, chosen and drawn; return how many it took."""
-    contract, count = CONTRACTS[name], 0
+def samples(op: str, draws: int = DRAWS) -> Iterator[tuple[Sample, str]]:
+    """Yield the chosen and some drawn samples of an op's contract, in each of its dtypes."""
+    contract = CONTRACTS[op]
     for sample in (*contract.samples, *contract.drawn(draws)):
-        for dtype in DTYPES:
-            inputs = sample.cast(dtype)
-            results = []
-            for by, order in ((0, "forward"), (int(dtype == "float32"), "reverse")):
-                with in_order(order):
-                    results.append(run(cupy, name, outs_of(name, inputs, sample.static), inputs, sample.static, by))
-            if results[0] is None:
-                continue
-            count += 1
-            assert_close(results[0], contract, inputs, sample, dtype)
-            assert_same(results[1], results[0])
+        for dtype in contract.dtypes:
+            yield sample, dtype
+
+
+def agrees(op: str, name: str | None = None, draws: int = DRAWS, shifts: Sequence[int] = (0, 1)) -> int:
+    """Compare the twins of an op with its oracle wherever they take the arrays; return how many samples those were."""
+    count, rule = 0, registry[op]
+    for sample, dtype in samples(op, draws):
+        inputs = sample.cast(dtype)
+        outs = dirty(rule.specs(tensors(inputs), sample.static))
+        placed = [Placed(a).array for a in (*outs, *inputs)]
+        twin = kernels.find(op, "cuda", tuple(placed), sample.static)
+        if twin is None or (name is not None and getattr(twin, "__name__", None) != name):
+            continue
+        count += 1
+        results = [run(twin, outs, inputs, sample.static, rule.writes, shift) for shift in shifts]
+        assert_close(results[0], CONTRACTS[op], inputs, sample, dtype)
+        for other in results[1:]:
+            assert_same(other, results[0])
     return count
+
+
+def one_launch_and_no_transfer(meter: Meter, op: str) -> None:
+    """Fail where a twin of an op starts more than one kernel, copies, waits or cannot be captured."""
+    for sample, dtype in samples(op, 0):
+        inputs = sample.cast(dtype)
+        outs = dirty(registry[op].specs(tensors(inputs), sample.static))
+        placed = [Placed(a) for a in (*outs, *inputs)]
+        arrays = tuple(p.array for p in placed)
+        twin = kernels.find(op, "cuda", arrays, sample.static)
+        if twin is None or not arrays[0].size:
+            continue
+        expected = run(twin, outs, inputs, sample.static, registry[op].writes)
+        meter.reset()
+        with capture() as graph:
+            twin(*arrays, **sample.static)
+        assert len(graph.nodes) == 1
+        assert (meter.host_to_device, meter.synchronizations) == (0, 0)
+        graph.launch()
+        wrote = tuple(p.value() for p in placed[: len(expected)])
+        if outs:
+            assert_same(wrote, expected)
+        return
+    raise AssertionError(f"no sample of {op} is taken")
+
+
+def compiles(file: str, tmp_path: Path, macros: Mapping[str, str | int]) -> None:
+    """Fail where nvcc warns of a `.cu` file, or a kernel of it needs more registers than it should have."""
+    unit = tmp_path / "unit.cu"
+    unit.write_text(launch.source(file))
+    command = ["nvcc", "-std=c++17", "-fatbin", "-Xptxas", "-v", "-o", str(tmp_path / "out"), str(unit)]
+    for arch in ARCHITECTURES:
+        command += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
+    command += [f"-D{name}={value}" for name, value in macros.items()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr, done.stderr
+    spills = re.findall(r"(\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr)
+    assert spills
+    assert set(spills) == {("0", "0")}, done.stderr
+    registers = [int(n) for n in re.findall(r"Used (\d+) registers", done.stderr)]
+    assert max(registers) <= _MOST_REGISTERS

@@ -9,9 +9,9 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.op import op
-from gpudl.engine.spec import Shape, ShapeError, Spec, promote
+from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, is_half, promote
 from gpudl.engine.tensor import Tensor
-from gpudl.ops.elementwise import cast_like, equal
+from gpudl.ops.elementwise import cast, cast_like, equal
 from gpudl.ops.shape import reshape
 
 Axis = int | tuple[int, ...] | None
@@ -90,10 +90,8 @@ def max_grad(xp: Any, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = 
     """Return the gradient of `max` with respect to x: g where x is the maximum y, shared evenly by equal maxima."""
     kept = _reduced(Spec(x.shape, x.dtype), axis, True)
     xp.equal(x, y.reshape(kept), out=out, casting="unsafe")
-    wide = promote(out.dtype, np.dtype(np.float32))
-    axes = axes_of(x.ndim, axis)
-    share = g.reshape(kept) / xp.sum(out, axis=axes, keepdims=True, dtype=wide)
-    xp.multiply(out, share, out=out, casting="same_kind")
+    share = g.reshape(kept) / xp.sum(out, axis=axes_of(x.ndim, axis), keepdims=True)
+    xp.multiply(out, share, out=out)
 
 
 def _max_slope(g: Tensor, y: Tensor, x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -110,6 +108,18 @@ def _max_slope_of_slope(gg: Tensor, out: Tensor, g: Tensor, y: Tensor, x: Tensor
 
 max.vjp(x=_max_slope)
 max_grad.vjp(g=_max_slope_of_slope)
+
+
+def _flag(*xs: Spec) -> Spec:
+    return Spec((), np.dtype(bool))
+
+
+@op(_flag, flops=cost.per_input(1))
+def all_finite(xp: Any, out: Array, *xs: Array) -> None:
+    """Return, as a bool, whether no element of the arrays is NaN or infinite."""
+    out[...] = True
+    for x in xs:
+        xp.logical_and(out, xp.isfinite(x).all(), out=out)
 
 
 def _arg(x: Spec, *, axis: int = -1) -> Spec:
@@ -147,7 +157,12 @@ broadcast_to.vjp(x=lambda g, y, x, shape: sum_to(g, shape=x.shape))
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the mean along `axis`; integers and bools become floats. The mean of nothing is NaN."""
+    """Return the mean along `axis`; integers and bools become floats. The mean of nothing is NaN.
+
+    The sum of floats of 16 bits is not rounded before it is divided.
+    """
+    if is_half(x.dtype):
+        return cast_like(mean(cast(x, dtype=FLOAT32), axis, keepdims), x)
     total = sum(x, axis=axis, keepdims=keepdims)
     count = int(np.prod([x.shape[a] for a in axes_of(x.ndim, axis)]))
     result: Tensor = total / float(count) if count else total * float("nan")

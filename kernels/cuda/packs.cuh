@@ -24,3 +24,24 @@ __device__ __forceinline__ void put(T* to, const Pack<T, WIDTH>& pack) {
     *reinterpret_cast<Pack<T, WIDTH>*>(to) = pack;
 #endif
 }
+
+// Arrays of any size as Packs: the last one may lie partly behind the end.
+__device__ __forceinline__ Index packs(Index size) { return (size + WIDTH - 1) / WIDTH; }
+
+// Pack i of x (size); zeros stand for what lies behind the end.
+__device__ __forceinline__ Reals load(const Real* x, Index i, Index size) {
+    const Index first = i * WIDTH;
+    if (first + WIDTH <= size) return fetch(x + first);
+    Reals pack;
+    for (int k = 0; k < WIDTH; ++k) pack.at[k] = first + k < size ? x[first + k] : Real(0);
+    return pack;
+}
+
+__device__ __forceinline__ void store(Real* x, Index i, Index size, const Reals& pack) {
+    const Index first = i * WIDTH;
+    if (first + WIDTH <= size) {
+        put(x + first, pack);
+        return;
+    }
+    for (int k = 0; k < WIDTH && first + k < size; ++k) x[first + k] = pack.at[k];
+}

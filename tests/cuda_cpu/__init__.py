@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover")
 _FOLDER = "CUDA_CPU_FOLDER"
 ORDERS = ("forward", "reverse")
-_FLAGS = ("-std=c++20", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden")
+_FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden")
 _SHARED = 'static __attribute__((section("cuda_shared")))'
 _NESTED = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 _ALIGNED = rf"((?:alignas|__attribute__){_NESTED}\s*)?"
