@@ -133,6 +133,32 @@ def op_determinism_enabled() -> bool:
     return _backends.op_determinism_enabled()
 
 
+def set_matmul_precision(name: str) -> None:
+    """Set how exactly a GPU computes products of float32, matrix products and convolutions, from now on.
+
+    Args:
+        name: ``"highest"``, the default, computes in float32. ``"high"`` rounds the factors to TF32 where the GPU has
+            tensor cores for it: they keep the range of float32 and ten bits after
+            the point, some three decimal digits. Sums are float32 either way, and the CPU always computes in float32.
+
+    Raises:
+        ValueError: another name.
+
+    Example:
+        >>> import gpudl
+        >>> gpudl.config.set_matmul_precision("high")
+        >>> gpudl.config.matmul_precision()
+        'high'
+        >>> gpudl.config.set_matmul_precision("highest")
+    """
+    _backends.set_matmul_precision(name)
+
+
+def matmul_precision() -> str:
+    """Return how exactly a GPU computes products of float32: ``"highest"`` or ``"high"``."""
+    return _backends.matmul_precision()
+
+
 def is_interactive() -> bool:
     """Tell whether standard output is a terminal whose lines can be redrawn."""
     import sys

@@ -378,19 +378,37 @@ class TestEpochs:
         data = Epochs(batches(np.zeros((70, 2)), np.zeros(70)), None)
         assert data.steps == 3
         for _ in range(2):
-            assert [batch[0].spec.shape for batch in data.next()] == [(32, 2), (32, 2), (6, 2)]
+            assert [(batch[0].spec.shape, times) for batch, times in data.next()] == [
+                ((32, 2), 1),
+                ((32, 2), 1),
+                ((6, 2), 1),
+            ]
+            assert [(batch[0].spec.shape, times) for batch, times in data.next(16)] == [((32, 2), 2), ((6, 2), 1)]
+
+    def test_an_epoch_of_steps_goes_on_where_the_last_one_ended(self) -> None:
+        data = Epochs(batches(np.arange(70), batch_size=32), 4)
+        seen: list[list[tuple[int, int]]] = []
+        for most in (16, 1):
+            seen.append([])
+            for batch, times in data.next(most):
+                for _ in range(times):
+                    out = np.empty(batch[0].spec.shape, int)
+                    batch[0].write(out)
+                    batch[0].cursor.advance()
+                    seen[-1].append((int(out[0]), len(out)))
+        assert seen == [[(0, 32), (32, 32), (64, 6), (0, 32)], [(32, 32), (64, 6), (0, 32), (32, 32)]]
 
     def test_rows_write_themselves(self) -> None:
         x = np.arange(10.0, dtype=np.float32).reshape(5, 2)
         np.random.seed(0)
-        (batch,) = batches(x, batch_size=5, shuffle=True).epoch()
+        ((batch, _),) = batches(x, batch_size=5, shuffle=True).epoch()
         out = np.full((5, 2), np.nan, np.float32)
         batch[0].write(out)
         assert sorted(map(tuple, out)) == sorted(map(tuple, x))
         assert not np.array_equal(out, x)
 
     def test_float64_does_not_reach_the_model(self) -> None:
-        (batch,) = batches(np.zeros((3, 2)), np.zeros(3), np.ones(3)).epoch()
+        ((batch, _),) = batches(np.zeros((3, 2)), np.zeros(3), np.ones(3)).epoch()
         assert [part.spec.dtype.name for part in batch] == ["float32"] * 3
 
 

@@ -13,21 +13,25 @@ from typing import Any
 
 import numpy as np
 
-from gpudl.backend.base import Array, Backend, BackendError
+from gpudl.backend.base import Array, Backend, BackendError, CaptureError, Upload
 from gpudl.backend.numpy_backend import NumpyBackend
-from gpudl.kernels import team
+from gpudl.kernels import precision, team
 
 __all__ = [
     "Array",
     "Backend",
     "BackendError",
+    "CaptureError",
+    "Upload",
     "current",
     "enable_op_determinism",
     "get",
     "get_num_threads",
+    "matmul_precision",
     "of",
     "op_determinism_enabled",
     "scope",
+    "set_matmul_precision",
     "set_num_threads",
     "use",
     "why_not_cupy",
@@ -126,3 +130,13 @@ def enable_op_determinism() -> None:
 def op_determinism_enabled() -> bool:
     """Return whether the number of threads must change no bit."""
     return team.deterministic()
+
+
+def set_matmul_precision(name: str) -> None:
+    """Let products of float32 on a GPU be ``"highest"`` or ``"high"``; raises ValueError for anything else."""
+    precision.choose(name, "set_matmul_precision")
+
+
+def matmul_precision() -> str:
+    """Return how exactly products of float32 are computed on a GPU."""
+    return precision.chosen()

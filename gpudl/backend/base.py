@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -22,6 +22,23 @@ class BackendError(RuntimeError):
     """A backend that was asked for cannot be used here."""
 
 
+class CaptureError(RuntimeError):
+    """Kernel calls that the device cannot be given as one graph; nothing has been computed."""
+
+
+class Upload(Protocol):
+    """Copies from the host that overlap with what the device computes: two buffers take turns."""
+
+    def buffer(self) -> np.ndarray:
+        """Return host memory to fill with what is to be sent next; waits until its last content has been copied."""
+
+    def send(self) -> None:
+        """Start to copy what `buffer` was filled with."""
+
+    def receive(self, out: Array) -> None:
+        """Let the device copy what was sent last into `out`, as soon as it is there; the host does not wait."""
+
+
 class Backend(Protocol):
     """An array library on a device.
 
@@ -29,11 +46,13 @@ class Backend(Protocol):
         name: ``"numpy"`` or ``"cupy"``.
         device: where its kernels run, as the table of twins calls it: ``"cpu"`` or ``"cuda"``.
         xp: the array module itself.
+        captures: whether many calls can become one launch, by `capture`.
     """
 
     name: str
     device: str
     xp: Any
+    captures: bool = False
 
     def empty(self, shape: Shape, dtype: np.dtype) -> Array:
         """Return an uninitialised C-contiguous array whose data begin at a multiple of 64 bytes."""
@@ -50,6 +69,14 @@ class Backend(Protocol):
     def synchronize(self) -> None:
         """Wait until the device has finished what it was given."""
 
+    def holds(self, nbytes: int) -> bool:
+        """Tell whether data of `nbytes` can lie on the device as a whole, with room for the work on them."""
+        return True
+
+    def upload(self, shape: Shape, dtype: np.dtype) -> Upload:
+        """Return what sends arrays of one shape, one ahead; raises BackendError where data need not travel."""
+        raise BackendError(f"{self.describe()} reads the host's memory itself: there is nothing to send.")
+
     def describe(self) -> str:
         """Return the device in words."""
 
@@ -60,6 +87,14 @@ class Backend(Protocol):
     def bind(self, kernel: Kernel, arrays: tuple[Array, ...], static: dict[str, Any]) -> Callable[[], None]:
         """Return a call without arguments of a twin on these arrays, to be made many times."""
         return partial(kernel, *arrays, **static)
+
+    def capture(self, calls: Sequence[Callable[[], None]]) -> Callable[[], None]:
+        """Return one launch that does what `calls` do; now they compute nothing.
+
+        Raises:
+            CaptureError: the device cannot do that; the text says why.
+        """
+        raise CaptureError(f"{self.describe()} launches kernels one by one.")
 
     def composer(self) -> Composer | None:
         """Return what makes one kernel of several elementwise ops, or None."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from gpudl.backend.base import Backend, BackendError
+from gpudl.backend.base import Backend, BackendError, CaptureError, Upload
+
+_SHARE_OF_DATA = 0.5
 
 
 def _probe(cupy: Any) -> None:
@@ -27,10 +30,13 @@ def _probe(cupy: Any) -> None:
         try:
             result = step()
         except Exception as error:
-            detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BackendError(f"No GPU is usable: {sentence}: {detail}") from error
+            raise BackendError(f"No GPU is usable: {sentence}: {_first_line(error)}") from error
         if not result:
             raise BackendError(f"No GPU is usable: {sentence}.")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 class CupyBackend(Backend):
@@ -42,6 +48,7 @@ class CupyBackend(Backend):
 
     name = "cupy"
     device = "cuda"
+    captures = True
 
     def __init__(self) -> None:
         try:
@@ -74,6 +81,43 @@ class CupyBackend(Backend):
     def synchronize(self) -> None:
         """Wait for the current stream."""
         self.xp.cuda.get_current_stream().synchronize()
+
+    def capture(self, calls: Sequence[Callable[[], None]]) -> Callable[[], None]:
+        """Return the launch of a CUDA graph of `calls`, on whatever stream is the current one by then.
+
+        CuPy's pools know nothing of graphs, so memory that the calls take for themselves comes from a pool of this
+        graph's own, and stays there as long as the graph can be launched.
+        """
+        cuda = self.xp.cuda
+        pool, stream = cuda.MemoryPool(), cuda.Stream(non_blocking=True)
+        with cuda.using_allocator(pool.malloc), stream:
+            stream.begin_capture(cuda.runtime.streamCaptureModeRelaxed)  # the pool may have to ask for memory
+            try:
+                for call in calls:
+                    call()
+            except Exception as error:  # whatever it was, the calls can still be made one by one
+                try:
+                    stream.end_capture()
+                except Exception:  # what went wrong before has ended the capture
+                    error.add_note("The capture was ended by it.")
+                raise CaptureError(_first_line(error)) from error
+            graph = stream.end_capture()
+
+        def launch(kept: Any = (pool, stream)) -> None:
+            graph.launch()
+
+        return launch
+
+    def holds(self, nbytes: int) -> bool:
+        """Tell whether `nbytes` take at most half of what is free: the rest is for weights and what steps compute."""
+        free, _ = self.xp.cuda.runtime.memGetInfo()
+        return bool(nbytes <= _SHARE_OF_DATA * (free + self.xp.get_default_memory_pool().free_bytes()))
+
+    def upload(self, shape: tuple[int, ...], dtype: np.dtype) -> Upload:
+        """Return what sends arrays of one shape from pinned memory, by a stream of its own, one ahead."""
+        from gpudl.backend.upload import PinnedUpload
+
+        return PinnedUpload(self.xp, shape, dtype)
 
     def describe(self) -> str:
         """Return the GPU's name and the CuPy version."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpudl.backend import Array, Backend
 from gpudl.engine.fusion import like, rewritten
+from gpudl.engine.graph import Graph, Outcome
 from gpudl.engine.memory import Block, pack
 from gpudl.engine.runs import with_runs
 from gpudl.engine.spec import Spec
@@ -158,6 +159,9 @@ class Plan:
         on: the backend that computes.
         record: what the step did, in order.
         results: the slots that the step returns; they live outside the arena.
+
+    Attributes:
+        outcome: whether it is launched as a CUDA graph, or why not.
     """
 
     def __init__(self, on: Backend, record: Sequence[Instruction], results: Sequence[Slot]) -> None:
@@ -183,6 +187,9 @@ class Plan:
         for slot, (outer, offset) in inside.items():
             slot.array = _view(outer.array.reshape(-1).view(_BYTE), offset, slot.spec)
         self.calls = self._bind(works, blocks)
+        self.outcome = Outcome()
+        self._graph = Graph(on, self.calls, self.outcome) if on.captures else None
+        self._has_run = False
 
     def _lifetimes(
         self,
@@ -215,8 +222,17 @@ class Plan:
             calls.append(step.op.bind(self.on, (*outs, *ins), step.static, work))
         return calls
 
+    def run(self) -> None:
+        """Run the step on what the input buffers hold now, kernel by kernel."""
+        for call in self.calls:
+            call()
+
     def replay(self) -> None:
-        """Run the step again on what the input buffers hold now."""
+        """Run the step on what the input buffers hold now: from the second time on as one graph, if there are any."""
+        if self._graph is not None:
+            if self._has_run and self._graph.launched():
+                return
+            self._has_run = True
         for call in self.calls:
             call()
 

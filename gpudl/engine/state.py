@@ -16,13 +16,14 @@ _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 class State(threading.local):
-    """Per-thread switches: the recorder at work; whether gradients, twins, fusion and updates are on."""
+    """Per-thread switches: the recorder at work; whether gradients, twins, fusion, graphs and updates are on."""
 
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.gradients = True
         self.twins = True
         self.fusion = True
+        self.graphs = True
         self.symbolic = False
         self.open_tapes = 0
         self.scope = ""  # whose computation this is, for reports on recorded steps
@@ -57,6 +58,11 @@ def reference_only() -> _Switch:
 def unfused() -> _Switch:
     """Make plans with one kernel an op inside a ``with`` block."""
     return _with("fusion", False)
+
+
+def ungraphed() -> _Switch:
+    """Launch the kernels of plans one by one, never as a CUDA graph, inside a ``with`` block."""
+    return _with("graphs", False)
 
 
 def symbolic() -> _Switch:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gpudl import backend
 from gpudl.backend import Array, Backend
+from gpudl.engine.graph import Steps
 from gpudl.engine.plan import Instruction, Plan, Slot
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, layout_epoch, state
@@ -23,10 +24,29 @@ if TYPE_CHECKING:
 _MOST_PLANS = 16  # of one function; a plan keeps an arena, and the shapes of predictions can be many
 
 
+class Cursor(Protocol):
+    """The place in a data set at which feeds read, which a step moves on.
+
+    Attributes:
+        stays: whether it lies in the device's memory, so that reading and moving on can be parts of a graph.
+    """
+
+    stays: bool
+
+    def advance(self) -> None:
+        """Go on to what the next step reads."""
+
+
 class Feed(Protocol):
-    """An input that writes itself into a buffer, such as rows gathered from a data set."""
+    """An input that writes itself into a buffer, such as rows gathered from a data set.
+
+    Attributes:
+        spec: what it writes.
+        cursor: where it reads; None if that is not for a step to move.
+    """
 
     spec: Spec
+    cursor: Cursor | None
 
     def write(self, out: Array) -> None:
         """Fill `out`, an array of `spec`."""
@@ -185,13 +205,13 @@ class Traced:
 
 
 class Bound:
-    """A `Traced` function with its arguments; each call runs it on what the feeds among them bring by then.
+    """A `Traced` function with its arguments; each call runs steps of it on what the feeds among them bring by then.
 
     To look up a plan takes longer than a small step. So that is done once, and again when the plan may have become
     stale: after a variable has moved, or on another backend.
     """
 
-    __slots__ = ("_args", "_found_for", "_plan", "_results", "_static", "_traced", "_writes")
+    __slots__ = ("_args", "_before", "_found_for", "_plan", "_results", "_static", "_steps", "_traced")
 
     def __init__(self, traced: Traced, args: tuple[Any, ...], static: dict[str, Any]) -> None:
         self._traced = traced
@@ -199,26 +219,36 @@ class Bound:
         self._static = static
         self._found_for: Any = None
 
-    def __call__(self) -> Any:
-        """Return the results in the plan's own buffers, as `Traced.run` does."""
-        if _inline():
-            return self._traced.function(*self._args, **self._static)
+    def __call__(self, times: int = 1) -> Any:
+        """Run so many steps, and return the results of the last in the plan's own buffers, as `Traced.run` does."""
         if self._found_for != (layout_epoch[0], _circumstances()):
-            return self._found()
-        for write in self._writes:
-            write()
-        self._plan.replay()
+            self._find()
+            times -= 1
+        if self._steps is not None:
+            self._steps.run(times)
+            return self._results
+        for _ in range(times):
+            for call in self._before:
+                call()
+            self._plan.replay()
         return self._results
 
-    def _found(self) -> Any:
-        """Look up the plan, or record it, and return the results of this first run."""
+    def _find(self) -> None:
+        """Look up the plan, or record it, and run it for the first time."""
         entry = self._traced.prepare(*self._args, **self._static)
-        entry.plan.replay()
-        feeds = filter(_is_fed, map(_leaf, flatten(self._args)[0]))
-        self._writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
+        feeds = list(filter(_is_fed, map(_leaf, flatten(self._args)[0])))
+        writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
+        cursors = {id(leaf.cursor): leaf.cursor for leaf in feeds if _is_read(leaf)}.values()
+        moves = [cursor.advance for cursor in cursors]
+        for move in moves:
+            move()
+        entry.plan.run()
+        self._before = [*writes, *moves]
         self._plan, self._results = entry.plan, entry.results
+        self._steps = None
+        if entry.plan.on.captures and all(_is_read(leaf) and leaf.cursor.stays for leaf in feeds):
+            self._steps = Steps(entry.plan.on, [*self._before, *entry.plan.calls], entry.plan.outcome)
         self._found_for = (layout_epoch[0], _circumstances())
-        return self._results
 
 
 def _circumstances() -> tuple[Any, ...]:
@@ -227,7 +257,8 @@ def _circumstances() -> tuple[Any, ...]:
     The thread is part of it: two threads must not replay in one arena, or with one kernel's scratch memory.
     """
     threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
-    return get_ident(), backend.current(), state.twins, state.fusion, threads, deterministic
+    switches = state.twins, state.fusion, backend.matmul_precision()
+    return get_ident(), backend.current(), *switches, threads, deterministic
 
 
 def _inline() -> bool:
@@ -248,6 +279,10 @@ def _leaf(value: Any) -> Any:
 
 def _is_fed(leaf: Any) -> bool:
     return not isinstance(leaf, bool | int | float | str | Variable) and leaf is not None
+
+
+def _is_read(leaf: Any) -> bool:
+    return getattr(leaf, "cursor", None) is not None
 
 
 def _signature(leaf: Any) -> Any:

@@ -24,7 +24,7 @@ def fed_dtype(dtype: np.dtype) -> np.dtype:
 
 
 def as_array(value: Any, name: str) -> Array:
-    """Return data of NumPy, CuPy, pandas, tensors or lists as an array on the current device, uncopied if it can be.
+    """Return data of NumPy, CuPy, pandas, tensors or lists as an array where they are, uncopied if it can be.
 
     Args:
         value: the data; the first axis counts the samples.
@@ -50,8 +50,22 @@ def as_array(value: Any, name: str) -> Array:
         )
     if value.ndim == 0 or value.shape[0] == 0:
         raise ValueError(f"{name} has shape {value.shape}: expected at least one sample along the first axis.")
-    # A copy to another device is cast on the way; it has the memory for no more.
-    return value if on.owns(value) else on.asarray(value.astype(fed_dtype(value.dtype), copy=False))
+    return value
+
+
+def on_device(array: Array) -> Array:
+    """Return `array` on the current device; a copy is cast on the way, for it has the memory for no more."""
+    on = backend.current()
+    return array if on.owns(array) else on.asarray(array.astype(fed_dtype(array.dtype), copy=False))
+
+
+def placed(data: Data) -> Data:
+    """Return nests of arrays on the current device, or all on the host where the device cannot hold those of it."""
+    on = backend.current()
+    arriving = [a for a in flatten(data)[0] if not on.owns(a)]
+    if on.holds(sum(a.size * fed_dtype(a.dtype).itemsize for a in arriving)):
+        return tuple(map_leaves(on_device, part) for part in data)
+    return tuple(map_leaves(lambda a: backend.get("numpy").asarray(a), part) for part in data)
 
 
 def in_rows(array: Array) -> Array:

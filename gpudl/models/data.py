@@ -7,27 +7,32 @@ batch. Generators and other iterables pass their batches through.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from gpudl import backend
-from gpudl.engine.tree import map_leaves
+from gpudl.backend import Array
+from gpudl.engine.tree import flatten, map_leaves
 from gpudl.models.arrays import (
     PARTS,
     Data,
     as_arrays,
     class_weights,
-    fed_dtype,
     in_rows,
+    on_device,
     one_length,
+    placed,
     require_counts,
     trimmed,
     unpacked,
 )
-from gpudl.models.feeds import Cursor, Rows
+from gpudl.models.feeds import Cursor, Rows, cursor_of
+
+Portion = tuple[Data, int]
+"""A nest of feeds, and how many batches come in it, one after another."""
 
 
 class ArrayBatches:
@@ -45,25 +50,35 @@ class ArrayBatches:
         self.shuffle = shuffle
         self.samples = one_length(data)
         self.steps: int | None = -(-self.samples // batch_size)
+        on = backend.of(flatten(data)[0][0])
+        # The numbers of the rows as they come, where somebody has to look them up.
+        self._order: Array = on.xp.arange(self.samples) if shuffle or on.captures else None
+        self._feeds: dict[int, tuple[Cursor, Data]] = {}  # by the rows of a batch
 
-    def epoch(self) -> Iterator[Data]:
-        """Yield the batches of one pass: one nest of feeds over and over, as long as the number of rows is the same."""
-        on = backend.current()
-        order = on.asarray(np.random.permutation(self.samples)) if self.shuffle else None
-        cursor, batch = self._batch(min(self.batch_size, self.samples))
-        for start in range(0, self.samples, self.batch_size):
-            if self.samples - start < cursor.count:
-                cursor, batch = self._batch(self.samples - start)
-            cursor.move(start, order)
-            yield batch
+    def epoch(self) -> Iterator[Portion]:
+        """Yield the batches of one pass, as many as come in the same feeds at a time."""
+        if self.shuffle:
+            self._order[...] = backend.of(self._order).asarray(np.random.permutation(self.samples))
+        whole, rest = divmod(self.samples, self.batch_size)
+        for start, count, times in ((0, self.batch_size, whole), (self.samples - rest, rest, 1)):
+            if count and times:
+                cursor, batch = self._batch(count)
+                cursor.begin(start)
+                yield batch, times
 
     def _batch(self, count: int) -> tuple[Cursor, Data]:
-        cursor = Cursor(count, self.shuffle)
-        return cursor, tuple(map_leaves(lambda a: Rows(a, cursor), part) for part in self.data)
+        """Return the feeds of batches of `count` rows, the same ones each time, at a place that must be chosen yet."""
+        if count not in self._feeds:
+            cursor = cursor_of(count, self._order, self.samples)
+            batch = tuple(map_leaves(lambda a: Rows(a, cursor), part) for part in self.data)
+            self._feeds[count] = cursor, batch
+        return self._feeds[count]
 
     def first(self) -> Data:
         """Return a batch such as the first one, to learn its shapes from."""
-        return self._batch(min(self.batch_size, self.samples))[1]
+        cursor, batch = self._batch(min(self.batch_size, self.samples))
+        cursor.begin(0)
+        return batch
 
     def split(self, fraction: float, batch_size: int | None) -> tuple[ArrayBatches, ArrayBatches]:
         """Return the batches without the last `fraction` of the samples, and those of that part, in order."""
@@ -108,9 +123,9 @@ class StreamBatches:
         items: Iterable[Any] = self.source
         return items
 
-    def epoch(self) -> Iterator[Data]:
+    def epoch(self) -> Iterator[Portion]:
         """Yield the batches of one pass."""
-        return (_checked(item) for item in self._items())
+        return ((_checked(item), 1) for item in self._items())
 
 
 def _checked(item: Any) -> Data:
@@ -120,7 +135,7 @@ def _checked(item: Any) -> Data:
     weight = None if weight is None else as_arrays(weight, "sample_weight")
     data = trimmed(as_arrays(x, "x"), y, weight)
     one_length(data)
-    return tuple(map_leaves(lambda a: a.astype(fed_dtype(a.dtype), copy=False), part) for part in data)
+    return tuple(map_leaves(on_device, part) for part in data)
 
 
 Batches = ArrayBatches | StreamBatches
@@ -145,10 +160,12 @@ def batches(
         raise ValueError("x is missing: pass the inputs, an array or an iterable of batches.")
     if sample_weight is not None and y is None:
         raise ValueError("sample_weight weighs the loss of targets, but no y was given.")
-    x = as_arrays(x, "x")
-    y = None if y is None else as_arrays(y, "y")
-    weight = None if sample_weight is None else as_arrays(sample_weight, "sample_weight")
-    return ArrayBatches(trimmed(x, y, weight), int(batch_size or 32), shuffle)
+    data = trimmed(
+        as_arrays(x, "x"),
+        None if y is None else as_arrays(y, "y"),
+        None if sample_weight is None else as_arrays(sample_weight, "sample_weight"),
+    )
+    return ArrayBatches(placed(data), int(batch_size or 32), shuffle)
 
 
 def by_class(source: Batches, weights: dict[int, float] | None) -> Batches:
@@ -161,7 +178,7 @@ def by_class(source: Batches, weights: dict[int, float] | None) -> Batches:
             "give sample_weight."
         )
     x, y = source.data
-    return ArrayBatches((x, y, backend.current().asarray(class_weights(y, weights))), source.batch_size, source.shuffle)
+    return ArrayBatches((x, y, backend.of(y).asarray(class_weights(y, weights))), source.batch_size, source.shuffle)
 
 
 def validation_batches(data: Any, batch_size: int | None) -> Batches | None:
@@ -190,26 +207,44 @@ class Epochs:
         self.source = source
         self.steps = steps if steps is not None else source.steps
         self._limited = steps is not None
-        self._endless = self._forever() if self._limited else iter(())
+        self._portions = self._forever() if self._limited else iter(())
+        self._left: Portion | None = None
+        self._runners: dict[int, Any] = {}
 
-    def _forever(self) -> Iterator[Data]:
+    def _forever(self) -> Iterator[Portion]:
         while True:
-            count = 0
-            for data in self.source.epoch():
-                count += 1
-                yield data
-            if not count or (isinstance(self.source, StreamBatches) and self.source.steps is None):
+            some = False
+            for portion in self.source.epoch():
+                some = True
+                yield portion
+            if not some or (isinstance(self.source, StreamBatches) and self.source.steps is None):
                 return
 
-    def next(self) -> Iterator[Data]:
-        """Yield the batches of the next epoch; warns when a generator ends too early."""
+    def next(self, most: int = 1) -> Iterator[Portion]:
+        """Yield the batches of the next epoch, up to `most` at a time; warns when a generator ends too early."""
         count = 0
-        for data in islice(self._endless, self.steps) if self._limited else self.source.epoch():
-            count += 1
-            yield data
+        if not self._limited:
+            self._portions, self._left = self.source.epoch(), None
+        while not self._limited or count < (self.steps or 0):
+            portion = self._left or next(self._portions, None)
+            if portion is None:
+                break
+            batch, times = portion
+            now = min(times, most, self.steps - count if self._limited and self.steps else times)
+            self._left = (batch, times - now) if times > now else None
+            count += now
+            yield batch, now
         if count < (self.steps or 1):
             warnings.warn(
                 f"the data ended after {count} of {self.steps or 'the next'} steps: a generator can be gone through "
                 "only once. Let it go on for steps_per_epoch * epochs batches, or pass something that can begin again.",
                 stacklevel=2,
             )
+
+    def runner(self, batch: Data, make: Callable[[Data], Any]) -> Any:
+        """Return what `make` makes of a batch, the same each time that the batch comes in the same feeds."""
+        if not isinstance(self.source, ArrayBatches):
+            return make(batch)
+        if id(batch) not in self._runners:
+            self._runners[id(batch)] = make(batch)
+        return self._runners[id(batch)]

@@ -4,37 +4,177 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+import numpy as np
 
 from gpudl import backend
-from gpudl.backend import Array, Backend
+from gpudl.backend import Array
 from gpudl.engine.spec import Spec
+from gpudl.engine.tree import flatten
 from gpudl.models.arrays import fed_dtype
-from gpudl.ops import take
+from gpudl.ops import take, take_batch
 
 _MANY = 1 << 19  # bytes; below, NumPy's own call is done before a kernel for all threads has begun
+_INT64 = np.dtype(np.int64)
+
+Copy = Callable[[], None]
 
 
 class Cursor:
-    """The rows of the present batch, which all its feeds read and a loop moves on.
+    """The rows of the present batch, which all its feeds read; whoever runs a step moves it on.
+
+    Attributes:
+        count: rows of a batch.
+        stays: whether it moves in the device's memory, by launches that a graph may contain.
+    """
+
+    stays = False
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def begin(self, start: int) -> None:
+        """Go to the row number `start`."""
+        raise NotImplementedError
+
+    def advance(self) -> None:
+        """Go on to the next rows."""
+        raise NotImplementedError
+
+    def copy(self, out: Array, source: Array) -> Copy:
+        """Return a call that copies the present rows of `source` into `out`."""
+        raise NotImplementedError
+
+
+class HostCursor(Cursor):
+    """Rows that the host looks up.
 
     Args:
         count: rows of a batch.
-        shuffled: whether they are given by number; else they follow one another.
+        order: the numbers of all rows as they are to come, in memory that stays; None if they follow one another.
     """
 
-    __slots__ = ("count", "indices", "rows")
+    def __init__(self, count: int, order: Array) -> None:
+        super().__init__(count)
+        self._start = 0
+        self._order = order
+        self._numbers: Array = None if order is None else order[:count].copy()
 
-    def __init__(self, count: int, shuffled: bool) -> None:
-        self.count = count
-        self.rows = slice(0, count)
-        self.indices: Array = backend.current().xp.arange(count) if shuffled else None
+    def begin(self, start: int) -> None:
+        """Go to the row number `start`."""
+        self._start = start
+        if self._order is not None:
+            following = self._order[start : start + self.count]
+            self._numbers[: len(following)] = following  # fewer after the last batch
 
-    def move(self, start: int, order: Array) -> None:
-        """Begin at `start`, among all rows or in `order`, their numbers as they are to come."""
-        if order is None:
-            self.rows = slice(start, start + self.count)
-        else:
-            self.indices[...] = order[start : start + self.count]
+    def advance(self) -> None:
+        """Go on to the next rows."""
+        self.begin(self._start + self.count)
+
+    def copy(self, out: Array, source: Array) -> Copy:
+        """Return a call that copies the present rows of `source` into `out`."""
+        if self._order is None:
+            return partial(self._follow, out, source)
+        if out.dtype == source.dtype:
+            return _gather(out, source, self._numbers)
+        rows = backend.of(out).empty(out.shape, source.dtype)
+        gather = _gather(rows, source, self._numbers)
+
+        def copy() -> None:
+            gather()
+            out[...] = rows
+
+        return copy
+
+    def _follow(self, out: Array, source: Array) -> None:
+        out[...] = source[self._start : self._start + self.count]
+
+
+class DeviceCursor(Cursor):
+    """Rows that the device looks up: the order of all rows and the place in it lie in its memory.
+
+    Args:
+        count: rows of a batch.
+        order: the numbers of all rows as they are to come, in memory that stays.
+    """
+
+    stays = True
+
+    def __init__(self, count: int, order: Array) -> None:
+        super().__init__(count)
+        self._on = backend.of(order)
+        self._order = order
+        self._start = self._on.empty((), _INT64)
+        self.begin(0)
+
+    def begin(self, start: int) -> None:
+        """Go to the row number `start`."""
+        self._start.fill(start)
+
+    def advance(self) -> None:
+        """Go on to the next rows."""
+        self._on.xp.add(self._start, self.count, out=self._start)
+
+    def copy(self, out: Array, source: Array) -> Copy:
+        """Return a call that copies the present rows of `source` into `out`, cast on the way."""
+        static = {"count": self.count, "dtype": out.dtype}
+        return take_batch.bind(self._on, (out, source, self._order, self._start), static, None)
+
+
+class StreamedCursor(HostCursor):
+    """Rows of data that stay on the host, too large for the device: each batch is sent while the last one is used."""
+
+    def __init__(self, count: int, order: Array, samples: int) -> None:
+        super().__init__(count, order)
+        self._samples = samples
+        self._passes = 0
+
+    def begin(self, start: int) -> None:
+        """Go to the row number `start`; the order may have changed."""
+        self._passes += 1
+        super().begin(start)
+
+    def advance(self) -> None:
+        """Go on to the next rows."""
+        super().begin(self._start + self.count)
+
+    def copy(self, out: Array, source: Array) -> Copy:
+        """Return a call that has the present rows of `source` copied into `out`, and sends the next ones."""
+        upload = backend.of(out).upload(out.shape, out.dtype)
+        sent: Any = None
+
+        def send(start: int) -> None:
+            nonlocal sent
+            rows = slice(start, start + self.count)
+            upload.buffer()[...] = source[rows if self._order is None else self._order[rows]]
+            upload.send()
+            sent = self._passes, start
+
+        def copy() -> None:
+            if sent != (self._passes, self._start):
+                send(self._start)
+            upload.receive(out)
+            following = self._start + self.count
+            if following + self.count <= self._samples:
+                send(following)
+
+        return copy
+
+
+def cursor_of(count: int, order: Array, samples: int) -> Cursor:
+    """Return a cursor over batches of `count` of `samples` rows, in `order` or, for None, as they lie."""
+    if not backend.current().captures:
+        return HostCursor(count, order)
+    if order is not None and backend.of(order).captures:
+        return DeviceCursor(count, order)
+    return StreamedCursor(count, order, samples)
+
+
+def advance(data: Any) -> None:
+    """Let the feeds of a nest go on to their next rows."""
+    for cursor in {id(feed.cursor): feed.cursor for feed in flatten(data)[0] if isinstance(feed, Rows)}.values():
+        cursor.advance()
 
 
 class Rows:
@@ -48,44 +188,26 @@ class Rows:
         cursor: which rows; shared by the feeds of a batch.
     """
 
-    __slots__ = ("_cursor", "_gather", "_out", "source", "spec")
+    __slots__ = ("_copy", "_out", "cursor", "source", "spec")
 
     def __init__(self, source: Array, cursor: Cursor) -> None:
         self.source = source
         self.spec = Spec((cursor.count, *source.shape[1:]), fed_dtype(source.dtype))
-        self._cursor = cursor
+        self.cursor = cursor
         self._out: Array = None
-        self._gather: Callable[[], None] | None = None
+        self._copy: Copy | None = None
 
     def write(self, out: Array) -> None:
         """Copy the rows into `out`."""
-        if self._cursor.indices is None:
-            out[...] = self.source[self._cursor.rows]
-            return
         # Batch after batch goes to the same buffer: which kernel can do that is asked once.
-        if self._gather is None or out is not self._out:
-            self._gather, self._out = self._onto(out), out
-        self._gather()
-
-    def _onto(self, out: Array) -> Callable[[], None]:
-        """Return a call that copies the numbered rows into `out`."""
-        on = backend.of(out)
-        indices = self._cursor.indices
-        if out.dtype == self.source.dtype:
-            return _gather(on, out, self.source, indices)
-        rows = on.empty(out.shape, self.source.dtype)
-        gather = _gather(on, rows, self.source, indices)
-
-        def write() -> None:
-            gather()
-            out[...] = rows
-
-        return write
+        if self._copy is None or out is not self._out:
+            self._copy, self._out = self.cursor.copy(out, self.source), out
+        self._copy()
 
 
-def _gather(on: Backend, out: Array, source: Array, indices: Array) -> Callable[[], None]:
+def _gather(out: Array, source: Array, indices: Array) -> Copy:
     # NumPy would copy the whole of a source that is not plain memory.
-    plain = on.device == "cpu" and source.flags.c_contiguous and source.flags.aligned and source.dtype.isnative
+    plain = source.flags.c_contiguous and source.flags.aligned and source.dtype.isnative
     if plain and out.nbytes < _MANY:
         return partial(source.take, indices, 0, out, "clip")
-    return take.bind(on, (out, source, indices), {}, None)
+    return take.bind(backend.of(out), (out, source, indices), {}, None)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from gpudl import backend
 from gpudl.callbacks import CallbackList, History
+from gpudl.engine.graph import STEPS_A_LAUNCH
 from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.trace import Traced
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.models.arrays import Data, require_counts
 from gpudl.models.data import ArrayBatches, Batches, Epochs, batches, by_class, validation_batches
+from gpudl.models.feeds import advance
 from gpudl.models.trainable import Trainable
 
 Logs = dict[str, Any]
+Run = Callable[..., Any]
+"""Runs a number of steps, by default one, and returns the results of the last."""
 _WHOLE = 2**31  # a batch size that takes all there is
 
 
@@ -46,32 +51,28 @@ class Model(Trainable):
         self.stop_training = False
         self.history: History | None = None
 
-    def _ready(self, step: Traced, data: Data) -> Callable[[], Any]:
-        """Return a call that runs one step on what `data` bring by then, replayed or op by op."""
+    def _ready(self, step: Traced, data: Data) -> Run:
+        """Return a call that runs so many steps on what `data` bring by then, replayed or op by op."""
 
-        def eagerly() -> Any:
-            return step.function(*map_leaves(_materialized, data))
+        def eagerly(times: int = 1) -> Any:
+            for _ in range(times):
+                results = step.function(*map_leaves(_materialized, data))
+                advance(data)
+            return results
 
         if self.run_eagerly:
             return eagerly
         replayed = step.bound(*data)
 
-        def run() -> Any:
+        def run(times: int = 1) -> Any:
             # An optimizer that a train_step of the user's uses is built by one step that is not recorded.
             try:
-                return replayed()
+                return replayed(times)
             except LayoutError:
-                return eagerly()
+                results = eagerly()
+                return replayed(times - 1) if times > 1 else results
 
         return run
-
-    def _steps(self, step: Traced, batches: Iterable[Data]) -> Iterator[Callable[[], Any]]:
-        """Yield a call for each batch; it is the same call as long as the batches come in the same feeds."""
-        known, run = None, None
-        for data in batches:
-            if run is None or data is not known:
-                known, run = data, self._ready(step, data)
-            yield run
 
     def fit(
         self,
@@ -172,10 +173,11 @@ class Model(Trainable):
         end = getattr(listeners, f"on_{mode}_batch_end")
         heard = getattr(listeners, f"wants_{mode}_batches")
         results: dict[str, Tensor] | None = None
-        for number, run in enumerate(self._steps(step, data.next())):
+        for number, (batch, times) in enumerate(data.next(1 if heard else STEPS_A_LAUNCH)):
+            run = data.runner(batch, partial(self._ready, step))
             if heard:
                 begin(number)
-            results = run()
+            results = run(times)
             if heard:
                 end(number, results)
             if mode == "train" and self.stop_training:
@@ -246,8 +248,8 @@ class Model(Trainable):
         with closing(listeners):
             listeners.on_predict_begin()
             heard = listeners.wants_predict_batches
-            inputs = (batch if len(batch) == 1 else batch[:1] for batch in data.next())
-            for number, run in enumerate(self._steps(self._predict, inputs)):
+            for number, (batch, _) in enumerate(data.next()):
+                run = data.runner(batch, lambda batch: self._ready(self._predict, batch[:1]))
                 if heard:
                     listeners.on_predict_batch_begin(number)
                 outputs = run()
@@ -280,14 +282,14 @@ class Model(Trainable):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Return the outputs for one batch, as NumPy arrays."""
-        (batch,) = batches(x, batch_size=_WHOLE).epoch()
+        ((batch, _),) = batches(x, batch_size=_WHOLE).epoch()
         return map_leaves(lambda t: t.numpy(), self._ready(self._predict, batch)())
 
     def _on_batch(self, step: Traced, source: Batches, training: bool, return_dict: bool) -> Any:
         self._try_first(source, training=training)
         if training:
             self._build_optimizer()
-        (batch,) = source.epoch()
+        ((batch, _),) = source.epoch()
         logs = _numbers(self._ready(step, batch)())
         return logs if return_dict else _values(logs)
 

@@ -113,8 +113,20 @@ def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: Pr
         f"Arena {_scaled(plan.arena.nbytes)}B for values that would take {_scaled(_unpacked(plan))}B side by side; "
         f"weights {_scaled(weights)}B.",
         f"{_scaled(sum(row.flops for row in rows))} FLOPs and {_scaled(sum(row.bytes for row in rows))}B a step.",
+        *_launched(plan),
     )
     _show(print_fn, f"The {step} step of {model.name!r} for {inputs}", table, *lines)
+
+
+def _launched(plan: Plan) -> tuple[str, ...]:
+    """Return how the device is told to run the step, where there is a choice."""
+    if not plan.on.captures:
+        return ()
+    if plan.outcome.captured:
+        return ("Launched as one CUDA graph.",)
+    if plan.outcome.reason is not None:
+        return (f"Launched kernel by kernel, not as a CUDA graph: {plan.outcome.reason}",)
+    return ("Launched kernel by kernel the first time, as one CUDA graph after that.",)
 
 
 def profile(

@@ -4,6 +4,20 @@ They take CuPy arrays in the layout NHWC, C-contiguous, and make no other array 
 compiled when a kernel of it is first asked for, once per dtype, index type and device.
 """
 
-from . import gather, random, update, windows
+from . import (
+    blas,
+    gather,
+    random,
+    scatter,
+    update,
+    windows,
+)
 
-__all__ = ["gather", "random", "update", "windows"]
+__all__ = [
+    "blas",
+    "gather",
+    "random",
+    "scatter",
+    "update",
+    "windows",
+]

@@ -15,17 +15,19 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from strict_cupy import cuda, namespace
+from strict_cupy import blas, cuda, namespace
 from strict_cupy.array import DevArray
+from strict_cupy.pinned import cupyx
 from strict_cupy.work import Graph, Meter, meter
 
-__all__ = ["DevArray", "Graph", "Meter", "capture", "installed"]
+__all__ = ["DevArray", "Graph", "Meter", "blas", "capture", "installed"]
 
 _MODULES = {
     "cupy": namespace,
     "cupy.cuda": cuda,
     "cupy.cuda.runtime": cuda.runtime,
     "cupy.cuda.compiler": cuda.compiler,
+    "cupyx": cupyx,
 }
 
 
@@ -35,6 +37,7 @@ def installed() -> Iterator[Meter]:
     before = _take_out()
     sys.modules.update(_MODULES)
     meter.reset()
+    blas.reset()
     cuda.Stream.null.use()
     try:
         yield meter
@@ -45,22 +48,25 @@ def installed() -> Iterator[Meter]:
 
 def _take_out() -> dict[str, object]:
     """Remove CuPy, whichever it is, and what gpudl keeps of it; return its modules."""
-    if launch := sys.modules.get("gpudl.kernels.cuda.launch"):
-        launch.forget()
+    for name in ("launch", "blas"):
+        if module := sys.modules.get(f"gpudl.kernels.cuda.{name}"):
+            module.forget()
     if backend := sys.modules.get("gpudl.backend"):
         backend._made.pop("cupy", None)
         backend._chosen.clear()
-    names = [name for name in sys.modules if name.split(".")[0] == "cupy"]
+    names = [name for name in sys.modules if name.split(".")[0] in ("cupy", "cupyx")]
     return {name: sys.modules.pop(name) for name in names}
 
 
 @contextmanager
 def capture() -> Iterator[Graph]:
     """Capture what the ``with`` block launches: nothing is computed until the graph is launched."""
-    with cuda.Stream(non_blocking=True) as stream:
+    pool = cuda.MemoryPool()
+    with cuda.using_allocator(pool.malloc), cuda.Stream(non_blocking=True) as stream:
         stream.begin_capture()
         graph = meter.graph
         assert graph is not None
+        graph.kept = pool
         try:
             yield graph
         finally:

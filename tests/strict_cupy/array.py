@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from strict_cupy.work import meter, refuse_blas, submit
+from strict_cupy.pinned import is_pinned
+from strict_cupy.work import meter, refuse_blas, spoil, submit
 
 
 def host(value: Any) -> Any:
@@ -160,7 +161,11 @@ class DevArray:
         if arr.dtype != self.dtype or arr.shape != self.shape:
             raise TypeError(f"cannot set {self.dtype} {self.shape} from {arr.dtype} {arr.shape}")
         meter.copy_in()
-        self._host[...] = arr
+        if stream is not None and is_pinned(arr):  # fetched when the stream gets to it, whatever is there by then
+            spoil(self._host)
+            stream.queue.give(lambda: self._host.__setitem__(..., arr))
+        else:
+            self._host[...] = arr
 
     def item(self) -> Any:
         meter.copy_out("ndarray.item")

@@ -1,37 +1,37 @@
-"""The double's `cupy.cuda`: one GPU that is none, streams, captures, and kernels compiled by g++."""
+"""The double's `cupy.cuda`: one GPU that is none, streams and captures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import prod
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from cuda_cpu import BuildError, build
 
-from strict_cupy.array import DevArray
-from strict_cupy.work import CUDARuntimeError, Graph, meter, submit
+from strict_cupy.pinned import Queue
+from strict_cupy.raw import CompileException, card
+from strict_cupy.work import CUDARuntimeError, Graph, meter
 
-_MOST_THREADS = 1024
+_ALIGNMENT = 512  # of what a pool gives
 _VERSION = 13000
-
-
-class CompileException(Exception):  # noqa: N818 (CuPy's name)
-    """What the compiler said about a source that it refused."""
 
 
 class Device:
     """The only device, number 0."""
 
-    compute_capability = "90"
-
     def __init__(self, device: int | None = None) -> None:
         if device not in (None, 0):
             raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
         self.id = 0
-        self.attributes = {"MultiProcessorCount": 132}
+
+    @property
+    def compute_capability(self) -> str:
+        return "".join(map(str, card.capability))
+
+    @property
+    def attributes(self) -> dict[str, int]:
+        return card.attributes
 
     def __enter__(self) -> Device:
         return self
@@ -55,6 +55,26 @@ class Device:
         meter.synchronize("Device.synchronize")
 
 
+class Event:
+    """A point in a stream's work, to wait for."""
+
+    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+        self._stream: Stream | None = None
+        self._number = 0
+
+    def record(self, stream: Stream | None = None) -> None:
+        self._stream = stream or get_current_stream()
+        self._number = self._stream.queue.given
+
+    def reach(self) -> None:
+        if self._stream is not None:
+            self._stream.queue.finish(self._number)
+
+    def synchronize(self) -> None:
+        meter.refuse("Event.synchronize")
+        self.reach()
+
+
 class Stream:
     """A stream; work is done at once, or kept for a graph during a capture."""
 
@@ -62,7 +82,9 @@ class Stream:
 
     def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
         self._is_null = null
+        self.ptr = 0 if null else id(self)
         self._before: list[Stream] = []
+        self.queue = Queue()
 
     def __enter__(self) -> Stream:
         self._before.append(get_current_stream())
@@ -77,6 +99,15 @@ class Stream:
 
     def synchronize(self) -> None:
         meter.synchronize("Stream.synchronize")
+        self.queue.finish(self.queue.given)
+
+    def wait_event(self, event: Event) -> None:
+        event.reach()
+
+    def record(self, event: Event | None = None) -> Event:
+        event = event or Event()
+        event.record(self)
+        return event
 
     @property
     def done(self) -> bool:
@@ -111,6 +142,14 @@ def is_available() -> bool:
     return True
 
 
+def __getattr__(name: str) -> Any:
+    if name != "cublas":
+        raise AttributeError(f"the strict double of cupy.cuda has no {name!r}.")
+    from strict_cupy import blas
+
+    return SimpleNamespace(__file__=str(blas.library()))
+
+
 class MemoryPool:
     """A pool that only counts."""
 
@@ -119,7 +158,11 @@ class MemoryPool:
 
     def malloc(self, size: int) -> Any:
         self._total += size
-        return SimpleNamespace(mem=np.empty(size, np.uint8), size=size)
+        memory = np.empty(size + _ALIGNMENT, np.uint8)
+        return SimpleNamespace(mem=memory, ptr=memory.ctypes.data + -memory.ctypes.data % _ALIGNMENT, size=size)
+
+    def free_bytes(self) -> int:
+        return 0
 
     def used_bytes(self) -> int:
         return self._total
@@ -137,54 +180,11 @@ alloc = default_pool.malloc
 
 @contextmanager
 def using_allocator(allocator: Callable[[int], Any] | None = None) -> Iterator[None]:
-    yield
-
-
-class RawModule:
-    """CUDA C++ compiled by g++ for the CPU; of the options only ``-D`` counts."""
-
-    def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
-        if not isinstance(options, tuple):
-            raise TypeError(f"Argument 'options' has incorrect type (expected tuple, got {type(options).__name__})")
-        self._code = code
-        self._macros = dict(option[2:].partition("=")[::2] for option in options if option.startswith("-D"))
-
-    def get_function(self, name: str) -> RawKernel:
-        try:
-            module = build(self._code, self._macros)
-        except BuildError as error:
-            raise CompileException(str(error)) from error
-        if name not in module.letters:
-            raise CUDARuntimeError("CUDA_ERROR_NOT_FOUND: named symbol not found")
-        return RawKernel(module, name)
-
-
-class RawKernel:
-    """A kernel of a `RawModule`. Unlike CuPy's, it takes no Python number: the type must be said."""
-
-    def __init__(self, module: Any, name: str) -> None:
-        self._module = module
-        self.name = name
-
-    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
-        if min(*grid, *block) < 1 or prod(block) > _MOST_THREADS:
-            raise CUDARuntimeError("CUDA_ERROR_INVALID_VALUE: invalid argument")
-        if any(isinstance(arg, np.ndarray) for arg in args):
-            raise TypeError(f"Unsupported type {np.ndarray}")
-        plain = [arg._host if isinstance(arg, DevArray) else arg for arg in args]
-        run = self._module.bind(self.name, grid, block, *plain)
-        writes = [arg for arg, letter in zip(plain, self._module.letters[self.name], strict=True) if letter == "w"]
-        submit(run, writes=writes)
-
-
-def _properties(device: int) -> dict[str, Any]:
-    return {
-        "name": b"strict double",
-        "major": 9,
-        "minor": 0,
-        "totalGlobalMem": 2**33,
-        "multiProcessorCount": 132,
-    }
+    before, meter.pool = meter.pool, getattr(allocator, "__self__", None)
+    try:
+        yield
+    finally:
+        meter.pool = before
 
 
 runtime = SimpleNamespace(
@@ -192,7 +192,7 @@ runtime = SimpleNamespace(
     getDevice=lambda: 0,
     setDevice=Device,
     getDeviceCount=lambda: 1,
-    getDeviceProperties=_properties,
+    getDeviceProperties=lambda device: card.properties,
     driverGetVersion=lambda: _VERSION,
     runtimeGetVersion=lambda: _VERSION,
     deviceSynchronize=lambda: meter.synchronize("deviceSynchronize"),

@@ -10,7 +10,7 @@ import numpy as np
 
 from strict_cupy import cuda
 from strict_cupy.array import DevArray, arrays, device, host
-from strict_cupy.cuda import RawKernel, RawModule
+from strict_cupy.raw import RawKernel, RawModule
 from strict_cupy.work import meter, refuse_blas, spoil, submit
 
 __all__ = ["RawKernel", "RawModule", "cuda"]
@@ -134,6 +134,7 @@ def asnumpy(a: Any, stream: Any = None, order: str = "C", out: np.ndarray | None
 
 
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> DevArray:
+    meter.allocate()
     made = np.empty(shape, dtype, order)
     spoil(made, _PLACEHOLDER & np.iinfo(made.dtype).max if made.dtype.kind in "iu" else 1)
     return DevArray(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -20,9 +21,13 @@ class Graph:
     """What was launched during a capture, to be launched again as a whole."""
 
     nodes: list[Call] = field(default_factory=list)
+    pools: list[weakref.ref[Any]] = field(default_factory=list)
+    kept: Any = None  # what a test wants to live as long
 
     def launch(self, stream: Any = None) -> None:
         meter.refuse("a graph launch")
+        if any(pool() is None for pool in self.pools):
+            raise CUDARuntimeError("cudaErrorIllegalAddress: a graph uses memory whose pool is gone")
         meter.launches += 1
         with np.errstate(all="ignore"):
             for node in self.nodes:
@@ -38,6 +43,7 @@ class Meter:
     synchronizations: int = 0
     launches: int = 0
     graph: Graph | None = None
+    pool: Any = None  # that `using_allocator` has chosen
 
     def reset(self) -> None:
         for each in fields(self):
@@ -49,6 +55,13 @@ class Meter:
             raise CUDARuntimeError(
                 f"cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing: {what}"
             )
+
+    def allocate(self) -> None:
+        """Take memory: during a capture from a pool that nobody else takes from, and that outlives the graph."""
+        if self.graph is not None:
+            if self.pool is None:
+                self.refuse("memory from the default pool, which may give it to others before the graph is launched")
+            self.graph.pools.append(weakref.ref(self.pool))
 
     def copy_in(self) -> None:
         self.refuse("a copy from the host")
@@ -84,6 +97,7 @@ def submit(call: Call, reads: Sequence[np.ndarray] = (), writes: Sequence[np.nda
     meter.launches += 1
     if graph is None or writes:
         return result
+    meter.allocate()
     kept = [np.asarray(each) for each in made]
     graph.nodes.append(lambda: _refill(kept, call()))
     for each in kept:

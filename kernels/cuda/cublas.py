@@ -1,0 +1,201 @@
+"""cuBLAS, called directly: the library, and a handle for each thread and device.
+
+CuPy refuses to call cuBLAS while a stream is being captured; cuBLAS itself does not mind, given a workspace that stays.
+So its functions are called here in the library that CuPy has loaded. A handle has a workspace for each stream that it
+has been used on, and keeps it for good: a captured product knows its address.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass
+from functools import cache
+from threading import get_ident
+from typing import Any
+
+Shape = tuple[int, ...]
+
+WORKSPACE = 32 << 20  # bytes: what cuBLAS itself takes on the cards of today
+_DEFAULT = -1  # CUBLAS_GEMM_DEFAULT: it chooses the algorithm
+# CUBLAS_DEFAULT_MATH, but partial sums of float16 products are added up in float32 (..._DISALLOW_REDUCED_PRECISION...).
+_MATH = 0 | 16
+COMPUTE_TF32 = 77  # CUBLAS_COMPUTE_32F_FAST_TF32
+# By dtype: cudaDataType, cublasComputeType_t (float32 or float64), and the type of alpha and beta.
+TYPES: dict[str, tuple[int, int, Any]] = {
+    "float16": (2, 68, ctypes.c_float),
+    "bfloat16": (14, 68, ctypes.c_float),
+    "float32": (0, 68, ctypes.c_float),
+    "float64": (1, 70, ctypes.c_double),
+}
+_STATUS = {
+    1: "it could not be started (CUBLAS_STATUS_NOT_INITIALIZED)",
+    3: "the GPU's memory does not suffice (CUBLAS_STATUS_ALLOC_FAILED)",
+    7: "an argument is wrong (CUBLAS_STATUS_INVALID_VALUE)",
+    8: "this GPU cannot compute in this type (CUBLAS_STATUS_ARCH_MISMATCH)",
+    11: "memory could not be reached (CUBLAS_STATUS_MAPPING_ERROR)",
+    13: "its kernel failed on the GPU (CUBLAS_STATUS_EXECUTION_FAILED)",
+    14: "an operation inside of it failed (CUBLAS_STATUS_INTERNAL_ERROR)",
+    15: "it cannot compute this (CUBLAS_STATUS_NOT_SUPPORTED)",
+    16: "its licence check failed (CUBLAS_STATUS_LICENSE_ERROR)",
+}
+_POINTER, _INT, _LONG = ctypes.c_void_p, ctypes.c_int, ctypes.c_longlong
+_SIDE, _BATCHED_SIDE = (_POINTER, _INT, _INT), (_POINTER, _INT, _INT, _LONG)  # address, type, leading dimension, stride
+_SIZES = (_POINTER, *[_INT] * 5)  # handle, two operations, M, N, K
+_SIGNATURES = {
+    "cublasCreate_v2": (ctypes.POINTER(_POINTER),),
+    "cublasSetStream_v2": (_POINTER, _POINTER),
+    "cublasSetWorkspace_v2": (_POINTER, _POINTER, ctypes.c_size_t),
+    "cublasSetMathMode": (_POINTER, _INT),
+    "cublasGemmEx": (*_SIZES, _POINTER, *_SIDE, *_SIDE, _POINTER, *_SIDE, _INT, _INT),
+    "cublasGemmStridedBatchedEx": (
+        *(*_SIZES, _POINTER, *_BATCHED_SIDE, *_BATCHED_SIDE, _POINTER, *_BATCHED_SIDE),
+        *(_INT, _INT, _INT),
+    ),
+}
+
+
+class BlasError(RuntimeError):
+    """cuBLAS cannot be had, or refused a call; the text says which and why."""
+
+
+_libraries: list[Any] = []
+_handles: dict[tuple[int, int], Handle] = {}  # by thread and device
+
+
+def library() -> Any:
+    """Return cuBLAS as CuPy has loaded it, with the types of its functions declared; raises BlasError."""
+    if not _libraries:
+        _libraries.append(_loaded())
+    return _libraries[0]
+
+
+def _loaded() -> Any:
+    import cupy
+
+    try:
+        module = cupy.cuda.cublas  # finds and loads cuBLAS, be it in a wheel, in Conda's folders or in the system's
+    except (ImportError, AttributeError) as error:
+        raise BlasError(f"CuPy finds no cuBLAS ({_line(error)})") from error
+    if sys.platform == "win32":  # a loaded library is found by its name
+        path = f"cublas64_{cupy.cuda.runtime.runtimeGetVersion() // 1000}.dll"
+    else:  # the functions of what CuPy's own module is linked with are found through that module
+        path = module.__file__
+    try:
+        found = ctypes.CDLL(path)
+        for name, types in _SIGNATURES.items():
+            function = getattr(found, name)
+            function.argtypes, function.restype = types, _INT
+    except (OSError, AttributeError) as error:
+        raise BlasError(f"the cuBLAS that CuPy uses cannot be called directly ({_line(error)})") from error
+    return found
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def check(status: int, doing: str) -> None:
+    """Raise BlasError if a status says that cuBLAS refused `doing` something."""
+    if status:
+        raise BlasError(f"cuBLAS refused {doing}: {_STATUS.get(status, f'status {status}')}.")
+
+
+class Handle:
+    """A cuBLAS handle of the current device, to be used by one thread.
+
+    Raises:
+        BlasError: there is no cuBLAS, or it does not start.
+    """
+
+    def __init__(self) -> None:
+        self._library = library()
+        self._handle = _POINTER()
+        check(self._library.cublasCreate_v2(ctypes.byref(self._handle)), "to start")
+        check(self._library.cublasSetMathMode(self._handle, _MATH), f"the math mode {_MATH}")
+        self._workspaces: dict[int, Any] = {}
+        self._stream: int | None = None
+
+    def on(self, stream: int) -> Handle:
+        """Let the next products run on the stream at this address; setting a stream makes cuBLAS forget a workspace."""
+        if stream == self._stream:
+            return self
+        if stream not in self._workspaces:
+            import cupy
+
+            # Not from the pool of a plan: a workspace outlives it.
+            self._workspaces[stream] = cupy.get_default_memory_pool().malloc(WORKSPACE)
+        self._stream = None
+        check(self._library.cublasSetStream_v2(self._handle, stream), "a stream")
+        workspace = self._workspaces[stream].ptr
+        check(self._library.cublasSetWorkspace_v2(self._handle, workspace, WORKSPACE), "its workspace")
+        self._stream = stream
+        return self
+
+    def multiply(self, product: Product, out: int, a: int, b: int, compute: int) -> int:
+        """Compute a product at these addresses and return cuBLAS's status.
+
+        cuBLAS counts along columns first: to it, row-major matrices are transposed, and out^T = b^T a^T.
+        """
+        p = product
+        code, _, scalar = TYPES[p.dtype]
+        one, zero = _scalar(scalar, 1), _scalar(scalar, 0)
+        sizes = (self._handle, int(p.transpose_b), int(p.transpose_a), p.n, p.m, p.k)
+        row_a, row_b = p.m if p.transpose_a else p.k, p.k if p.transpose_b else p.n
+        of_out, of_a, of_b = p.strides
+        for to_out, to_a, to_b in p.offsets:
+            left, right, result = (b + to_b, code, row_b), (a + to_a, code, row_a), (out + to_out, code, p.n)
+            if p.count == 1:
+                status = self._library.cublasGemmEx(*sizes, one, *left, *right, zero, *result, compute, _DEFAULT)
+            else:
+                sides = (one, *left, of_b, *right, of_a, zero, *result, of_out)
+                status = self._library.cublasGemmStridedBatchedEx(*sizes, *sides, p.count, compute, _DEFAULT)
+            if status:
+                return int(status)
+        return 0
+
+
+@cache
+def _scalar(kind: Any, value: int) -> Any:
+    """Return the address of a number that lies in host memory for good."""
+    return ctypes.pointer(kind(value))
+
+
+def handle() -> Handle:
+    """Return the handle of this thread and the current device, set to the current stream; raises BlasError.
+
+    A thread that begins after another has ended may get its identity, and then its handle, which is as good.
+    """
+    import cupy
+
+    key = (get_ident(), cupy.cuda.runtime.getDevice())
+    found = _handles.get(key)
+    if found is None:
+        found = _handles[key] = Handle()
+    return found.on(cupy.cuda.get_current_stream().ptr)
+
+
+@dataclass(frozen=True)
+class Product:
+    """Products of matrices (M, K) and (K, N): `count` at equal strides, and those again at each of `offsets`.
+
+    Attributes:
+        strides: of out, a and b, in elements; 0 where a side is the same for all.
+        offsets: of out, a and b, in bytes.
+    """
+
+    dtype: str
+    m: int
+    n: int
+    k: int
+    transpose_a: bool
+    transpose_b: bool
+    count: int
+    strides: Shape
+    offsets: tuple[Shape, ...]
+
+
+def forget() -> None:
+    """Forget the library and every handle."""
+    _libraries.clear()
+    _handles.clear()
