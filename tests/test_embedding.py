@@ -94,8 +94,8 @@ def test_shapes_and_config() -> None:
 
 
 MASK = (
-    "Embedding: mask_zero=True expects layers that leave out what a mask says, and none here does. Leave it out, and give "
-    "the padding's 0 a sample_weight of 0, or a vector like any other."
+    "Embedding: mask_zero=True expects layers that leave out what a mask says, and none here does. Leave it out, and "
+    "give the padding's 0 a sample_weight of 0, or a vector like any other."
 )
 
 

@@ -54,8 +54,8 @@ class Embedding(Layer):
                 raise ValueError(f"Embedding: {name} must be a positive integer, got {size!r}.")
         if mask_zero:
             raise ValueError(
-                "Embedding: mask_zero=True expects layers that leave out what a mask says, and none here does. Leave it "
-                "out, and give the padding's 0 a sample_weight of 0, or a vector like any other."
+                "Embedding: mask_zero=True expects layers that leave out what a mask says, and none here does. Leave "
+                "it out, and give the padding's 0 a sample_weight of 0, or a vector like any other."
             )
         self.input_dim, self.output_dim = int(input_dim), int(output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
