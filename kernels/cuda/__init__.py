@@ -6,8 +6,13 @@ compiled when a kernel of it is first asked for, once per dtype, index type and 
 
 from . import (
     blas,
+    elementwise,
     gather,
+    gemm,
+    loss,
+    norm,
     random,
+    reduce,
     scatter,
     update,
     windows,
@@ -15,8 +20,13 @@ from . import (
 
 __all__ = [
     "blas",
+    "elementwise",
     "gather",
+    "gemm",
+    "loss",
+    "norm",
     "random",
+    "reduce",
     "scatter",
     "update",
     "windows",

@@ -63,13 +63,21 @@ def function(file: str, name: str, **macros: str | int) -> Kernel | None:
     return compiled(source(file), file, name, **macros)
 
 
-def compiled(text: str, title: str, name: str, **macros: str | int) -> Kernel | None:
-    """Return the kernel `name` of a source, as `function` does; `title` is what a warning calls the source."""
+def compiled(text: str, title: str, name: str, options: tuple[str, ...] = (), **macros: str | int) -> Kernel | None:
+    """Return the kernel `name` of a source, as `function` does.
+
+    Args:
+        text: the source.
+        title: what a warning calls it.
+        name: the kernel.
+        options: of the compiler, beside those of all kernels.
+        macros: what to define.
+    """
     import cupy
 
     key = (cupy.cuda.runtime.getDevice(), text, name, *macros.items())
     if key not in _kernels:
-        options = (*_OPTIONS, *(f"-D{macro}={value}" for macro, value in macros.items()))
+        options = (*_OPTIONS, *options, *(f"-D{macro}={value}" for macro, value in macros.items()))
         try:
             _kernels[key] = cupy.RawModule(code=text, options=options).get_function(name)
         except Exception as error:  # whatever the reason, the reference can do the work
@@ -107,8 +115,12 @@ def launch(kernel: Kernel, total: int, args: Sequence[Any], width: int = 1) -> N
         width: items that one turn of the loop handles.
     """
     if total:
-        blocks = min(-(-total // (THREADS * width)), _MOST_BLOCKS)
-        kernel((blocks,), (THREADS,), tuple(args))
+        kernel((blocks(total, THREADS * width),), (THREADS,), tuple(args))
+
+
+def blocks(total: int, each: int) -> int:
+    """Return how many blocks to start for `total` items where one handles `each` of them in a turn of its loop."""
+    return min(-(-total // each), _MOST_BLOCKS)
 
 
 def run(
