@@ -37,6 +37,7 @@ from gpudl import (
     regularizers,
     utils,
 )
+from gpudl.backend import OutOfMemoryError, device
 from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import TracingError
@@ -52,6 +53,7 @@ __all__ = [
     "GradientTape",
     "Input",
     "Model",
+    "OutOfMemoryError",
     "Sequential",
     "ShapeError",
     "Spec",
@@ -65,6 +67,7 @@ __all__ = [
     "constraints",
     "convert_to_tensor",
     "datasets",
+    "device",
     "grad",
     "initializers",
     "layers",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Protocol
 
@@ -39,6 +40,13 @@ class Upload(Protocol):
         """Let the device copy what was sent last into `out`, as soon as it is there; the host does not wait."""
 
 
+class OutOfMemoryError(MemoryError):
+    """A GPU has no room for what was asked; the text says for what, what is free, and what to do.
+
+    Nothing was computed, so that all goes on as before once there is room.
+    """
+
+
 class Backend(Protocol):
     """An array library on a device.
 
@@ -47,12 +55,25 @@ class Backend(Protocol):
         device: where its kernels run, as the table of twins calls it: ``"cpu"`` or ``"cuda"``.
         xp: the array module itself.
         captures: whether many calls can become one launch, by `capture`.
+        index: the number of the device, of those of its kind.
     """
 
     name: str
     device: str
     xp: Any
     captures: bool = False
+    index: int = 0
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Make this device the thread's current one inside a ``with`` block."""
+        return nullcontext()
+
+    def activate(self) -> None:
+        """Make this device the thread's current one."""
+
+    def out_of_memory(self, error: MemoryError, wanted: str) -> MemoryError:
+        """Return the error to raise where `wanted` found no room."""
+        return error
 
     def empty(self, shape: Shape, dtype: np.dtype) -> Array:
         """Return an uninitialised C-contiguous array whose data begin at a multiple of 64 bytes."""
