@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import detect
-from gpudl.backend.base import Array, Backend, BackendError, CaptureError, OutOfMemoryError, Upload
+from gpudl.backend.base import Array, Backend, BackendError, CaptureError, OutOfMemoryError, Upload, in_words
 from gpudl.backend.numpy_backend import NumpyBackend
 from gpudl.kernels import precision, team
 
@@ -33,6 +33,7 @@ __all__ = [
     "forget",
     "get",
     "get_num_threads",
+    "in_words",
     "list_devices",
     "matmul_precision",
     "of",

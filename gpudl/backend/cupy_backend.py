@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from copy import copy
+from math import prod
+from typing import Any, NoReturn
 
 import numpy as np
 
-from gpudl.backend.base import Backend, CaptureError, OutOfMemoryError, Upload
+from gpudl.backend.base import Backend, CaptureError, OutOfMemoryError, Upload, in_words
 from gpudl.backend.detect import detail, usable
 
 _SHARE_OF_DATA = 0.5
+_NOWHERE = 512  # an address that no array has, aligned as all of them are
 
 
 class CupyBackend(Backend):
@@ -51,7 +54,7 @@ class CupyBackend(Backend):
             with self.active():
                 return self.xp.empty(shape, dtype)
         except MemoryError as error:
-            raise self.out_of_memory(error, f"an array {list(shape)} of {dtype}") from error
+            self.out_of_memory(error, f"an array {list(shape)} of {dtype}")
 
     def owns(self, value: object) -> bool:
         """Tell whether `value` is a CuPy array on this card."""
@@ -72,7 +75,7 @@ class CupyBackend(Backend):
                 return self.xp.asarray(np.asarray(value))
         except MemoryError as error:
             value = np.asarray(value)
-            raise self.out_of_memory(error, f"a copy of an array {list(value.shape)} of {value.dtype}") from error
+            self.out_of_memory(error, f"a copy of an array {list(value.shape)} of {value.dtype}")
 
     def to_host(self, array: Any) -> np.ndarray:
         """Return a copy in host memory."""
@@ -125,17 +128,37 @@ class CupyBackend(Backend):
         name = self.xp.cuda.runtime.getDeviceProperties(self.index)["name"].decode()
         return f"GPU {self.index} ({name}), CuPy {self.xp.__version__}"
 
+    def reserve(self, nbytes: int) -> None:
+        """Take so much and give it back to CuPy's pool, which keeps it."""
+        try:
+            with self.active():
+                self.xp.empty(nbytes, np.uint8)
+        except MemoryError as error:
+            self.out_of_memory(error, "what kernels need for themselves")
+
     def free_bytes(self) -> int:
-        """Return how much memory can still be had on the card: what is free there, and what CuPy's pool keeps unused."""
+        """Return how much memory can still be had: what is free on the card, and what CuPy's pool keeps unused."""
         with self.active():
             return int(self.xp.cuda.runtime.memGetInfo()[0]) + int(self.xp.get_default_memory_pool().free_bytes())
 
-    def out_of_memory(self, error: MemoryError, wanted: str) -> MemoryError:
-        """Return the error to raise where `wanted` found no room."""
+    def out_of_memory(self, error: MemoryError, wanted: str) -> NoReturn:
+        """Raise OutOfMemoryError, in which an error of CuPy becomes a sentence."""
         if isinstance(error, OutOfMemoryError):
-            return error
-        detail = (str(error) or "no memory").splitlines()[0].rstrip(".")
-        return OutOfMemoryError(
-            f"{wanted} does not fit into the memory of GPU {self.index}, of which {self.free_bytes() / 2**20:,.1f} MiB "
-            f"are free ({detail}). Use a smaller batch, or free what is no longer needed: del it, and call gc.collect()."
-        )
+            raise error
+        raise OutOfMemoryError(
+            f"{wanted} does not fit into the memory of GPU {self.index}, of which {in_words(self.free_bytes())} are "
+            f"free ({detail(error).rstrip('.')}). Use a smaller batch, or free what is no longer needed (del, "
+            "gc.collect())."
+        ) from error
+
+    def placeholder(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        """Return an array at an address where nothing is."""
+        nbytes = prod(shape) * dtype.itemsize
+        nowhere = self.xp.cuda.UnownedMemory(_NOWHERE, nbytes, None, self.index)
+        return self.xp.ndarray(shape, dtype, self.xp.cuda.MemoryPointer(nowhere, 0))
+
+    def measuring(self) -> CupyBackend:
+        """Return a backend for the same card that hands out placeholders only."""
+        measuring = copy(self)
+        vars(measuring).update(empty=self.placeholder, reserve=lambda nbytes: None)
+        return measuring

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from gpudl.engine.trace import Recorder
+    from gpudl.engine.recorder import Recorder
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 

@@ -105,11 +105,13 @@ class DevArray:
     __array_ufunc__ = None
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, memory: np.ndarray, card: int | None = None) -> None:
-        self._memory = memory
-        self._card = here.card if card is None else card
-        if card is None:
+    def __init__(self, memory: Any, dtype: Any = None, memptr: Any = None) -> None:
+        self._card: int = here.card
+        if memptr is None:
+            self._memory: np.ndarray = memory
             machine.own(memory)
+        else:  # as CuPy's ndarray(shape, dtype, memptr), whose address is not looked at
+            self._memory = np.empty(memory, dtype)[...]
 
     @property
     def _host(self) -> np.ndarray:

@@ -271,5 +271,21 @@ runtime = SimpleNamespace(
     streamCaptureModeThreadLocal=1,
     streamCaptureModeRelaxed=2,
 )
+
+
+class UnownedMemory:
+    """Memory that is not CuPy's."""
+
+    def __init__(self, ptr: int, size: int, owner: object, device_id: int = -1) -> None:
+        self.ptr, self.size, self.device_id = ptr, size, device_id
+
+
+class MemoryPointer:
+    """An address inside of some memory."""
+
+    def __init__(self, mem: UnownedMemory, offset: int) -> None:
+        self.mem, self.ptr, self.device_id = mem, mem.ptr + offset, mem.device_id
+
+
 memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
 compiler = SimpleNamespace(CompileException=CompileException)
