@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from strict_cupy import Meter, cuda, installed, machine, namespace
 from strict_cupy import blas as cublas
+from strict_cupy.raw import card
 
 import gpudl
 from gpudl import backend
@@ -100,11 +101,11 @@ def hidden_card(patch: Patch) -> None:
 
 
 def old_card(patch: Patch) -> None:
-    machine.capability = "61"
+    patch.setattr(card, "capability", (6, 1))
 
 
 def card_too_old_for_cuda_13(patch: Patch) -> None:
-    machine.capability = "70"
+    patch.setattr(card, "capability", (7, 0))
 
 
 def busy_card(patch: Patch) -> None:
@@ -287,7 +288,7 @@ def test_a_card_that_needs_cupys_own_products_is_usable(meter: Meter) -> None:
 
 
 def test_cuda_12_supports_volta(meter: Meter, monkeypatch: Patch) -> None:
-    machine.capability = "70"
+    monkeypatch.setattr(card, "capability", (7, 0))
     monkeypatch.setattr(cuda.runtime, "runtimeGetVersion", lambda: 12090)
     assert backend.why_not_cupy() is None
 

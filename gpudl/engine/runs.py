@@ -20,9 +20,6 @@ from gpudl.engine.spec import Spec
 if TYPE_CHECKING:
     from gpudl.engine.plan import Instruction, Slot
 
-_LARGE = 1 << 14
-"""Elements from which a value costs memory: none is made much earlier, or kept much longer, than it was recorded."""
-
 _BYTE = np.dtype(np.uint8)
 
 
@@ -109,10 +106,10 @@ def _grouped(steps: Iterable[Instruction], composer: Composer) -> list[_Group]:
             continue
         new = _Group(_run_size(step, composer))
         new.add(step)
-        group = _home(new, groups, closed if (new.size or 0) > _LARGE else 0)
+        group = _home(new, groups, closed if (new.size or 0) > composer.large else 0)
         if group is new:
             groups.append(new)
-            if new.size is None and any(slot.spec.size > _LARGE for slot in step.outs):
+            if new.size is None and any(slot.spec.size > composer.large for slot in step.outs):
                 closed = len(groups)
         else:
             group.add(step)
@@ -157,6 +154,11 @@ def with_runs(steps: Sequence[Instruction], results: Iterable[Slot], on: Backend
     return joined
 
 
+def _call(step: Instruction, outs: tuple[int, ...], ins: tuple[int, ...]) -> Call:
+    shapes = tuple(slot.spec.shape for slot in (*step.outs, *step.ins))
+    return Call(step.op.name, outs, ins, step.static, shapes)
+
+
 def _run(group: _Group, outside: set[Slot], composer: Composer) -> Instruction:
     """Return one instruction for a run, of whose results those in `outside` are needed by others."""
     from gpudl.engine.plan import Instruction
@@ -166,7 +168,7 @@ def _run(group: _Group, outside: set[Slot], composer: Composer) -> Instruction:
     def numbers(slots: Iterable[Slot]) -> tuple[int, ...]:
         return tuple(values.setdefault(slot.root, len(values)) for slot in slots)
 
-    calls = [Call(step.op.name, numbers(step.outs), numbers(step.ins), step.static) for step in group.steps]
+    calls = [_call(step, numbers(step.outs), numbers(step.ins)) for step in group.steps]
     made = {slot: None for step in group.steps for slot in step.outs}
     targets = {slot.root: None for step in group.steps for slot in step.ins[: step.op.writes]}
     outs = tuple(slot for slot in made if slot in outside)

@@ -246,7 +246,7 @@ def compose(calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Se
     return run.to.finish()
 
 
-composes("cpu", SimpleNamespace(joins=joins, compose=compose))
+composes("cpu", SimpleNamespace(joins=joins, compose=compose, large=1 << 14))
 
 
 @lru_cache(maxsize=256)

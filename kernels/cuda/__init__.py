@@ -6,12 +6,26 @@ compiled when a kernel of it is first asked for, once per dtype, index type and 
 
 from . import (
     blas,
+    elementwise,
     gather,
+    gemm,
+    loss,
+    norm,
+    random,
+    reduce,
+    update,
     windows,
 )
 
 __all__ = [
     "blas",
+    "elementwise",
     "gather",
+    "gemm",
+    "loss",
+    "norm",
+    "random",
+    "reduce",
+    "update",
     "windows",
 ]

@@ -63,13 +63,21 @@ def function(file: str, name: str, **macros: str | int) -> Kernel | None:
     return compiled(source(file), file, name, **macros)
 
 
-def compiled(text: str, title: str, name: str, **macros: str | int) -> Kernel | None:
-    """Return the kernel `name` of a source, as `function` does; `title` is what a warning calls the source."""
+def compiled(text: str, title: str, name: str, options: tuple[str, ...] = (), **macros: str | int) -> Kernel | None:
+    """Return the kernel `name` of a source, as `function` does.
+
+    Args:
+        text: the source.
+        title: what a warning calls it.
+        name: the kernel.
+        options: of the compiler, beside those of all kernels.
+        macros: what to define.
+    """
     import cupy
 
     key = (cupy.cuda.runtime.getDevice(), text, name, *macros.items())
     if key not in _kernels:
-        options = (*_OPTIONS, *(f"-D{macro}={value}" for macro, value in macros.items()))
+        options = (*_OPTIONS, *options, *(f"-D{macro}={value}" for macro, value in macros.items()))
         try:
             _kernels[key] = cupy.RawModule(code=text, options=options).get_function(name)
         except Exception as error:  # whatever the reason, the reference can do the work
@@ -107,8 +115,12 @@ def launch(kernel: Kernel, total: int, args: Sequence[Any], width: int = 1) -> N
         width: items that one turn of the loop handles.
     """
     if total:
-        blocks = min(-(-total // (THREADS * width)), _MOST_BLOCKS)
-        kernel((blocks,), (THREADS,), tuple(args))
+        kernel((blocks(total, THREADS * width),), (THREADS,), tuple(args))
+
+
+def blocks(total: int, each: int) -> int:
+    """Return how many blocks to start for `total` items where one handles `each` of them in a turn of its loop."""
+    return min(-(-total // each), _MOST_BLOCKS)
 
 
 def run(
@@ -149,12 +161,12 @@ def index(*arrays: Any) -> tuple[str, type[np.integer[Any]]]:
 
 
 def width(arrays: Sequence[Any], *counts: int) -> int:
-    """Return how many elements of `arrays`, all of one itemsize, can be moved at a time: a power of 2.
+    """Return how many elements of each of `arrays` can be moved at a time: a power of 2.
 
     Args:
-        arrays: their addresses must be multiples of what is moved.
+        arrays: their addresses must be multiples of what is moved; the largest itemsize decides.
         counts: numbers of elements that it must divide, such as the length of a row.
     """
-    itemsize = int(arrays[0].dtype.itemsize)
-    bytes_at_once = gcd(_WIDEST, *(a.data.ptr for a in arrays), *(n * itemsize for n in counts))
-    return max(bytes_at_once // itemsize, 1)
+    sizes = [int(a.dtype.itemsize) for a in arrays]
+    at = (int(a.data.ptr) // size for a, size in zip(arrays, sizes, strict=True))
+    return gcd(max(_WIDEST // max(sizes), 1), *at, *counts)

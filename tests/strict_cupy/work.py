@@ -34,18 +34,16 @@ class Machine:
 
     Attributes:
         cards: their number.
-        capability: their compute capability.
         room: the bytes that each has.
         taken: the bytes that arrays take on each, by the identity of what owns them.
     """
 
     cards: int = 1
-    capability: str = "90"
     room: int = _ROOM
     taken: dict[int, dict[int, int]] = field(default_factory=dict)
 
     def reset(self) -> None:
-        self.cards, self.capability, self.room, self.taken = 1, "90", _ROOM, {}
+        self.cards, self.room, self.taken = 1, _ROOM, {}
         here.card = 0
 
     def used(self, card: int) -> int:
@@ -172,7 +170,7 @@ def _refill(kept: Sequence[np.ndarray], result: Any) -> None:
 
 def spoil(array: np.ndarray, integer: int = 0) -> None:
     """Fill with NaN, or with `integer` where there is none."""
-    array.fill(np.nan if array.dtype.kind in "fc" else integer)
+    array.fill(np.nan if array.dtype.kind in "fcV" else integer)
 
 
 def refuse_blas() -> None:
