@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -119,6 +120,10 @@ class Op:
         wanted = self.work_spec(on, outs, inputs, static)
         self._reference(on, arrays, static, None if wanted is None else on.empty(wanted.shape, wanted.dtype))()
 
+    def has_twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> bool:
+        """Tell whether a faster kernel than the reference takes these outs and inputs."""
+        return self._twin(on, arrays, static) is not None
+
     def _twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> Forward | None:
         return on.twin(self.name, arrays, static) if state.twins else None
 
@@ -189,6 +194,7 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
     Raises:
         ShapeError: shapes or dtypes that do not fit; nothing was computed.
         TypeError: inputs on different devices.
+        OutOfMemoryError: the device has no room for the results.
     """
     specs = op.specs(inputs, static)
     if op.update and state.symbolic:
@@ -202,12 +208,17 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
     on = _common_backend(op, inputs)
     arrays = tuple(t.data for t in inputs)
     recorder = state.recorder
-    if op.alias:
-        results: tuple[Array, ...] = (op.forward(on.xp, *arrays, **static),)
-    else:
-        results = tuple(on.empty(spec.shape, spec.dtype) for spec in specs)
-        if recorder is None:  # else the plan will compute
-            op.run(results, arrays, static)
+    with _HERE if on is backend.current() else on.active():
+        if op.alias:
+            results: tuple[Array, ...] = (op.forward(on.xp, *arrays, **static),)
+        elif recorder is not None:  # the plan will compute
+            results = tuple(on.placeholder(spec.shape, spec.dtype) for spec in specs)
+        else:
+            try:
+                results = tuple(on.empty(spec.shape, spec.dtype) for spec in specs)
+                op.run(results, arrays, static)
+            except MemoryError as error:
+                on.out_of_memory(error, f"what {op.name} needs")
     outs = tuple(Tensor(data, spec) for data, spec in zip(results, specs, strict=True))
     if recorder is not None:
         recorder.add(op, outs, inputs, static)
@@ -215,6 +226,9 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
         outs[0].requires_grad = is_floating(outs[0].dtype)
         outs[0].node = Node(op, inputs, results, static)
     return _unpack(op, outs)
+
+
+_HERE = nullcontext()
 
 
 def _unpack(op: Op, outs: tuple[Tensor, ...]) -> Any:
