@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -99,6 +100,9 @@ _METHODS = frozenset(
 _REFUSED = frozenset({"where", "initial", "mode", "subok"})
 
 
+_owners: WeakValueDictionary[int, DevArray] = WeakValueDictionary()  # by the identity of the array on the host
+
+
 class DevArray:
     """An array whose data only the device may touch: NumPy's functions refuse it, and it refuses NumPy's."""
 
@@ -107,6 +111,12 @@ class DevArray:
 
     def __init__(self, host: np.ndarray) -> None:
         self._host = host
+        self.base: DevArray | None = None
+        if isinstance(host.base, np.ndarray):  # all views have one owner, as in CuPy
+            owner = _owners.get(id(host.base))
+            self.base = DevArray(host.base) if owner is None else owner
+        else:
+            _owners.setdefault(id(host), self)
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         raise TypeError(
@@ -139,7 +149,6 @@ class DevArray:
     strides = property(lambda self: self._host.strides)
     flags = property(lambda self: self._host.flags)
     T = property(lambda self: DevArray(self._host.T))
-    base = property(lambda self: device(self._host.base))
     data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data if self.size else 0))
 
     @property
