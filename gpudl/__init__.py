@@ -26,10 +26,12 @@ from gpudl import (
     config,
     constraints,
     datasets,
+    dtype_policies,
     initializers,
     layers,
     losses,
     metrics,
+    mixed_precision,
     models,
     ops,
     optimizers,
@@ -37,11 +39,11 @@ from gpudl import (
     regularizers,
     utils,
 )
+from gpudl.dtype_policies import DTypePolicy
 from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import TracingError
-from gpudl.engine.tensor import Tensor, Variable
-from gpudl.engine.tensor import as_tensor as convert_to_tensor
+from gpudl.engine.tensor import Tensor, Variable, convert_to_tensor
 from gpudl.engine.trace import traced
 from gpudl.layers import Input
 from gpudl.models import Model, Sequential
@@ -49,6 +51,7 @@ from gpudl.models import Model, Sequential
 __version__ = "0.1.0"
 
 __all__ = [
+    "DTypePolicy",
     "GradientTape",
     "Input",
     "Model",
@@ -65,11 +68,13 @@ __all__ = [
     "constraints",
     "convert_to_tensor",
     "datasets",
+    "dtype_policies",
     "grad",
     "initializers",
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
     "ops",
     "optimizers",

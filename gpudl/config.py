@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gpudl import backend as _backends
+
+if TYPE_CHECKING:
+    from gpudl.dtype_policies import DTypePolicy
 
 _settings: dict[str, str | float] = {
     "floatx": "float32",
     "epsilon": 1e-7,
     "image_data_format": "channels_last",
 }
-_FLOATS = ("float16", "float32", "float64")
+_FLOATS = ("float16", "bfloat16", "float32", "float64")
 _LAYOUTS = ("channels_last", "channels_first")
 
 
@@ -29,7 +33,7 @@ def floatx() -> str:
 
 
 def set_floatx(value: str) -> None:
-    """Set the default float dtype; raises ValueError for anything but float16, float32 or float64."""
+    """Set the default float dtype; raises ValueError for anything but float16, bfloat16, float32 or float64."""
     if value not in _FLOATS:
         raise ValueError(f"floatx must be one of {', '.join(_FLOATS)}, got {value!r}.")
     _settings["floatx"] = value
@@ -38,6 +42,20 @@ def set_floatx(value: str) -> None:
 def float_dtype() -> np.dtype:
     """Return `floatx` as a NumPy dtype."""
     return np.dtype(floatx())
+
+
+def dtype_policy() -> DTypePolicy:
+    """Return the dtype policy of layers that are given none; see `dtype_policies`."""
+    from gpudl import dtype_policies
+
+    return dtype_policies.dtype_policy()
+
+
+def set_dtype_policy(policy: DTypePolicy | str | None) -> None:
+    """Set the dtype policy of layers made from now on, e.g. ``"mixed_float16"``; see `dtype_policies`."""
+    from gpudl import dtype_policies
+
+    dtype_policies.set_dtype_policy(policy)
 
 
 def epsilon() -> float:

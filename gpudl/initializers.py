@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpudl import config
+from gpudl.engine.spec import is_floating
 from gpudl.random import SeedGenerator, make_default_seed
 from gpudl.utils.lookup import Configurable, lookup, names
 
@@ -100,7 +101,7 @@ class RandomInitializer(Initializer):
     def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
         """Return random numbers; raises ValueError when `dtype` is no float."""
         kind = np.dtype(dtype or config.float_dtype())
-        if kind.kind != "f":
+        if not is_floating(kind):
             raise ValueError(f"{type(self).__name__} makes floats, got dtype {kind}.")
         return self.draw(self._generator(), tuple(shape)).astype(kind)
 

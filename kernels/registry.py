@@ -29,19 +29,28 @@ class Twin:
 _twins: dict[str, dict[str, list[Twin]]] = {}
 
 
+def is_floating(dtype: Any) -> bool:
+    """Tell whether `dtype` is a real float; NumPy's own kind of bfloat16, which it got from outside, is another."""
+    return bool(dtype.kind == "f" or dtype.name == "bfloat16")
+
+
 def floats(*arrays: Any, **static: Any) -> bool:
     """Accept C-contiguous arrays whose floating-point members share one dtype, float32 or float64."""
     if not all(a.flags.c_contiguous for a in arrays):
         return False
-    kinds = {a.dtype.char for a in arrays if a.dtype.kind == "f"}
+    kinds = {a.dtype.char for a in arrays if is_floating(a.dtype)}
     return kinds in ({"f"}, {"d"})
 
 
-def accelerates(op: str, *, device: str, takes: Takes = floats) -> Callable[[Kernel], Kernel]:
-    """Enter the decorated kernel as a twin of `op` on `device` ("cpu" or "cuda")."""
+def accelerates(op: str, *, device: str, takes: Takes = floats, first: bool = False) -> Callable[[Kernel], Kernel]:
+    """Enter the decorated kernel as a twin of `op` on `device` ("cpu" or "cuda").
+
+    Twins are asked in the order in which they were entered; one that is to be `first` is asked before all others.
+    """
 
     def enter(run: Kernel) -> Kernel:
-        _twins.setdefault(device, {}).setdefault(op, []).append(Twin(op, run, takes))
+        entered = _twins.setdefault(device, {}).setdefault(op, [])
+        entered.insert(0 if first else len(entered), Twin(op, run, takes))
         return run
 
     return enter

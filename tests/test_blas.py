@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gpudl.kernels import precision, registry
+from gpudl.kernels import precision
 from gpudl.kernels.cuda import blas, cublas
 from strict_cupy import blas as double
 from strict_cupy import capture, cuda, installed
@@ -70,9 +70,8 @@ def named(flips: tuple[bool, bool]) -> dict[str, bool]:
 
 
 def twin(arrays: Arrays, **static: bool) -> Any:
-    found = registry.find("matmul", "cuda", arrays, static)
-    assert found is not None, double.refusals
-    return found
+    assert blas.takes(*arrays, **static), double.refusals
+    return blas.matmul
 
 
 def check(out: Any, exact: np.ndarray, depth: int) -> None:
@@ -209,7 +208,7 @@ def test_what_the_twin_does_not_take(cupy: Any) -> None:
     (out, a, b), _ = drawn(cupy, SHAPES[0], np.float32)
 
     def takes(*arrays: Any) -> bool:
-        return registry.find("matmul", "cuda", arrays, {}) is not None
+        return blas.takes(*arrays)
 
     assert takes(out, a, b)
     assert not takes(out, a, b.astype(np.float64))
@@ -289,8 +288,8 @@ def test_without_cublas_cupy_multiplies_after_one_warning(
         f"captured, so that steps with matrix products start kernel by kernel. The reason: {reason}"
     )
     with pytest.warns(RuntimeWarning, match=sentence):
-        assert registry.find("matmul", "cuda", arrays, {}) is None
-    assert registry.find("matmul", "cuda", arrays, {}) is None, "and no second warning"
+        assert not blas.takes(*arrays)
+    assert not blas.takes(*arrays), "and no second warning"
     with backend.scope("cupy"):
         got = gpudl.convert_to_tensor(np.eye(2, dtype=np.float32)) @ gpudl.convert_to_tensor(
             np.eye(2, dtype=np.float32)

@@ -17,11 +17,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"gpudl": ROOT / "gpudl", "gpudl.kernels": ROOT / "kernels"}
 
-BASE = ("backend", "engine", "ops", "random", "config", "utils", "kernels.geometry")
+BASE = ("backend", "engine", "ops", "random", "config", "dtype_policies", "utils", "kernels.geometry")
 # What a Keras user sees, from the bottom up: each may import those before it, and the base.
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
-    *("layers", "callbacks", "datasets", "saving", "models", "cli", "__main__"),
+    *("mixed_precision", "layers", "callbacks", "datasets", "saving", "models", "cli", "__main__"),
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels": set(),
@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {"backend"},
     "ops": {"engine", "backend", "kernels.geometry"},
     "utils": {"config", "random", "backend", "engine"},
-    "config": {"backend"},
+    "config": {"backend", "dtype_policies"},
+    "dtype_policies": {"config", "utils", "engine"},
     "random": {"ops", "engine", "config"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
     "__init__": {*BASE, *FACE, "kernels"},
@@ -37,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 LIBRARIES: dict[str, set[str]] = {
     "kernels": {"numpy", "numba", "llvmlite", "cupy"},
     "backend": {"numpy", "cupy"},
+    "engine": {"numpy", "ml_dtypes"},
     **{part: {"numpy", "rich"} for part in ("utils", "callbacks")},
     **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli")},
 }

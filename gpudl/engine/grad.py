@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from gpudl.backend import Array
+from gpudl.engine.spec import is_floating
 from gpudl.engine.state import gradients, scope, state
 from gpudl.engine.tensor import Tensor
 
@@ -158,7 +159,7 @@ class GradientTape:
     def watch(self, tensor: Tensor | Iterable[Tensor]) -> None:
         """Make gradients with respect to `tensor` possible."""
         for t in [tensor] if isinstance(tensor, Tensor) else tensor:
-            t.requires_grad = t.dtype.kind == "f"
+            t.requires_grad = is_floating(t.dtype)
 
     def gradient(self, target: Tensor, sources: Any) -> Any:
         """Return d target / d sources: one gradient, or a list for a list."""

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine import cost
 from gpudl.engine.grad import Node
-from gpudl.engine.spec import ShapeError, Spec
+from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor, Variable, as_tensor
 
 registry: dict[str, Op] = {}
 # Functions over several ops that Tensor's own syntax needs, such as indexing.
@@ -76,9 +78,11 @@ class Op:
             raise TypeError(
                 f"{self.name} takes {len(self.inputs)} tensors ({', '.join(self.inputs)}), got {len(inputs)}."
             )
+        if state.autocast is not None and not self.update:
+            inputs = tuple(map(_autocast, inputs))
         tensors = [t for t in inputs if isinstance(t, Tensor)]
         # A number takes the dtype of a float beside it, and not that of a condition.
-        like = max(tensors, key=lambda t: "buif".find(t.dtype.kind), default=None)
+        like = max(tensors, key=lambda t: (is_floating(t.dtype), "bui".find(t.dtype.kind)), default=None)
         return apply(self, *(as_tensor(t, like) for t in inputs), **static)
 
     def specs(self, inputs: tuple[Tensor, ...], static: dict[str, Any]) -> tuple[Spec, ...]:
@@ -99,7 +103,8 @@ class Op:
         self, on: Backend, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]
     ) -> Spec | None:
         """Return the spec of the scratch array that the reference wants for one call; a twin wants none."""
-        if self.workspace is None or self._twin(on, (*outs, *inputs), static) is not None:
+        arrays = (*outs, *inputs)
+        if self.workspace is None or self._rounds(arrays) or self._twin(on, arrays, static) is not None:
             return None
         return self.workspace(*(Spec(a.shape, a.dtype) for a in inputs), **static)
 
@@ -118,11 +123,44 @@ class Op:
         return on.twin(self.name, arrays, static) if state.twins else None
 
     def _reference(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Forward:
+        if self._rounds(arrays):
+            return partial(self._in_single, on, arrays, static)
         scratch = {} if self.workspace is None else {"work": work}
         return partial(self.forward, on.xp, *arrays, **static, **scratch)
 
+    def _rounds(self, arrays: tuple[Array, ...]) -> bool:
+        """Tell whether floats of 16 bits are computed, and not only moved, where no twin takes them."""
+        return self.flops is not cost.free and any(is_half(a.dtype) for a in arrays)
+
+    def _in_single(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> None:
+        """Compute floats of 16 bits in float32 and round the results: sums of many stay right, kernels may help."""
+        wide = []
+        for position, array in enumerate(arrays):
+            single = on.empty(array.shape, FLOAT32) if is_half(array.dtype) else array
+            if single is not array and position >= self.outs:
+                on.xp.copyto(single, array)
+            wide.append(single)
+        self.run(tuple(wide[: self.outs]), tuple(wide[self.outs :]), static)
+        for array, single in zip(arrays[: self.outs or self.writes], wide, strict=False):
+            if single is not array:
+                rounded(on.xp, array, single)
+
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"
+
+
+def _autocast(value: Any) -> Any:
+    """Return a float variable that takes part in mixed precision in the dtype of the layer that uses it."""
+    wanted = state.autocast
+    if wanted is None or not (isinstance(value, Variable) and value.autocast and is_floating(value.dtype)):
+        return value
+    return value if value.dtype == wanted else apply(registry["cast"], value, dtype=wanted)
+
+
+def rounded(xp: Any, out: Array, x: Array) -> None:
+    """Set out to x in the dtype of out; what is too large becomes infinite, without a warning from NumPy."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        xp.copyto(out, x, casting="unsafe")
 
 
 def op(infer: Callable[..., Specs], **options: Any) -> Callable[[Forward], Op]:
@@ -168,7 +206,7 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
     if recorder is not None:
         recorder.add(op, outs, inputs, static)
     if outs and op.rules and state.gradients and any(t.requires_grad for t in inputs):
-        outs[0].requires_grad = outs[0].dtype.kind == "f"
+        outs[0].requires_grad = is_floating(outs[0].dtype)
         outs[0].node = Node(op, inputs, results, static)
     return _unpack(op, outs)
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+import ml_dtypes
 import numpy as np
 
 Shape = tuple[int, ...]
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+FLOAT16 = np.dtype(np.float16)
+FLOAT32 = np.dtype(np.float32)
 
 
 class ShapeError(ValueError):
@@ -51,17 +56,37 @@ class Spec:
         return Spec(self.shape, np.dtype(dtype))
 
 
+def is_floating(dtype: np.dtype) -> bool:
+    """Tell whether `dtype` is a real float; NumPy's own kind of bfloat16, which it got from outside, is another."""
+    return dtype.kind == "f" or dtype == BFLOAT16
+
+
+def is_half(dtype: np.dtype) -> bool:
+    """Tell whether `dtype` is a float of 16 bits, float16 or bfloat16."""
+    return dtype in (FLOAT16, BFLOAT16)
+
+
+def is_number(dtype: np.dtype) -> bool:
+    """Tell whether `dtype` is one that tensors can have: bools, integers and real floats."""
+    return dtype.kind in "biu" or is_floating(dtype)
+
+
 def promote(*dtypes: np.dtype) -> np.dtype:
     """Return the dtype of an operation on `dtypes`: the widest float where there is one.
 
-    Unlike NumPy, an integer never widens a float: int32 with float32 stays float32.
+    Unlike NumPy, an integer never widens a float: int32 with float32 stays float32. float16 and bfloat16 together
+    become float32, which holds both.
 
     Example:
         >>> import numpy as np
         >>> promote(np.dtype("int64"), np.dtype("float32"))
         dtype('float32')
+        >>> promote(np.dtype("float16"), np.dtype("bfloat16"))
+        dtype('float32')
     """
-    floats = [d for d in dtypes if d.kind == "f"]
+    floats = {d for d in dtypes if is_floating(d)}
+    if len(floats) > 1:  # NumPy knows no common dtype of bfloat16 and another
+        floats = {FLOAT32 if d == BFLOAT16 else d for d in floats}
     return np.result_type(*(floats or dtypes))
 
 

@@ -9,6 +9,8 @@ from contextlib import _GeneratorContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from gpudl.engine.trace import Recorder
 
@@ -26,6 +28,7 @@ class State(threading.local):
         self.graphs = True
         self.symbolic = False
         self.open_tapes = 0
+        self.autocast: np.dtype | None = None  # in which dtype ops see float variables; None: in their own
         self.scope = ""  # whose computation this is, for reports on recorded steps
 
 
@@ -68,6 +71,11 @@ def ungraphed() -> _Switch:
 def symbolic() -> _Switch:
     """Apply no update inside a ``with`` block, in which shapes alone are asked for."""
     return _with("symbolic", True)
+
+
+def autocast(dtype: np.dtype | None) -> _Switch:
+    """Let ops see float variables in `dtype` inside a ``with`` block; None leaves them as they are."""
+    return _with("autocast", dtype)
 
 
 def scope(name: str) -> _Switch:

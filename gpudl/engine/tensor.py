@@ -9,7 +9,7 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
-from gpudl.engine.spec import Shape, ShapeError, Spec
+from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating, is_number
 from gpudl.engine.state import LayoutError, TracingError, forbid_host_read, layout_epoch, state
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Variable(Tensor):
         array([2., 3.], dtype=float32)
     """
 
-    __slots__ = ("_trainable", "constraint", "name", "path", "regularizer", "wanted")
+    __slots__ = ("_trainable", "autocast", "constraint", "name", "path", "regularizer", "wanted")
 
     def __init__(self, value: Any, *, trainable: bool = True, name: str = "variable") -> None:
         source = as_tensor(value).value()
@@ -213,7 +213,8 @@ class Variable(Tensor):
         self.path = name
         self.wanted = trainable  # what it is when its layer is not frozen
         self._trainable = trainable
-        self.requires_grad = trainable and self.dtype.kind == "f"
+        self.requires_grad = trainable and is_floating(self.dtype)
+        self.autocast = True  # whether a layer of mixed precision sees it in the dtype that it computes in
         self.regularizer: Any = None
         self.constraint: Any = None
 
@@ -226,7 +227,7 @@ class Variable(Tensor):
     def trainable(self, value: bool) -> None:
         if value != self._trainable:
             self._trainable = value
-            self.requires_grad = value and self.dtype.kind == "f"
+            self.requires_grad = value and is_floating(self.dtype)
             layout_epoch[0] += 1
 
     def assign(self, value: Any) -> None:
@@ -300,7 +301,7 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
         return constant(value, _scalar_dtype(value, like), on)
     is_array = hasattr(value, "dtype")
     array = value if on.owns(value) else backend.get("numpy").asarray(value)
-    if array.dtype.kind not in "biuf":
+    if not is_number(array.dtype):
         raise TypeError(
             f"expected numbers, got {type(value).__name__} of dtype {array.dtype}. "
             "Convert text and objects to numbers first."
@@ -312,8 +313,32 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
     return Tensor(on.asarray(array))
 
 
+def convert_to_tensor(value: Any, dtype: Any = None) -> Tensor:
+    """Return `value` as a tensor on the current backend, in `dtype` where one is given.
+
+    Args:
+        value: a tensor, an array, a number, or nested lists of numbers.
+        dtype: a dtype or its name, ``"bfloat16"`` among them; by default that of an array or a tensor, float32 for
+            Python's floats, int32 for a Python integer.
+
+    Raises:
+        TypeError: text, objects, or anything else that is not numbers; a dtype that there is not.
+
+    Example:
+        >>> gpudl.convert_to_tensor([1.0, 0.1], dtype="bfloat16").numpy()
+        array([1, 0.100098], dtype=bfloat16)
+    """
+    tensor = as_tensor(value)
+    if dtype is None or tensor.dtype == np.dtype(dtype):
+        return tensor
+    from gpudl.engine.op import registry
+
+    result: Tensor = registry["cast"](tensor, dtype=np.dtype(dtype))
+    return result
+
+
 def _scalar_dtype(value: float | bool, like: Tensor | None) -> np.dtype:
-    if like is not None and (like.dtype.kind == "f" or (isinstance(value, int) and like.dtype.kind in "iu")):
+    if like is not None and (is_floating(like.dtype) or (isinstance(value, int) and like.dtype.kind in "iu")):
         return like.dtype
     if isinstance(value, bool):
         return np.dtype(bool)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpudl import activations, ops
+from gpudl import activations, config, ops
 from gpudl.engine.tensor import Tensor
 from gpudl.layers._affine import Affine
 from gpudl.layers.input_spec import InputSpec, Shape
@@ -144,7 +144,7 @@ class InputLayer(Layer):
         batch_shape: Iterable[int | None] | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name=name, dtype=config.floatx() if dtype is None else dtype)
         if (shape is None) == (batch_shape is None) or (batch_size is not None and batch_shape is not None):
             raise ValueError("Input takes either shape, with or without batch_size, or batch_shape.")
         self.batch_shape: Shape = _sizes((batch_size, *shape) if shape is not None else batch_shape or ())

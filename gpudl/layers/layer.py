@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from gpudl import config, constraints, initializers, regularizers
-from gpudl.engine.spec import ShapeError, Spec
-from gpudl.engine.state import state, symbolic
+from gpudl import constraints, initializers, regularizers
+from gpudl.engine.spec import ShapeError, Spec, is_floating
+from gpudl.engine.state import autocast, state, symbolic
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.input_spec import InputSpec, Shape
 from gpudl.layers.tracked import Tracked
+from gpudl.layers.typed import Typed
 from gpudl.ops import cast
 from gpudl.utils.lookup import Configurable, auto_name, snake_case
 
@@ -28,13 +29,15 @@ _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 _enclosing: ContextVar[bool | None] = ContextVar("enclosing", default=None)
 
 
-class Layer(Tracked, Configurable):
+class Layer(Tracked, Typed, Configurable):
     """A callable with weights. Subclasses write `build` (once the input shape is known) and `call`.
 
     Args:
         name: a name; by default the class name in snake case, numbered.
         trainable: whether the weights want gradients.
-        dtype: dtype of weights and computation, by default `config.floatx()`.
+        dtype: a dtype of weights and computation, or a policy of both, as for `dtype_policies.get`; by default
+            `config.dtype_policy()`.
+        autocast: whether floats that come in, and weights in use, are cast to the dtype of the computation.
         activity_regularizer: a regularizer of the outputs.
         input_shape: shape of one sample, for the first layer of a `Sequential`.
         input_dim: the same for samples with one axis.
@@ -56,6 +59,7 @@ class Layer(Tracked, Configurable):
         name: str | None = None,
         trainable: bool = True,
         dtype: Any = None,
+        autocast: bool = True,
         activity_regularizer: Any = None,
         input_shape: Iterable[int | None] | None = None,
         input_dim: int | None = None,
@@ -63,7 +67,7 @@ class Layer(Tracked, Configurable):
         self._begin_tracking(trainable)
         self._added_losses: list[Tensor] = []
         self.name = name if name is not None else auto_name(snake_case(type(self).__name__))
-        self.dtype = np.dtype(dtype) if dtype is not None else config.float_dtype()
+        self._begin_typing(dtype, autocast)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self.input_spec: InputSpec | None = None
@@ -117,7 +121,8 @@ class Layer(Tracked, Configurable):
                     self.build(shapes)
                 self.built = True
                 self._check_shapes(shapes)
-            return self.call(*args, **kwargs)
+            with autocast(self._seen_as()):
+                return self.call(*args, **kwargs)
         except ShapeError as error:
             if _LAYER_NAMED.match(str(error)):  # by a layer inside, or by the check
                 raise
@@ -128,17 +133,17 @@ class Layer(Tracked, Configurable):
             self.input_spec.check(self._who(), shapes)
 
     def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors, floats in the layer's dtype."""
+        """Return arrays as tensors, floats in the dtype that the layer computes in."""
         if value is None or isinstance(value, str | bool):
             return value
         tensor = as_tensor(value)
-        if tensor.dtype.kind == "f" and tensor.dtype != self.dtype:
-            tensor = cast(tensor, dtype=self.dtype)
+        if self.autocast and is_floating(tensor.dtype) and tensor.dtype != self.compute_dtype:
+            tensor = cast(tensor, dtype=self.compute_dtype)
         return tensor
 
     def _floating(self, x: Tensor) -> Tensor:
-        """Return integers and bools in the layer's dtype, floats as they are."""
-        result: Tensor = x if x.dtype.kind == "f" else cast(x, dtype=self.dtype)
+        """Return integers and bools in the dtype that the layer computes in, floats as they are."""
+        result: Tensor = x if is_floating(x.dtype) else cast(x, dtype=self.compute_dtype)
         return result
 
     def add_weight(
@@ -150,8 +155,11 @@ class Layer(Tracked, Configurable):
         regularizer: Any = None,
         constraint: Any = None,
         name: str | None = None,
+        autocast: bool = True,
     ) -> Variable:
         """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none.
+
+        In mixed precision `call` sees it in the dtype that the layer computes in, unless `autocast` is false.
 
         Raises:
             ShapeError: a size that is not known.
@@ -162,12 +170,13 @@ class Layer(Tracked, Configurable):
                 f"weight {name or 'variable'!r} cannot have shape {shape}: the inputs must have a known size along "
                 "that axis."
             )
-        kind = np.dtype(dtype) if dtype is not None else self.dtype
+        kind = np.dtype(dtype) if dtype is not None else self.variable_dtype
         default = "glorot_uniform" if len(shape) > 1 else "zeros"
         values = initializers.get(default if initializer is None else initializer)(shape, dtype=kind)
         variable = Variable(values, trainable=trainable and self._trainable, name=name or "variable")
         variable.path = f"{self.name}/{variable.name}"
         variable.wanted = trainable
+        variable.autocast = autocast
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         self._own.append(variable)
@@ -192,11 +201,11 @@ class Layer(Tracked, Configurable):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the outputs for inputs of `input_shape`; None stands for any batch size."""
-        return inferred_shape(self, input_shape, self.dtype)
+        return inferred_shape(self, input_shape, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data."""
-        given = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype.name}
+        given = {"name": self.name, "trainable": self.trainable, "dtype": self._dtype_policy.name}
         return {**given, **{k: v for k, v in super().get_config().items() if k not in given}}
 
     @classmethod
@@ -207,7 +216,7 @@ class Layer(Tracked, Configurable):
         later = () if takes_all else {"name", "trainable", "dtype"} & config.keys() - parameters.keys()
         layer = cls(**{key: value for key, value in config.items() if key not in later})
         for key in later:
-            setattr(layer, key, np.dtype(config[key]) if key == "dtype" else config[key])
+            setattr(layer, "dtype_policy" if key == "dtype" else key, config[key])
         return layer
 
     def __repr__(self) -> str:
@@ -255,7 +264,8 @@ def _apart() -> Iterator[None]:
     before = state.symbolic, state.recorder
     state.symbolic, state.recorder = False, None
     try:
-        yield
+        with autocast(None):
+            yield
     finally:
         state.symbolic, state.recorder = before
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpudl import constraints, initializers, ops, regularizers
-from gpudl.engine.spec import ShapeError
+from gpudl.engine.spec import FLOAT32, ShapeError, is_half
 from gpudl.engine.tensor import Tensor, Variable
 from gpudl.layers.input_spec import InputSpec, Shape
 from gpudl.layers.layer import Layer
@@ -122,12 +122,19 @@ class BatchNormalization(Layer):
             regularizer=regularizer,
             constraint=constraint,
             name=name,
+            autocast=False,
         )
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return the normalized inputs; in training also move the averages."""
         x = self._floating(x)
-        training = training and self.trainable
+        if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
+            wide = self._normalized(ops.cast(x, dtype=FLOAT32), training and self.trainable)
+            y: Tensor = ops.cast(wide, dtype=self.compute_dtype)
+            return y
+        return self._normalized(x, training and self.trainable)
+
+    def _normalized(self, x: Tensor, training: bool) -> Tensor:
         channels, last = self.axis % x.ndim, x.ndim - 1
         if channels == last:
             return self._by_channel(x, training)

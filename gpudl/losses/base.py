@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from gpudl import config, ops
-from gpudl.engine.spec import ShapeError, broadcast
+from gpudl import config, dtype_policies, ops
+from gpudl.engine.spec import ShapeError, broadcast, is_floating, is_half
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.utils.lookup import Configurable, auto_name, snake_case
 
@@ -47,7 +47,7 @@ class Loss(Configurable):
             raise ValueError(f"reduction must be one of {', '.join(map(str, REDUCTIONS))}, got {reduction!r}.")
         self.name = name or auto_name(snake_case(type(self).__name__))
         self.reduction = reduction
-        self.dtype = str(config.floatx() if dtype is None else dtype)
+        self.dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """Return the loss of predictions `y_pred` against targets `y_true`.
@@ -134,6 +134,12 @@ def keeping_logits(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return result
 
 
+def single(x: Any) -> Tensor:
+    """Return floats of 16 bits in float32, with their logits, and anything else as it is."""
+    x = as_tensor(x)
+    return keeping_logits(lambda t: _as(t, "float32"), x) if is_half(x.dtype) else x
+
+
 def _as(x: Tensor, dtype: str) -> Tensor:
     result: Tensor = x if x.dtype == dtype else ops.cast(x, dtype=dtype)
     return result
@@ -160,7 +166,7 @@ def same_rank(a: Tensor, b: Tensor, expand: bool = True) -> tuple[Tensor, Tensor
 def pair(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
     """Return targets and predictions as tensors of one dtype and shape, or raise ShapeError."""
     y_pred = as_tensor(y_pred)
-    if y_pred.dtype.kind != "f":
+    if not is_floating(y_pred.dtype):
         y_pred = _as(y_pred, config.floatx())
     y_true, y_pred = same_rank(ops.cast_like(as_tensor(y_true), y_pred), y_pred)
     if y_true.shape != y_pred.shape:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpudl import config, ops
-from gpudl.engine.spec import Shape, ShapeError
+from gpudl.engine.spec import Shape, ShapeError, is_floating
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.losses.base import pair
 from gpudl.metrics.base import MeanMetricWrapper
@@ -106,7 +106,7 @@ def _hits(labels: Tensor, scores: Tensor) -> Tensor:
 
 
 def _among(labels: Tensor, scores: Tensor, k: int) -> Tensor:
-    if labels.dtype.kind == "f":
+    if is_floating(labels.dtype):
         labels = ops.cast(labels, dtype="int32")
     here = ops.one_hot(labels, classes=scores.shape[-1], dtype="bool")
     own = ops.sum(ops.where(here, scores, 0.0), axis=-1, keepdims=True)

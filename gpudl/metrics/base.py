@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from gpudl import config, initializers, ops
+from gpudl import config, dtype_policies, initializers, ops
 from gpudl.engine.spec import ShapeError, broadcast
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
-from gpudl.losses.base import divide_no_nan, same_rank
+from gpudl.losses.base import divide_no_nan, same_rank, single
 from gpudl.utils.lookup import Configurable, auto_name, lookup, snake_case
 
 
@@ -41,7 +41,7 @@ class Metric(Configurable):
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         self.name = name or auto_name(snake_case(type(self).__name__))
-        self.dtype = str(config.floatx() if dtype is None else dtype)
+        self.dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
         self._variables: list[Variable] = []
 
     def add_variable(
@@ -224,7 +224,7 @@ class MeanMetricWrapper(Average):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in one batch of targets and predictions, with weights that broadcast to the values."""
-        self.add(self.fn(y_true, y_pred, **self.options), sample_weight)
+        self.add(self.fn(y_true, single(y_pred), **self.options), sample_weight)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:

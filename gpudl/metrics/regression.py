@@ -6,7 +6,7 @@ from typing import Any
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
-from gpudl.losses.base import pair
+from gpudl.losses.base import pair, single
 from gpudl.losses.regression import mean_absolute_error, mean_squared_error
 from gpudl.metrics.base import Average, MeanMetricWrapper
 
@@ -48,7 +48,7 @@ class RootMeanSquaredError(Average):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Take in one batch of targets and predictions, with weights that broadcast to the errors."""
-        y_true, y_pred = pair(y_true, y_pred, "root_mean_squared_error")
+        y_true, y_pred = pair(y_true, single(y_pred), "root_mean_squared_error")
         self.add(ops.square(y_pred - y_true), sample_weight)
 
     def result(self) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 
 from gpudl import backend, config
 from gpudl.backend import Array
+from gpudl.engine.spec import is_number
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 
@@ -43,7 +44,7 @@ def as_array(value: Any, name: str) -> Array:
             value = backend.get("numpy").asarray(value)
         except ValueError as error:  # from NumPy, whose text says where the rows differ
             raise ValueError(f"{name} is no table of numbers, its rows differ in length: {error}") from error
-    if value.dtype.kind not in "biuf":
+    if not is_number(value.dtype):
         raise ValueError(
             f"{name} has dtype {value.dtype}, expected numbers. Convert text and objects first, for example "
             "categories to integers, and a table of mixed columns column by column."

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpudl.engine.spec import ShapeError
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.layer import Layer, inferred_shape
 from gpudl.models.model import Model
@@ -57,7 +57,7 @@ class Sequential(Model):
             raise ValueError(f"the model has a layer called {layer.name!r} already: names must differ.")
         entry = self._input
         if not self._stack and entry is None and layer.batch_shape is not None:
-            entry = InputLayer(batch_shape=layer.batch_shape, dtype=self.dtype)
+            entry = InputLayer(batch_shape=layer.batch_shape, dtype=layer.compute_dtype)
         if entry is not None:
             below = self._stack[-1].output_shape if self._stack else entry.batch_shape
             self.output_shape = layer.output_shape = inferred_shape(layer, below, entry.dtype)
@@ -97,7 +97,7 @@ class Sequential(Model):
         if not self._stack:
             raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
         if self._input is None:
-            entry = InputLayer(batch_shape=tuple(input_shape), dtype=self.dtype)
+            entry = InputLayer(batch_shape=tuple(input_shape), dtype=self._stack[0].compute_dtype)
             shape = entry.batch_shape
             for layer in self._stack:
                 layer.output_shape = shape = inferred_shape(layer, shape, entry.dtype)
@@ -121,8 +121,12 @@ class Sequential(Model):
             value = layer(value, training=training)
         return value
 
+    def _converted(self, value: Any) -> Any:
+        """Return arrays as tensors; they are cast to the dtype of the `Input`, and then by each layer."""
+        return value if value is None or isinstance(value, str | bool) else as_tensor(value)
+
     def _fitted(self, inputs: Tensor) -> Tensor:
-        """Return the inputs in the model's dtype; one number a sample may come without its axis of size 1."""
+        """Return the inputs in the dtype of the `Input`; one number a sample may come without its axis of size 1."""
         assert self._input is not None
         shape, dtype = self._input.batch_shape, self._input.dtype
         if inputs.ndim == len(shape) - 1 and shape[-1] == 1:

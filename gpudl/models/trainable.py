@@ -100,7 +100,8 @@ class Trainable(Layer):
             run_eagerly: compute every step op by op, for debugging, instead of recording it once.
             steps_per_execution: accepted; steps are cheap enough one by one.
             jit_compile: accepted; steps are always recorded unless `run_eagerly`.
-            auto_scale_loss: accepted; float32 needs no loss scaling.
+            auto_scale_loss: whether a model whose policy is ``"mixed_float16"`` gets its optimizer wrapped in an
+                `optimizers.LossScaleOptimizer`.
 
         Raises:
             ValueError: an unknown name; the text offers the nearest one. The model is as it was.
@@ -110,6 +111,9 @@ class Trainable(Layer):
         chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics)
         if not isinstance(chosen, optimizers.Optimizer):
             raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
+        mixed = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
+        if mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
+            chosen = optimizers.LossScaleOptimizer(chosen, name="loss_scale_optimizer")
         self.optimizer = chosen
         self.loss = loss
         self.run_eagerly = run_eagerly
@@ -178,7 +182,7 @@ class Trainable(Layer):
         weights = self.trainable_weights
         if weights:
             with scope("optimizer"):
-                self.optimizer.apply(grad(loss, weights), weights)
+                self.optimizer.apply(grad(self.optimizer.scale_loss(loss), weights), weights)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def test_step(self, data: Data) -> dict[str, Tensor]:

@@ -47,8 +47,8 @@ from gpudl.ops.loss import (
 from gpudl.ops.norm import batch_norm, scale_shift
 from gpudl.ops.pool import avg_pool, max_pool, max_pool_grad, max_pool_pick
 from gpudl.ops.random import advance_, draw_key, dropout, random_normal, random_uniform
-from gpudl.ops.reduce import argmax, broadcast_to, max, mean, sum, sum_to
-from gpudl.ops.shape import concatenate, getitem, pack, reshape, take, take_batch, transpose
+from gpudl.ops.reduce import all_finite, argmax, broadcast_to, max, mean, sum, sum_to
+from gpudl.ops.shape import concatenate, copy, getitem, pack, reshape, take, take_batch, transpose
 from gpudl.ops.update import (
     adam_,
     assign_,
@@ -56,6 +56,8 @@ from gpudl.ops.update import (
     decay_,
     increment_,
     note_nonfinite_,
+    rescale_,
+    restore_,
     rmsprop_,
     sgd_,
     sgd_momentum_,
@@ -68,6 +70,7 @@ __all__ = [
     "adam_",
     "add",
     "advance_",
+    "all_finite",
     "argmax",
     "assign_",
     "assign_add_",
@@ -83,6 +86,7 @@ __all__ = [
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "copy",
     "decay_",
     "divide",
     "draw_key",
@@ -121,7 +125,9 @@ __all__ = [
     "random_uniform",
     "registry",
     "relu",
+    "rescale_",
     "reshape",
+    "restore_",
     "rmsprop_",
     "scale_shift",
     "sgd_",

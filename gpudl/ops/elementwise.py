@@ -8,8 +8,8 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
-from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
+from gpudl.engine.op import op, rounded
+from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
 
 _BOOL = np.dtype(bool)
@@ -30,7 +30,7 @@ def _compare(a: Spec, b: Spec) -> Spec:
 
 def floating(x: Spec) -> Spec:
     """Return the spec of a float result for x, which may be integers."""
-    return x if x.dtype.kind == "f" else x.with_dtype("float32")
+    return x if is_floating(x.dtype) else x.with_dtype("float32")
 
 
 def _quotient(a: Spec, b: Spec) -> Spec:
@@ -118,11 +118,11 @@ def _cast(x: Spec, *, dtype: Any) -> Spec:
 
 @op(_cast, flops=cost.free)
 def cast(xp: Any, out: Array, x: Array, *, dtype: Any) -> None:
-    """Return x with another dtype."""
-    xp.copyto(out, x, casting="unsafe")
+    """Return x with another dtype; a float that is too large for it becomes infinite."""
+    rounded(xp, out, x)
 
 
-cast.vjp(x=lambda g, y, x, dtype: g if x.dtype.kind == "f" else None)
+cast.vjp(x=lambda g, y, x, dtype: g if is_floating(x.dtype) else None)
 
 
 def cast_like(x: Tensor, like: Tensor) -> Tensor:
@@ -317,7 +317,7 @@ def erf(xp: Any, out: Array, x: Array) -> None:
 
     Source: Cody, "Rational Chebyshev approximation for the error function", Math. Comp. 23, 1969.
     """
-    z = x.astype(promote(out.dtype, np.dtype(np.float32)))  # half precision cannot hold the powers
+    z = x.astype(out.dtype)
     size = xp.minimum(xp.absolute(z), z.dtype.type(6))  # where 1 - erf is below half a unit of float64
     near = xp.minimum(size, z.dtype.type(0.46875))
     small = near * _rational(near * near, _ERF_SMALL)

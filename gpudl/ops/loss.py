@@ -9,7 +9,7 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.op import op
-from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
+from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.ops import reduce
@@ -21,7 +21,7 @@ from gpudl.ops.shape import reshape
 def _classes(x: Spec) -> Spec:
     if x.ndim < 1 or x.shape[-1] == 0:
         raise ShapeError("a softmax needs at least one class along the last axis.")
-    return x if x.dtype.kind == "f" else x.with_dtype("float32")
+    return x if is_floating(x.dtype) else x.with_dtype("float32")
 
 
 @op(_classes, flops=cost.per_output(5))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.fusion import Graph, rewrites
 from gpudl.engine.op import op
 from gpudl.engine.plan import Instruction
-from gpudl.engine.spec import ShapeError, Spec, promote
+from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.ops import reduce
@@ -19,7 +17,7 @@ from gpudl.ops.elementwise import multiply, sqrt, square
 
 
 def _by_channel(x: Spec, *each: Spec) -> Spec:
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise ShapeError(f"expected floats, got {x.dtype}. Cast first.")
     if x.ndim < 1 or any(spec.shape != x.shape[-1:] for spec in each):
         raise ShapeError(f"expected one number for each channel, {list(x.shape[-1:])}.")
@@ -43,16 +41,16 @@ def batch_norm(
 ) -> None:
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, and the mean and variance of each channel.
 
-    The variance is the mean of (x - mean)**2. Half precision is computed in single.
+    The variance is the mean of (x - mean)**2.
 
     Source: Ioffe and Szegedy, "Batch normalization", ICML 2015.
     """
-    wide, (axes, share) = promote(y.dtype, np.dtype(np.float32)), _rows(x)
-    center = xp.sum(x, axis=axes, dtype=wide) * share
+    axes, share = _rows(x)
+    center = xp.sum(x, axis=axes, dtype=y.dtype) * share
     centered = x - center
     spread = xp.sum(centered * centered, axis=axes) * share
     mean[...], variance[...] = center, spread
-    y[...] = centered * (gamma / xp.sqrt(spread + wide.type(epsilon))) + beta
+    y[...] = centered * (gamma / xp.sqrt(spread + y.dtype.type(epsilon))) + beta
 
 
 def _batch_norm_grad(
@@ -82,10 +80,10 @@ def batch_norm_grad(
 
     With n = (x - mean) / sqrt(variance + epsilon), that of x is what g has in common with neither 1 nor n.
     """
-    wide, (axes, share) = promote(dx.dtype, np.dtype(np.float32)), _rows(x)
-    inverse = 1 / xp.sqrt(variance.astype(wide) + wide.type(epsilon))
+    axes, share = _rows(x)
+    inverse = 1 / xp.sqrt(variance + dx.dtype.type(epsilon))
     normal = (x - mean) * inverse
-    for_beta = xp.sum(g, axis=axes, dtype=wide)
+    for_beta = xp.sum(g, axis=axes, dtype=dx.dtype)
     for_gamma = xp.sum(g * normal, axis=axes)
     dgamma[...], dbeta[...] = for_gamma, for_beta
     dx[...] = (g - (for_beta + normal * for_gamma) * share) * (gamma * inverse)

@@ -9,7 +9,7 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.op import op
-from gpudl.engine.spec import Shape, ShapeError, Spec
+from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating
 from gpudl.kernels.geometry import Window
 
 
@@ -26,7 +26,7 @@ def argmax_dtype(window: Window) -> np.dtype:
 
 def _max_pool(x: Spec, *, window: Window) -> tuple[Spec, Spec]:
     y = _pooled(x, window=window)
-    if x.dtype.kind != "f":
+    if not is_floating(x.dtype):
         raise ShapeError(f"expected floats, got {x.dtype}. Cast first.")
     return y, y.with_dtype(argmax_dtype(window))
 

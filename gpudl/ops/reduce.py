@@ -9,9 +9,9 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.op import op
-from gpudl.engine.spec import Shape, ShapeError, Spec
+from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, is_half
 from gpudl.engine.tensor import Tensor
-from gpudl.ops.elementwise import cast_like, equal
+from gpudl.ops.elementwise import cast, cast_like, equal
 from gpudl.ops.shape import reshape
 
 Axis = int | tuple[int, ...] | None
@@ -88,6 +88,18 @@ def _max_grad(g: Tensor, y: Tensor, x: Tensor, axis: Axis = None, keepdims: bool
 max.vjp(x=_max_grad)
 
 
+def _flag(*xs: Spec) -> Spec:
+    return Spec((), np.dtype(bool))
+
+
+@op(_flag, flops=cost.per_input(1))
+def all_finite(xp: Any, out: Array, *xs: Array) -> None:
+    """Return, as a bool, whether no element of the arrays is NaN or infinite."""
+    out[...] = True
+    for x in xs:
+        xp.logical_and(out, xp.isfinite(x).all(), out=out)
+
+
 def _arg(x: Spec, *, axis: int = -1) -> Spec:
     shape = _reduced(x, axis, False)
     if x.shape[axes_of(x.ndim, axis)[0]] == 0:
@@ -123,7 +135,12 @@ broadcast_to.vjp(x=lambda g, y, x, shape: sum_to(g, shape=x.shape))
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the mean along `axis`; integers and bools become floats. The mean of nothing is NaN."""
+    """Return the mean along `axis`; integers and bools become floats. The mean of nothing is NaN.
+
+    The sum of floats of 16 bits is not rounded before it is divided.
+    """
+    if is_half(x.dtype):
+        return cast_like(mean(cast(x, dtype=FLOAT32), axis, keepdims), x)
     total = sum(x, axis=axis, keepdims=keepdims)
     count = int(np.prod([x.shape[a] for a in axes_of(x.ndim, axis)]))
     result: Tensor = total / float(count) if count else total * float("nan")

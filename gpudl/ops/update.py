@@ -12,7 +12,7 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
+from gpudl.engine.op import op, rounded
 from gpudl.engine.spec import ShapeError, Spec
 
 
@@ -24,7 +24,7 @@ def _one_value(target: Spec, value: Spec) -> None:
 @op(_one_value, flops=cost.free)
 def assign_(xp: Any, target: Array, value: Array) -> None:
     """Set target to value."""
-    xp.copyto(target, value, casting="unsafe")
+    rounded(xp, target, value)
 
 
 @op(_one_value)
@@ -112,6 +112,7 @@ def decay_(xp: Any, w: Array, lr: Array, *, rate: float) -> None:
 
 
 _INT64 = np.dtype(np.int64)
+_FLAG = Spec((), np.dtype(bool))
 
 
 def _count(step: Spec) -> None:
@@ -123,6 +124,34 @@ def _count(step: Spec) -> None:
 def increment_(xp: Any, step: Array) -> None:
     """step += 1."""
     xp.add(step, 1, out=step)
+
+
+def _like_target(target: Spec, before: Spec, keep: Spec) -> None:
+    if target != before or keep != _FLAG:
+        raise ShapeError("the value of before must be like the target, and whether to keep the new one a bool.")
+
+
+@op(_like_target, flops=cost.free)
+def restore_(xp: Any, target: Array, before: Array, keep: Array) -> None:
+    """Set target back to its value of before, unless `keep`, a bool."""
+    xp.copyto(target, before, where=~keep)
+
+
+def _scale(scale: Spec, good: Spec, finite: Spec, *, growth_steps: int) -> None:
+    if scale.shape or good != Spec((), _INT64) or finite != _FLAG:
+        raise ShapeError("a loss scale is a scalar, the count of good steps is int64, and whether one was good a bool.")
+
+
+@op(_scale, writes=2)
+def rescale_(xp: Any, scale: Array, good: Array, finite: Array, *, growth_steps: int) -> None:
+    """Double a loss scale after so many finite steps, halve it after one that was not; `good` counts between changes.
+
+    Source: Micikevicius et al., "Mixed precision training", ICLR 2018, section 3.2.
+    """
+    grown = good == growth_steps - 1
+    real = scale.dtype.type
+    xp.multiply(scale, xp.where(finite, xp.where(grown, real(2), real(1)), real(0.5)), out=scale)
+    xp.copyto(good, xp.where(finite & ~grown, good + 1, 0))
 
 
 def _first(first: Spec, value: Spec, step: Spec) -> None:

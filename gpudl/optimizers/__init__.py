@@ -6,14 +6,26 @@ from typing import Any
 
 from gpudl.optimizers.adagrad import Adagrad
 from gpudl.optimizers.adam import Adam, AdamW
+from gpudl.optimizers.loss_scale import LossScaleOptimizer
 from gpudl.optimizers.optimizer import Optimizer
 from gpudl.optimizers.rmsprop import RMSprop
 from gpudl.optimizers.sgd import SGD
 from gpudl.utils.lookup import lookup, names, serialize
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "deserialize", "get", "serialize"]
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "LossScaleOptimizer",
+    "Optimizer",
+    "RMSprop",
+    "deserialize",
+    "get",
+    "serialize",
+]
 
-_known = names(SGD, RMSprop, Adam, AdamW, Adagrad)
+_known = names(SGD, RMSprop, Adam, AdamW, Adagrad, LossScaleOptimizer)
 
 
 def get(identifier: Any) -> Optimizer | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gpudl import backend
 from gpudl.engine.flat import FlatGroup
+from gpudl.engine.spec import is_floating
 from gpudl.engine.tensor import Tensor, Variable
 
 
@@ -90,7 +91,7 @@ def check(variables: Sequence[object]) -> None:
     for v in variables:
         if not isinstance(v, Variable):
             raise TypeError(f"an optimizer changes gpudl.Variable objects, got {type(v).__name__}.")
-        if v.dtype.kind != "f":
+        if not is_floating(v.dtype):
             raise TypeError(f"variable {v.path!r} is {v.dtype}, and only floats can be optimized.")
     if len({id(v) for v in variables}) != len(variables):
         raise ValueError("a variable is given twice. List each one once.")

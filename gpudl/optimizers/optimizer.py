@@ -39,7 +39,7 @@ class Options(Shared, total=False):
 
 
 # Keras's arguments that are understood at these values only.
-_OFF = {
+OFF = {
     "use_ema": False,
     "ema_momentum": 0.99,
     "ema_overwrite_frequency": None,
@@ -107,9 +107,9 @@ class Optimizer(Configurable):
     def _refuse(self, others: dict[str, Any]) -> None:
         kind = type(self).__name__
         for key, value in others.items():
-            if key not in _OFF:
+            if key not in OFF:
                 raise ValueError(f"{kind} has no argument {key!r}. Take it out.")
-            if value != _OFF[key]:
+            if value != OFF[key]:
                 raise ValueError(f"{kind}({key}={value!r}) is not supported yet. Leave {key} out.")
 
     @property
@@ -139,6 +139,11 @@ class Optimizer(Configurable):
             known = self._layout
             slots = [known.slots[id(v)][n] for names in self.slot_names() for v in known.variables for n in names]
         return [self.iterations, self._learning_rate, *slots]
+
+    def state(self) -> list[Tensor]:
+        """Return all that `apply` changes: the buffers of the variables and of the slots, and the iteration count."""
+        groups = () if self._layout is None else self._layout.groups
+        return [*(t for group in groups for t in (group.flat, *group.slots.values())), self.iterations]
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the names of the slots; `variables` lists those in one tuple variable by variable."""
@@ -193,6 +198,10 @@ class Optimizer(Configurable):
             names = [name for names in self.slot_names() for name in names]
             self._layout = Layout(variables, self._is_decayed, names, self.slot_start, self._layout)
         return self._layout
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        """Return what to differentiate in place of the loss: the loss itself, unless a subclass scales it."""
+        return loss
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """Update variables from pairs (gradient, variable), and return the iteration count."""

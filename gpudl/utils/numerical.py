@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from gpudl.engine.spec import is_floating
+
 
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.float64]:
     """Turn class numbers into one-hot rows.
@@ -79,11 +81,11 @@ def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> NDArray[Any]:
 def _whole(labels: NDArray[Any]) -> bool:
     if labels.dtype.kind in "biu" or labels.size == 0:
         return True
-    return labels.dtype.kind == "f" and bool(np.all(np.isfinite(labels) & (labels == np.trunc(labels))))
+    return is_floating(labels.dtype) and bool(np.all(np.isfinite(labels) & (labels == np.trunc(labels))))
 
 
 def _first(labels: NDArray[Any]) -> Any:
     """Return the first label that is not a whole number, for the error text."""
-    if labels.dtype.kind == "f":
+    if is_floating(labels.dtype):
         labels = labels[~(np.isfinite(labels) & (labels == np.trunc(labels)))]
     return labels.flat[0]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Ints, Window
-from ..registry import accelerates
+from ..registry import accelerates, is_floating
 from .conv import add, clear, copy, images, inside, numbers, source
 from .entry import Kernel, share
 from .layout import pooling
@@ -19,7 +19,7 @@ from .windows import largest, spread
 
 def whole_windows(*arrays: Any, window: Window, size: Ints) -> bool:
     """Accept float32 images whose windows lie inside, so that every one of them has all its taps."""
-    reals = [a for a in arrays if a.dtype.kind == "f"]
+    reals = [a for a in arrays if is_floating(a.dtype)]
     inside_all = len(window.kernel) == 2 and not any(p for pair in window.pads(size) for p in pair)
     return inside_all and all(a.dtype == np.float32 for a in reals) and all(a.flags.c_contiguous for a in arrays)
 

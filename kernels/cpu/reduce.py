@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import accelerates, floats
+from ..registry import accelerates, floats, is_floating
 from .entry import Kernel, share
 
 Axis = int | tuple[int, ...] | None
@@ -68,7 +68,7 @@ def sum(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
 
 
 def _last_axis(out: Any, x: Any, *, axis: int = -1) -> bool:
-    return x.dtype.kind == "f" and floats(out, x) and axis in (-1, x.ndim - 1)
+    return is_floating(x.dtype) and floats(out, x) and axis in (-1, x.ndim - 1)
 
 
 @Kernel

@@ -8,6 +8,12 @@ from . import (
     blas,
     elementwise,
     gather,
+    gemm,
+    loss,
+    norm,
+    random,
+    reduce,
+    update,
     windows,
 )
 
@@ -15,5 +21,11 @@ __all__ = [
     "blas",
     "elementwise",
     "gather",
+    "gemm",
+    "loss",
+    "norm",
+    "random",
+    "reduce",
+    "update",
     "windows",
 ]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from math import gcd, prod
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from ..registry import accelerates
-from .launch import Kernel, contiguous, function, index, launch, real
+from .launch import Kernel, contiguous, function, index, launch, real, width
 
-_WIDEST = 16  # bytes that one thread can move in one instruction
 _CHUNKS = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long long", 16: "uint4"}
 _FROM = {
     "bool": "unsigned char",
@@ -75,29 +74,22 @@ def gather_rows(out: Any, source: Any, order: Any, start: Any) -> None:
 
 def _copy(name: str, out: Any, table: Any, order: Any, given: tuple[Any, ...], *more: Any) -> None:
     row = prod(table.shape[1:])
-    width = _width(row, out, table)
-    kernel = _kernel(name, out, table, order, width)
+    at_once = width((out, table), row)
+    kernel = _kernel(name, out, table, order, at_once)
     if kernel is None:
         raise RuntimeError(f"{name} of gather.cu does not compile here; ask first whether it takes the arrays.")
-    number, total = index(out)[1], out.size // width
-    launch(kernel, total, (out, table, *given, number(total), number(row // width), np.int64(table.shape[0]), *more))
+    number, total = index(out)[1], out.size // at_once
+    launch(kernel, total, (out, table, *given, number(total), number(row // at_once), np.int64(table.shape[0]), *more))
 
 
-def _width(row: int, *arrays: Any) -> int:
-    """Return how many elements are moved at a time, where `arrays` may be of several dtypes."""
-    sizes = [int(a.dtype.itemsize) for a in arrays]
-    at = (a.data.ptr // size for a, size in zip(arrays, sizes, strict=True))
-    return gcd(max(_WIDEST // max(sizes), 1), row, *at)
-
-
-def _kernel(name: str, out: Any, table: Any, order: Any, width: int) -> Kernel | None:
+def _kernel(name: str, out: Any, table: Any, order: Any, at_once: int) -> Kernel | None:
     types: dict[str, str | int]
     if out.dtype == table.dtype:  # a copy moves chunks of bytes
-        chunk = _CHUNKS[width * out.dtype.itemsize]
+        chunk = _CHUNKS[at_once * out.dtype.itemsize]
         types = {"GPUDL_REAL": "FLOAT32", "GPUDL_FROM": chunk, "GPUDL_TO": chunk}
     else:
         types = {"GPUDL_REAL": real(out) or "", "GPUDL_FROM": _FROM[table.dtype.name], "GPUDL_TO": "Real"}
-        types["GPUDL_WIDTH"] = width
+        types["GPUDL_WIDTH"] = at_once
     numbers = {"GPUDL_INDEX": index(out)[0], "GPUDL_ORDER": "int" if order is None else _ORDER[order.dtype.name]}
     return function("gather.cu", name, **types, **numbers)
 

@@ -161,12 +161,12 @@ def index(*arrays: Any) -> tuple[str, type[np.integer[Any]]]:
 
 
 def width(arrays: Sequence[Any], *counts: int) -> int:
-    """Return how many elements of `arrays`, all of one itemsize, can be moved at a time: a power of 2.
+    """Return how many elements of each of `arrays` can be moved at a time: a power of 2.
 
     Args:
-        arrays: their addresses must be multiples of what is moved.
+        arrays: their addresses must be multiples of what is moved; the largest itemsize decides.
         counts: numbers of elements that it must divide, such as the length of a row.
     """
-    itemsize = int(arrays[0].dtype.itemsize)
-    bytes_at_once = gcd(_WIDEST, *(a.data.ptr for a in arrays), *(n * itemsize for n in counts))
-    return max(bytes_at_once // itemsize, 1)
+    sizes = [int(a.dtype.itemsize) for a in arrays]
+    at = (int(a.data.ptr) // size for a, size in zip(arrays, sizes, strict=True))
+    return gcd(max(_WIDEST // max(sizes), 1), *at, *counts)

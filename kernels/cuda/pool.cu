@@ -1,111 +1,193 @@
-// Pooling and its adjoints for arrays (batch, height, width, channel).
+// Pooling and its adjoints for arrays (batch, height, width, channel), GPUDL_WIDTH channels at a time. All kernels wait for
+// memory: what an index costs to take apart, once for a Pack, does not show beside the Packs that are moved.
 #include "common.cuh"
 
 // GPUDL_TAP: how the position of a maximum is kept, as a*KW + b: unsigned char, or int for more than 256 taps.
 typedef GPUDL_TAP Tap;
+typedef Pack<Real, GPUDL_WIDTH> Reals;
+typedef Pack<Tap, GPUDL_WIDTH> Taps;
 
-// The number of taps of output `o` that look at the input and not at the padding, along one axis.
-__device__ __forceinline__ Index taps_inside(Index o, Index H, Index K, Index S, Index D, Index P) {
-    Index count = 0;
-    for (Index a = 0; a < K; ++a) count += inside(o * S - P + a * D, H);
-    return count;
+// A kernel's C counts Packs of channels, not channels.
+#define EACH_OUTPUT(i) FOR_EACH(i, N * OH * OW * C)
+#define EACH_INPUT(i) FOR_EACH(i, N * H * W * C)
+#define EACH(k) for (int k = 0; k < GPUDL_WIDTH; ++k)
+
+struct Span {
+    Index first, stop;
+};
+
+// The taps of output `o` that look at the input and not at the padding, along one axis.
+__device__ __forceinline__ Span taps_inside(Index o, Index H, Index K, Index S, Index D, Index P) {
+    const Index at = o * S - P;  // where the first tap looks
+    const Index first = at < 0 ? (D - 1 - at) / D : 0, stop = at < H ? (H - at + D - 1) / D : 0;
+    return {first, stop < K ? stop : K};
 }
+
+// The outputs that may look at input `h`, along one axis; the later ones with earlier taps.
+__device__ __forceinline__ Span seen_from(Index h, Index O, Index K, Index S, Index D, Index P) {
+    const Index beyond = h + P - (K - 1) * D, stop = (h + P) / S + 1;
+    return {beyond > 0 ? (beyond + S - 1) / S : 0, stop < O ? stop : O};
+}
+
+// The tap with which output `o` looks at input `h`, or -1 where that falls between two taps.
+__device__ __forceinline__ Index tap_on(Index h, Index o, Index S, Index D, Index P) {
+    const Index away = h + P - o * S;
+    if (D == 1) return away;
+    return away % D == 0 ? away / D : -1;
+}
+
+// For every output (o, q) of image n that looks at the input (h, w): `body` sees its index `at` and the taps a, b, in the
+// order of the taps.
+#define FOR_EACH_OUTPUT_THAT_SEES(h, w, body)                                              \
+    const Span rows = seen_from(h, OH, KH, SH, DH, PH), columns = seen_from(w, OW, KW, SW, DW, PW); \
+    for (Index o = rows.stop - 1; o >= rows.first; --o) {                                  \
+        const Index a = tap_on(h, o, SH, DH, PH);                                          \
+        if (a < 0) continue;                                                               \
+        for (Index q = columns.stop - 1; q >= columns.first; --q) {                        \
+            const Index b = tap_on(w, q, SW, DW, PW);                                      \
+            if (b < 0) continue;                                                           \
+            const Index at = ((n * OH + o) * OW + q) * C + c;                              \
+            body                                                                           \
+        }                                                                                  \
+    }
 
 // x (N, H, W, C) -> y, argmax (N, OH, OW, C): the first NaN of the window, else the first
 // maximum. Padding never wins; a window that lies wholly in the padding gives -inf and tap 0.
 extern "C" __global__ void max_pool(Real* __restrict__ y, Tap* __restrict__ argmax, const Real* __restrict__ x,
                                     WINDOW) {
-    FOR_EACH(i, N * OH * OW * C) {
+    EACH_OUTPUT(i) {
         UNFLATTEN(i, OH, OW, n, o, q, c);
-        Sum best = __int_as_float(0xff800000);  // -inf
-        Index tap = -1;
-        for (Index a = 0; a < KH; ++a) {
+        const Span rows = taps_inside(o, H, KH, SH, DH, PH), columns = taps_inside(q, W, KW, SW, DW, PW);
+        Sum best[GPUDL_WIDTH];
+        Taps taps;
+        EACH(k) {
+            best[k] = __int_as_float(0xff800000);  // -inf
+            taps.at[k] = 0;
+        }
+        bool first = true;
+        for (Index a = rows.first; a < rows.stop; ++a) {
             const Index h = o * SH - PH + a * DH;
-            if (!inside(h, H)) continue;
-            for (Index b = 0; b < KW; ++b) {
+            for (Index b = columns.first; b < columns.stop; ++b) {
                 const Index w = q * SW - PW + b * DW;
-                if (!inside(w, W)) continue;
-                const Sum value = Sum(x[((n * H + h) * W + w) * C + c]);
-                // Written so that a NaN beats a number and nothing beats a NaN.
-                if (tap < 0 || (best == best && !(value <= best))) {
-                    best = value;
-                    tap = a * KW + b;
+                const Reals seen = ((const Reals*)x)[((n * H + h) * W + w) * C + c];
+                EACH(k) {
+                    const Sum value = Sum(seen.at[k]);
+                    // Written so that a NaN beats a number and nothing beats a NaN.
+                    if (first || (best[k] == best[k] && !(value <= best[k]))) {
+                        best[k] = value;
+                        taps.at[k] = Tap(a * KW + b);
+                    }
                 }
+                first = false;
             }
         }
-        y[i] = Real(best);
-        argmax[i] = Tap(tap < 0 ? 0 : tap);
+        Reals maxima;
+        EACH(k) maxima.at[k] = Real(best[k]);
+        ((Reals*)y)[i] = maxima;
+        ((Taps*)argmax)[i] = taps;
     }
 }
 
-// g, argmax (N, OH, OW, C) -> dx (N, H, W, C): each input sums the gradients of the maxima it was.
+// argmax (N, OH, OW, C), gradient(at) the Pack at an index into it -> dx (N, H, W, C): each input sums the gradients of the
+// maxima it was.
+template <class Gradient>
+__device__ __forceinline__ void spread(Real* dx, const Tap* argmax, Gradient gradient, WINDOW) {
+    EACH_INPUT(i) {
+        UNFLATTEN(i, H, W, n, h, w, c);
+        Sum sum[GPUDL_WIDTH];
+        EACH(k) sum[k] = 0;
+        FOR_EACH_OUTPUT_THAT_SEES(h, w, {
+            const Taps taps = ((const Taps*)argmax)[at];
+            const Reals g = gradient(at);
+            EACH(k) {
+                if (taps.at[k] == a * KW + b) sum[k] += Sum(g.at[k]);
+            }
+        })
+        Reals result;
+        EACH(k) result.at[k] = Real(sum[k]);
+        ((Reals*)dx)[i] = result;
+    }
+}
+
+#define THE_WINDOW N, H, W, C, OH, OW, KH, KW, SH, SW, DH, DW, PH, PW
+
+// g, argmax (N, OH, OW, C) -> dx (N, H, W, C)
 extern "C" __global__ void max_pool_grad(Real* __restrict__ dx, const Real* __restrict__ g,
                                          const Tap* __restrict__ argmax, WINDOW) {
-    FOR_EACH(i, N * H * W * C) {
-        UNFLATTEN(i, H, W, n, h, w, c);
-        Sum sum = 0;
-        for (Index a = 0; a < KH; ++a) {
-            const Index o = seen_by(h, a, OH, SH, DH, PH);
-            if (o < 0) continue;
-            for (Index b = 0; b < KW; ++b) {
-                const Index q = seen_by(w, b, OW, SW, DW, PW);
-                if (q < 0) continue;
-                const Index at = ((n * OH + o) * OW + q) * C + c;
-                if (argmax[at] == a * KW + b) sum += Sum(g[at]);
-            }
-        }
-        dx[i] = Real(sum);
-    }
+    spread(dx, argmax, [=](Index at) { return ((const Reals*)g)[at]; }, THE_WINDOW);
+}
+
+// g, y, argmax (N, OH, OW, C) -> dx (N, H, W, C): the same after the gradient of a ReLU with the outputs y.
+extern "C" __global__ void relu_max_pool_grad(Real* __restrict__ dx, const Real* __restrict__ g,
+                                              const Real* __restrict__ y, const Tap* __restrict__ argmax, WINDOW) {
+    const auto before = [=](Index at) {
+        Reals slope = ((const Reals*)g)[at];
+        const Reals after = ((const Reals*)y)[at];
+        // A product, so that what is not finite goes on as it does in the gradient by itself.
+        EACH(k) slope.at[k] = Real(Sum(slope.at[k]) * Sum(Sum(after.at[k]) > 0 ? 1 : 0));
+        return slope;
+    };
+    spread(dx, argmax, before, THE_WINDOW);
 }
 
 // x (N, H, W, C), argmax (N, OH, OW, C) -> y (N, OH, OW, C): x where the maxima were, 0 for a window in the
 // padding.
 extern "C" __global__ void max_pool_pick(Real* __restrict__ y, const Real* __restrict__ x,
                                          const Tap* __restrict__ argmax, WINDOW) {
-    FOR_EACH(i, N * OH * OW * C) {
+    EACH_OUTPUT(i) {
         UNFLATTEN(i, OH, OW, n, o, q, c);
-        const Index h = o * SH - PH + argmax[i] / KW * DH;
-        const Index w = q * SW - PW + argmax[i] % KW * DW;
-        y[i] = inside(h, H) && inside(w, W) ? x[((n * H + h) * W + w) * C + c] : Real(0);
+        const Taps taps = ((const Taps*)argmax)[i];
+        Reals picked;
+        EACH(k) {
+            const Index h = o * SH - PH + taps.at[k] / KW * DH, w = q * SW - PW + taps.at[k] % KW * DW;
+            const Index at = (((n * H + h) * W + w) * C + c) * GPUDL_WIDTH + k;
+            picked.at[k] = inside(h, H) && inside(w, W) ? x[at] : Real(0);
+        }
+        ((Reals*)y)[i] = picked;
     }
+}
+
+__device__ __forceinline__ Index count(Span rows, Span columns) {
+    return rows.first < rows.stop && columns.first < columns.stop
+               ? (rows.stop - rows.first) * (columns.stop - columns.first)
+               : 1;
 }
 
 // x (N, H, W, C) -> y (N, OH, OW, C): the mean over the taps inside the input, 0 where there are none.
 extern "C" __global__ void avg_pool(Real* __restrict__ y, const Real* __restrict__ x, WINDOW) {
-    FOR_EACH(i, N * OH * OW * C) {
+    EACH_OUTPUT(i) {
         UNFLATTEN(i, OH, OW, n, o, q, c);
-        Sum sum = 0;
-        Index count = 0;
-        for (Index a = 0; a < KH; ++a) {
+        const Span rows = taps_inside(o, H, KH, SH, DH, PH), columns = taps_inside(q, W, KW, SW, DW, PW);
+        Sum sum[GPUDL_WIDTH];
+        EACH(k) sum[k] = 0;
+        for (Index a = rows.first; a < rows.stop; ++a) {
             const Index h = o * SH - PH + a * DH;
-            if (!inside(h, H)) continue;
-            for (Index b = 0; b < KW; ++b) {
+            for (Index b = columns.first; b < columns.stop; ++b) {
                 const Index w = q * SW - PW + b * DW;
-                if (!inside(w, W)) continue;
-                sum += Sum(x[((n * H + h) * W + w) * C + c]);
-                ++count;
+                const Reals seen = ((const Reals*)x)[((n * H + h) * W + w) * C + c];
+                EACH(k) sum[k] += Sum(seen.at[k]);
             }
         }
-        y[i] = Real(sum / Sum(count > 0 ? count : 1));
+        const Sum terms = Sum(count(rows, columns));
+        Reals mean;
+        EACH(k) mean.at[k] = Real(sum[k] / terms);
+        ((Reals*)y)[i] = mean;
     }
 }
 
 // g (N, OH, OW, C) -> dx (N, H, W, C): each input's share of the means it went into, in the order of the taps.
 extern "C" __global__ void avg_pool_grad(Real* __restrict__ dx, const Real* __restrict__ g, WINDOW) {
-    FOR_EACH(i, N * H * W * C) {
+    EACH_INPUT(i) {
         UNFLATTEN(i, H, W, n, h, w, c);
-        Sum sum = 0;
-        for (Index a = 0; a < KH; ++a) {
-            const Index o = seen_by(h, a, OH, SH, DH, PH);
-            if (o < 0) continue;
-            const Index rows = taps_inside(o, H, KH, SH, DH, PH);
-            for (Index b = 0; b < KW; ++b) {
-                const Index q = seen_by(w, b, OW, SW, DW, PW);
-                if (q < 0) continue;
-                const Index count = rows * taps_inside(q, W, KW, SW, DW, PW);
-                sum += Sum(g[((n * OH + o) * OW + q) * C + c]) / Sum(count);
-            }
-        }
-        dx[i] = Real(sum);
+        Sum sum[GPUDL_WIDTH];
+        EACH(k) sum[k] = 0;
+        FOR_EACH_OUTPUT_THAT_SEES(h, w, {
+            const Sum terms = Sum(count(taps_inside(o, H, KH, SH, DH, PH), taps_inside(q, W, KW, SW, DW, PW)));
+            const Reals share = ((const Reals*)g)[at];
+            EACH(k) sum[k] += Sum(share.at[k]) / terms;
+        })
+        Reals result;
+        EACH(k) result.at[k] = Real(sum[k]);
+        ((Reals*)dx)[i] = result;
     }
 }

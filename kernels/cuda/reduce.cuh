@@ -1,18 +1,20 @@
 // Sums and maxima over the threads of a warp or a block, in an order that is always the same.
 // Every thread of the block must call them; a block is whole warps, up to 32 of them, along x. All threads get the result.
+// With `lanes`, a power of 2, a warp is several groups of so many neighbours, each with a result of its own.
 
 #define WARP 32
 #define ALL_LANES 0xffffffffu
+#define LEAST Sum(-__int_as_float(0x7f800000))  // minus infinity
 
 __device__ __forceinline__ Sum greater_of(Sum a, Sum b) { return a > b || a != a ? a : b; }  // a NaN wins
 
-__device__ __forceinline__ Sum warp_sum(Sum value) {
-    for (int by = WARP / 2; by > 0; by /= 2) value += __shfl_xor_sync(ALL_LANES, value, by);
+__device__ __forceinline__ Sum warp_sum(Sum value, int lanes = WARP) {
+    for (int by = lanes / 2; by > 0; by /= 2) value += __shfl_xor_sync(ALL_LANES, value, by);
     return value;
 }
 
-__device__ __forceinline__ Sum warp_max(Sum value) {
-    for (int by = WARP / 2; by > 0; by /= 2) value = greater_of(value, __shfl_xor_sync(ALL_LANES, value, by));
+__device__ __forceinline__ Sum warp_max(Sum value, int lanes = WARP) {
+    for (int by = lanes / 2; by > 0; by /= 2) value = greater_of(value, __shfl_xor_sync(ALL_LANES, value, by));
     return value;
 }
 
@@ -28,4 +30,4 @@ __device__ __forceinline__ Sum warp_max(Sum value) {
     }
 
 OVER_THE_BLOCK(block_sum, warp_sum, Sum(0))
-OVER_THE_BLOCK(block_max, warp_max, Sum(-__int_as_float(0x7f800000)))
+OVER_THE_BLOCK(block_max, warp_max, LEAST)

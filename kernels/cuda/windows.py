@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Ints, Window
-from ..registry import accelerates
+from ..registry import Stages, accelerates
 from .launch import Kernel, contiguous, function, index, launch, real, wide, width
 
 _UINT8_TAPS = 256
@@ -32,13 +32,13 @@ class WindowKernel:
         name: the kernel, and the op that it stands in for.
         file: the `.cu` file it is in.
         image: which of the arrays is the one (N, H, W, C) that the window slides over.
-        copies: whether it only moves data, so that it can do so in chunks of several elements.
+        together: whether it moves several channels at a time where it can.
     """
 
     name: str
     file: str
     image: int
-    copies: bool = False
+    together: bool = False
 
     def takes(self, *arrays: Any, window: Window, shape: Ints | None = None) -> bool:
         """Accept C-contiguous images of floats, where the kernel compiles."""
@@ -53,7 +53,7 @@ class WindowKernel:
 
     def __call__(self, *arrays: Any, window: Window, shape: Ints | None = None) -> None:
         """Launch the kernel on the current stream; raise RuntimeError where it does not compile."""
-        chunk = width(arrays, arrays[self.image].shape[-1]) if self.copies else 1
+        chunk = width(arrays, arrays[self.image].shape[-1]) if self.together else 1
         run = self._kernel(arrays, chunk)
         if run is None:
             raise RuntimeError(f"{self.name} of {self.file} does not compile here; ask `takes` first.")
@@ -66,6 +66,7 @@ class WindowKernel:
             "GPUDL_REAL": real(*arrays) or "",
             "GPUDL_INDEX": index(*arrays)[0],
             "GPUDL_CHUNK": itemsize * chunk,
+            "GPUDL_WIDTH": chunk,
             "GPUDL_TAP": "int" if any(a.dtype == np.int32 for a in arrays) else "unsigned char",
         }
         return function(self.file, self.name, **macros)
@@ -77,12 +78,27 @@ def tap_dtype(window: Window) -> np.dtype[Any]:
 
 
 for _twin in (
-    WindowKernel("im2col", "conv.cu", image=1, copies=True),  # (cols, x, *, window)
+    WindowKernel("im2col", "conv.cu", image=1, together=True),  # (cols, x, *, window)
     WindowKernel("col2im", "conv.cu", image=0),  # (x, cols, *, shape, window)
-    WindowKernel("max_pool", "pool.cu", image=2),  # (y, argmax, x, *, window)
-    WindowKernel("max_pool_grad", "pool.cu", image=0),  # (dx, g, argmax, *, shape, window)
-    WindowKernel("max_pool_pick", "pool.cu", image=1),  # (y, x, argmax, *, window)
-    WindowKernel("avg_pool", "pool.cu", image=1),  # (y, x, *, window)
-    WindowKernel("avg_pool_grad", "pool.cu", image=0),  # (dx, g, *, shape, window)
+    WindowKernel("max_pool", "pool.cu", image=2, together=True),  # (y, argmax, x, *, window)
+    WindowKernel("max_pool_grad", "pool.cu", image=0, together=True),  # (dx, g, argmax, *, shape, window)
+    WindowKernel("max_pool_pick", "pool.cu", image=1, together=True),  # (y, x, argmax, *, window)
+    WindowKernel("avg_pool", "pool.cu", image=1, together=True),  # (y, x, *, window)
+    WindowKernel("avg_pool_grad", "pool.cu", image=0, together=True),  # (dx, g, *, shape, window)
 ):
     accelerates(_twin.name, device="cuda", takes=_twin.takes)(_twin)
+
+
+_after_relu = WindowKernel(
+    "relu_max_pool_grad", "pool.cu", image=0, together=True
+)  # (dx, g, y, argmax, *, shape, window)
+
+
+def _takes_relu(*arrays: Any, stages: Stages) -> bool:
+    return bool(stages[0]["activation"] == "relu") and _after_relu.takes(*arrays, **stages[1])
+
+
+@accelerates("activation_grad+max_pool_grad", device="cuda", takes=_takes_relu)
+def activation_grad_max_pool_grad(dx: Any, g: Any, y: Any, argmax: Any, *, stages: Stages) -> None:
+    """Compute the gradient before a ReLU and a max-pooling from that of the maxima `y`."""
+    _after_relu(dx, g, y, argmax, **stages[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from contract_cases.contract import Arrays, Contract, Sample
@@ -33,9 +34,9 @@ def assert_close(got: Arrays, contract: Contract, inputs: Arrays, sample: Sample
             assert out.tobytes() == exact.tobytes()
             continue
         assert out.dtype == np.dtype(sample.result or dtype)
-        limits = np.finfo(out.dtype)
+        limits = ml_dtypes.finfo(out.dtype)
         finite = np.isfinite(exact)
-        np.testing.assert_array_equal(out[~finite], exact[~finite])
+        np.testing.assert_array_equal(out[~finite].astype(np.float64), exact[~finite])
         error = np.abs(out[finite].astype(np.float64) - exact[finite])
         allowed = limits.eps * bound[finite] + (limits.smallest_subnormal if bound.any() else 0)
         assert np.all(error <= allowed), f"off by {np.max(error - allowed)} more than allowed"

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gpudl.engine.spec import is_floating
+
 Rng = np.random.Generator
 Arrays = tuple[np.ndarray, ...]
 REAL = ("float32", "float64")
@@ -89,7 +91,7 @@ class Contract:
 
 
 def _exact(inputs: Arrays) -> Arrays:
-    return tuple(x.astype(np.float64) if x.dtype.kind == "f" else x for x in inputs)
+    return tuple(x.astype(np.float64) if is_floating(x.dtype) else x for x in inputs)
 
 
 def _tuple(outs: Any) -> Arrays:

@@ -107,6 +107,12 @@ def largest(numbers: list[float]) -> float:
 TIED = np.array([[1.0, 3.0, 3.0], [math.nan, 2.0, math.nan], [-math.inf, -math.inf, -math.inf]])
 OUT_OF_RANGE = Sample((np.ones((2, 3)),), {"axis": 2})
 
+def spoiled(x: np.ndarray, last: float) -> np.ndarray:
+    """Return x with another last number."""
+    x.reshape(-1)[-1:] = last
+    return x
+
+
 CONTRACTS = [
     Contract(
         "sum",
@@ -176,5 +182,18 @@ CONTRACTS = [
         BROADCASTS,
         narrowed,
         [Sample((np.ones((2, 3)),), {"shape": (2,)}), Sample((np.ones((2, 3)),), {"shape": (2, 4)})],
+    ),
+    Contract(
+        "all_finite",
+        lambda *xs: np.array(all(math.isfinite(n) for x in xs for n in x.ravel())),
+        lambda rng, shapes, spoilt: Sample(tuple(spoiled(normal(rng, *s), spoilt) for s in shapes)),
+        [
+            ([(2, 3)], 1.0),
+            ([(2, 3), (4,)], math.nan),
+            ([(5,), (1, 2)], -math.inf),
+            ([()], math.inf),
+            ([(0, 2)], math.nan),
+        ],
+        lambda rng: ([random_shape(rng), random_shape(rng)], float(rng.choice([1.0, math.nan, math.inf]))),
     ),
 ]

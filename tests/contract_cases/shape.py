@@ -292,4 +292,11 @@ CONTRACTS = [
         lambda rng: ([random_shape(rng) for _ in range(int(rng.integers(1, 5)))],),
         [Sample((np.ones(2), np.ones(2, np.float32)))],
     ),
+    Contract(
+        "copy",
+        lambda x: x,
+        lambda rng, shape: Sample((normal(rng, *shape),)),
+        [((2, 3),), ((),), ((0, 2),), ((1, 1),)],
+        lambda rng: (random_shape(rng),),
+    ),
 ]

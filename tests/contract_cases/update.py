@@ -105,6 +105,13 @@ def slots_make(count: int, **statics: list[Any]) -> Callable[..., Sample]:
     return make
 
 
+def rescaled(scale: np.ndarray, good: np.ndarray, finite: np.ndarray, growth_steps: int) -> tuple[Any, Any]:
+    """Return a loss scale and the count of good steps after one more step."""
+    if not finite:
+        return scale / 2, np.array(0)
+    return (scale * 2, np.array(0)) if int(good) + 1 == growth_steps else (scale, good + 1)
+
+
 FLAT: list[tuple[Any, ...]] = [(shape,) for shape in SHAPES] + [((6,), 1), ((6,), 2)]
 
 
@@ -204,5 +211,25 @@ CONTRACTS = [
         [(-1, 1.5), (-1, math.nan), (-1, math.inf), (-1, -math.inf), (3, math.nan)],
         lambda rng: (-1, math.nan),
         [Sample((np.array(-1), np.ones(2), np.array(7))), Sample((np.array(-1.0), np.array(1.0), np.array(7)))],
+    ),
+    Contract(
+        "restore_",
+        lambda target, before, keep: target if keep else before,
+        lambda rng, shape, keep: Sample((normal(rng, *shape), normal(rng, *shape), np.array(keep))),
+        [((2, 3), True), ((2, 3), False), ((), False), ((0, 2), False)],
+        lambda rng: (long_shape(rng), bool(rng.integers(2))),
+        [Sample((W, V, np.array(True))), Sample((W, W, np.array(1))), Sample((W, W, np.array([True])))],
+    ),
+    Contract(
+        "rescale_",
+        rescaled,
+        lambda rng, good, finite: Sample((np.array(8.0), np.array(good), np.array(finite)), {"growth_steps": 3}),
+        [(0, True), (1, True), (2, True), (2, False), (0, False)],
+        lambda rng: (int(rng.integers(0, 3)), bool(rng.integers(2))),
+        [
+            Sample((np.ones(2), np.array(0), np.array(True)), {"growth_steps": 3}),
+            Sample((np.array(1.0), np.array(0.0), np.array(True)), {"growth_steps": 3}),
+            Sample((np.array(1.0), np.array(0), np.array(1)), {"growth_steps": 3}),
+        ],
     ),
 ]

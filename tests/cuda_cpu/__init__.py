@@ -1,8 +1,8 @@
 """Compile `.cu` files with g++ and run their kernels on the CPU, with any grid and block.
 
 A kernel is launched as `build(path, macros).launch("im2col", grid, block, cols, x, np.int32(n), ...)`. The threads of a
-block run one after another, each until it waits for others: see `fibers.h`. `in_order("reverse")` runs the last thread of
-the last block first, and `same_in_any_order` asserts that this makes no difference, as it does where a barrier is missing.
+block run one after another, each until it waits for others: see `fibers.h`. `in_order("reverse")` runs the last thread
+of the last block first, and `same_in_any_order` asserts that this makes no difference, as it does without a barrier.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import ctypes
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,23 @@ import numpy as np
 
 HERE = Path(__file__).parent
 SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover")
+_FOLDER = "CUDA_CPU_FOLDER"
 ORDERS = ("forward", "reverse")
-_FLAGS = ("-std=c++20", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden")
+_FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden")
 _SHARED = 'static __attribute__((section("cuda_shared")))'
-_DYNAMIC = re.compile(r"extern\s+__shared__\s+(?:alignas\(\d+\)\s+)?([\w\s]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
-_KERNEL = re.compile(r"__attribute__\(\(used, noinline\)\)\s+void\s+(\w+)\s*\(")
+_NESTED = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
+_ALIGNED = rf"((?:alignas|__attribute__){_NESTED}\s*)?"
+_BOUNDS = rf"(?:__launch_bounds__\s*({_NESTED})\s*)?"
+_STATIC = re.compile(rf"__shared__\s+{_ALIGNED}")
+_DYNAMIC = re.compile(rf"extern\s+{_ALIGNED}__shared__\s+{_ALIGNED}([\w\s:<>,]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
+_KERNEL = re.compile(rf"(__attribute__\(\(used, noinline\)\)\s+){_BOUNDS}(void\s+){_BOUNDS}(\w+\s*\()")
 _EXPORT = """
-EXPORTED const char* letters_{0}() {{ return letters({0}); }}
-EXPORTED const char* launch_{0}(const unsigned* shape, void** args) {{ return launch<{0}>({0}, shape, args); }}
-""".replace("EXPORTED", 'extern "C" __attribute__((visibility("default")))')
+extern "C" __attribute__((visibility("default"))) const char* letters_{0}() {{ return cuda_cpu::letters({0}); }}
+extern "C" __attribute__((visibility("default"))) const char* launch_{0}(const unsigned* shape, void** args) {{
+    return cuda_cpu::launch<{0}>({0}, shape, args);
+}}
+extern "C" __attribute__((visibility("default"))) unsigned bound_{0}() {{ return cuda_cpu::first{1}; }}
+"""
 
 
 class BuildError(Exception):
@@ -79,18 +89,27 @@ def _bytes(array: np.ndarray) -> np.ndarray:
 
 
 @cache
-def _folder() -> Path:
-    folder = tempfile.mkdtemp(prefix="cuda_cpu_")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return Path(folder)
+def folder() -> Path:
+    """Return where this process, and those that it tells by the environment, keep what was compiled."""
+    if _FOLDER not in os.environ:
+        made = tempfile.mkdtemp(prefix="cuda_cpu_")
+        atexit.register(shutil.rmtree, made, ignore_errors=True)
+        os.environ[_FOLDER] = made
+    return Path(os.environ[_FOLDER])
 
 
 @dataclass(frozen=True)
 class Module:
-    """A compiled source: `letters[name]` has one letter a parameter of a kernel, as `words.h` says."""
+    """A compiled source.
+
+    Attributes:
+        letters: by kernel, one letter a parameter, as `words.h` says.
+        bounds: by kernel, how many threads a block of it may have.
+    """
 
     library: ctypes.PyDLL
     letters: dict[str, str]
+    bounds: dict[str, int]
 
     def launch(
         self, name: str, grid: int | Sequence[int], block: int | Sequence[int], *args: Any, shared: int = 0
@@ -119,8 +138,8 @@ class Module:
         cells = [_cell(name, i, letter, arg) for i, (letter, arg) in enumerate(zip(letters, args, strict=True))]
         addresses = (ctypes.c_void_p * len(cells))(*(cell.ctypes.data for cell in cells))
         sizes = (*_three(grid), *_three(block), shared)
-        if np.prod(sizes[3:6]) > 1024:
-            raise LaunchError(f"{name}: a block has at most 1024 threads, got {sizes[3:6]}.")
+        if prod(sizes[3:6]) > self.bounds[name]:
+            raise LaunchError(f"{name}: a block has at most {self.bounds[name]} threads, got {sizes[3:6]}.")
         function = getattr(self.library, f"launch_{name}")
         function.restype = ctypes.c_char_p
 
@@ -161,7 +180,7 @@ def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[s
     """Compile as `build` does, but return the path of the shared library."""
     options = tuple(f"-D{name}={value}" for name, value in macros.items())
     digest = hashlib.sha256(repr((str(source), options, flags)).encode()).hexdigest()[:24]
-    library = _folder() / f"{digest}.so"
+    library = folder() / f"{digest}.so"
     if library.exists():
         return library
     unit, path = library.with_suffix(".cpp"), source
@@ -172,9 +191,11 @@ def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[s
     unit.write_text(f'#include "words.h"\nnamespace {{\n#include "{Path(path).resolve()}"\n}}\n')
     common = ("g++", *_FLAGS, *flags)
     text = _run(*common, *options, f"-I{HERE}", "-E", str(unit))
-    kernels = _KERNEL.findall(text)
-    text = _DYNAMIC.sub(r"\1* const \2 = cuda_cpu::dynamic_shared<\1>();", text).replace("__shared__", _SHARED)
-    unit.with_suffix(".ii").write_text(text + "".join(map(_EXPORT.format, kernels)))
+    kernels = {name.rstrip("( "): before or after or "(1024)" for _, before, _, after, name in _KERNEL.findall(text)}
+    text = _KERNEL.sub(r"\1\3\5", text)
+    text = _DYNAMIC.sub(r"\3* const \4 = cuda_cpu::dynamic_shared<\3>();", text)
+    text = _STATIC.sub(lambda match: f"{match[1] or ''}{_SHARED} ", text)
+    unit.with_suffix(".ii").write_text(text + "".join(_EXPORT.format(*each) for each in kernels.items()))
     unit.with_suffix(".names").write_text(" ".join(kernels))
     made = library.with_suffix(".part")
     _run(*common, str(unit.with_suffix(".ii")), "-o", str(made))
@@ -191,9 +212,10 @@ def _run(*command: str) -> str:
 @cache
 def _load(path: Path) -> Module:
     library = ctypes.PyDLL(str(path))  # which keeps Python's lock: launches come one at a time
-    letters = {}
+    letters, bounds = {}, {}
     for name in path.with_suffix(".names").read_text().split():
         describe = getattr(library, f"letters_{name}")
         describe.restype = ctypes.c_char_p
         letters[name] = describe().decode()
-    return Module(library, letters)
+        bounds[name] = getattr(library, f"bound_{name}")()
+    return Module(library, letters, bounds)

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <vector>
 
 #include "switch.h"
 #include "types.h"
@@ -31,8 +30,11 @@ struct Thread {
 struct Block {
     void (*body)(void*);  // what every thread does
     void* args;
-    std::vector<Thread> threads;
-    std::vector<Stack*> stacks, spare;  // all of them, and those without a thread
+    Thread threads[MOST_THREADS];
+    unsigned count = 0;  // of its threads
+    Stack stacks[MOST_THREADS];
+    Stack* spare[MOST_THREADS];  // stacks without a thread
+    unsigned made = 0, spares = 0;
     unsigned current = 0;  // the thread that runs
     unsigned arrived = 0;  // at __syncthreads
     unsigned generation = 0;
@@ -73,13 +75,12 @@ inline void wait(const char* at, int line) {
 }
 
 inline Stack* new_stack() {
-    Stack* stack = new Stack;
     void* memory = mmap(nullptr, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) std::abort();
-    stack->bottom = static_cast<char*>(memory);
-    stack->size = STACK;
-    block.stacks.push_back(stack);
-    return stack;
+    Stack& stack = block.stacks[block.made++];
+    stack.bottom = static_cast<char*>(memory);
+    stack.size = STACK;
+    return &stack;
 }
 
 // Start a thread, or go on with it, until it waits or is done.
@@ -88,13 +89,11 @@ inline void resume(unsigned number) {
     block.current = number;
     threadIdx = thread.index;
     if (!thread.stack) {
-        if (block.spare.empty()) block.spare.push_back(new_stack());
-        thread.stack = block.spare.back();
-        block.spare.pop_back();
+        thread.stack = block.spares ? block.spare[--block.spares] : new_stack();
         begin(*thread.stack, enter);
     }
     go(caller, *thread.stack);
-    if (thread.done) block.spare.push_back(thread.stack);
+    if (thread.done) block.spare[block.spares++] = thread.stack;
 }
 
 // Say where the threads are, none of which can go on.
@@ -102,33 +101,35 @@ inline void report_stuck() {
     char where[400] = "";
     std::size_t length = 0;
     unsigned returned = 0;
-    for (const Thread& thread : block.threads) returned += thread.done;
-    std::vector<bool> told(block.threads.size());
-    for (std::size_t i = 0; i < told.size() && length < sizeof where - 60; ++i) {
+    for (unsigned i = 0; i < block.count; ++i) {
         const Thread& thread = block.threads[i];
-        if (thread.done || told[i]) continue;
-        unsigned count = 0;
-        for (std::size_t k = i; k < told.size(); ++k) {
-            const Thread& other = block.threads[k];
-            if (other.done || other.at != thread.at || other.line != thread.line) continue;
-            told[k] = true;
-            ++count;
-        }
-        length += std::snprintf(where + length, sizeof where - length, "%u wait at %s in line %d, ", count, thread.at,
-                                thread.line);
+        returned += thread.done;
+        unsigned before = 0, same = 0;
+        for (unsigned k = 0; k < block.count; ++k)
+            if (!block.threads[k].done && block.threads[k].at == thread.at && block.threads[k].line == thread.line)
+                ++(k < i ? before : same);
+        if (!thread.done && !before && length < sizeof where - 80)
+            length += std::snprintf(where + length, sizeof where - length, "%u wait at %s in line %d, ", same, thread.at,
+                                    thread.line);
     }
     std::snprintf(block.error, sizeof block.error,
-                  "a barrier was not reached by all: of the %zu threads of block (%u, %u, %u), %s%u have returned. "
+                  "a barrier was not reached by all: of the %u threads of block (%u, %u, %u), %s%u have returned. "
                   "Take it out of conditions that differ between threads.",
-                  block.threads.size(), blockIdx.x, blockIdx.y, blockIdx.z, where, returned);
+                  block.count, blockIdx.x, blockIdx.y, blockIdx.z, where, returned);
     block.failed = true;
 }
 
+// Without the sanitizer, which keeps others from writing between the variables.
+__attribute__((no_sanitize("address"))) inline void fill_with_nan(char* from, const char* to) {
+    while (from != to) *from++ = char(255);
+}
+
 inline void run_block(bool reverse) {
-    const unsigned count = block.threads.size();
-    if (__start_cuda_shared) std::memset(__start_cuda_shared, 255, __stop_cuda_shared - __start_cuda_shared);
-    std::memset(block.dynamic, 255, block.dynamic_size);
-    for (Thread& thread : block.threads) {
+    const unsigned count = block.count;
+    fill_with_nan(__start_cuda_shared, __stop_cuda_shared);
+    fill_with_nan(block.dynamic, block.dynamic + block.dynamic_size);
+    for (unsigned i = 0; i < count; ++i) {
+        Thread& thread = block.threads[i];
         thread.stack = nullptr;
         thread.waiting = thread.done = false;
     }
@@ -165,7 +166,7 @@ inline const char* run_grid(const unsigned* shape, void (*body)(void*), void* ar
     block.body = body;
     block.args = args;
     block.failed = false;
-    block.threads.resize(count);
+    block.count = count;
     for (unsigned t = 0; t < count; ++t)
         block.threads[t].index = {t % size.x, t / size.x % size.y, t / size.x / size.y};
     void* dynamic = nullptr;
@@ -181,7 +182,8 @@ inline const char* run_grid(const unsigned* shape, void (*body)(void*), void* ar
     }
     free(dynamic);
     if (!block.failed) return nullptr;
-    block.spare = block.stacks;  // whatever lies on them is given up
+    block.spares = block.made;  // whatever lies on the stacks is given up
+    for (unsigned i = 0; i < block.made; ++i) block.spare[i] = &block.stacks[i];
     return block.error;
 }
 
@@ -196,12 +198,14 @@ inline bool is_shared(const void* address) {
 }
 
 inline void barrier(const char* name, int line) {
-    if (++block.arrived < block.threads.size()) return wait(name, line);
-    for (const Thread& thread : block.threads)
-        if (&thread != &me() && (thread.line != line || thread.at != name)) return wait(name, line);  // for ever
+    if (++block.arrived < block.count) return wait(name, line);
+    for (unsigned i = 0; i < block.count; ++i) {
+        const Thread& other = block.threads[i];
+        if (i != block.current && (other.line != line || other.at != name)) return wait(name, line);  // for ever
+    }
     block.arrived = 0;
     block.counted[++block.generation & 1] = 0;
-    for (Thread& thread : block.threads) thread.waiting = false;
+    for (unsigned i = 0; i < block.count; ++i) block.threads[i].waiting = false;
 }
 
 }  // namespace cuda_cpu

@@ -2,7 +2,6 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 #include "bits.h"
 #include "warp_words.h"
@@ -97,24 +96,31 @@ struct Copy {
     unsigned bytes;
     unsigned group;
 };
+constexpr unsigned MOST_COPIES = 256;  // of one thread
 struct Copies {
-    std::vector<Copy> pending;
-    unsigned group = 0;  // that the next copy belongs to
+    Copy pending[MOST_COPIES];
+    unsigned count;
+    unsigned group;  // that the next copy belongs to
 };
-inline std::vector<Copies> copies;
+inline Copies copies[MOST_THREADS];
 
-inline void begin_copies() { copies.assign(block.threads.size(), {}); }
+inline void begin_copies() {
+    for (unsigned i = 0; i < block.count; ++i) copies[i].count = copies[i].group = 0;
+}
 inline Copies& my_copies() { return copies[block.current]; }
 inline void begin_copy(const char* name, int line, void* to, const void* from, bool filled, unsigned bytes) {
     check_shared(name, line, to, bytes);
     check_address(name, line, "global", from, bytes);
+    Copies& mine = my_copies();
+    if (mine.count == MOST_COPIES) fail("%s in line %d: %u copies were begun without a wait.", name, line, mine.count);
     std::memset(to, 255, bytes);
-    my_copies().pending.push_back({to, filled ? from : nullptr, bytes, my_copies().group});
+    mine.pending[mine.count++] = {to, filled ? from : nullptr, bytes, mine.group};
 }
 inline void end_copies(unsigned but) {
     Copies& mine = my_copies();
-    std::size_t kept = 0;
-    for (const Copy& copy : mine.pending) {
+    unsigned kept = 0;
+    for (unsigned i = 0; i < mine.count; ++i) {
+        const Copy copy = mine.pending[i];
         if (copy.group + but >= mine.group)
             mine.pending[kept++] = copy;
         else if (copy.from)
@@ -122,7 +128,7 @@ inline void end_copies(unsigned but) {
         else
             std::memset(copy.to, 0, copy.bytes);
     }
-    mine.pending.resize(kept);
+    mine.count = kept;
 }
 
 }  // namespace cuda_cpu

@@ -19,11 +19,11 @@ inline Meeting meetings[MOST_THREADS / 32][64];
 
 inline unsigned lane() { return block.current % 32; }
 inline unsigned warp_size() {
-    const unsigned first = block.current - lane(), rest = unsigned(block.threads.size()) - first;
+    const unsigned first = block.current - lane(), rest = block.count - first;
     return rest < 32 ? rest : 32;
 }
 inline void begin_warps() {
-    for (unsigned w = 0; w < (block.threads.size() + 31) / 32; ++w)
+    for (unsigned w = 0; w < (block.count + 31) / 32; ++w)
         for (Meeting& meeting : meetings[w]) meeting.left = meeting.arrived = 0;
 }
 

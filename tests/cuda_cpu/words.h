@@ -12,9 +12,8 @@
 #define __host__
 #define __constant__ static
 #define __forceinline__ inline
-#define __launch_bounds__(...)
-#define __align__(bytes) alignas(bytes)
-// `__shared__` stays as it is: cuda_cpu rewrites it, since `extern __shared__` means something else than `__shared__`.
+#define __align__(bytes) __attribute__((aligned(bytes)))
+// `__shared__` and `__launch_bounds__` stay as they are: cuda_cpu looks at them in the text, and rewrites them.
 
 #include "types.h"
 #include "math_words.h"
@@ -24,11 +23,19 @@
 
 #define __noinline__ __attribute__((noinline))  // only here: headers use the word themselves
 
+namespace cuda_cpu {
+
+// What `__launch_bounds__(threads, blocks)` says of threads.
+template <class... Rest>
+constexpr unsigned first(unsigned threads, Rest...) {
+    return threads;
+}
+
 // As the driver's launch does: `args` holds the address of every argument. `shape` is run_grid's.
 template <auto kernel, class... P, std::size_t... I>
 const char* launch(void (*)(P...), const unsigned* shape, void** args, std::index_sequence<I...>) {
     auto body = [](void* given) { kernel(*static_cast<std::remove_const_t<P>*>(static_cast<void**>(given)[I])...); };
-    return cuda_cpu::run_grid(shape, body, args);
+    return run_grid(shape, body, args);
 }
 template <auto kernel, class... P>
 const char* launch(void (*same)(P...), const unsigned* shape, void** args) {
@@ -54,3 +61,5 @@ const char* letters(void (*)(P...)) {
     static const char text[] = {letter<P>()..., 0};
     return text;
 }
+
+}  // namespace cuda_cpu

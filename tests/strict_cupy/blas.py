@@ -207,7 +207,7 @@ def library() -> Path:
         passed = ", ".join(f"a{i}" for i in range(len(types)))
         source.append(f"int (*on_{name})({', '.join(types)});")
         source.append(f"int {name}({given}) {{ return on_{name}({passed}); }}")
-    path = cuda_cpu._folder() / "libcublas_double.so"
+    path = cuda_cpu.folder() / "libcublas_double.so"
     text = "#include <stddef.h>\n" + "\n".join([*source, "}"])
     command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(path)]
     subprocess.run(command, input=text, text=True, check=True)

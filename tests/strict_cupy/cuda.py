@@ -1,39 +1,37 @@
-"""The double's `cupy.cuda`: one GPU that is none, streams, captures, and kernels compiled by g++."""
+"""The double's `cupy.cuda`: one GPU that is none, streams and captures."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from math import prod
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from cuda_cpu import BuildError, build
 
-from strict_cupy.array import DevArray
 from strict_cupy.pinned import Queue
-from strict_cupy.work import CUDARuntimeError, Graph, meter, submit
+from strict_cupy.raw import CompileException, card
+from strict_cupy.work import CUDARuntimeError, Graph, meter
 
-_MOST_THREADS = 1024
 _ALIGNMENT = 512  # of what a pool gives
 _VERSION = 13000
-
-
-class CompileException(Exception):  # noqa: N818 (CuPy's name)
-    """What the compiler said about a source that it refused."""
 
 
 class Device:
     """The only device, number 0."""
 
-    compute_capability = "90"
-
     def __init__(self, device: int | None = None) -> None:
         if device not in (None, 0):
             raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
         self.id = 0
-        self.attributes = {"MultiProcessorCount": 132}
+
+    @property
+    def compute_capability(self) -> str:
+        return "".join(map(str, card.capability))
+
+    @property
+    def attributes(self) -> dict[str, int]:
+        return card.attributes
 
     def __enter__(self) -> Device:
         return self
@@ -189,59 +187,12 @@ def using_allocator(allocator: Callable[[int], Any] | None = None) -> Iterator[N
         meter.pool = before
 
 
-class RawModule:
-    """CUDA C++ compiled by g++ for the CPU; of the options only ``-D`` counts."""
-
-    def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
-        if not isinstance(options, tuple):
-            raise TypeError(f"Argument 'options' has incorrect type (expected tuple, got {type(options).__name__})")
-        self._code = code
-        self._macros = dict(option[2:].partition("=")[::2] for option in options if option.startswith("-D"))
-
-    def get_function(self, name: str) -> RawKernel:
-        try:
-            module = build(self._code, self._macros)
-        except BuildError as error:
-            raise CompileException(str(error)) from error
-        if name not in module.letters:
-            raise CUDARuntimeError("CUDA_ERROR_NOT_FOUND: named symbol not found")
-        return RawKernel(module, name)
-
-
-class RawKernel:
-    """A kernel of a `RawModule`. Unlike CuPy's, it takes no Python number: the type must be said."""
-
-    def __init__(self, module: Any, name: str) -> None:
-        self._module = module
-        self.name = name
-
-    def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
-        if min(*grid, *block) < 1 or prod(block) > _MOST_THREADS:
-            raise CUDARuntimeError("CUDA_ERROR_INVALID_VALUE: invalid argument")
-        if any(isinstance(arg, np.ndarray) for arg in args):
-            raise TypeError(f"Unsupported type {np.ndarray}")
-        plain = [arg._host if isinstance(arg, DevArray) else arg for arg in args]
-        run = self._module.bind(self.name, grid, block, *plain)
-        writes = [arg for arg, letter in zip(plain, self._module.letters[self.name], strict=True) if letter == "w"]
-        submit(run, writes=writes)
-
-
-def _properties(device: int) -> dict[str, Any]:
-    return {
-        "name": b"strict double",
-        "major": 9,
-        "minor": 0,
-        "totalGlobalMem": 2**33,
-        "multiProcessorCount": 132,
-    }
-
-
 runtime = SimpleNamespace(
     CUDARuntimeError=CUDARuntimeError,
     getDevice=lambda: 0,
     setDevice=Device,
     getDeviceCount=lambda: 1,
-    getDeviceProperties=_properties,
+    getDeviceProperties=lambda device: card.properties,
     driverGetVersion=lambda: _VERSION,
     runtimeGetVersion=lambda: _VERSION,
     deviceSynchronize=lambda: meter.synchronize("deviceSynchronize"),

@@ -10,7 +10,7 @@ import numpy as np
 
 from strict_cupy import cuda
 from strict_cupy.array import DevArray, arrays, device, host
-from strict_cupy.cuda import RawKernel, RawModule
+from strict_cupy.raw import RawKernel, RawModule
 from strict_cupy.work import meter, refuse_blas, spoil, submit
 
 __all__ = ["RawKernel", "RawModule", "cuda"]

@@ -118,7 +118,7 @@ def _refill(kept: Sequence[np.ndarray], result: Any) -> None:
 
 def spoil(array: np.ndarray, integer: int = 0) -> None:
     """Fill with NaN, or with `integer` where there is none."""
-    array.fill(np.nan if array.dtype.kind in "fc" else integer)
+    array.fill(np.nan if array.dtype.kind in "fcV" else integer)
 
 
 def refuse_blas() -> None:

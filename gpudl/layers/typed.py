@@ -1,0 +1,52 @@
+"""In which dtypes a layer computes and keeps its weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl import dtype_policies
+from gpudl.dtype_policies import DTypePolicy
+from gpudl.engine.spec import is_floating
+from gpudl.engine.state import layout_epoch, state
+
+
+class Typed:
+    """Something with a dtype policy."""
+
+    def _begin_typing(self, dtype: Any, autocast: bool) -> None:
+        self._dtype_policy = dtype_policies.get(dtype)
+        self.autocast = autocast
+
+    @property
+    def dtype_policy(self) -> DTypePolicy:
+        """The dtypes of computation and weights; what is assigned holds for calls, and for weights yet to be made."""
+        return self._dtype_policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        self._dtype_policy = dtype_policies.get(policy)
+        layout_epoch[0] += 1  # steps are recorded anew
+
+    @property
+    def compute_dtype(self) -> np.dtype:
+        """The dtype of what the layer computes and returns."""
+        return np.dtype(self._dtype_policy.compute_dtype)
+
+    @property
+    def variable_dtype(self) -> np.dtype:
+        """The dtype of the weights."""
+        return np.dtype(self._dtype_policy.variable_dtype)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the weights; another name of `variable_dtype`."""
+        return self.variable_dtype
+
+    def _seen_as(self) -> np.dtype | None:
+        """Return the dtype in which ops see float variables in `call`; None where nothing is mixed."""
+        compute = self.compute_dtype
+        if not self.autocast or not is_floating(compute):
+            return None
+        return None if state.autocast is None and compute == self.variable_dtype else compute

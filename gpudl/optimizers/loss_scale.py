@@ -1,0 +1,171 @@
+"""Loss scaling, for gradients that are computed in float16."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from gpudl import ops
+from gpudl.engine.state import gradients
+from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.optimizers.optimizer import OFF, Optimizer
+from gpudl.utils.lookup import auto_name, snake_case
+
+# Arguments that belong to the inner optimizer, with the defaults that old configs give them here.
+_INNER = {**dict.fromkeys(("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")), **OFF}
+
+
+class LossScaleOptimizer(Optimizer):
+    """An optimizer that lets another one update, from gradients of a loss that is scaled up.
+
+    Small gradients are 0 in float16. So `scale_loss` multiplies the loss, and `apply` divides the gradients, in
+    float32, by the same scale. A step with a gradient that is not finite is left out: weights, slots and the count of
+    iterations stay as they were, and the scale is halved. After `dynamic_growth_steps` good steps it is doubled.
+
+    The device decides: scale and count are variables, and a step that is left out is computed and taken back, so that
+    every step is the same sequence of kernels.
+
+    Source: Micikevicius et al., "Mixed precision training", ICLR 2018, section 3.2.
+
+    Args:
+        inner_optimizer: the optimizer that updates; it has the learning rate, the clipping and the weight decay.
+        initial_scale: what the loss is multiplied by at first.
+        dynamic_growth_steps: good steps in a row after which the scale is doubled.
+        name: a name for reports.
+
+    Raises:
+        TypeError: `inner_optimizer` is no optimizer.
+        ValueError: it is a LossScaleOptimizer itself, an argument that belongs to it, a scale that is not positive, or
+            no positive number of steps.
+
+    Example:
+        >>> w = gpudl.Variable([1.0])
+        >>> optimizer = LossScaleOptimizer(gpudl.optimizers.SGD(0.5), initial_scale=4.0)
+        >>> float(optimizer.scale_loss(gpudl.convert_to_tensor(3.0)))
+        12.0
+        >>> optimizer.apply([[4.0]], [w])
+        >>> optimizer.apply([[float("inf")]], [w])
+        >>> w.numpy(), float(optimizer.dynamic_scale), int(optimizer.iterations)
+        (array([0.5], dtype=float32), 2.0, 1)
+    """
+
+    def __init__(
+        self,
+        inner_optimizer: Optimizer,
+        initial_scale: float = 2.0**15,
+        dynamic_growth_steps: int = 2000,
+        name: str | None = None,
+        **others: Any,
+    ) -> None:
+        # It has no learning rate, slots and layout besides those of the inner optimizer.
+        for key, value in others.items():
+            if key not in _INNER or value != _INNER[key]:
+                cure = f"Give {key} to the inner optimizer." if key in _INNER else "Take it out."
+                raise ValueError(f"LossScaleOptimizer has no argument {key!r}. {cure}")
+        if not isinstance(inner_optimizer, Optimizer):
+            raise TypeError(f"LossScaleOptimizer wraps an optimizer such as Adam(), got {inner_optimizer!r}.")
+        if isinstance(inner_optimizer, LossScaleOptimizer):
+            raise ValueError(
+                "LossScaleOptimizer got another LossScaleOptimizer: the loss would be scaled twice. Wrap the optimizer "
+                "inside of it, its inner_optimizer."
+            )
+        if not 0 < initial_scale < float("inf"):
+            raise ValueError(f"initial_scale must be a positive number such as 2.0**15, got {initial_scale!r}.")
+        if not isinstance(dynamic_growth_steps, int | np.integer) or dynamic_growth_steps < 1:
+            raise ValueError(f"dynamic_growth_steps must be a positive integer, got {dynamic_growth_steps!r}.")
+        self.name = name or auto_name(snake_case(type(self).__name__))
+        self.inner_optimizer = inner_optimizer
+        self.initial_scale = float(initial_scale)
+        self.dynamic_growth_steps = int(dynamic_growth_steps)
+        self.step_counter = Variable(np.array(0, np.int64), trainable=False, name="step_counter")
+        scale = np.array(initial_scale, np.float32)
+        self.dynamic_scale = Variable(scale, trainable=False, name="dynamic_scale")
+
+    @property
+    def iterations(self) -> Variable:  # type: ignore[override]
+        """The count of updates that were made."""
+        return self.inner_optimizer.iterations
+
+    @property
+    def learning_rate(self) -> Variable:
+        """The step size of the inner optimizer; what is assigned to it, between steps, is written in place."""
+        return self.inner_optimizer.learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: float | Tensor) -> None:
+        self.inner_optimizer.learning_rate = value
+
+    @property
+    def built(self) -> bool:
+        """Whether `build` has been called."""
+        return self.inner_optimizer.built
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The count of good steps, the scale, and the variables of the inner optimizer."""
+        return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.variables]
+
+    def state(self) -> list[Tensor]:
+        """Return all that `apply` changes."""
+        return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.state()]
+
+    def slot_names(self) -> Sequence[tuple[str, ...]]:
+        """Return the slots of the inner optimizer."""
+        return self.inner_optimizer.slot_names()
+
+    def exclude_from_weight_decay(
+        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
+    ) -> None:
+        """Spare variables from the weight decay of the inner optimizer."""
+        self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
+
+    def build(self, variables: Iterable[Variable]) -> None:
+        """Build the inner optimizer."""
+        self.inner_optimizer.build(variables)
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        """Return the loss times the scale of now."""
+        scaled: Tensor = loss * self.dynamic_scale
+        return scaled
+
+    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
+        """Let the inner optimizer update from the gradients of the scaled loss, if all of them are finite.
+
+        Args:
+            grads: one gradient per variable, or None where there is none; as for `Optimizer.apply`.
+            trainable_variables: the variables, as there.
+        """
+        given = None if trainable_variables is None else list(trainable_variables)
+        inner = self.inner_optimizer
+        inner._ready(given)  # what is taken back has to lie where it is updated
+        with gradients(False), np.errstate(all="ignore"):
+            scaled = [None if g is None else as_tensor(g, like=self.dynamic_scale) for g in grads]
+            finite = ops.all_finite(*_packed(scaled))
+            before = [(target, ops.copy(target)) for target in inner.state()]
+            inner.apply([None if g is None else g / self.dynamic_scale for g in scaled], given)
+            for target, value in before:
+                ops.restore_(target, value, finite)
+            ops.rescale_(self.dynamic_scale, self.step_counter, finite, growth_steps=self.dynamic_growth_steps)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        return {"name": self.name} | {k: v for k, v in super(Optimizer, self).get_config().items() if k != "name"}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Return a new optimizer with the arguments of `config`, around a new inner one."""
+        from gpudl.optimizers import deserialize
+
+        inner = config["inner_optimizer"]
+        return cls(**{**config, "inner_optimizer": deserialize(inner) if isinstance(inner, dict) else inner})
+
+
+def _packed(grads: Iterable[Tensor | None]) -> list[Tensor]:
+    """Return all gradients in one tensor for each dtype; in a plan they are computed there."""
+    kinds: dict[np.dtype, list[Tensor]] = {}
+    for g in grads:
+        if g is not None:
+            kinds.setdefault(g.dtype, []).append(g)
+    return [ops.pack(*members) for members in kinds.values()]

@@ -1,0 +1,71 @@
+// Where a block's tile lies, and where its sums go.
+
+#include "activated.cuh"
+
+// The tile (m, n) of the (M, N) sums that a block computes, and `steps` steps of products from `k` on. The blocks along x share out
+// the tiles, those along y the steps: then each writes partial sums, and another kernel adds them up, always in the same order.
+struct Place {
+    Index m, n, k;
+    int steps;
+
+    __device__ __forceinline__ Place(Index N, Index K) {
+        const Index across = (N + TILE_N - 1) / TILE_N, all = (K + TILE_K - 1) / TILE_K;
+        const Index first = (long long)all * blockIdx.y / gridDim.y;
+        m = blockIdx.x / across * TILE_M;
+        n = blockIdx.x % across * TILE_N;
+        k = first * TILE_K;
+        steps = (long long)all * (blockIdx.y + 1) / gridDim.y - first;
+    }
+};
+
+// The out (..., N), or its `size` partial sums. W neighbours are stored at a time, by one instruction where that can be.
+template <int W, class Offset>
+struct Result {
+    Real* out;
+    Sum* partial;
+    const Real* bias;
+    int activation;
+    Index N;
+    Offset offset;  // of a row's first element, below 0 for a row that does not exist
+    bool packed;
+
+    __device__ __forceinline__ Result(Real* out, Sum* partial, const Real* bias, int activation, Index size, Index N, Offset offset)
+        : out(out), partial(partial + blockIdx.y * (size_t)size), bias(bias), activation(activation), N(N), offset(offset) {
+        packed = N % W == 0 && (size_t)out % (W * sizeof(Real)) == 0;
+    }
+
+    __device__ __forceinline__ void put(Index row, Index n, const Sum (&sums)[W]) const {
+        const Index start = offset(row);
+        if (start < 0 || n >= N) return;
+        if (gridDim.y > 1)
+            store(partial + start + n, n, [&](int i) { return sums[i]; });
+        else
+            store(out + start + n, n, [&](int i) { return finished(sums[i], bias, n + i, activation); });
+    }
+
+    template <class T, class Value>
+    __device__ __forceinline__ void store(T* to, Index n, Value value) const {
+        if (packed) {
+            Pack<T, W> pack;
+#pragma unroll
+            for (int i = 0; i < W; ++i) pack.at[i] = value(i);
+            *reinterpret_cast<Pack<T, W>*>(to) = pack;
+        } else {
+#pragma unroll
+            for (int i = 0; i < W; ++i)
+                if (n + i < N) to[i] = value(i);
+        }
+    }
+};
+
+template <int W, class Offset>
+__device__ __forceinline__ Result<W, Offset> result(Real* out, Sum* partial, const Real* bias, int activation, Index size, Index N,
+                                                    Offset offset) {
+    return Result<W, Offset>(out, partial, bias, activation, size, N, offset);
+}
+
+// The rows of a matrix (M, N), one after another.
+struct RowByRow {
+    Index M, N;
+    __device__ __forceinline__ Index operator()(Index row) const { return row < M ? row * N : -1; }
+};

@@ -1,0 +1,191 @@
+"""Sums, maxima and means along neighbouring axes, their gradients, and where maxima are: the twins of `reduce.cu`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from ..geometry import Ints, Window
+from ..registry import accelerates
+from .launch import contiguous, function, index, launch, real
+from .sharing import NEVER, SUMS, WARP, Columns, Rows, columns, compiled, elements, macros, power, rows, start_rows, sum_type
+
+FILE = "reduce.cu"
+Axis = int | tuple[int, ...] | None
+Group = tuple[int, int, int]
+_IMAGE = 4  # axes
+
+
+def grouped(shape: Ints, axes: Sequence[int]) -> Group | None:
+    """Return (O, R, C), what an array is if `axes` are R.
+
+    Returns:
+        The sizes; None for what needs more axes, and where there is nothing to be reduced.
+
+    Example:
+        >>> grouped((8, 28, 28, 16), (1, 2)), grouped((8, 28, 28, 16), (0, 2))
+        ((8, 784, 16), None)
+    """
+    chosen = sorted({a % len(shape) for a in axes if shape[a] != 1})
+    if not chosen or 0 in shape:
+        return None
+    first, last = chosen[0], chosen[-1]
+    along = prod(shape[a] for a in chosen)
+    return (prod(shape[:first]), along, prod(shape[last + 1 :])) if along == prod(shape[first : last + 1]) else None
+
+
+def along(shape: Ints, axis: Axis) -> Group | None:
+    """Return (O, R, C) for a reduction along `axis`."""
+    return grouped(shape, range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,))
+
+
+def stretched(shape: Ints, narrow: Ints) -> Group | None:
+    """Return (O, R, C) for an array of `shape`, along whose R one of the shape `narrow` is broadcast to it."""
+    lead = len(shape) - len(narrow)
+    return grouped(shape, (*range(lead), *(i + lead for i, n in enumerate(narrow) if n == 1)))
+
+
+def whole(shape: Ints, window: Window) -> Group | None:
+    """Return (N, H*W, C) for a window that covers whole images and nothing else."""
+    fits = len(shape) == _IMAGE and window.extent == window.kernel == shape[1:3] and not any(window.crop)
+    return (shape[0], shape[1] * shape[2], shape[3]) if fits and shape[0] * shape[3] else None
+
+
+def alike(*arrays: Any) -> bool:
+    """Tell whether arrays are C-contiguous, and floats of one dtype."""
+    return contiguous(*arrays) and len({a.dtype for a in arrays}) == 1 and real(*arrays) is not None
+
+
+def _stages(group: Group, dtype: Any) -> Iterator[tuple[int, Columns | Rows]]:
+    """Yield the stages of a reduction, 0 or 1 and 2 as in `reduce.cu`, and how each is shared out."""
+    first = _shared(group, dtype.itemsize, SUMS)
+    if first.parts == 1:
+        yield 0, first
+        return
+    yield 1, first
+    yield 2, _shared((group[0], first.parts, group[2]), np.dtype(sum_type(dtype)).itemsize, NEVER)
+
+
+def _shared(group: Group, itemsize: int, alone: int) -> Columns | Rows:
+    return rows(group[:2], itemsize, alone) if group[2] == 1 else columns(group, itemsize, alone)
+
+
+def _named(shares: Columns | Rows) -> str:
+    return "reduce_rows" if isinstance(shares, Rows) else "reduce_columns"
+
+
+def _macros(x: Any, shares: Columns | Rows, stage: int, how: str) -> dict[str, str | int]:
+    return macros((x,), shares.width, GPUDL_STAGE=stage, GPUDL_MAX=int(how == "max"))
+
+
+def reduces(how: str, group: Group, out: Any, x: Any) -> bool:
+    """Tell whether the kernels of `reduce` compile."""
+    return all(
+        function(FILE, _named(shares), **_macros(x, shares, stage, how)) is not None
+        for stage, shares in _stages(group, x.dtype)
+    )
+
+
+def reduce(how: str, group: Group, out: Any, x: Any) -> None:
+    """Compute the sum, max or mean of x (O, R, C) along R: by one kernel, or two where R is long."""
+    import cupy
+
+    kind, floats = index(x)[1], sum_type(x.dtype)
+    given = x
+    for stage, shares in _stages(group, x.dtype):
+        kernel = compiled(FILE, _named(shares), [given], _macros(x, shares, stage, how))
+        result = cupy.empty((group[0], shares.parts, group[2]), floats) if stage == 1 else out
+        divisor = group[1] if how == "mean" and stage != 1 else 1
+        shares.start(kernel, (result, given), kind, floats(divisor))
+        given = result
+
+
+def spreads(how: str, group: Group, out: Any, g: Any) -> bool:
+    """Tell whether the kernel of `spread` compiles."""
+    return function(FILE, "spread", **_spread_macros(group, out)) is not None
+
+
+def spread(how: str, group: Group, out: Any, g: Any) -> None:
+    """Compute out (O, R, C) = g (O, C), or g / R where `how` is "mean"."""
+    given = _spread_macros(group, out)
+    divisor = sum_type(out.dtype)(group[1] if how == "mean" else 1)
+    kernel, kind = compiled(FILE, "spread", [out], given), index(out)[1]
+    launch(kernel, out.size // int(given["GPUDL_WIDTH"]), (out, g, *map(kind, group), divisor))
+
+
+def _spread_macros(group: Group, out: Any) -> dict[str, str | int]:
+    return macros((out,), elements(out.dtype.itemsize, group[2] if group[2] > 1 else group[1]))
+
+
+def slopes(how: str, group: Group, out: Any, g: Any, y: Any, x: Any) -> bool:
+    """Tell whether the kernel of `slope` compiles."""
+    return function(FILE, "max_grad", **macros((x,), columns(group, x.dtype.itemsize, NEVER).width)) is not None
+
+
+def slope(how: str, group: Group, out: Any, g: Any, y: Any, x: Any) -> None:
+    """Compute the gradient of a maximum y (O, C) of x (O, R, C), shared evenly by equal maxima."""
+    shares = columns(group, x.dtype.itemsize, NEVER)
+    kernel = compiled(FILE, "max_grad", [out, x], macros((x,), shares.width))
+    shares.start(kernel, (out, g, y, x), index(x)[1])
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """A twin `(out, *inputs, **static)` that sees its arrays as (O, R, C) and (O, C).
+
+    Args:
+        op: the op.
+        group: of the arrays and the static arguments, (O, R, C).
+        fits: whether the kernels of `work` compile.
+        work: what computes it.
+        how: "sum", "max" or "mean".
+    """
+
+    op: str
+    group: Callable[..., Group | None]
+    fits: Callable[..., bool]
+    work: Callable[..., None]
+    how: str
+
+    def takes(self, *arrays: Any, **static: Any) -> bool:
+        """Accept neighbouring axes of C-contiguous arrays of one float dtype, where the kernels compile."""
+        group = self.group(*arrays, **static)
+        return group is not None and alike(*arrays) and self.fits(self.how, group, *arrays)
+
+    def __call__(self, *arrays: Any, **static: Any) -> None:
+        """Launch the kernels on the current stream."""
+        self.work(self.how, self.group(*arrays, **static), *arrays)
+
+
+for _twin in (
+    Reduction("sum", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "sum"),
+    Reduction("sum_to", lambda out, x, shape: stretched(x.shape, shape), reduces, reduce, "sum"),
+    Reduction("broadcast_to", lambda out, x, shape: stretched(shape, x.shape), spreads, spread, "sum"),
+    Reduction("max", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "max"),
+    Reduction("max_grad", lambda out, g, y, x, axis=None: along(x.shape, axis), slopes, slope, "max"),
+    Reduction("avg_pool", lambda out, x, window: whole(x.shape, window), reduces, reduce, "mean"),
+    Reduction("avg_pool_grad", lambda out, g, shape, window: whole(shape, window), spreads, spread, "mean"),
+):
+    accelerates(_twin.op, device="cuda", takes=_twin.takes)(_twin)
+
+
+def _has_rows(out: Any, x: Any, *, axis: int = -1) -> bool:
+    fits = x.size > 0 and axis in (-1, len(x.shape) - 1) and contiguous(out, x) and real(x) is not None
+    return fits and function(FILE, "argmax", **_row_macros(x)) is not None
+
+
+def _row_macros(x: Any) -> dict[str, str | int]:
+    return macros((x,), elements(x.dtype.itemsize, x.shape[-1]))
+
+
+@accelerates("argmax", device="cuda", takes=_has_rows)
+def argmax(out: Any, x: Any, *, axis: int = -1) -> None:
+    """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int64."""
+    given, length = _row_macros(x), x.shape[-1]
+    kernel, kind = compiled(FILE, "argmax", [x], given), index(x)[1]
+    lanes = min(power(length // int(given["GPUDL_WIDTH"])), WARP)
+    start_rows(kernel, out.size, lanes, (out, x, kind(out.size), kind(length), np.int32(lanes)))

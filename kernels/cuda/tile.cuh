@@ -1,0 +1,18 @@
+// A block's tile of sums, out (M, N) = a (M, K) @ b (K, N), whatever a and b are gathered from. Macros choose it:
+//   GPUDL_TENSOR           whether tensor cores multiply
+//   GPUDL_TILE_M, _N, _K   what a block computes, and how many products of each sum at a time
+//   GPUDL_PART_M, _N       what a warp (with tensor cores) or a thread (without) computes of it
+//   GPUDL_STAGES           steps in shared memory at a time, with tensor cores
+//   GPUDL_PACK_A, _B       elements of a factor that a thread moves at a time
+
+constexpr int TILE_M = GPUDL_TILE_M, TILE_N = GPUDL_TILE_N, TILE_K = GPUDL_TILE_K;
+constexpr int PART_M = GPUDL_PART_M, PART_N = GPUDL_PART_N;
+constexpr int THREADS = TILE_M / PART_M * (TILE_N / PART_N) * (GPUDL_TENSOR ? 32 : 1);
+
+#include "factors.cuh"
+#include "epilogue.cuh"
+#if GPUDL_TENSOR
+#include "tile_tensor.cuh"
+#else
+#include "tile_plain.cuh"
+#endif
