@@ -82,7 +82,7 @@ STATIC: dict[str, list[dict[str, Any]]] = {
     "bias_activation": [{"activation": a} for a in ("linear", "relu", "sigmoid", "tanh")],
     "decay_": [{"rate": 0.1}],
 }
-SAFE = [name for name in OPS if name not in ("draw_key", "increment_", "note_nonfinite_")]
+SAFE = [name for name in OPS if name not in ("draw_key", "increment_", "note_nonfinite_", "rescale_")]
 
 
 class RandomRun:
