@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -99,6 +100,9 @@ _METHODS = frozenset(
 _REFUSED = frozenset({"where", "initial", "mode", "subok"})
 
 
+_owners: WeakValueDictionary[int, DevArray] = WeakValueDictionary()  # by the identity of the array on the host
+
+
 class DevArray:
     """An array whose data only the device may touch: NumPy's functions refuse it, and it refuses NumPy's."""
 
@@ -112,6 +116,12 @@ class DevArray:
             machine.own(memory)
         else:  # as CuPy's ndarray(shape, dtype, memptr), whose address is not looked at
             self._memory = np.empty(memory, dtype)[...]
+        self.base: DevArray | None = None
+        if isinstance(self._memory.base, np.ndarray):  # all views have one owner, as in CuPy
+            owner = _owners.get(id(self._memory.base))
+            self.base = DevArray(self._memory.base) if owner is None else owner
+        else:
+            _owners.setdefault(id(self._memory), self)
 
     @property
     def _host(self) -> np.ndarray:
@@ -154,7 +164,6 @@ class DevArray:
     strides = property(lambda self: self._memory.strides)
     flags = property(lambda self: self._memory.flags)
     T = property(lambda self: DevArray(self._host.T))
-    base = property(lambda self: device(self._host.base))
     data = property(
         lambda self: SimpleNamespace(ptr=self._memory.ctypes.data if self.size else 0, device_id=self._card)
     )

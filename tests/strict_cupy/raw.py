@@ -68,7 +68,7 @@ def _invalid(why: str) -> CUDARuntimeError:
 
 
 class RawModule:
-    """CUDA C++ compiled by g++ for the CPU; of the options only ``-D`` changes anything."""
+    """CUDA C++ compiled by g++ for the CPU; of the options only ``-D`` changes anything: nothing is ever contracted."""
 
     def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
         if not isinstance(options, tuple):
