@@ -145,8 +145,7 @@ def test_the_workspace_is_set_again_after_the_stream_and_stays(cupy: Any) -> Non
         seen.append((kept.stream, kept.workspace))
     assert not double.refusals
     assert [stream for stream, _ in seen] == [0, streams[1].ptr] * 2
-    assert seen[:2] == seen[2:], "a stream finds the workspace that it had"
-    assert seen[0][1] != seen[1][1], "streams may run at the same time"
+    assert len({workspace for _, workspace in seen} - {None}) == 1, "a captured product knows its address"
 
 
 def test_each_thread_has_a_handle(cupy: Any) -> None:
@@ -188,7 +187,7 @@ def test_the_precision_decides_the_type_of_float32_products_only(cupy: Any) -> N
 def test_a_plan_depends_on_the_precision(cupy: Any) -> None:
     with backend.scope("cupy"):
         square = gpudl.traced(lambda x: x @ x)
-        x = gpudl.convert_to_tensor(np.eye(2, dtype=np.float32))
+        x = gpudl.convert_to_tensor(np.eye(2, dtype=np.float32)[None])  # of two axes, so few are for gemm.py
         for name in ("highest", "high", "highest"):
             gpudl.config.set_matmul_precision(name)
             double.calls.clear()

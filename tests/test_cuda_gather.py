@@ -5,19 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cuda_cpu
 import numpy as np
 import pytest
 from cuda_twins import Placed, agrees, compiles, meter, needs_nvcc, one_launch_and_no_transfer, run
 from gpudl.kernels import registry
-from gpudl.kernels.cuda import gather, launch
+from gpudl.kernels.cuda import gather, launch, scatter
 from strict_cupy import Meter, capture
+
+from gpudl.engine.op import registry as ops
 
 __all__ = ["meter"]
 
 ORDERS = (None, "int32", "int64")
 
 
-@pytest.mark.parametrize("op", ["take", "take_batch"])
+@pytest.mark.parametrize("op", ["take", "take_batch", "take_grad"])
 def test_twins_agree_with_the_cases(op: str, meter: Meter) -> None:
     assert agrees(op) >= 8
     one_launch_and_no_transfer(meter, op)
@@ -121,6 +124,60 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
         assert registry.find("take", "cuda", (out, x, at), {}) is None
     with pytest.raises(RuntimeError, match=r"take_rows of gather.cu does not compile here; ask first whether it takes"):
         gather.take(out, x, at)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize(
+    ("rows", "columns", "indices"),
+    [(1, 1, (1,)), (33, 5, (40,)), (70, 129, (3, 60)), (5, 3, (1030,)), (40, 2, (0,)), (6, 4, ())],
+)
+def test_the_gradient_of_rows_adds_them_in_order(
+    rows: int, columns: int, indices: tuple[int, ...], dtype: str, meter: Meter
+) -> None:
+    rng = np.random.default_rng(rows)
+    order = rng.integers(-1, rows + 1, indices)  # some outside, which stand for the nearest row
+    g = rng.integers(-8, 9, (*indices, columns)).astype(dtype)
+    expected = np.zeros((rows, columns), dtype)
+    np.add.at(expected, np.clip(order, 0, rows - 1), g)
+    out = np.full((rows, columns), np.nan, dtype)
+
+    def both() -> list[np.ndarray]:
+        return [run(scatter.take_grad, (out,), (g, order.astype(k)), {"rows": rows})[0] for k in ("int32", "int64")]
+
+    for got in cuda_cpu.same_in_any_order(both):
+        np.testing.assert_array_equal(got, expected, strict=True)
+
+
+def test_the_gradient_of_rows_rounds_as_the_reference_does(meter: Meter) -> None:
+    rng = np.random.default_rng(9)
+    g, order = rng.normal(size=(700, 3)).astype(np.float32), rng.integers(0, 3, 700)
+    g[order == 1, 1] = np.nan
+    expected, out = np.empty((4, 3), np.float32), np.empty((4, 3), np.float32)
+    ops["take_grad"].forward(np, expected, g, order, rows=4)
+    (got,) = run(scatter.take_grad, (out,), (g, order), {"rows": 4})
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_what_the_gradient_of_rows_does_not_take(meter: Meter) -> None:
+    def takes(out: np.ndarray, g: np.ndarray, indices: np.ndarray) -> bool:
+        arrays = tuple(Placed(a).array for a in (out, g, indices))
+        return registry.find("take_grad", "cuda", arrays, {"rows": len(out)}) is not None
+
+    out, g, at = np.zeros((4, 3)), np.zeros((2, 3)), np.zeros(2, int)
+    assert takes(out, g, at)
+    assert not takes(out, g.astype(np.float32), at)
+    assert not takes(out, g, at.astype(np.uint8))
+    assert not takes(out, g[:, :2], at)
+    assert not takes(out.astype(int), g.astype(int), at)
+
+
+@needs_nvcc
+@pytest.mark.parametrize(
+    ("real", "index", "order"),
+    [("FLOAT32", "int", "long long"), ("FLOAT64", "long long", "int"), ("BFLOAT16", "int", "int")],
+)
+def test_nvcc_compiles_the_gradient(real: str, index: str, order: str, tmp_path: Path) -> None:
+    compiles("scatter.cu", tmp_path, {"GPUDL_REAL": real, "GPUDL_INDEX": index, "GPUDL_ORDER": order})
 
 
 @needs_nvcc

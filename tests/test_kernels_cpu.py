@@ -20,6 +20,7 @@ from gpudl.kernels.cpu import (
     convolution,
     elementwise,
     entry,
+    gather,
     loss,
     matmul,
     norm,
@@ -285,7 +286,7 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
     "minimum": (elementwise.minimum, [blank(ODD)], [noise(*ODD), np.asarray(noise(1)[0])], {}),
     "relu": (elementwise.relu, [blank(ODD)], [noise(*ODD)], {}),
     "clip": (elementwise.clip, [blank(ODD)], [noise(*ODD)], {"low": -0.5, "high": 0.25}),
-    "take": (loss.take, [blank((333, 13), np.uint8)], [BYTES, LABELS % 7], {}),
+    "take": (gather.take, [blank((333, 13), np.uint8)], [BYTES, LABELS % 7], {}),
     "sgd_": (update.sgd_, [noise(*ODD)], [noise(*ODD, seed=3), RATE], {}),
     "sgd_momentum_": (
         update.sgd_momentum_,
@@ -502,7 +503,7 @@ def test_sum_to_is_more_exact_than_one_long_sum() -> None:
 def test_take_never_reads_outside() -> None:
     x, _ = guarded(np.arange(6, dtype=np.int16).reshape(3, 2), 99)
     out = blank((4, 2), np.int16)
-    loss.take(out, x, np.array([-5, 2, 3, 2**62]))
+    gather.take(out, x, np.array([-5, 2, 3, 2**62]))
     np.testing.assert_array_equal(out, [[0, 1], [4, 5], [4, 5], [4, 5]])
 
 

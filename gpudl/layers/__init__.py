@@ -6,6 +6,7 @@ from typing import Any
 from gpudl.layers.activation import ELU, LeakyReLU, ReLU, Softmax
 from gpudl.layers.convolution import Conv2D
 from gpudl.layers.core import Activation, Dense, Input, InputLayer
+from gpudl.layers.embedding import Embedding
 from gpudl.layers.input_spec import InputSpec
 from gpudl.layers.layer import Layer
 from gpudl.layers.normalization import BatchNormalization
@@ -23,6 +24,7 @@ __all__ = [
     "Conv2D",
     "Dense",
     "Dropout",
+    "Embedding",
     "Flatten",
     "Input",
     "InputLayer",
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 _TABLE: Mapping[str, Any] = {
-    **_lookup.names(Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, ELU, Flatten),
+    **_lookup.names(Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, ELU, Embedding, Flatten),
     **_lookup.names(InputLayer, LeakyReLU, MaxPooling2D, ReLU, Reshape, Softmax),
     "maxpool2d": MaxPooling2D,
     "avgpool2d": AveragePooling2D,

@@ -157,11 +157,13 @@ def _untaken(g: Spec, indices: Spec, *, rows: int) -> Spec:
 def take_grad(xp: Any, out: Array, g: Array, indices: Array, *, rows: int) -> None:
     """Return the sum of the rows of g that were taken from each row: the adjoint of `take`.
 
-    Computed as a product with the matrix that counts the takes: deterministic, without atomics.
+    One after another, so that a sum is the same at every run: a device that adds many at once would not keep the order.
     """
-    flat = indices.reshape(-1)
-    took = (xp.arange(rows).reshape(-1, 1) == flat).astype(g.dtype)
-    out[...] = (took @ g.reshape(flat.size, prod(out.shape[1:]))).reshape(out.shape)
+    numbers = indices.reshape(-1)
+    terms = g.reshape(numbers.size, *out.shape[1:])
+    out[...] = 0
+    for i in range(numbers.size):
+        out[numbers[i : i + 1]] += terms[i : i + 1]
 
 
 take.vjp(x=lambda g, y, x, indices: take_grad(g, indices, rows=x.shape[0]))

@@ -161,36 +161,3 @@ def sparse_softmax_cross_entropy_grad(dz: Any, g: Any, p: Any, labels: Any) -> N
     A label outside 0 <= label < C makes its row NaN.
     """
     _sparse_cross_entropy_grad(dz.size, _rows(dz), g.reshape(-1), _rows(p), labels.reshape(-1))
-
-
-def _by_rows(out: Any, x: Any, indices: Any) -> bool:
-    return (
-        x.ndim > 0
-        and x.shape[0] > 0
-        and out.dtype == x.dtype
-        and not x.dtype.hasobject
-        and indices.ndim == 1
-        and indices.dtype.char in "ilq"
-        and all(a.flags.c_contiguous for a in (out, x, indices))
-    )
-
-
-@Kernel
-def _take(worker, workers, out, x, indices, run):  # type: ignore[no-untyped-def]
-    # out, x flat bytes, `run` of them a row
-    last = len(x) // run - 1
-    for r in share(len(indices), worker, workers):
-        to, first = np.uintp(r * run), np.uintp(min(max(indices[r], 0), last) * run)
-        for k in range(np.uintp(run)):
-            out[to + k] = x[first + k]
-
-
-@accelerates("take", device="cpu", takes=_by_rows)
-def take(out: Any, x: Any, indices: Any) -> None:
-    """Copy rows: x (M, ...), indices (N,) -> out (N, ...).
-
-    Indices are to be checked before: one outside 0 <= index < M reads the nearest row, and nothing else.
-    """
-    if out.size:
-        run = out.nbytes // len(out)
-        _take(out.nbytes >> 2, out.reshape(-1).view(np.uint8), x.reshape(-1).view(np.uint8), indices, run)

@@ -10,9 +10,11 @@ from . import (
     gather,
     gemm,
     loss,
+    loss_scale,
     norm,
     random,
     reduce,
+    scatter,
     update,
     windows,
 )
@@ -23,9 +25,11 @@ __all__ = [
     "gather",
     "gemm",
     "loss",
+    "loss_scale",
     "norm",
     "random",
     "reduce",
+    "scatter",
     "update",
     "windows",
 ]

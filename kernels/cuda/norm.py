@@ -1,7 +1,7 @@
 """Batch and layer normalization: the twins of `norm.cu`, `norm_grad.cu` and `layer_norm.cu`.
 
-Where there are too many rows for one block of each tile of channels, a first kernel leaves what it knows of parts of them
-in scratch memory, and each block of a second one puts the parts together for its channels before it goes on.
+Where there are too many rows for one block of each tile of channels, a first kernel leaves what it knows of parts of
+them in scratch memory, and each block of a second one puts the parts together for its channels before it goes on.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..geometry import Ints
 from ..registry import accelerates
-from .launch import Kernel, contiguous, function, index, launch, real, width
+from .launch import Kernel, contiguous, function, index, launch, real, run, width
 
 _WORDS = 4  # of a block: what one thread draws at a time
 
@@ -76,4 +76,4 @@ def advance_(state: Any) -> None:
     kernel = _kernel("advance", ())
     if kernel is None:
         raise RuntimeError("advance of random.cu does not compile here; ask first whether it takes the state.")
-    kernel((1,), (1,), (state,))
+    run(kernel, 1, 1, (state,))

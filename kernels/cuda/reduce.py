@@ -65,8 +65,10 @@ def stretched(shape: Ints, narrow: Ints) -> Group | None:
 
 def whole(shape: Ints, window: Window) -> Group | None:
     """Return (N, H*W, C) for a window that covers whole images and nothing else."""
-    fits = len(shape) == _IMAGE and window.extent == window.kernel == shape[1:3] and not any(window.crop)
-    return (shape[0], shape[1] * shape[2], shape[3]) if fits and shape[0] * shape[3] else None
+    if len(shape) != _IMAGE or 0 in shape or not window.extent == window.kernel == tuple(shape[1:3]):
+        return None
+    alone = not any(window.crop) and window.output(window.kernel) == (1, 1)
+    return (shape[0], window.taps, shape[3]) if alone else None
 
 
 def alike(*arrays: Any) -> bool:

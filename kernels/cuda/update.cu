@@ -81,13 +81,3 @@ extern "C" __global__ void adam(Real* __restrict__ w, Real* __restrict__ m, Real
         store(w, i, size, weight);
     }
 }
-
-// w -= w * rate * lr
-extern "C" __global__ void decay(Real* __restrict__ w, const Real* __restrict__ lr, const Index size, const Sum rate) {
-    const Sum now = *lr;
-    EACH_PACK(i) {
-        Reals weight = load(w, i, size);
-        EACH(k) weight.at[k] -= weight.at[k] * rate * now;
-        store(w, i, size, weight);
-    }
-}

@@ -39,7 +39,7 @@ def _takes(*arrays: Any, **static: Any) -> bool:
         and all(a.shape == () for a in scalars)
         and all(a.dtype == np.int64 for a in scalars[1:])
         and contiguous(*arrays)
-        and _kernel("decay", arrays, 1) is not None
+        and _kernel("sgd", arrays, 1) is not None
     )
 
 
@@ -73,12 +73,3 @@ def adam_(w: Any, m: Any, v: Any, g: Any, lr: Any, step: Any, *, beta_1: float, 
     """
     number, betas = w.dtype.type, (np.float64(beta_1), np.float64(beta_2))
     _update("adam", (w, m, v, g), (lr, step), *betas, number(1 - beta_1), number(1 - beta_2), number(epsilon))
-
-
-@accelerates("decay_", device="cuda", takes=_takes)
-def decay_(w: Any, lr: Any, *, rate: float) -> None:
-    """Let weights decay: w -= w * rate * lr.
-
-    Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
-    """
-    _update("decay", (w,), (lr,), w.dtype.type(rate))

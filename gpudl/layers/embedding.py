@@ -1,0 +1,80 @@
+"""Layers that give integers a place in space."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl import constraints, initializers, ops, regularizers
+from gpudl.engine.tensor import Tensor
+from gpudl.layers.input_spec import Shape
+from gpudl.layers.layer import Layer
+
+_INDICES = ("int32", "int64")
+
+
+class Embedding(Layer):
+    """Give each of `input_dim` integers, such as the numbers of words, a vector that is learned.
+
+    Inputs (batch, ...) become (batch, ..., output_dim). They are to lie in 0 <= x < input_dim; one outside takes the
+    vector of the nearest number that does, on every device.
+
+    Args:
+        input_dim: how many integers there are, the largest one + 1.
+        output_dim: size of a vector.
+        embeddings_initializer: first values of the vectors, (input_dim, output_dim).
+        embeddings_regularizer: penalty of the vectors.
+        embeddings_constraint: projection of the vectors after each update.
+        mask_zero: must be False: no layer here leaves out samples by a mask.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ValueError: `input_dim` or `output_dim` is no positive integer, or `mask_zero` is set.
+
+    Example:
+        >>> layer = gpudl.layers.Embedding(1000, 64)
+        >>> layer(np.array([[4, 20, 7], [1, 0, 0]])).shape, layer.embeddings.shape
+        ((2, 3, 64), (1000, 64))
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
+            if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
+                raise ValueError(f"Embedding: {name} must be a positive integer, got {size!r}.")
+        if mask_zero:
+            raise ValueError(
+                "Embedding: mask_zero=True expects layers that leave out what a mask says, and none here does. Leave "
+                "it out, and give the padding's 0 a sample_weight of 0, or a vector like any other."
+            )
+        self.input_dim, self.output_dim = int(input_dim), int(output_dim)
+        self.embeddings_initializer = initializers.get(embeddings_initializer)
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = constraints.get(embeddings_constraint)
+        self.mask_zero = False
+
+    def build(self, input_shape: Shape) -> None:
+        """Create the vectors."""
+        self.embeddings = self.add_weight(
+            (self.input_dim, self.output_dim),
+            initializer=self.embeddings_initializer,
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
+            name="embeddings",
+        )
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the vectors of integers (batch, ...); floats are cut to integers."""
+        numbers = x if x.dtype.name in _INDICES else ops.cast(x, dtype=np.dtype(np.int32))
+        result: Tensor = ops.take(self.embeddings, numbers)
+        return result

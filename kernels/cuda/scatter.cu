@@ -1,0 +1,58 @@
+// The gradient of taking rows by number: what was taken from each row, summed.
+#include "common.cuh"
+#include "reduce.cuh"
+
+// GPUDL_ORDER: int or long long, what the numbers of rows are kept in.
+typedef GPUDL_ORDER Order;
+
+#define ROWS 32      // of the result that a block sums up, of COLUMNS columns
+#define COLUMNS 128  // threads of a block
+#define WARPS (COLUMNS / WARP)
+#define AT_ONCE 4  // numbers that each thread looks at before all threads add
+
+// g (M, C), order (M) -> out (N, C): row r sums the rows i of g with order[i] == r, as they follow one another.
+// A block keeps its rows in shared memory and each thread a column of them, so that no two threads ever add to the same
+// number: looking through all numbers costs little beside atomics, whose order would be another one at every run.
+extern "C" __global__ void take_grad(Real* __restrict__ out, const Real* __restrict__ g,
+                                     const Order* __restrict__ order, const Index M, const Index C, const Index N) {
+    __shared__ Sum sums[ROWS][COLUMNS];
+    __shared__ Index found[AT_ONCE * COLUMNS];  // the positions, in their order, whose rows are the block's,
+    __shared__ int rows[AT_ONCE * COLUMNS];     // and which rows these are
+    __shared__ int counts[AT_ONCE][WARPS];
+    const Index first = Index(blockIdx.x) * ROWS, column = Index(blockIdx.y) * COLUMNS + threadIdx.x;
+    const int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    for (int r = 0; r < ROWS; ++r) sums[r][threadIdx.x] = 0;
+    for (Index start = 0; start < M; start += AT_ONCE * COLUMNS) {
+        int row[AT_ONCE];
+        unsigned ours[AT_ONCE];
+        for (int k = 0; k < AT_ONCE; ++k) {
+            const Index i = start + k * COLUMNS + threadIdx.x;
+            // A wrong number stands for the nearest row, from which `take` reads.
+            const Order number = i < M ? order[i] : 0;
+            const Order near = number < 0 ? 0 : number < N ? number : N - 1;
+            row[k] = i < M && near >= first && near - first < ROWS ? int(near - first) : -1;
+            ours[k] = __ballot_sync(ALL_LANES, row[k] >= 0);
+            if (lane == 0) counts[k][warp] = __popc(ours[k]);
+        }
+        __syncthreads();
+        int total = 0;
+        for (int k = 0; k < AT_ONCE; ++k) {
+            for (int w = 0; w < WARPS; ++w) {
+                if (w == warp && row[k] >= 0) {
+                    const int at = total + __popc(ours[k] & ((1u << lane) - 1));
+                    found[at] = start + k * COLUMNS + threadIdx.x;
+                    rows[at] = row[k];
+                }
+                total += counts[k][w];
+            }
+        }
+        __syncthreads();
+        if (column < C) {
+#pragma unroll 4
+            for (int k = 0; k < total; ++k) sums[rows[k]][threadIdx.x] += Sum(g[found[k] * C + column]);
+        }
+    }
+    for (int r = 0; r < ROWS && first + r < N; ++r) {
+        if (column < C) out[(first + r) * C + column] = Real(sums[r][threadIdx.x]);
+    }
+}
