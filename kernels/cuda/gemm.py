@@ -45,6 +45,11 @@ def _card(device: int) -> Card:
     return Card(int(it.compute_capability), most["MultiProcessorCount"], shared)
 
 
+def forget() -> None:
+    """Forget what is known of the devices."""
+    _card.cache_clear()
+
+
 def on_tensor_cores(dtype: str, capability: int) -> bool:
     """Tell whether a card's tensor cores multiply arrays of `dtype`."""
     if dtype == "float32":
@@ -106,7 +111,8 @@ class Product:
         """Return how many elements a thread moves at a time: 16 bytes, here or as what is summed, or fewer."""
         itemsize = out.dtype.itemsize
         sizes = (16, 4, itemsize) if tile.tensor else (16 // max(itemsize, 4) * itemsize, itemsize)
-        return next(size // itemsize for size in sizes if address % size == row * itemsize % size == 0)
+        most = row * itemsize or itemsize
+        return next(size // itemsize for size in sizes if address % size == most % size == 0)
 
     def _kernel(self, out: Any, ins: tuple[Any, ...], tile: Tile, packs: list[int]) -> Kernel | None:
         types = {"GPUDL_REAL": real(out) or "", "GPUDL_INDEX": index(out, *ins)[0]}
