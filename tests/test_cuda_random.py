@@ -46,7 +46,8 @@ def test_dropout_is_exact_and_stops_what_is_not_finite(dtype: str, meter: Meter)
         ops["dropout"].run((expected,), (x, KEY), {"rate": 0.4})
         for shift in (0, 1):
             (got,) = run(random.dropout, (np.full_like(x, 7),), (x, KEY), {"rate": 0.4}, shift=shift)
-            np.testing.assert_array_equal(got, expected, strict=True)
+            assert got.dtype == expected.dtype
+            np.testing.assert_array_equal(got.astype(float), expected.astype(float))  # NumPy knows no NaN of bfloat16
 
 
 def test_normal_numbers_keep_to_the_reference(meter: Meter) -> None:
