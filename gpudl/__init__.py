@@ -39,6 +39,7 @@ from gpudl import (
     regularizers,
     utils,
 )
+from gpudl.backend import OutOfMemoryError, device
 from gpudl.dtype_policies import DTypePolicy
 from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.spec import ShapeError, Spec
@@ -55,6 +56,7 @@ __all__ = [
     "GradientTape",
     "Input",
     "Model",
+    "OutOfMemoryError",
     "Sequential",
     "ShapeError",
     "Spec",
@@ -68,6 +70,7 @@ __all__ = [
     "constraints",
     "convert_to_tensor",
     "datasets",
+    "device",
     "dtype_policies",
     "grad",
     "initializers",

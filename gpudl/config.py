@@ -106,6 +106,19 @@ def set_backend(name: str) -> None:
     _backends.use(name)
 
 
+def list_devices() -> list[str]:
+    """Return the devices that `gpudl.device` can choose: ``"cpu"``, and ``"gpu:0"`` and so on.
+
+    A card that is listed may still be unusable; `gpudl.backend.why_not_cupy` and the command ``gpudl doctor`` tell.
+
+    Example:
+        >>> import gpudl
+        >>> gpudl.config.list_devices()[0]
+        'cpu'
+    """
+    return _backends.list_devices()
+
+
 def set_num_threads(count: int) -> None:
     """Set how many threads gpudl's kernels on the CPU use; the environment variable is ``GPUDL_NUM_THREADS``.
 

@@ -9,7 +9,7 @@ from typing import Any
 import cuda_cpu
 import pytest
 from gpudl.kernels.cuda import elementwise, program
-from strict_cupy.cuda import RawKernel
+from strict_cupy.raw import RawKernel
 
 Key = tuple[str, str, int]
 

@@ -145,8 +145,7 @@ def test_the_workspace_is_set_again_after_the_stream_and_stays(cupy: Any) -> Non
         seen.append((kept.stream, kept.workspace))
     assert not double.refusals
     assert [stream for stream, _ in seen] == [0, streams[1].ptr] * 2
-    assert seen[:2] == seen[2:], "a stream finds the workspace that it had"
-    assert seen[0][1] != seen[1][1], "streams may run at the same time"
+    assert len({workspace for _, workspace in seen} - {None}) == 1, "a captured product knows its address"
 
 
 def test_each_thread_has_a_handle(cupy: Any) -> None:

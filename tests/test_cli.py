@@ -100,7 +100,7 @@ def test_without_matplotlib_a_plot_is_an_error(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
-    monkeypatch.delitem(gpudl.backend._made, "cupy", raising=False)
+    gpudl.backend.forget()
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert main(["train", "mnist-mlp", "--backend", "cupy"]) == 1
     out, errors = capsys.readouterr()
@@ -110,7 +110,7 @@ def test_a_gpu_that_is_not_there_is_an_error(monkeypatch: pytest.MonkeyPatch, ca
 
 
 def test_an_unknown_backend_in_the_environment_is_an_error(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
-    monkeypatch.setattr(gpudl.backend, "_chosen", [])
+    gpudl.backend.forget()
     monkeypatch.setenv("GPUDL_BACKEND", "cuda")
     assert main(["train", "mnist-mlp"]) == 1
     assert capsys.readouterr().err == "gpudl: unknown backend 'cuda': choose one of numpy, cupy, auto.\n"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from strict_cupy import DevArray, Meter, cuda, installed, namespace
+from strict_cupy import DevArray, Meter, installed
 
 import gpudl
 from gpudl import backend, layers
@@ -237,71 +236,6 @@ def test_arrays_of_the_gpu_are_data_for_the_cpu(meter: Meter) -> None:
         plain, from_gpu = model.predict(x, verbose=0), model.predict(gpu.asarray(x), verbose=0)
         assert model.evaluate(gpu.asarray(x), gpu.asarray(y), verbose=0) == model.evaluate(x, y, verbose=0)
     np.testing.assert_array_equal(plain, from_gpu)
-
-
-def failing(text: str) -> Callable[..., Any]:
-    def fail(*args: Any, **kwargs: Any) -> Any:
-        raise cuda.runtime.CUDARuntimeError(text)
-
-    return fail
-
-
-def break_import(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(sys.modules, "cupy", None)
-
-
-def break_driver(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(cuda.runtime, "getDeviceCount", failing("cudaErrorInsufficientDriver: too old\nmore"))
-
-
-def no_device(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(cuda.runtime, "getDeviceCount", lambda: 0)
-
-
-def break_kernel(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(namespace, "arange", failing("libnvrtc.so.13: cannot open"), raising=False)
-
-
-def break_product(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(DevArray, "dot", failing(""))
-
-
-EXTRA = r'install gpudl with the extra "cuda12" or "cuda13"'
-SENTENCES: list[tuple[Callable[[pytest.MonkeyPatch], None], str]] = [
-    (break_import, rf"CuPy is not installed, so no GPU is used\. For an NVIDIA GPU {EXTRA}, whichever fits the driver"),
-    (break_driver, r"No GPU is usable: no NVIDIA driver or GPU was found: cudaErrorInsufficientDriver: too old$"),
-    (no_device, r"No GPU is usable: no NVIDIA driver or GPU was found\.$"),
-    (
-        break_kernel,
-        r"No GPU is usable: the GPU refused to compile and run a kernel \(are CUDA's toolkit libraries there\? "
-        rf"{EXTRA}\): libnvrtc\.so\.13: cannot open$",
-    ),
-    (
-        break_product,
-        r"No GPU is usable: the GPU refused a matrix product \(is cuBLAS there\?\): CUDARuntimeError$",
-    ),
-]
-
-
-@pytest.mark.parametrize(("break_it", "sentence"), SENTENCES, ids=[b.__name__ for b, _ in SENTENCES])
-def test_why_a_gpu_is_not_usable(
-    break_it: Callable[[pytest.MonkeyPatch], None], sentence: str, meter: Meter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    break_it(monkeypatch)
-    with pytest.raises(BackendError, match=f"^{sentence}"):
-        backend.use("cupy")
-    reason = backend.why_not_cupy()
-    assert reason
-    with pytest.raises(BackendError):
-        gpudl.config.set_backend("cupy")
-    assert backend.get("auto") is backend.get("numpy")
-    monkeypatch.setenv("GPUDL_BACKEND", "cupy")
-    with pytest.raises(BackendError, match=f"^{sentence}"):
-        backend.current()
-    monkeypatch.setenv("GPUDL_BACKEND", "auto")
-    assert gpudl.config.backend() == "numpy"
-    monkeypatch.undo()
-    assert backend.why_not_cupy() is None, "a GPU that answers later is used"
 
 
 @pytest.mark.parametrize(

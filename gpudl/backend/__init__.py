@@ -7,13 +7,16 @@ saying where goes to the current one (`current`, `use`, or the environment varia
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
 
-from gpudl.backend.base import Array, Backend, BackendError, CaptureError, Upload
+from gpudl.backend import detect
+from gpudl.backend.base import Array, Backend, BackendError, CaptureError, OutOfMemoryError, Upload, in_words
 from gpudl.backend.numpy_backend import NumpyBackend
 from gpudl.kernels import precision, team
 
@@ -22,33 +25,62 @@ __all__ = [
     "Backend",
     "BackendError",
     "CaptureError",
+    "OutOfMemoryError",
     "Upload",
     "current",
+    "device",
     "enable_op_determinism",
+    "forget",
     "get",
     "get_num_threads",
+    "in_words",
+    "list_devices",
     "matmul_precision",
     "of",
+    "on_device",
     "op_determinism_enabled",
     "scope",
     "set_matmul_precision",
     "set_num_threads",
     "use",
     "why_not_cupy",
+    "within",
 ]
 
 _NAMES = ("numpy", "cupy", "auto")
+_DEVICE = re.compile(r"cpu(?::0)?|gpu(?::(\d+))?")
 _numpy = NumpyBackend()
-_made: dict[str, Backend] = {"numpy": _numpy}
-_chosen: list[Backend] = []
+_cards: dict[int, Backend] = {}
+_chosen: list[Backend] = []  # of the process
 
 
-def _cupy() -> Backend:
-    if "cupy" not in _made:
-        from gpudl.backend.cupy_backend import CupyBackend
+class _Here(threading.local):
+    """What a thread has chosen in a scope, and the choice of the process that its card was set to."""
 
-        _made["cupy"] = CupyBackend()
-    return _made["cupy"]
+    scoped: Backend | None = None
+    followed: Backend | None = None
+
+
+_here = _Here()
+
+
+def _cupy(index: int | None = None) -> Backend:
+    """Return the backend of a card, or of CuPy's current one."""
+    if index is None and _cards:
+        index = next(iter(_cards.values())).xp.cuda.runtime.getDevice()
+    if index in _cards:
+        return _cards[index]
+    from gpudl.backend.cupy_backend import CupyBackend
+
+    made = CupyBackend(index)
+    return _cards.setdefault(made.index, made)
+
+
+def forget() -> None:
+    """Forget what was found out about GPUs, and what was chosen."""
+    _cards.clear()
+    _chosen.clear()
+    _here.scoped = _here.followed = None
 
 
 def get(name: str) -> Backend:
@@ -69,6 +101,34 @@ def get(name: str) -> Backend:
         return _numpy
 
 
+def on_device(name: str) -> Backend:
+    """Return the backend of a device: ``"cpu"``, ``"gpu"``, which is the thread's current card, or ``"gpu:1"``.
+
+    Raises:
+        BackendError: an unknown name, a card that is not there, or one that cannot be used; the text says why.
+    """
+    match = _DEVICE.fullmatch(name) if isinstance(name, str) else None
+    if match is None:
+        raise BackendError(f'device expected "cpu", "gpu" or a card such as "gpu:1", got {name!r}. {_there()}')
+    if name.startswith("cpu"):
+        return _numpy
+    return _cupy(None if match[1] is None else int(match[1]))
+
+
+def _there() -> str:
+    names = list_devices()
+    return f"Here {'is' if len(names) == 1 else 'are'} {', '.join(names)}."
+
+
+def list_devices() -> list[str]:
+    """Return the names of the devices here: ``"cpu"``, and ``"gpu:0"`` and so on for the cards that CuPy shows."""
+    try:
+        count = detect.imported().cuda.runtime.getDeviceCount()
+    except Exception:  # no CuPy, or no driver: `why_not_cupy` tells
+        count = 0
+    return ["cpu", *(f"gpu:{index}" for index in range(count))]
+
+
 def why_not_cupy() -> str | None:
     """Return the reason, in a sentence, why no GPU is usable here; None where one is.
 
@@ -85,31 +145,77 @@ def why_not_cupy() -> str | None:
 
 
 def current() -> Backend:
-    """Return the backend of new tensors, chosen by ``GPUDL_BACKEND`` (default ``auto``) or by `use`."""
+    """Return the backend of new tensors: that of the thread's scope, or what was chosen for the process.
+
+    For the process it is chosen by `use`, or by ``GPUDL_BACKEND`` (default ``auto``).
+    """
+    if _here.scoped is not None:
+        return _here.scoped
     if not _chosen:
         _chosen.append(get(os.environ.get("GPUDL_BACKEND", "auto")))
-    return _chosen[0]
+    chosen = _chosen[0]
+    if _here.followed is not chosen:  # a thread begins on card 0
+        chosen.activate()
+        _here.followed = chosen
+    return chosen
 
 
 def use(name: str) -> Backend:
-    """Make the backend called `name` the current one and return it."""
-    _chosen[:] = [get(name)]
-    return _chosen[0]
+    """Make the backend called `name` the current one and return it.
+
+    Inside a scope it is so until the scope ends, and for this thread; else for the process.
+    """
+    chosen = get(name)
+    if _here.scoped is None:
+        _chosen[:] = [chosen]
+    else:
+        _here.scoped = chosen
+    return chosen
+
+
+def scope(name: str) -> AbstractContextManager[Backend]:
+    """Make the backend called `name` the current one of this thread inside a ``with`` block."""
+    return _scope(lambda: get(name))
+
+
+def device(name: str) -> AbstractContextManager[Backend]:
+    """Make a device the current one of this thread inside a ``with`` block: what is made there lives there.
+
+    Args:
+        name: ``"cpu"``, ``"gpu"`` or, of several cards, ``"gpu:0"``, ``"gpu:1"`` and so on. The environment variable
+            ``CUDA_VISIBLE_DEVICES`` decides which cards there are.
+
+    Raises:
+        BackendError: an unknown name, a card that is not there, or one that cannot be used; the text says why.
+
+    Example:
+        >>> with gpudl.device("cpu"):
+        ...     x = gpudl.convert_to_tensor([1.0, 2.0])
+        >>> gpudl.config.list_devices()[0]
+        'cpu'
+    """
+    return _scope(lambda: on_device(name))
 
 
 @contextmanager
-def scope(name: str) -> Iterator[Backend]:
-    """Make the backend called `name` the current one inside a ``with`` block."""
-    before = list(_chosen)
+def _scope(found: Callable[[], Backend]) -> Iterator[Backend]:
+    before, chosen = _here.scoped, found()
     try:
-        yield use(name)
+        with chosen.active():
+            _here.scoped = chosen
+            yield chosen
     finally:
-        _chosen[:] = before
+        _here.scoped = before
+
+
+def within(chosen: Backend) -> AbstractContextManager[Backend]:
+    """Make a backend the current one of this thread inside a ``with`` block."""
+    return _scope(lambda: chosen)
 
 
 def of(array: Any) -> Backend:
     """Return the backend that an array belongs to."""
-    return _numpy if isinstance(array, np.ndarray) else _cupy()
+    return _numpy if isinstance(array, np.ndarray) else _cupy(array.data.device_id)
 
 
 def set_num_threads(count: int) -> None:

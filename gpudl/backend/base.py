@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -39,6 +40,18 @@ class Upload(Protocol):
         """Let the device copy what was sent last into `out`, as soon as it is there; the host does not wait."""
 
 
+class OutOfMemoryError(MemoryError):
+    """A GPU has no room for what was asked; the text says for what, what is free, and what to do.
+
+    Nothing was computed, so that all goes on as before once there is room.
+    """
+
+
+def in_words(nbytes: int) -> str:
+    """Return a number of bytes in MiB."""
+    return f"{nbytes / 2**20:,.1f} MiB"
+
+
 class Backend(Protocol):
     """An array library on a device.
 
@@ -47,12 +60,42 @@ class Backend(Protocol):
         device: where its kernels run, as the table of twins calls it: ``"cpu"`` or ``"cuda"``.
         xp: the array module itself.
         captures: whether many calls can become one launch, by `capture`.
+        index: the number of the device, of those of its kind.
     """
 
     name: str
     device: str
     xp: Any
     captures: bool = False
+    index: int = 0
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Make this device the thread's current one inside a ``with`` block."""
+        return nullcontext()
+
+    def activate(self) -> None:
+        """Make this device the thread's current one."""
+        return
+
+    def out_of_memory(self, error: MemoryError, wanted: str) -> NoReturn:
+        """Raise the error that says that `wanted` found no room."""
+        raise error
+
+    def reserve(self, nbytes: int) -> None:
+        """See to it that so much can be taken for a short time; raises OutOfMemoryError where it cannot."""
+        return
+
+    def free_bytes(self) -> int:
+        """Return how much memory can still be had."""
+        raise BackendError(f"{self.describe()} does not count its memory.")
+
+    def placeholder(self, shape: Shape, dtype: np.dtype) -> Array:
+        """Return an array that stands for one to come: nobody reads or writes it, and it may have no memory."""
+        return self.empty(shape, dtype)
+
+    def measuring(self) -> Backend:
+        """Return a backend for plans that are never run, whose arrays take no memory where that can be avoided."""
+        return self
 
     def empty(self, shape: Shape, dtype: np.dtype) -> Array:
         """Return an uninitialised C-contiguous array whose data begin at a multiple of 64 bytes."""

@@ -3,75 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import AbstractContextManager
+from copy import copy
+from math import prod
+from typing import Any, NoReturn
 
 import numpy as np
 
-from gpudl.backend.base import Backend, BackendError, CaptureError, Upload
+from gpudl.backend.base import Backend, CaptureError, OutOfMemoryError, Upload, in_words
+from gpudl.backend.detect import detail, usable
 
 _SHARE_OF_DATA = 0.5
-
-
-def _probe(cupy: Any) -> None:
-    """Run something real on the GPU: importing CuPy and counting devices succeed without its libraries."""
-    steps = (
-        ("no NVIDIA driver or GPU was found", cupy.cuda.runtime.getDeviceCount),
-        (
-            "the GPU refused to compile and run a kernel (are CUDA's toolkit libraries there? "
-            'install gpudl with the extra "cuda12" or "cuda13")',
-            lambda: int((cupy.arange(4, dtype=np.int32) + 1).sum().get()),
-        ),
-        (
-            "the GPU refused a matrix product (is cuBLAS there?)",
-            lambda: float(cupy.ones((2, 2), np.float32).dot(cupy.ones((2, 2), np.float32))[0, 0].get()),
-        ),
-    )
-    for sentence, step in steps:
-        try:
-            result = step()
-        except Exception as error:
-            raise BackendError(f"No GPU is usable: {sentence}: {_first_line(error)}") from error
-        if not result:
-            raise BackendError(f"No GPU is usable: {sentence}.")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+_NOWHERE = 512  # an address that no array has, aligned as all of them are
 
 
 class CupyBackend(Backend):
-    """CuPy arrays in the memory of the current GPU.
+    """CuPy arrays in the memory of one GPU.
+
+    Args:
+        index: the number of the card; the thread's current one by default.
 
     Raises:
-        BackendError: CuPy is missing, or no GPU answers; the text says which and what to do.
+        BackendError: CuPy is missing, or the card does not compute; the text says why and what to do.
     """
 
     name = "cupy"
     device = "cuda"
     captures = True
 
-    def __init__(self) -> None:
-        try:
-            import cupy
-        except ImportError as error:
-            raise BackendError(
-                "CuPy is not installed, so no GPU is used. For an NVIDIA GPU install gpudl with the extra "
-                f'"cuda12" or "cuda13", whichever fits the driver ({error}).'
-            ) from error
-        _probe(cupy)
-        self.xp: Any = cupy
+    def __init__(self, index: int | None = None) -> None:
+        self.xp: Any
+        self.xp, self.index = usable(index)
+
+    def active(self) -> AbstractContextManager[Any]:
+        """Make the card the thread's current one inside a ``with`` block."""
+        card: AbstractContextManager[Any] = self.xp.cuda.Device(self.index)
+        return card
+
+    def activate(self) -> None:
+        """Make the card the thread's current one."""
+        self.xp.cuda.Device(self.index).use()
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
-        """Return an uninitialised array on the GPU; CuPy's pool aligns to 512 bytes."""
-        return self.xp.empty(shape, dtype)
+        """Return an uninitialised array on the GPU; CuPy's pool aligns to 512 bytes.
+
+        Raises:
+            OutOfMemoryError: the card has no room for it.
+        """
+        try:
+            with self.active():
+                return self.xp.empty(shape, dtype)
+        except MemoryError as error:
+            self.out_of_memory(error, f"an array {list(shape)} of {dtype}")
 
     def owns(self, value: object) -> bool:
-        """Tell whether `value` is a CuPy array."""
-        return isinstance(value, self.xp.ndarray)
+        """Tell whether `value` is a CuPy array on this card."""
+        return isinstance(value, self.xp.ndarray) and value.data.device_id == self.index
 
     def asarray(self, value: Any) -> Any:
-        """Copy a host array to the GPU; a CuPy array is returned as it is."""
-        return value if self.owns(value) else self.xp.asarray(np.asarray(value))
+        """Copy an array of the host, or of another card, to this one; an array of this card is returned as it is.
+
+        Raises:
+            OutOfMemoryError: the card has no room for it.
+        """
+        if self.owns(value):
+            return value
+        if isinstance(value, self.xp.ndarray):
+            value = value.get()
+        try:
+            with self.active():
+                return self.xp.asarray(np.asarray(value))
+        except MemoryError as error:
+            value = np.asarray(value)
+            self.out_of_memory(error, f"a copy of an array {list(value.shape)} of {value.dtype}")
 
     def to_host(self, array: Any) -> np.ndarray:
         """Return a copy in host memory."""
@@ -80,7 +84,8 @@ class CupyBackend(Backend):
 
     def synchronize(self) -> None:
         """Wait for the current stream."""
-        self.xp.cuda.get_current_stream().synchronize()
+        with self.active():
+            self.xp.cuda.get_current_stream().synchronize()
 
     def capture(self, calls: Sequence[Callable[[], None]]) -> Callable[[], None]:
         """Return the launch of a CUDA graph of `calls`, on whatever stream is the current one by then.
@@ -100,7 +105,7 @@ class CupyBackend(Backend):
                     stream.end_capture()
                 except Exception:  # what went wrong before has ended the capture
                     error.add_note("The capture was ended by it.")
-                raise CaptureError(_first_line(error)) from error
+                raise CaptureError(detail(error)) from error
             graph = stream.end_capture()
 
         def launch(kept: Any = (pool, stream)) -> None:
@@ -110,8 +115,7 @@ class CupyBackend(Backend):
 
     def holds(self, nbytes: int) -> bool:
         """Tell whether `nbytes` take at most half of what is free: the rest is for weights and what steps compute."""
-        free, _ = self.xp.cuda.runtime.memGetInfo()
-        return bool(nbytes <= _SHARE_OF_DATA * (free + self.xp.get_default_memory_pool().free_bytes()))
+        return nbytes <= _SHARE_OF_DATA * self.free_bytes()
 
     def upload(self, shape: tuple[int, ...], dtype: np.dtype) -> Upload:
         """Return what sends arrays of one shape from pinned memory, by a stream of its own, one ahead."""
@@ -121,6 +125,40 @@ class CupyBackend(Backend):
 
     def describe(self) -> str:
         """Return the GPU's name and the CuPy version."""
-        device = self.xp.cuda.Device().id
-        name = self.xp.cuda.runtime.getDeviceProperties(device)["name"].decode()
-        return f"GPU {device} ({name}), CuPy {self.xp.__version__}"
+        name = self.xp.cuda.runtime.getDeviceProperties(self.index)["name"].decode()
+        return f"GPU {self.index} ({name}), CuPy {self.xp.__version__}"
+
+    def reserve(self, nbytes: int) -> None:
+        """Take so much and give it back to CuPy's pool, which keeps it."""
+        try:
+            with self.active():
+                self.xp.empty(nbytes, np.uint8)
+        except MemoryError as error:
+            self.out_of_memory(error, "what kernels need for themselves")
+
+    def free_bytes(self) -> int:
+        """Return how much memory can still be had: what is free on the card, and what CuPy's pool keeps unused."""
+        with self.active():
+            return int(self.xp.cuda.runtime.memGetInfo()[0]) + int(self.xp.get_default_memory_pool().free_bytes())
+
+    def out_of_memory(self, error: MemoryError, wanted: str) -> NoReturn:
+        """Raise OutOfMemoryError, in which an error of CuPy becomes a sentence."""
+        if isinstance(error, OutOfMemoryError):
+            raise error
+        raise OutOfMemoryError(
+            f"{wanted} does not fit into the memory of GPU {self.index}, of which {in_words(self.free_bytes())} are "
+            f"free ({detail(error).rstrip('.')}). Use a smaller batch, or free what is no longer needed (del, "
+            "gc.collect())."
+        ) from error
+
+    def placeholder(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+        """Return an array at an address where nothing is."""
+        nbytes = prod(shape) * dtype.itemsize
+        nowhere = self.xp.cuda.UnownedMemory(_NOWHERE, nbytes, None, self.index)
+        return self.xp.ndarray(shape, dtype, self.xp.cuda.MemoryPointer(nowhere, 0))
+
+    def measuring(self) -> CupyBackend:
+        """Return a backend for the same card that hands out placeholders only."""
+        measuring = copy(self)
+        vars(measuring).update(empty=self.placeholder, reserve=lambda nbytes: None)
+        return measuring

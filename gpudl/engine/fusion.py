@@ -61,6 +61,10 @@ class Fused:
     def work_spec(self, on: Backend, outs: Any, ins: Any, static: dict[str, Any]) -> None:
         """Return None: the kernel wants no scratch array."""
 
+    def has_twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> bool:
+        """Return True: it is a kernel, not a reference."""
+        return True
+
     def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Callable[[], None]:
         """Return a call without arguments."""
         return on.bind(self.kernel, arrays, static)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -119,6 +120,10 @@ class Op:
         wanted = self.work_spec(on, outs, inputs, static)
         self._reference(on, arrays, static, None if wanted is None else on.empty(wanted.shape, wanted.dtype))()
 
+    def has_twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> bool:
+        """Tell whether a faster kernel than the reference takes these outs and inputs."""
+        return self._twin(on, arrays, static) is not None
+
     def _twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> Forward | None:
         return on.twin(self.name, arrays, static) if state.twins else None
 
@@ -140,10 +145,11 @@ class Op:
             if single is not array and position >= self.outs:
                 on.xp.copyto(single, array)
             wide.append(single)
-        self.run(tuple(wide[: self.outs]), tuple(wide[self.outs :]), static)
-        for array, single in zip(arrays[: self.outs or self.writes], wide, strict=False):
-            if single is not array:
-                rounded(on.xp, array, single)
+        with _quiet():
+            self.run(tuple(wide[: self.outs]), tuple(wide[self.outs :]), static)
+            for array, single in zip(arrays[: self.outs or self.writes], wide, strict=False):
+                if single is not array:
+                    on.xp.copyto(array, single, casting="unsafe")
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"
@@ -158,9 +164,14 @@ def _autocast(value: Any) -> Any:
 
 
 def rounded(xp: Any, out: Array, x: Array) -> None:
-    """Set out to x in the dtype of out; what is too large becomes infinite, without a warning from NumPy."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    """Set out to x in the dtype of out; what is too large becomes infinite."""
+    with _quiet():
         xp.copyto(out, x, casting="unsafe")
+
+
+def _quiet() -> np.errstate:
+    """Let NumPy be as silent as a GPU is about what a float of 16 bits cannot hold."""
+    return np.errstate(over="ignore", invalid="ignore")
 
 
 def op(infer: Callable[..., Specs], **options: Any) -> Callable[[Forward], Op]:
@@ -183,6 +194,7 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
     Raises:
         ShapeError: shapes or dtypes that do not fit; nothing was computed.
         TypeError: inputs on different devices.
+        OutOfMemoryError: the device has no room for the results.
     """
     specs = op.specs(inputs, static)
     if op.update and state.symbolic:
@@ -196,12 +208,17 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
     on = _common_backend(op, inputs)
     arrays = tuple(t.data for t in inputs)
     recorder = state.recorder
-    if op.alias:
-        results: tuple[Array, ...] = (op.forward(on.xp, *arrays, **static),)
-    else:
-        results = tuple(on.empty(spec.shape, spec.dtype) for spec in specs)
-        if recorder is None:  # else the plan will compute
-            op.run(results, arrays, static)
+    with _HERE if on is backend.current() else on.active():
+        if op.alias:
+            results: tuple[Array, ...] = (op.forward(on.xp, *arrays, **static),)
+        elif recorder is not None:  # the plan will compute
+            results = tuple(on.placeholder(spec.shape, spec.dtype) for spec in specs)
+        else:
+            try:
+                results = tuple(on.empty(spec.shape, spec.dtype) for spec in specs)
+                op.run(results, arrays, static)
+            except MemoryError as error:
+                on.out_of_memory(error, f"what {op.name} needs")
     outs = tuple(Tensor(data, spec) for data, spec in zip(results, specs, strict=True))
     if recorder is not None:
         recorder.add(op, outs, inputs, static)
@@ -209,6 +226,9 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
         outs[0].requires_grad = is_floating(outs[0].dtype)
         outs[0].node = Node(op, inputs, results, static)
     return _unpack(op, outs)
+
+
+_HERE = nullcontext()
 
 
 def _unpack(op: Op, outs: tuple[Tensor, ...]) -> Any:

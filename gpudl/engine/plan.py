@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _BYTE = np.dtype(np.uint8)
+_REFERENCE_TAKES = 3  # arrays at a time, in the formulas that take most
 
 
 class Slot:
@@ -187,6 +188,9 @@ class Plan:
         for slot, (outer, offset) in inside.items():
             slot.array = _view(outer.array.reshape(-1).view(_BYTE), offset, slot.spec)
         self.calls = self._bind(works, blocks)
+        # A kernel that finds no memory in the middle of the first step would leave half of its updates done.
+        self.scratch = max((self._scratch(step) for step in self.steps), default=0)
+        on.reserve(self.scratch)
         self.outcome = Outcome()
         self._graph = Graph(on, self.calls, self.outcome) if on.captures else None
         self._has_run = False
@@ -222,10 +226,25 @@ class Plan:
             calls.append(step.op.bind(self.on, (*outs, *ins), step.static, work))
         return calls
 
+    def _scratch(self, step: Instruction) -> int:
+        """Return how many bytes an instruction may take for itself: a reference makes arrays like those it works on."""
+        arrays = tuple(slot.value.array for slot in (*step.outs, *step.ins))
+        if step.op.alias or step.op.has_twin(self.on, arrays, step.static):
+            return 0
+        return _REFERENCE_TAKES * max((int(array.nbytes) for array in arrays), default=0)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the plan takes: the arena, and the results."""
+        return int(self.arena.nbytes) + sum(slot.spec.nbytes for slot in self._pinned)
+
     def run(self) -> None:
         """Run the step on what the input buffers hold now, kernel by kernel."""
-        for call in self.calls:
-            call()
+        try:
+            for call in self.calls:
+                call()
+        except MemoryError as error:
+            self.on.out_of_memory(error, "what kernels need for themselves")
 
     def replay(self) -> None:
         """Run the step on what the input buffers hold now: from the second time on as one graph, if there are any."""
@@ -233,8 +252,7 @@ class Plan:
             if self._has_run and self._graph.launched():
                 return
             self._has_run = True
-        for call in self.calls:
-            call()
+        self.run()
 
     def poison(self) -> None:
         """Fill the arena and the results with NaN: a replay that reads what it did not write shows it."""

@@ -39,6 +39,10 @@ class Run:
         """Return the spec of the memory for values between the instructions."""
         return Spec((self.kernel.work,), _BYTE)
 
+    def has_twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> bool:
+        """Return True: it is a kernel, not a reference."""
+        return True
+
     def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Callable[[], None]:
         """Return a call without arguments."""
         return self.kernel.bind(arrays, work)

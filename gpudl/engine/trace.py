@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gpudl import backend
-from gpudl.backend import Array, Backend
+from gpudl.backend import Array, Backend, OutOfMemoryError
+from gpudl.engine import room
 from gpudl.engine.graph import Steps
-from gpudl.engine.plan import Instruction, Plan, Slot
+from gpudl.engine.plan import Plan, Slot
+from gpudl.engine.recorder import Recorder
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, layout_epoch, state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 
 if TYPE_CHECKING:
-    from gpudl.engine.op import Op
+    pass
 
 
 _MOST_PLANS = 16  # of one function; a plan keeps an arena, and the shapes of predictions can be many
@@ -50,45 +51,6 @@ class Feed(Protocol):
 
     def write(self, out: Array) -> None:
         """Fill `out`, an array of `spec`."""
-
-
-class Recorder:
-    """Notes every op that is applied, and to which arrays; nothing is computed meanwhile, the plan will do it."""
-
-    def __init__(self) -> None:
-        self.instructions: list[Instruction] = []
-        # By the identity of arrays that `_alive` keeps from being freed, so that no identity recurs.
-        self._slots: dict[int, Slot] = {}
-        self._alive: list[Array] = []
-        self._made: list[weakref.ref[Tensor]] = []
-
-    def slot(self, array: Array) -> Slot:
-        """Return the slot of `array`; one that no recorded op made is external."""
-        if id(array) not in self._slots:
-            self._enter(array, Slot(Spec(array.shape, array.dtype), external=array))
-        return self._slots[id(array)]
-
-    def _enter(self, array: Array, slot: Slot) -> Slot:
-        self._alive.append(array)
-        self._slots[id(array)] = slot
-        return slot
-
-    def add(self, op: Op, outs: tuple[Tensor, ...], ins: tuple[Tensor, ...], static: dict[str, Any]) -> None:
-        """Note one application of `op`; raises TracingError if it updates something else than a variable."""
-        sources = tuple(self.slot(t.data) for t in ins)
-        if any(slot.root.external is None for slot in sources[: op.writes]):
-            raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
-        base = sources[0] if op.alias else None
-        slots = tuple(self._enter(t.data, Slot(t.spec, base=base)) for t in outs)
-        self.instructions.append(Instruction(op, slots, sources, static, state.scope))
-        self._made.extend(weakref.ref(t) for t in outs)
-
-    def release(self) -> None:
-        """Take the memory from the tensors that outlive the step, so that a stale value is an error."""
-        for reference in self._made:
-            tensor = reference()
-            if tensor is not None:
-                tensor.data, tensor.node, tensor.released = None, None, True
 
 
 class Entry:
@@ -179,29 +141,42 @@ class Traced:
         return entry
 
     def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
+        try:
+            return self._entry(on, args, leaves, static)
+        except OutOfMemoryError as error:
+            said = str(error)
+        # Only now is free again what the failure had taken.
+        specs = [leaf.spec for leaf in filter(_is_fed, leaves)]
+        raise OutOfMemoryError(
+            room.sentence(on, specs, lambda buffers: self._recorded(args, leaves, buffers, static)) or said
+        )
+
+    def _entry(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         buffers = []
-        values = []
-        for leaf in leaves:
-            if not _is_fed(leaf):
-                values.append(leaf)
-                continue
+        for leaf in filter(_is_fed, leaves):
             buffer = on.empty(leaf.spec.shape, leaf.spec.dtype)
             _write(leaf, buffer)
             buffers.append(buffer)
-            values.append(Tensor(buffer))
-        remaining = iter(values)
-        inputs = map_leaves(lambda _: next(remaining), args)
-        recorder = state.recorder = Recorder()
-        try:
-            results = self.function(*inputs, **static)
-            returned = [_checked(t) for t in flatten(results)[0] if t is not None]
-            slots = [recorder.slot(t.value()) for t in returned]
-        finally:
-            state.recorder = None
+        recorder, results, slots = self._recorded(args, leaves, buffers, static)
         plan = Plan(on, recorder.instructions, slots)
         entry = Entry(plan, len(recorder.instructions), leaves, buffers, results, slots)
         recorder.release()
         return entry
+
+    def _recorded(
+        self, args: Any, leaves: list[Any], buffers: list[Array], static: dict[str, Any]
+    ) -> tuple[Recorder, Any, list[Slot]]:
+        """Call the function on `buffers` in the place of what is fed, and return what it did and returned."""
+        arrays = iter(buffers)
+        values = iter([Tensor(next(arrays)) if _is_fed(leaf) else leaf for leaf in leaves])
+        inputs = map_leaves(lambda _: next(values), args)
+        recorder = state.recorder = Recorder()
+        try:
+            results = self.function(*inputs, **static)
+            returned = [_checked(t) for t in flatten(results)[0] if t is not None]
+            return recorder, results, [recorder.slot(t.value()) for t in returned]
+        finally:
+            state.recorder = None
 
 
 class Bound:

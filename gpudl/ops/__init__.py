@@ -44,7 +44,7 @@ from gpudl.ops.loss import (
     softmax_cross_entropy,
     sparse_softmax_cross_entropy,
 )
-from gpudl.ops.norm import batch_norm, scale_shift
+from gpudl.ops.norm import batch_norm, layer_norm, scale_shift
 from gpudl.ops.pool import avg_pool, max_pool, max_pool_grad, max_pool_pick
 from gpudl.ops.random import advance_, draw_key, dropout, random_normal, random_uniform
 from gpudl.ops.reduce import all_finite, argmax, broadcast_to, max, mean, sum, sum_to
@@ -100,6 +100,7 @@ __all__ = [
     "greater_equal",
     "im2col",
     "increment_",
+    "layer_norm",
     "less",
     "less_equal",
     "log",

@@ -1,13 +1,14 @@
-"""Normalization channel by channel: x (..., C), with one number a channel in everything else."""
+"""Normalization channel by channel, or row by row: x (..., C)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.fusion import Graph, rewrites
-from gpudl.engine.op import op
+from gpudl.engine.op import Op, op
 from gpudl.engine.plan import Instruction
 from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state
@@ -103,19 +104,24 @@ def _slow_gradient(number: int, g: Tensor, x: Tensor, gamma: Tensor, epsilon: fl
     return through
 
 
-def _gradient(number: int) -> Any:
-    def rule(
-        g: Tensor, y: tuple[Tensor, Tensor, Tensor], x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
-    ) -> Tensor:
-        if state.gradients:  # a second derivative is wanted
-            return _slow_gradient(number, g, x, gamma, epsilon)
-        result: Tensor = batch_norm_grad(g, x, gamma, *y[1:], epsilon=epsilon)[number]  # a plan computes it once
-        return result
+def _gradients(op: Op, slow: Callable[..., Tensor]) -> dict[str, Any]:
+    """Return the rules of a normalization by the op of its gradients, or by `slow` ones with gradients of their own."""
 
-    return rule
+    def of(number: int) -> Any:
+        def rule(
+            g: Tensor, y: tuple[Tensor, Tensor, Tensor], x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
+        ) -> Tensor:
+            if state.gradients:  # a second derivative is wanted
+                return slow(number, g, x, gamma, epsilon)
+            result: Tensor = op(g, x, gamma, *y[1:], epsilon=epsilon)[number]  # a plan computes it once
+            return result
+
+        return rule
+
+    return {"x": of(0), "gamma": of(1), "beta": of(2)}
 
 
-batch_norm.vjp(x=_gradient(0), gamma=_gradient(1), beta=_gradient(2))
+batch_norm.vjp(**_gradients(batch_norm_grad, _slow_gradient))
 
 
 @op(_by_channel, flops=cost.per_output(3))
@@ -132,6 +138,83 @@ scale_shift.vjp(
     scale=lambda g, y, x, center, scale, shift: reduce.sum_to(g * (x - center), shape=scale.shape),
     shift=lambda g, y, x, center, scale, shift: reduce.sum_to(g, shape=shift.shape),
 )
+
+
+def _layer_norm(x: Spec, gamma: Spec, beta: Spec, *, epsilon: float) -> tuple[Spec, Spec, Spec]:
+    y = _by_channel(x, gamma, beta)
+    return y, y.with_shape(x.shape[:-1]), y.with_shape(x.shape[:-1])
+
+
+@op(_layer_norm, outs=3, flops=cost.per_output(7))
+def layer_norm(
+    xp: Any, y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float
+) -> None:
+    """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, and the mean and variance of each row: (...).
+
+    The variance is the mean of (x - mean)**2.
+
+    Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
+    """
+    share = 1 / max(x.shape[-1], 1)
+    center = xp.sum(x, axis=-1, dtype=y.dtype, keepdims=True) * share
+    centered = x - center
+    spread = xp.sum(centered * centered, axis=-1, keepdims=True) * share
+    mean[...], variance[...] = center[..., 0], spread[..., 0]
+    y[...] = centered / xp.sqrt(spread + y.dtype.type(epsilon)) * gamma + beta
+
+
+def _layer_norm_grad(
+    g: Spec, x: Spec, gamma: Spec, mean: Spec, variance: Spec, *, epsilon: float
+) -> tuple[Spec, Spec, Spec]:
+    if g.shape != x.shape or mean.shape != x.shape[:-1] or variance.shape != mean.shape:
+        raise ShapeError("gradient and input of a normalization must have one shape, and its statistics one a row.")
+    dx = _by_channel(x, gamma)
+    return dx, dx.with_shape(gamma.shape), dx.with_shape(gamma.shape)
+
+
+@op(_layer_norm_grad, outs=3, flops=cost.per_output(11))
+def layer_norm_grad(
+    xp: Any,
+    dx: Array,
+    dgamma: Array,
+    dbeta: Array,
+    g: Array,
+    x: Array,
+    gamma: Array,
+    mean: Array,
+    variance: Array,
+    *,
+    epsilon: float,
+) -> None:
+    """Return the gradients of `layer_norm` with respect to x, gamma and beta, from its input and its statistics.
+
+    With n = (x - mean) / sqrt(variance + epsilon), that of x is what g * gamma has in common with neither 1 nor n.
+    """
+    axes, share = tuple(range(x.ndim - 1)), 1 / max(x.shape[-1], 1)
+    inverse = 1 / xp.sqrt(variance[..., None] + dx.dtype.type(epsilon))
+    normal = (x - mean[..., None]) * inverse
+    dgamma[...], dbeta[...] = xp.sum(g * normal, axis=axes), xp.sum(g, axis=axes)
+    slope = g * gamma
+    plain = xp.sum(slope, axis=-1, keepdims=True) * share
+    along = xp.sum(slope * normal, axis=-1, keepdims=True) * share
+    dx[...] = (slope - (plain + normal * along)) * inverse
+
+
+def _slow_row_gradient(number: int, g: Tensor, x: Tensor, gamma: Tensor, epsilon: float) -> Tensor:
+    """Return a gradient in ops that have gradients themselves, the statistics a part of the graph."""
+    centered = x - reduce.mean(x, axis=-1, keepdims=True)
+    inverse = 1.0 / sqrt(reduce.mean(square(centered), axis=-1, keepdims=True) + epsilon)
+    normal = centered * inverse
+    if number:
+        result: Tensor = reduce.sum_to(g * normal if number == 1 else g, shape=gamma.shape)
+        return result
+    slope = g * gamma
+    common = reduce.mean(slope, axis=-1, keepdims=True)
+    through: Tensor = (slope - common - normal * reduce.mean(slope * normal, axis=-1, keepdims=True)) * inverse
+    return through
+
+
+layer_norm.vjp(**_gradients(layer_norm_grad, _slow_row_gradient))
 
 
 @rewrites("batch_norm")

@@ -9,7 +9,7 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.op import op
-from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, is_half
+from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, is_half, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.ops.elementwise import cast, cast_like, equal
 from gpudl.ops.shape import reshape
@@ -79,13 +79,35 @@ def max(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = Fa
     xp.max(x, axis=axis, keepdims=keepdims, out=out)
 
 
-def _max_grad(g: Tensor, y: Tensor, x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    chosen = cast_like(equal(x, _kept(y, x, axis)), x)
-    result: Tensor = chosen * (_kept(g, x, axis) / sum(chosen, axis=axis, keepdims=True))
+def _max_grad(g: Spec, y: Spec, x: Spec, *, axis: Axis = None) -> Spec:
+    if y.shape != g.shape or y.shape not in (_reduced(x, axis, True), _reduced(x, axis, False)):
+        raise ShapeError("gradient and maximum must have the shape of the input less the axes of the maximum.")
+    return Spec(x.shape, promote(g.dtype, x.dtype))
+
+
+@op(_max_grad, flops=cost.per_output(4))
+def max_grad(xp: Any, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = None) -> None:
+    """Return the gradient of `max` with respect to x: g where x is the maximum y, shared evenly by equal maxima."""
+    kept = _reduced(Spec(x.shape, x.dtype), axis, True)
+    xp.equal(x, y.reshape(kept), out=out, casting="unsafe")
+    share = g.reshape(kept) / xp.sum(out, axis=axes_of(x.ndim, axis), keepdims=True)
+    xp.multiply(out, share, out=out)
+
+
+def _max_slope(g: Tensor, y: Tensor, x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    result: Tensor = max_grad(g, y, x, axis=axis)
     return result
 
 
-max.vjp(x=_max_grad)
+def _max_slope_of_slope(gg: Tensor, out: Tensor, g: Tensor, y: Tensor, x: Tensor, axis: Axis = None) -> Tensor:
+    chosen = cast_like(equal(x, _kept(y, x, axis)), x)
+    shares = sum(gg * chosen, axis=axis, keepdims=True) / sum(chosen, axis=axis, keepdims=True)
+    result: Tensor = reshape(shares, g.shape)
+    return result
+
+
+max.vjp(x=_max_slope)
+max_grad.vjp(g=_max_slope_of_slope)
 
 
 def _flag(*xs: Spec) -> Spec:

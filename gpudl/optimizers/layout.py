@@ -50,7 +50,7 @@ class Layout:
         self.slots: dict[int, dict[str, Variable]] = {id(v): {} for v in variables}
         kinds: dict[Any, list[Variable]] = {}
         for v in variables:
-            kinds.setdefault((backend.of(v.data).name, v.dtype, decayed(v)), []).append(v)
+            kinds.setdefault((backend.of(v.data), v.dtype, decayed(v)), []).append(v)
         kept = {} if before is None else before.slots
         self.groups = [self._group(members, kind[-1], names, start, kept) for kind, members in kinds.items()]
         self._places = [v.data for v in variables]

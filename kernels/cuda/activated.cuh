@@ -10,7 +10,7 @@ __device__ __forceinline__ Sum activated(Sum sum, int activation) {
     return (sum < 0 ? small : Sum(1)) / (1 + small);
 }
 
-// The element of an out (..., N) in column n.
+// The element of an out (..., N) in column n. The sum is rounded before the bias is added, as it is where it is stored in between.
 __device__ __forceinline__ Real finished(Sum sum, const Real* bias, Index n, int activation) {
-    return Real(activation == BARE ? sum : activated(sum + Sum(bias[n]), activation));
+    return Real(activation == BARE ? sum : activated(Sum(Real(sum)) + Sum(bias[n]), activation));
 }

@@ -26,7 +26,7 @@ def product(dtype: str, itemsize: int, out: Shape, a: Shape, b: Shape, transpose
     if not transpose_a and prod(b[:-2]) == 1 and prod(a[:-2]) == prod(many):
         m, many = m * prod(many), ()  # the rows of all matrices lie one after another
     *outer, (count, strides) = _axes(many, batches, (m * n, m * k, k * n))
-    offsets = [(0, 0, 0)]
+    offsets: list[Shape] = [(0, 0, 0)]
     for size, step in outer:
         offsets = [
             tuple(o + i * s * itemsize for o, s in zip(at, step, strict=True)) for at in offsets for i in range(size)

@@ -1,8 +1,9 @@
 """cuBLAS, called directly: the library, and a handle for each thread and device.
 
 CuPy refuses to call cuBLAS while a stream is being captured; cuBLAS itself does not mind, given a workspace that stays.
-So its functions are called here in the library that CuPy has loaded. A handle has a workspace for each stream that it
-has been used on, and keeps it for good: a captured product knows its address.
+So its functions are called here in the library that CuPy has loaded. A handle keeps its workspace for good: a captured
+product knows its address. Products of one thread, captured or not, therefore must not run at the same time; they do not
+where all that a thread launches goes to one stream.
 """
 
 from __future__ import annotations
@@ -113,22 +114,19 @@ class Handle:
         self._handle = _POINTER()
         check(self._library.cublasCreate_v2(ctypes.byref(self._handle)), "to start")
         check(self._library.cublasSetMathMode(self._handle, _MATH), f"the math mode {_MATH}")
-        self._workspaces: dict[int, Any] = {}
+        import cupy
+
+        # Not from the pool of a graph: the workspace outlives it.
+        self._workspace = cupy.get_default_memory_pool().malloc(WORKSPACE)
         self._stream: int | None = None
 
     def on(self, stream: int) -> Handle:
         """Let the next products run on the stream at this address; setting a stream makes cuBLAS forget a workspace."""
         if stream == self._stream:
             return self
-        if stream not in self._workspaces:
-            import cupy
-
-            # Not from the pool of a plan: a workspace outlives it.
-            self._workspaces[stream] = cupy.get_default_memory_pool().malloc(WORKSPACE)
         self._stream = None
         check(self._library.cublasSetStream_v2(self._handle, stream), "a stream")
-        workspace = self._workspaces[stream].ptr
-        check(self._library.cublasSetWorkspace_v2(self._handle, workspace, WORKSPACE), "its workspace")
+        check(self._library.cublasSetWorkspace_v2(self._handle, self._workspace.ptr, WORKSPACE), "its workspace")
         self._stream = stream
         return self
 

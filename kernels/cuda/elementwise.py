@@ -28,11 +28,12 @@ class _Rule:
 
     Attributes:
         takes: `takes(out, *ins, **static)` with a `Scalar` each; an update has its target for `out` and among `ins`.
-        text: `text(out, *values, **static)` is the expression of the result, in `out.computed`.
+        text: `text(out, *values, **static)` is the expression of the result, in `out.computed`, or one for each input
+            that an update writes.
     """
 
     takes: Callable[..., bool]
-    text: Callable[..., str]
+    text: Callable[..., str | tuple[str, ...]]
 
 
 _rules: dict[str, _Rule] = {}
@@ -69,7 +70,7 @@ def _common(*scalars: Scalar) -> Scalar | None:
 
 
 def _rule(name: str, takes: Callable[..., bool]) -> Callable[..., Any]:
-    def enter(text: Callable[..., str]) -> Callable[..., str]:
+    def enter(text: Callable[..., Any]) -> Callable[..., Any]:
         _rules[name] = _Rule(takes, text)
         return text
 
@@ -92,7 +93,8 @@ for _takes, _names in (
         _rules[_name] = _Rule(_takes, _function(f"{_name}_of"))
 
 _rules["sigmoid_cross_entropy"] = _Rule(_floats, _function("sigmoid_loss"))
-_rules["cast"] = _rules["broadcast_to"] = _rules["draw_key"] = _Rule(_any, lambda out, x, **_: x.to(out))
+for _name in ("cast", "broadcast_to", "copy", "draw_key"):
+    _rules[_name] = _Rule(_any, lambda out, x, **_: x.to(out))
 _rules["ones_like"] = _Rule(_any, lambda out, _: out.literal(1))
 _rules["zeros_like"] = _Rule(_any, lambda out, _: out.literal(0))
 _rules["assign_"] = _Rule(_any, lambda out, _, value: value.to(out))
@@ -168,6 +170,19 @@ def _note_nonfinite(out: Scalar, first: Value, value: Value, step: Value) -> str
     return f"{first.text} < {out.literal(0)} && !is_finite({value.text}) ? {step.text} : {first.text}"
 
 
+@_rule("restore_", lambda out, target, before, keep: target == before and bool(keep.dtype == np.bool_))
+def _restore(out: Scalar, target: Value, before: Value, keep: Value) -> str:
+    return f"{keep.text} ? {target.text} : {before.text}"
+
+
+@_rule("rescale_", lambda out, scale, good, finite, *, growth_steps: scale.floating and good.whole)
+def _rescale(out: Scalar, scale: Value, good: Value, finite: Value, *, growth_steps: int) -> tuple[str, str]:
+    grown = f"{good.text} == {good.scalar.literal(growth_steps - 1)}"
+    factor = f"{finite.text} ? {grown} ? {out.literal(2)} : {out.literal(1)} : {out.literal(0.5)}"
+    more = f"add_of({good.text}, {good.scalar.literal(1)})"
+    return f"{scale.text} * ({factor})", f"{finite.text} && !({grown}) ? {more} : {good.scalar.literal(0)}"
+
+
 @_rule("decay_", lambda out, w, lr, *, rate: out.floating and lr.floating and out.computed == lr.computed)
 def _decay(out: Scalar, w: Value, lr: Value, *, rate: float) -> str:
     return f"{w.text} - {w.text} * {out.literal(rate)} * {lr.text}"
@@ -205,12 +220,14 @@ def compose(calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Se
     scalars = [scalar(dtype) for dtype, _ in values]
     writer = Writer(scalars, {value: place for place, value in enumerate(arrays)})  # type: ignore[arg-type]
     for call in calls:
-        target = (*call.outs, *call.ins)[0]
+        target = (call.outs or call.ins)[0]
         size = values[target][1]
         shapes = call.shapes[len(call.outs) :] or [(values[x][1],) for x in call.ins]
         out = call.shapes[0] if call.shapes else (size,)
         ins = [writer.read(x, spread(shape, out)) for x, shape in zip(call.ins, shapes, strict=True)]
-        writer.write(target, _rules[call.op].text(writer.scalars[target], *ins, **call.static))
+        text = _rules[call.op].text(writer.scalars[target], *ins, **call.static)
+        for value, each in zip(call.outs or call.ins, text if isinstance(text, tuple) else (text,), strict=False):
+            writer.write(value, each)
     return writer.finish(", ".join(call.op for call in calls), size)
 
 

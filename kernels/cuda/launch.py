@@ -63,7 +63,7 @@ def function(file: str, name: str, **macros: str | int) -> Kernel | None:
     return compiled(source(file), file, name, **macros)
 
 
-def compiled(text: str, title: str, name: str, options: tuple[str, ...] = (), **macros: str | int) -> Kernel | None:
+def compiled(text: str, title: str, name: str, *options: str, **macros: str | int) -> Kernel | None:
     """Return the kernel `name` of a source, as `function` does.
 
     Args:
@@ -75,11 +75,11 @@ def compiled(text: str, title: str, name: str, options: tuple[str, ...] = (), **
     """
     import cupy
 
-    key = (cupy.cuda.runtime.getDevice(), text, name, *macros.items())
+    key = (cupy.cuda.runtime.getDevice(), text, name, *macros.items(), *options)
     if key not in _kernels:
-        options = (*_OPTIONS, *options, *(f"-D{macro}={value}" for macro, value in macros.items()))
+        given = (*_OPTIONS, *options, *(f"-D{macro}={value}" for macro, value in macros.items()))
         try:
-            _kernels[key] = cupy.RawModule(code=text, options=options).get_function(name)
+            _kernels[key] = cupy.RawModule(code=text, options=given).get_function(name)
         except Exception as error:  # whatever the reason, the reference can do the work
             _kernels[key] = None
             _warn(title, error)

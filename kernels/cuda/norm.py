@@ -1,7 +1,7 @@
 """Batch and layer normalization: the twins of `norm.cu`, `norm_grad.cu` and `layer_norm.cu`.
 
-Where there are too many rows for one block of each tile of channels, a first kernel leaves what it knows of parts of them
-in scratch memory, and each block of a second one puts the parts together for its channels before it goes on.
+Where there are too many rows for one block of each tile of channels, a first kernel leaves what it knows of parts of
+them in scratch memory, and each block of a second one puts the parts together for its channels before it goes on.
 """
 
 from __future__ import annotations
@@ -54,12 +54,7 @@ class _Down:
 
 
 def _alike(x: Any, *others: Any) -> bool:
-    return (
-        x.size > 0
-        and contiguous(x, *others)
-        and all(a.dtype == x.dtype for a in others)
-        and real(x) is not None
-    )
+    return x.size > 0 and contiguous(x, *others) and all(a.dtype == x.dtype for a in others) and real(x) is not None
 
 
 def _normalizes(y: Any, *others: Any, epsilon: float) -> bool:

@@ -263,5 +263,5 @@ def compile_run(text: str, index: str = "int", width: int = 1) -> Any:
 
     A product and a sum of two ops are not contracted: a run gives the bits that its ops give one by one.
     """
-    macros = {"GPUDL_REAL": "FLOAT32", "GPUDL_INDEX": index, "GPUDL_WIDTH": width}
-    return compiled(text, "a run of elementwise ops", "run", options=("--fmad=false",), **macros)
+    macros: dict[str, str | int] = {"GPUDL_REAL": "FLOAT32", "GPUDL_INDEX": index, "GPUDL_WIDTH": width}
+    return compiled(text, "a run of elementwise ops", "run", "--fmad=false", **macros)

@@ -12,7 +12,21 @@ import numpy as np
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from .launch import contiguous, function, index, launch, real
-from .sharing import NEVER, SUMS, WARP, Columns, Rows, columns, compiled, elements, macros, power, rows, start_rows, sum_type
+from .sharing import (
+    NEVER,
+    SUMS,
+    WARP,
+    Columns,
+    Rows,
+    columns,
+    compiled,
+    elements,
+    macros,
+    power,
+    rows,
+    start_rows,
+    sum_type,
+)
 
 FILE = "reduce.cu"
 Axis = int | tuple[int, ...] | None
@@ -51,8 +65,10 @@ def stretched(shape: Ints, narrow: Ints) -> Group | None:
 
 def whole(shape: Ints, window: Window) -> Group | None:
     """Return (N, H*W, C) for a window that covers whole images and nothing else."""
-    fits = len(shape) == _IMAGE and window.extent == window.kernel == shape[1:3] and not any(window.crop)
-    return (shape[0], shape[1] * shape[2], shape[3]) if fits and shape[0] * shape[3] else None
+    if len(shape) != _IMAGE or 0 in shape or not window.extent == window.kernel == tuple(shape[1:3]):
+        return None
+    alone = not any(window.crop) and window.output(window.kernel) == (1, 1)
+    return (shape[0], window.taps, shape[3]) if alone else None
 
 
 def alike(*arrays: Any) -> bool:

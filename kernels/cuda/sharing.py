@@ -92,11 +92,11 @@ def rows(shape: tuple[int, int], itemsize: int, alone: int = SUMS) -> Rows:
     wide = elements(itemsize, length)
     packs = length // wide
     parts, step = _parts(packs, THREADS, count, alone)
-    return Rows(count, length, wide, min(lanes_of(step, SUMS), THREADS), parts, step * wide)
+    return Rows(count, length, wide, min(lanes_of(step, SUMS // 2), THREADS), parts, step * wide)
 
 
 def _parts(turns: int, high: int, blocks: int, alone: int) -> tuple[int, int]:
-    """Return in how many parts, of how many turns, so many blocks share out `turns`, `high` of which they do at once."""
+    """Return in how many parts, of how many turns, `blocks` share out `turns`, `high` of which each does at once."""
     most = min(_BLOCKS // blocks, _PARTS, -(-2 * turns // (alone * high))) if turns > alone * high else 1
     step = -(-turns // max(most, 1))
     return -(-turns // step), step

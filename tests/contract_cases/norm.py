@@ -78,6 +78,58 @@ def gradient_sizes(
     return dx, for_gamma, for_beta
 
 
+def layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> Arrays:
+    outs, means, variances = [], [], []
+    for row in x.reshape(-1, x.shape[-1]).tolist():
+        mean = average(row)
+        variance = average([(v - mean) ** 2 for v in row])
+        means.append(mean)
+        variances.append(variance)
+        each = zip(row, gamma, beta, strict=True)
+        outs.append([a * (v - mean) / math.sqrt(variance + epsilon) + b for v, a, b in each])
+    lead = x.shape[:-1]
+    return np.reshape(outs, x.shape), np.reshape(means, lead), np.reshape(variances, lead)
+
+
+def row_sizes(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float) -> Arrays:
+    """Return what is rounded, as `statistic_sizes` does for channels."""
+    _, mean, variance = layer_norm(x, gamma, beta, epsilon)
+    span = x.max(axis=-1, initial=0) - x.min(axis=-1, initial=0)
+    for_mean, for_variance = 2 * span, (2 * span) ** 2
+    inverse = (1 / np.sqrt(variance + epsilon))[..., None]
+    relative = (for_variance / (variance + epsilon))[..., None]
+    away = np.abs(x - mean[..., None])
+    for_y = np.abs(gamma) * inverse * (np.abs(x) + for_mean[..., None] + away * relative) + np.abs(beta)
+    return for_y, for_mean, for_variance
+
+
+def layer_norm_grad(
+    g: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
+) -> Arrays:
+    deviation = np.sqrt(variance + epsilon)[..., None]
+    normals = (x - mean[..., None]) / deviation
+    dx = []
+    for slopes, row in zip(*(a.reshape(-1, x.shape[-1]).tolist() for a in (g * gamma, normals)), strict=True):
+        plain = math.fsum(slopes) / len(row)
+        along = math.fsum(s * n for s, n in zip(slopes, row, strict=True)) / len(row)
+        dx.append([s - plain - n * along for s, n in zip(slopes, row, strict=True)])
+    dgamma = [math.fsum(s * n for s, n in zip(*pair, strict=True)) for pair in columns(g, normals)]
+    dbeta = [math.fsum(column) for (column,) in columns(g)]
+    return np.reshape(dx, x.shape) / deviation, np.array(dgamma), np.array(dbeta)
+
+
+def row_gradient_sizes(
+    g: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float
+) -> Arrays:
+    """Return the sums of the sizes of what is added."""
+    inverse = (1 / np.sqrt(variance + epsilon))[..., None]
+    normals = (np.abs(x) + np.abs(mean[..., None])) * inverse
+    slopes, others = np.abs(g * gamma), tuple(range(x.ndim - 1))
+    plain, along = slopes.mean(axis=-1, keepdims=True), (slopes * normals).mean(axis=-1, keepdims=True)
+    dx = inverse * (slopes + plain + normals * along)
+    return dx, (np.abs(g) * normals).sum(axis=others), np.abs(g).sum(axis=others)
+
+
 def scale_shift(x: np.ndarray, center: np.ndarray, scale: np.ndarray, shift: np.ndarray) -> np.ndarray:
     each = zip(columns(x), center.tolist(), scale.tolist(), shift.tolist(), strict=True)
     return joined([[(v - c) * s + t for v in column] for (column,), c, s, t in each], x.shape)
@@ -90,6 +142,11 @@ def forward_make(rng: Rng, shape: Shape, epsilon: float = 1e-3) -> Sample:
 
 def backward_make(rng: Rng, shape: Shape, epsilon: float = 1e-3) -> Sample:
     each = normal(rng, shape[-1]), normal(rng, shape[-1]), positive(rng, shape[-1])
+    return Sample((normal(rng, *shape), normal(rng, *shape), *each), {"epsilon": epsilon})
+
+
+def row_backward_make(rng: Rng, shape: Shape, epsilon: float = 1e-3) -> Sample:
+    each = normal(rng, shape[-1]), normal(rng, *shape[:-1]), positive(rng, *shape[:-1])
     return Sample((normal(rng, *shape), normal(rng, *shape), *each), {"epsilon": epsilon})
 
 
@@ -142,6 +199,37 @@ CONTRACTS = [
         [Sample((np.ones((2, 4)), X, ONE, ONE, ONE), STATIC), Sample((X, X, ONE, ONE, np.ones(2)), STATIC)],
         rows_and(12),
         gradient_sizes,
+        REAL,
+    ),
+    Contract(
+        "layer_norm",
+        layer_norm,
+        forward_make,
+        SHAPES,
+        draw,
+        [
+            Sample((X, ONE, np.ones(2)), STATIC),
+            Sample((X, np.ones(2), ONE), STATIC),
+            Sample((X.astype(int), ONE, ONE), STATIC),
+            Sample((np.array(1.0), ONE, ONE), STATIC),
+        ],
+        lambda sample: sample.inputs[0].shape[-1] + 8,
+        row_sizes,
+        REAL,
+    ),
+    Contract(
+        "layer_norm_grad",
+        layer_norm_grad,
+        row_backward_make,
+        SHAPES,
+        draw,
+        [
+            Sample((np.ones((2, 4)), X, ONE, np.ones(2), np.ones(2)), STATIC),
+            Sample((X, X, ONE, ONE, np.ones(2)), STATIC),
+            Sample((X, X, np.ones(2), np.ones(2), np.ones(2)), STATIC),
+        ],
+        lambda sample: sample.inputs[0].size + 12,
+        row_gradient_sizes,
         REAL,
     ),
     Contract(

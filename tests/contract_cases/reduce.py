@@ -104,8 +104,35 @@ def largest(numbers: list[float]) -> float:
     return math.nan if any(math.isnan(n) for n in numbers) else max(numbers)
 
 
+def max_grad(g: np.ndarray, y: np.ndarray, x: np.ndarray, axis: Axes = None) -> np.ndarray:
+    axes = tuple(range(x.ndim)) if axis is None else axis
+    kept = np.ones(x.shape).sum(axis=axes, keepdims=True).shape
+    slopes, tops, out = g.reshape(kept), y.reshape(kept), np.zeros(x.shape)
+    winners: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for at in np.ndindex(x.shape):
+        group = tuple(i if n > 1 else 0 for i, n in zip(at, kept, strict=True))
+        if x[at] == tops[group]:
+            winners.setdefault(group, []).append(at)
+    for group, positions in winners.items():
+        for at in positions:
+            out[at] = slopes[group] / len(positions)
+    return out
+
+
+def max_grad_make(rng: Rng, shape: tuple[int, ...], static: dict[str, Any], keepdims: bool = False) -> Sample:
+    x = rng.integers(-2, 3, shape).astype(np.float64)  # with equal maxima
+    y = x.max(axis=static.get("axis"), keepdims=keepdims)
+    return Sample((normal(rng, *y.shape), np.asarray(y), x), static, wrt=(0,))
+
+
+def random_max(rng: Rng) -> tuple[Any, ...]:
+    shape, static = random_reduction(rng)
+    return shape, {"axis": static["axis"]}, static["keepdims"]
+
+
 TIED = np.array([[1.0, 3.0, 3.0], [math.nan, 2.0, math.nan], [-math.inf, -math.inf, -math.inf]])
 OUT_OF_RANGE = Sample((np.ones((2, 3)),), {"axis": 2})
+
 
 def spoiled(x: np.ndarray, last: float) -> np.ndarray:
     """Return x with another last number."""
@@ -148,6 +175,24 @@ CONTRACTS = [
         ],
         random_reduction,
         [OUT_OF_RANGE, Sample((np.ones((2, 0)),), {"axis": 1})],
+    ),
+    Contract(
+        "max_grad",
+        max_grad,
+        max_grad_make,
+        [
+            ((2, 3, 4), {}),
+            ((2, 3, 4), {"axis": -1}),
+            ((2, 3, 4, 5), {"axis": (1, 2)}),
+            ((2, 3, 4), {"axis": (0, 2)}, True),
+            ((5,), {"axis": 0}),
+        ],
+        random_max,
+        [
+            Sample((np.ones(2), np.ones(2), np.ones((2, 3))), {"axis": 0}),
+            Sample((np.ones(3), np.ones(2), np.ones((2, 3))), {"axis": 1}),
+        ],
+        roundings=2,
     ),
     Contract(
         "argmax",

@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 
 HERE = Path(__file__).parent
-SANITIZE = ("-fsanitize=undefined", "-fno-sanitize-recover")
+SANITIZE = tuple(os.environ.get("CUDA_CPU_SANITIZE", "-fsanitize=undefined -fno-sanitize-recover").split())
 _FOLDER = "CUDA_CPU_FOLDER"
 ORDERS = ("forward", "reverse")
 _FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden")
@@ -183,9 +184,9 @@ def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[s
     library = folder() / f"{digest}.so"
     if library.exists():
         return library
-    unit, path = library.with_suffix(".cpp"), source
+    unit, path = library.with_suffix(f".{get_ident()}.cpp"), source
     if isinstance(source, str):
-        path = library.with_suffix(".cu")
+        path = unit.with_suffix(".cu")
         path.write_text(source)
     # Names of the file's own stay its own, also those of its inline functions, whose shared memory has a section.
     unit.write_text(f'#include "words.h"\nnamespace {{\n#include "{Path(path).resolve()}"\n}}\n')
@@ -196,14 +197,16 @@ def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[s
     text = _DYNAMIC.sub(r"\3* const \4 = cuda_cpu::dynamic_shared<\3>();", text)
     text = _STATIC.sub(lambda match: f"{match[1] or ''}{_SHARED} ", text)
     unit.with_suffix(".ii").write_text(text + "".join(_EXPORT.format(*each) for each in kernels.items()))
-    unit.with_suffix(".names").write_text(" ".join(kernels))
-    made = library.with_suffix(".part")
+    library.with_suffix(".names").write_text(" ".join(kernels))
+    made = unit.with_suffix(".so")
     _run(*common, str(unit.with_suffix(".ii")), "-o", str(made))
     return made.rename(library)
 
 
 def _run(*command: str) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    # A sanitizer that Python was started with is not for the compiler.
+    environment = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if result.returncode:
         raise BuildError(result.stderr)
     return result.stdout

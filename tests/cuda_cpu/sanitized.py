@@ -13,10 +13,11 @@ FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover", "-fsanitize-se
 
 
 def sanitized(code: str) -> subprocess.CompletedProcess[str]:
-    """Return what a Python that runs `code` said; faults end it with a return code that is not 0."""
+    """Return what a Python that runs `code`, with FLAGS for its kernels, said; a fault's return code is not 0."""
     asan = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     folder()
     environment = os.environ | {
+        "CUDA_CPU_SANITIZE": " ".join(FLAGS),
         "LD_PRELOAD": asan.stdout.strip(),
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "halt_on_error=1",

@@ -246,7 +246,7 @@ def test_sanitizers_see_the_kernel(calls: str, fault: str) -> None:
     done = sanitized(
         "import numpy as np\n"
         "from cuda_cpu import build, test_words\n"
-        "module = build(test_words.SOURCE, {}, test_words.FLAGS)\n"
+        "module = build(test_words.SOURCE, {})\n"
         "x = np.zeros(64, 'f')\n"
         "def run(name, *args, shared=0): module.launch(name, 1, 64, *args, shared=shared)\n" + calls
     )

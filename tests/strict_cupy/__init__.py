@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from strict_cupy import blas, cuda, namespace
 from strict_cupy.array import DevArray
 from strict_cupy.pinned import cupyx
-from strict_cupy.work import Graph, Meter, meter
+from strict_cupy.work import Graph, Meter, machine, meter
 
-__all__ = ["DevArray", "Graph", "Meter", "blas", "capture", "installed"]
+__all__ = ["DevArray", "Graph", "Meter", "blas", "capture", "installed", "machine"]
 
 _MODULES = {
     "cupy": namespace,
@@ -38,6 +38,7 @@ def installed() -> Iterator[Meter]:
     sys.modules.update(_MODULES)
     meter.reset()
     blas.reset()
+    machine.reset()
     cuda.Stream.null.use()
     try:
         yield meter
@@ -52,8 +53,7 @@ def _take_out() -> dict[str, object]:
         if module := sys.modules.get(f"gpudl.kernels.cuda.{name}"):
             module.forget()
     if backend := sys.modules.get("gpudl.backend"):
-        backend._made.pop("cupy", None)
-        backend._chosen.clear()
+        backend.forget()
     names = [name for name in sys.modules if name.split(".")[0] in ("cupy", "cupyx")]
     return {name: sys.modules.pop(name) for name in names}
 

@@ -6,11 +6,12 @@ import operator
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
 from strict_cupy.pinned import is_pinned
-from strict_cupy.work import meter, refuse_blas, spoil, submit
+from strict_cupy.work import here, machine, meter, refuse_blas, spoil, submit
 
 
 def host(value: Any) -> Any:
@@ -99,14 +100,38 @@ _METHODS = frozenset(
 _REFUSED = frozenset({"where", "initial", "mode", "subok"})
 
 
+_owners: WeakValueDictionary[int, DevArray] = WeakValueDictionary()  # by the identity of the array on the host
+
+
 class DevArray:
     """An array whose data only the device may touch: NumPy's functions refuse it, and it refuses NumPy's."""
 
     __array_ufunc__ = None
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, host: np.ndarray) -> None:
-        self._host = host
+    def __init__(self, memory: Any, dtype: Any = None, memptr: Any = None) -> None:
+        self._card: int = here.card
+        if memptr is None:
+            self._memory: np.ndarray = memory
+            machine.own(memory)
+        else:  # as CuPy's ndarray(shape, dtype, memptr), whose address is not looked at
+            self._memory = np.empty(memory, dtype)[...]
+        self.base: DevArray | None = None
+        if isinstance(self._memory.base, np.ndarray):  # all views have one owner, as in CuPy
+            owner = _owners.get(id(self._memory.base))
+            self.base = DevArray(self._memory.base) if owner is None else owner
+        else:
+            _owners.setdefault(id(self._memory), self)
+
+    @property
+    def _host(self) -> np.ndarray:
+        """The memory, which a card reaches that is not the thread's current one only by chance."""
+        if self._card != here.card:
+            raise ValueError(
+                "Array device must be same as the current device: array device = "
+                f"{self._card} while current = {here.card}"
+            )
+        return self._memory
 
     def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
         raise TypeError(
@@ -130,29 +155,30 @@ class DevArray:
 
         return method
 
-    shape = property(lambda self: self._host.shape)
-    dtype = property(lambda self: self._host.dtype)
-    ndim = property(lambda self: self._host.ndim)
-    size = property(lambda self: self._host.size)
-    itemsize = property(lambda self: self._host.itemsize)
-    nbytes = property(lambda self: self._host.nbytes)
-    strides = property(lambda self: self._host.strides)
-    flags = property(lambda self: self._host.flags)
+    shape = property(lambda self: self._memory.shape)
+    dtype = property(lambda self: self._memory.dtype)
+    ndim = property(lambda self: self._memory.ndim)
+    size = property(lambda self: self._memory.size)
+    itemsize = property(lambda self: self._memory.itemsize)
+    nbytes = property(lambda self: self._memory.nbytes)
+    strides = property(lambda self: self._memory.strides)
+    flags = property(lambda self: self._memory.flags)
     T = property(lambda self: DevArray(self._host.T))
-    base = property(lambda self: device(self._host.base))
-    data = property(lambda self: SimpleNamespace(ptr=self._host.ctypes.data if self.size else 0))
+    data = property(
+        lambda self: SimpleNamespace(ptr=self._memory.ctypes.data if self.size else 0, device_id=self._card)
+    )
 
     @property
     def device(self) -> Any:
         from strict_cupy import cuda
 
-        return cuda.Device()
+        return cuda.Device(self._card)
 
     def get(self, stream: Any = None, order: str = "C", out: np.ndarray | None = None) -> np.ndarray:
         meter.copy_out("ndarray.get")
         if out is None:
-            return self._host.copy()
-        out[...] = self._host
+            return self._memory.copy()
+        out[...] = self._memory
         return out
 
     def set(self, arr: np.ndarray, stream: Any = None) -> None:
@@ -169,7 +195,7 @@ class DevArray:
 
     def item(self) -> Any:
         meter.copy_out("ndarray.item")
-        return self._host.item()
+        return self._memory.item()
 
     def tolist(self) -> Any:
         return self.get().tolist()

@@ -17,7 +17,7 @@ import cuda_cpu
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from strict_cupy.work import meter, submit
+from strict_cupy.work import here, meter, submit
 
 NOT_INITIALIZED, INVALID_VALUE, ARCH_MISMATCH, EXECUTION_FAILED = 1, 7, 8, 13
 _LEAST_WORKSPACE, _WORKSPACE_ALIGNMENT = 32 << 20, 256
@@ -38,6 +38,7 @@ _IN_CTYPES = {"p": ctypes.c_void_p, "i": ctypes.c_int, "l": ctypes.c_longlong, "
 class Handle:
     """What cuBLAS keeps: setting the stream takes the workspace away."""
 
+    card: int
     stream: int = 0
     workspace: int | None = None
     math: int = 0
@@ -74,13 +75,13 @@ def _create(out: int) -> int:
     if meter.graph is not None:
         return _refuse(EXECUTION_FAILED, "a handle is made during a capture")
     number = len(handles) + 1
-    handles[number] = Handle()
+    handles[number] = Handle(here.card)
     ctypes.c_void_p.from_address(out).value = number
     return 0
 
 
 def _set_stream(handle: int, stream: int | None) -> int:
-    handles[handle] = Handle(stream or 0, None, handles[handle].math)
+    handles[handle] = Handle(handles[handle].card, stream or 0, None, handles[handle].math)
     return 0
 
 
@@ -137,6 +138,8 @@ def _gemm(
     kept = handles[handle]
     from strict_cupy.cuda import get_current_stream
 
+    if kept.card != here.card:
+        return _refuse(EXECUTION_FAILED, f"a handle of card {kept.card} is used on card {here.card}")
     if kept.stream != get_current_stream().ptr:
         return _refuse(EXECUTION_FAILED, f"the handle's stream {kept.stream} is not the current one")
     if kept.workspace is None:

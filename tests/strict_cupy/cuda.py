@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -11,22 +12,22 @@ import numpy as np
 
 from strict_cupy.pinned import Queue
 from strict_cupy.raw import CompileException, card
-from strict_cupy.work import CUDARuntimeError, Graph, meter
+from strict_cupy.work import CUDARuntimeError, Graph, OutOfMemoryError, here, machine, meter
 
 _ALIGNMENT = 512  # of what a pool gives
 _VERSION = 13000
 
 
 class Device:
-    """The only device, number 0."""
+    """A card; the thread's current one by default."""
 
     def __init__(self, device: int | None = None) -> None:
-        if device not in (None, 0):
-            raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
-        self.id = 0
+        self.id = here.card if device is None else int(device)
+        self._before: list[int] = []
 
     @property
     def compute_capability(self) -> str:
+        _set_device(self.id, keep=True)
         return "".join(map(str, card.capability))
 
     @property
@@ -34,13 +35,15 @@ class Device:
         return card.attributes
 
     def __enter__(self) -> Device:
+        self._before.append(here.card)
+        _set_device(self.id)
         return self
 
     def __exit__(self, *error: object) -> None:
-        pass
+        here.card = self._before.pop()
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Device)
+        return isinstance(other, Device) and other.id == self.id
 
     def __hash__(self) -> int:
         return self.id
@@ -49,10 +52,17 @@ class Device:
         return self.id
 
     def use(self) -> None:
-        pass
+        _set_device(self.id)
 
     def synchronize(self) -> None:
         meter.synchronize("Device.synchronize")
+
+
+def _set_device(index: int, *, keep: bool = False) -> None:
+    if not 0 <= index < machine.cards:
+        raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+    if not keep:
+        here.card = index
 
 
 class Event:
@@ -94,7 +104,7 @@ class Stream:
         self._before.pop().use()
 
     def use(self) -> Stream:
-        _current[0] = self
+        _current.streams[here.card] = self
         return self
 
     def synchronize(self) -> None:
@@ -131,11 +141,20 @@ class Stream:
 
 
 Stream.null = Stream(null=True)
-_current = [Stream.null]
+
+
+class _Current(threading.local):
+    """The current stream of each card, for each thread."""
+
+    def __init__(self) -> None:
+        self.streams: dict[int, Stream] = {}
+
+
+_current = _Current()
 
 
 def get_current_stream(device_id: int | None = None) -> Stream:
-    return _current[0]
+    return _current.streams.get(here.card if device_id is None else device_id, Stream.null)
 
 
 def is_available() -> bool:
@@ -189,16 +208,33 @@ def using_allocator(allocator: Callable[[int], Any] | None = None) -> Iterator[N
 
 runtime = SimpleNamespace(
     CUDARuntimeError=CUDARuntimeError,
-    getDevice=lambda: 0,
-    setDevice=Device,
-    getDeviceCount=lambda: 1,
+    getDevice=lambda: here.card,
+    setDevice=_set_device,
+    getDeviceCount=lambda: machine.cards,
     getDeviceProperties=lambda device: card.properties,
     driverGetVersion=lambda: _VERSION,
     runtimeGetVersion=lambda: _VERSION,
     deviceSynchronize=lambda: meter.synchronize("deviceSynchronize"),
-    memGetInfo=lambda: (2**33, 2**33),
+    memGetInfo=lambda: (machine.room - machine.used(here.card), machine.room),
     streamCaptureModeGlobal=0,
     streamCaptureModeThreadLocal=1,
     streamCaptureModeRelaxed=2,
 )
+
+
+class UnownedMemory:
+    """Memory that is not CuPy's."""
+
+    def __init__(self, ptr: int, size: int, owner: object, device_id: int = -1) -> None:
+        self.ptr, self.size, self.device_id = ptr, size, device_id
+
+
+class MemoryPointer:
+    """An address inside of some memory."""
+
+    def __init__(self, mem: UnownedMemory, offset: int) -> None:
+        self.mem, self.ptr, self.device_id = mem, mem.ptr + offset, mem.device_id
+
+
+memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
 compiler = SimpleNamespace(CompileException=CompileException)

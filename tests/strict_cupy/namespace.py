@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from strict_cupy import cuda
 from strict_cupy.array import DevArray, arrays, device, host
 from strict_cupy.raw import RawKernel, RawModule
-from strict_cupy.work import meter, refuse_blas, spoil, submit
+from strict_cupy.work import machine, meter, refuse_blas, spoil, submit
 
 __all__ = ["RawKernel", "RawModule", "cuda"]
 __version__ = "14.2.0"
@@ -125,6 +126,7 @@ def asarray(a: Any, dtype: Any = None, order: str | None = None) -> DevArray:
 def array(obj: Any, dtype: Any = None, copy: bool = True, order: str | None = None) -> DevArray:
     if isinstance(obj, DevArray):
         return obj.astype(obj.dtype if dtype is None else dtype)
+    machine.allocate(np.asarray(obj, dtype).nbytes)
     meter.copy_in()
     return DevArray(np.array(obj, dtype, order=order or "K"))
 
@@ -135,6 +137,7 @@ def asnumpy(a: Any, stream: Any = None, order: str = "C", out: np.ndarray | None
 
 def empty(shape: Any, dtype: Any = float, order: str = "C") -> DevArray:
     meter.allocate()
+    machine.allocate(prod(shape if isinstance(shape, tuple) else (shape,)) * np.dtype(dtype).itemsize)
     made = np.empty(shape, dtype, order)
     spoil(made, _PLACEHOLDER & np.iinfo(made.dtype).max if made.dtype.kind in "iu" else 1)
     return DevArray(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
@@ -10,10 +11,61 @@ from typing import Any
 import numpy as np
 
 Call = Callable[[], Any]
+_ROOM = 2**33
 
 
 class CUDARuntimeError(RuntimeError):
     """What CUDA itself refuses."""
+
+
+class OutOfMemoryError(MemoryError):
+    """What CuPy raises where a card has no room."""
+
+
+class Here(threading.local):
+    """The current card of each thread."""
+
+    card = 0
+
+
+@dataclass
+class Machine:
+    """The cards that the double shows.
+
+    Attributes:
+        cards: their number.
+        room: the bytes that each has.
+        taken: the bytes that arrays take on each, by the identity of what owns them.
+    """
+
+    cards: int = 1
+    room: int = _ROOM
+    taken: dict[int, dict[int, int]] = field(default_factory=dict)
+
+    def reset(self) -> None:
+        self.cards, self.room, self.taken = 1, _ROOM, {}
+        here.card = 0
+
+    def used(self, card: int) -> int:
+        return sum(self.taken.get(card, {}).values())
+
+    def allocate(self, nbytes: int) -> None:
+        """Raise as CuPy does where the current card has no room."""
+        used = self.used(here.card)
+        if used + nbytes > self.room:
+            raise OutOfMemoryError(f"Out of memory allocating {nbytes:,} bytes (allocated so far: {used:,} bytes).")
+
+    def own(self, array: np.ndarray) -> None:
+        """Count an array that owns its memory until it is freed."""
+        taken = self.taken.setdefault(here.card, {})
+        if array.base is None and id(array) not in taken:
+            self.allocate(array.nbytes)
+            taken[id(array)] = array.nbytes
+            weakref.finalize(array, taken.pop, id(array))
+
+
+here = Here()
+machine = Machine()
 
 
 @dataclass

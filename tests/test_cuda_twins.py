@@ -1,0 +1,179 @@
+"""Every twin on the GPU does what its op's case says, whatever the order of threads, on a strict double of CuPy."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pytest
+from chain_cases import CASES, Stages
+from contract_cases import CONTRACTS, Sample
+from contract_cases.check import assert_close, assert_same, dirty, tensors
+from cuda_cpu import same_in_any_order
+from cuda_cpu.sanitized import sanitized
+from cuda_twins import Placed, run, samples
+from gpudl.kernels import registry as kernels
+from gpudl.kernels.cuda import launch
+from strict_cupy import installed
+
+from gpudl import backend, convert_to_tensor
+from gpudl.engine.op import registry
+from gpudl.engine.spec import Spec
+from gpudl.engine.state import reference_only
+
+pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="the double compiles kernels with g++")
+
+Arrays = tuple[np.ndarray, ...]
+SEEDS = range(8)
+
+
+def every(chains: bool) -> Any:
+    """Return the twins that claim several ops, or one, as parameters of a test."""
+    found = [
+        pytest.param(twin, id=f"{name}-{number}")
+        for name, twins in kernels.twins("cuda").items()
+        if ("+" in name) == chains
+        for number, twin in enumerate(twins)
+    ]
+    return pytest.mark.parametrize("twin", found)
+
+
+def taken(twin: kernels.Twin) -> Iterator[tuple[Sample, str, Arrays, Arrays]]:
+    """Yield the samples for which the registry gives this twin: with a dtype, dirty outs and inputs."""
+    for sample, dtype in samples(twin.op):
+        inputs = sample.cast(dtype)
+        outs = dirty(registry[twin.op].specs(tensors(inputs), sample.static))
+        placed = tuple(Placed(a).array for a in (*outs, *inputs))
+        if kernels.find(twin.op, "cuda", placed, sample.static) is twin.run:
+            yield sample, dtype, outs, inputs
+
+
+def taken_chains(twin: kernels.Twin) -> Iterator[tuple[Stages, Arrays, Arrays]]:
+    """Yield random arrays for which the registry gives this twin: with static arguments, dirty outs and inputs."""
+    for seed in SEEDS:
+        inputs, stages = CASES[twin.op].draw(np.random.default_rng(seed), "auto")
+        with backend.scope("numpy"):
+            outs = dirty(tuple(Spec(a.shape, a.dtype) for a in CASES[twin.op].composed(inputs, stages)))
+        placed = tuple(Placed(a).array for a in (*outs, *inputs))
+        if kernels.find(twin.op, "cuda", placed, {"stages": stages}) is twin.run:
+            yield stages, outs, inputs
+
+
+def calls(twin: kernels.Twin) -> Iterator[tuple[dict[str, Any], Arrays, Arrays]]:
+    """Yield static arguments, outs and inputs of calls of a twin."""
+    if "+" in twin.op:
+        yield from (({"stages": stages}, outs, inputs) for stages, outs, inputs in taken_chains(twin))
+    else:
+        yield from ((sample.static, outs, inputs) for sample, _, outs, inputs in taken(twin))
+
+
+def compile_for(twin: kernels.Twin) -> None:
+    """Make all calls of a twin once, so that its kernels lie ready; what fails will fail again in its test."""
+    with suppress(Exception):
+        for static, outs, inputs in calls(twin):
+            run(twin.run, outs, inputs, static, writes(twin))
+
+
+def writes(twin: kernels.Twin) -> int:
+    return 0 if "+" in twin.op else registry[twin.op].writes
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _double(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let CuPy be the double, and compile with two processes at a time what the chosen tests need."""
+    chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    twins = {id(given["twin"]): given["twin"] for given in chosen if getattr(given.get("twin"), "run", None)}
+    cuda = {id(twin) for twins in kernels.twins("cuda").values() for twin in twins}
+    with installed():
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(compile_for, (twin for key, twin in twins.items() if key in cuda)))
+        yield
+
+
+@every(chains=False)
+def test_twin_agrees_with_the_oracle(twin: kernels.Twin) -> None:
+    count = 0
+    for sample, dtype, outs, inputs in taken(twin):
+        call = both_orders(twin.run, outs, inputs, sample.static, registry[twin.op].writes)
+        assert_close(call, CONTRACTS[twin.op], inputs, sample, dtype)
+        count += 1
+    assert count, "no sample of the op's contract is given to this twin: add one"
+
+
+def both_orders(twin: Any, outs: Arrays, inputs: Arrays, static: dict[str, Any], writes: int = 0) -> Arrays:
+    return tuple(same_in_any_order(lambda: run(twin, outs, inputs, static, writes)))
+
+
+@every(chains=True)
+def test_chain_agrees_with_its_ops(twin: kernels.Twin) -> None:
+    case, count = CASES[twin.op], 0
+    for stages, outs, inputs in taken_chains(twin):
+        got = both_orders(twin.run, outs, inputs, {"stages": stages})
+        count += 1
+        if case.roundings is None:
+            with backend.scope("cupy"):
+                alone = case.ops(stages, *map(convert_to_tensor, inputs))
+                assert_same(got, tuple(t.numpy() for t in (alone if isinstance(alone, tuple) else (alone,))))
+            continue
+        wide = tuple(a.astype(np.float64) if a.dtype == np.float32 else a for a in inputs)
+        with reference_only():
+            exact = case.composed(wide, stages)
+            size = case.composed(tuple(map(np.abs, wide)), stages)
+        limit = np.finfo(np.float32).eps * case.roundings(*inputs)
+        for out, value, magnitude in zip(got, exact, size, strict=True):
+            assert out.shape == value.shape
+            assert (np.abs(out - value) <= limit * magnitude).all()
+    assert count, "no case of chain_cases.py is given to this twin: add one"
+
+
+def forget_numbers() -> None:
+    """Forget what the launchers keep of the types of indices."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("gpudl.kernels.cuda."):
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+
+
+@pytest.fixture
+def _long_indices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(launch, "_MOST_INT", -1)
+    forget_numbers()
+    yield
+    forget_numbers()
+
+
+@every(chains=False)
+@pytest.mark.usefixtures("_long_indices")
+def test_twin_computes_the_same_with_long_indices(twin: kernels.Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    def some() -> list[Arrays]:
+        return [run(twin.run, outs, inputs, static, writes(twin)) for static, outs, inputs in islice(calls(twin), 2)]
+
+    long = some()
+    monkeypatch.undo()
+    forget_numbers()
+    for one, other in zip(long, some(), strict=True):
+        assert_same(one, other)
+
+
+def run_with_nothing_around() -> None:
+    """Run every twin on arrays that end where their memory does; called in a process under AddressSanitizer."""
+    with installed(), ThreadPoolExecutor(2) as pool:
+        import cupy
+
+        def some(twin: kernels.Twin) -> None:
+            for static, outs, inputs in islice(calls(twin), 3):
+                twin.run(*map(cupy.asarray, (*outs, *inputs)), **static)
+
+        list(pool.map(some, (twin for twins in kernels.twins("cuda").values() for twin in twins)))
+
+
+def test_no_access_is_out_of_bounds() -> None:
+    done = sanitized("import test_cuda_twins; test_cuda_twins.run_with_nothing_around()")
+    assert done.returncode == 0, done.stderr
