@@ -73,7 +73,7 @@ class RawModule:
     def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
         if not isinstance(options, tuple):
             raise TypeError(f"Argument 'options' has incorrect type (expected tuple, got {type(options).__name__})")
-        if unknown := [option for option in options if not option.startswith(("-D", "--std=c++17"))]:
+        if unknown := [option for option in options if not option.startswith(("-D", "--std=c++17", "--fmad=false"))]:
             raise CompileException(f"nvrtc: error: the strict double knows no option {unknown[0]}")
         self._code = code
         self._macros = dict(option[2:].partition("=")[::2] for option in options if option.startswith("-D"))
