@@ -1,8 +1,13 @@
-"""The command line: `gpudl train mnist-cnn` trains a tutorial's network and says how well it reads digits."""
+"""The command line.
+
+`gpudl train mnist-cnn` trains a tutorial's network and says how well it reads digits; `gpudl doctor` tells whether the
+GPU can be used, and what to do if not.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections.abc import Sequence
@@ -28,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--samples", type=_positive, metavar="N", help="train on the first N images only")
     train.add_argument("--seed", type=int, help="make the run repeatable")
     train.add_argument("--save-plot", metavar="FILE", help="write curves and misread digits to this image file")
+    doctor = commands.add_parser("doctor", help="tell whether the GPU can be used, and what to do if not")
+    doctor.add_argument("--json", action="store_true", help="print what was found as JSON")
     return top
 
 
@@ -43,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from gpudl.backend import BackendError
 
     try:
-        return _train(options)
+        return _doctor(options) if options.command == "doctor" else _train(options)
     except (BackendError, OSError, ValueError) as error:
         print(f"gpudl: {error}", file=sys.stderr)
         return 1
@@ -88,6 +95,38 @@ def _train(options: argparse.Namespace) -> int:
         save_plot(options.save_plot, history.history, x_test, y_test, predicted)
         print(f"Curves and misread digits are in {options.save_plot}")
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    """Print what there is to know about the GPUs; the status is 1 if one is there and none can be used."""
+    from gpudl.backend import doctor
+
+    report = doctor.examine()
+    if options.json:
+        print(json.dumps(report.as_dict(), indent=2))
+        return 0 if report.healthy else 1
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(soft_wrap=True, highlight=False)
+    facts = Table("what", "found", title="gpudl doctor", title_justify="left")
+    for name, found in [*report.versions.items(), *report.libraries.items()]:
+        facts.add_row(name, found)
+    for card in report.cards:
+        memory = f"{card['free_bytes'] / 2**30:.1f} of {card['total_bytes'] / 2**30:.1f} GiB free"
+        facts.add_row(
+            card["device"],
+            f"{card['name']}, compute capability {card['compute_capability']}, {card['multiprocessors']} "
+            f"multiprocessors, {memory}",
+        )
+    console.print(facts)
+    for check in report.checks:
+        console.print(f"{'ok    ' if check.problem is None else 'FAILED'}  {check.what}", markup=False)
+        if check.problem is not None:
+            console.print(f"        {check.problem}", markup=False)
+    for note in report.notes:
+        console.print(note, markup=False)
+    return 0 if report.healthy else 1
 
 
 def network(name: str) -> Any:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from chain_cases import CASES
-from cuda_twins import Placed, agrees, compiles, meter, needs_nvcc, one_launch_and_no_transfer, run
+from cuda_twins import Placed, agrees, compiles, meter, needs_gxx, needs_nvcc, one_launch_and_no_transfer, run
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import launch
 from gpudl.kernels.geometry import Window
-from strict_cupy import Meter
+from strict_cupy import Meter, installed
 from window_oracles import Problem
 
 __all__ = ["meter"]
@@ -69,15 +69,18 @@ def test_as_many_channels_as_possible_are_moved_at_a_time(
     assert [dict(key[3:])["GPUDL_WIDTH"] for key in launch._kernels] == [width]
 
 
-def test_the_chain_is_its_ops(meter: Meter) -> None:
+@needs_gxx
+def test_the_chain_is_its_ops() -> None:
     case, rng = CASES[CHAIN], np.random.default_rng(8)
-    for _ in range(12):
-        inputs, stages = case.draw(rng, "auto")
-        expected = case.composed(inputs, stages)
-        twin = registry.find(CHAIN, "cuda", tuple(Placed(a).array for a in (*expected, *inputs)), {"stages": stages})
-        assert twin is not None
-        got = run(twin, (np.full_like(expected[0], np.nan),), inputs, {"stages": stages})
-        np.testing.assert_array_equal(got[0], expected[0], strict=True)
+    drawn = [case.draw(rng, "auto") for _ in range(12)]
+    by_ops = [case.composed(*each) for each in drawn]  # on the CPU, as there is no GPU yet
+    with installed():
+        for (inputs, stages), expected in zip(drawn, by_ops, strict=True):
+            arrays = tuple(Placed(a).array for a in (*expected, *inputs))
+            twin = registry.find(CHAIN, "cuda", arrays, {"stages": stages})
+            assert twin is not None
+            got = run(twin, (np.full_like(expected[0], np.nan),), inputs, {"stages": stages})
+            np.testing.assert_array_equal(got[0], expected[0], strict=True)
 
 
 def test_the_chain_takes_a_relu_only(meter: Meter) -> None:

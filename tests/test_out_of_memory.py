@@ -15,10 +15,11 @@ from strict_cupy import Meter, installed, machine
 import gpudl
 from gpudl import backend, layers
 from gpudl.engine.room import largest
+from gpudl.engine.state import reference_only
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="the double compiles kernels with g++")
 
-WIDTH, BATCH = 256, 64
+WIDTH, BATCH = 64, 16
 
 
 @pytest.fixture
@@ -61,44 +62,44 @@ STEP = (
 )
 
 
-@pytest.mark.parametrize("samples", [2048, 4096])
-def test_a_step_that_does_not_fit_names_a_batch_that_does(meter: Meter, samples: int) -> None:
+def test_a_step_that_does_not_fit_names_a_batch_that_does(meter: Meter) -> None:
+    samples = 2048
     made, (x, y) = model(), data(samples)
     made.fit(x[:BATCH], y[:BATCH], batch_size=BATCH, verbose=0)
     before = [w.copy() for w in made.get_weights()]
     on_device = backend.current().asarray(x), backend.current().asarray(y)
-    leave(4 << 20)
+    leave(1 << 20)
     with pytest.raises(gpudl.OutOfMemoryError) as error:
         made.fit(*on_device, batch_size=samples, verbose=0)
     batch, needed, arena, inputs, results, scratch, held, free, fits = said(
         error, STEP + r"A batch of about (\d+) would fit\.$"
     )
     assert batch == samples
-    assert needed > free > 3
+    assert needed > free > 0.9
     assert needed == pytest.approx(arena + inputs + results + scratch, abs=0.2)
     parameters = made.count_params() * 4 / 2**20
     assert 3 * parameters <= held < 6 * parameters, "weights, gradients and Adam's two slots"
     for old, new in zip(before, made.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     del error
-    leave(4 << 20)
+    leave(1 << 20)
     made.fit(*on_device, batch_size=int(fits), verbose=0)
     with pytest.raises(gpudl.OutOfMemoryError, match="would fit"):
-        made.fit(*on_device, batch_size=int(1.1 * fits), verbose=0)
+        made.fit(*on_device, batch_size=int(1.5 * fits), verbose=0)
 
 
 def test_after_freeing_a_training_goes_on_as_if_nothing_had_been(meter: Meter) -> None:
-    x, y = data(2048)
+    x, y = data(512)
     results = []
     for fails in (False, True):
         made = model()
         made.fit(x, y, batch_size=128, verbose=0, shuffle=False)
         if fails:
-            leave(1 << 20)
+            leave(1 << 16)
             with pytest.raises(MemoryError):
-                made.fit(x, y, batch_size=2048, verbose=0, shuffle=False)
+                made.fit(x, y, batch_size=512, verbose=0, shuffle=False)
             machine.room = 2**33
-        made.fit(x, y, batch_size=2048, verbose=0, shuffle=False)
+        made.fit(x, y, batch_size=512, verbose=0, shuffle=False)
         results.append(made.get_weights())
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -126,8 +127,8 @@ def test_eager_code(meter: Meter) -> None:
     leave(10_000)
     sentence = (
         r"^an array \[500, 500\] of float32 does not fit into the memory of GPU 0, of which 0\.0 MiB are free "
-        r"\(Out of memory allocating 1,000,000 bytes \(allocated so far: [\d,]+ bytes\)\)\. Use a smaller batch, or free "
-        r"what is no longer needed \(del, gc\.collect\(\)\)\.$"
+        r"\(Out of memory allocating 1,000,000 bytes \(allocated so far: [\d,]+ bytes\)\)\. Use a smaller batch, or "
+        r"free what is no longer needed \(del, gc\.collect\(\)\)\.$"
     )
     with pytest.raises(gpudl.OutOfMemoryError, match=sentence):
         x * gpudl.ops.reshape(x, (1, 500))
@@ -146,10 +147,11 @@ def test_what_a_reference_takes_for_itself(meter: Meter, monkeypatch: pytest.Mon
         xp.empty(2**34, np.uint8)
 
     monkeypatch.setattr(op, "forward", greedy)
-    with pytest.raises(gpudl.OutOfMemoryError, match=r"^what tanh needs does not fit into the memory of GPU 0"):
-        gpudl.ops.tanh(x)
-    with pytest.raises(gpudl.OutOfMemoryError, match=r"^what kernels need for themselves does not fit"):
-        gpudl.traced(gpudl.ops.tanh)(x)
+    with reference_only():
+        with pytest.raises(gpudl.OutOfMemoryError, match=r"^what tanh needs does not fit into the memory of GPU 0"):
+            gpudl.ops.tanh(x)
+        with pytest.raises(gpudl.OutOfMemoryError, match=r"^what kernels need for themselves does not fit"):
+            gpudl.traced(gpudl.ops.tanh)(x)
 
 
 def test_data_that_do_not_fit(meter: Meter) -> None:

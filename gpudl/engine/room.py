@@ -11,6 +11,7 @@ from gpudl.engine.plan import Plan, Slot
 from gpudl.engine.recorder import Recorder
 from gpudl.engine.spec import Spec
 
+_USABLE = 0.9  # of what is free: kernels keep partial sums of which a plan knows nothing
 _EXACT = 16  # the answer is at most this part of itself too small
 Recorded = Callable[[list[Array]], tuple[Recorder, Any, list[Slot]]]
 
@@ -80,7 +81,7 @@ def sentence(on: Backend, inputs: Sequence[Spec], recorded: Recorded) -> str | N
     ((batch,),) = batches
     try:
         need, free = _needed(on, inputs, recorded, batch), on.free_bytes()
-        fits = largest(lambda samples: _needed(on, inputs, recorded, samples).total <= free, batch)
+        fits = largest(lambda samples: _needed(on, inputs, recorded, samples).total <= _USABLE * free, batch)
     except OutOfMemoryError:
         return None
     hint = (

@@ -17,8 +17,8 @@ _WORDS = 4  # of a block: what one thread draws at a time
 
 
 def _kernel(name: str, arrays: tuple[Any, ...], at_once: int = 1) -> Kernel | None:
-    macros = {"GPUDL_REAL": real(*arrays) or "FLOAT32", "GPUDL_INDEX": index(*arrays)[0], "GPUDL_WIDTH": at_once}
-    return function("random.cu", name, **macros)
+    holds, counts = real(*arrays) or "FLOAT32", index(*arrays)[0]
+    return function("random.cu", name, GPUDL_REAL=holds, GPUDL_INDEX=counts, GPUDL_WIDTH=at_once)
 
 
 def _draw(name: str, reals: tuple[Any, ...], key: Any, *numbers: Any, items: int, at_once: int = 1) -> None:
@@ -62,7 +62,7 @@ def dropout(y: Any, x: Any, key: Any, *, rate: float) -> None:
     The same `key` draws the same mask, so that a backward pass can draw it again.
     """
     wide = np.float64 if x.dtype == np.float64 else np.float32
-    scale = wide(x.dtype.type(1 / (1 - rate)))  # as the reference rounds it
+    scale = wide(1 / (1 - rate))
     _draw("dropout", (y, x), key, np.float32(rate), scale, items=x.size, at_once=min(width((y, x)), _WORDS))
 
 

@@ -24,8 +24,8 @@ def _update(name: str, buffers: tuple[Any, ...], scalars: tuple[Any, ...], *numb
 
 
 def _kernel(name: str, arrays: tuple[Any, ...], at_once: int) -> Kernel | None:
-    macros = {"GPUDL_REAL": real(*arrays) or "", "GPUDL_INDEX": index(*arrays)[0], "GPUDL_WIDTH": at_once}
-    return function("update.cu", name, **macros)
+    holds, counts = real(*arrays) or "", index(*arrays)[0]
+    return function("update.cu", name, GPUDL_REAL=holds, GPUDL_INDEX=counts, GPUDL_WIDTH=at_once)
 
 
 def _takes(*arrays: Any, **static: Any) -> bool:
