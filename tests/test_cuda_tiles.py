@@ -73,7 +73,7 @@ COMPILED = [
 def test_nvcc_compiles_for_128_registers_without_spills(case: Any, tmp_path: Path) -> None:
     name, real, tile, pack, arch = case
     macros = {"GPUDL_REAL": real, "GPUDL_INDEX": "int", "GPUDL_PACK_A": pack, "GPUDL_PACK_B": pack}
-    macros |= tile.macros() | {"GPUDL_TRANSPOSE_A": 0, "GPUDL_TRANSPOSE_B": 0}
+    macros |= tile.macros() | {"GPUDL_TRANSPOSE_A": 0, "GPUDL_TRANSPOSE_B": 0, "GPUDL_FINISH": "RELU"}
     command = ["nvcc", "--std=c++17", f"-arch=sm_{arch}", "-cubin", "-Xptxas", "-v", "-o", str(tmp_path / "out")]
     command += [*(f"-D{macro}={value}" for macro, value in macros.items()), str(FOLDER / f"{name}.cu")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -33,14 +33,15 @@ struct FiltersAlong : Along<TILE_N, V> {
     Index c, KW, C;
 
     __device__ __forceinline__ FiltersAlong(const Real* w, Index c, Index k, Class down, Class right, Index KW, Index C, Index F)
-        : x(w), at(k + S::along(), right.taps, F), down(down), right(right), c(c), KW(KW), C(C) {}
+        : x(w), at(k + S::along(), right.taps, F), down(down), right(right), c(c + S::line(0)), KW(KW), C(C) {}
 
     template <class Put>
     __device__ __forceinline__ void each(Put put) {
         const Index tap = (down.tap + at.a * down.next) * KW + right.tap + at.b * right.next;
+        const bool exists = at.a < down.taps;
         EACH_PASS(pass) {
-            const Index channel = c + S::line(pass);
-            put(pass, at.a < down.taps && channel < C ? x + (tap * C + channel) * at.C + at.c : nullptr);
+            const Index channel = c + pass * S::APART;
+            put(pass, (tap * C + channel) * at.C + at.c, exists & (channel < C));
         }
         at.advance(TILE_K);
     }
@@ -60,15 +61,15 @@ struct InClass {
 // g (N, OH, OW, F), w (KH, KW, C, F) -> dx (N, H, W, C), or partial (splits, N, H, W, C); the blocks along z are the classes
 extern "C" __global__ void __launch_bounds__(THREADS)
     conv2d_input_grad(Real* __restrict__ dx, Sum* __restrict__ partial, const Real* __restrict__ g, const Real* __restrict__ w,
-                      const Real* __restrict__ bias, const int activation, WINDOW, const Index F) {
+                      const Real* __restrict__ bias, WINDOW, const Index F) {
     __shared__ Row rows[TILE_M];
     const Class down(blockIdx.z / SW, H, KH, SH, DH, PH), right(blockIdx.z % SW, W, KW, SW, DW, PW);
     const Place place(C, down.taps * right.taps * F);
     if (place.m >= N * down.count * right.count) return;  // the whole block: other classes have more rows
-    find_rows(rows, place.m, N, down.count, right.count, 1, 1, down.shift, right.shift, OH * OW * F);
+    find_rows(rows, place.m, N, down.count, right.count, 1, 1, down.shift, right.shift, OH, OW, F);
     const Taps taps{down.taps, right.taps, -down.apart, -right.apart};
     WindowsAlong<GPUDL_PACK_A> windows(g, rows, place.k, taps, OH, OW, F);
     FiltersAlong<GPUDL_PACK_B> filters(w, place.n, place.k, down, right, KW, C, F);
     multiply(windows, filters, place,
-             result<WIDTH_OUT>(dx, partial, bias, activation, N * H * W * C, C, InClass{N, H, W, C, SH, SW, down, right}));
+             result<WIDTH_OUT>(dx, partial, bias, N * H * W * C, C, InClass{N, H, W, C, SH, SW, down, right}));
 }

@@ -24,13 +24,12 @@ struct Result {
     Real* out;
     Sum* partial;
     const Real* bias;
-    int activation;
     Index N;
     Offset offset;  // of a row's first element, below 0 for a row that does not exist
     bool packed;
 
-    __device__ __forceinline__ Result(Real* out, Sum* partial, const Real* bias, int activation, Index size, Index N, Offset offset)
-        : out(out), partial(partial + blockIdx.y * (size_t)size), bias(bias), activation(activation), N(N), offset(offset) {
+    __device__ __forceinline__ Result(Real* out, Sum* partial, const Real* bias, Index size, Index N, Offset offset)
+        : out(out), partial(partial + blockIdx.y * (size_t)size), bias(bias), N(N), offset(offset) {
         packed = N % W == 0 && (size_t)out % (W * sizeof(Real)) == 0;
     }
 
@@ -40,7 +39,7 @@ struct Result {
         if (gridDim.y > 1)
             store(partial + start + n, n, [&](int i) { return sums[i]; });
         else
-            store(out + start + n, n, [&](int i) { return finished(sums[i], bias, n + i, activation); });
+            store(out + start + n, n, [&](int i) { return finished(sums[i], bias, n + i); });
     }
 
     template <class T, class Value>
@@ -59,9 +58,9 @@ struct Result {
 };
 
 template <int W, class Offset>
-__device__ __forceinline__ Result<W, Offset> result(Real* out, Sum* partial, const Real* bias, int activation, Index size, Index N,
+__device__ __forceinline__ Result<W, Offset> result(Real* out, Sum* partial, const Real* bias, Index size, Index N,
                                                     Offset offset) {
-    return Result<W, Offset>(out, partial, bias, activation, size, N, offset);
+    return Result<W, Offset>(out, partial, bias, size, N, offset);
 }
 
 // The rows of a matrix (M, N), one after another.

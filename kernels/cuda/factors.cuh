@@ -2,8 +2,8 @@
 // A factor's part of a step is LINES lines of LENGTH elements that lie side by side in memory: along k, with a line for each row
 // (or column) of the tile, or across it, with a line for each k. Threads move packs of V elements; a pack is wholly inside or outside.
 //
-// Each gatherer's `each(put)` calls put(pass, address) for every pack of this thread, with a null address for zeros, and goes on to
-// the next step. Products between the steps of a block's neighbours are never computed twice: see `Place`.
+// Each gatherer's `each(put)` calls put(pass, offset, exists) for every pack of this thread, to be taken from x + offset if it exists
+// and to be zeros otherwise, and goes on to the next step. Conditions are joined by & so that no thread has to jump.
 
 template <int LINES_, int LENGTH_, int V_>
 struct Share {
@@ -32,17 +32,14 @@ template <int LINES, int V>
 struct MatrixAlong : Along<LINES, V> {
     typedef Along<LINES, V> S;
     const Real* x;
-    Index first, ROWS, K, k;
+    Index row, ROWS, K, k;
 
     __device__ __forceinline__ MatrixAlong(const Real* x, Index first, Index k, Index ROWS, Index K)
-        : x(x), first(first), ROWS(ROWS), K(K), k(k + S::along()) {}
+        : x(x), row(first + S::line(0)), ROWS(ROWS), K(K), k(k + S::along()) {}
 
     template <class Put>
     __device__ __forceinline__ void each(Put put) {
-        EACH_PASS(pass) {
-            const Index row = first + S::line(pass);
-            put(pass, row < ROWS && k < K ? x + row * K + k : nullptr);
-        }
+        EACH_PASS(pass) put(pass, (row + pass * S::APART) * K + k, (row + pass * S::APART < ROWS) & (k < K));
         k += TILE_K;
     }
 };
@@ -55,13 +52,13 @@ struct MatrixAcross : Across<LENGTH, V> {
     Index column, K, COLUMNS, k;
 
     __device__ __forceinline__ MatrixAcross(const Real* x, Index first, Index k, Index K, Index COLUMNS)
-        : x(x), column(first + S::along()), K(K), COLUMNS(COLUMNS), k(k) {}
+        : x(x), column(first + S::along()), K(K), COLUMNS(COLUMNS), k(k + S::line(0)) {}
 
     template <class Put>
     __device__ __forceinline__ void each(Put put) {
         EACH_PASS(pass) {
-            const Index row = k + S::line(pass);
-            put(pass, row < K && column < COLUMNS ? x + row * COLUMNS + column : nullptr);
+            const Index row = k + pass * S::APART;
+            put(pass, row * COLUMNS + column, (row < K) & (column < COLUMNS));
         }
         k += TILE_K;
     }
@@ -85,18 +82,23 @@ struct Taps {
     Index A, B, DH, DW;
 };
 
-// Where a row of the tile stands: its image's first element, and what its tap (0, 0) looks at.
+// Whether 0 <= h < H, in one comparison.
+__device__ __forceinline__ bool within(int h, int H) { return (unsigned)h < (unsigned)H; }
+__device__ __forceinline__ bool within(long long h, long long H) { return (unsigned long long)h < (unsigned long long)H; }
+
+// What a row of the tile looks at through tap (0, 0): (h, w) of an image, and where that is or would be.
 struct alignas(16) Row {
-    Index image;
+    Index at;
     int h, w;
 };
 
 // Rows first ... of (N, P, Q) look at (p*SH + h, q*SW + w) of images (N, H, W, C). Those past the end look at nothing.
-__device__ __forceinline__ void find_rows(Row* rows, Index first, Index N, Index P, Index Q, Index SH, Index SW, Index h, Index w,
-                                          Index size) {
+__device__ __forceinline__ void find_rows(Row* rows, Index first, Index N, Index P, Index Q, Index SH, Index SW, Index h,
+                                          Index w, Index H, Index W, Index C) {
     for (int i = threadIdx.x; i < TILE_M; i += THREADS) {
-        const Index row = first + i, q = row % Q, p = row / Q % P, n = row / Q / P;
-        rows[i] = Row{n < N ? n * size : 0, n < N ? int(p * SH + h) : -(1 << 30), int(q * SW + w)};
+        const Index row = first + i, n = row / Q / P;
+        const Index down = row / Q % P * SH + h, right = row % Q * SW + w;
+        rows[i] = n < N ? Row{((n * H + down) * W + right) * C, int(down), int(right)} : Row{0, -(1 << 30), 0};
     }
     __syncthreads();
 }
@@ -116,15 +118,29 @@ struct WindowsAlong : Along<TILE_M, V> {
 
     template <class Put>
     __device__ __forceinline__ void each(Put put) {
-        const Index down = tap.a * taps.DH, right = tap.b * taps.DW;
+        const Index down = tap.a * taps.DH, right = tap.b * taps.DW, further = (down * W + right) * tap.C + tap.c;
+        const bool exists = tap.a < taps.A;
         EACH_PASS(pass) {
             const Row row = rows[S::line(pass)];
-            const Index h = row.h + down, w = row.w + right;
-            const bool seen = tap.a < taps.A && inside(h, H) && inside(w, W);
-            put(pass, seen ? x + row.image + (h * W + w) * tap.C + tap.c : nullptr);
+            put(pass, row.at + further, exists & within(row.h + down, H) & within(row.w + right, W));
         }
         tap.advance(TILE_K);
     }
+};
+
+// Division of numbers below 2^31 by one that stays the same, as a product and a shift: with 2^(s-1) < by <= 2^s and
+// factor = 2^(31+s) / by + e, 0 < e <= 1, it is too big by less than n / 2^(31+s) < 1 / by.
+// (T. Granlund, P. L. Montgomery: Division by invariant integers using multiplication, 1994.)
+struct Divisor {
+    unsigned by, factor;
+    int shift;
+
+    __device__ __forceinline__ explicit Divisor(int by) : by(by), shift(31) {
+        while (1u << (shift - 31) < this->by) ++shift;
+        factor = by ? (1ull << shift) / by + 1 : 0;
+    }
+    __device__ __forceinline__ int of(int n) const { return ((unsigned long long)(unsigned)n * factor) >> shift; }
+    __device__ __forceinline__ long long of(long long n) const { return by ? n / by : 0; }
 };
 
 // Element (k, (a, b, c)): the same with the windows (N, OH, OW) along k.
@@ -132,36 +148,26 @@ template <int V>
 struct WindowsAcross : Across<TILE_M, V> {
     typedef Across<TILE_M, V> S;
     const Real* x;
-    Index left, h, w, SH, SW, OH, OW, H, W, C, size;
-    Index o, q;  // the window of this thread's next pack
+    Index k, K, h, w, c, SH, SW, OH, OW, H, W, C;
+    Divisor by_row, by_image;
     bool exists;
 
-    __device__ __forceinline__ WindowsAcross(const Real* image, Index first, Index k, WINDOW)
-        : x(image), left(N * OH * OW - k - S::line(0)), SH(SH), SW(SW), OH(OH), OW(OW), H(H), W(W), C(C), size(H * W * C) {
+    __device__ __forceinline__ WindowsAcross(const Real* x, Index first, Index k, WINDOW)
+        : x(x), k(k + S::line(0)), K(N * OH * OW), SH(SH), SW(SW), OH(OH), OW(OW), H(H), W(W), C(C), by_row(OW), by_image(OH) {
         const Tap tap(first + S::along(), KW, C);
-        exists = C && tap.a < KH;
+        exists = tap.a < KH;
         h = tap.a * DH - PH;
         w = tap.b * DW - PW;
-        const Index window = k + S::line(0), row = OW ? window / OW : 0;
-        q = window - row * OW;
-        o = OH ? row % OH : 0;
-        x += (OH ? row / OH : 0) * size + tap.c;
-    }
-
-    __device__ __forceinline__ void advance(int by) {
-        left -= by;
-        for (q += by; q >= OW; q -= OW)
-            if (++o == OH) o = 0, x += size;
+        c = tap.c;
     }
 
     template <class Put>
     __device__ __forceinline__ void each(Put put) {
         EACH_PASS(pass) {
-            const Index row = o * SH + h, column = q * SW + w;
-            const bool seen = exists && left > 0 && inside(row, H) && inside(column, W);
-            put(pass, seen ? x + (row * W + column) * C : nullptr);
-            if (pass + 1 < S::PASSES) advance(S::APART);
+            const Index window = k + pass * S::APART, row = by_row.of(window), n = by_image.of(row);
+            const Index down = (row - n * OH) * SH + h, right = (window - row * OW) * SW + w;
+            put(pass, ((n * H + down) * W + right) * C + c, exists & (window < K) & within(down, H) & within(right, W));
         }
-        advance(TILE_K - (S::PASSES - 1) * S::APART);
+        k += TILE_K;
     }
 };

@@ -20,8 +20,8 @@ from .launch import Kernel, contiguous, function, index, real, run
 from .tiles import Card, Sums, Tile, choose
 from .windows import numbers
 
-_ACTIVATIONS = {"linear": 1, "relu": 2, "sigmoid": 3, "tanh": 4}  # as in activated.cuh
-_BARE = 0
+_FINISH = {None: "BARE", "linear": "LINEAR", "relu": "RELU", "sigmoid": "SIGMOID", "tanh": "TANH"}
+"""What GPUDL_FINISH has to be for an activation; None is without a bias, too."""
 _WAYS = ("auto", "implicit")
 _NEAR = 32  # outs of a block of sum_splits
 _THREADS = 256
@@ -75,33 +75,32 @@ class Product:
     shapes: Ints
     macros: tuple[tuple[str, int], ...] = ()
 
-    def compiles(self, out: Any, *ins: Any) -> bool:
+    def compiles(self, out: Any, *ins: Any, activation: str | None = None) -> bool:
         """Tell whether the kernels for such arrays compile; asks for no address."""
         tile, splits = self._chosen(out)
         packs = [self._pack(out, tile, row, 0) for row in self.rows]
-        return self._kernel(out, ins, tile, packs) is not None and (splits == 1 or _adding(out) is not None)
+        return None not in self._kernels(out, ins, tile, splits, packs, activation)
 
-    def __call__(self, out: Any, a: Any, b: Any, bias: Any = None, activation: str = "linear") -> None:
-        """Compute activation(a @ b + bias) on the current stream; without a bias, the product alone."""
+    def __call__(self, out: Any, a: Any, b: Any, bias: Any = None, activation: str | None = None) -> None:
+        """Compute activation(a @ b + bias) on the current stream; without a bias and an activation, the product alone."""
         if out.size == 0:
             return
+        s = self.sums
         tile, splits = self._chosen(out)
         packs = [self._pack(out, tile, row, x.data.ptr) for row, x in zip(self.rows, (a, b), strict=True)]
-        kernel = self._kernel(out, (a, b), tile, packs)
-        adding = _adding(out) if splits > 1 else None
-        if kernel is None or (splits > 1 and adding is None):
+        kernels = self._kernels(out, (a, b), tile, splits, packs, activation)
+        if None in kernels:
             raise RuntimeError(f"{self.name} of {self.name}.cu does not compile here; ask `takes` first.")
         partial = _scratch(splits * out.size, out.dtype) if splits > 1 else out
-        finish = (out if bias is None else bias, np.int32(_BARE if bias is None else _ACTIVATIONS[activation]))
-        number = index(out, a, b)[1]
-        s = self.sums
+        bias = out if bias is None else bias
         grid = (ceil(s.m / tile.m) * ceil(s.n / tile.n), splits, s.classes)
         shared = tile.shared_bytes(out.dtype.itemsize, s.a_along, s.b_along)
-        run(kernel, grid, tile.threads, (out, partial, a, b, *finish, *map(number, self.shapes)), shared)
-        if adding is not None:
-            number = index(out)[1]
+        number = index(out, a, b)[1]
+        run(kernels[0], grid, tile.threads, (out, partial, a, b, bias, *map(number, self.shapes)), shared)
+        if splits > 1:
             blocks = min(ceil(out.size / _NEAR), _MOST_BLOCKS)
-            run(adding, blocks, _THREADS, (out, partial, *finish, number(out.size), number(s.n), np.int32(splits)))
+            number = index(out)[1]
+            run(kernels[1], blocks, _THREADS, (out, partial, bias, number(out.size), number(s.n), np.int32(splits)))
 
     def _chosen(self, out: Any) -> tuple[Tile, int]:
         here = card()
@@ -114,14 +113,19 @@ class Product:
         most = row * itemsize or itemsize
         return next(size // itemsize for size in sizes if address % size == most % size == 0)
 
-    def _kernel(self, out: Any, ins: tuple[Any, ...], tile: Tile, packs: list[int]) -> Kernel | None:
+    def _kernels(
+        self, out: Any, ins: tuple[Any, ...], tile: Tile, splits: int, packs: list[int], activation: str | None
+    ) -> list[Kernel | None]:
+        """Return the kernel, and the one that adds up the parts if sums are split; only the last one finishes them."""
         types = {"GPUDL_REAL": real(out) or "", "GPUDL_INDEX": index(out, *ins)[0]}
         moved = {"GPUDL_PACK_A": packs[0], "GPUDL_PACK_B": packs[1]}
-        return function(f"{self.name}.cu", self.name, **types, **tile.macros(), **moved, **dict(self.macros))
-
-
-def _adding(out: Any) -> Kernel | None:
-    return function("splits.cu", "sum_splits", GPUDL_REAL=real(out) or "", GPUDL_INDEX=index(out)[0])
+        finish = _FINISH[activation]
+        first = types | tile.macros() | moved | dict(self.macros) | {"GPUDL_FINISH": finish if splits == 1 else "BARE"}
+        kernels = [function(f"{self.name}.cu", self.name, **first)]
+        if splits > 1:
+            types["GPUDL_INDEX"] = index(out)[0]
+            kernels.append(function("splits.cu", "sum_splits", **types, GPUDL_FINISH=finish))
+        return kernels
 
 
 def _scratch(size: int, dtype: Any) -> Any:
@@ -176,15 +180,17 @@ def _fit(*arrays: Any, axes: int) -> bool:
 
 
 def _bias_fits(out: Any, bias: Any, activation: str) -> bool:
-    return bias.dtype == out.dtype and bias.flags.c_contiguous and activation in _ACTIVATIONS
+    return bias.dtype == out.dtype and bias.flags.c_contiguous and activation in _FINISH
 
 
-def takes_value(y: Any, x: Any, w: Any, *, window: Window, algorithm: str = "auto") -> bool:
-    """Accept images of one kind of floats, unless another way is asked for."""
-    return algorithm in _WAYS and _fit(y, x, w, axes=4) and of_value(y, x, w, window).compiles(y, x, w)
+def _value_fits(
+    y: Any, x: Any, w: Any, *, window: Window, algorithm: str = "auto", activation: str | None = None
+) -> bool:
+    fits = algorithm in _WAYS and _fit(y, x, w, axes=4)
+    return fits and of_value(y, x, w, window).compiles(y, x, w, activation=activation)
 
 
-@accelerates("conv2d", device="cuda", takes=takes_value)
+@accelerates("conv2d", device="cuda", takes=_value_fits)
 def conv2d(y: Any, x: Any, w: Any, *, window: Window, algorithm: str = "auto") -> None:
     """Convolve x (N, H, W, C) with w (KH, KW, C, F) into y (N, OH, OW, F)."""
     of_value(y, x, w, window)(y, x, w)
@@ -210,7 +216,7 @@ def conv2d_weight_grad(dw: Any, x: Any, g: Any, *, window: Window, algorithm: st
     of_weights(dw, x, g, window)(dw, x, g)
 
 
-def takes_matrices(out: Any, a: Any, b: Any, **flips: bool) -> bool:
+def takes_matrices(out: Any, a: Any, b: Any, *, activation: str | None = None, **flips: bool) -> bool:
     """Accept two matrices of one kind of floats; big ones only where no other twin, such as cuBLAS, takes them."""
     if not _fit(out, a, b, axes=2):
         return False
@@ -218,7 +224,7 @@ def takes_matrices(out: Any, a: Any, b: Any, **flips: bool) -> bool:
     others = (twin for twin in twins("cuda")["matmul"] if twin.run is not matmul)
     if product.sums.is_big and any(twin.takes(out, a, b, **flips) for twin in others):
         return False
-    return product.compiles(out, a, b)
+    return product.compiles(out, a, b, activation=activation)
 
 
 @accelerates("matmul", device="cuda", takes=takes_matrices, first=True)
@@ -228,7 +234,8 @@ def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: 
 
 
 def _biased_value(y: Any, x: Any, w: Any, b: Any, *, stages: Stages) -> bool:
-    return _bias_fits(y, b, stages[1]["activation"]) and takes_value(y, x, w, **stages[0])
+    activation = stages[1]["activation"]
+    return _bias_fits(y, b, activation) and _value_fits(y, x, w, **stages[0], activation=activation)
 
 
 @accelerates("conv2d+bias_activation", device="cuda", takes=_biased_value)
@@ -238,7 +245,8 @@ def conv2d_bias_activation(y: Any, x: Any, w: Any, b: Any, *, stages: Stages) ->
 
 
 def _biased_matrices(out: Any, a: Any, b: Any, bias: Any, *, stages: Stages) -> bool:
-    return _bias_fits(out, bias, stages[1]["activation"]) and takes_matrices(out, a, b, **stages[0])
+    activation = stages[1]["activation"]
+    return _bias_fits(out, bias, activation) and takes_matrices(out, a, b, **stages[0], activation=activation)
 
 
 @accelerates("matmul+bias_activation", device="cuda", takes=_biased_matrices)

@@ -17,7 +17,7 @@ typedef MatrixAcross<TILE_N, GPUDL_PACK_B> Right;
 // a (M, K) or (K, M), b (K, N) or (N, K), bias (N) -> out (M, N), or partial (splits, M, N)
 extern "C" __global__ void __launch_bounds__(THREADS)
     matmul(Real* __restrict__ out, Sum* __restrict__ partial, const Real* __restrict__ a, const Real* __restrict__ b,
-           const Real* __restrict__ bias, const int activation, const Index M, const Index N, const Index K) {
+           const Real* __restrict__ bias, const Index M, const Index N, const Index K) {
     const Place place(N, K);
 #if GPUDL_TRANSPOSE_A
     Left left(a, place.m, place.k, K, M);
@@ -29,5 +29,5 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 #else
     Right right(b, place.n, place.k, K, N);
 #endif
-    multiply(left, right, place, result<WIDTH_OUT>(out, partial, bias, activation, M * N, N, RowByRow{M, N}));
+    multiply(left, right, place, result<WIDTH_OUT>(out, partial, bias, M * N, N, RowByRow{M, N}));
 }

@@ -7,8 +7,7 @@ constexpr int NEAR = 32, APART = 8;  // outs of a block, and threads that add up
 
 // partial (splits, size), bias (N) -> out (size)
 extern "C" __global__ void __launch_bounds__(256)
-    sum_splits(Real* __restrict__ out, const Sum* __restrict__ partial, const Real* __restrict__ bias, const int activation,
-               const Index size, const Index N, const int splits) {
+    sum_splits(Real* __restrict__ out, const Sum* __restrict__ partial, const Real* __restrict__ bias, const Index size, const Index N, const int splits) {
     __shared__ Sum of[APART][NEAR];
     const int x = threadIdx.x % NEAR, y = threadIdx.x / NEAR;
     for (Index first = blockIdx.x * NEAR; first < size; first += gridDim.x * NEAR) {
@@ -21,7 +20,7 @@ extern "C" __global__ void __launch_bounds__(256)
         __syncthreads();
         if (y == 0 && i < size) {
             for (int other = 1; other < APART; ++other) sum += of[other][x];
-            out[i] = finished(sum, bias, i % N, activation);
+            out[i] = finished(sum, bias, i % N);
         }
         __syncthreads();  // before the next outs' sums
     }

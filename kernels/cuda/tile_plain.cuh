@@ -18,9 +18,9 @@ struct InRegisters {
     Pack<Real, V> packs[S::PASSES];
 
     __device__ __forceinline__ void fetch(G& from) {
-        from.each([&](int pass, const Real* at) {
-            if (at)
-                packs[pass] = *reinterpret_cast<const Pack<Real, V>*>(at);
+        from.each([&](int pass, Index offset, bool exists) {
+            if (exists)
+                packs[pass] = *reinterpret_cast<const Pack<Real, V>*>(from.x + offset);
             else
 #pragma unroll
                 for (int i = 0; i < V; ++i) packs[pass].at[i] = Real(0.f);

@@ -31,16 +31,16 @@ struct InShared {
     static constexpr int PITCH = S::LENGTH + (G::ALONG_K ? UNIT : 8), SIZE = S::LINES * PITCH;
 
     static __device__ __forceinline__ void begin(Real* stage, G& from) {
-        const Real* somewhere = from.x;
-        from.each([&](int pass, const Real* at) {
+        from.each([&](int pass, Index offset, bool exists) {
+            const Real* at = from.x + (exists ? offset : 0);
             Real* to = stage + S::line(pass) * PITCH + S::along();
             if constexpr (S::V * sizeof(Real) == 16)
-                copy_async_16(to, at ? at : somewhere, at);
+                copy_async_16(to, at, exists);
             else if constexpr (S::V * sizeof(Real) == 4)
-                copy_async_4(to, at ? at : somewhere, at);
+                copy_async_4(to, at, exists);
             else {
 #pragma unroll
-                for (int i = 0; i < S::V; ++i) to[i] = at ? at[i] : Real(0.f);
+                for (int i = 0; i < S::V; ++i) to[i] = exists ? at[i] : Real(0.f);
             }
         });
     }
