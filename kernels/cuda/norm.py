@@ -54,12 +54,7 @@ class _Down:
 
 
 def _alike(x: Any, *others: Any) -> bool:
-    return (
-        x.size > 0
-        and contiguous(x, *others)
-        and all(a.dtype == x.dtype for a in others)
-        and real(x) is not None
-    )
+    return x.size > 0 and contiguous(x, *others) and all(a.dtype == x.dtype for a in others) and real(x) is not None
 
 
 def _normalizes(y: Any, *others: Any, epsilon: float) -> bool:

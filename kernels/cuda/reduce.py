@@ -12,7 +12,21 @@ import numpy as np
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from .launch import contiguous, function, index, launch, real
-from .sharing import NEVER, SUMS, WARP, Columns, Rows, columns, compiled, elements, macros, power, rows, start_rows, sum_type
+from .sharing import (
+    NEVER,
+    SUMS,
+    WARP,
+    Columns,
+    Rows,
+    columns,
+    compiled,
+    elements,
+    macros,
+    power,
+    rows,
+    start_rows,
+    sum_type,
+)
 
 FILE = "reduce.cu"
 Axis = int | tuple[int, ...] | None
