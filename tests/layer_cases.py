@@ -115,6 +115,29 @@ def normalized(
     return np.moveaxis((moved - mean) / np.sqrt(variance + epsilon) * gamma + beta, -1, axis)
 
 
+def layer_normalized(
+    x: Array, *weights: Array, axis: Any = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True, **_: Any
+) -> Array:
+    axes = sorted(a % x.ndim for a in np.atleast_1d(axis))
+    count = np.prod([x.shape[a] for a in axes])
+    mean = x.sum(axis=tuple(axes), keepdims=True) / count
+    variance = ((x - mean) ** 2).sum(axis=tuple(axes), keepdims=True) / count
+    remaining = [np.expand_dims(w, [a for a in range(x.ndim) if a not in axes]) for w in weights]
+    gamma = remaining.pop(0) if scale else 1.0
+    beta = remaining.pop(0) if center else 0.0
+    return (x - mean) / np.sqrt(variance + epsilon) * gamma + beta
+
+
+def _global(reduce: Callable[..., Array]) -> Callable[..., Array]:
+    def pool(x: Array, data_format: str = "channels_last", keepdims: bool = False, **_: Any) -> Array:
+        rows = 2 if data_format == "channels_first" else 1
+        pixels = [np.take(np.take(x, [i], rows), [j], rows + 1) for i, j in np.ndindex(x.shape[rows : rows + 2])]
+        y = reduce(pixels, axis=0)
+        return y if keepdims else y.reshape(len(x), -1)
+
+    return pool
+
+
 def relu(
     x: Array, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **_: Any
 ) -> Array:
@@ -132,7 +155,10 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "Conv2D": conv2d,
     "MaxPooling2D": _pool(np.max),
     "AveragePooling2D": _pool(np.mean),
+    "GlobalMaxPooling2D": _global(np.max),
+    "GlobalAveragePooling2D": _global(np.mean),
     "BatchNormalization": normalized,
+    "LayerNormalization": layer_normalized,
     "Activation": lambda x, activation, **_: ACTIVATIONS[activation](x),
     "ReLU": relu,
     "LeakyReLU": lambda x, negative_slope=0.3, **_: np.where(x > 0, x, negative_slope * x),
@@ -207,6 +233,15 @@ CASES = [
     Case("BatchNormalization", (3, 4, 2, 3), {"momentum": 0.9, "epsilon": 1e-2}, training=True),
     Case("BatchNormalization", (3, 2, 4, 5), {"axis": 1, "scale": False}, training=True),
     Case("BatchNormalization", (3, 2, 4, 5), {"axis": 1, "center": False}),
+    Case("GlobalMaxPooling2D", (2, 4, 5, 3)),
+    Case("GlobalMaxPooling2D", (2, 3, 4, 5), {"data_format": "channels_first", "keepdims": True}),
+    Case("GlobalAveragePooling2D", (2, 4, 5, 3), {"keepdims": True}),
+    Case("GlobalAveragePooling2D", (2, 3, 4, 5), {"data_format": "channels_first"}),
+    Case("LayerNormalization", (4, 6)),
+    Case("LayerNormalization", (3, 4, 5), {"epsilon": 1e-2, "center": False}),
+    Case("LayerNormalization", (3, 4, 5), {"axis": 1, "scale": False}),
+    Case("LayerNormalization", (3, 2, 4, 5), {"axis": [3, 1]}),
+    Case("LayerNormalization", (3, 2, 4, 5), {"axis": (2, 3), "center": False, "scale": False}),
     Case("Activation", (3, 4), {"activation": "sigmoid"}),
     Case("ReLU", (3, 4)),
     Case("ReLU", (5, 8), {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.3}),

@@ -1,4 +1,4 @@
-"""Running the twins that reduce on the strict double: in all floats, in both orders of threads, at unaligned addresses."""
+"""Running the twins that reduce on the strict double: all floats, both orders of threads, unaligned addresses."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from gpudl.engine.op import registry
 from gpudl.engine.spec import Spec
 
 Arrays = tuple[np.ndarray, ...]
+TYPES = [("FLOAT32", 4, "int"), ("BFLOAT16", 8, "long long"), ("FLOAT64", 2, "int")]
+"""Macros that nvcc compiles each source with: GPUDL_REAL, GPUDL_WIDTH and GPUDL_INDEX."""
+
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cuda_twins import compiles, meter, needs_nvcc
-from reduction_runs import Arrays, agrees, outs_of, run
+from reduction_runs import TYPES, Arrays, agrees, outs_of, run
 
 from gpudl.engine.op import registry
 
@@ -119,8 +119,6 @@ def test_what_a_twin_does_not_take() -> None:
 
 
 @needs_nvcc
-@pytest.mark.parametrize(
-    ("real", "wide", "index"), [("FLOAT32", 4, "int"), ("BFLOAT16", 8, "long long"), ("FLOAT64", 2, "int")]
-)
+@pytest.mark.parametrize(("real", "wide", "index"), TYPES)
 def test_nvcc_compiles_without_spills(real: str, wide: int, index: str, tmp_path: Path) -> None:
     compiles("loss.cu", tmp_path, {"GPUDL_REAL": real, "GPUDL_WIDTH": wide, "GPUDL_INDEX": index})

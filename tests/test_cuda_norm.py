@@ -11,7 +11,7 @@ from chain_cases import CASES
 from contract_cases.check import assert_same
 from cuda_twins import compiles, meter, needs_nvcc
 from gpudl.kernels.cuda import norm
-from reduction_runs import Arrays, agrees, outs_of, run
+from reduction_runs import TYPES, Arrays, agrees, outs_of, run
 
 from gpudl.engine.op import registry
 
@@ -141,9 +141,7 @@ def test_what_a_twin_does_not_take() -> None:
 
 
 @needs_nvcc
-@pytest.mark.parametrize(
-    ("real", "wide", "index"), [("FLOAT32", 4, "int"), ("BFLOAT16", 8, "long long"), ("FLOAT64", 2, "int")]
-)
+@pytest.mark.parametrize(("real", "wide", "index"), TYPES)
 @pytest.mark.parametrize("file", ["norm.cu", "norm_grad.cu", "layer_norm.cu"])
 def test_nvcc_compiles_without_spills(file: str, real: str, wide: int, index: str, tmp_path: Path) -> None:
     compiles(file, tmp_path, {"GPUDL_REAL": real, "GPUDL_WIDTH": wide, "GPUDL_INDEX": index, "GPUDL_RELU": 1})

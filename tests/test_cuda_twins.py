@@ -6,7 +6,8 @@ import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,11 +16,13 @@ import pytest
 from chain_cases import CASES, Stages
 from contract_cases import CONTRACTS, Sample
 from contract_cases.check import assert_close, assert_same, dirty, tensors
+from cuda_batch import Batch
 from cuda_cpu import same_in_any_order
 from cuda_cpu.sanitized import sanitized
 from cuda_twins import Placed, run, samples
 from gpudl.kernels import registry as kernels
-from gpudl.kernels.cuda import launch
+from gpudl.kernels.cuda import elementwise, launch, program
+from gpudl.kernels.cuda.program import compile_run
 from strict_cupy import installed
 
 from gpudl import backend, convert_to_tensor
@@ -31,6 +34,7 @@ pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="the double 
 
 Arrays = tuple[np.ndarray, ...]
 SEEDS = range(8)
+FEW = 3
 
 
 def every(chains: bool) -> Any:
@@ -73,10 +77,10 @@ def calls(twin: kernels.Twin) -> Iterator[tuple[dict[str, Any], Arrays, Arrays]]
         yield from ((sample.static, outs, inputs) for sample, _, outs, inputs in taken(twin))
 
 
-def compile_for(twin: kernels.Twin) -> None:
-    """Make all calls of a twin once, so that its kernels lie ready; what fails will fail again in its test."""
+def compile_for(twin: kernels.Twin, most: int | None = None) -> None:
+    """Make the calls of a twin once, so that its kernels lie ready; what fails will fail again in its test."""
     with suppress(Exception):
-        for static, outs, inputs in calls(twin):
+        for static, outs, inputs in islice(calls(twin), most):
             run(twin.run, outs, inputs, static, writes(twin))
 
 
@@ -84,16 +88,54 @@ def writes(twin: kernels.Twin) -> int:
     return 0 if "+" in twin.op else registry[twin.op].writes
 
 
+@contextmanager
+def long_indices() -> Iterator[None]:
+    """Let every array need indices of 64 bits inside of a `with` block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "_MOST_INT", -1)
+        forget_numbers()
+        yield
+    forget_numbers()
+
+
+def forget_numbers() -> None:
+    """Forget what the launchers keep of the types of indices."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("gpudl.kernels.cuda."):
+            for value in vars(module).values():
+                if hasattr(value, "cache_clear"):
+                    value.cache_clear()
+
+
+class Generated(Batch):
+    """Compiles generated kernels together, and those that nobody asked for in time one by one."""
+
+    def __call__(self, text: str, index: str = "int", width: int = 1) -> Any:
+        if self.kernels and (text, index, width) not in self.kernels:
+            return compile_run(text, index, width)
+        return super().__call__(text, index, width)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _double(request: pytest.FixtureRequest) -> Iterator[None]:
     """Let CuPy be the double, and compile with two processes at a time what the chosen tests need."""
-    chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    twins = {id(given["twin"]): given["twin"] for given in chosen if getattr(given.get("twin"), "run", None)}
-    cuda = {id(twin) for twins in kernels.twins("cuda").values() for twin in twins}
-    with installed():
+    given = [item.callspec.params for item in request.session.items if item.path == request.path and has_twin(item)]
+    twins = {id(each["twin"]): each["twin"] for each in given}.values()
+    generated = Generated()
+    with installed(), pytest.MonkeyPatch.context() as patch:
+        for module in (elementwise, program):
+            patch.setattr(module, "compile_run", generated)
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(compile_for, (twin for key, twin in twins.items() if key in cuda)))
+            list(pool.map(compile_for, twins))
+            with long_indices():
+                list(pool.map(partial(compile_for, most=FEW), twins))
+        if generated.wanted:
+            generated.build()
         yield
+
+
+def has_twin(item: pytest.Item) -> bool:
+    return isinstance(getattr(item, "callspec", None) and item.callspec.params.get("twin"), kernels.Twin)
 
 
 @every(chains=False)
@@ -132,32 +174,13 @@ def test_chain_agrees_with_its_ops(twin: kernels.Twin) -> None:
     assert count, "no case of chain_cases.py is given to this twin: add one"
 
 
-def forget_numbers() -> None:
-    """Forget what the launchers keep of the types of indices."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith("gpudl.kernels.cuda."):
-            for value in vars(module).values():
-                if hasattr(value, "cache_clear"):
-                    value.cache_clear()
-
-
-@pytest.fixture
-def _long_indices(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(launch, "_MOST_INT", -1)
-    forget_numbers()
-    yield
-    forget_numbers()
-
-
 @every(chains=False)
-@pytest.mark.usefixtures("_long_indices")
-def test_twin_computes_the_same_with_long_indices(twin: kernels.Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_twin_computes_the_same_with_long_indices(twin: kernels.Twin) -> None:
     def some() -> list[Arrays]:
-        return [run(twin.run, outs, inputs, static, writes(twin)) for static, outs, inputs in islice(calls(twin), 2)]
+        return [run(twin.run, outs, inputs, static, writes(twin)) for static, outs, inputs in islice(calls(twin), FEW)]
 
-    long = some()
-    monkeypatch.undo()
-    forget_numbers()
+    with long_indices():
+        long = some()
     for one, other in zip(long, some(), strict=True):
         assert_same(one, other)
 
@@ -168,7 +191,7 @@ def run_with_nothing_around() -> None:
         import cupy
 
         def some(twin: kernels.Twin) -> None:
-            for static, outs, inputs in islice(calls(twin), 3):
+            for static, outs, inputs in islice(calls(twin), FEW):
                 twin.run(*map(cupy.asarray, (*outs, *inputs)), **static)
 
         list(pool.map(some, (twin for twins in kernels.twins("cuda").values() for twin in twins)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cuda_twins import Placed, agrees, compiles, meter, needs_nvcc, one_launch_and_no_transfer
 from gpudl.kernels import registry
-from gpudl.kernels.cuda import launch, loss_scale, update
+from gpudl.kernels.cuda import launch, update
 from strict_cupy import Meter, capture
 
 from gpudl.engine.op import registry as ops
@@ -38,26 +38,6 @@ def drawn(op: str, size: int, dtype: str = "float32") -> list[np.ndarray]:
 def test_twins_agree_with_the_cases(op: str, meter: Meter) -> None:
     assert agrees(op) >= 12
     one_launch_and_no_transfer(meter, op)
-
-
-@pytest.mark.parametrize("op", ["restore_", "rescale_"])
-def test_what_a_loss_scale_needs_agrees_with_the_cases(op: str, meter: Meter) -> None:
-    assert agrees(op) >= 12
-    one_launch_and_no_transfer(meter, op)
-
-
-@pytest.mark.parametrize("kind", ["float16", "float32", "float64", "int64", "uint32"])
-def test_anything_is_restored_bit_for_bit(kind: str, meter: Meter) -> None:
-    rng = np.random.default_rng(6)
-    before, after = (rng.integers(0, 256, 37 * np.dtype(kind).itemsize, np.uint8).view(kind) for _ in range(2))
-    for keep in (True, False):
-        for shift in (0, 1):
-            target, *rest = (Placed(a, shift) for a in (after, before, np.array(keep)))
-            arrays = (target.array, *(p.array for p in rest))
-            twin = registry.find("restore_", "cuda", arrays, {})
-            assert twin is not None
-            twin(*arrays)
-            assert target.value().tobytes() == (after if keep else before).tobytes()
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 1023, 3000])
@@ -113,27 +93,9 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
         assert registry.find("sgd_", "cuda", arrays, {}) is None
     with pytest.raises(RuntimeError, match=r"sgd of update.cu does not compile here; ask first whether it takes"):
         update.sgd_(*arrays)
-    with pytest.warns(RuntimeWarning, match=r"could not compile loss_scale.cu"):
-        assert registry.find("restore_", "cuda", arrays, {}) is None
-    with pytest.raises(
-        RuntimeError, match=r"restore of loss_scale.cu does not compile here; ask first whether it takes"
-    ):
-        loss_scale.restore_(*arrays)
-    with pytest.raises(
-        RuntimeError, match=r"rescale of loss_scale.cu does not compile here; ask first whether it takes"
-    ):
-        loss_scale.rescale_(*arrays, growth_steps=3)
 
 
 @needs_nvcc
-@pytest.mark.parametrize(
-    ("file", "real", "index", "width"),
-    [
-        ("update.cu", "FLOAT32", "int", 4),
-        ("update.cu", "FLOAT64", "long long", 2),
-        ("loss_scale.cu", "BFLOAT16", "int", 8),
-        ("loss_scale.cu", "FLOAT32", "long long", 1),
-    ],
-)
-def test_nvcc_compiles_it(file: str, real: str, index: str, width: int, tmp_path: Path) -> None:
-    compiles(file, tmp_path, {"GPUDL_REAL": real, "GPUDL_INDEX": index, "GPUDL_WIDTH": width})
+@pytest.mark.parametrize(("real", "index", "width"), [("FLOAT32", "int", 4), ("FLOAT64", "long long", 2)])
+def test_nvcc_compiles_it(real: str, index: str, width: int, tmp_path: Path) -> None:
+    compiles("update.cu", tmp_path, {"GPUDL_REAL": real, "GPUDL_INDEX": index, "GPUDL_WIDTH": width})

@@ -45,7 +45,7 @@ def model(dropout: float = 0.5) -> gpudl.Sequential:
 
 def data() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
-    return rng.random((10, 6, 6, 1), dtype=np.float32), rng.integers(3, size=10)
+    return rng.random((6, 6, 6, 1), dtype=np.float32), rng.integers(3, size=6)
 
 
 def trained(made: gpudl.Sequential, *, shuffle: bool = True) -> list[np.ndarray]:

@@ -37,7 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 LIBRARIES: dict[str, set[str]] = {
     "kernels": {"numpy", "numba", "llvmlite", "cupy"},
-    "backend": {"numpy", "cupy"},
+    "backend": {"numpy", "cupy", "cupyx"},
     "engine": {"numpy", "ml_dtypes"},
     **{part: {"numpy", "rich"} for part in ("utils", "callbacks")},
     **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli")},

@@ -120,6 +120,11 @@ INPUTS: list[tuple[Callable[[], Layer], tuple[int, ...], str]] = [
         "Samples are (batch, features): add the batch axis, e.g. x.reshape(1, -1).",
     ),
     (
+        lambda: layers.LayerNormalization(axis=[1, -1], name="n"),
+        (2, 4),
+        'LayerNormalization "n": axis [1, -1] does not fit inputs of shape (None, 4): name each axis once.',
+    ),
+    (
         lambda: BatchNormalization(axis=3, name="b"),
         (2, 4),
         'BatchNormalization "b": axis 3 is out of range for inputs of shape (None, 4).',
@@ -276,3 +281,14 @@ def test_errors_inside_a_recorded_step_leave_nothing_behind() -> None:
     with pytest.raises(ShapeError, match='Dense "d" was built for size 3'):
         step(np.zeros((1, 4), np.float32))
     assert step(np.zeros((1, 3), np.float32)).shape == (1, 2)
+
+
+@pytest.mark.parametrize("axis", [1.5, "last", [1, None], []])
+def test_an_axis_of_layer_normalization_is_an_integer(axis: Any) -> None:
+    with pytest.raises(TypeError, match=r"^LayerNormalization: axis must be an integer or a list of them, got "):
+        layers.LayerNormalization(axis=axis)
+
+
+def test_the_mean_of_no_pixels() -> None:
+    with pytest.raises(ShapeError, match=r"the mean of no pixels is not defined: the images are \(2, 0, 3, 4\)\."):
+        layers.GlobalAveragePooling2D()(np.zeros((2, 0, 3, 4), np.float32))

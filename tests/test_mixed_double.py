@@ -37,6 +37,9 @@ def test_a_training_gives_what_numpy_gives(policy: str) -> None:
         backend.use("cupy")
         replayed, eager = trained(), trained(eagerly=True)
         assert all(isinstance(v.data, DevArray) for v in replayed[2].optimizer.variables)
+        outcomes = [entry.plan.outcome for entry in replayed[2]._train.entries.values()]
+        assert outcomes
+        assert all(outcome.captured for outcome in outcomes), outcomes
     for one, other in zip(replayed[:2], eager[:2], strict=True):
         np.testing.assert_array_equal(one, other)
     # A rounding of 16 bits in each of eight layers, where the last bits of a sum differ.

@@ -258,6 +258,7 @@ def test_layers_have_the_dtypes_of_keras(policy: str) -> None:
         "Dense": {"units": 3, "activation": "relu"},
         "Conv2D": {"filters": 3, "kernel_size": 2},
         "BatchNormalization": {},
+        "LayerNormalization": {},
         "MaxPooling2D": {},
         "Softmax": {},
         "Flatten": {},

@@ -68,21 +68,21 @@ def test_a_step_that_does_not_fit_names_a_batch_that_does(meter: Meter) -> None:
     made.fit(x[:BATCH], y[:BATCH], batch_size=BATCH, verbose=0)
     before = [w.copy() for w in made.get_weights()]
     on_device = backend.current().asarray(x), backend.current().asarray(y)
-    leave(1 << 20)
+    leave(1 << 18)
     with pytest.raises(gpudl.OutOfMemoryError) as error:
         made.fit(*on_device, batch_size=samples, verbose=0)
     batch, needed, arena, inputs, results, scratch, held, free, fits = said(
         error, STEP + r"A batch of about (\d+) would fit\.$"
     )
     assert batch == samples
-    assert needed > free > 0.9
+    assert needed > free > 0.1
     assert needed == pytest.approx(arena + inputs + results + scratch, abs=0.2)
     parameters = made.count_params() * 4 / 2**20
     assert 3 * parameters <= held < 6 * parameters, "weights, gradients and Adam's two slots"
     for old, new in zip(before, made.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     del error
-    leave(1 << 20)
+    leave(1 << 18)
     made.fit(*on_device, batch_size=int(fits), verbose=0)
     with pytest.raises(gpudl.OutOfMemoryError, match="would fit"):
         made.fit(*on_device, batch_size=int(1.5 * fits), verbose=0)

@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def _examine_card(report: Report, cupy: Any, index: int) -> bool:
         ("compiles and runs a kernel", detect.compiles),
         ("multiplies matrices", detect.multiplies),
     ):
-        report.tries(f"{name} {what}", lambda step=step: step(cupy, index))
+        report.tries(f"{name} {what}", partial(step, cupy, index))
         if report.checks[-1].problem is not None:
             return False
     report.tries(f"{name} multiplies by gpudl's own handle of cuBLAS", lambda: _handle(cupy, index))

@@ -9,8 +9,17 @@ from gpudl.layers.core import Activation, Dense, Input, InputLayer
 from gpudl.layers.embedding import Embedding
 from gpudl.layers.input_spec import InputSpec
 from gpudl.layers.layer import Layer
-from gpudl.layers.normalization import BatchNormalization
-from gpudl.layers.pooling import AveragePooling2D, AvgPool2D, MaxPool2D, MaxPooling2D
+from gpudl.layers.normalization import BatchNormalization, LayerNormalization
+from gpudl.layers.pooling import (
+    AveragePooling2D,
+    AvgPool2D,
+    GlobalAveragePooling2D,
+    GlobalAvgPool2D,
+    GlobalMaxPool2D,
+    GlobalMaxPooling2D,
+    MaxPool2D,
+    MaxPooling2D,
+)
 from gpudl.layers.regularization import Dropout
 from gpudl.layers.reshaping import Flatten, Reshape
 from gpudl.utils import lookup as _lookup
@@ -26,10 +35,15 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Flatten",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPooling2D",
     "Input",
     "InputLayer",
     "InputSpec",
     "Layer",
+    "LayerNormalization",
     "LeakyReLU",
     "MaxPool2D",
     "MaxPooling2D",
@@ -44,8 +58,11 @@ __all__ = [
 _TABLE: Mapping[str, Any] = {
     **_lookup.names(Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, ELU, Embedding, Flatten),
     **_lookup.names(InputLayer, LeakyReLU, MaxPooling2D, ReLU, Reshape, Softmax),
+    **_lookup.names(GlobalAveragePooling2D, GlobalMaxPooling2D, LayerNormalization),
     "maxpool2d": MaxPooling2D,
     "avgpool2d": AveragePooling2D,
+    "globalmaxpool2d": GlobalMaxPooling2D,
+    "globalavgpool2d": GlobalAveragePooling2D,
 }
 
 

@@ -1,4 +1,4 @@
-"""What convolution and pooling layers share: a window over images in either layout."""
+"""What convolution and pooling layers share: images in either layout, and a window over them."""
 
 from __future__ import annotations
 
@@ -30,20 +30,16 @@ def pair(value: Any, what: str) -> tuple[int, int]:
     return int(both[0]), int(both[1])
 
 
-class Windowed(Layer):
-    """A layer that slides a window over images; subclasses set `window` and write `slide`.
+class OnImages(Layer):
+    """A layer that takes images.
 
     Args:
-        padding: ``"valid"`` or ``"same"``.
         data_format: ``"channels_last"`` or ``"channels_first"``; None is `config.image_data_format`.
         **kwargs: those of `Layer`.
     """
 
-    window: Window
-
-    def __init__(self, *, padding: str, data_format: str | None, **kwargs: Any) -> None:
+    def __init__(self, *, data_format: str | None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.padding = str(padding).lower()
         self.data_format = config.check_data_format(data_format)
         self.input_spec = InputSpec(ndim=4, hint=self._hint)
 
@@ -57,6 +53,22 @@ class Windowed(Layer):
     def channel_axis(self) -> int:
         """The axis of the channels."""
         return _CHANNELS[self.data_format]
+
+
+class Windowed(OnImages):
+    """A layer that slides a window over images; subclasses set `window` and write `slide`.
+
+    Args:
+        padding: ``"valid"`` or ``"same"``.
+        data_format: that of `OnImages`.
+        **kwargs: those of `Layer`.
+    """
+
+    window: Window
+
+    def __init__(self, *, padding: str, data_format: str | None, **kwargs: Any) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+        self.padding = str(padding).lower()
 
     def build(self, input_shape: Shape) -> None:
         """Check that the window fits images of `input_shape`; raises ShapeError."""

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from gpudl import constraints, initializers, ops, regularizers
 from gpudl.engine.spec import FLOAT32, ShapeError, is_half
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.layers.input_spec import InputSpec, Shape
 from gpudl.layers.layer import Layer
+
+
+def _in_single(layer: Layer, x: Tensor, normalized: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return normalized(x); of 16 bits in float32: their squares overflow, and moving averages would stand still."""
+    if not is_half(x.dtype):
+        return normalized(x)
+    y: Tensor = ops.cast(normalized(ops.cast(x, dtype=FLOAT32)), dtype=layer.compute_dtype)
+    return y
 
 
 class BatchNormalization(Layer):
@@ -128,11 +141,7 @@ class BatchNormalization(Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return the normalized inputs; in training also move the averages."""
         x = self._floating(x)
-        if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
-            wide = self._normalized(ops.cast(x, dtype=FLOAT32), training and self.trainable)
-            y: Tensor = ops.cast(wide, dtype=self.compute_dtype)
-            return y
-        return self._normalized(x, training and self.trainable)
+        return _in_single(self, x, partial(self._normalized, training=training and self.trainable))
 
     def _normalized(self, x: Tensor, training: bool) -> Tensor:
         channels, last = self.axis % x.ndim, x.ndim - 1
@@ -159,3 +168,118 @@ class BatchNormalization(Layer):
 
     def _follow(self, moving: Variable, now: Tensor) -> None:
         moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
+
+
+class LayerNormalization(Layer):
+    """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, sample by sample.
+
+    Mean and variance are those along `axis`, in training and afterwards alike.
+
+    Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
+
+    Args:
+        axis: the axis, or the axes, that a sample is normalized along.
+        epsilon: added to the variance, so that a constant sample divides by no 0.
+        center: whether to add beta.
+        scale: whether to multiply by gamma.
+        beta_initializer: first values of beta, whose shape is that of the inputs along `axis`.
+        gamma_initializer: first values of gamma, of the same shape.
+        beta_regularizer: penalty of beta.
+        gamma_regularizer: penalty of gamma.
+        beta_constraint: projection of beta after each update.
+        gamma_constraint: projection of gamma after each update.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        TypeError: an axis that is no integer.
+        ShapeError: inputs without such axes, or with other sizes along them than those it was built for.
+
+    Example:
+        >>> gpudl.layers.LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0], [5.0, 5.5]])).numpy()
+        array([[-1.,  1.],
+               [-1.,  1.]], dtype=float32)
+    """
+
+    gamma: Variable | None
+    beta: Variable | None
+
+    def __init__(
+        self,
+        axis: int | list[int] | tuple[int, ...] = -1,
+        epsilon: float = 1e-3,
+        center: bool = True,
+        scale: bool = True,
+        beta_initializer: Any = "zeros",
+        gamma_initializer: Any = "ones",
+        beta_regularizer: Any = None,
+        gamma_regularizer: Any = None,
+        beta_constraint: Any = None,
+        gamma_constraint: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        several = list(axis) if isinstance(axis, list | tuple) else [axis]
+        if not several or not all(isinstance(a, int | np.integer) for a in several):
+            raise TypeError(f"LayerNormalization: axis must be an integer or a list of them, got {axis!r}.")
+        self.axis = several if isinstance(axis, list | tuple) else axis
+        self.epsilon = float(epsilon)
+        self.center = center
+        self.scale = scale
+        self.beta_initializer = initializers.get(beta_initializer)
+        self.gamma_initializer = initializers.get(gamma_initializer)
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
+        self.beta_constraint = constraints.get(beta_constraint)
+        self.gamma_constraint = constraints.get(gamma_constraint)
+
+    def build(self, input_shape: Shape) -> None:
+        """Create gamma and beta where they are wanted."""
+        ndim = len(input_shape)
+        several = self.axis if isinstance(self.axis, list) else [self.axis]
+        if any(not -ndim <= a < ndim for a in several) or len({a % ndim for a in several}) < len(several):
+            raise ShapeError(f"axis {self.axis} does not fit inputs of shape {input_shape}: name each axis once.")
+        self._axes = tuple(sorted(a % ndim for a in several))
+        sizes = tuple(input_shape[a] for a in self._axes)
+        self.gamma = self.beta = None
+        if self.scale:
+            self.gamma = self.add_weight(
+                sizes,
+                self.gamma_initializer,
+                regularizer=self.gamma_regularizer,
+                constraint=self.gamma_constraint,
+                name="gamma",
+                autocast=False,
+            )
+        if self.center:
+            self.beta = self.add_weight(
+                sizes,
+                self.beta_initializer,
+                regularizer=self.beta_regularizer,
+                constraint=self.beta_constraint,
+                name="beta",
+                autocast=False,
+            )
+        known = {a: n for a, n in zip(self._axes, sizes, strict=True) if n is not None}
+        hint = f"Later inputs must look like the first, {input_shape}."
+        self.input_spec = InputSpec(ndim=ndim, axes=known, hint=hint)
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the normalized inputs."""
+        return _in_single(self, self._floating(x), self._normalized)
+
+    def _normalized(self, x: Tensor) -> Tensor:
+        order = (*(a for a in range(x.ndim) if a not in self._axes), *self._axes)
+        if order == tuple(range(x.ndim)):
+            return self._by_row(x)
+        y: Tensor = ops.transpose(self._by_row(ops.transpose(x, axes=order)), axes=tuple(map(int, np.argsort(order))))
+        return y
+
+    def _by_row(self, x: Tensor) -> Tensor:
+        """Return the normalized inputs, which end with the axes of `axis`."""
+        count = len(self._axes)
+        length = prod(x.shape[-count:])
+        flat = (lambda t: t) if count == 1 else (lambda t: ops.reshape(t, (*t.shape[:-count], length)))
+        gamma = as_tensor(np.ones(length, x.dtype)) if self.gamma is None else flat(self.gamma)
+        beta = as_tensor(np.zeros(length, x.dtype)) if self.beta is None else flat(self.beta)
+        y: Tensor = ops.layer_norm(flat(x), gamma, beta, epsilon=self.epsilon)[0]
+        return y if count == 1 else ops.reshape(y, x.shape)

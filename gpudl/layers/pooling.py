@@ -1,13 +1,14 @@
-"""Pooling over images: each window becomes its maximum or its mean."""
+"""Pooling over images: each window, or each image, becomes its maximum or its mean."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from gpudl import ops
+from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Window
-from gpudl.layers._windowed import Windowed, pair
+from gpudl.layers._windowed import OnImages, Windowed, pair
 
 
 class _Pooling2D(Windowed):
@@ -76,5 +77,70 @@ class AveragePooling2D(_Pooling2D):
         return mean
 
 
+class _GlobalPooling2D(OnImages):
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
+        super().__init__(data_format=data_format, **kwargs)
+        self.keepdims = bool(keepdims)
+
+    @property
+    def _pixels(self) -> tuple[int, int]:
+        """The axes of height and width."""
+        return (1, 2) if self.channel_axis == -1 else (2, 3)
+
+
+class GlobalMaxPooling2D(_GlobalPooling2D):
+    """Replace each channel of each image by its maximum: (batch, height, width, channels) -> (batch, channels).
+
+    Args:
+        data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
+        keepdims: whether height and width stay, with the size 1.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ShapeError: inputs that are no images, or have no pixels.
+
+    Example:
+        >>> gpudl.layers.GlobalMaxPooling2D()(np.arange(8.0).reshape(1, 2, 2, 2)).numpy()
+        array([[6., 7.]], dtype=float32)
+    """
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the maxima."""
+        largest: Tensor = ops.max(self._floating(x), axis=self._pixels, keepdims=self.keepdims)
+        return largest
+
+
+class GlobalAveragePooling2D(_GlobalPooling2D):
+    """Replace each channel of each image by its mean: (batch, height, width, channels) -> (batch, channels).
+
+    Args:
+        data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
+        keepdims: whether height and width stay, with the size 1.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ShapeError: inputs that are no images, or have no pixels.
+
+    Example:
+        >>> gpudl.layers.GlobalAveragePooling2D()(np.arange(8.0).reshape(1, 2, 2, 2)).numpy()
+        array([[3., 4.]], dtype=float32)
+    """
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the means: those of a window as large as the images."""
+        x = self._floating(x)
+        kept = tuple(1 if axis in self._pixels else size for axis, size in enumerate(x.shape))
+        size = tuple(x.shape[axis] for axis in self._pixels)
+        if 0 in size:
+            raise ShapeError(f"the mean of no pixels is not defined: the images are {x.shape}.")
+        if self.channel_axis != -1:  # one image of one channel for each of them
+            x = ops.reshape(x, (x.shape[0] * x.shape[1], *size, 1))
+        mean = ops.avg_pool(x, window=Window(size, size))
+        y: Tensor = ops.reshape(mean, kept if self.keepdims else (kept[0], kept[self.channel_axis]))
+        return y
+
+
 MaxPool2D = MaxPooling2D
 AvgPool2D = AveragePooling2D
+GlobalMaxPool2D = GlobalMaxPooling2D
+GlobalAvgPool2D = GlobalAveragePooling2D

@@ -108,7 +108,7 @@ class Product:
 
     def _pack(self, out: Any, tile: Tile, row: int, address: int) -> int:
         """Return how many elements a thread moves at a time: 16 bytes, here or as what is summed, or fewer."""
-        itemsize = out.dtype.itemsize
+        itemsize = int(out.dtype.itemsize)
         sizes = (16, 4, itemsize) if tile.tensor else (16 // max(itemsize, 4) * itemsize, itemsize)
         most = row * itemsize or itemsize
         return next(size // itemsize for size in sizes if address % size == most % size == 0)

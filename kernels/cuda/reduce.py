@@ -126,9 +126,9 @@ def spreads(how: str, group: Group, out: Any, g: Any) -> bool:
 
 
 def spread(how: str, group: Group, out: Any, g: Any) -> None:
-    """Compute out (O, R, C) = g (O, C), or g / R where `how` is "mean"."""
+    """Compute out (O, R, C) = g (O, C) / R."""
     given = _spread_macros(group, out)
-    divisor = sum_type(out.dtype)(group[1] if how == "mean" else 1)
+    divisor = sum_type(out.dtype)(group[1])
     kernel, kind = compiled(FILE, "spread", [out], given), index(out)[1]
     launch(kernel, out.size // int(given["GPUDL_WIDTH"]), (out, g, *map(kind, group), divisor))
 
@@ -180,7 +180,6 @@ class Reduction:
 for _twin in (
     Reduction("sum", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "sum"),
     Reduction("sum_to", lambda out, x, shape: stretched(x.shape, shape), reduces, reduce, "sum"),
-    Reduction("broadcast_to", lambda out, x, shape: stretched(shape, x.shape), spreads, spread, "sum"),
     Reduction("max", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "max"),
     Reduction("max_grad", lambda out, g, y, x, axis=None: along(x.shape, axis), slopes, slope, "max"),
     Reduction("avg_pool", lambda out, x, window: whole(x.shape, window), reduces, reduce, "mean"),

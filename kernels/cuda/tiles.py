@@ -168,7 +168,7 @@ def choose(sums: Sums, itemsize: int, tensor: bool, card: Card) -> tuple[Tile, i
         t for t in candidates(itemsize, tensor) if t.shared_bytes(itemsize, sums.a_along, sums.b_along) <= card.shared
     ]
     ways = [(tile, splits) for tile in room for splits in _SPLITS if splits <= max(ceil(sums.k / tile.k), 1)]
-    return min(ways, key=lambda way: _cost(*way, sums, itemsize, card))
+    return min(ways, key=lambda way: _cost(way[0], way[1], sums, itemsize, card))
 
 
 def _cost(tile: Tile, splits: int, sums: Sums, itemsize: int, card: Card) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..geometry import Ints, Window
 from ..registry import Stages, accelerates
+from . import reduce  # noqa: F401 (its twins of avg_pool, those for whole images, are to be asked first)
 from .launch import Kernel, contiguous, function, index, launch, real, wide, width
 
 _UINT8_TAPS = 256

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
-from threading import get_ident
+from threading import Lock, get_ident
 from typing import Any
 
 import numpy as np
@@ -30,14 +30,15 @@ HERE = Path(__file__).parent
 SANITIZE = tuple(os.environ.get("CUDA_CPU_SANITIZE", "-fsanitize=undefined -fno-sanitize-recover").split())
 _FOLDER = "CUDA_CPU_FOLDER"
 ORDERS = ("forward", "reverse")
-_FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-shared", "-fPIC", "-fvisibility=hidden")
+_FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden")
 _SHARED = 'static __attribute__((section("cuda_shared")))'
 _NESTED = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
-_ALIGNED = rf"((?:alignas|__attribute__){_NESTED}\s*)?"
-_BOUNDS = rf"(?:__launch_bounds__\s*({_NESTED})\s*)?"
+_ALIGNED = rf"((?:alignas|__align__){_NESTED}\s*)?"
+_BOUNDS = re.compile(rf"__launch_bounds__\s*({_NESTED})")
 _STATIC = re.compile(rf"__shared__\s+{_ALIGNED}")
 _DYNAMIC = re.compile(rf"extern\s+{_ALIGNED}__shared__\s+{_ALIGNED}([\w\s:<>,]+?)\s*\b(\w+)\s*\[\s*\]\s*;")
-_KERNEL = re.compile(rf"(__attribute__\(\(used, noinline\)\)\s+){_BOUNDS}(void\s+){_BOUNDS}(\w+\s*\()")
+_KERNEL = re.compile(rf"((?:(?:__global__|void|{_BOUNDS.pattern})\s+){{2,}})(\w+)\s*\(")
+_HEADERS = ("cuda_fp16.h", "cuda_bf16.h")
 _EXPORT = """
 extern "C" __attribute__((visibility("default"))) const char* letters_{0}() {{ return cuda_cpu::letters({0}); }}
 extern "C" __attribute__((visibility("default"))) const char* launch_{0}(const unsigned* shape, void** args) {{
@@ -55,6 +56,7 @@ class LaunchError(Exception):
     """What a kernel did that no kernel may do."""
 
 
+_lock = Lock()
 _order = [ORDERS[0]]
 
 
@@ -188,19 +190,39 @@ def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[s
     if isinstance(source, str):
         path = unit.with_suffix(".cu")
         path.write_text(source)
-    # Names of the file's own stay its own, also those of its inline functions, whose shared memory has a section.
-    unit.write_text(f'#include "words.h"\nnamespace {{\n#include "{Path(path).resolve()}"\n}}\n')
-    common = ("g++", *_FLAGS, *flags)
-    text = _run(*common, *options, f"-I{HERE}", "-E", str(unit))
-    kernels = {name.rstrip("( "): before or after or "(1024)" for _, before, _, after, name in _KERNEL.findall(text)}
-    text = _KERNEL.sub(r"\1\3\5", text)
-    text = _DYNAMIC.sub(r"\3* const \4 = cuda_cpu::dynamic_shared<\3>();", text)
+    text = _run("g++", "-E", "-x", "c++", "-nostdinc", f"-I{_no_headers()}", *options, str(path))
+    kernels = {name: (_BOUNDS.search(words) or (0, "(1024)"))[1] for words, _, name in _KERNEL.findall(text)}
+    text = _DYNAMIC.sub(r"\3* const \4 = cuda_cpu::dynamic_shared<\3>();", _BOUNDS.sub("", text))
     text = _STATIC.sub(lambda match: f"{match[1] or ''}{_SHARED} ", text)
-    unit.with_suffix(".ii").write_text(text + "".join(_EXPORT.format(*each) for each in kernels.items()))
+    exports = "".join(_EXPORT.format(*each) for each in kernels.items())
+    # Names of the file's own stay its own, also those of its inline functions, whose shared memory has a section.
+    unit.write_text(f'#include "words.h"\nnamespace {{\n{text}\n}}\n{exports}')
     library.with_suffix(".names").write_text(" ".join(kernels))
     made = unit.with_suffix(".so")
-    _run(*common, str(unit.with_suffix(".ii")), "-o", str(made))
+    _run("g++", *_FLAGS, *flags, f"-I{_words(flags)}", f"-I{HERE}", "-shared", str(unit), "-o", str(made))
     return made.rename(library)
+
+
+@cache
+def _no_headers() -> Path:
+    """Return a folder where the headers that a kernel may include are empty: `words.h` has what is in them."""
+    made = folder() / "headers"
+    made.mkdir(exist_ok=True)
+    for name in _HEADERS:
+        (made / name).touch()
+    return made
+
+
+@cache
+def _words(flags: tuple[str, ...]) -> Path:
+    """Return a folder with `words.h` precompiled: most of the time to compile a kernel would go into it."""
+    made = folder() / f"words{hashlib.sha256(repr(flags).encode()).hexdigest()[:12]}"
+    header = made / "words.h.gch"
+    with _lock:
+        if not header.exists():
+            made.mkdir()
+            _run("g++", *_FLAGS, *flags, "-x", "c++-header", str(HERE / "words.h"), "-o", str(header))
+    return made
 
 
 def _run(*command: str) -> str:

@@ -13,7 +13,7 @@
 #define __constant__ static
 #define __forceinline__ inline
 #define __align__(bytes) __attribute__((aligned(bytes)))
-// `__shared__` and `__launch_bounds__` stay as they are: cuda_cpu looks at them in the text, and rewrites them.
+// `__shared__` and `__launch_bounds__` are not here: cuda_cpu looks at them in the text, and rewrites them.
 
 #include "types.h"
 #include "math_words.h"

@@ -115,7 +115,7 @@ class DevArray:
             self._memory: np.ndarray = memory
             machine.own(memory)
         else:  # as CuPy's ndarray(shape, dtype, memptr), whose address is not looked at
-            self._memory = np.empty(memory, dtype)[...]
+            self._memory = np.empty(memory, dtype)
         self.base: DevArray | None = None
         if isinstance(self._memory.base, np.ndarray):  # all views have one owner, as in CuPy
             owner = _owners.get(id(self._memory.base))

@@ -159,7 +159,7 @@ def submit(call: Call, reads: Sequence[np.ndarray] = (), writes: Sequence[np.nda
 
 def _is_new(value: Any, reads: Sequence[np.ndarray]) -> bool:
     if isinstance(value, np.ndarray):
-        return not any(np.may_share_memory(value, each) for each in reads)
+        return value.size > 0 and not any(np.may_share_memory(value, each) for each in reads)
     return isinstance(value, np.generic)
 
 
