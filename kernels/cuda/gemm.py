@@ -82,7 +82,7 @@ class Product:
         return None not in self._kernels(out, ins, tile, splits, packs, activation)
 
     def __call__(self, out: Any, a: Any, b: Any, bias: Any = None, activation: str | None = None) -> None:
-        """Compute activation(a @ b + bias) on the current stream; without a bias and an activation, the product alone."""
+        """Compute activation(a @ b + bias) on the current stream, or the product alone without bias and activation."""
         if out.size == 0:
             return
         s = self.sums
