@@ -180,8 +180,9 @@ def _cost(tile: Tile, splits: int, sums: Sums, itemsize: int, card: Card) -> flo
         fit = max(1, min(fit, card.shared // needed))
     each = ceil(blocks / card.multiprocessors)
     together = min(each, fit)
-    step = max(_LATENCY / (tile.stages - 1), together * tile.cycles(itemsize))
-    cost = ceil(each / together) * (_START + steps * step)
+    step = together * tile.cycles(itemsize)
+    waiting = (steps - 1) * _LATENCY / (tile.stages - 1) + step  # if nothing but elements on their way counts
+    cost = ceil(each / together) * (_START + max(steps * step, waiting))
     if splits > 1:
         cost += _SECOND_KERNEL + splits * sums.m * sums.n * sums.classes * max(itemsize, 4) / _PARTIAL_RATE
     return cost
