@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from math import prod
 from typing import Any
 
@@ -16,12 +14,9 @@ from gpudl.layers.input_spec import InputSpec, Shape
 from gpudl.layers.layer import Layer
 
 
-def _in_single(layer: Layer, x: Tensor, normalized: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return normalized(x); of 16 bits in float32: their squares overflow, and moving averages would stand still."""
-    if not is_half(x.dtype):
-        return normalized(x)
-    y: Tensor = ops.cast(normalized(ops.cast(x, dtype=FLOAT32)), dtype=layer.compute_dtype)
-    return y
+def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
+    result: Tensor = x if x.dtype == dtype else ops.cast(x, dtype=dtype)
+    return result
 
 
 class BatchNormalization(Layer):
@@ -141,7 +136,11 @@ class BatchNormalization(Layer):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return the normalized inputs; in training also move the averages."""
         x = self._floating(x)
-        return _in_single(self, x, partial(self._normalized, training=training and self.trainable))
+        if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
+            wide = self._normalized(ops.cast(x, dtype=FLOAT32), training and self.trainable)
+            y: Tensor = ops.cast(wide, dtype=self.compute_dtype)
+            return y
+        return self._normalized(x, training and self.trainable)
 
     def _normalized(self, x: Tensor, training: bool) -> Tensor:
         channels, last = self.axis % x.ndim, x.ndim - 1
@@ -218,6 +217,7 @@ class LayerNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.autocast = False
         several = list(axis) if isinstance(axis, list | tuple) else [axis]
         if not several or not all(isinstance(a, int | np.integer) for a in several):
             raise TypeError(f"LayerNormalization: axis must be an integer or a list of them, got {axis!r}.")
@@ -264,8 +264,9 @@ class LayerNormalization(Layer):
         self.input_spec = InputSpec(ndim=ndim, axes=known, hint=hint)
 
     def call(self, x: Tensor) -> Tensor:
-        """Return the normalized inputs."""
-        return _in_single(self, self._floating(x), self._normalized)
+        """Return the normalized inputs; what comes in is not rounded to 16 bits, even if that is what goes out."""
+        wide = FLOAT32 if is_half(self.compute_dtype) else self.compute_dtype
+        return _cast(self._normalized(_cast(x, wide)), self.compute_dtype)
 
     def _normalized(self, x: Tensor) -> Tensor:
         order = (*(a for a in range(x.ndim) if a not in self._axes), *self._axes)
