@@ -178,7 +178,7 @@ def _cost(tile: Tile, splits: int, sums: Sums, itemsize: int, card: Card) -> flo
     fit = _REGISTERS // (_OF_A_THREAD * tile.threads)
     if needed:
         fit = max(1, min(fit, card.shared // needed))
-    each = ceil(blocks / card.multiprocessors)
+    each = max(1, ceil(blocks / card.multiprocessors))  # an empty product too is asked for
     together = min(each, fit)
     step = together * tile.cycles(itemsize)
     waiting = (steps - 1) * _LATENCY / (tile.stages - 1) + step  # if nothing but elements on their way counts
