@@ -74,6 +74,11 @@ def hold_to(threads: int | None, side: str) -> None:
         torch.set_num_threads(threads)
 
 
+def command(module: str, *arguments: str) -> list[str]:
+    """Return the command line that runs a module of the benchmarks in a Python of its own, from any folder."""
+    return [sys.executable, "-P", "-c", _START.format(ROOT, module), *arguments]
+
+
 class Child:
     """A Python module that runs as a side and speaks JSON, a line a message.
 
@@ -97,7 +102,7 @@ class Child:
         self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 (closed below)
         count = () if threads is None else ("--threads", str(threads))
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _START.format(ROOT, module), "--worker", side, *count, *arguments],
+            command(module, "--worker", side, *count, *arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

@@ -71,7 +71,9 @@ def turn(work: Work, calls: int) -> dict[str, float]:
     return {"seconds": seconds / calls / work.steps, "check": work.check(result)}
 
 
-def serve(side: str) -> None:
+def serve(
+    side: str, workloads: Mapping[str, Workload] = WORKLOADS, settings: Callable[..., Settings] = Settings
+) -> None:
     """Answer each request on standard input: the first of a kind with the calls of a turn, others with a turn."""
     pipe = answers()
     current: Any = None
@@ -84,7 +86,7 @@ def serve(side: str) -> None:
             answer: Any = turn(work, calls)
         else:
             current, work = request, None  # what the last workload held is free before the next one begins
-            work = WORKLOADS[request["workload"]].sides[side](Settings(**request["settings"]))
+            work = workloads[request["workload"]].sides[side](settings(**request["settings"]))
             answer = calls = paced(work, request["seconds"])
         pipe.write(json.dumps(answer) + "\n")
 

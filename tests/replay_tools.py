@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from gpudl import Tensor
+from gpudl import Tensor, convert_to_tensor
 from gpudl.engine import cost
 from gpudl.engine.plan import Plan
 from gpudl.engine.trace import Traced
 
 
 def tensor(*values: float) -> Tensor:
-    return Tensor(np.array(values, np.float32))
+    return convert_to_tensor(np.array(values, np.float32))
+
+
+def address(array: Any) -> int:
+    """Where an array begins, in the memory of the host or of a GPU."""
+    return int(array.ctypes.data if isinstance(array, np.ndarray) else array.data.ptr)
 
 
 def plan_of(step: Traced) -> Plan:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import strict_cupy
 from small_models import SAMPLES, digits, line, mlp, same, state_of
@@ -17,6 +16,8 @@ import gpudl
 from gpudl import Sequential, layers
 from gpudl.engine.state import reference_only
 from gpudl.models.data import Epochs, batches
+
+pd = pytest.importorskip("pandas")
 
 
 class Batches:
@@ -155,10 +156,12 @@ class TestArrays:
 
     @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64, ">f8"])
     @pytest.mark.parametrize("awkward", [read_only, strided])
+    @pytest.mark.host
     def test_the_data_are_not_copied(self, awkward: Any, kind: Any) -> None:
         # The order of 10,000 samples takes 80 KB, beside some batches; x has 1.3 MB or more.
         assert self._peak(awkward, kind, shuffle=True) < 500_000
 
+    @pytest.mark.host
     def test_a_table_by_columns_is_copied_only_to_be_shuffled(self) -> None:
         assert self._peak(np.asfortranarray, np.float64, shuffle=False) < 500_000
         # Once, in float32.
@@ -398,6 +401,7 @@ class TestEpochs:
                     seen[-1].append((int(out[0]), len(out)))
         assert seen == [[(0, 32), (32, 32), (64, 6), (0, 32)], [(32, 32), (64, 6), (0, 32), (32, 32)]]
 
+    @pytest.mark.host
     def test_rows_write_themselves(self) -> None:
         x = np.arange(10.0, dtype=np.float32).reshape(5, 2)
         np.random.seed(0)

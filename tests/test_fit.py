@@ -45,6 +45,7 @@ class TestCompile:
             {"loss": "ce", "metrics": ["accuracy"], "jit_compile": False, "steps_per_execution": 4},
         ],
     )
+    @pytest.mark.host
     def test_names_classes_functions_and_objects_mean_the_same(self, compiled: dict[str, Any]) -> None:
         x, y = digits()
         reference = mlp()

@@ -98,6 +98,7 @@ def test_the_loss_and_what_lies_between_have_gradients_too() -> None:
     assert of_x.numpy().tolist() == [18, 36]
 
 
+@pytest.mark.host
 def test_elements_are_summed_or_weighed_by_the_seed() -> None:
     x = Variable([1.0, 2.0])
     assert gradient(x * x, x) == [2, 4]
@@ -113,6 +114,7 @@ def test_a_gradient_that_is_the_seed_does_not_share_its_fate() -> None:
 
 
 @pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.host
 def test_gradients_nobody_needs_are_not_computed(applied: list[str], create_graph: bool) -> None:
     image = Tensor(np.ones((1, 4, 4, 1), np.float32))
     kernel, frozen = Variable(np.ones((2, 2, 1, 3), np.float32)), Variable(np.ones((27, 2)), trainable=False)
@@ -155,6 +157,7 @@ def test_the_gradient_of_a_gradient() -> None:
     assert third.node is None
 
 
+@pytest.mark.host
 def test_the_gradient_penalty_trains() -> None:
     x, w = Tensor(np.array([[1.0, 2.0]])), Variable(np.array([[3.0], [4.0]]))
     x.requires_grad = True

@@ -253,6 +253,10 @@ def test_what_a_twin_does_not_take(cupy: Any) -> None:
     def takes(name: str, *arrays: Any, **given: Any) -> bool:
         return registry.find(name, "cuda", arrays, {"window": window} | given) is not None
 
+    cols = cupy.empty((4, 8), np.float32)
+    assert takes("im2col", cols, x)
+    assert not takes("im2col", cols, x.astype(np.uint8))
+    assert not takes("im2col", cols, x.astype(bool))
     assert takes("max_pool", y, taps, x)
     assert not takes("max_pool", y, taps.astype(np.int32), x)
     assert not takes("max_pool", y, taps, x.astype(np.float64))

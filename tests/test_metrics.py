@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_peer import keras_or_skip
+from replay_tools import address
 from replay_tools import names_in
 
 import gpudl
@@ -122,10 +123,10 @@ def test_accumulates_over_batches(case: str, weighted: bool, traced: bool) -> No
         total, count = total + (values * weight).sum(), count + weight.sum()
         assert step(t, p, w).item() == pytest.approx(finish(total / count), rel=2e-5)
     assert metric.result().item() == pytest.approx(finish(total / count), rel=2e-5)
-    addresses = [v.data.ctypes.data for v in metric.variables]
+    addresses = [address(v.data) for v in metric.variables]
     metric.reset_state()
     assert metric.result().item() == 0.0
-    assert [v.data.ctypes.data for v in metric.variables] == addresses
+    assert [address(v.data) for v in metric.variables] == addresses
     t, p, _ = _batches(case)[1]
     step(t, p, np.ones(len(t), "f"))
     assert metric.result().item() == pytest.approx(finish(formula(t, p.astype(float)).mean()), rel=2e-5)

@@ -137,6 +137,7 @@ def plain(arrays: Arrays) -> Arrays:
 @pytest.mark.parametrize("special", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # of what is special
+@pytest.mark.host
 def test_a_chain_has_the_bits_of_its_ops(name: str, shape: tuple[int, ...], special: bool) -> None:
     inputs, parts = CHAINS[name][0](noise(*shape))
     rng = np.random.default_rng(7)
@@ -242,6 +243,7 @@ def chains(step: Any) -> list[str]:
         ("frozen", ["scale_shift+relu"], ["scale_shift+relu"]),
     ],
 )
+@pytest.mark.host
 def test_what_is_joined(name: str, training: list[str], predicting: list[str]) -> None:
     model = network(name)
     model.train_on_batch(noise(7, 9, 8, 2), noise(7, 3))
@@ -250,6 +252,7 @@ def test_what_is_joined(name: str, training: list[str], predicting: list[str]) -
     assert chains(model._predict) == predicting
 
 
+@pytest.mark.host
 def test_what_others_need_is_not_joined() -> None:
     x, ones, zeros = gpudl.Variable(noise(4, 3)), np.ones(3, F4), np.zeros(3, F4)
     x.requires_grad = True

@@ -260,6 +260,7 @@ def test_a_new_learning_rate_reaches_the_replayed_step_without_a_new_plan() -> N
     assert not np.array_equal(still.w.numpy(), replayed.w.numpy())
 
 
+@pytest.mark.host
 def test_two_updates_in_one_recorded_step() -> None:
     def run(recorded: bool) -> list[Any]:
         problem = Problem(optimizers.SGD(0.1), recorded=False)
@@ -351,6 +352,7 @@ def test_a_subset_leaves_the_others_alone() -> None:
     np.testing.assert_array_equal(weights[1].numpy(), before[1] - gradients_of(0)[1])
 
 
+@pytest.mark.host
 def test_one_buffer_per_dtype() -> None:
     a, b, c = (gpudl.Variable(np.ones(3, t), name=n) for t, n in ((F4, "a"), (np.float64, "b"), (F4, "c")))
     optimizer = optimizers.RMSprop(0.1)
@@ -378,6 +380,7 @@ def test_clipping_leaves_small_and_zero_gradients_as_they_are(limit: str) -> Non
         np.testing.assert_allclose(w.numpy(), -g, rtol=2 * EPS)
 
 
+@pytest.mark.host
 def test_an_infinite_global_norm_is_not_clipped_away() -> None:
     a, b = gpudl.Variable(np.zeros(1, F4)), gpudl.Variable(np.zeros(1, F4))
     with pytest.warns(RuntimeWarning, match="invalid value"):
@@ -414,6 +417,7 @@ def test_constraints_hold_after_the_update(missing: bool) -> None:
     np.testing.assert_array_equal(weights[1].numpy(), np.maximum(updated, 0))
 
 
+@pytest.mark.host
 def test_a_constraint_and_a_regularizer_see_the_weights_of_their_own_time() -> None:
     # Both take the squares of w, one before and one after the update of the buffer that w lies in.
     def run(recorded: bool) -> list[Any]:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from small_models import CLASSES, SAMPLES, digits, line, mlp, same, state_of
 
 import gpudl
 from gpudl import Input, Sequential, callbacks, layers, optimizers
+
+pd = pytest.importorskip("pandas")
 
 
 @contextmanager

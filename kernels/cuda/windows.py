@@ -48,7 +48,9 @@ class WindowKernel:
             and shape in (None, arrays[self.image].shape)
             and contiguous(*arrays)
             and real(*arrays) is not None
-            and {a.dtype for a in arrays if a.dtype.kind in "iu"} <= {tap_dtype(window)}
+            # Images and what comes of them, both of floats: whole numbers can only be positions of maxima.
+            and sum(real(a) is not None for a in arrays) == 2
+            and {a.dtype for a in arrays if real(a) is None} <= {tap_dtype(window)}
         )
         return fits and self._kernel(arrays, 1) is not None
 

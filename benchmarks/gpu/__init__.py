@@ -1,0 +1,1 @@
+"""The proof with a card, in one command: `python -m benchmarks.gpu`."""
