@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_peer import keras_or_skip
-from replay_tools import address
-from replay_tools import names_in
+from replay_tools import address, names_in
 
 import gpudl
 from gpudl import activations, losses, metrics

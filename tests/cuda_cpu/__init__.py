@@ -186,7 +186,7 @@ def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[s
     library = folder() / f"{digest}.so"
     if library.exists():
         return library
-    unit, path = library.with_suffix(f".{get_ident()}.cpp"), source
+    unit, path = library.with_suffix(f".{os.getpid()}.{get_ident()}.cpp"), source
     if isinstance(source, str):
         path = unit.with_suffix(".cu")
         path.write_text(source)
@@ -218,10 +218,12 @@ def _words(flags: tuple[str, ...]) -> Path:
     """Return a folder with `words.h` precompiled: most of the time to compile a kernel would go into it."""
     made = folder() / f"words{hashlib.sha256(repr(flags).encode()).hexdigest()[:12]}"
     header = made / "words.h.gch"
+    made.mkdir(exist_ok=True)
     with _lock:
         if not header.exists():
-            made.mkdir()
-            _run("g++", *_FLAGS, *flags, "-x", "c++-header", str(HERE / "words.h"), "-o", str(header))
+            new = header.with_suffix(f".{os.getpid()}")  # another process may be doing the same
+            _run("g++", *_FLAGS, *flags, "-x", "c++-header", str(HERE / "words.h"), "-o", str(new))
+            new.rename(header)
     return made
 
 
