@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -116,21 +116,30 @@ class Generated(Batch):
         return super().__call__(text, index, width)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _double(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let CuPy be the double, and compile with two processes at a time what the chosen tests need."""
-    given = [item.callspec.params for item in request.session.items if item.path == request.path and has_twin(item)]
-    twins = {id(each["twin"]): each["twin"] for each in given}.values()
+@contextmanager
+def prepared(twins: Collection[kernels.Twin], *most: int | None) -> Iterator[None]:
+    """Let CuPy be the double, with the kernels of `most` calls of each twin compiled, by two processes at a time.
+
+    A second number is of calls with long indices.
+    """
     generated = Generated()
     with installed(), pytest.MonkeyPatch.context() as patch:
         for module in (elementwise, program):
             patch.setattr(module, "compile_run", generated)
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(compile_for, twins))
-            with long_indices():
-                list(pool.map(partial(compile_for, most=FEW), twins))
+            for indices, count in zip((nullcontext, long_indices), most, strict=False):
+                with indices():
+                    list(pool.map(partial(compile_for, most=count), twins))
         if generated.wanted:
             generated.build()
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _double(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Compile what the chosen tests need."""
+    given = [item.callspec.params for item in request.session.items if item.path == request.path and has_twin(item)]
+    with prepared({id(each["twin"]): each["twin"] for each in given}.values(), None, FEW):
         yield
 
 
@@ -187,14 +196,13 @@ def test_twin_computes_the_same_with_long_indices(twin: kernels.Twin) -> None:
 
 def run_with_nothing_around() -> None:
     """Run every twin on arrays that end where their memory does; called in a process under AddressSanitizer."""
-    with installed(), ThreadPoolExecutor(2) as pool:
+    twins = [twin for twins in kernels.twins("cuda").values() for twin in twins]
+    with prepared(twins, FEW):
         import cupy
 
-        def some(twin: kernels.Twin) -> None:
+        for twin in twins:
             for static, outs, inputs in islice(calls(twin), FEW):
                 twin.run(*map(cupy.asarray, (*outs, *inputs)), **static)
-
-        list(pool.map(some, (twin for twins in kernels.twins("cuda").values() for twin in twins)))
 
 
 def test_no_access_is_out_of_bounds() -> None:

@@ -100,7 +100,7 @@ def _scales_to_relu(y: Any, *ins: Any, stages: Stages) -> bool:
     return _alike(y, *ins) and _scaling(y, True).compiles("scale_shift")
 
 
-@accelerates("scale_shift", device="cuda", takes=_scales)
+@accelerates("scale_shift", device="cuda", takes=_scales, first=True)  # before the generated kernel of any shapes
 def scale_shift(y: Any, x: Any, center: Any, scale: Any, shift: Any) -> None:
     """Compute y = (x - center) * scale + shift: x, y (..., C), the others (C,)."""
     _scaling(y).start("scale_shift", (y, x), (y, x, center, scale, shift))

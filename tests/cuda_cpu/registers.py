@@ -1,7 +1,7 @@
 """What nvcc makes of the kernels: registers, spilled bytes and static shared memory, as recorded in `registers.json`.
 
-`python -m cuda_cpu.registers`, in the folder `tests`, compiles every recorded kind of kernel again and writes the table.
-Which kinds there are it learns from the launchers, which it lets make every call of the op contract's cases.
+`python -m cuda_cpu.registers`, in the folder `tests`, compiles every kind of kernel and writes the table. Which kinds
+there are it learns from the launchers, which it lets make every call of the op contract's cases.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 TABLE = Path(__file__).with_name("registers.json")
 ARCHITECTURES = (75, 80, 90, 100)
@@ -73,7 +75,6 @@ def used_variants() -> list[Variant]:
     from cuda_twins import Placed
     from gpudl.kernels import registry
     from gpudl.kernels.cuda import elementwise, launch, program
-    from pytest import MonkeyPatch
     from strict_cupy import installed
     from test_cuda_twins import calls
 
@@ -86,7 +87,7 @@ def used_variants() -> list[Variant]:
         found.setdefault((title, name, macros.get("GPUDL_REAL")), set()).add(options)
         return nothing
 
-    with installed(), MonkeyPatch.context() as patch:
+    with installed(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "compiled", note)
         for module in (elementwise, program):  # whose kernels are in no file
             patch.setattr(module, "compile_run", lambda *args: nothing)
@@ -118,11 +119,12 @@ def save(uses: Mapping[Variant, Uses], reasons: Mapping[str, str]) -> None:
 
 
 def faults(variant: Variant, uses: Uses, reasons: Mapping[str, str]) -> list[str]:
-    """Say which kernels need too many registers or spill some, without a reason in the table."""
+    """Say which kernels need too many registers or spill some, without a reason for them and their dtype in the table."""
     said = []
+    real = next((option.partition("GPUDL_REAL=")[2] for option in variant if "GPUDL_REAL=" in option), "")
     for kernel, by_arch in uses.items():
         for arch, (registers, spilled, _) in by_arch.items():
-            if (registers > MOST_REGISTERS or spilled) and kernel not in reasons:
+            if (registers > MOST_REGISTERS or spilled) and f"{kernel} {real}" not in reasons:
                 said.append(
                     f"{kernel} of {' '.join(variant)} needs {registers} registers and spills {spilled} bytes on "
                     f"sm_{arch}. Let a thread do less, or give a reason in {TABLE.name}."

@@ -59,8 +59,8 @@ def test_nvcc_says_what_is_recorded(file: str, table: Any, measured: Any) -> Non
 
 def test_what_is_over_a_limit_needs_a_reason() -> None:
     uses = {"slow": {"80": [200, 0, 0]}, "good": {"80": [128, 0, 0]}, "spilled": {"90": [128, 8, 0]}}
-    found = registers.faults(("a.cu", "-DX=1"), uses, {"spilled": "it is rare"})
+    found = registers.faults(("a.cu", "-DGPUDL_REAL=FLOAT32"), uses, {"spilled FLOAT32": "it is rare"})
     assert found == [
-        "slow of a.cu -DX=1 needs 200 registers and spills 0 bytes on sm_80. Let a thread do less, or give a reason in "
-        "registers.json."
+        "slow of a.cu -DGPUDL_REAL=FLOAT32 needs 200 registers and spills 0 bytes on sm_80. Let a thread do less, or "
+        "give a reason in registers.json."
     ]
