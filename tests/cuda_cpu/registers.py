@@ -119,7 +119,7 @@ def save(uses: Mapping[Variant, Uses], reasons: Mapping[str, str]) -> None:
 
 
 def faults(variant: Variant, uses: Uses, reasons: Mapping[str, str]) -> list[str]:
-    """Say which kernels need too many registers or spill some, without a reason for them and their dtype in the table."""
+    """Say which kernels need too many registers or spill some, with no reason for them and their dtype in the table."""
     said = []
     real = next((option.partition("GPUDL_REAL=")[2] for option in variant if "GPUDL_REAL=" in option), "")
     for kernel, by_arch in uses.items():
