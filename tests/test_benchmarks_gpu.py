@@ -204,11 +204,9 @@ def test_the_time_between_kernels() -> None:
 
 
 @needs_torch
-@pytest.mark.parametrize("way", gpu.peers.WAYS)
+@pytest.mark.parametrize("way", ["eager", "graph"])  # to compile takes longer than all other tests of this file
 @pytest.mark.parametrize("network", ["mnist-mlp", "mnist-cnn"])
 def test_the_peers_train(network: str, way: str, digits: str) -> None:
-    if way in ("compiled", "reduce-overhead"):
-        pytest.skip("compiling takes longer than all other tests of this file together")
     settings = gpu.settings.OnDevice(data=digits, images=80, batch_size=32, device="cpu")
     work = gpu.peers.torch_epoch(network, way, True, settings)
     first = work.call()

@@ -388,6 +388,7 @@ class TestEpochs:
             ]
             assert [(batch[0].spec.shape, times) for batch, times in data.next(16)] == [((32, 2), 2), ((6, 2), 1)]
 
+    @pytest.mark.host
     def test_an_epoch_of_steps_goes_on_where_the_last_one_ended(self) -> None:
         data = Epochs(batches(np.arange(70), batch_size=32), 4)
         seen: list[list[tuple[int, int]]] = []

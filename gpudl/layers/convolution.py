@@ -116,7 +116,7 @@ class Conv2D(Affine, Windowed):
     def slide(self, x: Tensor) -> Tensor:
         """Return the feature maps, before the activation for channels-first images."""
         activation = self.activation if self.channel_axis == -1 else activations.linear
-        return activations.with_bias(self._convolved(x), self.bias, activation)
+        return activations.with_bias(self._convolved(self._floating(x)), self.bias, activation)
 
     def _convolved(self, x: Tensor) -> Tensor:
         if self.groups == 1:

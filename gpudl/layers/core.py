@@ -89,6 +89,7 @@ class Dense(Affine):
 
     def call(self, x: Tensor) -> Tensor:
         """Return the outputs for inputs (batch, ..., features)."""
+        x = self._floating(x)
         rows = x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
         y = rows @ self.kernel
         if x.ndim != y.ndim:
