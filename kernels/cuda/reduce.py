@@ -185,8 +185,7 @@ for _twin in (
     Reduction("avg_pool", lambda out, x, window: whole(x.shape, window), reduces, reduce, "mean"),
     Reduction("avg_pool_grad", lambda out, g, shape, window: whole(shape, window), spreads, spread, "mean"),
 ):
-    # Before the kernels of windows: a window that is the whole image is shared out between threads.
-    accelerates(_twin.op, device="cuda", takes=_twin.takes, first="pool" in _twin.op)(_twin)
+    accelerates(_twin.op, device="cuda", takes=_twin.takes)(_twin)
 
 
 def _has_rows(out: Any, x: Any, *, axis: int = -1) -> bool:

@@ -48,8 +48,8 @@ class WindowKernel:
             and shape in (None, arrays[self.image].shape)
             and contiguous(*arrays)
             and real(*arrays) is not None
-            # Images and what comes of them, both of floats: whole numbers can only be positions of maxima.
-            and sum(real(a) is not None for a in arrays) == 2
+            # Images and what comes of them, all of floats: whole numbers can only be positions of maxima.
+            and sum(real(a) is not None for a in arrays) >= max(2, len(arrays) - 1)
             and {a.dtype for a in arrays if real(a) is None} <= {tap_dtype(window)}
         )
         return fits and self._kernel(arrays, 1) is not None
