@@ -235,4 +235,4 @@ def test_the_package_imports_without_cupy() -> None:
 
 def test_the_sources_need_no_header_that_nvrtc_lacks() -> None:
     for file in (path.name for path in FOLDER.glob("*.cu")):
-        assert re.findall(r"#include (.*)", launch.source(file)) == ["<cuda_fp16.h>", "<cuda_bf16.h>"]
+        assert set(re.findall(r"#include (.*)", launch.source(file))) <= {"<cuda_fp16.h>", "<cuda_bf16.h>"}
