@@ -89,9 +89,10 @@ def test_every_fault(
 def test_where_no_gpu_is_expected_all_is_well(
     break_it: Callable[[Patch], None], meter: Meter, monkeypatch: Patch, capsys: Output
 ) -> None:
-    monkeypatch.setattr(driver, "cards", lambda: 0)
-    break_it(monkeypatch)
-    assert main(["doctor"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(driver, "cards", lambda: 0)
+        break_it(patch)
+        assert main(["doctor"]) == 0
     out = capsys.readouterr().out
     assert "FAILED" in out
     assert "No GPU was found, and the CPU computes. If there is one, install its driver first.\n" in out

@@ -287,6 +287,7 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
     "relu": (elementwise.relu, [blank(ODD)], [noise(*ODD)], {}),
     "clip": (elementwise.clip, [blank(ODD)], [noise(*ODD)], {"low": -0.5, "high": 0.25}),
     "take": (gather.take, [blank((333, 13), np.uint8)], [BYTES, LABELS % 7], {}),
+    "take_grad": (gather.take_grad, [blank((7, 13))], [noise(333, 13), LABELS % 7], {"rows": 7}),
     "sgd_": (update.sgd_, [noise(*ODD)], [noise(*ODD, seed=3), RATE], {}),
     "sgd_momentum_": (
         update.sgd_momentum_,
