@@ -6,6 +6,7 @@ It refuses, with a status as cuBLAS does, what would be wrong or could not be ca
 from __future__ import annotations
 
 import ctypes
+import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -212,8 +213,10 @@ def library() -> Path:
         source.append(f"int {name}({given}) {{ return on_{name}({passed}); }}")
     path = cuda_cpu.folder() / "libcublas_double.so"
     text = "#include <stddef.h>\n" + "\n".join([*source, "}"])
-    command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(path)]
+    made = path.with_suffix(f".{os.getpid()}")  # another process may have loaded what is there, or be writing it
+    command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(made)]
     subprocess.run(command, input=text, text=True, check=True)
+    made.rename(path)
     loaded = ctypes.CDLL(str(path))
     for name, letters in _PARAMETERS.items():
         kind = ctypes.CFUNCTYPE(ctypes.c_int, *(_IN_CTYPES[letter] for letter in letters.replace(" ", "")))
