@@ -10,6 +10,7 @@ import os
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -213,10 +214,11 @@ def library() -> Path:
         source.append(f"int {name}({given}) {{ return on_{name}({passed}); }}")
     path = cuda_cpu.folder() / "libcublas_double.so"
     text = "#include <stddef.h>\n" + "\n".join([*source, "}"])
-    made = path.with_suffix(f".{os.getpid()}")  # another process may have loaded what is there, or be writing it
+    made = path.with_suffix(f".{os.getpid()}")
     command = ["g++", "-shared", "-fPIC", "-x", "c++", "-", "-o", str(made)]
     subprocess.run(command, input=text, text=True, check=True)
-    made.rename(path)
+    with suppress(FileExistsError):  # another process was faster, and may have loaded what it made
+        os.link(made, path)
     loaded = ctypes.CDLL(str(path))
     for name, letters in _PARAMETERS.items():
         kind = ctypes.CFUNCTYPE(ctypes.c_int, *(_IN_CTYPES[letter] for letter in letters.replace(" ", "")))
