@@ -9,8 +9,8 @@ import ctypes
 import os
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
