@@ -110,6 +110,24 @@ def test_what_cannot_be_captured_runs_kernel_by_kernel_and_says_so_once(
     assert cuda.get_current_stream() is cuda.Stream.null, "the capture has been ended"
 
 
+def test_a_graph_that_cannot_be_made_of_what_was_captured_is_done_without(
+    meter: Meter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total, step = counting()
+    step(np.ones(3, np.float32))
+    real = cuda.Stream.end_capture
+
+    def end(stream: Any) -> None:
+        real(stream)
+        raise cuda.runtime.CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")
+
+    monkeypatch.setattr(cuda.Stream, "end_capture", end)
+    with pytest.warns(RuntimeWarning, match=r"which is slower: cudaErrorMemoryAllocation: out of memory$"):
+        step(np.ones(3, np.float32))
+    step(np.ones(3, np.float32))
+    np.testing.assert_array_equal(total.numpy(), [3, 3, 3])
+
+
 def test_many_steps_are_one_launch(meter: Meter) -> None:
     on = backend.current()
     x = on.empty((), np.dtype(np.int64))

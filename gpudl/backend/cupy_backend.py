@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from copy import copy
 from math import prod
 from typing import Any, NoReturn
@@ -96,17 +96,18 @@ class CupyBackend(Backend):
         cuda = self.xp.cuda
         pool, stream = cuda.MemoryPool(), cuda.Stream(non_blocking=True)
         with cuda.using_allocator(pool.malloc), stream:
-            stream.begin_capture(cuda.runtime.streamCaptureModeRelaxed)  # the pool may have to ask for memory
             try:
-                for call in calls:
-                    call()
-            except Exception as error:  # whatever it was, the calls can still be made one by one
+                stream.begin_capture(cuda.runtime.streamCaptureModeRelaxed)  # the pool may have to ask for memory
                 try:
-                    stream.end_capture()
-                except Exception:  # what went wrong before has ended the capture
-                    error.add_note("The capture was ended by it.")
+                    for call in calls:
+                        call()
+                except Exception:
+                    with suppress(Exception):  # what went wrong may have ended the capture
+                        stream.end_capture()
+                    raise
+                graph = stream.end_capture()
+            except Exception as error:  # whatever it was, the calls can still be made one by one
                 raise CaptureError(detail(error)) from error
-            graph = stream.end_capture()
 
         def launch(kept: Any = (pool, stream)) -> None:
             graph.launch()
