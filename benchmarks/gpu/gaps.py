@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.gpu.parts import Found, Options, Part, Section
-from benchmarks.roofline import batch
-from benchmarks.workloads.networks import BATCH_SIZES, keras_model
+from benchmarks.workloads.networks import BATCH_SIZES, batch, keras_model
 
 STEPS = 64  # that are looked at
 
