@@ -1,97 +1,124 @@
 """Compile what the launchers ask CuPy for with NVRTC, by CuPy's own code and options; no GPU is needed.
 
-    python -m cuda_cpu.nvrtc          # in the folder `tests`, where cupy-cuda13x and CUDA's compiler are installed
+    python -m cuda_cpu.nvrtc --python cuda/bin/python      # in the folder `tests`
 
-The sources are those of every call of the op contract's cases, and every tile with every dtype. Kernels of one file are
-compiled together, as no launcher does it: that takes a third of the time and shows the same errors.
+The other Python has cupy-cuda13x, NumPy and CUDA's compiler and headers (nvidia-cuda-nvrtc, nvidia-cuda-runtime).
+The sources are those of every call of the op contract's cases, of the tutorials' networks, and every tile with every
+dtype, for the card that CuPy's double pretends to be. Kernels of one file are compiled together, which takes less time
+than one by one. What does not fit into the time is named: the kernels of files come first, those that are written for
+runs of elementwise ops last.
 """
 
 from __future__ import annotations
 
 import argparse
-import itertools
 import json
+import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
 
-import pytest
+from gpudl.kernels import registry
+from gpudl.kernels.cuda import launch
 
-ARCHITECTURE = "90"
+from cuda_cpu import registers
+
+ARCHITECTURE = 90
 PROCESSES = 2
+COMPILER = Path(__file__).with_name("cupy_compiler.py")
+TESTS = Path(__file__).parents[1]
+sys.path.append(str(TESTS.parent))  # at the end: the gpudl that is installed comes before that of the checkout
 Source = tuple[str, tuple[str, ...]]
 """A text, and the options of its compiler."""
 
 
-class Nothing:
-    """Stands in for a kernel: a launch computes nothing."""
-
-    max_dynamic_shared_size_bytes = 2**30
-
-    def __call__(self, *args: Any, **given: Any) -> None:
-        """Accept a launch."""
-
-
-@contextmanager
-def noted() -> Iterator[dict[Source, str]]:
-    """Let launchers get kernels that do nothing, and note each source with the name of the first kernel asked of it."""
-    from gpudl.kernels.cuda import launch
-
-    found: dict[Source, str] = {}
-
-    def make(text: str, options: tuple[str, ...], name: str) -> Nothing:
-        kept = tuple(option for option in options if not option.startswith("-DGPUDL_ONLY"))
-        found.setdefault((text, kept), name)
-        return Nothing()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "make", make)
-        yield found
-    launch.forget()
-
-
 def sources() -> dict[Source, str]:
-    """Return every source that is compiled, with the name of a kernel in it."""
+    """Return every source with the name of a kernel in it, the most important first."""
     from cuda_twins import Placed
-    from gpudl.kernels import registry
-    from gpudl.kernels.cuda import launch
     from strict_cupy import installed
     from test_cuda_twins import calls
 
-    from cuda_cpu.registers import parse, tile_variants
+    from benchmarks.gpu.compiling import asked, noted
 
-    tiles = {(launch.source(file), ("--std=c++17", *macros)): file for file, *macros in tile_variants()}
-    with installed(), noted() as found:
-        for twin in itertools.chain.from_iterable(registry.twins("cuda").values()):
-            for static, outs, inputs in calls(twin):
-                twin.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
-    return {**found, **tiles}
+    with installed():
+        from gpudl import backend
+
+        with backend.scope("cupy"):
+            wanted = asked()
+        with noted() as found:
+            for twin in chain.from_iterable(registry.twins("cuda").values()):
+                for static, outs, inputs in calls(twin):
+                    twin.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
+    together: dict[Source, str] = {}
+    for text, options, name in [*wanted, *tiles(), *found]:
+        together.setdefault((text, tuple(each for each in options if not each.startswith("-DGPUDL_ONLY"))), name)
+    return dict(sorted(together.items(), key=lambda item: item[1].startswith("run_")))
 
 
-def compiler() -> Any:
-    """Return CuPy's own way from a source to machine code, which is called here without a driver.
+def tiles() -> list[tuple[str, tuple[str, ...], str]]:
+    """Return the sources of all tiles that the architecture can have."""
+    kinds = [kind for kind in registers.tile_variants() if ARCHITECTURE in registers.architectures(kind)]
+    return [(launch.source(file), ("--std=c++17", *macros), file.removesuffix(".cu")) for file, *macros in kinds]
 
-    Of CuPy two things ask the driver: which device is the current one, whose architecture is given here, and the last
-    step, loading what was compiled.
+
+def compiled(wanted: dict[Source, str], python: Sequence[str], seconds: float) -> list[dict[str, str]]:
+    """Compile sources in several processes; return what became of each that was tried in time.
+
+    Raises:
+        RuntimeError: a process ended early; the text is what it said.
     """
-    import cupy
-    from cupy._core import core
-    from cupy.cuda import compiler as its, function
+    deadline = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "sources.json"
+        file.write_text(json.dumps([(*source, name) for source, name in wanted.items()]), encoding="utf-8")
+        outs = [Path(folder) / f"{number}.jsonl" for number in range(PROCESSES)]
+        environment = {**os.environ, "CUPY_CACHE_DIR": f"{folder}/cache"}
+        started = []
+        for number, out in enumerate(outs):
+            command = [*python, str(file), str(out), str(number), str(PROCESSES), str(ARCHITECTURE)]
+            pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+            started.append(subprocess.Popen(command, env=environment, text=True, **pipes))
+        for child in started:
+            try:
+                said = child.communicate(timeout=max(deadline - time.monotonic(), 0.1))[1]
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.communicate()
+            else:
+                if child.returncode:
+                    raise RuntimeError(f"a process ended with exit status {child.returncode}:\n{said[-3000:]}")
+        texts = [out.read_text(encoding="utf-8").rpartition("\n")[0] for out in outs if out.exists()]
+    return [json.loads(line) for text in texts for line in text.splitlines()]
 
-    class Module(function.Module):
-        def load(self, binary: bytes) -> None:
-            self.binary = binary
 
-    its.function = type("function", (), {"Module": Module})
-    its._get_arch_for_options_for_nvrtc = its._get_arch_for_options_for_nvrtc.__wrapped__
-    version = ".".join(map(str, its._get_nvrtc_version()))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compile, and say what became of it; the exit status is 1 where a source was refused or warned of."""
+    made = argparse.ArgumentParser(prog="cuda_cpu.nvrtc")
+    made.add_argument("--python", required=True, metavar="FILE", help="a Python that has CuPy and CUDA's compiler")
+    made.add_argument("--minutes", type=float, default=3.0, help="the most that it takes (default 3)")
+    given = made.parse_args(arguments)
+    begin = time.monotonic()
+    wanted = sources()
+    done = compiled(wanted, (given.python, str(COMPILER)), 60 * given.minutes - (time.monotonic() - begin))
+    wrong = [each for each in done if each["said"]]
+    for each in wrong:
+        print(f"{each['name']} {each['options']}\n{each['said']}\n")
+    tried = Counter(each["name"] for each in done)
+    left = Counter(wanted.values()) - tried
+    by = done[0]["by"] if done else "nothing"
+    print(
+        f"{len(done)} of {len(wanted)} sources compiled for sm_{ARCHITECTURE} by {by} in "
+        f"{time.monotonic() - begin:.0f} s, {len(wrong)} of them refused or warned of."
+    )
+    if left:
+        print(f"not compiled in time: {', '.join(f'{name} ({count})' for name, count in sorted(left.items()))}")
+    return 1 if wrong or not done else 0
 
-    def compile_one(text: str, options: Sequence[str], arch: str) -> bytes:
-        made = core.compile_with_cache(text, tuple(options), arch=arch, prepend_cupy_headers=False)
-        return bytes(made.binary)
 
-    compile_one.__doc__ = f"CuPy {cupy.__version__} with NVRTC {version}"
-    return compile_one
+if __name__ == "__main__":
+    raise SystemExit(main())

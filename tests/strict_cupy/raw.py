@@ -70,7 +70,7 @@ def _invalid(why: str) -> CUDARuntimeError:
 class RawModule:
     """CUDA C++ compiled by g++ for the CPU; of the options only ``-D`` changes anything: nothing is ever contracted.
 
-    A file's kernels are compiled together, also where one alone is asked for: starting g++ takes longer than the others.
+    A file's kernels are compiled together, also where one is asked for: starting g++ takes longer than the others.
     """
 
     def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
