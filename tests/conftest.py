@@ -10,7 +10,6 @@ The backend is NumPy, unless the environment variable ``GPUDL_TEST_BACKEND`` say
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -53,14 +52,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _on_its_backend(request: pytest.FixtureRequest) -> Iterator[None]:
-    cupy = sys.modules.get("cupy")
+    doubled = strict_cupy.is_installed()
     with ExitStack() as stack:
         if BACKEND == "double":
             stack.enter_context(strict_cupy.installed())
         if "gpu" not in request.keywords:
             stack.enter_context(backend.scope("numpy" if BACKEND == "numpy" else "cupy"))
         yield
-    assert sys.modules.get("cupy") is cupy, "the test leaves a CuPy behind"
+    assert strict_cupy.is_installed() == doubled, "the test leaves the double of CuPy behind"
     assert state.recorder is None
     assert state.open_tapes == 0
     assert state.gradients
