@@ -717,14 +717,14 @@ class TestOnBatch:
         fitted.fit(x, y, batch_size=SAMPLES, shuffle=False, verbose=0)
         assert same(state_of(model), state_of(fitted))
 
-    def test_metrics_go_on_until_they_are_reset(self) -> None:
-        model = line(optimizer=optimizers.SGD(0.0))
+    @pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
+    def test_values_are_those_of_this_batch_alone(self, method: str) -> None:
+        model = line(optimizer=optimizers.SGD(0.0), metrics=["mae"])
         zero = np.zeros((1, 1))
-        assert model.test_on_batch(np.array([[1.0]]), zero) == 1.0
-        assert model.test_on_batch(np.array([[3.0]]), zero) == 5.0
-        model.reset_metrics()
-        assert model.test_on_batch(np.array([[3.0]]), zero) == 9.0
-        assert model.train_on_batch(np.array([[3.0]]), zero) == 9.0
+        model.fit(np.array([[7.0]]), zero, verbose=0)
+        call = getattr(model, method)
+        assert [call(np.array([[x]]), zero) for x in (1.0, 3.0, 2.0)] == [[1.0, 1.0], [9.0, 3.0], [4.0, 2.0]]
+        assert call(np.array([[5.0], [1.0]]), np.zeros((2, 1)), return_dict=True) == {"loss": 13.0, "mae": 3.0}
 
     def test_weights(self) -> None:
         x, y = digits()

@@ -270,13 +270,23 @@ class Model(Trainable):
         class_weight: dict[int, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """Train on one batch; return the loss, or a list of the loss and the metrics since their last reset."""
+        """Train on one batch; return its loss, or a list of its loss and metrics.
+
+        The metrics are reset first, so that a call inside `fit` begins the epoch's anew.
+
+        Args:
+            x: inputs, as for `fit`: all of them are one batch.
+            y: targets.
+            sample_weight: a weight for each sample.
+            class_weight: a weight for each class, as for `fit`.
+            return_dict: return a dict by name instead.
+        """
         self._require_compiled("train_on_batch")
         source = by_class(batches(x, y, sample_weight, batch_size=_WHOLE), class_weight)
         return self._on_batch(self._train, source, True, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Evaluate one batch; return the loss, or a list of the loss and the metrics since their last reset."""
+        """Evaluate one batch; return its loss, or a list of its loss and metrics, which are reset first."""
         self._require_compiled("test_on_batch")
         return self._on_batch(self._test, batches(x, y, sample_weight, batch_size=_WHOLE), False, return_dict)
 
@@ -289,6 +299,7 @@ class Model(Trainable):
         self._try_first(source, training=training)
         if training:
             self._build_optimizer()
+        self.reset_metrics()
         ((batch, _),) = source.epoch()
         logs = _numbers(self._ready(step, batch)())
         return logs if return_dict else _values(logs)
