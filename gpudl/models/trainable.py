@@ -16,7 +16,7 @@ from gpudl.engine.trace import traced
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.layer import Layer, inferred_shape
 from gpudl.metrics import Metric
-from gpudl.models.arrays import Data, unpacked
+from gpudl.models.arrays import Data, alone, require_counts, unpacked
 from gpudl.models.compiled import Compiled
 
 
@@ -28,6 +28,7 @@ class Trainable(Layer):
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: Any = None
         self.run_eagerly = False
+        self.steps_per_execution = 1
         self._compiled: Compiled | None = None
         self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
         self._forget_plans()
@@ -98,7 +99,7 @@ class Trainable(Layer):
             metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred).
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute every step op by op, for debugging, instead of recording it once.
-            steps_per_execution: accepted; steps are cheap enough one by one.
+            steps_per_execution: how many steps the hooks of callbacks for batches stand for, each time they are called.
             jit_compile: accepted; steps are always recorded unless `run_eagerly`.
             auto_scale_loss: whether a model whose policy is ``"mixed_float16"`` gets its optimizer wrapped in an
                 `optimizers.LossScaleOptimizer`.
@@ -106,6 +107,7 @@ class Trainable(Layer):
         Raises:
             ValueError: an unknown name; the text offers the nearest one. The model is as it was.
         """
+        require_counts(1, optional=False, steps_per_execution=steps_per_execution)
         if loss_weights is not None:
             raise ValueError("loss_weights is for models with several outputs, which are not supported yet.")
         chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics)
@@ -117,6 +119,7 @@ class Trainable(Layer):
         self.optimizer = chosen
         self.loss = loss
         self.run_eagerly = run_eagerly
+        self.steps_per_execution = steps_per_execution
         self._compiled = compiled
         self._optimized = ()
         self._forget_plans()
@@ -217,7 +220,7 @@ class Trainable(Layer):
                 self._outputs[key] = self._rehearsed(*parts, training=training)
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
-            self._compiled.check_labels(labels, y_pred)
+            self._compiled.check_labels(labels, alone(y_pred))
 
     def _rehearsed(self, x: Any, y: Any, sample_weight: Any, *, training: bool) -> Any:
         assert self._compiled is not None
