@@ -452,3 +452,98 @@ class TestOnAGpu:
                 crossed.append((meter.host_to_device, meter.device_to_host))
         assert crossed[0] == crossed[1]  # 10 steps or 40
         assert crossed[0][0] <= 4  # x, y, the order of the rows, and nothing for each step
+
+
+class TestNumbers:
+    """Numbers of every width and kind are data, and give what float32 gives."""
+
+    KINDS = (
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"),
+        *("longdouble", ">f4", ">f8", ">i2", "object"),
+    )
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("shuffle", [False, True])
+    def test_kinds(self, kind: str, shuffle: bool) -> None:
+        rng = np.random.default_rng(0)
+        x, y = rng.integers(0, 9, (70, 4)), rng.integers(0, 3, 70)
+        if kind == "float16":
+            y = y.astype(kind)
+        np.random.seed(1)
+        expected = trained(x.astype(np.float32), y, shuffle=shuffle)
+        np.random.seed(1)
+        assert_same(trained(x.astype(kind), y if kind == "float16" else y.astype(kind), shuffle=shuffle), expected)
+
+    def test_bools(self) -> None:
+        x = np.random.default_rng(0).integers(0, 2, (70, 4))
+        assert_same(trained(x.astype(bool), x[:, 0] > 0), trained(x.astype(np.float32), x[:, 0]))
+
+    def test_objects_that_are_no_numbers(self) -> None:
+        for x in (np.array([[1.0], [None]]), np.array([["1"], [2]], object), np.array([[1], [{}]])):
+            with pytest.raises(ValueError, match=r"x has dtype object, expected numbers"):
+                line().predict(x, verbose=0)
+
+    @pytest.mark.parametrize("nest", [lambda x: tuple(map(tuple, x)), lambda x: [list(row) for row in x], list])
+    def test_rows_as_tuples_and_lists(self, nest: Any) -> None:
+        x, y = digits()
+        assert_same(trained(nest(x.tolist()), tuple(y.tolist())), trained(x, y))
+
+    def test_lists_inside_a_dict(self) -> None:
+        class Both(gpudl.Model):
+            def call(self, x: Any) -> Any:
+                return x["a"] + x["b"]
+
+        rows = {"a": [[1.0], [2.0]], "b": ((3.0,), (4.0,))}
+        assert Both().predict(rows, verbose=0).tolist() == [[4], [6]]
+
+
+class TestSparse:
+    """Rows of a sparse matrix are made dense batch by batch."""
+
+    @pytest.mark.parametrize("kind", ["csr_matrix", "csc_matrix", "coo_matrix", "csr_array"])
+    @pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"validation_split": 0.3}, {"class_weight": {1: 2.0}}])
+    def test_they_train_as_the_dense_do(self, kind: str, options: Any) -> None:
+        sparse = pytest.importorskip("scipy.sparse")
+        x, y = digits()
+        x = np.where(x > 0, x, 0)
+        np.random.seed(1)
+        expected = trained(x, y, **options)
+        np.random.seed(1)
+        assert_same(trained(getattr(sparse, kind)(x), y, **options), expected)
+
+    def test_other_calls_and_other_places(self) -> None:
+        sparse = pytest.importorskip("scipy.sparse")
+        x, y = digits()
+        rows, model = sparse.csr_matrix(x.astype(np.float64)), mlp()
+        assert same([model.predict(rows, verbose=0)], [model.predict(x, verbose=0)])
+        assert model.evaluate(rows, y, verbose=0) == model.evaluate(x, y, verbose=0)
+        assert same([model.predict_on_batch(rows)], [model.predict_on_batch(x)])
+        assert model.test_on_batch(rows, y) == model.test_on_batch(x, y)
+        dense, one_hot = mlp(loss="categorical_crossentropy"), gpudl.utils.to_categorical(y)
+        dense.fit(x, one_hot, shuffle=False, verbose=0)
+        for data in ((x, sparse.csr_matrix(one_hot)), (rows, sparse.csr_matrix(one_hot))):
+            other = mlp(loss="categorical_crossentropy")
+            other.fit(*data, shuffle=False, verbose=0)
+            assert same(state_of(other), state_of(dense))
+        streamed = mlp()
+        streamed.fit(iter([(rows[:32], y[:32])]), verbose=0)
+        assert int(streamed.optimizer.iterations) == 1
+
+    def test_the_whole_is_never_dense(self) -> None:
+        sparse = pytest.importorskip("scipy.sparse")
+        made: list[int] = []
+
+        class Watched(sparse.csr_matrix):  # type: ignore[misc]
+            def toarray(self, *args: Any, **kwargs: Any) -> Any:
+                made.append(self.shape[0])
+                return super().toarray(*args, **kwargs)
+
+        x, y = digits()
+        mlp().fit(Watched(x), y, validation_data=(Watched(x), y), epochs=2, verbose=0)
+        assert max(made) == 32
+
+    def test_on_a_gpu(self) -> None:
+        sparse = pytest.importorskip("scipy.sparse")
+        x, y = digits()
+        with strict_cupy.installed(), gpudl.backend.scope("cupy"):
+            assert_same(trained(sparse.csr_matrix(x), y, epochs=1), trained(x, y, epochs=1))

@@ -93,7 +93,7 @@ class TestCompile:
             ({"loss": "sparse_crossentropy"}, r"Unknown loss: 'sparse_crossentropy'\. Did you mean '.*crossentropy'\?"),
             ({"metrics": ["acuracy"]}, r"Unknown metric: 'acuracy'\. Did you mean 'accuracy'\?"),
             ({"weighted_metrics": ["msee"]}, r"Unknown metric: 'msee'\. Did you mean 'mse'\?"),
-            ({"metrics": {"out": "mae"}}, r"pass a list"),
+            ({"metrics": {"a": "mae", "b": "mae"}}, r"metrics for each of several outputs are not supported yet"),
             ({"loss_weights": [1.0]}, r"loss_weights is for models with several outputs"),
         ],
     )

@@ -12,17 +12,25 @@ import gpudl
 from gpudl import Input, Model, Sequential, callbacks, initializers, layers, losses, metrics, optimizers
 
 X, Y = np.ones((8, 1), np.float32), np.ones((8, 1), np.float32)
-FUNCTIONAL = "the functional API, in which layers are called on Input() and Model takes inputs and outputs, is not there"
+FUNCTIONAL = (
+    "the functional API, in which layers are called on Input() and Model takes inputs and outputs, is not there"
+)
 
 
 class TestLayers:
     @pytest.mark.parametrize(
         ("call", "text"),
         [
-            (lambda: layers.Dense(3, input_shape=784), "Dense: input_shape must be a tuple of sizes, got 784. Write inp"),
+            (
+                lambda: layers.Dense(3, input_shape=784),
+                "Dense: input_shape must be a tuple of sizes, got 784. Write inp",
+            ),
             (lambda: layers.Dense(3, input_shape="784"), "Dense: input_shape must be a tuple of integers, or None for"),
             (lambda: layers.Dense(3, input_dim="a"), "Dense: input_dim must be a tuple of integers, or None for any"),
-            (lambda: layers.Dense(3, activaton="relu"), "Dense has no argument 'activaton'. Did you mean 'activation'?"),
+            (
+                lambda: layers.Dense(3, activaton="relu"),
+                "Dense has no argument 'activaton'. Did you mean 'activation'?",
+            ),
             (lambda: layers.Dense(3, foo=1), "Dense has no argument 'foo'. It takes units, activation, use_bias, kern"),
             (lambda: layers.Flatten(units=1), "Flatten has no argument 'units'. It takes data_format, name, trainab"),
             (lambda: layers.Dense(3, lora_rank=4), "Dense(lora_rank=4) is not supported yet. Leave lora_rank out."),
@@ -55,8 +63,14 @@ class TestLayers:
                 "LayerNormalization: epsilon must be a number of at least 0, got -1.",
             ),
             (lambda: layers.Reshape("a"), "Reshape: target_shape must be sizes, at most one of them -1, got 'a'."),
-            (lambda: layers.Dense(3, kernel_initializer="glorot"), "Unknown initializer: 'glorot'. Did you mean 'glorot_"),
-            (lambda: layers.Dense(3, kernel_constraint="positive"), "Unknown constraint: 'positive'. Known: max_norm, "),
+            (
+                lambda: layers.Dense(3, kernel_initializer="glorot"),
+                "Unknown initializer: 'glorot'. Did you mean 'glorot_",
+            ),
+            (
+                lambda: layers.Dense(3, kernel_constraint="positive"),
+                "Unknown constraint: 'positive'. Known: max_norm, ",
+            ),
             (lambda: Input(784), "Input: shape must be a tuple of sizes, got 784. Write shape=(784,), with the comma."),
             (lambda: Input(batch_shape=32), "Input: batch_shape must be a tuple of sizes, got 32. Write batch_shape="),
             (lambda: Input((3.5,)), "Input: shape must be a tuple of integers, or None for any size, got (3.5,)."),
@@ -219,7 +233,10 @@ class TestInitializers:
         [
             (lambda: initializers.GlorotUniform()("a"), "GlorotUniform: shape must be a tuple of integers, or None"),
             (lambda: initializers.Zeros()(5), "Zeros: shape must be a tuple of sizes, got 5. Write shape=(5,), with"),
-            (lambda: initializers.HeNormal()((2, None)), "HeNormal: shape must have no None, got (2, None). Weights have"),
+            (
+                lambda: initializers.HeNormal()((2, None)),
+                "HeNormal: shape must have no None, got (2, None). Weights have",
+            ),
             (lambda: initializers.RandomNormal(stddev="a"), "RandomNormal: stddev must be a number, got 'a'."),
             (lambda: initializers.RandomUniform("a"), "RandomUniform: minval must be a number, got 'a'."),
             (
@@ -242,7 +259,10 @@ class TestCallbacks:
             (lambda: callbacks.EarlyStopping(min_delta="a"), "EarlyStopping: min_delta must be a number, got 'a'."),
             (lambda: callbacks.EarlyStopping(baseline="a"), "EarlyStopping: baseline must be a number, got 'a'."),
             (lambda: callbacks.LambdaCallback(on_epoch_finish=print), "Unknown hook: 'on_epoch_finish'. Did you mean"),
-            (lambda: callbacks.LambdaCallback(on_epoch_end=5), "LambdaCallback: on_epoch_end must be a function, got 5."),
+            (
+                lambda: callbacks.LambdaCallback(on_epoch_end=5),
+                "LambdaCallback: on_epoch_end must be a function, got 5.",
+            ),
         ],
     )
     def test_arguments(self, call: Any, text: str) -> None:
@@ -260,10 +280,16 @@ class TestData:
         [
             (("a", Y), "x is 'a', of type str: expected an array of numbers, or an iterable of batches."),
             ((X, "a"), "y is 'a', of type str: expected an array of numbers, or an iterable of batches."),
-            ((len, Y), "x is <built-in function len>, of type builtin_function_or_method: expected an array of numbers"),
+            (
+                (len, Y),
+                "x is <built-in function len>, of type builtin_function_or_method: expected an array of numbers",
+            ),
             ((iter(["abc"]),), "x is 'abc', of type str: expected an array of numbers, or an iterable of batches."),
             ((iter([]),), "there is no data: the list_iterator brought no batch."),
-            ((X, [Y, Y]), "the loss of compile() compares one array of targets with one of predictions, got a list of 2"),
+            (
+                (X, [Y, Y]),
+                "the loss of compile() compares one array of targets with one of predictions, got a list of 2",
+            ),
             ((np.array([[None]] * 8), Y), "x has dtype object, expected numbers. Convert text and objects first"),
         ],
     )

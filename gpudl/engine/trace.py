@@ -143,7 +143,7 @@ class Traced:
     def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         try:
             return self._entry(on, args, leaves, static)
-        except OutOfMemoryError as error:
+        except MemoryError as error:  # kernels' own tables are NumPy's arrays
             said = str(error)
         # Only now is free again what the failure had taken.
         specs = [leaf.spec for leaf in filter(_is_fed, leaves)]

@@ -8,7 +8,7 @@ from typing import Any
 from gpudl import activations
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.layer import Layer
-from gpudl.utils.checks import require_number
+from gpudl.utils.checks import require_number, require_whole
 
 
 class ReLU(Layer):
@@ -113,7 +113,7 @@ class Softmax(Layer):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        require_number("Softmax", axis=axis)
+        require_whole("Softmax", axis=axis)
         self.axis = int(axis)
 
     def call(self, x: Tensor) -> Tensor:

@@ -165,25 +165,30 @@ def _listed(wanted: Any) -> list[Any]:
     if len(wanted) == 1 and isinstance(wanted[0], list | tuple | dict):
         return _listed(wanted[0])
     if any(isinstance(item, list | tuple) for item in wanted):
-        raise ValueError(_SEVERAL.format(what="metrics", given=wanted))
+        raise _several("metrics", wanted)
     return list(wanted)
 
 
 _SEVERAL = (
-    "{what} for each of several outputs are not supported yet, got {given!r}. Pass what the only output has, or write "
-    "compute_loss() and compute_metrics() in a class derived from Model."
+    "{what} for each of several outputs {verb} not supported yet, got {given!r}. Pass what the only output has, or "
+    "write compute_loss() and compute_metrics() in a class derived from Model."
 )
+
+
+def _several(what: str, given: Any) -> ValueError:
+    loss = what == "loss"
+    return ValueError(_SEVERAL.format(what="a loss" if loss else what, verb="is" if loss else "are", given=given))
 
 
 def _for_one_output(wanted: Any, what: str) -> Any:
     """Return what is for the only output, by its name or, for a loss, in a list; raise ValueError for several."""
     if isinstance(wanted, dict) and "class_name" not in wanted:
         if len(wanted) != 1:
-            raise ValueError(_SEVERAL.format(what=what, given=wanted))
+            raise _several(what, wanted)
         (wanted,) = wanted.values()
     if what == "loss" and isinstance(wanted, list | tuple):
         if len(wanted) != 1:
-            raise ValueError(_SEVERAL.format(what=what, given=wanted))
+            raise _several(what, wanted)
         (wanted,) = wanted
     return wanted
 

@@ -191,12 +191,15 @@ def batches(
         raise ValueError("x is missing: pass the inputs, an array or an iterable of batches.")
     if sample_weight is not None and y is None:
         raise ValueError("sample_weight weighs the loss of targets, but no y was given.")
-    data = trimmed(
-        as_arrays(x, "x"),
-        None if y is None else as_arrays(y, "y"),
-        None if sample_weight is None else as_arrays(sample_weight, "sample_weight"),
-    )
-    return ArrayBatches(placed(data), int(batch_size or 32), shuffle)
+    try:
+        data = trimmed(
+            as_arrays(x, "x"),
+            None if y is None else as_arrays(y, "y"),
+            None if sample_weight is None else as_arrays(sample_weight, "sample_weight"),
+        )
+        return ArrayBatches(placed(data), int(batch_size or 32), shuffle)
+    except MemoryError as error:
+        backend.current().out_of_memory(error, "a copy of the data")
 
 
 def by_class(source: Batches, weights: dict[Any, float] | None) -> Batches:

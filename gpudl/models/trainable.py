@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
@@ -154,6 +155,13 @@ class Trainable(Layer):
             raise ValueError("there is no loss: give compile() a loss, or call add_loss() in a layer.")
         return total
 
+    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, training: bool) -> Tensor:
+        """Return `compute_loss` of a batch; one that a subclass wrote need not take ``training``."""
+        parameters = inspect.signature(self.compute_loss).parameters.values()
+        takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+        options = {"training": training} if takes else {}
+        return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **options)
+
     @scope("metrics")
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
         """Count one batch in the metrics of `compile`, and return the results of all metrics."""
@@ -178,7 +186,7 @@ class Trainable(Layer):
         assert self.optimizer is not None
         x, y, sample_weight = unpacked(data)
         y_pred = self(x, training=True)
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
         self._count_loss(loss, x)
         with scope("loss"):
             self._compiled.watch.note(loss, self.optimizer.iterations)
@@ -192,7 +200,7 @@ class Trainable(Layer):
         """Evaluate one batch and return the metrics so far."""
         x, y, sample_weight = unpacked(data)
         y_pred = self(x, training=False)
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+        loss = self._loss_of(x, y, y_pred, sample_weight, training=False)
         self._count_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -227,7 +235,7 @@ class Trainable(Layer):
         y_pred = self(x, training=training)
         step = "train_step" if training else "test_step"
         if getattr(type(self), step) is getattr(Trainable, step):
-            self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            self._loss_of(x, y, y_pred, sample_weight, training=training)
             self.compute_metrics(x, y, y_pred, sample_weight)
         elif isinstance(y, Tensor) and isinstance(y_pred, Tensor):
             self._compiled.make(y, y_pred)

@@ -72,7 +72,7 @@ class LossScaleOptimizer(Optimizer):
                 "LossScaleOptimizer got another LossScaleOptimizer: the loss would be scaled twice. Wrap the optimizer "
                 "inside of it, its inner_optimizer."
             )
-        if not 0 < initial_scale < float("inf"):
+        if not isinstance(initial_scale, int | float | np.number) or not 0 < initial_scale < float("inf"):
             raise ValueError(f"initial_scale must be a positive number such as 2.0**15, got {initial_scale!r}.")
         if not isinstance(dynamic_growth_steps, int | np.integer) or dynamic_growth_steps < 1:
             raise ValueError(f"dynamic_growth_steps must be a positive integer, got {dynamic_growth_steps!r}.")

@@ -32,6 +32,21 @@ def require_number(who: str, least: float = -inf, most: float = inf, **values: A
             raise ValueError(f"{who}: {name} must be a number{bounds}, got {value!r}.")
 
 
+def require_whole(who: str, least: float = -inf, **values: Any) -> None:
+    """Raise ValueError unless each of `values` is an integer of at least `least`.
+
+    Example:
+        >>> require_whole("TopK", 1, k=0)
+        Traceback (most recent call last):
+        ...
+        ValueError: TopK: k must be a whole number of at least 1, got 0.
+    """
+    for name, value in values.items():
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+            bounds = f" of at least {least}" if least > -inf else ""
+            raise ValueError(f"{who}: {name} must be a whole number{bounds}, got {value!r}.")
+
+
 def sizes(who: str, name: str, shape: Any) -> tuple[int | None, ...]:
     """Return a shape as a tuple of integers, with None for any size.
 

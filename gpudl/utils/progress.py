@@ -62,7 +62,8 @@ def is_live(stream: TextIO | None) -> bool:
         return True
     # What replaces sys.stdout need not have more than write() and flush().
     isatty = getattr(stream, "isatty", None)
-    return isatty is not None and isatty() and os.environ.get("TERM") != "dumb"
+    open_ = not getattr(stream, "closed", False)
+    return open_ and isatty is not None and isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _is_notebook(stream: TextIO | None) -> bool:
