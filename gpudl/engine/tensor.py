@@ -10,7 +10,7 @@ import numpy as np
 from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating, is_number
-from gpudl.engine.state import LayoutError, TracingError, forbid_host_read, layout_epoch, state
+from gpudl.engine.state import LayoutError, TracingError, forbid_host_read, layout_epoch, state, toggled
 
 if TYPE_CHECKING:
     from gpudl.engine.grad import Node
@@ -220,7 +220,7 @@ class Variable(Tensor):
 
     @property
     def trainable(self) -> bool:
-        """Whether gradients are wanted; changing it makes every recorded step be recorded anew."""
+        """Whether gradients are wanted; steps are recorded once for each choice."""
         return self._trainable
 
     @trainable.setter
@@ -228,7 +228,7 @@ class Variable(Tensor):
         if value != self._trainable:
             self._trainable = value
             self.requires_grad = value and is_floating(self.dtype)
-            layout_epoch[0] += 1
+            toggled(self)
 
     def assign(self, value: Any) -> None:
         """Set the value in place; raises ShapeError when the shape differs."""

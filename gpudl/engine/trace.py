@@ -14,7 +14,7 @@ from gpudl.engine.graph import Steps
 from gpudl.engine.plan import Plan, Slot
 from gpudl.engine.recorder import Recorder
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, layout_epoch, state
+from gpudl.engine.state import TracingError, frozen, layout_epoch, state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 
@@ -143,7 +143,7 @@ class Traced:
     def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         try:
             return self._entry(on, args, leaves, static)
-        except OutOfMemoryError as error:
+        except MemoryError as error:  # kernels' own tables are NumPy's arrays
             said = str(error)
         # Only now is free again what the failure had taken.
         specs = [leaf.spec for leaf in filter(_is_fed, leaves)]
@@ -232,7 +232,7 @@ def _circumstances() -> tuple[Any, ...]:
     The thread is part of it: two threads must not replay in one arena, or with one kernel's scratch memory.
     """
     threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
-    switches = state.twins, state.fusion, backend.matmul_precision()
+    switches = state.twins, state.fusion, backend.matmul_precision(), frozen[0]
     return get_ident(), backend.current(), *switches, threads, deterministic
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class Embedding(Layer):
         embeddings_regularizer: penalty of the vectors.
         embeddings_constraint: projection of the vectors after each update.
         mask_zero: must be False: no layer here leaves out samples by a mask.
-        **kwargs: those of `Layer`.
+        **kwargs: those of `Layer`, and ``input_length``, which old programs give and which does nothing.
 
     Raises:
         ValueError: `input_dim` or `output_dim` is no positive integer, or `mask_zero` is set.
@@ -37,6 +38,8 @@ class Embedding(Layer):
         >>> layer(np.array([[4, 20, 7], [1, 0, 0]])).shape, layer.embeddings.shape
         ((2, 3, 64), (1000, 64))
     """
+
+    _obsolete = ("input_length",)
 
     def __init__(
         self,
@@ -48,6 +51,8 @@ class Embedding(Layer):
         mask_zero: bool = False,
         **kwargs: Any,
     ) -> None:
+        if kwargs.pop("input_length", None) is not None:
+            warnings.warn("Embedding: input_length does nothing any more. Leave it out.", stacklevel=2)
         super().__init__(**kwargs)
         for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
             if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpudl import config, dtype_policies, initializers, ops
 from gpudl.engine.spec import ShapeError, broadcast
+from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.losses.base import divide_no_nan, same_rank, single
 from gpudl.utils.lookup import Configurable, auto_name, lookup, snake_case
@@ -75,7 +76,10 @@ class Metric(Configurable):
     def reset_state(self) -> None:
         """Begin anew: set every variable to zero."""
         for variable in self.variables:
-            variable.assign(ops.zeros_like(variable))
+            if state.recorder is None and not state.symbolic:
+                variable.value().fill(0)  # no op: a model resets its metrics before each batch that stands alone
+            else:
+                ops.assign_(variable, 0)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take in one batch and return the result so far."""

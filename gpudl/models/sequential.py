@@ -53,7 +53,7 @@ class Sequential(Model):
                 raise ValueError("an Input can only come first in a Sequential.")
             self._take_input(layer)
             return
-        if any(layer.name == other.name for other in self._stack):
+        if any(layer.name == other.name and layer is not other for other in self._stack):
             raise ValueError(f"the model has a layer called {layer.name!r} already: names must differ.")
         entry = self._input
         if not self._stack and entry is None and layer.batch_shape is not None:
@@ -154,5 +154,8 @@ class Sequential(Model):
             custom_objects: the classes of your own layers by name.
         """
         known = {"Sequential": Sequential, **(custom_objects or {})}
-        layers = [deserialize(layer, known) for layer in config["layers"]]
+        made: dict[str, Any] = {}
+        for layer in config["layers"]:  # one that stands in the stack twice is made once
+            made[repr(layer)] = made.get(repr(layer)) or deserialize(layer, known)
+        layers = [made[repr(layer)] for layer in config["layers"]]
         return cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
