@@ -8,18 +8,17 @@ from typing import Any
 import numpy as np
 
 from gpudl import constraints, initializers, ops, regularizers
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.spec import is_floating
+from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers.input_spec import Shape
 from gpudl.layers.layer import Layer
-
-_INDICES = ("int32", "int64")
-
 
 class Embedding(Layer):
     """Give each of `input_dim` integers, such as the numbers of words, a vector that is learned.
 
-    Inputs (batch, ...) become (batch, ..., output_dim). They are to lie in 0 <= x < input_dim; one outside takes the
-    vector of the nearest number that does, on every device.
+    Inputs (batch, ...) become (batch, ..., output_dim). They are to lie in 0 <= x < input_dim. As everywhere, one below
+    0 counts from the end, down to -input_dim. One out of range is an IndexError where its value is known, see
+    `ops.take`; in a recorded step, as those of `fit` and `predict`, and on a GPU its vector is NaN, and so is the loss.
 
     Args:
         input_dim: how many integers there are, the largest one + 1.
@@ -78,8 +77,12 @@ class Embedding(Layer):
             name="embeddings",
         )
 
+    def _converted(self, value: Any) -> Any:
+        """Return arrays as tensors; floats keep their dtype, for a shorter one cannot count as far."""
+        return value if value is None or isinstance(value, str | bool) else as_tensor(value)
+
     def call(self, x: Tensor) -> Tensor:
         """Return the vectors of integers (batch, ...); floats are cut to integers."""
-        numbers = x if x.dtype.name in _INDICES else ops.cast(x, dtype=np.dtype(np.int32))
+        numbers = ops.cast(x, dtype=np.dtype(np.int32)) if is_floating(x.dtype) or x.dtype.kind == "b" else x
         result: Tensor = ops.take(self.embeddings, numbers)
         return result

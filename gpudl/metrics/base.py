@@ -14,6 +14,9 @@ from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.losses.base import divide_no_nan, same_rank, single
 from gpudl.utils.lookup import Configurable, auto_name, lookup, snake_case
 
+COUNTER = "float64"
+"""The dtype of what is added up over batches."""
+
 
 class Metric(Configurable):
     """Base class: a quantity gathered over batches, in variables that training steps update.
@@ -23,7 +26,7 @@ class Metric(Configurable):
 
     Args:
         name: for reports; the class's name in snake case by default.
-        dtype: of the variables; `gpudl.config.floatx` by default.
+        dtype: of the results and of the variables that `add_variable` makes; `gpudl.config.floatx` by default.
 
     Example:
         >>> class Largest(Metric):
@@ -59,6 +62,13 @@ class Metric(Configurable):
     ) -> Variable:
         """Return a new variable; another name of `add_variable`."""
         return self.add_variable(shape, initializer, dtype, name)
+
+    def add_counter(self, name: str) -> Variable:
+        """Return a new variable for a sum over all samples: float64, whatever the dtype of the metric.
+
+        A float32 would stand still at 16,777,216: 1 more is less than half of what lies between its neighbours there.
+        """
+        return self.add_variable(dtype=COUNTER, name=name)
 
     @property
     def variables(self) -> list[Variable]:
@@ -151,16 +161,16 @@ class Sum(Metric):
 
     def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
         super().__init__(name, dtype)
-        self.total = self.add_variable(name="total")
+        self.total = self.add_counter("total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add `values`, any shape, times `sample_weight`, which broadcasts to them."""
         values, _ = _per_sample(values, sample_weight, self.dtype, _total)
-        self.total.assign_add(ops.sum(values))
+        self.total.assign_add(_as(ops.sum(values), COUNTER))
 
     def result(self) -> Tensor:
         """Return the sum."""
-        return self.total
+        return _as(self.total, self.dtype)
 
 
 class Average(Metric):
@@ -171,21 +181,21 @@ class Average(Metric):
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name, dtype)
-        self.total = self.add_variable(name="total")
-        self.count = self.add_variable(name="count")
+        self.total = self.add_counter("total")
+        self.count = self.add_counter("count")
 
     def add(self, values: Any, sample_weight: Any = None) -> None:
         """Take in `values`, (samples, ...) or a scalar, with weights that broadcast to them."""
         values, weight = _per_sample(values, sample_weight, self.dtype, ops.mean)
-        self.total.assign_add(ops.sum(values) if values.ndim else values)
+        self.total.assign_add(_as(ops.sum(values) if values.ndim else values, COUNTER))
         if weight is None:
             self.count.assign_add(float(values.size))
         else:
-            self.count.assign_add(ops.sum(weight) if weight.ndim else weight)
+            self.count.assign_add(_as(ops.sum(weight) if weight.ndim else weight, COUNTER))
 
     def result(self) -> Tensor:
         """Return the mean; 0 before the first sample."""
-        return divide_no_nan(self.total, self.count)
+        return _as(divide_no_nan(self.total, self.count), self.dtype)
 
 
 class Mean(Average):
@@ -211,7 +221,7 @@ class MeanMetricWrapper(Average):
     Args:
         fn: ``fn(y_true, y_pred, **kwargs)``, returning one value per sample, or a scalar.
         name: for reports.
-        dtype: of the variables.
+        dtype: of the results.
         **kwargs: passed on to `fn`, and readable as attributes.
 
     Example:
