@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Callable
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from gpudl.backend.base import Backend
 from gpudl.kernels import registry, team
 
+_UNKNOWN = 4 << 30  # bytes that are taken for free where the system does not tell
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector of today's CPUs
 
 
@@ -47,6 +50,15 @@ class NumpyBackend(Backend):
     def synchronize(self) -> None:
         """Do nothing: NumPy has finished when it returns."""
 
+    def free_bytes(self) -> int:
+        """Return how much memory can still be had: what Linux counts as available, within the group of the process."""
+        free = [int(n) * 1024 for n in re.findall(r"(?m)^MemAvailable: *(\d+) kB", _read("/proc/meminfo"))]
+        limits = [_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current")]
+        if all(text.isdigit() for text in limits):
+            most, taken = map(int, limits)
+            free.append(max(most - taken, 0))
+        return min(free, default=_UNKNOWN)
+
     def describe(self) -> str:
         """Return the processor and the number of cores."""
         name = platform.processor() or platform.machine()
@@ -64,3 +76,10 @@ class NumpyBackend(Backend):
         from gpudl.kernels.cpu.entry import bound  # loads Numba, which a twin has done before
 
         return bound(super().bind(kernel, arrays, static))
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except OSError:
+        return ""
