@@ -96,6 +96,11 @@ class TestLayers:
         with pytest.raises(ValueError, match=rf'"d" takes one array, got {text}\.$'):
             layer(2, name="d")(*given)
 
+    def test_a_number_without_axes(self) -> None:
+        for layer in (layers.Flatten(name="d"), layers.Dense(1, name="d")):
+            with pytest.raises(ValueError, match=r'"d" expected at least \d axes, got shape \(\)'):
+                layer(np.float32(3))
+
     def test_the_functional_api_is_not_there(self) -> None:
         net = Sequential([layers.Dense(1)])
         for layer in (layers.Dense(3), layers.Dropout(0.5), net):
@@ -171,6 +176,11 @@ class TestOptimizers:
                 "Adagrad: initial_accumulator_value must be a number of at least 0, got -1.",
             ),
             (
+                lambda: optimizers.SGD().apply_gradients([1.0]),
+                "apply_gradients takes pairs (gradient, variable), got 1.0. Use zip(grads, vars).",
+            ),
+            (lambda: line().get_layer(), "get_layer needs the name of a layer, or its index."),
+            (
                 lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), "a"),
                 "initial_scale must be a positive number such as 2.0**15, got 'a'.",
             ),
@@ -219,6 +229,22 @@ class TestLossesAndMetrics:
                 lambda: metrics.SparseTopKCategoricalAccuracy(k=0),
                 "SparseTopKCategoricalAccuracy: k must be a whole number of at least 1, got 0.",
             ),
+        ],
+    )
+    def test_arguments(self, call: Any, text: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            call()
+        assert str(caught.value).startswith(text)
+
+
+class TestRandom:
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            (lambda: gpudl.random.SeedGenerator("a"), "SeedGenerator: seed must be a whole number, got 'a'."),
+            (lambda: layers.Dropout(0.5, seed=1.5), "SeedGenerator: seed must be a whole number, got 1.5."),
+            (lambda: gpudl.random.normal(5), "random.normal: shape must be a tuple of sizes, got 5. Write shape=(5,)"),
+            (lambda: gpudl.random.uniform("a"), "random.uniform: shape must be a tuple of integers, or None for any"),
         ],
     )
     def test_arguments(self, call: Any, text: str) -> None:
