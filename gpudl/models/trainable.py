@@ -98,7 +98,7 @@ class Trainable(Layer):
         Args:
             optimizer: a name or an `optimizers.Optimizer`.
             loss: a name, a `losses.Loss`, or a function of (y_true, y_pred).
-            loss_weights: not supported yet: for models with several outputs.
+            loss_weights: what the loss is multiplied by: a number, also in a list, or by the name of the output.
             metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred).
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute every step op by op, for debugging, instead of recording it once.
@@ -111,9 +111,7 @@ class Trainable(Layer):
             ValueError: an unknown name; the text offers the nearest one. The model is as it was.
         """
         require_counts(1, optional=False, steps_per_execution=steps_per_execution)
-        if loss_weights is not None:
-            raise ValueError("loss_weights is for models with several outputs, which are not supported yet.")
-        chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics)
+        chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics, loss_weights)
         if not isinstance(chosen, optimizers.Optimizer):
             raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
         mixed = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
