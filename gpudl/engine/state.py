@@ -36,6 +36,14 @@ state = State()
 _Switch = _GeneratorContextManager[None]  # for a ``with`` block, or as a decorator
 # Plans made before the last move of a variable's memory, or before a weight was frozen, are stale.
 layout_epoch = [0]
+# What was found out about the layers of a model before the last time that some came or went is stale too.
+structure_epoch = [0]
+
+
+def restructured() -> None:
+    """Let every step be recorded anew: layers, weights or metrics came or went."""
+    structure_epoch[0] += 1
+    layout_epoch[0] += 1
 
 
 @contextmanager

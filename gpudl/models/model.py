@@ -49,7 +49,6 @@ class Model(Trainable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stop_training = False
-        self.history: History | None = None
 
     def _ready(self, step: Traced, data: Data) -> Run:
         """Return a call that runs so many steps on what `data` bring by then, replayed or op by op."""

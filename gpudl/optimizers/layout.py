@@ -76,6 +76,16 @@ class Layout:
                 self.slots[id(variable)][name] = slot
         return group
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle is made of: its variables lie apart, until they are laid side by side anew."""
+        return {"variables": self.variables, "slots": [self.slots[id(v)] for v in self.variables]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.variables = state["variables"]
+        self.slots = {id(v): slots for v, slots in zip(self.variables, state["slots"], strict=True)}
+        self.groups = []
+        self._places = [None] * len(self.variables)
+
     def holds(self, variables: Sequence[Variable]) -> bool:
         """Tell whether it was made for these variables, and none has been moved since."""
         return len(variables) == len(self.variables) and all(
