@@ -9,7 +9,6 @@ import pytest
 from long_sums import CASES, Case
 
 import gpudl
-from gpudl import ops
 from gpudl.engine.op import registry
 from gpudl.engine.state import reference_only
 from gpudl.engine.tensor import Tensor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 from collections.abc import Mapping
@@ -136,6 +137,10 @@ class Configurable:
             arguments.pop(name, None)
         object.__setattr__(made, "_arguments", arguments)
         return made
+
+    def __copy__(self) -> Any:
+        """Return a copy that shares nothing with this object, as `copy.deepcopy` does."""
+        return copy.deepcopy(self)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data; an attribute of the same name is preferred."""
