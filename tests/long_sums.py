@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-
 from gpudl.kernels.geometry import Window
 
 LONG = 1 << 21

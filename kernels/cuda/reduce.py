@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import Group, Ints, Window, along, grouped, stretched
+from ..geometry import Group, Ints, Window, along, stretched
 from ..registry import accelerates
 from .launch import contiguous, function, index, launch, real
 from .sharing import (
