@@ -58,3 +58,20 @@ def test_kernels_for_gpus_add_up(case: Case) -> None:
         assert case.static.get("axis") == (0, 2) or case.static.get("shape") == (3, 1)  # axes that are no neighbours
         return
     assert_accurate(case, run(twin, outs, case.inputs, case.static))
+
+
+@pytest.mark.parametrize("length", [1, 7, 33, 63, 64, 65, 100, 128, 1000])
+def test_short_sums_are_right_too(length: int) -> None:
+    for shape, axis in (
+        ((3, length), 1),
+        ((300, length), 1),
+        ((length, 3), 0),
+        ((2, length, 70), 1),
+        ((9000, length), 1),
+    ):
+        x = np.random.default_rng(length).normal(size=shape).astype(np.float32)
+        exact = x.sum(axis=axis, dtype=np.float64)
+        for _ in range(2):
+            out = np.full(exact.shape, np.nan, np.float32)
+            registry["sum"].run((out,), (x,), {"axis": axis})
+            np.testing.assert_allclose(out, exact, rtol=1e-7, atol=1e-12)
