@@ -10,6 +10,7 @@ import numpy as np
 from gpudl.kernels.geometry import Window
 
 from gpudl import ops
+from gpudl.ops.pool import max_pool
 
 Arrays = tuple[np.ndarray, ...]
 Stages = tuple[dict[str, Any], ...]
@@ -132,7 +133,7 @@ def normalized(s: Stages, x: Any, gamma: Any, beta: Any) -> Any:
 
 
 def pooled_conv(s: Stages, x: Any, w: Any, b: Any) -> Any:
-    return ops.max_pool(ops.bias_activation(ops.conv2d(x, w, **s[0]), b, **s[1]), **s[2])
+    return max_pool(ops.bias_activation(ops.conv2d(x, w, **s[0]), b, **s[1]), **s[2])
 
 
 def spread(s: Stages, g: Any, y: Any, taps: Any) -> Any:

@@ -15,6 +15,7 @@ from gpudl.engine import fusion
 from gpudl.engine.fusion import Graph
 from gpudl.engine.plan import Instruction
 from gpudl.engine.state import unfused
+from gpudl.ops.pool import max_pool
 
 TWO = {"window": Window((2, 2), (2, 2))}
 
@@ -59,7 +60,7 @@ def test_a_value_that_is_returned_has_no_only_user() -> None:
 
 
 def test_applying_an_op_makes_new_values_of_the_same_origin() -> None:
-    graph = graph_of(lambda x: ops.max_pool(x, **TWO)[0], noise(16, 8, 8, 1))
+    graph = graph_of(lambda x: max_pool(x, **TWO)[0], noise(16, 8, 8, 1))
     (pool,) = graph.steps
     pool.origin = "a layer"
     static = {"window": Window((4, 4), (4, 4))}

@@ -85,7 +85,7 @@ class Model:
             elif kind == 9:
                 real.append(ops.activation_grad(a * c_like(a), a, activation="relu"))
             elif kind == 10:
-                real.append(ops.reshape(ops.reshape(ops.clip(a, low=-1.0, high=0.5), (*a.shape, 1)) - 1, a.shape))
+                real.append(ops.reshape(ops.reshape(ops.clip(a, -1.0, 0.5), (*a.shape, 1)) - 1, a.shape))
             elif kind == 11:
                 real.append(ops.broadcast_to(a, shape=x.shape))
             elif kind == 12:

@@ -76,5 +76,4 @@ class Embedding(Layer):
     def call(self, x: Tensor) -> Tensor:
         """Return the vectors of integers (batch, ...); floats are cut to integers."""
         numbers = x if x.dtype.name in _INDICES else ops.cast(x, dtype=np.dtype(np.int32))
-        result: Tensor = ops.take(self.embeddings, numbers)
-        return result
+        return ops.take(self.embeddings, numbers, axis=0)

@@ -149,7 +149,7 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     """
     t, p = pair(y_true, y_pred, "kl_divergence")
     low = config.epsilon()
-    t, p = ops.clip(t, low=low, high=1.0), ops.clip(p, low=low, high=1.0)
+    t, p = ops.clip(t, low, 1.0), ops.clip(p, low, 1.0)
     result: Tensor = ops.sum(t * ops.log(t / p), axis=-1)
     return result
 
@@ -201,8 +201,7 @@ def _logits(p: Tensor, from_logits: bool, loss: str, activation: str) -> Tensor 
 
 
 def _clipped(p: Tensor) -> Tensor:
-    result: Tensor = ops.clip(p, low=config.epsilon(), high=1.0 - config.epsilon())
-    return result
+    return ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
 
 
 def _normalised(p: Tensor, axis: int) -> Tensor:
@@ -220,7 +219,7 @@ def _classes_last(x: Tensor, axis: int) -> Tensor:
 
 def _picked(labels: Tensor, logs: Tensor) -> Tensor:
     """Return -logs[label] along the last axis, NaN for a label out of range."""
-    rows = ops.one_hot(labels, classes=logs.shape[-1], dtype=logs.dtype)
+    rows = ops.one_hot(labels, logs.shape[-1], dtype=logs.dtype)
     known = ops.sum(rows, axis=-1) > 0.0
     result: Tensor = ops.where(known, -ops.sum(rows * logs, axis=-1), float("nan"))
     return result

@@ -36,7 +36,7 @@ def as_array(value: Any, name: str) -> Array:
     """
     on = backend.current()
     if isinstance(value, Tensor):
-        value = value.value()
+        value = value.array()
     elif hasattr(value, "to_numpy"):
         value = value.to_numpy()
     if not on.owns(value):

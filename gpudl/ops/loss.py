@@ -14,7 +14,7 @@ from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.ops import reduce
 from gpudl.ops.activation import sigmoid
-from gpudl.ops.elementwise import cast_like, equal, exp
+from gpudl.ops.elementwise import exp
 from gpudl.ops.shape import reshape
 
 
@@ -100,7 +100,7 @@ def _sparse(z: Spec, labels: Spec) -> tuple[Spec, Spec]:
 def _onehot(xp: Any, labels: Array, like: Array) -> Array:
     """Return one-hot rows; those of labels out of range are NaN."""
     classes = like.shape[-1]
-    rows = (labels[..., None] == xp.arange(classes, dtype=labels.dtype)).astype(like.dtype)
+    rows = (labels[..., None] == xp.arange(classes)).astype(like.dtype)
     wrong = ((labels < 0) | (labels >= classes))[..., None]
     return xp.where(wrong, like.dtype.type(np.nan), rows)
 
@@ -144,7 +144,7 @@ def _one_hot(labels: Spec, *, classes: int, dtype: Any) -> Spec:
 @op(_one_hot, flops=cost.free)
 def one_hot(xp: Any, out: Array, labels: Array, *, classes: int, dtype: Any) -> None:
     """Return rows of zeros with a 1 at the label; a label out of range gives zeros only."""
-    xp.equal(labels[..., None], xp.arange(classes, dtype=labels.dtype), out=out, casting="unsafe")
+    xp.equal(labels[..., None], xp.arange(classes), out=out, casting="unsafe")
 
 
 def _sigmoid_cross_entropy(z: Spec, t: Spec) -> Spec:
@@ -161,10 +161,3 @@ sigmoid_cross_entropy.vjp(
     z=lambda g, y, z, t: g * (sigmoid(z) - t),
     t=lambda g, y, z, t: -g * z,
 )
-
-
-def matches(labels: Tensor, scores: Tensor) -> Tensor:
-    """Return 1.0 where the largest of `scores` along the last axis is at the label, else 0.0."""
-    chosen = reduce.argmax(scores, axis=-1)
-    result: Tensor = cast_like(equal(cast_like(labels, chosen), chosen), scores)
-    return result
