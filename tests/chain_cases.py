@@ -10,6 +10,7 @@ import numpy as np
 from gpudl.kernels.geometry import Window
 
 from gpudl import ops
+from gpudl.ops.linalg import matmul
 from gpudl.ops.pool import max_pool
 
 Arrays = tuple[np.ndarray, ...]
@@ -164,7 +165,7 @@ class Case:
 CASES = {
     "matmul+bias_activation": Case(
         draw_matmul,
-        lambda s, a, b, bias: ops.bias_activation(ops.matmul(a, b, **s[0]), bias, **s[1]),
+        lambda s, a, b, bias: ops.bias_activation(matmul(a, b, **s[0]), bias, **s[1]),
         lambda a, b, bias: b.size / bias.size + 1,
     ),
     "conv2d+bias_activation": Case(

@@ -64,10 +64,10 @@ def test_applying_an_op_makes_new_values_of_the_same_origin() -> None:
     (pool,) = graph.steps
     pool.origin = "a layer"
     static = {"window": Window((4, 4), (4, 4))}
-    made = graph.applied(ops.max_pool, pool.ins, static, pool)
+    made = graph.applied(max_pool, pool.ins, static, pool)
     assert [slot.spec.shape for slot in made.outs] == [(16, 2, 2, 1)] * 2
     assert made.outs[1].spec.dtype == np.uint8
-    assert (made.op, made.ins, made.static, made.origin) == (ops.max_pool, pool.ins, static, "a layer")
+    assert (made.op, made.ins, made.static, made.origin) == (max_pool, pool.ins, static, "a layer")
     assert graph.steps == [pool]
 
 

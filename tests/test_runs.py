@@ -26,9 +26,12 @@ SIZES = (0, 1, 3, 1024, 1025, 100_000)
 COMPOSER = kernels.composer("cpu")
 assert COMPOSER is not None
 
-UNARY = (ops.negative, ops.absolute, ops.square, ops.sqrt, ops.sign, ops.relu, ops.ones_like, ops.zeros_like)
+UNARY = (
+    *(ops.negative, ops.absolute, ops.square, ops.sqrt, ops.sign, ops.relu),
+    *(registry["ones_like"], registry["zeros_like"]),
+)
 BINARY = (ops.add, ops.subtract, ops.multiply, ops.divide, ops.maximum, ops.minimum)
-COMPARE = (ops.equal, ops.greater, ops.greater_equal, ops.less, ops.less_equal)
+COMPARE = (ops.equal, ops.not_equal, ops.greater, ops.greater_equal, ops.less, ops.less_equal)
 
 
 def share_out(patch: pytest.MonkeyPatch) -> None:

@@ -251,13 +251,13 @@ def _narrowed(array: np.ndarray) -> np.ndarray:
 
 
 def operand(value: Any, like: Tensor | None = None) -> Tensor:
-    """Return what an op is given as a tensor, as `as_tensor`, but float64 from NumPy as float32.
+    """Return what an op is given as a tensor, as `as_tensor`, but float64 from NumPy does not widen `like`.
 
-    float64 is NumPy's default, and hardly ever a wish, so it widens nothing. Where `like` has it, it stays.
+    It is NumPy's default, and hardly ever a wish: beside a tensor of another dtype it is float32.
     """
     if isinstance(value, Tensor):
         return value
-    if getattr(value, "dtype", None) == np.float64 and (like is None or like.dtype != np.float64):
+    if like is not None and like.dtype != np.float64 == getattr(value, "dtype", None):
         value = value.astype(np.float32)
     return as_tensor(value, like)
 

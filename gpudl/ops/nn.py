@@ -13,7 +13,7 @@ from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, operand
 from gpudl.kernels.geometry import Window
 from gpudl.ops import loss, pool
-from gpudl.ops.numpy import cast, transpose
+from gpudl.ops.numpy import cast, plain, transpose
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
 
@@ -48,9 +48,9 @@ def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
 def _along(function: Op, x: Any, axis: int | Sequence[int]) -> Tensor:
     """Return a function of the last axis applied along others."""
     x = operand(x)
-    if axis == -1 or not x.ndim:
+    axes = axes_of(x.ndim, plain(axis))
+    if axes in ((), (x.ndim - 1,)):
         return function(x)
-    axes = axes_of(x.ndim, sizes(axis))
     order = (*(a for a in range(x.ndim) if a not in axes), *axes)
     moved = transpose(x, order)
     flat = moved if len(axes) == 1 else reshape(moved, (*moved.shape[: -len(axes)], -1))

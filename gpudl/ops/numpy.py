@@ -23,7 +23,7 @@ from gpudl.ops.shape import reshape, sizes
 Axis = int | Sequence[int] | None
 
 
-def _axes(axis: Axis) -> int | tuple[int, ...] | None:
+def plain(axis: Axis) -> int | tuple[int, ...] | None:
     """Return an axis or several as Python integers, which a recorded step can be looked up by."""
     return None if axis is None else sizes(axis) if isinstance(axis, Sequence) else index(axis)
 
@@ -35,7 +35,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
         >>> sum(np.full(1000, 200, np.uint8)).numpy()
         array(200000, dtype=uint32)
     """
-    return reduce.sum(x, axis=_axes(axis), keepdims=bool(keepdims))
+    return reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -45,7 +45,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
         >>> mean([[1, 2], [3, 5]], axis=0).numpy()
         array([2. , 3.5], dtype=float32)
     """
-    return reduce.mean(operand(x), _axes(axis), bool(keepdims))
+    return reduce.mean(operand(x), plain(axis), bool(keepdims))
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
@@ -77,9 +77,9 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None
 def _extreme(of_all: Op, of_two: Op, x: Any, axis: Axis, keepdims: bool, initial: float | None) -> Tensor:
     x = operand(x)
     if initial is not None and x.size == 0:  # no maximum, but the shape of one
-        result = reduce.sum(x, axis=_axes(axis), keepdims=bool(keepdims))
+        result = reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
         return elementwise.cast_like(result, x) + operand(initial, x)
-    result = of_all(x, axis=_axes(axis), keepdims=bool(keepdims))
+    result = of_all(x, axis=plain(axis), keepdims=bool(keepdims))
     return result if initial is None else of_two(result, initial)
 
 
@@ -345,7 +345,7 @@ def squeeze(x: Any, axis: Axis = None) -> Tensor:
         (2,)
     """
     x = operand(x)
-    gone = axes_of(x.ndim, _axes(axis)) if axis is not None else [a for a, n in enumerate(x.shape) if n == 1]
+    gone = axes_of(x.ndim, plain(axis)) if axis is not None else [a for a, n in enumerate(x.shape) if n == 1]
     if builtins.any(x.shape[a] != 1 for a in gone):
         raise ShapeError(f"only axes of size 1 can be squeezed, got axis {axis} of {x.shape}.")
     return reshape(x, [n for a, n in enumerate(x.shape) if a not in gone])

@@ -25,7 +25,7 @@ FLOATS = [Sample((np.ones(3), np.ones(3, np.int32)))]
 def oracle(name: str) -> Callable[..., np.ndarray]:
     def compute(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         dtype = np.result_type(a, b)
-        if dtype == bool and name.endswith("shift"):
+        if dtype.kind == "b" and name.endswith("shift"):
             dtype = np.dtype(np.int32)
         pairs = np.broadcast(a, b)
         numbers = (BITWISE[name](*(dtype.type(n).item() for n in pair)) for pair in pairs)

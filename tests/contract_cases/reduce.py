@@ -31,7 +31,8 @@ def over(function: Callable[[list[Any]], Any], dtype: Any = np.float64) -> Calla
 
     def oracle(x: np.ndarray, axis: Axes = None, keepdims: bool = False) -> np.ndarray:
         shape, lists = groups(x, axis, keepdims)
-        kind = dtype if x.dtype.kind == "f" else WIDENED.get(x.dtype.name, x.dtype) if function is math.fsum else x.dtype
+        whole = WIDENED.get(x.dtype.name, x.dtype) if function is math.fsum else x.dtype
+        kind = dtype if x.dtype.kind == "f" else whole
         return np.array([function(numbers) for numbers in lists], kind).reshape(shape)
 
     return oracle
