@@ -13,7 +13,7 @@ registry: dict[str, Op] = {}
 """The ops by name."""
 
 faces: dict[str, Callable[..., Tensor]] = {}
-"""Functions over several ops that Tensor's own syntax needs, such as indexing."""
+"""Functions that tensors and variables need of those above them, such as indexing, which takes several ops."""
 
 Method = Callable[[Any, Any], "Tensor"]
 

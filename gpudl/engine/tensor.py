@@ -9,7 +9,7 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
-from gpudl.engine.operators import Operators, registry
+from gpudl.engine.operators import Operators, faces, registry
 from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating, is_number
 from gpudl.engine.state import LayoutError, TracingError, forbid_host_read, layout_epoch, state
 
@@ -126,24 +126,47 @@ class Variable(Tensor):
     """A tensor whose value changes in place and whose address stays.
 
     Args:
-        value: the initial value, host or device array.
+        initializer: the initial value, a number, an array or a tensor; or an initializer, by its name or itself.
+        shape: what an initializer is asked for.
+        dtype: by default that of the value, or `config.floatx` for an initializer.
         trainable: whether gradients are wanted.
+        autocast: whether a layer of mixed precision sees it in the dtype that it computes in.
+        aggregation, synchronization, layout: Keras's, for variables on several devices; without effect.
         name: a name for reports.
+
+    Raises:
+        ValueError: an initializer without a shape.
 
     Example:
         >>> v = gpudl.Variable([1.0, 2.0], name="v")
         >>> v.assign_add([1.0, 1.0])
-        >>> v.numpy()
-        array([2., 3.], dtype=float32)
+        >>> v.value.numpy(), gpudl.Variable("ones", (3,)).numpy()
+        (array([2., 3.], dtype=float32), array([1., 1., 1.], dtype=float32))
     """
 
     __slots__ = ("_trainable", "autocast", "constraint", "name", "path", "regularizer", "wanted")
 
-    def __init__(self, value: Any, *, trainable: bool = True, name: str = "variable") -> None:
-        source = as_tensor(value).array()
-        data = backend.current().empty(source.shape, source.dtype)
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str | None = "auto",
+        name: str | None = None,
+        layout: Any = None,
+    ) -> None:
+        if callable(initializer) or isinstance(initializer, str):
+            if shape is None:
+                raise ValueError(f"a variable made by an initializer needs a shape, got {initializer!r} alone.")
+            initializer = faces["initial"](initializer, tuple(shape), dtype)
+        source = as_tensor(initializer).array()
+        data = backend.current().empty(source.shape, source.dtype if dtype is None else np.dtype(dtype))
         data[...] = backend.current().asarray(source)
-        self._adopt(data, trainable, name)
+        self._adopt(data, bool(trainable), name or "variable")
+        self.autocast = autocast
 
     @classmethod
     def over(cls, data: Array, *, trainable: bool = True, name: str = "variable") -> Variable:
@@ -159,9 +182,15 @@ class Variable(Tensor):
         self.wanted = trainable  # what it is when its layer is not frozen
         self._trainable = trainable
         self.requires_grad = trainable and is_floating(self.dtype)
-        self.autocast = True  # whether a layer of mixed precision sees it in the dtype that it computes in
+        self.autocast = True
         self.regularizer: Any = None
         self.constraint: Any = None
+
+    @property
+    def value(self) -> Tensor:
+        """What the variable holds now, as a tensor that stays when the variable changes."""
+        result: Tensor = registry["copy"](self)
+        return result
 
     @property
     def trainable(self) -> bool:

@@ -86,7 +86,7 @@ def _part(part: Any) -> Any:
     if isinstance(part, int | np.integer) and not isinstance(part, bool):
         return int(part)
     array = part if isinstance(part, Tensor) else np.asarray(part)
-    return array if _is_mask(array) and array.ndim else whole(array)
+    return array if _is_mask(array) and array.ndim else whole(part)
 
 
 def whole(indices: Any) -> Any:
