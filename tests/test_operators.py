@@ -52,7 +52,7 @@ def test_bits(of: Callable[[Any, Any], Any]) -> None:
     np.testing.assert_array_equal(host(of(x, gpudl.convert_to_tensor(b))), of(a, b), strict=True)
     np.testing.assert_array_equal(host(of(x, 2)), of(a, 2), strict=True)
     np.testing.assert_array_equal(host(of(2, x)), of(2, a), strict=True)
-    with pytest.raises(gpudl.ShapeError, match="^[a-z_]+.*: bits are those of bools and integers"):
+    with pytest.raises(gpudl.ShapeError, match=r"^[a-z_]+.*: bits are those of bools and integers"):
         of(x, gpudl.convert_to_tensor(FLOATS))
 
 

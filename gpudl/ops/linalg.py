@@ -22,9 +22,8 @@ def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = 
         k2, n = n, k2
     if k != k2:
         raise ShapeError(f"the inner sizes {k} and {k2} differ.")
-    dtype = promote(a.dtype, b.dtype)
-    if dtype == np.int8:  # whose products overflow at once
-        dtype = np.dtype(np.int32)
+    tiny = a.dtype == b.dtype == np.int8  # whose products overflow at once
+    dtype = np.dtype(np.int32) if tiny else promote(a.dtype, b.dtype)
     return Spec((*broadcast(a.shape[:-2], b.shape[:-2]), m, n), dtype)
 
 

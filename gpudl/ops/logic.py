@@ -66,21 +66,21 @@ def _shifted(a: Spec, b: Spec) -> Spec:
 
 
 @op(_bits)
-def bitwise_and(xp: Any, out: Array, x1: Array, x2: Array) -> None:
-    """Return x1 & x2 of bools or integers."""
-    xp.bitwise_and(x1, x2, out=out, dtype=out.dtype)
+def bitwise_and(xp: Any, out: Array, x: Array, y: Array) -> None:
+    """Return x & y of bools or integers."""
+    xp.bitwise_and(x, y, out=out, dtype=out.dtype)
 
 
 @op(_bits)
-def bitwise_or(xp: Any, out: Array, x1: Array, x2: Array) -> None:
-    """Return x1 | x2 of bools or integers."""
-    xp.bitwise_or(x1, x2, out=out, dtype=out.dtype)
+def bitwise_or(xp: Any, out: Array, x: Array, y: Array) -> None:
+    """Return x | y of bools or integers."""
+    xp.bitwise_or(x, y, out=out, dtype=out.dtype)
 
 
 @op(_bits)
-def bitwise_xor(xp: Any, out: Array, x1: Array, x2: Array) -> None:
-    """Return x1 ^ x2 of bools or integers."""
-    xp.bitwise_xor(x1, x2, out=out, dtype=out.dtype)
+def bitwise_xor(xp: Any, out: Array, x: Array, y: Array) -> None:
+    """Return x ^ y of bools or integers."""
+    xp.bitwise_xor(x, y, out=out, dtype=out.dtype)
 
 
 @op(_bits)
@@ -90,12 +90,12 @@ def bitwise_not(xp: Any, out: Array, x: Array) -> None:
 
 
 @op(_shifted)
-def left_shift(xp: Any, out: Array, x1: Array, x2: Array) -> None:
-    """Return x1 << x2 of integers; bools count as int32."""
-    xp.left_shift(x1, x2, out=out, dtype=out.dtype)
+def left_shift(xp: Any, out: Array, x: Array, y: Array) -> None:
+    """Return x << y of integers; bools count as int32."""
+    xp.left_shift(x, y, out=out, dtype=out.dtype)
 
 
 @op(_shifted)
-def right_shift(xp: Any, out: Array, x1: Array, x2: Array) -> None:
-    """Return x1 >> x2 of integers; bools count as int32."""
-    xp.right_shift(x1, x2, out=out, dtype=out.dtype)
+def right_shift(xp: Any, out: Array, x: Array, y: Array) -> None:
+    """Return x >> y of integers; bools count as int32."""
+    xp.right_shift(x, y, out=out, dtype=out.dtype)

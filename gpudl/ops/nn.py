@@ -9,7 +9,7 @@ import numpy as np
 
 from gpudl import config
 from gpudl.engine.op import Op
-from gpudl.engine.spec import ShapeError
+from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.tensor import Tensor, operand
 from gpudl.kernels.geometry import Window
 from gpudl.ops import loss, pool
@@ -144,6 +144,8 @@ def _pooled(
     x = operand(inputs)
     if x.ndim not in (3, 4):
         raise ShapeError(f"pooling takes sequences or images, with a batch and channels, got {x.ndim} axes.")
+    if not is_floating(x.dtype):
+        raise ShapeError(f"pooling takes floats, got {x.dtype}. Cast first.")
     if config.check_data_format(data_format) == "channels_first":
         last = (0, *range(2, x.ndim), 1)
         y = _pooled(function, transpose(x, last), pool_size, strides, padding, "channels_last")

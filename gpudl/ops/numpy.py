@@ -78,9 +78,9 @@ def _extreme(of_all: Op, of_two: Op, x: Any, axis: Axis, keepdims: bool, initial
     x = operand(x)
     if initial is not None and x.size == 0:  # no maximum, but the shape of one
         result = reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
-        return elementwise.cast_like(result, x) + operand(initial, x)
+        return elementwise.cast_like(result + operand(initial), x)
     result = of_all(x, axis=plain(axis), keepdims=bool(keepdims))
-    return result if initial is None else of_two(result, initial)
+    return result if initial is None else of_two(result, elementwise.cast_like(operand(initial), result))
 
 
 def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
