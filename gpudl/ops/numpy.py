@@ -157,6 +157,8 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
         if not (is_floating(x.dtype) or builtins.all(isinstance(limit, int) for limit in limits)):
             x = cast(x, np.float32)
         return elementwise.clip(x, low=x_min, high=x_max)
+    if x.dtype == np.bool_:
+        x = cast(x, np.int32)
     if x_min is not None:
         x = elementwise.maximum(x, x_min)
     return x if x_max is None else elementwise.minimum(x, x_max)
