@@ -49,7 +49,7 @@ CALLS: dict[str, list[Call]] = {
     "average_pool": [lambda o, x: o.average_pool(o.reshape(x, (1, 6, 1)), 2, 1, "same")],
     "max_pool": [
         lambda o, x: o.max_pool(o.reshape(x, (1, 2, 3, 1)), 2, 1, "same"),
-        lambda o, x: o.max_pool(o.reshape(x, (1, 1, 2, 3)), (2, 2), data_format="channels_first"),
+        lambda o, x: o.max_pool(o.reshape(x, (1, 1, 2, 3)), 2, (1, 1), data_format="channels_first"),
     ],
     "broadcast_to": [lambda o, x: o.broadcast_to(x, (2, 2, 3)), lambda o, x: o.broadcast_to(x, [1, 2, 3])],
     "cast": [lambda o, x: o.cast(x, "int32"), lambda o, x: o.cast(x, "float16"), lambda o, x: o.cast(x, "bool")],

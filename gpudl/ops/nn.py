@@ -105,7 +105,7 @@ def max_pool(
         ShapeError: inputs of other shapes, or smaller than the window.
 
     Example:
-        >>> max_pool(np.arange(6.0).reshape(1, 6, 1), 2).numpy().ravel()
+        >>> max_pool(np.arange(6, dtype="float32").reshape(1, 6, 1), 2).numpy().ravel()
         array([1., 3., 5.], dtype=float32)
     """
     return _pooled(_maxima, inputs, pool_size, strides, padding, data_format)
@@ -119,7 +119,7 @@ def average_pool(
     Padding does not count.
 
     Example:
-        >>> average_pool(np.arange(6.0).reshape(1, 6, 1), 2).numpy().ravel()
+        >>> average_pool(np.arange(6, dtype="float32").reshape(1, 6, 1), 2).numpy().ravel()
         array([0.5, 2.5, 4.5], dtype=float32)
     """
     return _pooled(_means, inputs, pool_size, strides, padding, data_format)
