@@ -186,7 +186,7 @@ class Traced:
         try:
             results = self.function(*inputs, **static)
             returned = [_checked(t) for t in flatten(results)[0] if t is not None]
-            return recorder, results, [recorder.slot(t.value()) for t in returned]
+            return recorder, results, [recorder.slot(t.array()) for t in returned]
         finally:
             state.recorder = None
 
@@ -290,7 +290,7 @@ def _frozen(value: Any) -> Any:
 
 def _write(leaf: Any, buffer: Array) -> None:
     if isinstance(leaf, Tensor):
-        buffer[...] = backend.of(buffer).asarray(leaf.value())
+        buffer[...] = backend.of(buffer).asarray(leaf.array())
     else:
         leaf.write(buffer)
 
