@@ -36,6 +36,8 @@ state = State()
 _Switch = _GeneratorContextManager[None]  # for a ``with`` block, or as a decorator
 # Plans made before the last move of a variable's memory, or before a weight was frozen, are stale.
 layout_epoch = [0]
+# Held while layers make their weights: of several threads that call a layer first, one builds it and the others wait.
+building = threading.RLock()
 # What was found out about the layers of a model before the last time that some came or went is stale too.
 structure_epoch = [0]
 

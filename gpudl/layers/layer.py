@@ -14,7 +14,7 @@ import numpy as np
 
 from gpudl import constraints, initializers, regularizers
 from gpudl.engine.spec import ShapeError, Spec, is_floating
-from gpudl.engine.state import autocast, state, symbolic
+from gpudl.engine.state import autocast, building, state, symbolic
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.input_spec import InputSpec, Shape
@@ -52,6 +52,8 @@ class Layer(Tracked, Typed, Configurable):
         >>> Scale()(np.ones((2, 3))).shape
         (2, 3)
     """
+
+    _unfinished = False  # whether build() is running
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Know what becomes an attribute, before ``super().__init__()`` too."""
@@ -112,6 +114,13 @@ class Layer(Tracked, Typed, Configurable):
                 for leaf in flatten(outputs)[0]:
                     # Per sample, so that the strength does not depend on the batch size.
                     self.add_loss(self.activity_regularizer(leaf) / max(leaf.shape[0] if leaf.ndim else 1, 1))
+        except RecursionError as error:
+            if not outermost:
+                raise
+            raise RecursionError(
+                f"{self._who()}: its layers are nested too deeply, or one of them contains itself. Put them side by "
+                "side in one model, or raise Python's limit by sys.setrecursionlimit."
+            ) from error
         finally:
             _enclosing.reset(before)
             state.scope = outer
@@ -119,20 +128,27 @@ class Layer(Tracked, Typed, Configurable):
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args = tuple(map_leaves(self._converted, _array(arg)) for arg in args)
+        kwargs = {name: map_leaves(self._converted_array, value) for name, value in kwargs.items()}
         shapes = map_leaves(_batch_free, args[0]) if args else ()
         self._check_shapes(shapes)
         try:
-            if not self.built:
-                with _apart():
-                    self.build(shapes)
-                self.built = True
-                self._check_shapes(shapes)
+            if not self.built or self._unfinished:
+                with building:
+                    self._build_once(shapes)
             with autocast(self._seen_as()):
                 return self.call(*args, **kwargs)
         except ShapeError as error:
             if _LAYER_NAMED.match(str(error)):  # by a layer inside, or by the check
                 raise
             raise ShapeError(f"{self._who()}: {error}") from error
+
+    def _build_once(self, shapes: Any) -> None:
+        if self.built:  # by another thread
+            return
+        with _apart():
+            self.build(shapes)
+        self.built = True
+        self._check_shapes(shapes)
 
     def _check_shapes(self, shapes: Any) -> None:
         if self.input_spec is not None and isinstance(shapes, tuple):
@@ -146,6 +162,10 @@ class Layer(Tracked, Typed, Configurable):
         if self.autocast and is_floating(tensor.dtype) and tensor.dtype != self.compute_dtype:
             tensor = cast(tensor, dtype=self.compute_dtype)
         return tensor
+
+    def _converted_array(self, value: Any) -> Any:
+        """Return arrays as `_converted` does, and numbers and anything else as they are: options of `call`."""
+        return self._converted(value) if hasattr(value, "__array__") else value
 
     def _floating(self, x: Tensor) -> Tensor:
         """Return integers and bools in the dtype that the layer computes in, floats as they are."""
@@ -252,16 +272,20 @@ def _all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
     """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
 
     @wraps(build)
-    def building(self: Layer, *args: Any, **kwargs: Any) -> None:
-        before, own = self.built, list(self._own)
-        try:
-            build(self, *args, **kwargs)
-        except BaseException:
-            self.built, self._own[:] = before, own
-            raise
-        self.built = True
+    def built_whole(self: Layer, *args: Any, **kwargs: Any) -> None:
+        with building:
+            before, own, outer = self.built, list(self._own), self._unfinished
+            self._unfinished = True  # though a build() of the base class says that it is built
+            try:
+                build(self, *args, **kwargs)
+                self.built = True
+            except BaseException:
+                self.built, self._own[:] = before, own
+                raise
+            finally:
+                self._unfinished = outer
 
-    return building
+    return built_whole
 
 
 @contextmanager
