@@ -128,7 +128,8 @@ class Layer(Tracked, Typed, Configurable):
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args = tuple(map_leaves(self._converted, _array(arg)) for arg in args)
-        kwargs = {name: map_leaves(self._converted_array, value) for name, value in kwargs.items()}
+        if kwargs.keys() - {"training"}:
+            kwargs = {name: map_leaves(self._converted_array, value) for name, value in kwargs.items()}
         shapes = map_leaves(_batch_free, args[0]) if args else ()
         self._check_shapes(shapes)
         try:
@@ -183,7 +184,8 @@ class Layer(Tracked, Typed, Configurable):
         name: str | None = None,
         autocast: bool = True,
     ) -> Variable:
-        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none.
+        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none, and
+        for integers.
 
         In mixed precision `call` sees it in the dtype that the layer computes in, unless `autocast` is false.
 
@@ -197,7 +199,7 @@ class Layer(Tracked, Typed, Configurable):
                 "that axis."
             )
         kind = np.dtype(dtype) if dtype is not None else self.variable_dtype
-        default = "glorot_uniform" if len(shape) > 1 else "zeros"
+        default = "glorot_uniform" if len(shape) > 1 and is_floating(kind) else "zeros"
         values = initializers.get(default if initializer is None else initializer)(shape, dtype=kind)
         variable = Variable(values, trainable=trainable and self._trainable, name=name or "variable")
         variable.path = f"{self.name}/{variable.name}"
