@@ -73,7 +73,8 @@ class Entry:
         self.buffers = buffers
         remaining = iter(live)
         self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
-        self.nbytes = plan.nbytes + sum(int(b.nbytes) for b in buffers) + _INSTRUCTION * (1 + len(plan.steps))
+        fed = sum(int(buffer.nbytes) for buffer in buffers)
+        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(plan.steps))
 
 
 class Traced:
