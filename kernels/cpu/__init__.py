@@ -4,11 +4,7 @@ They take arrays in the layout NHWC, C-contiguous, and allocate none. Compiled c
 processes in Numba's cache.
 """
 
-from .threads import settle
-
-settle()  # before anything here can start Numba's threads
-
-from . import (  # noqa: E402
+from . import (
     activation,
     conv,
     convolution,
