@@ -4,7 +4,12 @@ They take arrays in the layout NHWC, C-contiguous, and allocate none. Compiled c
 processes in Numba's cache.
 """
 
-from . import (
+from numba import config
+
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    raise ImportError("Numba compiles nothing where NUMBA_DISABLE_JIT is set; remove that variable for full speed.")
+
+from . import (  # noqa: E402
     activation,
     conv,
     convolution,

@@ -22,7 +22,7 @@ _callback: Any = _CFunc
 
 @cache
 def sources() -> str:
-    """Return a hash of all that kernels are compiled from: a kernel is compiled anew when a helper of it has changed."""
+    """Return a hash of all that kernels are made of: each is compiled anew when one of its helpers has changed."""
     here = Path(__file__).parent
     found = hashlib.sha256(llvmlite.__version__.encode())
     for file in sorted((*here.parent.glob("*.py"), *here.glob("*.py"))):

@@ -1,7 +1,7 @@
 """Compiled kernels behind C's calling convention: with the arguments packed once, a call costs next to nothing.
 
 Numba compiles a parallel loop three times as long as a plain one, and every kernel anew. Here a kernel is compiled as a
-plain function of its part of the work, and one parallel loop, the same for all kernels, calls it by its address.
+plain function of its part of the work, which a team of threads, the same for all kernels, calls by its address.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def share(count: Any, worker: Any, workers: Any) -> Any:
 
 
 def called(entry: int, packed: int, count: int, workers: int, kept: Any) -> Callable[[], None]:
-    """Return a call without arguments of ``entry(packed, worker, workers, thread)`` for each worker, by `count` threads.
+    """Return a call without arguments of an entry, see `_entry`, for each worker, by `count` threads.
 
     It keeps what is `kept`: the memory that it works on.
     """
@@ -139,7 +139,7 @@ def _packed(args: tuple[Any, ...]) -> Iterator[int]:
 
 
 def _entry(body: Any, kinds: tuple[Any, ...]) -> int:
-    """Return the address of a function of C for `body`: void entry(int64 packed, int64 worker, int64 workers, int64 thread)."""
+    """Return the address of a function of C for `body`: void entry(packed, worker, workers, thread), all int64."""
     entries = body.__dict__.setdefault("entries", {})
     if kinds not in entries:
         entries[kinds] = _compiled(body, kinds)

@@ -1,4 +1,4 @@
-"""How the kernels of this folder are compiled, and how their threads live beside those of BLAS."""
+"""How the kernels of this folder are compiled, and how they divide a flat array."""
 
 from __future__ import annotations
 
@@ -24,10 +24,7 @@ INNER: Any = {**WITHOUT_WRAPPERS, "forceinline": True, "no_cpython_wrapper": Tru
 
 
 def inner(function: F) -> F:
-    """Compile a helper that kernels call; it is inlined into them, which lets LLVM see whole loops.
-
-    Numba does not notice when a helper of another module changes: remove `__pycache__` after editing one.
-    """
+    """Compile a helper that kernels call; it is inlined into them, which lets LLVM see whole loops."""
     compiled: Any = njit(**INNER)(function)
     return cast(F, compiled)
 
@@ -44,7 +41,8 @@ class _FirstCompilation(event.Listener):
     def on_start(self, event: Any) -> None:
         """Look at what Numba has begun to compile, having found nothing in its cache."""
         compiled = event.data["dispatcher"]
-        if self._said or not compiled.py_func.__module__.startswith(_KERNELS):
+        part = compiled.targetoptions.get("forceinline")  # of what is compiled, and never kept alone
+        if self._said or part or not compiled.py_func.__module__.startswith(_KERNELS):
             return
         self._said = True
         folder = compiled.stats.cache_path
