@@ -9,7 +9,7 @@ from numba import config
 if config.DISABLE_JIT:  # type: ignore[attr-defined]
     raise ImportError("Numba compiles nothing where NUMBA_DISABLE_JIT is set; remove that variable for full speed.")
 
-from . import (  # noqa: E402
+from . import (
     activation,
     conv,
     convolution,

@@ -33,9 +33,6 @@ def _alone(entry, packed):  # type: ignore[no-untyped-def]
     call4(entry, packed, 0, 1, 0)
 
 
-SHARES = 4
-"""Workers to a thread: what a thread that comes late, or is made to wait, has not begun is done by the others."""
-
 alone = kept(_alone, **WITHOUT_WRAPPERS)
 
 
@@ -66,7 +63,7 @@ class Kernel:
         """Return a call without arguments of the compiled body, by `count` threads."""
         numbers = np.array(list(_packed(args)), np.int64)
         entry = _entry(self.body, (*map(typeof, self.first), *map(typeof, args)))
-        return called(entry, numbers.ctypes.data, count, SHARES * count, (numbers, args))
+        return called(entry, numbers.ctypes.data, count, (numbers, args))
 
 
 def _has_thread(body: Any) -> bool:
@@ -115,12 +112,12 @@ def share(count: Any, worker: Any, workers: Any) -> Any:
     return range(worker * count // workers, (worker + 1) * count // workers)
 
 
-def called(entry: int, packed: int, count: int, workers: int, kept: Any) -> Callable[[], None]:
-    """Return a call without arguments of an entry, see `_entry`, for each worker, by `count` threads.
+def called(entry: int, packed: int, count: int, kept: Any) -> Callable[[], None]:
+    """Return a call without arguments of an entry, see `_entry`, by `count` threads.
 
     It keeps what is `kept`: the memory that it works on.
     """
-    call: Any = partial(alone, entry, packed) if count == 1 else shared(entry, packed, count, workers)
+    call: Any = partial(alone, entry, packed) if count == 1 else shared(entry, packed, count)
     call.kept = kept if count == 1 else (call.kept, kept)
     return call  # type: ignore[no-any-return]
 

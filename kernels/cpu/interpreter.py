@@ -25,7 +25,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .cache import address
-from .entry import SHARES, called
+from .entry import called
 from .vectors import LANES, cgutils
 
 numba: Any = _numba  # untyped
@@ -238,4 +238,4 @@ def _interpreter() -> int:
 
 def bound(program: int, threads: int, kept: Any) -> Callable[[], None]:
     """Return a call that runs the program at the address `program`, by so many threads; it keeps what is `kept`."""
-    return called(_interpreter(), program, threads, SHARES * threads, kept)
+    return called(_interpreter(), program, threads, kept)

@@ -44,6 +44,9 @@ _REMEMBERED = 200_000_000  # nanoseconds in which haste is wise after that
 MOST = 1024
 """Threads that a team can have."""
 
+SHARES = 4
+"""Parts of a job for each thread: so many are done by others where it comes late, or is made to wait."""
+
 _LINE = 64  # bytes that processors do not share
 _BUSY, _NUMBER, _PENDING, _OPEN, _SLEEPING, _WAITING, _CROWDED, _ALIVE, _STARTED, _ENDING = range(0, 10 * _LINE, _LINE)
 _ENTRY, _PACKED, _PARTS = range(10 * _LINE, 10 * _LINE + 24, 8)
@@ -101,8 +104,8 @@ def _woken(team: Any, condition: Any, sleepers: Any) -> None:
     """Wake those that sleep; who changes the word first, and then looks for sleepers, leaves none behind."""
     if load(team + sleepers):
         _native(team, _LOCK, team + _MUTEX)
-        _native(team, _WAKE, team + condition)
         _native(team, _UNLOCK, team + _MUTEX)
+        _native(team, _WAKE, team + condition)  # now that they can have the mutex
 
 
 @threads.inner
@@ -175,9 +178,10 @@ def _together(job):  # type: ignore[no-untyped-def]
 together = kept(_together, **WITHOUT_WRAPPERS)
 
 
-def shared(entry: int, packed: int, count: int, parts: int) -> Callable[[], None]:
-    """Return a call without arguments of `entry` for each of `parts`, a multiple of `count`, by `count` threads."""
-    job = np.array([team().address, entry, packed, count, parts], np.int64)
+def shared(entry: int, packed: int, count: int) -> Callable[[], None]:
+    """Return a call without arguments of void entry(packed, part, parts, thread) for each part, by `count` threads."""
+    count = min(count, MOST)
+    job = np.array([team().address, entry, packed, count, SHARES * count], np.int64)
     call: Any = partial(together, job.ctypes.data)
     call.kept = job
     return call  # type: ignore[no-any-return]
