@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--workload", action="append", default=[], choices=WORKLOADS, help="default: the tutorials' two")
     made.add_argument("--beside", type=int, nargs="+", default=[1, 2], help="busy programs (default 1 2); 0 is implied")
     made.add_argument("--images", type=int, default=6400, help="images in each training pass (default 6400)")
+    made.add_argument("--seconds", type=float, default=0.6, help="shortest turn of a side (default 0.6)")
     add_common(made)
     return made
 
@@ -93,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> Result:
                 print(workload.name, count, flush=True, file=sys.stderr)
                 with busy(count):
                     found[workload.name][count] = measure(
-                        workload, children, settings, rounds=options.rounds, seconds=0
+                        workload, children, settings, rounds=options.rounds, seconds=options.seconds
                     )
         show(table(found))
         return {name: {"beside": one, "slowdown": slowdowns(one)} for name, one in found.items()}

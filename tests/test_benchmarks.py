@@ -207,6 +207,17 @@ def test_curves_take_whole_batches(digits: str) -> None:
     assert (point["batch_size"], point["width"], point["unit"]) == (32, 1, "us/image")
 
 
+def test_slowdowns_beside_busy_programs(digits: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["--sides", "gpudl", "--rounds", "1", "--seconds", "0", "--images", "96", "--data", digits]
+    record = busy.main(["--workload", "mnist-mlp", "--beside", "1", *common, "--json", str(tmp_path / "record.json")])
+    found = json.loads((tmp_path / "record.json").read_text())["workloads"]["mnist-mlp"]
+    assert found["slowdown"].keys() == {"0", "1"}
+    assert found["slowdown"]["0"] == {"gpudl": 1.0}
+    alone, beside = (record["workloads"]["mnist-mlp"]["beside"][n]["median_seconds"]["gpudl"] for n in (0, 1))
+    assert found["slowdown"]["1"] == {"gpudl": beside / alone}
+    assert "1 busy" in capsys.readouterr().out
+
+
 def test_memory_of_a_whole_run(digits: str) -> None:
     record = memory.main(["--sides", "gpudl", "--epochs", "1", "--images", "64", "--data", digits])
     (run,) = record["runs"]["gpudl"]

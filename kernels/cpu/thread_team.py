@@ -39,7 +39,7 @@ that looks uses up the time that it will miss when there is work: then it hasten
 """
 
 _KEPT_WAITING = 200_000  # nanoseconds between two looks: another program has had the processor
-_REMEMBERED = 200_000_000  # nanoseconds in which haste is wise after that
+_REMEMBERED = 500_000_000  # nanoseconds in which haste is wise after that
 
 MOST = 1024
 """Threads that a team can have."""
