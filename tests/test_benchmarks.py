@@ -17,9 +17,9 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[1]
 # At the end: the gpudl that is installed comes before that of the checkout.
 sys.path.append(str(ROOT))
-children, compare, curves, memory, peaks, roofline, start, workloads = (
+busy, children, compare, curves, memory, peaks, roofline, start, workloads = (
     importlib.import_module(f"benchmarks.{name}")
-    for name in ("children", "compare", "curves", "memory", "peaks", "roofline", "start", "workloads")
+    for name in ("busy", "children", "compare", "curves", "memory", "peaks", "roofline", "start", "workloads")
 )
 convolutions = importlib.import_module("benchmarks.workloads.convolutions")
 harness = importlib.import_module("benchmarks.suites.harness")
