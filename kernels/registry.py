@@ -6,9 +6,9 @@ element of its outs (of its first inputs, for an update) and never allocates one
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ class Twin:
 
 
 _twins: dict[str, dict[str, list[Twin]]] = {}
+_absent: set[str] = set()
 
 
 def is_floating(dtype: Any) -> bool:
@@ -57,21 +58,28 @@ def accelerates(op: str, *, device: str, takes: Takes = floats, first: bool = Fa
     return enter
 
 
-@cache
-def _load(device: str) -> None:
-    """Import the kernels for `device`; without their folder there are none, and the references compute."""
-    name = f"{__package__}.{device}"
-    try:
-        import_module(name)
-    except ModuleNotFoundError as missing:
-        if missing.name != name:
-            raise
-
-
 def twins(device: str) -> dict[str, list[Twin]]:
     """Return the twins on `device` by op name; the first call imports the kernels."""
-    _load(device)
-    return _twins.setdefault(device, {})
+    return _twins.setdefault(device, {}) if _imported(device) else {}
+
+
+def _imported(device: str) -> bool:
+    """Import the kernels for a device and return True; where those for the CPU cannot be, say once what takes over."""
+    if device in _absent:
+        return False
+    try:
+        import_module(f"{__package__}.{device}")
+    except ImportError as error:
+        if device == "cuda":
+            raise
+        _absent.add(device)
+        warnings.warn(
+            f"gpudl computes without its kernels for the CPU, with NumPy alone, which is much slower: {error}",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+        return False
+    return True
 
 
 def find(op: str, device: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> Kernel | None:
@@ -149,5 +157,4 @@ def composes(device: str, composer: Composer) -> None:
 
 def composer(device: str) -> Composer | None:
     """Return what makes one kernel of several elementwise ops on `device`, or None."""
-    _load(device)
-    return _composers.get(device)
+    return _composers.get(device) if _imported(device) else None

@@ -17,9 +17,9 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[1]
 # At the end: the gpudl that is installed comes before that of the checkout.
 sys.path.append(str(ROOT))
-children, compare, curves, memory, peaks, roofline, start, workloads = (
+busy, children, compare, curves, memory, peaks, roofline, start, workloads = (
     importlib.import_module(f"benchmarks.{name}")
-    for name in ("children", "compare", "curves", "memory", "peaks", "roofline", "start", "workloads")
+    for name in ("busy", "children", "compare", "curves", "memory", "peaks", "roofline", "start", "workloads")
 )
 convolutions = importlib.import_module("benchmarks.workloads.convolutions")
 harness = importlib.import_module("benchmarks.suites.harness")
@@ -205,6 +205,17 @@ def test_curves_take_whole_batches(digits: str) -> None:
     record = curves.main(["--batch-sizes", "32", "--widths", "--images", "80", *common])
     (point,) = record["workloads"].values()
     assert (point["batch_size"], point["width"], point["unit"]) == (32, 1, "us/image")
+
+
+def test_slowdowns_beside_busy_programs(digits: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["--sides", "gpudl", "--rounds", "1", "--seconds", "0", "--images", "96", "--data", digits]
+    record = busy.main(["--workload", "mnist-mlp", "--beside", "1", *common, "--json", str(tmp_path / "record.json")])
+    found = json.loads((tmp_path / "record.json").read_text())["workloads"]["mnist-mlp"]
+    assert found["slowdown"].keys() == {"0", "1"}
+    assert found["slowdown"]["0"] == {"gpudl": 1.0}
+    alone, beside = (record["workloads"]["mnist-mlp"]["beside"][n]["median_seconds"]["gpudl"] for n in (0, 1))
+    assert found["slowdown"]["1"] == {"gpudl": beside / alone}
+    assert "1 busy" in capsys.readouterr().out
 
 
 def test_memory_of_a_whole_run(digits: str) -> None:

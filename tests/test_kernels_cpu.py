@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import doctest
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from itertools import product
 from typing import Any
@@ -29,7 +26,6 @@ from gpudl.kernels.cpu import (
     random,
     reduce,
     sums,
-    threads,
     update,
 )
 from gpudl.kernels.geometry import Window
@@ -524,40 +520,6 @@ def test_empty_batches(name: str) -> None:
     static = {k: (0, *v[1:]) if k == "shape" and len(v) > 1 else v for k, v in static.items()}
     outs = [emptied(a) for a in outs]
     kernel(*outs, *(emptied(a) if a.ndim else a for a in inputs), **static)
-
-
-def run(program: str, **environment: str) -> str:
-    """Run `program` in a fresh process, with Numba's and the user's settings for threads taken out."""
-    plain = {k: v for k, v in os.environ.items() if k not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=plain | environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_settling_leaves_the_environment_as_it_was() -> None:
-    program = "import os; before = dict(os.environ); import gpudl.kernels.cpu; print(before == dict(os.environ))"
-    assert run(program).strip() == "True"
-    assert run(program, OMP_WAIT_POLICY="active").strip() == "True"
-
-
-def test_the_runtime_sees_the_policy_and_an_absent_one_is_no_error(monkeypatch: Any) -> None:
-    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
-        monkeypatch.delenv(name, raising=False)
-    seen = []
-
-    def absent(name: str) -> None:
-        seen.append((name, os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT")))
-        raise ImportError(name)
-
-    monkeypatch.setattr(threads, "import_module", absent)
-    threads.settle()
-    assert seen == [("numba.np.ufunc.omppool", "passive", "20000")]
-    assert "OMP_WAIT_POLICY" not in os.environ
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    threads.settle()
-    assert len(seen) == 1
 
 
 def double(worker: int, workers: int, y: Any, x: Any) -> None:

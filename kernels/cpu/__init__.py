@@ -4,11 +4,12 @@ They take arrays in the layout NHWC, C-contiguous, and allocate none. Compiled c
 processes in Numba's cache.
 """
 
-from .threads import settle
+from numba import config
 
-settle()  # before anything here can start Numba's threads
+if config.DISABLE_JIT:  # type: ignore[attr-defined]
+    raise ImportError("Numba compiles nothing where NUMBA_DISABLE_JIT is set; remove that variable for full speed.")
 
-from . import (  # noqa: E402
+from . import (
     activation,
     conv,
     convolution,

@@ -1,7 +1,7 @@
 """Compiled kernels behind C's calling convention: with the arguments packed once, a call costs next to nothing.
 
 Numba compiles a parallel loop three times as long as a plain one, and every kernel anew. Here a kernel is compiled as a
-plain function of its part of the work, and one parallel loop, the same for all kernels, calls it by its address.
+plain function of its part of the work, which a team of threads, the same for all kernels, calls by its address.
 """
 
 from __future__ import annotations
@@ -15,66 +15,59 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, typeof, types
+from numba import typeof, types
 from numba.core.compiler_lock import global_compiler_lock
 
 from .. import team
 from . import threads
+from .atomics import call4
+from .cache import kept
+from .thread_team import shared
 from .threads import WITHOUT_WRAPPERS, inner
-from .vectors import intrinsic
 
 _I64 = ir.IntType(64)
 _number = 0
 
 
-@intrinsic
-def _call(context, entry, packed, part, parts):  # type: ignore[no-untyped-def]
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [_I64] * 3)
-        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 4), codegen
-
-
 def _alone(entry, packed):  # type: ignore[no-untyped-def]
-    _call(entry, packed, 0, 1)
+    call4(entry, packed, 0, 1, 0)
 
 
-def _together(entry, packed, parts):  # type: ignore[no-untyped-def]
-    for part in prange(parts):
-        _call(entry, packed, part, parts)
-
-
-def _jit(function: Any, **options: Any) -> Any:
-    try:
-        return njit(cache=True, **WITHOUT_WRAPPERS, **options)(function)
-    except RuntimeError:  # no folder to keep compiled code in, as in a read-only container
-        return njit(**WITHOUT_WRAPPERS, **options)(function)
-
-
-alone, together = _jit(_alone), _jit(_together, parallel=True)
+alone = kept(_alone, **WITHOUT_WRAPPERS)
 
 
 class Kernel:
     """A body that does one worker's share of the work, `body(worker, workers, *args)`; compiled when first called.
 
     It divides the work into pieces that do not depend on the number of workers, see `share`, and is compiled without
-    licence to reorder arithmetic: any number of threads gives the same bits.
+    licence to reorder arithmetic: any number of workers gives the same bits. There are several workers to a thread, see
+    `thread_team`. A body that keeps something in scratch memory meanwhile, of which there is one for each thread, says
+    `body(worker, workers, thread, *args)`.
     """
 
     def __init__(self, body: Callable[..., None]) -> None:
-        self.body = _jit(body)
+        self.body = kept(body, **WITHOUT_WRAPPERS)
+        self.first = (0, 1, 0) if _has_thread(body) else (0, 1)
 
     def __call__(self, work: int, *args: Any) -> None:
         """Run on `args`, with all threads that gpudl may use if `work`, in elements, is worth waking them."""
-        workers = 1 if work < threads.PARALLEL_FROM else team.size()
+        count = 1 if work < threads.PARALLEL_FROM else team.size()
         if _collected.calls is not None:
-            _collected.calls.append(_bound(self.body, workers, args))
-        elif workers == 1:
-            self.body(0, 1, *args)
+            _collected.calls.append(self._bound(count, args))
+        elif count == 1:
+            self.body(*self.first, *args)
         else:
-            _bound(self.body, workers, args)()
+            self._bound(count, args)()
+
+    def _bound(self, count: int, args: tuple[Any, ...]) -> Callable[[], None]:
+        """Return a call without arguments of the compiled body, by `count` threads."""
+        numbers = np.array(list(_packed(args)), np.int64)
+        entry = _entry(self.body, (*map(typeof, self.first), *map(typeof, args)))
+        return called(entry, numbers.ctypes.data, count, (numbers, args))
+
+
+def _has_thread(body: Any) -> bool:
+    return bool(body.__code__.co_varnames[2] == "thread")
 
 
 class _Collected(local):
@@ -120,12 +113,13 @@ def share(count: Any, worker: Any, workers: Any) -> Any:
     return range(worker * count // workers, (worker + 1) * count // workers)
 
 
-def _bound(body: Any, workers: int, args: tuple[Any, ...]) -> Callable[[], None]:
-    """Return a call without arguments of the compiled `body(worker, workers, *args)`, by one thread or by several."""
-    numbers = np.array(list(_packed(args)), np.int64)
-    first = _entry(body, tuple(map(typeof, args))), numbers.ctypes.data
-    call: Any = partial(alone, *first) if workers == 1 else partial(together, *first, workers)
-    call.kept = numbers, args  # the memory that it works on
+def called(entry: int, packed: int, count: int, kept: Any) -> Callable[[], None]:
+    """Return a call without arguments of an entry, see `_entry`, by `count` threads.
+
+    It keeps what is `kept`: the memory that it works on.
+    """
+    call: Any = partial(alone, entry, packed) if count == 1 else shared(entry, packed, count)
+    call.kept = kept if count == 1 else (call.kept, kept)
     return call  # type: ignore[no-any-return]
 
 
@@ -143,7 +137,7 @@ def _packed(args: tuple[Any, ...]) -> Iterator[int]:
 
 
 def _entry(body: Any, kinds: tuple[Any, ...]) -> int:
-    """Return the address of a function of C for `body`: void entry(int64 packed, int64 worker, int64 workers)."""
+    """Return the address of a function of C for `body`: void entry(packed, worker, workers, thread), all int64."""
     entries = body.__dict__.setdefault("entries", {})
     if kinds not in entries:
         entries[kinds] = _compiled(body, kinds)
@@ -153,14 +147,13 @@ def _entry(body: Any, kinds: tuple[Any, ...]) -> int:
 @global_compiler_lock  # type: ignore[untyped-decorator]
 def _compiled(body: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
     global _number  # noqa: PLW0603 (names of functions have to differ)
-    signature = (types.int64, types.int64, *kinds)
-    body.compile(signature)
-    result = body.overloads[signature]
+    body.compile(kinds)
+    result = body.overloads[kinds]
     context, description = result.target_context, result.fndesc
     _number += 1
     library = context.codegen().create_library(f"entry{_number}")
     module = library.create_ir_module(f"entry{_number}")
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64] * 3), f"gpudl_entry_{_number}")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64] * 4), f"gpudl_entry_{_number}")
     builder = ir.IRBuilder(function.append_basic_block())
     packed = builder.inttoptr(function.args[0], _I64.as_pointer())
     position = iter(range(1 << 20))
@@ -168,7 +161,8 @@ def _compiled(body: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
     def number() -> Any:
         return builder.load(builder.gep(packed, [_I64(next(position))]))
 
-    values = [*function.args[1:], *(_value(context, builder, kind, number) for kind in kinds)]
+    first = 3 if _has_thread(body.py_func) else 2
+    values = [*function.args[1 : 1 + first], *(_value(context, builder, kind, number) for kind in kinds[first:])]
     address = result.library.get_pointer_to_function(description.llvm_func_name)
     kind = context.call_conv.get_function_type(description.restype, description.argtypes)
     callee = builder.inttoptr(_I64(address), kind.as_pointer())

@@ -81,40 +81,58 @@ def _source(slab: Any, x: Any, image: Any, count: Any, first: Any, rows: Any, nu
 
 @Kernel
 def _forward(  # type: ignore[no-untyped-def]
-    worker, workers, code, y, tap, x, w, b, lines, bstep, n, positive, numbers, pool, taps, block, rest, slabs, outs
+    worker,
+    workers,
+    thread,
+    code,
+    y,
+    tap,
+    x,
+    w,
+    b,
+    lines,
+    bstep,
+    n,
+    positive,
+    numbers,
+    pool,
+    taps,
+    block,
+    rest,
+    slabs,
+    outs,
 ):
     f, oh, ow = numbers[3], numbers[4], numbers[5]
     number, ph, pw, poh, pow_, tall, _ = pool
-    units, chunks = _blocks(n, numbers), len(slabs)
-    for t in share(chunks, worker, workers):
-        for unit in range(t * units // chunks, (t + 1) * units // chunks):
-            image, count, first, rows, partly = _block(unit, n, numbers)
-            tables = rest if partly else block
-            into = address(outs[t]) if number else address(y) + 4 * ((image * oh + first) * ow * f)
-            product(
-                code,
-                _source(slabs[t], x, image, count, first, rows, numbers),
-                address(tables[0]),
-                address(tables[2]),
-                address(lines),
-                len(tables[2]) - ROWS,
-                address(w),
-                bstep,
-                into,
-                address(tables[1]),
-                count * rows * ow,
-                f,
-                0,
-                address(b) if len(b) else 0,
-                positive,
-            )
-            if number:
-                for m in range(count):
-                    for i in range((rows - tall) // ph + 1):
-                        at = ((image + m) * poh + first // ph + i) * pow_ * f
-                        window = into + 4 * (m * oh + i * ph) * ow * f
-                        maxima, which = address(y) + 4 * at, address(tap) + at
-                        largest(window, pw * f, pow_, address(taps), number, maxima, which, f)
+    units = _blocks(n, numbers)
+    for unit in share(units, worker, workers):
+        image, count, first, rows, partly = _block(unit, n, numbers)
+        tables = rest if partly else block
+        into = address(outs[thread]) if number else address(y) + 4 * ((image * oh + first) * ow * f)
+        product(
+            code,
+            _source(slabs[thread], x, image, count, first, rows, numbers),
+            address(tables[0]),
+            address(tables[2]),
+            address(lines),
+            len(tables[2]) - ROWS,
+            address(w),
+            bstep,
+            into,
+            address(tables[1]),
+            count * rows * ow,
+            f,
+            0,
+            address(b) if len(b) else 0,
+            positive,
+        )
+        if number:
+            for m in range(count):
+                for i in range((rows - tall) // ph + 1):
+                    at = ((image + m) * poh + first // ph + i) * pow_ * f
+                    window = into + 4 * (m * oh + i * ph) * ow * f
+                    maxima, which = address(y) + 4 * at, address(tap) + at
+                    largest(window, pw * f, pow_, address(taps), number, maxima, which, f)
 
 
 def _real(*arrays: Any) -> bool:
@@ -151,55 +169,56 @@ def convolved(y: Any, tap: Any, x: Any, w: Any, b: Any, window: Window, activati
 
 
 @Kernel
-def _backward(worker, workers, code, dx, g, w, n, kernel, dilation, numbers, block, rest, channels, lines, slabs):  # type: ignore[no-untyped-def]
+def _backward(
+    worker, workers, thread, code, dx, g, w, n, kernel, dilation, numbers, block, rest, channels, lines, slabs
+):  # type: ignore[no-untyped-def]
     # Every tap adds g (N, OH, OW, F) times its filters (F, C) to the pixels of dx that it looked at. A unit owns
     # the columns of one panel of channels of some images.
     h, wide, c, f, oh, ow, _, _, top, left, _, height, width, _ = numbers
     panels, panel = w.shape[1], w.shape[3]
-    units, chunks = _blocks(n, numbers) * panels, len(slabs)
-    for t in share(chunks, worker, workers):
-        for unit in range(t * units // chunks, (t + 1) * units // chunks):
-            image, count, _, _, partly = _block(unit // panels, n, numbers)
-            p = unit % panels
-            tables = rest if partly else block
-            columns, start = min(c - p * panel, panel), image * h * wide * c + p * panel
-            if height:
-                into = address(slabs[t]) + 4 * p * panel
-                for pixel in range(count * height * width):
-                    clear(slabs[t], pixel * c + p * panel, columns)
-            else:
-                into = address(dx) + 4 * start
-                for pixel in range(count * h * wide):
-                    clear(dx, start + pixel * c, columns)
-            for a in range(kernel[0]):
-                for b in range(kernel[1]):
-                    product(
-                        code,
-                        address(g) + 4 * image * oh * ow * f,
-                        address(tables[1]),
-                        address(channels),
-                        address(lines),
-                        f,
-                        address(w) + 4 * ((a * kernel[1] + b) * panels + p) * f * panel,
-                        1,
-                        into + 4 * (a * dilation[0] * width + b * dilation[1]) * c,
-                        address(tables[0]),
-                        count * oh * ow,
-                        columns,
-                        1,
-                        0,
-                        0,
-                    )
-            if height:
-                for m in range(count):
-                    for i in range(h):
-                        for j in range(wide):
-                            to = start + ((m * h + i) * wide + j) * c
-                            if i + top < height and j + left < width:
-                                pixel = (m * height + i + top) * width + j + left
-                                copy(dx, to, slabs[t], pixel * c + p * panel, columns)
-                            else:
-                                clear(dx, to, columns)
+    units = _blocks(n, numbers) * panels
+    for unit in share(units, worker, workers):
+        image, count, _, _, partly = _block(unit // panels, n, numbers)
+        p = unit % panels
+        tables = rest if partly else block
+        columns, start = min(c - p * panel, panel), image * h * wide * c + p * panel
+        if height:
+            into = address(slabs[thread]) + 4 * p * panel
+            for pixel in range(count * height * width):
+                clear(slabs[thread], pixel * c + p * panel, columns)
+        else:
+            into = address(dx) + 4 * start
+            for pixel in range(count * h * wide):
+                clear(dx, start + pixel * c, columns)
+        for a in range(kernel[0]):
+            for b in range(kernel[1]):
+                product(
+                    code,
+                    address(g) + 4 * image * oh * ow * f,
+                    address(tables[1]),
+                    address(channels),
+                    address(lines),
+                    f,
+                    address(w) + 4 * ((a * kernel[1] + b) * panels + p) * f * panel,
+                    1,
+                    into + 4 * (a * dilation[0] * width + b * dilation[1]) * c,
+                    address(tables[0]),
+                    count * oh * ow,
+                    columns,
+                    1,
+                    0,
+                    0,
+                )
+        if height:
+            for m in range(count):
+                for i in range(h):
+                    for j in range(wide):
+                        to = start + ((m * h + i) * wide + j) * c
+                        if i + top < height and j + left < width:
+                            pixel = (m * height + i + top) * width + j + left
+                            copy(dx, to, slabs[thread], pixel * c + p * panel, columns)
+                        else:
+                            clear(dx, to, columns)
 
 
 def spread_back(dx: Any, g: Any, w: Any, window: Window) -> None:
@@ -215,57 +234,75 @@ def spread_back(dx: Any, g: Any, w: Any, window: Window) -> None:
 
 @Kernel
 def _weights(  # type: ignore[no-untyped-def]
-    worker, workers, code, parts, sums, x, g, tap, y, n, wide, crow, lines, numbers, pool, taps, block, slabs, held
+    worker,
+    workers,
+    thread,
+    code,
+    parts,
+    sums,
+    x,
+    g,
+    tap,
+    y,
+    n,
+    wide,
+    crow,
+    lines,
+    numbers,
+    pool,
+    taps,
+    block,
+    slabs,
+    held,
 ):
     # parts (P, K, F): each the sum over its images; row k of a tile is a tap and channel, the steps are pixels.
     # Below a max-pooling, g and tap (N, POH, POW, F) are spread into `held` first, and the pixels of each image summed.
     f, oh, ow, most, group = numbers[3], numbers[4], numbers[5], numbers[10], numbers[13]
     number, ph, pw, poh, pow_, tall, gaps = pool
     depth = parts.shape[1]
-    shares, chunks = (depth + wide - 1) // wide, len(slabs)
+    shares = (depth + wide - 1) // wide
     units = len(parts) * shares
-    for t in share(chunks, worker, workers):
-        if gaps:
-            clear(held[t], 0, held.shape[1])
-        for unit in range(t * units // chunks, (t + 1) * units // chunks):
-            part, begin = unit // shares, unit % shares * wide
-            low, high = part * n // len(parts), (part + 1) * n // len(parts)
-            for image in range(low, high, group):
-                count = min(group, high - image)
-                for first in range(0, oh, most):
-                    rows = min(most, oh - first)
-                    right = address(g) + 4 * ((image * oh + first) * ow * f)
-                    if number:
-                        right = address(held[t])
-                        for m in range(count):
-                            for i in range((rows - tall) // ph + 1):
-                                at = ((image + m) * poh + first // ph + i) * pow_ * f
-                                after = address(y) + 4 * at if len(y) else 0
-                                window = right + 4 * (m * oh + i * ph) * ow * f
-                                maxima, which = address(g) + 4 * at, address(tap) + at
-                                spread(window, pw * f, pow_, address(taps), number, maxima, which, after, f)
-                            if rows < most:  # rows that no window looks at hold what the block before has left
-                                below = (rows - tall) // ph * ph + ph
-                                clear(held[t], below * ow * f, max(rows - below, 0) * ow * f)
-                            pixels = right + 4 * m * oh * ow * f
-                            column_sums(pixels, rows * ow, f, f, address(sums) + 8 * (image + m) * f, 1 if first else 0)
-                    product(
-                        code,
-                        _source(slabs[t], x, image, count, first, rows, numbers),
-                        address(block[2]) + 8 * begin,
-                        address(block[0]),
-                        address(lines),
-                        count * rows * ow,
-                        right,
-                        1,
-                        address(parts[part]),
-                        address(crow) + 8 * begin,
-                        min(wide, depth - begin),
-                        f,
-                        1 if image > low or first else 0,
-                        0,
-                        0,
-                    )
+    if gaps:
+        clear(held[thread], 0, held.shape[1])
+    for unit in share(units, worker, workers):
+        part, begin = unit // shares, unit % shares * wide
+        low, high = part * n // len(parts), (part + 1) * n // len(parts)
+        for image in range(low, high, group):
+            count = min(group, high - image)
+            for first in range(0, oh, most):
+                rows = min(most, oh - first)
+                right = address(g) + 4 * ((image * oh + first) * ow * f)
+                if number:
+                    right = address(held[thread])
+                    for m in range(count):
+                        for i in range((rows - tall) // ph + 1):
+                            at = ((image + m) * poh + first // ph + i) * pow_ * f
+                            after = address(y) + 4 * at if len(y) else 0
+                            window = right + 4 * (m * oh + i * ph) * ow * f
+                            maxima, which = address(g) + 4 * at, address(tap) + at
+                            spread(window, pw * f, pow_, address(taps), number, maxima, which, after, f)
+                        if rows < most:  # rows that no window looks at hold what the block before has left
+                            below = (rows - tall) // ph * ph + ph
+                            clear(held[thread], below * ow * f, max(rows - below, 0) * ow * f)
+                        pixels = right + 4 * m * oh * ow * f
+                        column_sums(pixels, rows * ow, f, f, address(sums) + 8 * (image + m) * f, 1 if first else 0)
+                product(
+                    code,
+                    _source(slabs[thread], x, image, count, first, rows, numbers),
+                    address(block[2]) + 8 * begin,
+                    address(block[0]),
+                    address(lines),
+                    count * rows * ow,
+                    right,
+                    1,
+                    address(parts[part]),
+                    address(crow) + 8 * begin,
+                    min(wide, depth - begin),
+                    f,
+                    1 if image > low or first else 0,
+                    0,
+                    0,
+                )
 
 
 _UNITS = 16  # of work, where there are images enough

@@ -6,8 +6,8 @@ reading the program costs little. (NumExpr works like this.)
 
 A program is one array of int64:
 
-    header        size, block, parts, where the instructions begin, where those for every block begin, where they end
-    operands      base, step, stride: element `at` lies, for part p, at the address base + at * step + p * stride
+    header        size, block, where the instructions begin, where those for every block begin, where they end
+    operands      base, step, stride: element `at` lies, for thread t, at the address base + at * step + t * stride
     instructions  code, and where in the program the operands out, a, b and c are
 
 Kinds of numbers: f float32, d float64, l int64, i int32, B a byte, bool or uint8.
@@ -16,7 +16,7 @@ Kinds of numbers: f float32, d float64, l int64, i int32, B a byte, bool or uint
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numba as _numba
@@ -24,11 +24,12 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .entry import alone, together
+from .cache import address
+from .entry import called
 from .vectors import LANES, cgutils
 
 numba: Any = _numba  # untyped
-HEADER, OPERAND, INSTRUCTION = 6, 3, 5
+HEADER, OPERAND, INSTRUCTION = 5, 3, 5
 
 _I64 = ir.IntType(64)
 _KINDS = {"f": ir.FloatType(), "d": ir.DoubleType(), "l": _I64, "i": ir.IntType(32), "B": ir.IntType(8)}
@@ -214,19 +215,19 @@ def _typed_step(context, code, out, a, b, c, size):  # type: ignore[no-untyped-d
 _step: Any = intrinsic(_typed_step)
 
 
-def _interpret(program, part, parts):  # type: ignore[no-untyped-def]
-    # C code for void interpret(const int64_t *program, int64_t part, int64_t parts)
-    size, block, parts, begin, repeated, end = program[0], program[1], program[2], program[3], program[4], program[5]
+def _interpret(program, part, parts, thread):  # type: ignore[no-untyped-def]
+    # C code for void interpret(const int64_t *program, int64_t part, int64_t parts, int64_t thread)
+    size, block, begin, repeated, end = program[0], program[1], program[2], program[3], program[4]
     blocks = (size + block - 1) // block
     at, last = blocks * part // parts * block, min(blocks * (part + 1) // parts * block, size)
     while at < last:
         n = min(block, last - at)
         for i in range(begin, end, INSTRUCTION):
             o, x, y, z = program[i + 1], program[i + 2], program[i + 3], program[i + 4]
-            out = program[o] + at * program[o + 1] + part * program[o + 2]
-            a = program[x] + at * program[x + 1] + part * program[x + 2]
-            b = program[y] + at * program[y + 1] + part * program[y + 2]
-            c = program[z] + at * program[z + 1] + part * program[z + 2]
+            out = program[o] + at * program[o + 1] + thread * program[o + 2]
+            a = program[x] + at * program[x + 1] + thread * program[x + 2]
+            b = program[y] + at * program[y + 1] + thread * program[y + 2]
+            c = program[z] + at * program[z + 1] + thread * program[z + 2]
             _step(program[i], out, a, b, c, n)
         begin = repeated
         at += n
@@ -238,16 +239,10 @@ def _interpreter() -> int:
 
     The kernels for one thread and for many call it there: inlined, it would be compiled for each of them.
     """
-    signature = numba.void(numba.types.CPointer(numba.int64), numba.int64, numba.int64)
-    try:
-        compiled = numba.cfunc(signature, cache=True, error_model="numpy")(_interpret)
-    except RuntimeError:  # no folder to keep compiled code in, as in a read-only container
-        compiled = numba.cfunc(signature, error_model="numpy")(_interpret)
-    address: int = compiled.address
-    return address
+    integer = numba.int64
+    return address(_interpret, numba.void(numba.types.CPointer(integer), integer, integer, integer))
 
 
-def bound(program: int, parts: int) -> Callable[[], None]:
-    """Return a call that runs the program at the address `program`, by several threads where it has several parts."""
-    entry = _interpreter()
-    return partial(alone, entry, program) if parts == 1 else partial(together, entry, program, parts)
+def bound(program: int, threads: int, kept: Any) -> Callable[[], None]:
+    """Return a call that runs the program at the address `program`, by so many threads; it keeps what is `kept`."""
+    return called(_interpreter(), program, threads, kept)

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, types
+from numba import types
 
+from .cache import address as compiled_address
 from .threads import inner
 from .vectors import LANES, REGISTERS, Vectors, cgutils, intrinsic
 
@@ -115,14 +116,7 @@ def compiled() -> Any:
     bodies = [_six_rows_1, _six_rows_2, _six_rows_4, _one_row_1, _one_row_2, _one_row_4]
     if WIDEST < 4:
         bodies = [_six_rows_1, _six_rows_2, _one_row_1, _one_row_2]
-    return np.array([_native(body).address for body in bodies], np.int64)
-
-
-def _native(body: Any) -> Any:
-    try:
-        return cfunc(_SIGNATURE, cache=True)(body)
-    except RuntimeError:  # no folder to keep compiled code in, as in a read-only container
-        return cfunc(_SIGNATURE)(body)
+    return np.array([compiled_address(body, _SIGNATURE) for body in bodies], np.int64)
 
 
 @intrinsic

@@ -65,22 +65,22 @@ class Program:
     width: int
 
     @property
-    def _parts(self) -> int:
+    def _threads(self) -> int:
         enough = self.size * (1 + len(self.body) // _LIGHT) >= threads.PARALLEL_FROM
         return min(team.size(), -(-self.size // BLOCK)) if enough else 1
 
     @property
-    def _part(self) -> int:
+    def _each(self) -> int:
         return self.registers * min(self.size, BLOCK) * self.width
 
     @property
     def work(self) -> int:
         """Bytes of scratch memory that a call needs."""
-        return max(self._parts, 1) * self._part
+        return max(self._threads, 1) * self._each
 
     def bind(self, arrays: Sequence[Any], work: Any) -> Callable[[], None]:
         """Return a call without arguments that runs the program on `arrays`, with `work` bytes of scratch memory."""
-        block, parts = max(min(self.size, BLOCK), 1), self._parts
+        block = max(min(self.size, BLOCK), 1)
         first = HEADER + OPERAND * len(self.operands)
         repeated = first + INSTRUCTION * len(self.once)
         end = repeated + INSTRUCTION * len(self.body)
@@ -94,16 +94,14 @@ class Program:
             elif source == 1:
                 table += (constants + 8 * number, 0, 0)
             else:
-                table += (registers + number * block * self.width, 0, self._part)
+                table += (registers + number * block * self.width, 0, self._each)
         code = [
             word
             for instruction in (*self.once, *self.body)
             for word in (instruction[0], *(HEADER + OPERAND * place for place in instruction[1:]))
         ]
-        words[:] = [self.size, block, parts, first, repeated, end, *table, *code, *self.constants]
-        call = bound(at, parts)
-        call.kept = (words, *arrays, work)  # type: ignore[attr-defined]  # it holds their addresses
-        return call
+        words[:] = [self.size, block, first, repeated, end, *table, *code, *self.constants]
+        return bound(at, self._threads, (words, *arrays, work))  # it holds their addresses
 
 
 class Assembler:

@@ -1,11 +1,9 @@
-"""How the kernels of this folder are compiled, and how their threads live beside those of BLAS."""
+"""How the kernels of this folder are compiled, and how they divide a flat array."""
 
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -24,39 +22,9 @@ WITHOUT_WRAPPERS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrappe
 INNER: Any = {**WITHOUT_WRAPPERS, "forceinline": True, "no_cpython_wrapper": True}
 """Options for Numba under which a function becomes part of the kernel that calls it, and nothing else."""
 
-# A thread looks for new work for some 0.4 milliseconds, so that a step's next kernel starts at once, and then sleeps,
-# so that whatever the user does next has the cores. Waking one takes 50 to 200 microseconds on a virtual machine: with
-# a twentieth of this patience a step of the convolutional network took a fifth longer. The count is GNU's own, the
-# policy the standard's.
-_WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
-
-
-def settle() -> None:
-    """Load the OpenMP runtime so that its idle threads sleep instead of spinning.
-
-    A kernel's threads that spin after their work keep the cores from the threads of BLAS, which wait for
-    the same cores, and each product then takes many times as long. The runtime reads its waiting policy
-    once, from the environment, when it is loaded; so it is loaded here, with the policy set for just that
-    moment. A policy that the user has set stays. Without an OpenMP layer Numba takes another one, and
-    there is nothing to do.
-    """
-    if any(name in os.environ for name in _WAITING):
-        return
-    os.environ.update(_WAITING)
-    try:
-        import_module("numba.np.ufunc.omppool")
-    except ImportError:
-        pass
-    finally:
-        for name in _WAITING:
-            del os.environ[name]
-
 
 def inner(function: F) -> F:
-    """Compile a helper that kernels call; it is inlined into them, which lets LLVM see whole loops.
-
-    Numba does not notice when a helper of another module changes: remove `__pycache__` after editing one.
-    """
+    """Compile a helper that kernels call; it is inlined into them, which lets LLVM see whole loops."""
     compiled: Any = njit(**INNER)(function)
     return cast(F, compiled)
 
@@ -73,7 +41,8 @@ class _FirstCompilation(event.Listener):
     def on_start(self, event: Any) -> None:
         """Look at what Numba has begun to compile, having found nothing in its cache."""
         compiled = event.data["dispatcher"]
-        if self._said or not compiled.py_func.__module__.startswith(_KERNELS):
+        part = compiled.targetoptions.get("forceinline")  # of what is compiled, and never kept alone
+        if self._said or part or not compiled.py_func.__module__.startswith(_KERNELS):
             return
         self._said = True
         folder = compiled.stats.cache_path

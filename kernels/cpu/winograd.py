@@ -124,51 +124,66 @@ def _filters(worker, workers, u, w):  # type: ignore[no-untyped-def]
 
 @Kernel
 def _forward(  # type: ignore[no-untyped-def]
-    worker, workers, code, y, tap, x, u, b, lines, positive, pooled, numbers, pixels, outputs, channels, v, m, patches
+    worker,
+    workers,
+    thread,
+    code,
+    y,
+    tap,
+    x,
+    u,
+    b,
+    lines,
+    positive,
+    pooled,
+    numbers,
+    pixels,
+    outputs,
+    channels,
+    v,
+    m,
+    patches,
 ):
     n, _, _, c, f, oh, ow, _, _, down, across, count = numbers
-    total, chunks = n * down * across, len(v)
+    total = n * down * across
     blocks = (total + count - 1) // count
-    for t in share(chunks, worker, workers):
-        for block in range(t * blocks // chunks, (t + 1) * blocks // chunks):
-            first, here = block * count, min(count, total - block * count)
-            for k in range(here):
-                _bring(x, first + k, patches[t], v[t], k, numbers)
-            for at in range(_POSITIONS):
-                product(
-                    code,
-                    address(v[t]) + 4 * at * count * c,
-                    address(pixels),
-                    address(channels),
-                    address(lines),
-                    c,
-                    address(u[at]),
-                    c,
-                    address(m[t]) + 4 * at * count * f,
-                    address(outputs),
-                    here,
-                    f,
-                    0,
-                    0,
-                    0,
-                )
-            bias = address(b) if len(b) else 0
-            for k in range(here):
-                image, i, j = _place(first + k, numbers)
-                source = address(m[t]) + 4 * k * f
-                if pooled:
-                    to = (first + k) * f
-                    to_maxima(
-                        source, 4 * count * f, count * f, address(y) + 4 * to, address(tap) + to, bias, positive, f
-                    )
-                    continue
-                to = ((image * oh + i) * ow + j) * f
-                whole = i + 2 <= oh and j + 2 <= ow
-                into, row = (address(y) + 4 * to, ow * f) if whole else (address(patches[t]), 2 * f)
-                to_output(source, 4 * count * f, count * f, into, row, f, 0, bias, positive, f)
-                if not whole:
-                    for a in range(min(2, oh - i)):
-                        copy(y, to + a * ow * f, patches[t], 2 * a * f, min(2, ow - j) * f)
+    for block in share(blocks, worker, workers):
+        first, here = block * count, min(count, total - block * count)
+        for k in range(here):
+            _bring(x, first + k, patches[thread], v[thread], k, numbers)
+        for at in range(_POSITIONS):
+            product(
+                code,
+                address(v[thread]) + 4 * at * count * c,
+                address(pixels),
+                address(channels),
+                address(lines),
+                c,
+                address(u[at]),
+                c,
+                address(m[thread]) + 4 * at * count * f,
+                address(outputs),
+                here,
+                f,
+                0,
+                0,
+                0,
+            )
+        bias = address(b) if len(b) else 0
+        for k in range(here):
+            image, i, j = _place(first + k, numbers)
+            source = address(m[thread]) + 4 * k * f
+            if pooled:
+                to = (first + k) * f
+                to_maxima(source, 4 * count * f, count * f, address(y) + 4 * to, address(tap) + to, bias, positive, f)
+                continue
+            to = ((image * oh + i) * ow + j) * f
+            whole = i + 2 <= oh and j + 2 <= ow
+            into, row = (address(y) + 4 * to, ow * f) if whole else (address(patches[thread]), 2 * f)
+            to_output(source, 4 * count * f, count * f, into, row, f, 0, bias, positive, f)
+            if not whole:
+                for a in range(min(2, oh - i)):
+                    copy(y, to + a * ow * f, patches[thread], 2 * a * f, min(2, ow - j) * f)
 
 
 def _scratches(at: Tiles, units: int) -> tuple[Any, ...]:
@@ -195,48 +210,48 @@ def convolved(y: Any, tap: Any, x: Any, w: Any, b: Any, window: Window, activati
 
 
 @Kernel
-def _backward(worker, workers, code, dx, g, u, lines, numbers, pixels, outputs, filters, v, m, patches):  # type: ignore[no-untyped-def]
+def _backward(worker, workers, thread, code, dx, g, u, lines, numbers, pixels, outputs, filters, v, m, patches):  # type: ignore[no-untyped-def]
     # u (16, panels of C, F, PANEL); a unit owns its images, whose pixels tiles share
     n, h, wide, c, f, _, _, top, left, down, across, count = numbers
-    chunks, per = len(v), down * across
-    for t in share(chunks, worker, workers):
-        low, high = t * n // chunks, (t + 1) * n // chunks
-        clear(dx, low * h * wide * c, (high - low) * h * wide * c)
-        for first in range(low * per, high * per, count):
-            here = min(count, high * per - first)
-            for k in range(here):
-                _bring_gradient(g, first + k, patches[t], m[t], k, numbers)
-            for at in range(_POSITIONS):
-                product(
-                    code,
-                    address(m[t]) + 4 * at * count * f,
-                    address(outputs),
-                    address(filters),
-                    address(lines),
-                    f,
-                    address(u[at]),
-                    f,
-                    address(v[t]) + 4 * at * count * c,
-                    address(pixels),
-                    here,
-                    c,
-                    0,
-                    0,
-                    0,
-                )
-            for k in range(here):
-                image, i, j = _place(first + k, numbers)
-                y0, x0, source = i - top, j - left, address(v[t]) + 4 * k * c
-                if y0 >= 0 and x0 >= 0 and y0 + 4 <= h and x0 + 4 <= wide:
-                    to = address(dx) + 4 * ((image * h + y0) * wide + x0) * c
-                    from_input(source, 4 * count * c, count * c, to, wide * c, c, 1, 0, 0, c)
-                    continue
-                from_input(source, 4 * count * c, count * c, address(patches[t]), 4 * c, c, 0, 0, 0, c)
-                for a in range(4):
-                    for b in range(4):
-                        if 0 <= y0 + a < h and 0 <= x0 + b < wide:
-                            to = ((image * h + y0 + a) * wide + x0 + b) * c
-                            add(dx, to, patches[t], (a * 4 + b) * c, c)
+    per = down * across
+    mine = share(n, worker, workers)
+    low, high = mine.start, mine.stop
+    clear(dx, low * h * wide * c, (high - low) * h * wide * c)
+    for first in range(low * per, high * per, count):
+        here = min(count, high * per - first)
+        for k in range(here):
+            _bring_gradient(g, first + k, patches[thread], m[thread], k, numbers)
+        for at in range(_POSITIONS):
+            product(
+                code,
+                address(m[thread]) + 4 * at * count * f,
+                address(outputs),
+                address(filters),
+                address(lines),
+                f,
+                address(u[at]),
+                f,
+                address(v[thread]) + 4 * at * count * c,
+                address(pixels),
+                here,
+                c,
+                0,
+                0,
+                0,
+            )
+        for k in range(here):
+            image, i, j = _place(first + k, numbers)
+            y0, x0, source = i - top, j - left, address(v[thread]) + 4 * k * c
+            if y0 >= 0 and x0 >= 0 and y0 + 4 <= h and x0 + 4 <= wide:
+                to = address(dx) + 4 * ((image * h + y0) * wide + x0) * c
+                from_input(source, 4 * count * c, count * c, to, wide * c, c, 1, 0, 0, c)
+                continue
+            from_input(source, 4 * count * c, count * c, address(patches[thread]), 4 * c, c, 0, 0, 0, c)
+            for a in range(4):
+                for b in range(4):
+                    if 0 <= y0 + a < h and 0 <= x0 + b < wide:
+                        to = ((image * h + y0 + a) * wide + x0 + b) * c
+                        add(dx, to, patches[thread], (a * 4 + b) * c, c)
 
 
 def spread_back(dx: Any, g: Any, w: Any, window: Window) -> None:
@@ -252,38 +267,37 @@ def spread_back(dx: Any, g: Any, w: Any, window: Window) -> None:
 
 
 @Kernel
-def _weights(worker, workers, code, parts, x, g, lines, steps, rows, crow, wide, numbers, v, m, patches):  # type: ignore[no-untyped-def]
+def _weights(worker, workers, thread, code, parts, x, g, lines, steps, rows, crow, wide, numbers, v, m, patches):  # type: ignore[no-untyped-def]
     # parts (P, 16, C, F): each the sum over its images; a unit computes `wide` channels of one part
     n, _, _, c, f, _, _, _, _, down, across, count = numbers
-    per, shares, chunks = down * across, (c + wide - 1) // wide, len(v)
+    per, shares = down * across, (c + wide - 1) // wide
     units = len(parts) * shares
-    for t in share(chunks, worker, workers):
-        for unit in range(t * units // chunks, (t + 1) * units // chunks):
-            part, begin = unit // shares, unit % shares * wide
-            low, high = part * n // len(parts) * per, (part + 1) * n // len(parts) * per
-            for first in range(low, high, count):
-                here = min(count, high - first)
-                for k in range(here):
-                    _bring(x, first + k, patches[t], v[t], k, numbers)
-                    _bring_gradient(g, first + k, patches[t], m[t], k, numbers)
-                for at in range(_POSITIONS):
-                    product(
-                        code,
-                        address(v[t]) + 4 * at * count * c,
-                        address(rows) + 8 * begin,
-                        address(steps),
-                        address(lines),
-                        here,
-                        address(m[t]) + 4 * at * count * f,
-                        1,
-                        address(parts[part]) + 4 * at * c * f,
-                        address(crow) + 8 * begin,
-                        min(wide, c - begin),
-                        f,
-                        1 if first > low else 0,
-                        0,
-                        0,
-                    )
+    for unit in share(units, worker, workers):
+        part, begin = unit // shares, unit % shares * wide
+        low, high = part * n // len(parts) * per, (part + 1) * n // len(parts) * per
+        for first in range(low, high, count):
+            here = min(count, high - first)
+            for k in range(here):
+                _bring(x, first + k, patches[thread], v[thread], k, numbers)
+                _bring_gradient(g, first + k, patches[thread], m[thread], k, numbers)
+            for at in range(_POSITIONS):
+                product(
+                    code,
+                    address(v[thread]) + 4 * at * count * c,
+                    address(rows) + 8 * begin,
+                    address(steps),
+                    address(lines),
+                    here,
+                    address(m[thread]) + 4 * at * count * f,
+                    1,
+                    address(parts[part]) + 4 * at * c * f,
+                    address(crow) + 8 * begin,
+                    min(wide, c - begin),
+                    f,
+                    1 if first > low else 0,
+                    0,
+                    0,
+                )
 
 
 @Kernel
