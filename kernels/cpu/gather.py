@@ -80,29 +80,28 @@ def _chained(worker, workers, first, after, indices):  # type: ignore[no-untyped
 
 
 @Kernel
-def _take_grad(worker, workers, out, g, first, after, lines):  # type: ignore[no-untyped-def]
-    # g (M, C) -> out (N, C), with a line (C,) of float64 for each of some shares of the rows
+def _take_grad(worker, workers, thread, out, g, first, after, lines):  # type: ignore[no-untyped-def]
+    # g (M, C) -> out (N, C), with a line (C,) of float64 for each thread
     rows, c = out.shape
-    for t in share(len(lines), worker, workers):
-        line = lines[t]
-        for r in range(t * rows // len(lines), (t + 1) * rows // len(lines)):
-            i = first[r]
-            if i < 0:
+    line = lines[thread]
+    for r in share(rows, worker, workers):
+        i = first[r]
+        if i < 0:
+            for k in range(c):
+                out[r, k] = 0
+        elif after[i] < 0:
+            for k in range(c):
+                out[r, k] = g[i, k]
+        else:
+            for k in range(c):
+                line[k] = g[i, k]
+            i = after[i]
+            while i >= 0:
                 for k in range(c):
-                    out[r, k] = 0
-            elif after[i] < 0:
-                for k in range(c):
-                    out[r, k] = g[i, k]
-            else:
-                for k in range(c):
-                    line[k] = g[i, k]
+                    line[k] += g[i, k]
                 i = after[i]
-                while i >= 0:
-                    for k in range(c):
-                        line[k] += g[i, k]
-                    i = after[i]
-                for k in range(c):
-                    out[r, k] = line[k]
+            for k in range(c):
+                out[r, k] = line[k]
 
 
 @accelerates("take_grad", device="cpu", takes=_takes_grad)

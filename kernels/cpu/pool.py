@@ -213,24 +213,23 @@ def _add_taps(line: Any, x: Any, first: int, taps: int, apart: int) -> None:
 
 
 @Kernel
-def _avg_pool(worker, workers, y, x, sums, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    # sums: a line (C,) of float64 for each of some shares of the rows of windows
-    for t in share(len(sums), worker, workers):
-        line = sums[t]
-        for r in range(t * (n * oh) // len(sums), (t + 1) * (n * oh) // len(sums)):
-            sample, y0 = r // oh, r % oh * sh - top
-            above, below = inside(y0, dh, kh, h)
-            for j in range(ow):
-                x0 = j * sw - left
-                low, high = inside(x0, dw, kw, w)
-                at, line[:] = (r * ow + j) * c, 0
-                for a in range(above, below):
-                    first = ((sample * h + y0 + a * dh) * w + x0 + low * dw) * c
-                    _add_taps(line, x, first, high - low, dw * c)
-                count = float(max((below - above) * (high - low), 1))
-                base = np.uintp(at)
-                for k in range(np.uintp(c)):
-                    y[base + k] = line[k] / count
+def _avg_pool(worker, workers, thread, y, x, sums, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    # sums: a line (C,) of float64 for each thread
+    line = sums[thread]
+    for r in share(n * oh, worker, workers):
+        sample, y0 = r // oh, r % oh * sh - top
+        above, below = inside(y0, dh, kh, h)
+        for j in range(ow):
+            x0 = j * sw - left
+            low, high = inside(x0, dw, kw, w)
+            at, line[:] = (r * ow + j) * c, 0
+            for a in range(above, below):
+                first = ((sample * h + y0 + a * dh) * w + x0 + low * dw) * c
+                _add_taps(line, x, first, high - low, dw * c)
+            count = float(max((below - above) * (high - low), 1))
+            base = np.uintp(at)
+            for k in range(np.uintp(c)):
+                y[base + k] = line[k] / count
 
 
 @accelerates("avg_pool", device="cpu", takes=images)
@@ -249,28 +248,27 @@ def _add_share(line: Any, to: int, g: Any, at: int, count: int, share: int) -> N
 
 
 @Kernel
-def _avg_pool_grad(worker, workers, x, g, sums, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    # sums: a line (W * C,) for each of some shares of the rows of x
-    for t in share(len(sums), worker, workers):
-        line = sums[t]
-        for r in range(t * (n * h) // len(sums), (t + 1) * (n * h) // len(sums)):
-            sample, y = r // h, r % h
-            line[:] = 0
-            for a in range(kh):
-                i = source(y + top - a * dh, sh, oh)
-                if i < 0:
-                    continue
-                above, below = inside(i * sh - top, dh, kh, h)
-                for back in range(ow):
-                    j = ow - 1 - back
-                    x0 = j * sw - left
-                    low, high = inside(x0, dw, kw, w)
-                    at = ((sample * oh + i) * ow + j) * c
-                    for b in range(low, high):
-                        _add_share(line, (x0 + b * dw) * c, g, at, c, (below - above) * (high - low))
-            base = np.uintp(r * w * c)
-            for k in range(np.uintp(w * c)):
-                x[base + k] = line[k]
+def _avg_pool_grad(worker, workers, thread, x, g, sums, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    # sums: a line (W * C,) for each thread
+    line = sums[thread]
+    for r in share(n * h, worker, workers):
+        sample, y = r // h, r % h
+        line[:] = 0
+        for a in range(kh):
+            i = source(y + top - a * dh, sh, oh)
+            if i < 0:
+                continue
+            above, below = inside(i * sh - top, dh, kh, h)
+            for back in range(ow):
+                j = ow - 1 - back
+                x0 = j * sw - left
+                low, high = inside(x0, dw, kw, w)
+                at = ((sample * oh + i) * ow + j) * c
+                for b in range(low, high):
+                    _add_share(line, (x0 + b * dw) * c, g, at, c, (below - above) * (high - low))
+        base = np.uintp(r * w * c)
+        for k in range(np.uintp(w * c)):
+            x[base + k] = line[k]
 
 
 _FEW = 16  # terms of a sum that need no float64
