@@ -82,10 +82,12 @@ def random_optimizer(program: Program) -> tuple[str, dict[str, Any]]:
     return kind, {"learning_rate": p.one_of((0.01, 0.05)), **options}
 
 
-def random_training(program: Program, *, dtypes: tuple[str, ...] = ("float32",), layers: int = 5) -> Training:
+def random_training(
+    program: Program, *, dtypes: tuple[str, ...] = ("float32",), layers: int = 5, dropout: bool = True
+) -> Training:
     """Return a random network with everything that its training needs."""
     p = program
-    stack = random_stack(p, p.integer(1, layers), dropout=True)
+    stack = random_stack(p, p.integer(1, layers), dropout=dropout)
     units, loss = p.integer(2, 4), p.one_of((*CLASSIFIES, *COMPARES))
     last = "softmax" if loss in CLASSIFIES else "sigmoid" if loss == "binary_crossentropy" else None
     stack.close(units, last)
