@@ -17,7 +17,7 @@ import math
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from typing import Any
@@ -95,6 +95,14 @@ def measure(
     workload: Workload, children: Mapping[str, Child], settings: Settings, *, rounds: int, seconds: float = 0.2
 ) -> Result:
     """Let the sides of a workload take turns; return the times, their medians and the ratios to the first side."""
+    *_, last = measured(workload, children, settings, rounds=rounds, seconds=seconds)
+    return last
+
+
+def measured(
+    workload: Workload, children: Mapping[str, Child], settings: Settings, *, rounds: int, seconds: float
+) -> Iterator[Result]:
+    """Let the sides take turns; yield after each round what `measure` returns, of the rounds so far."""
     request = {"workload": workload.name, "settings": asdict(settings), "seconds": seconds}
     sides = [side for side in workload.sides if side in children]
     for side in sides:
@@ -107,7 +115,7 @@ def measure(
             answer = children[side].ask(request)
             times[side].append(answer["seconds"])
             checks[side] = answer["check"]
-    return {"unit": workload.unit, "seconds": times, **ratios(times), "check": checks}
+        yield {"unit": workload.unit, "seconds": times, **ratios(times), "check": checks}
 
 
 def ratios(times: Mapping[str, Sequence[float]]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import numpy as np
 import gpudl
 from benchmarks import peaks
 from benchmarks.record import circumstances, write
-from benchmarks.workloads.networks import BATCH_SIZES, keras_model
+from benchmarks.workloads.networks import BATCH_SIZES, batch, keras_model
 
 PRODUCTS = ("matmul", "conv2d")  # how the names of the ops begin that are bound by multiplications
 
@@ -34,13 +34,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--repeats", type=int, default=50, help="runs of each kernel, and of the step (default 50)")
     made.add_argument("--json", metavar="FILE", help="write what was measured to this file")
     return made
-
-
-def batch(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return random images and labels, which cost what digits cost."""
-    random = np.random.default_rng(0)
-    shape = (28 * 28,) if network == "mnist-mlp" else (28, 28, 1)
-    return random.random((size, *shape), np.float32), np.eye(10, dtype="float32")[random.integers(0, 10, size)]
 
 
 def on_the_roof(rows: Sequence[Any], machine: peaks.Peaks) -> list[dict[str, Any]]:

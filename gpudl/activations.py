@@ -286,13 +286,13 @@ _TABLE: Mapping[str, Activation] = {
 _FUSED: Mapping[Activation, str] = {linear: "linear", relu: "relu", tanh: "tanh"}
 
 
-def with_bias(x: Tensor, bias: Tensor | None, activation: Activation) -> Tensor:
+def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> Tensor:
     """Return activation(x + bias), in one op where there is one.
 
     Args:
         x: input (..., channels).
         bias: (channels,), or None.
-        activation: a function, as `get` returns it.
+        activation: a function, as `get` returns it, or None for none.
 
     Raises:
         ShapeError: the bias does not have one element per channel.
@@ -302,6 +302,7 @@ def with_bias(x: Tensor, bias: Tensor | None, activation: Activation) -> Tensor:
         >>> with_bias(x, bias, relu).numpy()
         array([[1.5, 0. ]], dtype=float32)
     """
+    activation = linear if activation is None else activation
     if bias is None:
         return activation(x)
     fused = _FUSED.get(activation)

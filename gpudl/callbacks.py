@@ -11,6 +11,7 @@ from functools import wraps
 from typing import Any
 
 from gpudl.engine.tree import flatten
+from gpudl.utils.checks import require_number
 from gpudl.utils.hooks import HOOKS, Callback, LazyLogs, Logs
 from gpudl.utils.lookup import unknown
 from gpudl.utils.progress import ProgbarLogger, end_line, say
@@ -98,6 +99,10 @@ class EarlyStopping(Callback):
         if mode not in ("auto", "min", "max"):
             warnings.warn(f"EarlyStopping knows no mode {mode!r} and goes on with 'auto'.", stacklevel=2)
             mode = "auto"
+        require_number("EarlyStopping", min_delta=min_delta)
+        require_number("EarlyStopping", 0, patience=patience, start_from_epoch=start_from_epoch)
+        if baseline is not None:
+            require_number("EarlyStopping", baseline=baseline)
         self.monitor = monitor
         self.min_delta = abs(min_delta)
         self.patience = patience
@@ -183,10 +188,11 @@ class LambdaCallback(Callback):
 
     Args:
         **hooks: functions by the names of the hooks of `Callback`; they take ``(epoch, logs)``,
-            ``(batch, logs)`` or ``(logs)``.
+            ``(batch, logs)`` or ``(logs)``. Anything by another name becomes an attribute.
 
     Raises:
-        ValueError: a name that is no hook.
+        ValueError: a name that looks like a hook's and is none.
+        TypeError: a hook that cannot be called.
 
     Example:
         >>> shout = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs))
@@ -213,8 +219,10 @@ class LambdaCallback(Callback):
             "on_train_batch_end": on_train_batch_end,
         }
         for name, function in hooks.items():
-            if name not in HOOKS:
+            if name.startswith("on_") and name not in HOOKS:
                 raise unknown("hook", name, dict.fromkeys(HOOKS))
+            if name in HOOKS and function is not None and not callable(function):
+                raise TypeError(f"LambdaCallback: {name} must be a function, got {function!r}.")
             if function is not None:
                 setattr(self, name, function)
 

@@ -11,6 +11,7 @@ import numpy as np
 from gpudl import config
 from gpudl.engine.spec import is_floating
 from gpudl.random import SeedGenerator, make_default_seed
+from gpudl.utils.checks import require_number, sizes
 from gpudl.utils.lookup import Configurable, lookup, names
 
 Shape = Sequence[int]
@@ -23,6 +24,14 @@ class Initializer(Configurable):
     def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
         """Return an array of `shape` in `dtype`, by default ``config.floatx()``."""
         raise NotImplementedError(f"{type(self).__name__} needs a __call__(shape, dtype=None).")
+
+    def _sizes(self, shape: Any) -> tuple[int, ...]:
+        """Return a shape as a tuple of integers; raises ValueError when it is none."""
+        kind = type(self).__name__
+        known = [n for n in sizes(kind, "shape", shape) if n is not None]
+        if len(known) < len(shape):
+            raise ValueError(f"{kind}: shape must have no None, got {shape!r}. Weights have known sizes.")
+        return tuple(known)
 
 
 class Constant(Initializer):
@@ -38,7 +47,16 @@ class Constant(Initializer):
 
     def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
         """Return an array filled with the value."""
-        return np.full(tuple(shape), self.value, dtype or config.float_dtype())
+        kept = np.empty(self._sizes(shape), dtype or config.float_dtype())
+        try:
+            kept[...] = self.value
+        except ValueError:
+            if np.ndim(self.value) == 0:
+                raise
+            raise ValueError(
+                f"Constant: a value of shape {np.shape(self.value)} does not fit the shape {kept.shape}."
+            ) from None
+        return kept
 
 
 class Zeros(Initializer):
@@ -46,7 +64,7 @@ class Zeros(Initializer):
 
     def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
         """Return an array of zeros."""
-        return np.zeros(tuple(shape), dtype or config.float_dtype())
+        return np.zeros(self._sizes(shape), dtype or config.float_dtype())
 
 
 class Ones(Initializer):
@@ -54,7 +72,7 @@ class Ones(Initializer):
 
     def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
         """Return an array of ones."""
-        return np.ones(tuple(shape), dtype or config.float_dtype())
+        return np.ones(self._sizes(shape), dtype or config.float_dtype())
 
 
 class Identity(Initializer):
@@ -71,8 +89,9 @@ class Identity(Initializer):
 
     def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
         """Return the identity matrix times the gain; raises ValueError unless there are two axes."""
+        shape = self._sizes(shape)
         if len(shape) != 2:
-            raise ValueError(f"Identity makes matrices, got the shape {tuple(shape)}.")
+            raise ValueError(f"Identity makes matrices, got the shape {shape}.")
         matrix: np.ndarray = self.gain * np.eye(shape[0], shape[1])
         return matrix.astype(dtype or config.float_dtype())
 
@@ -103,7 +122,7 @@ class RandomInitializer(Initializer):
         kind = np.dtype(dtype or config.float_dtype())
         if not is_floating(kind):
             raise ValueError(f"{type(self).__name__} makes floats, got dtype {kind}.")
-        return self.draw(self._generator(), tuple(shape)).astype(kind)
+        return self.draw(self._generator(), self._sizes(shape)).astype(kind)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Return float64 numbers of `shape` from `generator`: what a subclass writes."""
@@ -128,6 +147,7 @@ class RandomUniform(RandomInitializer):
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | SeedGenerator | None = None) -> None:
         super().__init__(seed)
+        require_number(type(self).__name__, minval=minval, maxval=maxval)
         self.minval = minval
         self.maxval = maxval
 
@@ -146,6 +166,7 @@ class RandomNormal(RandomInitializer):
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | SeedGenerator | None = None) -> None:
         super().__init__(seed)
+        require_number(type(self).__name__, mean=mean, stddev=stddev)
         self.mean = mean
         self.stddev = stddev
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -56,9 +57,20 @@ def accelerates(op: str, *, device: str, takes: Takes = floats, first: bool = Fa
     return enter
 
 
+@cache
+def _load(device: str) -> None:
+    """Import the kernels for `device`; without their folder there are none, and the references compute."""
+    name = f"{__package__}.{device}"
+    try:
+        import_module(name)
+    except ModuleNotFoundError as missing:
+        if missing.name != name:
+            raise
+
+
 def twins(device: str) -> dict[str, list[Twin]]:
     """Return the twins on `device` by op name; the first call imports the kernels."""
-    import_module(f"{__package__}.{device}")
+    _load(device)
     return _twins.setdefault(device, {})
 
 
@@ -137,5 +149,5 @@ def composes(device: str, composer: Composer) -> None:
 
 def composer(device: str) -> Composer | None:
     """Return what makes one kernel of several elementwise ops on `device`, or None."""
-    import_module(f"{__package__}.{device}")
+    _load(device)
     return _composers.get(device)

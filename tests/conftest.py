@@ -1,4 +1,7 @@
-"""Shared fixtures: every test starts on its backend, and leaves no recorder or tape behind.
+"""How tests are run: together on all processors, each on its backend and with the settings of a new process.
+
+A run of the whole suite is shared out among processes, file by file, where pytest-xdist is installed; ``-n 0`` does
+without. What names files or tests runs in one process, which starts sooner.
 
 The backend is NumPy, unless the environment variable ``GPUDL_TEST_BACKEND`` says ``cupy``, for a machine with a GPU, or
 ``double``, for the strict double of CuPy.
@@ -7,32 +10,68 @@ The backend is NumPy, unless the environment variable ``GPUDL_TEST_BACKEND`` say
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
+import cuda_cpu
 import pytest
 import strict_cupy
+from gpudl.kernels import precision, team
 
-from gpudl import backend
+from gpudl import backend, config, dtype_policies
 from gpudl.engine.state import state
+from gpudl.utils import lookup
 
 # A Python that a test starts takes the package that is installed, not the folder that it is started in.
 os.environ["PYTHONSAFEPATH"] = "1"
 BACKEND = os.environ.get("GPUDL_TEST_BACKEND", "numpy")
+TESTS = Path(__file__).parent
+SETTINGS = (config._settings, dtype_policies._chosen, precision._chosen, team._deterministic)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Share a run of the whole suite out among processes, of one thread each; a debugger wants to be in this one."""
+    options, whole = config.option, {TESTS, TESTS.parent} & {config.invocation_params.dir / arg for arg in config.args}
+    alone = options.keyword or options.usepdb or options.collectonly or "PYTEST_XDIST_WORKER" in os.environ
+    if config.pluginmanager.hasplugin("xdist") and options.numprocesses is None and whole and not alone:
+        options.numprocesses = "auto"
+    if getattr(options, "numprocesses", None):
+        options.dist, options.loadscopereorder = "loadfile", False
+        options.benchmark_disable = True  # pytest-benchmark would do so too, with a warning
+        os.environ.setdefault("GPUDL_NUM_THREADS", "1")
+        cuda_cpu.folder()  # one for all processes
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what is compiled for the GPU and takes longest: no process is to be left with it at the end."""
+    items.sort(key=lambda item: "cuda" not in item.nodeid.partition("::")[0])
 
 
 @pytest.fixture(autouse=True)
 def _on_its_backend(request: pytest.FixtureRequest) -> Iterator[None]:
-    cupy = sys.modules.get("cupy")
+    doubled = strict_cupy.is_installed()
     with ExitStack() as stack:
         if BACKEND == "double":
             stack.enter_context(strict_cupy.installed())
         if "gpu" not in request.keywords:
             stack.enter_context(backend.scope("numpy" if BACKEND == "numpy" else "cupy"))
         yield
-    assert sys.modules.get("cupy") is cupy, "the test leaves a CuPy behind"
+    assert strict_cupy.is_installed() == doubled, "the test leaves the double of CuPy behind"
     assert state.recorder is None
     assert state.open_tapes == 0
     assert state.gradients
     assert state.twins
+
+
+@pytest.fixture(autouse=True)
+def _with_the_settings_of_a_new_process() -> Iterator[None]:
+    """Put back what a test sets for the whole process: no test is to depend on those before it."""
+    lookup.clear_names()
+    before = [setting.copy() for setting in SETTINGS]
+    yield
+    for setting, values in zip(SETTINGS, before, strict=True):
+        setting.clear()
+        (setting.update if isinstance(setting, dict) else setting.extend)(values)

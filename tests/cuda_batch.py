@@ -24,7 +24,7 @@ def assembled(keys: list[Key]) -> str:
         common = re.sub(r"\A(#include <cuda_\w+.h>\n)+", "", shared)
         body = body.replace("GPUDL_WIDTH", str(width)).replace("Index", f"{index.split()[0]}_index")
         body = re.sub(r"\bat(?=[<(])", f"at{number}", body)
-        bodies.append(re.sub(r"\bvoid run\(", f"void run{number}(", body))
+        bodies.append(re.sub(r"\bvoid run_\w+\(", f"void run{number}(", body))
     names = "typedef int int_index;\ntypedef long long long_index;\n"
     return "".join(headers) + common + names + "\n".join(bodies)
 

@@ -21,7 +21,7 @@ GUARD = 32
 SINGLE, DOUBLE, SHORT, TENSOR = (
     tiles.candidates(size, tensor) for size, tensor in ((4, False), (8, False), (2, True), (4, True))
 )
-Oracle = Callable[[Any, Any], np.ndarray]
+Oracle = Callable[..., np.ndarray]
 
 
 @contextmanager
@@ -80,8 +80,31 @@ class Way:
         return error + eps * (np.abs(exact) + error) + (2.0**-24 if self.dtype == "float16" else 0)
 
 
-def check(cupy: Any, way: Way, run: Callable[..., None], shape: Any, ins: Any, oracle: Oracle, depth: int) -> None:
-    """Compare `run` with `oracle`, in both orders of the threads, into an out full of NaN with a guard around it."""
+def check(
+    cupy: Any,
+    way: Way,
+    run: Callable[..., None],
+    shape: Any,
+    ins: Any,
+    oracle: Oracle,
+    depth: int,
+    finish: Callable[..., np.ndarray] | None = None,
+) -> float:
+    """Compare `run` with `oracle`, in both orders of the threads, into an out full of NaN with a guard around it.
+
+    Args:
+        cupy: CuPy or its double.
+        way: how the product is computed.
+        run: fills its first argument from others.
+        shape: of the out.
+        ins: the other arguments, on the host: two factors, and what `finish` takes.
+        oracle: the product of factors in float64; of absolute values it is what bounds the error.
+        depth: products of a sum.
+        finish: what follows the product, which is rounded before; it must not enlarge an error.
+
+    Returns:
+        The largest error, as a share of what it may be.
+    """
     size = int(np.prod(shape))
 
     def outs() -> list[np.ndarray]:
@@ -94,10 +117,15 @@ def check(cupy: Any, way: Way, run: Callable[..., None], shape: Any, ins: Any, o
     assert np.isnan(got[:GUARD]).all()
     assert np.isnan(got[GUARD + size :]).all()
     wide = [x.astype(np.float64) for x in ins]
-    exact, sizes = oracle(*wide), oracle(*map(np.abs, wide))
-    error = np.abs(got[GUARD : GUARD + size].reshape(shape) - exact)
+    factors, rest = wide[:2], wide[2:]
+    exact, sizes = oracle(*factors), oracle(*map(np.abs, factors))
     bound = way.bound(exact, sizes, depth)
+    if finish is not None:
+        bound = bound + way.bound(sum(map(np.abs, rest), np.abs(exact)), np.zeros(()), 0)
+        exact = finish(exact, *rest)
+    error = np.abs(got[GUARD : GUARD + size].reshape(shape) - exact)
     assert np.all(error <= bound), (way, shape, [x.shape for x in ins], np.unravel_index(error.argmax(), shape))
+    return float((error / np.maximum(bound, np.finfo(np.float64).tiny)).max(initial=0))
 
 
 def normal(rng: np.random.Generator, dtype: np.dtype[Any], *shape: int) -> np.ndarray:

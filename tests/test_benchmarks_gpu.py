@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import json
 import subprocess
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +19,21 @@ import strict_cupy
 ROOT = Path(__file__).resolve().parents[1]
 # At the end: the gpudl that is installed comes before that of the checkout.
 sys.path.append(str(ROOT))
-NAMES = ("checkout", "claims", "clock", "gaps", "kernels", "lines", "parts", "peers", "probe", "race", "runner")
-NAMES += ("sanitize", "sections", "settings", "sides", "suite", "train", "worker", "__main__")
+NAMES = (
+    "checkout",
+    "claims",
+    "clock",
+    "compiling",
+    "gaps",
+    "kernels",
+    "lines",
+    "parts",
+    "peers",
+    "probe",
+    "race",
+    "runner",
+)
+NAMES += ("sanitize", "sections", "settings", "sides", "suite", "summary", "train", "worker", "__main__")
 gpu = SimpleNamespace(**{name: importlib.import_module(f"benchmarks.gpu.{name}") for name in NAMES})
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 TINY = gpu.parts.Options(size="tiny", device="cpu", seconds=60)
@@ -36,96 +49,13 @@ def digits(tmp_path: Path) -> str:
     return str(tmp_path / "digits.npz")
 
 
-# A module that stands in for the sections, in the processes that are started too.
-FAKES = """
-import os, time
-from benchmarks.gpu.parts import Part, Section
-
-def fine(options):
-    yield "number", 7
-
-def wrong(options):
-    yield "before", 1
-    raise ValueError("a part that fails")
-
-def gone(options):
-    yield "before", 2
-    os._exit(9)
-
-def slow(options):
-    yield "before", 3
-    time.sleep(60)
-
-PARTS = {"fine": Part(fine), "wrong": Part(wrong), "gone": Part(gone), "slow": Part(slow, 0.5), "last": Part(fine)}
-SECTIONS = {"probe": Section("fakes", 50, PARTS)}
-"""
-
-
-@pytest.fixture
-def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Let the processes find the fakes in the place of the sections."""
-    (tmp_path / "fakes.py").write_text(FAKES)
-    (tmp_path / "sitecustomize.py").write_text("import sys, fakes; sys.modules['benchmarks.gpu.sections'] = fakes\n")
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{ROOT}")
-    monkeypatch.setattr(gpu.runner, "STARTING", 10.0)
-    spec = importlib.util.spec_from_file_location("fakes", tmp_path / "fakes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    fakes = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(fakes)
-    sections: dict[str, Any] = fakes.SECTIONS
-    return sections
-
-
-def test_a_part_that_fails_dies_or_hangs_is_noted_and_the_rest_goes_on(faked: dict[str, Any]) -> None:
-    notes: list[dict[str, Any]] = []
-    found = gpu.runner.run("probe", faked["probe"], TINY, notes.append, seconds=50, variables={})
-    assert list(found) == ["fine", "wrong", "gone", "slow", "last"]
-    assert [part["found"] for part in found.values()] == [
-        {"number": 7},
-        *({"before": n} for n in (1, 2, 3)),
-        {"number": 7},
+def lines(**sections: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"section": section, "part": part, "key": key, "value": value}
+        for section, parts in sections.items()
+        for part, found in parts.items()
+        for key, value in found.items()
     ]
-    assert "error" not in found["fine"]
-    assert "error" not in found["last"]
-    assert found["wrong"]["error"].endswith("ValueError: a part that fails\n")
-    assert found["gone"]["error"].startswith("exit status 9\n")
-    assert found["slow"]["error"].endswith("\nstopped: its time was over")
-    assert {note["section"] for note in notes} == {"probe"}
-    assert [note["part"] for note in notes if "key" not in note] == list(found)
-
-
-def test_what_there_is_no_time_for_is_not_run(faked: dict[str, Any]) -> None:
-    found = gpu.runner.run("probe", faked["probe"], TINY, lambda note: None, seconds=1, variables={})
-    assert {part["error"] for part in found.values()} == {"not run: the time for this section was over"}
-
-
-def test_the_command_ends_with_a_table_and_a_record(
-    faked: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main = gpu.__main__
-    monkeypatch.setattr(main, "SECTIONS", faked)
-    monkeypatch.setattr(main, "card", lambda: "NVIDIA Fake 9000")
-    monkeypatch.setattr("benchmarks.gpu.claims.CLAIMS", gpu.claims.CLAIMS[:2])
-    assert main.main(["--device", "cpu", "--tiny", "--out", str(tmp_path / "out")]) == 1
-    said = capsys.readouterr().out
-    assert "not measured" in said
-    assert "2 of 5 parts ran" in said
-    assert "probe/wrong: FAILED" in said
-    (file,) = (tmp_path / "out").glob("gpu-nvidia-fake-9000-*.json")
-    record = json.loads(file.read_text())
-    assert {"date", "card", "size", "minutes", "clocks", "claims", "sections"} <= set(record)
-    assert record["sections"]["probe"]["fine"]["found"] == {"number": 7}
-    lines = [json.loads(line) for line in file.with_suffix(".jsonl").read_text().splitlines()]
-    assert {"section": "probe", "part": "slow", "key": "before", "value": 3} in lines
-    with pytest.raises(SystemExit):
-        main.main(["--data", str(tmp_path / "missing.npz")])
-    assert "--data: there is no file" in capsys.readouterr().err
-
-
-def results(**train: Any) -> dict[str, Any]:
-    copied = {"copies": {"found": {"copy of CUDA, GB/s": 4000.0}}, "op take": {"found": {"GB/s": 3000.0}}}
-    return {"train": {part: {"found": found} for part, found in train.items()}, "kernels": copied}
 
 
 def test_claims_are_judged_by_what_was_measured() -> None:
@@ -134,16 +64,23 @@ def test_claims_are_judged_by_what_was_measured() -> None:
         "highest": {"median seconds": 0.4, "runs": [{"reached": True}]},
         "high": {"median seconds": 0.3, "runs": [{"reached": False}]},
     }
-    claims = {
-        claim["claim"]: claim
-        for claim in gpu.claims.judged(results(**{"cnn epochs": {"times_first": times}, "race": raced}))
-    }
+    written = lines(
+        epochs={"cnn epochs": {"times_first": times}},
+        more={"race": raced},
+        bandwidth={"copies": {"copy of CUDA, GB/s": 4000.0}, "op take": {"GB/s": 3000.0}},
+        tiles={"tiles": {"counts": {"passed": 3, "failed": 0, "error": 0}}},
+    )
+    claims = {claim["claim"]: claim for claim in gpu.summary.record(written)["claims"]}
     eager = claims["seed 004, an epoch against PyTorch eager"]
     assert (eager["measured"], eager["reached"]) == (8.5, True)
     assert claims["seed 004, an epoch against PyTorch's captured graph"]["reached"] is False
     assert claims["first 99.0 % of the test images"]["measured"] == 0.4
     assert claims["take, share of the copy's bandwidth"]["measured"] == 0.75
     assert claims["seed 004, 5 epochs and evaluation"]["reached"] is None
+    assert claims["tiles of products beyond rounding"]["reached"] is None, "the run was cut in it"
+    written.append({"section": "tiles", "part": "tiles", "seconds": 3.0})
+    claims = {claim["claim"]: claim for claim in gpu.summary.record(written)["claims"]}
+    assert claims["tiles of products beyond rounding"]["reached"] is True
     assert all(claim["measured"] is None for claim in gpu.claims.judged({}))
 
 
@@ -155,16 +92,18 @@ def test_every_asked_op_is_measured_and_every_part_has_a_name_of_its_own() -> No
         assert (ROOT / f"tests/test_{name}.py").is_file(), name
 
 
+def gpu_backend() -> Any:
+    return importlib.import_module("gpudl").backend
+
+
 def found(part: Any, options: Any) -> dict[str, Any]:
     return dict(part(options))
 
 
 @pytest.mark.parametrize("name", gpu.kernels.OPS)
 def test_the_ops_are_measured_on_the_double(name: str) -> None:
-    with strict_cupy.installed():
-        gpu_backend = importlib.import_module("gpudl").backend
-        with gpu_backend.scope("cupy"):
-            measured = found(partial(gpu.kernels.bandwidth, name), TINY)
+    with strict_cupy.installed(), gpu_backend().scope("cupy"):
+        measured = found(partial(gpu.kernels.bandwidth, name), TINY)
     assert measured["GB/s"] > 0
 
 
@@ -217,9 +156,11 @@ def test_the_peers_train(network: str, way: str, digits: str) -> None:
 def test_sides_take_turns_and_one_that_fails_is_left_out(digits: str) -> None:
     settings = gpu.settings.OnDevice(data=digits, images=80, batch_size=32, device="cpu")
     with gpu.sides.Sides("cpu") as sides:
-        result = sides.compared("mnist-mlp", ("gpudl", "torch-eager", "no-such"), settings, rounds=1, seconds=0.001)
-    assert set(result["times_first"]) == {"gpudl", "torch-eager"}
-    assert "KeyError" in result["errors"]["no-such"]
+        asked = ("gpudl", "torch-eager", "no-such")
+        first, *rounds = sides.compared("mnist-mlp", asked, settings, rounds=2, seconds=0.001)
+    assert set(rounds[0]["times_first"]) == {"gpudl", "torch-eager"}
+    assert len(rounds[1]["seconds"]["gpudl"]) == len(rounds) == 2
+    assert "KeyError" in first["errors"]["no-such"]
 
 
 def test_lines_of_tests_are_written_as_they_end(tmp_path: Path) -> None:
@@ -232,7 +173,8 @@ def test_lines_of_tests_are_written_as_they_end(tmp_path: Path) -> None:
     )
     (tmp_path / "test_broken.py").write_text("import no_such_module_at_all\n")
     groups = [[str(tmp_path / "test_three.py"), "-c", str(ROOT / "pyproject.toml")], [str(tmp_path / "test_broken.py")]]
-    lines = gpu.lines.run(groups, tmp_path, 15, {})
+    before, *_, lines = gpu.lines.run(groups, tmp_path, 15, {})
+    assert len(before) < len(lines)
     assert gpu.lines.counts(lines) == {"passed": 1, "failed": 1, "error": 2, "skipped": 1}
     outcome = {line["test"].rpartition("::")[2]: line for line in lines}
     assert outcome["test_good"]["recorded"] == {"size": 3}
@@ -240,6 +182,36 @@ def test_lines_of_tests_are_written_as_they_end(tmp_path: Path) -> None:
     assert "no card" in outcome["test_left"]["said"]
     assert any(line["said"].startswith("stopped: its time was over") for line in gpu.lines.failures(lines))
     assert any("no_such_module_at_all" in line["said"] for line in gpu.lines.failures(lines))
+
+
+def test_tests_are_shared_out_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "test_five.py").write_text("".join(f"def test_{n}(): pass\n" for n in range(5)))
+    groups = [[str(tmp_path / "test_five.py"), "--share", f"{n}/2"] for n in range(2)]
+    *_, lines = gpu.lines.run(groups, tmp_path, 30, {})
+    assert sorted(line["test"][-6:] for line in lines) == [f"test_{n}" for n in range(5)]
+
+
+def test_the_kernels_of_the_networks_are_known_before_they_are_needed() -> None:
+    with strict_cupy.installed(), gpu_backend().scope("cupy"):
+        sources = gpu.compiling.asked(["highest"])
+        names = {name for _, _, name in sources}
+        assert {"matmul", "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "rmsprop", "max_pool"} <= names
+        launch = importlib.import_module("gpudl.kernels.cuda.launch")
+        missing: list[str] = []
+
+        def make(text: str, options: tuple[str, ...], name: str, real: Any = launch.make) -> Any:
+            if (text, options, name) not in sources:
+                missing.append(name)
+            return gpu.compiling.Nothing()
+
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings(action="ignore"):
+            patch.setattr(launch, "make", make)
+            launch.forget()
+            gpudl = importlib.import_module("gpudl")
+            model = gpu.train.keras_model(gpudl, "mnist-mlp")
+            model.fit(*gpu.gaps.batch("mnist-mlp", 3 * 128), batch_size=128, verbose=0)
+        launch.forget()
+    assert not missing
 
 
 def test_a_checkout_becomes_importable_without_being_installed(tmp_path: Path) -> None:

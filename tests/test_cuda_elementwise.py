@@ -219,6 +219,21 @@ def test_elements_are_moved_sixteen_bytes_at_a_time_where_that_is_possible(
     assert [key for key in asked if key[0] == index] == [(index, 4), (index, 1)]
 
 
+def test_the_name_of_a_kernel_tells_its_ops(cupy: Any) -> None:
+    specs = (((4,), "f"), ((4,), "f"))
+    text = elementwise._alone("negative", tuple((np.dtype(d), s) for s, d in specs), (), "").text
+    assert 'extern "C" __global__ void run_negative(' in text
+    assert program.named(["cast", "multiply", "assign_add_"]) == "run_cast_multiply_assign_add"
+    assert program.named(["add"] * 11) == "run" + "_add" * 8 + "_and_3_more"
+    seen = []
+    launch.forget()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "make", lambda text, options, name: seen.append(name))
+        program.compile_run(text)
+    launch.forget()
+    assert seen == ["run_negative"]
+
+
 def test_scalars_run_on_one_warp(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = []
     monkeypatch.setattr(program, "compile_run", lambda *_: lambda grid, block, args: shapes.append((grid, block)))
@@ -342,7 +357,8 @@ def test_kernels_that_do_not_compile_leave_the_work_to_the_reference(
 ) -> None:
     kernel = doubled(2, 2)
     elementwise._alone.cache_clear()
-    monkeypatch.setattr(program, "_TEXT", '#error "no such compiler"')
+    broken = '#error "no such compiler"\nextern "C" __global__ void {name}() {{}}'
+    monkeypatch.setattr(program, "_TEXT", broken)
     x = cupy.asarray(np.ones(3, np.float32))
     with pytest.warns(RuntimeWarning, match=r"(?s)could not compile a run of elementwise ops.*no such compiler"):
         assert kernels.find("negative", "cuda", (x, x), {}) is None

@@ -95,7 +95,6 @@ def test_the_chain_takes_a_relu_only(meter: Meter) -> None:
 @pytest.mark.parametrize(
     ("real", "index", "width", "tap"),
     [
-        ("FLOAT32", "int", 4, "unsigned char"),
         ("FLOAT16", "int", 8, "unsigned char"),
         ("BFLOAT16", "long long", 4, "int"),
         ("FLOAT64", "int", 2, "unsigned char"),

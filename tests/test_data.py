@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -372,8 +373,9 @@ class TestStreams:
             model.fit(iter([(x, y)]), y, verbose=0)
         with pytest.raises(ValueError, match="validation_split needs arrays"):
             model.fit(iter([(x, y)]), validation_split=0.5, verbose=0)
-        with pytest.raises(ValueError, match="class_weight needs y as an array"):
-            model.fit(iter([(x, y)]), class_weight={0: 1.0}, verbose=0)
+        for batch in ((x,), (x, y, np.ones(len(x)))):
+            with pytest.raises(ValueError, match="class_weight needs y as an array, and cannot be given together with"):
+                model.fit(iter([batch]), class_weight={0: 1.0}, verbose=0)
 
 
 class TestEpochs:
@@ -381,26 +383,24 @@ class TestEpochs:
         data = Epochs(batches(np.zeros((70, 2)), np.zeros(70)), None)
         assert data.steps == 3
         for _ in range(2):
-            assert [(batch[0].spec.shape, times) for batch, times in data.next()] == [
-                ((32, 2), 1),
-                ((32, 2), 1),
-                ((6, 2), 1),
-            ]
-            assert [(batch[0].spec.shape, times) for batch, times in data.next(16)] == [((32, 2), 2), ((6, 2), 1)]
+            for most, expected in ((1, [[(32, 1)], [(32, 1)], [(6, 1)]]), (16, [[(32, 2), (6, 1)]])):
+                taken = [[(batch[0].spec.shape[0], n) for batch, n in some] for some in data.next(most)]
+                assert taken == expected
 
     @pytest.mark.host
+    @pytest.mark.filterwarnings("ignore:the data ended after 2 of 3 steps")
     def test_an_epoch_of_steps_goes_on_where_the_last_one_ended(self) -> None:
-        data = Epochs(batches(np.arange(70), batch_size=32), 4)
+        data = Epochs(batches(np.arange(70), batch_size=16), 3)
         seen: list[list[tuple[int, int]]] = []
-        for most in (16, 1):
+        for most in (16, 1, 2):
             seen.append([])
-            for batch, times in data.next(most):
+            for batch, times in chain.from_iterable(data.next(most)):
                 for _ in range(times):
                     out = np.empty(batch[0].spec.shape, int)
                     batch[0].write(out)
                     batch[0].cursor.advance()
                     seen[-1].append((int(out[0]), len(out)))
-        assert seen == [[(0, 32), (32, 32), (64, 6), (0, 32)], [(32, 32), (64, 6), (0, 32), (32, 32)]]
+        assert seen == [[(0, 16), (16, 16), (32, 16)], [(48, 16), (64, 6)], [(0, 16), (16, 16), (32, 16)]]
 
     @pytest.mark.host
     def test_rows_write_themselves(self) -> None:
@@ -452,3 +452,98 @@ class TestOnAGpu:
                 crossed.append((meter.host_to_device, meter.device_to_host))
         assert crossed[0] == crossed[1]  # 10 steps or 40
         assert crossed[0][0] <= 4  # x, y, the order of the rows, and nothing for each step
+
+
+class TestNumbers:
+    """Numbers of every width and kind are data, and give what float32 gives."""
+
+    KINDS = (
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64"),
+        *("longdouble", ">f4", ">f8", ">i2", "object"),
+    )
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("shuffle", [False, True])
+    def test_kinds(self, kind: str, shuffle: bool) -> None:
+        rng = np.random.default_rng(0)
+        x, y = rng.integers(0, 9, (70, 4)), rng.integers(0, 3, 70)
+        if kind == "float16":
+            y = y.astype(kind)
+        np.random.seed(1)
+        expected = trained(x.astype(np.float32), y, shuffle=shuffle)
+        np.random.seed(1)
+        assert_same(trained(x.astype(kind), y if kind == "float16" else y.astype(kind), shuffle=shuffle), expected)
+
+    def test_bools(self) -> None:
+        x = np.random.default_rng(0).integers(0, 2, (70, 4))
+        assert_same(trained(x.astype(bool), x[:, 0] > 0), trained(x.astype(np.float32), x[:, 0]))
+
+    def test_objects_that_are_no_numbers(self) -> None:
+        for x in (np.array([[1.0], [None]]), np.array([["1"], [2]], object), np.array([[1], [{}]])):
+            with pytest.raises(ValueError, match=r"x has dtype object, expected numbers"):
+                line().predict(x, verbose=0)
+
+    @pytest.mark.parametrize("nest", [lambda x: tuple(map(tuple, x)), lambda x: [list(row) for row in x], list])
+    def test_rows_as_tuples_and_lists(self, nest: Any) -> None:
+        x, y = digits()
+        assert_same(trained(nest(x.tolist()), tuple(y.tolist())), trained(x, y))
+
+    def test_lists_inside_a_dict(self) -> None:
+        class Both(gpudl.Model):
+            def call(self, x: Any) -> Any:
+                return x["a"] + x["b"]
+
+        rows = {"a": [[1.0], [2.0]], "b": ((3.0,), (4.0,))}
+        assert Both().predict(rows, verbose=0).tolist() == [[4], [6]]
+
+
+class TestSparse:
+    """Rows of a sparse matrix are made dense batch by batch."""
+
+    @pytest.mark.parametrize("kind", ["csr_matrix", "csc_matrix", "coo_matrix", "csr_array"])
+    @pytest.mark.parametrize("options", [{}, {"shuffle": True}, {"validation_split": 0.3}, {"class_weight": {1: 2.0}}])
+    def test_they_train_as_the_dense_do(self, kind: str, options: Any) -> None:
+        sparse = pytest.importorskip("scipy.sparse")
+        x, y = digits()
+        x = np.where(x > 0, x, 0)
+        np.random.seed(1)
+        expected = trained(x, y, **options)
+        np.random.seed(1)
+        assert_same(trained(getattr(sparse, kind)(x), y, **options), expected)
+
+    def test_other_calls_and_other_places(self) -> None:
+        sparse = pytest.importorskip("scipy.sparse")
+        x, y = digits()
+        rows, model = sparse.csr_matrix(x.astype(np.float64)), mlp()
+        assert same([model.predict(rows, verbose=0)], [model.predict(x, verbose=0)])
+        assert model.evaluate(rows, y, verbose=0) == model.evaluate(x, y, verbose=0)
+        assert same([model.predict_on_batch(rows)], [model.predict_on_batch(x)])
+        assert model.test_on_batch(rows, y) == model.test_on_batch(x, y)
+        dense, one_hot = mlp(loss="categorical_crossentropy"), gpudl.utils.to_categorical(y)
+        dense.fit(x, one_hot, shuffle=False, verbose=0)
+        for data in ((x, sparse.csr_matrix(one_hot)), (rows, sparse.csr_matrix(one_hot))):
+            other = mlp(loss="categorical_crossentropy")
+            other.fit(*data, shuffle=False, verbose=0)
+            assert same(state_of(other), state_of(dense))
+        streamed = mlp()
+        streamed.fit(iter([(rows[:32], y[:32])]), verbose=0)
+        assert int(streamed.optimizer.iterations) == 1
+
+    def test_the_whole_is_never_dense(self) -> None:
+        sparse = pytest.importorskip("scipy.sparse")
+        made: list[int] = []
+
+        class Watched(sparse.csr_matrix):  # type: ignore[misc]
+            def toarray(self, *args: Any, **kwargs: Any) -> Any:
+                made.append(self.shape[0])
+                return super().toarray(*args, **kwargs)
+
+        x, y = digits()
+        mlp().fit(Watched(x), y, validation_data=(Watched(x), y), epochs=2, verbose=0)
+        assert max(made) == 32
+
+    def test_on_a_gpu(self) -> None:
+        sparse = pytest.importorskip("scipy.sparse")
+        x, y = digits()
+        with strict_cupy.installed(), gpudl.backend.scope("cupy"):
+            assert_same(trained(sparse.csr_matrix(x), y, epochs=1), trained(x, y, epochs=1))

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext, suppress
@@ -370,6 +371,71 @@ def test_an_archive_that_claims_a_huge_array_is_refused_before_it_is_read(tmp_pa
         np.lib.format.write_array_header_1_0(file, header)
     with pytest.raises(DamagedFileError, match="1000000000000000"):
         read_npz(tmp_path / "a.npz")
+
+
+def test_an_archive_whose_members_are_larger_than_their_arrays_is_refused_unread(tmp_path: Path, packed: bytes) -> None:
+    bomb = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(io.BytesIO(packed)) as good, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in good.namelist():
+            with archive.open(name, "w") as file:
+                file.write(good.read(name))
+                for _ in range(100 if name == "x_test.npy" else 0):
+                    file.write(bytes(1 << 20))  # a million zeros, a thousand bytes when deflated
+    assert bomb.stat().st_size < 3 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            DamagedFileError, match=r"expected 7840128 bytes for x_test in the directory, found 112697728"
+        ):
+            read_npz(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_archive_packed_in_other_ways_is_refused(tmp_path: Path, packed: bytes) -> None:
+    with zipfile.ZipFile(io.BytesIO(packed)) as good, zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name in good.namelist():
+            archive.writestr(name, good.read(name), zipfile.ZIP_LZMA)
+    with pytest.raises(DamagedFileError, match="expected x_train to be stored or deflated, found method 14"):
+        read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in folders here")
+def test_what_is_no_regular_file_is_not_touched(served: Mirror, tmp_path: Path, homes: tuple[Path, Path]) -> None:
+    pipe = tmp_path / "pipe.npz"
+    os.mkfifo(pipe)
+    (tmp_path / "link.npz").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link.npz", Path("/dev/zero")):
+        for read in (read_npz, lambda path: read_idx(path, (3,))):
+            with pytest.raises(DamagedFileError, match="expected a regular file, found a pipe or a device"):
+                read(path)
+        with pytest.raises(DatasetUnavailable, match=r"the file is damaged: expected a regular file"):
+            mnist.load_data(path)
+    os.mkfifo(homes[1] / "mnist.npz")  # one that stands where Keras's file might be
+    check(mnist.load_data())
+
+
+def test_a_file_larger_than_any_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.npz").open("wb") as file:
+        file.truncate(65 << 20)
+    with pytest.raises(DamagedFileError, match=f"expected at most {64 << 20} bytes, found {65 << 20}"):
+        read_npz(tmp_path / "a.npz")
+
+
+def test_a_symbolic_link_to_a_file_is_followed(tmp_path: Path, packed: bytes) -> None:
+    (tmp_path / "a.npz").write_bytes(packed)
+    (tmp_path / "b.npz").symlink_to(tmp_path / "a.npz")
+    check(read_npz(tmp_path / "b.npz"))
+
+
+@pytest.mark.parametrize("path", ["../mnist.npz", "../../out/mnist.npz", "a/../../../mnist.npz", "a/.."])
+def test_a_path_does_not_lead_out_of_the_datasets_folder(served: Mirror, tmp_path: Path, path: str) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=r"would lie outside of the datasets folder\. Pass a name in it, or the path"):
+        mnist.load_data(path)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert served.asked == []
 
 
 def test_an_archive_with_broken_bytes_is_damaged_and_nothing_worse(tmp_path: Path, packed: bytes) -> None:

@@ -14,6 +14,7 @@ import gpudl
 from gpudl import layers, ops
 from gpudl.engine.state import reference_only
 
+SIGNED, UNSIGNED = (tuple(f"{sign}int{bits}" for bits in (8, 16, 32, 64)) for sign in ("", "u"))
 X = np.array([[1, 4, 4], [0, 1, 1]])
 
 
@@ -51,15 +52,50 @@ def test_a_vector_gets_the_gradients_of_all_its_places() -> None:
         np.testing.assert_array_equal(slope(layer, X, r), slope(layer, X, r))
 
 
-@pytest.mark.parametrize("kind", ["int32", "int64"])
-def test_an_integer_outside_stands_for_the_nearest_one(kind: str) -> None:
-    layer = built()
+def test_an_integer_below_0_counts_from_the_end() -> None:
+    layer, r = built(), np.ones((2, 2, 2), np.float32)
     (vectors,) = layer.get_weights()
-    outside = np.array([[-3, 99], [2, 5]], kind)
-    nearest = np.clip(outside, 0, 4)
-    np.testing.assert_array_equal(layer(outside).numpy(), vectors[nearest])
-    r = np.ones((2, 2, 2), np.float32)
-    np.testing.assert_array_equal(slope(layer, outside, r), slope(layer, nearest, r))
+    for kind in SIGNED:
+        x = np.array([[-1, 4], [2, -5]], kind)
+        np.testing.assert_array_equal(layer(x).numpy(), vectors[x])
+        np.testing.assert_array_equal(slope(layer, x, r), slope(layer, x % 5, r))
+
+
+def test_an_integer_out_of_range_is_an_error_where_it_is_known_and_nan_where_not() -> None:
+    layer = built()
+    for kind in (*SIGNED, *UNSIGNED):
+        for wrong in (5, -6) if kind in SIGNED else (5,):
+            text = f"index {wrong} is out of range for an axis of size 5: indices go from -5 to 4, those below 0 count"
+            with pytest.raises(IndexError, match=text):
+                layer(np.array([1, wrong], kind))
+    model = gpudl.Sequential([layer])
+    y = model.predict(np.array([1, 5, -6, -1]), verbose=0)
+    np.testing.assert_array_equal(np.isnan(y).all(axis=1), [False, True, True, False])
+
+
+@pytest.mark.parametrize("ids", [257, 2049, 2**24 + 1])
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_integers_stay_integers_before_an_embedding(ids: int, dtype: str) -> None:
+    weights = np.zeros((ids + 2, 1), np.float32)
+    weights[ids] = 1
+    x = np.array([[ids], [ids - 1]])
+    flat = layers.Flatten
+    for first in ([], [flat()], [layers.Reshape((1,))], [gpudl.Sequential([flat()])]):
+        model = gpudl.Sequential([*first, layers.Embedding(ids + 2, 1, "zeros", dtype=dtype), flat()])
+        model.build((None, 1))
+        for made in (model, gpudl.Sequential.from_config(model.get_config())):
+            made.set_weights([weights])
+            np.testing.assert_array_equal(made.predict(x, verbose=0), [[1], [0]])
+            if not first and ids <= 2**24:  # floats are cut to integers, and not made shorter before
+                np.testing.assert_array_equal(made.predict(x.astype(np.float32), verbose=0), [[1], [0]])
+
+
+def test_an_input_that_was_given_decides_the_dtype() -> None:
+    model = gpudl.Sequential([layers.Input((1,), dtype="int32"), layers.Embedding(300, 1), layers.Flatten()])
+    again = gpudl.Sequential.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    x = np.array([[257], [-1]])
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.get_weights()[0][x[:, 0]])
 
 
 def test_the_order_of_the_places_is_kept_by_any_number_of_threads() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from small_models import CLASSES, SAMPLES, digits, line, mlp, same, state_of
 import gpudl
 from gpudl import Input, Sequential, callbacks, layers, losses, metrics, optimizers, regularizers
 from gpudl.engine.trace import Traced
+from gpudl.models import arrays
 
 
 class Log(callbacks.Callback):
@@ -91,7 +93,7 @@ class TestCompile:
             ({"loss": "sparse_crossentropy"}, r"Unknown loss: 'sparse_crossentropy'\. Did you mean '.*crossentropy'\?"),
             ({"metrics": ["acuracy"]}, r"Unknown metric: 'acuracy'\. Did you mean 'accuracy'\?"),
             ({"weighted_metrics": ["msee"]}, r"Unknown metric: 'msee'\. Did you mean 'mse'\?"),
-            ({"metrics": {"out": "mae"}}, r"pass a list"),
+            ({"metrics": {"a": "mae", "b": "mae"}}, r"metrics for each of several outputs are not supported yet"),
             ({"loss_weights": [1.0]}, r"loss_weights is for models with several outputs"),
         ],
     )
@@ -224,14 +226,6 @@ class TestBatches:
         assert line().evaluate(x, x, verbose=0) == 0
         assert line(optimizer=optimizers.SGD(0.0)).fit(x, x, batch_size=7, verbose=0).history["loss"] == [0.0]
 
-    def test_steps_per_epoch_goes_on_where_the_epoch_before_stopped(self) -> None:
-        model = line(optimizer=optimizers.SGD(0.0))
-        x = np.array([[1.0], [2.0], [3.0]])
-        history = model.fit(
-            x, np.zeros((3, 1)), batch_size=1, shuffle=False, epochs=3, steps_per_epoch=2, verbose=0
-        ).history
-        assert history["loss"] == [2.5, 5.0, 6.5]
-
     def test_steps_of_evaluation(self) -> None:
         model = line()
         x = np.array([[1.0], [2.0], [30.0]])
@@ -325,6 +319,42 @@ class TestWeighting:
         listed.fit(x, y, class_weight={0: 2.0, 1: 1.0, 2: 1.0}, verbose=0, shuffle=False)
         partly.fit(x, y, class_weight={0: 2.0}, verbose=0, shuffle=False)
         assert same(listed.get_weights(), partly.get_weights())
+
+    @pytest.mark.parametrize("dtype", ["int8", "int64", "uint64", "float16", "float32", "float64"])
+    @pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+    @pytest.mark.parametrize("feed", [lambda x, y: (x, y), lambda x, y: (x, [y]), lambda x, y: (iter([(x, y)]),)])
+    def test_labels_of_any_kind_are_found(self, dtype: str, shape: Any, feed: Any) -> None:
+        labels = np.array([3, 0, 7, 100, 1, 3] if dtype == "uint64" else [3, -1, 7, 100, 1, 3]).astype(dtype)
+        table = {3: 5.0, np.float32(-1.0): 0.25, 0: 0.25, np.int64(100): 2.0, 10**9: 7.0, -(10**30): 1.0}
+        model = line(optimizer=optimizers.SGD(0.0))
+        fitted = model.fit(
+            *feed(np.zeros((6, 1)), labels.reshape(shape)), class_weight=table, shuffle=False, verbose=0
+        ).history["loss"][0]
+        weights = np.array([5, 0.25, 1, 2, 1, 5])
+        assert fitted == pytest.approx(np.mean(weights * labels.astype(float) ** 2), rel=1e-3)
+
+    def test_float_labels_are_rounded_and_nan_has_no_class(self) -> None:
+        weights = arrays.class_weights(np.array([0.6, 1.4, np.nan, np.inf, -0.4]), {1: 2.0, 0: 3.0})
+        assert weights.tolist() == [2, 2, 1, 1, 3]
+        assert arrays.class_weights(np.array([0, 5]), {}).tolist() == [1, 1]
+
+    def test_a_large_label_takes_no_memory(self) -> None:
+        tracemalloc.start()
+        try:
+            weights = arrays.class_weights(np.array([10**9, 2]), {10**9: 2.0, 10**18: 3.0})
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert weights.tolist() == [2, 1]
+        assert peak < 100_000
+
+    def test_class_weights_of_a_generator(self) -> None:
+        x, y = digits()
+        table = {0: 1.0, 1: 3.0, 2: 0.25}
+        streamed, whole = mlp(), mlp()
+        streamed.fit(iter([(x, y)] * 2), class_weight=table, verbose=0)
+        whole.fit(x, y, class_weight=table, batch_size=SAMPLES, shuffle=False, epochs=2, verbose=0)
+        assert same(state_of(streamed), state_of(whole))
 
     def test_a_sample_of_weight_zero_does_not_train(self) -> None:
         x, y = digits()
@@ -717,14 +747,14 @@ class TestOnBatch:
         fitted.fit(x, y, batch_size=SAMPLES, shuffle=False, verbose=0)
         assert same(state_of(model), state_of(fitted))
 
-    def test_metrics_go_on_until_they_are_reset(self) -> None:
-        model = line(optimizer=optimizers.SGD(0.0))
+    @pytest.mark.parametrize("method", ["train_on_batch", "test_on_batch"])
+    def test_values_are_those_of_this_batch_alone(self, method: str) -> None:
+        model = line(optimizer=optimizers.SGD(0.0), metrics=["mae"])
         zero = np.zeros((1, 1))
-        assert model.test_on_batch(np.array([[1.0]]), zero) == 1.0
-        assert model.test_on_batch(np.array([[3.0]]), zero) == 5.0
-        model.reset_metrics()
-        assert model.test_on_batch(np.array([[3.0]]), zero) == 9.0
-        assert model.train_on_batch(np.array([[3.0]]), zero) == 9.0
+        model.fit(np.array([[7.0]]), zero, verbose=0)
+        call = getattr(model, method)
+        assert [call(np.array([[x]]), zero) for x in (1.0, 3.0, 2.0)] == [[1.0, 1.0], [9.0, 3.0], [4.0, 2.0]]
+        assert call(np.array([[5.0], [1.0]]), np.zeros((2, 1)), return_dict=True) == {"loss": 13.0, "mae": 3.0}
 
     def test_weights(self) -> None:
         x, y = digits()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_cpu import optimized
 from strict_cupy import DevArray, Meter, installed
 
 import gpudl
@@ -21,6 +22,12 @@ SAMPLES, BATCH = 10, 4  # three steps a pass, the last one smaller
 # One rounding error in each number at each of six steps in each of eight layers.
 ROUNDING = 6 * 8 * np.finfo(np.float32).eps
 Data = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture(autouse=True)
+def _optimized() -> Iterator[None]:
+    with optimized():
+        yield
 
 
 @pytest.fixture

@@ -186,6 +186,28 @@ def test_a_kernel_is_compiled_once(cupy: Any, monkeypatch: pytest.MonkeyPatch) -
     assert len(built) == 1
 
 
+@pytest.mark.parametrize("file", sorted(path.name for path in FOLDER.glob("*.cu")))
+def test_a_kernel_of_a_file_can_be_compiled_without_the_others(file: str) -> None:
+    bare, text = (FOLDER / file).read_text(), launch.source(file)
+    names = re.findall(r"^#if !defined\(GPUDL_ONLY\) \|\| defined\(GPUDL_ONLY_(\w+)\)$", text, re.MULTILINE)
+    assert len(names) == bare.count("__global__") == text.count("__global__")
+    outside = re.sub(r"(?s)#if !defined\(GPUDL_ONLY\).*?\n}\n#endif\n", "", text)
+    assert "__global__" not in outside
+    assert outside.count("#if") == outside.count("#endif")
+
+
+@needs_gxx
+def test_the_first_use_of_a_kernel_compiles_it_alone(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[str, ...]] = []
+    real = cupy.RawModule
+    monkeypatch.setattr(cupy, "RawModule", lambda **all_: given.append(all_["options"]) or real(**all_))
+    types: dict[str, str | int] = {"GPUDL_REAL": "FLOAT32", "GPUDL_INDEX": "int"}
+    assert launch.function("norm_grad.cu", "batch_norm_grad", **types) is not None
+    assert {"-DGPUDL_ONLY", "-DGPUDL_ONLY_batch_norm_grad"} < set(given[0])
+    chosen = types | {option[2:]: "" for option in launch.alone("batch_norm_grad")}
+    assert list(cuda_cpu.build(launch.source("norm_grad.cu"), chosen).letters) == ["batch_norm_grad"]
+
+
 def test_a_kernel_that_does_not_compile_leaves_the_work_to_the_reference(
     cupy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

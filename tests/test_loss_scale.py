@@ -79,6 +79,44 @@ def test_the_scale_grows_after_so_many_good_steps_in_a_row() -> None:
     assert float(optimizer.scale_loss(gpudl.convert_to_tensor(3.0))) == 24.0
 
 
+def test_a_scale_falls_to_no_less_than_the_smallest_float16_and_comes_back() -> None:
+    optimizer, variables = LossScaleOptimizer(optimizers.SGD(), 4.0, dynamic_growth_steps=1), pair_of_variables()
+    for _ in range(40):
+        optimizer.apply([[1.0, np.inf], [[1.0]]], variables)
+    assert scale_and_count(optimizer) == (2.0**-24, 0)
+    optimizer.apply([[2.0**-24, 2.0**-24], [[2.0**-24]]], variables)
+    assert scale_and_count(optimizer) == (2.0**-23, 0)
+    assert variables[0].numpy() == pytest.approx([0.99, -2.01])
+
+
+def test_a_scale_does_not_grow_to_infinity() -> None:
+    optimizer, variables = LossScaleOptimizer(optimizers.SGD(), 2.0**126, dynamic_growth_steps=1), pair_of_variables()
+    for _ in range(4):
+        optimizer.apply([[1.0, 1.0], [[1.0]]], variables)
+    assert scale_and_count(optimizer) == (2.0**127, 0)
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("scale", [0.0, 1e-45, float("inf")])
+def test_no_update_is_made_of_what_a_scale_makes_infinite(recorded: bool, scale: float) -> None:
+    optimizer, variables = LossScaleOptimizer(optimizers.Adam(), 4.0), pair_of_variables()
+    optimizer.build(variables)
+    optimizer.dynamic_scale.assign(scale)
+    before = [v.numpy() for v in variables]
+
+    def update(*grads: Any) -> None:
+        optimizer.apply(grads, variables)
+
+    step = gpudl.traced(update) if recorded else update
+    step(np.array([1e3, 0.0], np.float32), np.array([[scale]], np.float32))
+    assert same(before, [v.numpy() for v in variables])
+    assert int(optimizer.iterations) == 0
+    if scale < 1:
+        step(np.array([1e-3, 0.0], np.float32), np.array([[1e-3]], np.float32))
+        assert np.isfinite(np.concatenate([v.numpy().ravel() for v in variables])).all()
+        assert int(optimizer.iterations) == 1
+
+
 def test_variables_without_a_gradient_or_moved_or_constrained_are_taken_back_too() -> None:
     optimizer, variables = LossScaleOptimizer(optimizers.Adam()), pair_of_variables()
     variables[0].constraint = lambda w: w * 2

@@ -213,20 +213,63 @@ def test_top_k_counts_equal_scores_as_hits_and_survives_infinities() -> None:
     assert metrics.sparse_top_k_categorical_accuracy([2], wild, k=2).item() == 1.0
 
 
-def test_state_is_float32_and_not_trainable() -> None:
+def test_counters_are_float64_and_not_trainable() -> None:
     metric = metrics.SparseCategoricalAccuracy()
     assert [(v.name, v.dtype, v.shape, v.trainable) for v in metric.variables] == [
-        ("total", np.float32, (), False),
-        ("count", np.float32, (), False),
+        ("total", np.float64, (), False),
+        ("count", np.float64, (), False),
     ]
-    assert metrics.Mean(dtype="float64").total.dtype == np.float64
+
+
+COUNTING = [  # a metric, a sample that counts as 1, and what one more such sample adds to the sum of values
+    (metrics.Sum, ([1.0],), 1.0),
+    (metrics.Mean, ([1.0],), 1.0),
+    (metrics.MeanSquaredError, ([[0.0]], [[1.0]]), 1.0),
+    (metrics.RootMeanSquaredError, ([[0.0]], [[1.0]]), 1.0),
+    (metrics.BinaryCrossentropy, ([[1.0]], [[0.5]]), np.log(2)),
+    (metrics.Accuracy, ([[1.0]], [[1.0]]), 1.0),
+    (metrics.BinaryAccuracy, ([[1.0]], [[0.9]]), 1.0),
+    (metrics.SparseCategoricalAccuracy, ([1], [[0.1, 0.9]]), 1.0),
+    (metrics.SparseTopKCategoricalAccuracy, ([1], [[0.1, 0.9]]), 1.0),
+]
+
+
+@pytest.mark.parametrize("weight", [None, 1.0])
+@pytest.mark.parametrize("replayed", [False, True])
+@pytest.mark.parametrize(("kind", "sample", "value"), COUNTING, ids=lambda item: getattr(item, "__name__", ""))
+def test_no_counter_stands_still(kind: Any, sample: Any, value: float, replayed: bool, weight: float | None) -> None:
+    metric = kind()
+    for counter in metric.variables:
+        counter.assign(2.0**24)
+    update = gpudl.traced(metric.update_state) if replayed else metric.update_state
+    weights = () if weight is None else (np.array([weight], np.float32),)
+    for _ in range(3):
+        update(*(np.array(a, np.float32 if a != [1] else np.int32) for a in sample), *weights)
+    added = [3 * value, 3.0][: len(metric.variables)]
+    assert [v.item() - 2.0**24 for v in metric.variables] == pytest.approx(added)
+    assert metric.result().dtype == np.float32
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_result_has_the_dtype_of_its_metric(dtype: str) -> None:
+    for metric in (metrics.Mean(dtype=dtype), metrics.Sum(dtype=dtype), metrics.MeanSquaredError(dtype=dtype)):
+        metric.update_state(*([[1.0]],) * (2 if isinstance(metric, metrics.MeanSquaredError) else 1))
+        assert metric.result().dtype == dtype
+
+
+def test_large_weights_lose_no_small_ones() -> None:
+    mean = metrics.Mean()
+    mean.update_state([1.0], sample_weight=[1e8])
+    for _ in range(100):
+        mean.update_state([0.0], sample_weight=[1.0])
+    assert mean.count.item() == 1e8 + 100
 
 
 def test_an_update_stays_small() -> None:
     metric = metrics.SparseCategoricalAccuracy()
     traced = gpudl.traced(metric.update_state)
     traced(np.zeros(4, np.uint8), np.zeros((4, 3), np.float32))
-    assert names_in(traced) == ["argmax", "equal", "cast", "sum", "assign_add_", "assign_add_"]
+    assert names_in(traced) == ["argmax", "equal", "cast", "sum", "cast", "assign_add_", "assign_add_"]
 
 
 def test_own_metric_with_variables_of_its_own() -> None:

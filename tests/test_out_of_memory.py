@@ -14,6 +14,8 @@ from strict_cupy import Meter, installed, machine
 
 import gpudl
 from gpudl import backend, layers
+from gpudl.backend.numpy_backend import NumpyBackend
+from gpudl.engine import plan_cache
 from gpudl.engine.room import largest
 from gpudl.engine.state import reference_only
 
@@ -43,7 +45,8 @@ def data(samples: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def leave(nbytes: int) -> None:
-    """Let the card have only so many bytes free."""
+    """Let the card have only so many bytes free, and no plans that a step could have the memory of."""
+    plan_cache.drop(backend.current())
     gc.collect()
     machine.room = machine.used(0) + nbytes
 
@@ -83,7 +86,8 @@ def test_a_step_that_does_not_fit_names_a_batch_that_does(meter: Meter) -> None:
         np.testing.assert_array_equal(old, new)
     del error
     leave(1 << 18)
-    made.fit(*on_device, batch_size=int(fits), verbose=0)
+    whole = samples - samples % int(fits)  # a last, smaller batch has a plan of its own
+    made.fit(*(part[:whole] for part in on_device), batch_size=int(fits), verbose=0)
     with pytest.raises(gpudl.OutOfMemoryError, match="would fit"):
         made.fit(*on_device, batch_size=int(1.5 * fits), verbose=0)
 
@@ -174,10 +178,61 @@ def test_recording_takes_no_memory_for_what_the_plan_computes(meter: Meter) -> N
     np.testing.assert_allclose(gpudl.traced(step)(x).numpy(), step(x).numpy())
 
 
-def test_the_cpu_raises_its_own_error() -> None:
-    with pytest.raises(MemoryError) as error:
-        backend.get("numpy").out_of_memory(MemoryError("no room"), "an array")
-    assert str(error.value) == "no room"
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Let NumPy have only so many bytes free at a time; an array larger than that is refused."""
+    room = [1 << 62]
+    empty = np.empty
+
+    def limited(shape: Any, dtype: Any = float, *args: Any, **kwargs: Any) -> np.ndarray:
+        if np.prod(shape, dtype=np.int64) * np.dtype(dtype).itemsize > room[0]:
+            raise MemoryError(f"Unable to allocate an array with shape {shape}")
+        return empty(shape, dtype, *args, **kwargs)
+
+    monkeypatch.setattr(np, "empty", limited)
+    monkeypatch.setattr(NumpyBackend, "free_bytes", lambda self: room[0])
+    return room
+
+
+class TestOnTheCpu:
+    def test_a_step_that_does_not_fit_names_a_batch_that_does(self, small: list[int]) -> None:
+        net, (x, y) = model(), data(4096)
+        net.fit(x[:16], y[:16], batch_size=16, verbose=0)
+        before = net.get_weights()
+        small[0] = 1 << 20
+        with pytest.raises(gpudl.OutOfMemoryError) as error:
+            net.fit(x, y, batch_size=4096, verbose=0)
+        assert str(error.value).startswith(f"a step does not fit into the memory of {backend.current().describe()}. ")
+        batch, total, *_, free = said(error, STEP[STEP.index(r" With a batch") :])
+        assert (batch, free) == (4096, 1.0)
+        assert total > 1
+        (fits,) = said(error, r"A batch of about (\d+) would fit\.$")
+        assert 16 < fits < 4096
+        assert all(np.array_equal(a, b) for a, b in zip(before, net.get_weights(), strict=True))
+        net.fit(x, y, batch_size=int(fits), verbose=0)
+
+    def test_eager_code(self, small: list[int]) -> None:
+        small[0] = 1 << 16
+        with pytest.raises(
+            gpudl.OutOfMemoryError, match=r"^an array \[300, 300\] of float32 does not fit into the mem"
+        ):
+            gpudl.ops.add(np.ones((300, 1), np.float32), np.ones((1, 300), np.float32))
+
+    def test_data_that_cannot_be_copied(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Large(list):  # type: ignore[type-arg]
+            def __array__(self, *args: Any, **kwargs: Any) -> np.ndarray:
+                raise MemoryError("Unable to allocate 9 TiB")
+
+        with pytest.raises(
+            gpudl.OutOfMemoryError, match=r"^a copy of the data does not fit into the memory of this co"
+        ):
+            model().predict(Large([[1.0]]), verbose=0)
+
+    def test_an_error_that_is_a_sentence_already_stays(self) -> None:
+        known = gpudl.OutOfMemoryError("no room")
+        with pytest.raises(gpudl.OutOfMemoryError) as error:
+            backend.get("numpy").out_of_memory(known, "an array")
+        assert error.value is known
 
 
 @pytest.mark.parametrize("most", [0, 1, 2, 37, 63])

@@ -7,10 +7,14 @@ import sys
 import warnings
 from contextlib import redirect_stdout
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
+from small_models import line
 
+from gpudl import ops
+from gpudl.callbacks import Callback
 from gpudl.utils import progress
 from gpudl.utils.progress import ProgbarLogger, ProgressLine, end_line, say
 
@@ -373,3 +377,47 @@ def test_every_drawing_is_keras(
 
 def test_nothing_is_left_unfinished() -> None:
     assert progress._unfinished == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+@pytest.mark.parametrize("verbose", [1, 2])
+def test_letters_that_a_stream_cannot_write_do_not_end_a_training(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, verbose: int
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, write_through=True)
+    monkeypatch.setattr(sys, "stdout", stream)
+
+    def größe_数(y_true: Any, y_pred: Any) -> Any:  # noqa: N802
+        return ops.mean(y_pred)
+
+    model = line(metrics=[größe_数])
+    history = model.fit(np.ones((4, 1)), np.ones((4, 1)), epochs=2, verbose=verbose, callbacks=[Chatty()]).history
+    assert sorted(history) == ["größe_数", "loss"]
+    said = stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+    shown = "größe_数".encode(encoding, "replace").decode(encoding)
+    assert f" - {shown}: " in said
+    model.summary()
+    model.explain(np.ones((4, 1)), step="predict")
+
+
+@pytest.mark.parametrize("fault", ["broken", "closed"])
+def test_a_training_goes_on_when_nobody_reads(monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    class Broken(Terminal):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    stream: Any = Broken() if fault == "broken" else io.StringIO()
+    if fault == "closed":
+        stream.close()
+    monkeypatch.setattr(sys, "stdout", stream)
+    model = line()
+    assert len(model.fit(np.ones((4, 1)), np.ones((4, 1)), epochs=2, callbacks=[Chatty()]).history["loss"]) == 2
+    assert model.evaluate(np.ones((4, 1)), np.ones((4, 1))) == 0.0
+    assert model.predict(np.ones((4, 1))).shape == (4, 1)
+
+
+class Chatty(Callback):
+    """Says something with letters of several alphabets at the end of each epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        say(f"Epoche {epoch}: größer als 数")

@@ -43,6 +43,7 @@ def trained(**options: Any) -> tuple[list[np.ndarray], dict[str, list[float]]]:
     return [*model.get_weights(), model.predict(x, batch_size=7, verbose=0)], history.history
 
 
+@pytest.mark.filterwarnings("ignore:the data ended after 3 of 4 steps")
 @pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"steps_per_epoch": 4}, {"class_weight": {1: 2.0}}])
 def test_a_training_on_streamed_data_is_that_on_data_on_the_device(
     meter: Meter, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]

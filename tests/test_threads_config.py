@@ -90,6 +90,7 @@ class TestCount:
         monkeypatch.setattr(team, "_QUOTAS", (("/no/such/file",), tuple(map(str, paths))))
         assert team.quota() == count
         monkeypatch.setattr(team, "most", lambda: 8)
+        monkeypatch.delenv("GPUDL_NUM_THREADS", raising=False)
         team._chosen.clear()
         assert get_num_threads() == (count or 8)
 

@@ -101,13 +101,14 @@ def test_a_returned_variable_is_a_copy() -> None:
 @pytest.mark.host
 def test_an_exception_leaves_nothing_behind() -> None:
     v = Variable([1.0, 2.0], trainable=False)
-    group = FlatGroup([Variable([5.0]), Variable([6.0, 7.0])])
+    five, rest = Variable([5.0]), Variable([6.0, 7.0])
+    group = FlatGroup([five, rest])
     generator = SeedGenerator(3)
     fails = [True]
 
     def step(x: Tensor) -> Tensor:
         v.assign_add(x)
-        group.variables[0].assign([0.0])
+        five.assign([0.0])
         ops.sgd_(group.flat, group.flat * 1, Tensor(np.array(1, np.float32)))
         noise = dropout(x, 0.5, generator)
         v.assign(noise)
@@ -155,7 +156,7 @@ def test_a_variable_cannot_move_while_a_step_is_recorded() -> None:
         traced(lambda x: FlatGroup([v]).flat * x)(tensor(1))
 
 
-def test_a_frozen_variable_makes_its_plans_stale() -> None:
+def test_a_frozen_variable_has_plans_of_its_own() -> None:
     v = Variable([2.0])
 
     def step(x: Tensor) -> Any:
@@ -311,10 +312,3 @@ def test_inside_a_tape_a_traced_function_is_differentiated() -> None:
     with gpudl.GradientTape() as tape:
         y = square(x)
     assert float(tape.gradient(y, x)) == 6.0
-
-
-def test_a_function_called_with_many_shapes_keeps_a_bounded_number_of_plans() -> None:
-    double = gpudl.traced(lambda t: t * 2)
-    for size in range(1, 40):
-        np.testing.assert_array_equal(double(np.ones(size, np.float32)).numpy(), np.full(size, 2.0))
-    assert len(double.entries) == 16

@@ -1,12 +1,14 @@
 """The proof with a card, in one command.
 
-    python -m benchmarks.gpu --data mnist.npz
-    python -m benchmarks.gpu --only train --only kernels --quick
+    python -m benchmarks.gpu --data mnist.npz --out FOLDER
+    python -m benchmarks.gpu --out FOLDER --only bandwidth --only tiles --quick
+    python -m benchmarks.gpu --from FOLDER/gpu-CARD-DATE.jsonl
 
 Sections run one after the other, each in processes of its own and with a limit of time, the most important first. What
 a section finds is written to a file of JSON lines as it comes; a part that fails is noted with its traceback, and the
-rest goes on. At the end stand a table of the claims and a record. The exit status is 0 when everything ran, whether or
-not every claim was reached.
+rest goes on. The record with the claims is written anew after each section, and when the run is told to end (SIGTERM);
+of a run that was killed ``--from`` makes it. The exit status is 0 when everything ran, whether or not every claim was
+reached.
 """
 
 from __future__ import annotations
@@ -14,34 +16,58 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.children import ROOT
+from benchmarks.gpu import summary
 from benchmarks.gpu.checkout import importable
-from benchmarks.gpu.claims import judged, table
 from benchmarks.gpu.parts import Options, Section
-from benchmarks.gpu.runner import run
+from benchmarks.gpu.runner import beside, run
 from benchmarks.gpu.sections import SECTIONS
+from benchmarks.record import write
+
+_AT_THE_END = 5.0  # seconds that are left to write the record
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="benchmarks.gpu", description="The proof with a card, in one command.")
     made.add_argument("--data", metavar="FILE", help="an mnist.npz; without it nothing is trained on digits")
-    made.add_argument("--minutes", type=float, default=8.0, help="the most that all takes (default 8)")
+    made.add_argument("--minutes", type=float, default=5.0, help="the most that all takes (default 5)")
     made.add_argument("--only", action="append", default=[], choices=SECTIONS, help="a section; may be repeated")
     made.add_argument("--quick", action="store_true", help="fewer repeats and smaller sizes")
-    made.add_argument("--out", metavar="FOLDER", default=str(Path(ROOT) / "benchmarks/results"), help="for the record")
+    made.add_argument(
+        "--out", metavar="FOLDER", help="where the record is written; of a machine that is lent, what comes back"
+    )
+    made.add_argument("--from", metavar="FILE.jsonl", dest="lines", help="run nothing: make the record of what came")
     made.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help=argparse.SUPPRESS)
     made.add_argument("--tiny", action="store_true", help=argparse.SUPPRESS)
     return made
+
+
+class Stopped(BaseException):
+    """The run has been told to end."""
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM raise `Stopped` in a ``with`` block."""
+
+    def stop(number: int, frame: Any) -> None:
+        raise Stopped(f"stopped by {signal.Signals(number).name}")
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def card() -> str:
@@ -59,71 +85,100 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def outcome(part: Mapping[str, Any]) -> str:
-    """Return in a few words what became of a part."""
-    seconds = f" in {part['seconds']:.1f} s" if "seconds" in part else ""
-    if "error" not in part:
-        return f"done{seconds}"
-    return f"FAILED{seconds}: {str(part['error']).strip().splitlines()[-1][:150]}"
+class Log:
+    """The lines of a run, in memory and in a file, and its record beside it.
+
+    Args:
+        file: of the lines; the record has the same name with ``.json``.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.record = file.with_suffix(".json")
+        self._out = file.open("x", encoding="utf-8")
+        self._lines: list[summary.Line] = []
+
+    def note(self, line: summary.Line) -> None:
+        """Write a line; say on standard error how a part ended."""
+        self._lines.append(line)
+        self._out.write(json.dumps(line, default=str) + "\n")
+        self._out.flush()
+        if "part" in line and "key" not in line:
+            print(f"  {line['part']}: {summary.outcome(line)}", file=sys.stderr, flush=True)
+
+    def write(self) -> dict[str, Any]:
+        """Write the record of what has been found by now, and return it."""
+        made = summary.record(self._lines)
+        write(made, str(self.record))
+        return made
 
 
-def sections(chosen: Mapping[str, Section], options: Options, minutes: float, lines: Path) -> dict[str, Any]:
-    """Run sections until all are done or the time is over; return what was found by section and part."""
-    deadline = time.monotonic() + 60 * minutes
-    results: dict[str, Any] = {}
+def sections(chosen: Mapping[str, Section], options: Options, minutes: float, log: Log) -> None:
+    """Run sections until all are done or the time is over."""
+    deadline = time.monotonic() + 60 * minutes - _AT_THE_END
     with ExitStack() as stack:
-        out = stack.enter_context(lines.open("a", encoding="utf-8"))
         variables = stack.enter_context(importable())
         variables["GPUDL_BACKEND"] = "cupy" if options.device == "cuda" else "numpy"
-
-        def note(line: dict[str, Any]) -> None:
-            out.write(json.dumps(line) + "\n")
-            out.flush()
-            if "key" not in line:
-                print(f"  {line['part']}: {outcome(line)}", file=sys.stderr, flush=True)
-
+        if options.device == "cuda" and "agree" in chosen:  # which waits for the CPU's kernels
+            stack.enter_context(beside("benchmarks.gpu.compiling", variables))
         for name, section in chosen.items():
             left = deadline - time.monotonic()
             print(f"{name}: {section.about} ({left:.0f} s left)", file=sys.stderr, flush=True)
-            results[name] = run(name, section, options, note, seconds=left, variables=variables)
-            if name == "probe" and "error" in results[name].get("usable", {}):
+            found = run(name, section, options, log.note, seconds=left, variables=variables)
+            log.write()
+            if name == "probe" and "error" in found.get("usable", {}):
                 break  # without a GPU the rest would say the same many times
-    return results
+
+
+def checked(made: argparse.ArgumentParser, given: argparse.Namespace) -> Path:
+    """Return the folder for the record; end with a sentence where an argument does not do."""
+    if given.data and not Path(given.data).is_file():
+        made.error(f"--data: there is no file {Path(given.data).resolve()}.")
+    if not given.out:
+        made.error(
+            "--out FOLDER is needed: what is found is written there as it comes. On a machine that is lent, name the "
+            "folder whose files come back."
+        )
+    folder = Path(given.out).resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ".writable").touch()
+        (folder / ".writable").unlink()
+    except OSError as error:
+        made.error(f"--out: {folder} cannot be written to: {error.strerror}. Name another folder.")
+    return folder
+
+
+def again(made: argparse.ArgumentParser, file: Path) -> int:
+    """Write and show the record of a run from its lines."""
+    if not file.is_file():
+        made.error(f"--from: there is no file {file}.")
+    record = summary.record(summary.read(file))
+    write(record, str(file.with_suffix(".json")))
+    return 0 if summary.show(record) else 1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the proof; print the table, write the record, and return the exit status."""
-    given = parser().parse_args(arguments)
-    data = str(Path(given.data).resolve()) if given.data else None
-    if data and not Path(data).is_file():
-        parser().error(f"--data: there is no file {data}.")
+    made = parser()
+    given = made.parse_args(arguments)
+    if given.lines:
+        return again(made, Path(given.lines).resolve())
+    folder = checked(made, given)
     chosen = {name: section for name, section in SECTIONS.items() if not given.only or name in given.only}
     size = "tiny" if given.tiny else "quick" if given.quick else "full"
     device, moment = card(), datetime.now(UTC)
-    folder = Path(given.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = f"gpu-{slug(device)}-{moment:%Y-%m-%d-%H%M%S}"
-    results = sections(chosen, Options(data, size, given.device), given.minutes, folder / f"{stem}.jsonl")
-    probed = results.get("probe", {}).get("usable", {}).get("found", {})
-    record = {
-        **{"date": moment.isoformat(timespec="seconds"), "card": device, "size": size, "minutes": given.minutes},
-        **probed.get("circumstances", {}),
-        "clocks": results.get("probe", {}).get("card", {}).get("found", {}).get("fields"),
-        "claims": judged({} if size == "tiny" else results),  # what is tiny measures nothing
-        "sections": results,
-    }
-    from benchmarks.compare import show
-    from benchmarks.record import write
-
-    write(record, str(folder / f"{stem}.json"))
-    show(table(record["claims"], f"{device}, {moment:%Y-%m-%d}, {size}"))
-    parts = {f"{name}/{part}": found for name, section in results.items() for part, found in section.items()}
-    wrong = [f"{name}: {outcome(part)}" for name, part in parts.items() if "error" in part]
-    missing = [name for name in chosen if name not in results]
-    for line in [*wrong, *(f"{name}: not run" for name in missing)]:
-        print(line)
-    print(f"{len(parts) - len(wrong)} of {len(parts)} parts ran; the record is {folder / stem}.json")
-    return 1 if wrong or missing else 0
+    log = Log(folder / f"gpu-{slug(device)}-{moment:%Y-%m-%d-%H%M%S}.jsonl")
+    about = {"date": moment.isoformat(timespec="seconds"), "card": device, "size": size, "minutes": given.minutes}
+    log.note({"head": {**about, "asked": list(chosen)}})
+    data = str(Path(given.data).resolve()) if given.data else None
+    with stoppable():
+        try:
+            sections(chosen, Options(data, size, given.device), given.minutes, log)
+        except (Stopped, KeyboardInterrupt) as stop:
+            log.note({"stopped": str(stop) or "stopped by the keyboard"})
+    everything = summary.show(log.write())
+    print(f"the record is {log.record}, the lines are beside it")
+    return 0 if everything else 1
 
 
 if __name__ == "__main__":

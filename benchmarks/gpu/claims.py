@@ -52,7 +52,7 @@ def faster_than(part: str, way: str) -> Callable[[Results], float | None]:
     """Return a measure: how many times as long as gpudl the better layout of a way of PyTorch takes."""
 
     def measure(results: Results) -> float | None:
-        times = found(results, "train", part, "times_first") or {}
+        times = found(results, "epochs", part, "times_first") or {}
         others = [value for side, value in times.items() if side.startswith(f"torch-{way}")]
         return min(others) if others and "gpudl" in times else None
 
@@ -63,8 +63,8 @@ def share_of_copy(name: str) -> Callable[[Results], float | None]:
     """Return a measure: the share of the card's own copy that an op reaches."""
 
     def measure(results: Results) -> float | None:
-        copied = found(results, "kernels", "copies", "copy of CUDA, GB/s")
-        reached = found(results, "kernels", f"op {name}", "GB/s")
+        copied = found(results, "bandwidth", "copies", "copy of CUDA, GB/s")
+        reached = found(results, "bandwidth", f"op {name}", "GB/s")
         return reached / copied if copied and reached else None
 
     return measure
@@ -74,16 +74,16 @@ def slowest_convolution(dtype: str) -> Callable[[Results], float | None]:
     """Return a measure: the least speed beside cuDNN's of all convolutions; None unless all were measured."""
 
     def measure(results: Results) -> float | None:
-        cases = found(results, "kernels", f"convolutions {dtype}") or {}
+        cases = found(results, "convolutions", f"convolutions {dtype}") or {}
         speeds = [case.get("times_first", {}).get("torch") for case in cases.values()]
         return min(speeds) if len(speeds) == 9 and all(speeds) else None
 
     return measure
 
 
-def train(part: str, key: str) -> Callable[[Results], float | None]:
-    """Return a measure: what a part of the section `train` found."""
-    return lambda results: found(results, "train", part, key)
+def first(key: str) -> Callable[[Results], float | None]:
+    """Return a measure: what seed 004, trained as a whole, showed."""
+    return lambda results: found(results, "first", "cnn", key)
 
 
 def largest_difference(network: str) -> Callable[[Results], float | None]:
@@ -102,10 +102,12 @@ def largest_difference(network: str) -> Callable[[Results], float | None]:
 
 
 def failed(section: str, part: str) -> Callable[[Results], float | None]:
-    """Return a measure: how many tests of a part failed or could not run."""
+    """Return a measure: how many tests of a part failed or could not run; None where the run was cut in it."""
 
     def measure(results: Results) -> float | None:
         counts = found(results, section, part, "counts")
+        if not {"seconds", "error"} & results.get(section, {}).get(part, {}).keys():
+            return None
         return counts["failed"] + counts["error"] if counts and counts["passed"] else None
 
     return measure
@@ -113,19 +115,20 @@ def failed(section: str, part: str) -> Callable[[Results], float | None]:
 
 def race_seconds(results: Results) -> float | None:
     """Return the faster median time of the race to 99 percent, of the precisions in which every run arrived."""
-    runs = (found(results, "train", "race") or {}).values()
+    runs = (found(results, "more", "race") or {}).values()
     arrived = [each["median seconds"] for each in runs if all(run["reached"] for run in each["runs"])]
     return min(arrived, default=None)
 
 
 CLAIMS = (
     Claim("tests of layers and models on CuPy that fail", failed("tests", "layers and models"), 0, most=True),
-    Claim("ops and kernels beyond rounding", failed("agree", "ops"), 0, most=True),
+    Claim("ops and kernels beyond rounding", failed("ops", "ops"), 0, most=True),
+    Claim("tiles of products beyond rounding", failed("tiles", "tiles"), 0, most=True),
     Claim("trainings that differ from replay, eager, CPU", failed("agree", "trainings"), 0, most=True),
     Claim("seed 001, 20 steps, CPU against GPU", largest_difference("mnist-mlp"), 1e-3, most=True),
     Claim("seed 004, 20 steps, CPU against GPU", largest_difference("mnist-cnn"), 1e-3, most=True),
-    Claim("seed 004, 5 epochs and evaluation", train("cnn", "median seconds"), 1.0, most=True, unit="s"),
-    Claim("seed 004, lowest accuracy of the seeds", train("cnn", "lowest accuracy"), 0.989),
+    Claim("seed 004, 5 epochs and evaluation", first("median seconds"), 1.0, most=True, unit="s"),
+    Claim("seed 004, lowest accuracy of the seeds", first("lowest accuracy"), 0.989),
     Claim("seed 004, an epoch against PyTorch eager", faster_than("cnn epochs", "eager"), 8, unit="times"),
     Claim("seed 004, an epoch against PyTorch's captured graph", faster_than("cnn epochs", "graph"), 1.2, unit="times"),
     Claim(

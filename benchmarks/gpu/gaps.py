@@ -9,8 +9,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.gpu.parts import Found, Options, Part, Section
-from benchmarks.roofline import batch
-from benchmarks.workloads.networks import BATCH_SIZES, keras_model
+from benchmarks.workloads.networks import BATCH_SIZES, batch, keras_model
 
 STEPS = 64  # that are looked at
 
@@ -100,10 +99,10 @@ def summed(events: list[tuple[float, float, str]], whole: float) -> dict[str, An
 
 SECTION = Section(
     "a training step: kernels, and the time between them",
-    60,
+    50,
     {
-        f"{network} {name}": Part(partial(function, network), 30)
+        f"{network} {name}": Part(partial(function, network), 20)
+        for name, function in (("timeline", timeline), ("kernels", kernels), ("steps", steps))
         for network in ("mnist-cnn", "mnist-mlp")
-        for name, function in (("steps", steps), ("kernels", kernels), ("timeline", timeline))
     },
 )

@@ -148,16 +148,20 @@ def convolutions(dtype: str, options: Options) -> Found:
         for case in options.pick(CONVOLUTIONS, CONVOLUTIONS, (TINY,)):
             for direction in DIRECTIONS:
                 name = f"{case.name}-{direction}-{dtype}"
-                yield name, sides.compared(name, ("gpudl", "torch"), settings, rounds=rounds, seconds=turn)
+                for result in sides.compared(name, ("gpudl", "torch"), settings, rounds=rounds, seconds=turn):
+                    yield name, result
 
 
-SECTION = Section(
-    "kernels beyond the cache, products, and convolutions beside cuDNN",
-    150,
+CONVOLVED = Section(
+    "products and convolutions beside cuBLAS and cuDNN",
+    60,
     {
-        "copies": Part(copies, 20),
-        "products": Part(products, 30),
-        **{f"op {name}": Part(partial(bandwidth, name), 20) for name in OPS},
-        **{f"convolutions {dtype}": Part(partial(convolutions, dtype), 60) for dtype in ("float32", "bfloat16")},
+        **{f"convolutions {dtype}": Part(partial(convolutions, dtype), 40) for dtype in ("bfloat16", "float32")},
+        "products": Part(products, 20),
     },
+)
+MOVED_AT_ONCE = Section(
+    "kernels beyond the cache, beside the card's own copy",
+    50,
+    {"copies": Part(copies, 15), **{f"op {name}": Part(partial(bandwidth, name), 10) for name in OPS}},
 )

@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,26 @@ import pytest
 from benchmarks.children import ROOT, command
 
 LONGEST = 12  # lines of an error that are kept
+OFTEN = 1.0  # seconds between two looks at what has been written
 
 
 class Lines:
-    """A plugin of pytest that writes what became of each test, and what it recorded, to a file."""
+    """A plugin of pytest that writes what became of each test, and what it recorded, to a file.
+
+    ``--share 3/8`` leaves out all tests but every 8th, from the one on that has number 3.
+    """
 
     def __init__(self, file: Path) -> None:
         self._file = file
+
+    def pytest_addoption(self, parser: pytest.Parser) -> None:
+        """Add the option."""
+        parser.addoption("--share", default="0/1")
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Keep a share of the tests."""
+        first, by = map(int, config.getoption("--share").split("/"))
+        items[:] = items[first::by]
 
     def _write(self, line: Mapping[str, Any]) -> None:
         with self._file.open("a", encoding="utf-8") as out:
@@ -63,34 +76,42 @@ def _shortened(said: Any) -> str:
 
 def run(
     groups: Sequence[Sequence[str]], folder: Path, seconds: float, variables: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """Run pytest once for each group of arguments, all at the same time; return the lines of all tests.
+) -> Iterator[list[dict[str, Any]]]:
+    """Run pytest once for each group of arguments, all at the same time; yield the lines so far, at last all of them.
 
     A group that has not ended in time is stopped, and gets a line that says so; so does one that a fault has ended.
     """
     environment = {**os.environ, **variables}
     processes = []
     for number, arguments in enumerate(groups):
-        said = (folder / f"{number}.txt").open("w", encoding="utf-8")
-        line = command("benchmarks.gpu.lines", str(folder / f"{number}.jsonl"), *arguments)
-        processes.append(subprocess.Popen(line, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT))
-        said.close()
+        with (folder / f"{number}.txt").open("w", encoding="utf-8") as said:
+            line = command("benchmarks.gpu.lines", str(folder / f"{number}.jsonl"), *arguments)
+            processes.append(subprocess.Popen(line, cwd=ROOT, env=environment, stdout=said, stderr=subprocess.STDOUT))
     deadline = time.monotonic() + seconds
-    lines: list[dict[str, Any]] = []
+    while any(process.poll() is None for process in processes) and time.monotonic() < deadline:
+        time.sleep(min(OFTEN, max(deadline - time.monotonic(), 0.01)))
+        yield _written(folder)
+    ended = []
     for number, process in enumerate(processes):
-        try:
-            status = process.wait(max(deadline - time.monotonic(), 0.1))
-            ended = "" if status in (0, 1, 5) else f"pytest ended with exit status {status}"
-        except subprocess.TimeoutExpired:
+        if process.poll() is None:
             process.kill()
             process.wait()
-            ended = "stopped: its time was over"
-        file = folder / f"{number}.jsonl"
-        lines += map(json.loads, file.read_text(encoding="utf-8").splitlines() if file.exists() else ())
-        if ended:
+            fault = "stopped: its time was over"
+        else:
+            fault = "" if process.returncode in (0, 1, 5) else f"pytest ended with exit status {process.returncode}"
+        if fault:
             last = (folder / f"{number}.txt").read_text(encoding="utf-8", errors="replace").splitlines()[-LONGEST:]
-            test = " ".join(groups[number])
-            lines.append({"test": test, "outcome": "error", "seconds": 0, "said": "\n".join([ended, *last])})
+            said = "\n".join([fault, *last])
+            ended.append({"test": " ".join(groups[number]), "outcome": "error", "seconds": 0, "said": said})
+    yield [*_written(folder), *ended]
+
+
+def _written(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of all groups; the last of each may be half written."""
+    lines = []
+    for file in sorted(folder.glob("*.jsonl")):
+        whole = file.read_text(encoding="utf-8").rpartition("\n")[0]
+        lines += [json.loads(line) for line in whole.splitlines()]
     return lines
 
 

@@ -162,14 +162,10 @@ def _host_cost(cupy: Any, call: Callable[[], Any], whole: bool = False, count: i
     return round(seconds / count * 1e6, 3)
 
 
-SECTION = Section(
-    "the machine, what a capture takes, what a launch costs",
-    60,
-    {
-        "usable": Part(usable, 40),
-        "card": Part(card, 20),
-        "doctor": Part(doctor, 60),
-        "captures": Part(captures, 40),
-        "launches": Part(launches, 20),
-    },
+SECTION = Section("the machine", 40, {"usable": Part(usable, 30), "card": Part(card, 15)})
+DOCTOR = Section("what `gpudl doctor` says", 40, {"doctor": Part(doctor, 40)})
+HOST = Section(
+    "what a capture takes, and what a launch costs the host",
+    30,
+    {"captures": Part(captures, 20), "launches": Part(launches, 15)},
 )

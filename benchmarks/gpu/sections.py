@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from benchmarks.gpu import gaps, kernels, probe, sanitize, suite, train
+from benchmarks.gpu import compiling, gaps, kernels, probe, sanitize, suite, train
 from benchmarks.gpu.parts import Section
 
 SECTIONS: dict[str, Section] = {
     "probe": probe.SECTION,
+    "compile": compiling.SECTION,
+    "doctor": probe.DOCTOR,
+    "first": train.FIRST,
     "agree": suite.AGREE,
-    "train": train.SECTION,
-    "tests": suite.TESTS,
-    "kernels": kernels.SECTION,
+    "tiles": suite.TILES,
+    "epochs": train.EPOCHS,
     "gaps": gaps.SECTION,
+    "ops": suite.OPS,
+    "convolutions": kernels.CONVOLVED,
+    "bandwidth": kernels.MOVED_AT_ONCE,
+    "tests": suite.TESTS,
+    "more": train.MORE,
+    "host": probe.HOST,
+    "torch-compile": train.COMPILED,
     "sanitize": sanitize.SECTION,
 }

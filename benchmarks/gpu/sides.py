@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.children import Child, hold_to
-from benchmarks.compare import measure, serve
+from benchmarks.compare import measured, serve
 from benchmarks.gpu.convolutions import CONVOLUTIONS, TINY, gpudl_convolution, torch_convolution
 from benchmarks.gpu.peers import WAYS, torch_epoch
 from benchmarks.gpu.settings import OnDevice, gpudl_precision
@@ -81,11 +81,11 @@ class Sides(ExitStack):
 
     def compared(
         self, name: str, sides: Sequence[str], settings: OnDevice, *, rounds: int, seconds: float
-    ) -> dict[str, Any]:
+    ) -> Iterator[dict[str, Any]]:
         """Let the sides of a workload take turns; a side that cannot do it is left out, and the reason is kept.
 
-        Returns:
-            What `benchmarks.compare.measure` returns, and ``"errors"`` by side.
+        Yields:
+            ``"errors"`` by side, alone at first and after each round with what `benchmarks.compare.measured` yields.
         """
         request = {"workload": name, "settings": asdict(settings), "seconds": seconds}
         children = {side: self._child(side) for side in sides}
@@ -101,8 +101,10 @@ class Sides(ExitStack):
         with ThreadPoolExecutor(len(children)) as pool:  # importing and compiling take longest, and nobody counts them
             list(pool.map(prepare, children))
         able = {side: child for side, child in children.items() if side not in errors}
-        result = measure(WORKLOADS[name], able, settings, rounds=rounds, seconds=seconds) if able else {}
-        return {**result, "errors": errors}
+        yield {"errors": errors}
+        if able:
+            for result in measured(WORKLOADS[name], able, settings, rounds=rounds, seconds=seconds):
+                yield {**result, "errors": errors}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.children import ROOT
 from benchmarks.gpu.lines import counts, failures, run
@@ -34,35 +35,43 @@ def whole(options: Options) -> Found:
     yield from tested(groups, options, {"GPUDL_TEST_BACKEND": backend})
 
 
-def on_card(files: Sequence[str], options: Options) -> Found:
-    """Run tests for a card only."""
+def on_card(files: Sequence[str], processes: int, options: Options) -> Found:
+    """Run tests for a card only, shared out to processes test by test."""
     given = {"GPUDL_TEST_DATA": str(Path(options.data).resolve())} if options.data else {}
-    groups = [[f"tests/gpu/test_{name}.py"] for name in files]
+    paths = [f"tests/gpu/test_{name}.py" for name in files]
+    groups = [[*paths, "--share", f"{number}/{processes}"] for number in range(processes)]
     yield from tested(groups, options, given)
 
 
 def tested(groups: Sequence[Sequence[str]], options: Options, variables: dict[str, str]) -> Found:
     """Run groups of tests; yield the counts, the failures, and what tests recorded."""
+    known: tuple[Any, ...] = ()
     with tempfile.TemporaryDirectory() as folder:
-        lines = run(groups, Path(folder), options.seconds - _AT_THE_END, variables)
-    yield "counts", counts(lines)
+        for lines in run(groups, Path(folder), options.seconds - _AT_THE_END, variables):
+            if known != (known := (counts(lines), failures(lines))):
+                yield "counts", known[0]
+                yield "failures", known[1]
     yield "reasons of skips", sorted({line["said"] for line in lines if line["outcome"] == "skipped"})
     yield "slowest", sorted(((line["seconds"], line["test"]) for line in lines), reverse=True)[:10]
     recorded = {line["test"].partition("::")[2]: line["recorded"] for line in lines if "recorded" in line}
     if recorded:
         yield "recorded", recorded
-    wrong = failures(lines)
-    yield "failures", wrong
-    if wrong or not counts(lines)["passed"]:
-        raise AssertionError(f"{len(wrong)} tests failed or could not run, {counts(lines)['passed']} passed in {ROOT}")
+    count, wrong = known
+    if wrong or not count["passed"]:
+        raise AssertionError(f"{len(wrong)} tests failed or could not run, {count['passed']} passed in {ROOT}")
 
 
-TESTS = Section("the test-suite on CuPy", 110, {"layers and models": Part(whole, 110)})
+TESTS = Section("the test-suite on CuPy", 80, {"layers and models": Part(whole, 80)})
 AGREE = Section(
-    "the card's results beside the CPU's",
-    80,
-    {
-        "trainings": Part(partial(on_card, ["training"]), 60),
-        "ops": Part(partial(on_card, ["ops", "twins"]), 60),
-    },
+    "20 steps beside the CPU's, and the same bits however they are run",
+    70,
+    {"trainings": Part(partial(on_card, ["training"], 2), 70)},
+)
+TILES = Section(
+    "every tile of products on tensor cores and without, beside float64",
+    50,
+    {"tiles": Part(partial(on_card, ["tiles"], PROCESSES), 50)},
+)
+OPS = Section(
+    "every op and kernel beside its oracle", 70, {"ops": Part(partial(on_card, ["ops", "twins"], PROCESSES), 70)}
 )

@@ -28,6 +28,13 @@ def digits(network: str, settings: Settings, least: float = 0) -> tuple[np.ndarr
     return np.maximum(x, np.float32(least)), np.eye(10, dtype="float32")[labels]
 
 
+def batch(network: str, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return random images and labels, which cost what digits cost."""
+    random = np.random.default_rng(0)
+    shape = (28 * 28,) if network == "mnist-mlp" else (28, 28, 1)
+    return random.random((size, *shape), np.float32), np.eye(10, dtype="float32")[random.integers(0, 10, size)]
+
+
 def keras_model(framework: Any, network: str, width: int = 1) -> Any:
     """Return the compiled network of gpudl or Keras, whose programs are the same."""
     layers = framework.layers

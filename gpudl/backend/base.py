@@ -41,7 +41,7 @@ class Upload(Protocol):
 
 
 class OutOfMemoryError(MemoryError):
-    """A GPU has no room for what was asked; the text says for what, what is free, and what to do.
+    """A device has no room for what was asked; the text says for what, what is free, and what to do.
 
     Nothing was computed, so that all goes on as before once there is room.
     """
@@ -50,6 +50,14 @@ class OutOfMemoryError(MemoryError):
 def in_words(nbytes: int) -> str:
     """Return a number of bytes in MiB."""
     return f"{nbytes / 2**20:,.1f} MiB"
+
+
+def no_room(wanted: str, where: str, free: int, why: str) -> OutOfMemoryError:
+    """Return the error that says that `wanted` found no room, how much is free, and what to do."""
+    return OutOfMemoryError(
+        f"{wanted} does not fit into the memory of {where}, of which {in_words(free)} are free ({why.rstrip('.')}). "
+        "Use a smaller batch, or free what is no longer needed (del, gc.collect())."
+    )
 
 
 class Backend(Protocol):

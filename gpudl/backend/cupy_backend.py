@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from gpudl.backend.base import Backend, CaptureError, OutOfMemoryError, Upload, in_words
+from gpudl.backend.base import Backend, CaptureError, OutOfMemoryError, Upload, no_room
 from gpudl.backend.detect import detail, usable
 
 _SHARE_OF_DATA = 0.5
@@ -146,11 +146,7 @@ class CupyBackend(Backend):
         """Raise OutOfMemoryError, in which an error of CuPy becomes a sentence."""
         if isinstance(error, OutOfMemoryError):
             raise error
-        raise OutOfMemoryError(
-            f"{wanted} does not fit into the memory of GPU {self.index}, of which {in_words(self.free_bytes())} are "
-            f"free ({detail(error).rstrip('.')}). Use a smaller batch, or free what is no longer needed (del, "
-            "gc.collect())."
-        ) from error
+        raise no_room(wanted, f"GPU {self.index}", self.free_bytes(), detail(error)) from error
 
     def placeholder(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Return an array at an address where nothing is."""

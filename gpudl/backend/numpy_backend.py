@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Callable
+from copy import copy
 from math import prod
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
-from gpudl.backend.base import Backend
+from gpudl.backend.base import Backend, OutOfMemoryError, no_room
 from gpudl.kernels import registry, team
 
+_UNKNOWN = 4 << 30  # bytes that are taken for free where the system does not tell
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector of today's CPUs
 
 
@@ -24,11 +28,37 @@ class NumpyBackend(Backend):
     xp: Any = np
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Return an uninitialised array, aligned so that eager and replayed steps see like addresses."""
+        """Return an uninitialised array, aligned so that eager and replayed steps see like addresses.
+
+        Raises:
+            OutOfMemoryError: the system gives no such memory.
+        """
         size = prod(shape) * dtype.itemsize
-        raw = np.empty(size + ALIGNMENT, np.uint8)
+        try:
+            raw = np.empty(size + ALIGNMENT, np.uint8)
+        except MemoryError as error:
+            self.out_of_memory(error, f"an array {list(shape)} of {dtype}")
         start = -raw.ctypes.data % ALIGNMENT
         return raw[start : start + size].view(dtype).reshape(shape)
+
+    def placeholder(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Return an array that stands for one to come; without memory for it, one at an address where nothing is."""
+        try:
+            return self.empty(shape, dtype)
+        except OutOfMemoryError:
+            return _nowhere(shape, dtype)
+
+    def measuring(self) -> NumpyBackend:
+        """Return a backend that hands out arrays at an address where nothing is."""
+        measuring = copy(self)
+        vars(measuring).update(empty=_nowhere)
+        return measuring
+
+    def out_of_memory(self, error: MemoryError, wanted: str) -> NoReturn:
+        """Raise OutOfMemoryError, in which an error of NumPy becomes a sentence."""
+        if isinstance(error, OutOfMemoryError):
+            raise error
+        raise no_room(wanted, "this computer", self.free_bytes(), str(error) or "MemoryError") from error
 
     def owns(self, value: object) -> bool:
         """Tell whether `value` is a NumPy array."""
@@ -47,6 +77,15 @@ class NumpyBackend(Backend):
     def synchronize(self) -> None:
         """Do nothing: NumPy has finished when it returns."""
 
+    def free_bytes(self) -> int:
+        """Return how much memory can still be had: what Linux counts as available, within the group of the process."""
+        free = [int(n) * 1024 for n in re.findall(r"(?m)^MemAvailable: *(\d+) kB", _read("/proc/meminfo"))]
+        limits = [_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current")]
+        if all(text.isdigit() for text in limits):
+            most, taken = map(int, limits)
+            free.append(max(most - taken, 0))
+        return min(free, default=_UNKNOWN)
+
     def describe(self) -> str:
         """Return the processor and the number of cores."""
         name = platform.processor() or platform.machine()
@@ -64,3 +103,23 @@ class NumpyBackend(Backend):
         from gpudl.kernels.cpu.entry import bound  # loads Numba, which a twin has done before
 
         return bound(super().bind(kernel, arrays, static))
+
+
+class _Nowhere:
+    """Bytes at an address that no array has."""
+
+    def __init__(self, nbytes: int) -> None:
+        where = {"data": (ALIGNMENT * 8, False), "shape": (nbytes,), "typestr": "|u1", "version": 3}
+        self.__array_interface__ = where
+
+
+def _nowhere(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    array: np.ndarray = np.asarray(_Nowhere(prod(shape) * dtype.itemsize)).view(dtype).reshape(shape)
+    return array
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except OSError:
+        return ""

@@ -5,10 +5,14 @@ arrays may have been packed by somebody else.
 """
 
 import gzip
+import io
+import math
 import os
+import stat
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeVar
@@ -28,6 +32,8 @@ CLASSES = 10
 # More than the largest of the files: a mirror gone wrong must not fill the disk.
 _MAX_BYTES = 64 << 20
 _IDX_UINT8 = 0x08
+_HEADER = 1 << 12  # bytes in which the header of an .npy file ends, far more than it takes
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class DatasetUnavailable(OSError):  # noqa: N818  (it states a fact to act on, as FileNotFoundError cannot)
@@ -60,10 +66,15 @@ def load(source: Source, read: Callable[[Path], T], path: str | os.PathLike[str]
     """Return ``read(file)`` for the first place that has ``source`` in good order, or download it.
 
     A given ``path`` that is absolute or exists is the user's own: it is read, or fetched to if nothing is
-    there, and never replaced. Any other path is looked up in the ``datasets`` folders of gpudl and Keras.
+    there, and never replaced. Any other path is looked up in the ``datasets`` folders of gpudl and Keras, and does
+    not lead out of them.
     """
     given, path = path is not None, Path(source.name if path is None else path).expanduser()
     own = given and (path.is_absolute() or path.exists())
+    if not own and ".." in path.parts:
+        raise ValueError(
+            f"{path} would lie outside of the datasets folder. Pass a name in it, or the path of a file that is there."
+        )
     places = [path] if own else [home() / "datasets" / path, _keras_home() / "datasets" / path]
     tried = []
     for place in places:
@@ -96,15 +107,38 @@ def _keras_home() -> Path:
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
 
+@contextmanager
+def regular(path: Path) -> Iterator[IO[bytes]]:
+    """Open a regular file to read it, in a ``with`` block; what waits or never ends, such as a pipe, is not touched.
+
+    Raises:
+        DamagedFileError: a pipe or a device, or a file larger than any of the data sets.
+        OSError: a folder, or a file that may not be read.
+    """
+    # Opening a pipe would wait for a writer, and only what is open cannot be exchanged for something else.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise DamagedFileError("expected a regular file, found a pipe or a device")
+        if found.st_size > _MAX_BYTES:
+            raise DamagedFileError(f"expected at most {_MAX_BYTES} bytes, found {found.st_size}")
+        with open(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
 def read_npz(path: Path) -> Split:
     """Read MNIST's four arrays from an .npz file, or raise DamagedFileError."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with regular(path) as file, zipfile.ZipFile(file) as archive:
             return (
                 (_member(archive, "x_train", (TRAIN, *IMAGE)), labels(_member(archive, "y_train", (TRAIN,)))),
                 (_member(archive, "x_test", (TEST, *IMAGE)), labels(_member(archive, "y_test", (TEST,)))),
             )
-    except OSError:
+    except (OSError, DamagedFileError):
         raise
     # zipfile, zlib and NumPy's header parser answer damaged bytes with nearly every exception there is.
     except Exception as error:
@@ -115,15 +149,23 @@ def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Arra
     member = f"{name}.npy"
     if member not in archive.namelist():
         raise DamagedFileError(f"expected an array {name}, found {', '.join(archive.namelist()) or 'nothing'}")
+    info = archive.getinfo(member)
+    if info.compress_type not in _METHODS:
+        raise DamagedFileError(f"expected {name} to be stored or deflated, found method {info.compress_type}")
     with archive.open(member) as file:
         # The header is read first: what it claims decides how much memory the array would take.
-        version = np.lib.format.read_magic(file)
+        header = io.BytesIO(file.read(_HEADER))
+        version = np.lib.format.read_magic(header)
         if version == (1, 0):
-            found, _, dtype = np.lib.format.read_array_header_1_0(file)
+            found, _, dtype = np.lib.format.read_array_header_1_0(header)
         else:
-            found, _, dtype = np.lib.format.read_array_header_2_0(file)
+            found, _, dtype = np.lib.format.read_array_header_2_0(header)
         if found != shape or dtype != np.uint8:
             raise DamagedFileError(f"expected {name} to be uint8 {shape}, found {dtype} {found}")
+        # No more is ever read than the archive's directory says.
+        size = header.tell() + math.prod(shape)
+        if info.file_size != size:
+            raise DamagedFileError(f"expected {size} bytes for {name} in the directory, found {info.file_size}")
         file.seek(0)
         array: Array = np.load(file, allow_pickle=False)
         return array
@@ -136,7 +178,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> Array:
     (http://yann.lecun.com/exdb/mnist/).
     """
     try:
-        with gzip.open(path) as file:
+        with regular(path) as packed, gzip.open(packed) as file:
             return _idx(file, shape)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DamagedFileError(str(error)) from error

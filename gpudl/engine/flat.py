@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gpudl import backend
 from gpudl.backend import Array
@@ -10,34 +12,67 @@ from gpudl.engine.tensor import Tensor, Variable
 
 
 class FlatGroup:
-    """Variables of one dtype whose values lie one after another in `flat`.
+    """Variables of one dtype whose values lie one after another in `flat`; it does not keep them alive.
 
     Args:
         variables: moved into the group's buffer, in this order; their values stay.
     """
 
     def __init__(self, variables: Sequence[Variable]) -> None:
-        self.variables = list(variables)
-        first = self.variables[0]
-        self.on = backend.of(first.data)
-        self.flat = self._buffer(sum(v.size for v in variables), first)
-        for variable, part in zip(self.variables, self.parts(self.flat), strict=True):
+        self._members = [(v.name, v.shape, v.size) for v in variables]
+        self._dtype = variables[0].dtype
+        self.on = backend.of(variables[0].data)
+        self.flat = self._buffer()
+        start = 0
+        for variable, part in zip(variables, self.parts(self.flat), strict=True):
             variable.rebind(part)
+            key = id(variable)
+            gone = weakref.ref(variable, lambda _, key=key: _places.pop(key, None))  # type: ignore[misc]
+            _places[key] = Place(self, start, part, gone)
+            start += variable.size
 
-    def _buffer(self, size: int, like: Variable) -> Tensor:
-        return Tensor(self.on.empty((size,), like.dtype))
+    def _buffer(self) -> Tensor:
+        return Tensor(self.on.empty((sum(size for *_, size in self._members),), self._dtype))
 
     def parts(self, flat: Tensor) -> list[Array]:
         """Return the views of a buffer like `flat` that belong to the variables, in their shapes."""
         views, start = [], 0
-        for variable in self.variables:
-            views.append(flat.data[start : start + variable.size].reshape(variable.shape))
-            start += variable.size
+        for _, shape, size in self._members:
+            views.append(flat.data[start : start + size].reshape(shape))
+            start += size
         return views
 
     def slot(self, name: str) -> tuple[Tensor, list[Variable]]:
         """Return a buffer of zeros like `flat`, and its parts as variables named after theirs."""
-        flat = self._buffer(self.flat.size, self.variables[0])
+        flat = self._buffer()
         flat.data[...] = 0
-        named = zip(self.variables, self.parts(flat), strict=True)
-        return flat, [Variable.over(part, trainable=False, name=f"{v.name}_{name}") for v, part in named]
+        named = zip(self._members, self.parts(flat), strict=True)
+        return flat, [Variable.over(part, trainable=False, name=f"{own}_{name}") for (own, *_), part in named]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a variable lies: in `group`, from the element number `start` on, which is its memory `part`."""
+
+    group: FlatGroup
+    start: int
+    part: Array
+    variable: weakref.ref[Variable]
+
+
+_places: dict[int, Place] = {}  # by the identity of the variable; a place lasts as long as the variable does
+
+
+def place_of(variable: Variable) -> Place | None:
+    """Return where `variable` lies, or None where its memory is no part of a flat buffer.
+
+    Example:
+        >>> a, b = gpudl.Variable([1.0, 2.0]), gpudl.Variable([3.0])
+        >>> place_of(b) is None
+        True
+        >>> group = FlatGroup([a, b])
+        >>> place_of(b).group is group, place_of(b).start, group.flat.numpy()
+        (True, 2, array([1., 2., 3.], dtype=float32))
+    """
+    place = _places.get(id(variable))
+    return place if place is not None and place.part is variable.data else None

@@ -31,7 +31,8 @@ class Op:
 
     There are three kinds. A *normal* op fills fresh outs; an *alias* op returns a view of its input; an
     *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. Only the first of
-    several outs is differentiable. `flops` counts the operations, by default one per element.
+    several outs is differentiable. `flops` counts the operations, by default one per element. `prepare` gets the
+    inputs of a call as they were given, and returns those to compute with or raises.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Op:
         gathers: bool = False,
         workspace: Callable[..., Spec] | None = None,
         flops: cost.Flops | None = None,
+        prepare: Callable[..., tuple[Any, ...]] | None = None,
     ) -> None:
         self.name = forward.__name__
         self.__doc__ = forward.__doc__
@@ -56,6 +58,7 @@ class Op:
         self.writes = writes if self.update else 0
         self.gathers = gathers
         self.workspace = workspace
+        self.prepare = prepare
         self.flops = flops or (cost.free if alias else cost.per_output(1) if self.outs else cost.per_input(1))
         self.rules: dict[str, Callable[..., Tensor | None]] = {}
         parameters = list(inspect.signature(forward).parameters.values())
@@ -79,6 +82,8 @@ class Op:
             raise TypeError(
                 f"{self.name} takes {len(self.inputs)} tensors ({', '.join(self.inputs)}), got {len(inputs)}."
             )
+        if self.prepare is not None:
+            inputs = self.prepare(*inputs)
         if state.autocast is not None and not self.update:
             inputs = tuple(map(_autocast, inputs))
         tensors = [t for t in inputs if isinstance(t, Tensor)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from gpudl.backend import Array, Backend, OutOfMemoryError, in_words
@@ -12,6 +13,7 @@ from gpudl.engine.recorder import Recorder
 from gpudl.engine.spec import Spec
 
 _USABLE = 0.9  # of what is free: kernels keep partial sums of which a plan knows nothing
+_BEYOND = "more than kernels can lay out in this memory"
 _EXACT = 16  # the answer is at most this part of itself too small
 Recorded = Callable[[list[Array]], tuple[Recorder, Any, list[Slot]]]
 
@@ -79,9 +81,19 @@ def sentence(on: Backend, inputs: Sequence[Spec], recorded: Recorded) -> str | N
     if len(batches) != 1 or () in batches:
         return None
     ((batch,),) = batches
+    free = on.free_bytes()
+
+    def total(samples: int) -> float:
+        try:
+            return _needed(on, inputs, recorded, samples).total
+        except OutOfMemoryError:
+            raise
+        except MemoryError:  # not even the tables of the kernels can be made
+            return inf
+
     try:
-        need, free = _needed(on, inputs, recorded, batch), on.free_bytes()
-        fits = largest(lambda samples: _needed(on, inputs, recorded, samples).total <= _USABLE * free, batch)
+        fits = largest(lambda samples: total(samples) <= _USABLE * free, batch)
+        needs = _in_words(_needed(on, inputs, recorded, batch)) if total(batch) < inf else _BEYOND
     except OutOfMemoryError:
         return None
     hint = (
@@ -90,11 +102,16 @@ def sentence(on: Backend, inputs: Sequence[Spec], recorded: Recorded) -> str | N
         else "Not even one sample would fit: use a smaller model, or free what is no longer needed (del, gc.collect())."
     )
     return (
-        f"a step does not fit into the memory of {on.describe()}. With a batch of {batch} it needs "
+        f"a step does not fit into the memory of {on.describe()}. With a batch of {batch} it needs {needs}, and "
+        f"{in_words(free)} are free. {hint}"
+    )
+
+
+def _in_words(need: Need) -> str:
+    return (
         f"{in_words(need.total)} ({in_words(need.arena)} for what is computed on the way, {in_words(need.inputs)} "
         f"for inputs, {in_words(need.results)} for results, {in_words(need.scratch)} that kernels may need for "
-        f"themselves) beside the {in_words(need.held)} of weights and optimizer state that are there, and "
-        f"{in_words(free)} are free. {hint}"
+        f"themselves) beside the {in_words(need.held)} of weights and optimizer state that are there"
     )
 
 

@@ -66,6 +66,11 @@ def is_half(dtype: np.dtype) -> bool:
     return dtype in (FLOAT16, BFLOAT16)
 
 
+def added_in(dtype: np.dtype) -> np.dtype:
+    """Return the dtype in which many numbers of `dtype` are added up: float64 for floats, whose sums would drift."""
+    return np.dtype(np.float64) if is_floating(dtype) else dtype
+
+
 def is_number(dtype: np.dtype) -> bool:
     """Tell whether `dtype` is one that tensors can have: bools, integers and real floats."""
     return dtype.kind in "biu" or is_floating(dtype)

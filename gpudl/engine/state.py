@@ -34,8 +34,15 @@ class State(threading.local):
 
 state = State()
 _Switch = _GeneratorContextManager[None]  # for a ``with`` block, or as a decorator
-# Plans made before the last move of a variable's memory, or before a weight was frozen, are stale.
+# Plans made before the last move of a variable's memory are stale.
 layout_epoch = [0]
+# Tells which weights and layers are frozen: plans made when this was another number are for other times.
+frozen = [0]
+
+
+def toggled(item: object) -> None:
+    """Note that `item` was frozen or set free; when it is as before, so is `frozen`, and old plans serve again."""
+    frozen[0] ^= hash((id(item), "trainable"))
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating, is_number
-from gpudl.engine.state import LayoutError, TracingError, forbid_host_read, layout_epoch, state
+from gpudl.engine.state import LayoutError, TracingError, forbid_host_read, layout_epoch, state, toggled
 
 if TYPE_CHECKING:
     from gpudl.engine.grad import Node
@@ -220,7 +221,7 @@ class Variable(Tensor):
 
     @property
     def trainable(self) -> bool:
-        """Whether gradients are wanted; changing it makes every recorded step be recorded anew."""
+        """Whether gradients are wanted; steps are recorded once for each choice."""
         return self._trainable
 
     @trainable.setter
@@ -228,7 +229,7 @@ class Variable(Tensor):
         if value != self._trainable:
             self._trainable = value
             self.requires_grad = value and is_floating(self.dtype)
-            layout_epoch[0] += 1
+            toggled(self)
 
     def assign(self, value: Any) -> None:
         """Set the value in place; raises ShapeError when the shape differs."""
@@ -277,15 +278,14 @@ def _update(name: str, target: Variable, value: Any) -> None:
     registry[name](target, tensor)
 
 
-_constants: dict[tuple[Any, ...], Tensor] = {}
+@lru_cache(maxsize=4096)  # more than a step has: a number that differs each time must not fill the memory
+def _constant(text: str, value: float | bool, dtype: np.dtype, on: backend.Backend) -> Tensor:
+    return Tensor(on.asarray(np.array(value, dtype)))
 
 
 def constant(value: float | bool, dtype: np.dtype, on: backend.Backend) -> Tensor:
     """Return a 0-d tensor that is made once per value, dtype and device: a step uploads nothing."""
-    key = (repr(value), dtype, on)
-    if key not in _constants:
-        _constants[key] = Tensor(on.asarray(np.array(value, dtype)))
-    return _constants[key]
+    return _constant(repr(value), value, dtype, on)  # the text tells 1 from True and 0.0 from -0.0
 
 
 def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:

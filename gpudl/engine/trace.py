@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from gpudl import backend
 from gpudl.backend import Array, Backend, OutOfMemoryError
-from gpudl.engine import room
+from gpudl.engine import plan_cache, room
 from gpudl.engine.graph import Steps
 from gpudl.engine.plan import Plan, Slot
 from gpudl.engine.recorder import Recorder
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, layout_epoch, state
+from gpudl.engine.state import TracingError, frozen, layout_epoch, state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 
-if TYPE_CHECKING:
-    pass
-
-
-_MOST_PLANS = 16  # of one function; a plan keeps an arena, and the shapes of predictions can be many
+_INSTRUCTION = 4096  # bytes that an instruction takes on the host, about: what was recorded, and the bound call
 
 
 class Cursor(Protocol):
@@ -61,7 +57,11 @@ class Entry:
         recorded: the number of instructions that it was made of.
         buffers: the arrays that hold the inputs.
         results: what the step returns, in the plan's own arrays.
+        nbytes: the memory that all of this takes, about.
+        used: when it was looked up last, counted in look-ups.
     """
+
+    used = 0
 
     def __init__(
         self, plan: Plan, recorded: int, leaves: list[Any], buffers: list[Array], results: Any, live: list[Slot]
@@ -73,13 +73,15 @@ class Entry:
         self.buffers = buffers
         remaining = iter(live)
         self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
+        self.nbytes = plan.nbytes + sum(int(b.nbytes) for b in buffers) + _INSTRUCTION * (1 + len(plan.steps))
 
 
 class Traced:
     """A function of tensors that is recorded on its first call and replayed on later ones.
 
-    A new shape or dtype of an argument, a new value of a number or keyword argument, another backend,
-    and a variable that moved or was frozen each make a new recording.
+    A new shape or dtype of an argument, a new value of a number or keyword argument, another backend or thread,
+    and a variable that moved or was frozen, or a layer that came or went, each make a new recording. Recordings are
+    kept as long as there is memory for them (`plan_cache`); copies and pickles have none, and record their own.
 
     Args:
         function: takes tensors (nests of tuples, lists and dicts of them) and static keyword arguments,
@@ -94,8 +96,19 @@ class Traced:
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function)
         self.function = function
-        self.entries: dict[Any, Entry] = {}
-        self._epoch = layout_epoch[0]
+        self.forget()
+
+    def __reduce__(self) -> Any:
+        return Traced, (self.function,)
+
+    @property
+    def entries(self) -> dict[Any, Entry]:
+        """The plans that this thread has, by the kind of call."""
+        return self._kept.plans.entries
+
+    def forget(self) -> None:
+        """Give up all plans, those of other threads too."""
+        self._kept = plan_cache.PlansOfThread()
 
     def __call__(self, *args: Any, **static: Any) -> Any:
         """Return the results as tensors of their own."""
@@ -121,19 +134,16 @@ class Traced:
 
     def prepare(self, *args: Any, **static: Any) -> Entry:
         """Return the plan for such arguments, with its inputs written; nothing has been computed."""
-        if self._epoch != layout_epoch[0]:
-            self.entries.clear()
-            self._epoch = layout_epoch[0]
         leaves, structure = flatten(args)
         leaves = [_leaf(value) for value in leaves]
         on = backend.current()
         options = tuple((name, _frozen(value)) for name, value in static.items())
         key = (structure, tuple(map(_signature, leaves)), options, _circumstances())
-        entry = self.entries.get(key)
+        plans = self._kept.plans
+        entry = plans.find(key)
         if entry is None:
-            if len(self.entries) >= _MOST_PLANS:
-                self.entries.pop(next(iter(self.entries)), None)  # another thread may have been faster
-            entry = self.entries[key] = self._record(on, args, leaves, static)
+            entry = self._record(on, args, leaves, static)
+            plans.keep(key, entry)
             return entry
         feeds = (leaf for leaf in leaves if _is_fed(leaf))
         for buffer, leaf in zip(entry.buffers, feeds, strict=True):
@@ -143,8 +153,10 @@ class Traced:
     def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         try:
             return self._entry(on, args, leaves, static)
-        except OutOfMemoryError as error:
+        except MemoryError as error:  # kernels' own tables are NumPy's arrays
             said = str(error)
+        if plan_cache.drop(on):  # there is room for this one when the others are gone
+            return self._record(on, args, leaves, static)
         # Only now is free again what the failure had taken.
         specs = [leaf.spec for leaf in filter(_is_fed, leaves)]
         raise OutOfMemoryError(
@@ -196,7 +208,7 @@ class Bound:
 
     def __call__(self, times: int = 1) -> Any:
         """Run so many steps, and return the results of the last in the plan's own buffers, as `Traced.run` does."""
-        if self._found_for != (layout_epoch[0], _circumstances()):
+        if self._found_for != _moment():
             self._find()
             times -= 1
         if self._steps is not None:
@@ -210,6 +222,7 @@ class Bound:
 
     def _find(self) -> None:
         """Look up the plan, or record it, and run it for the first time."""
+        moment = _moment()  # what changes from now on is found at the next step
         entry = self._traced.prepare(*self._args, **self._static)
         feeds = list(filter(_is_fed, map(_leaf, flatten(self._args)[0])))
         writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
@@ -223,17 +236,19 @@ class Bound:
         self._steps = None
         if entry.plan.on.captures and all(_is_read(leaf) and leaf.cursor.stays for leaf in feeds):
             self._steps = Steps(entry.plan.on, [*self._before, *entry.plan.calls], entry.plan.outcome)
-        self._found_for = (layout_epoch[0], _circumstances())
+        self._found_for = moment
+
+
+def _moment() -> tuple[Any, ...]:
+    """Return what differs when a plan that was looked up may not be the right one any more."""
+    return layout_epoch[0], get_ident(), _circumstances()
 
 
 def _circumstances() -> tuple[Any, ...]:
-    """Return all that decides, beside the step and its arguments, what a plan is made of.
-
-    The thread is part of it: two threads must not replay in one arena, or with one kernel's scratch memory.
-    """
+    """Return all that decides, beside the step, its arguments and the thread, what a plan is made of."""
     threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
-    switches = state.twins, state.fusion, backend.matmul_precision()
-    return get_ident(), backend.current(), *switches, threads, deterministic
+    switches = state.twins, state.fusion, backend.matmul_precision(), frozen[0]
+    return backend.current(), *switches, threads, deterministic
 
 
 def _inline() -> bool:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from gpudl import activations
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.layer import Layer
-
-
-def _not_negative(who: str, **values: float | None) -> None:
-    for name, value in values.items():
-        if value is None or value < 0:
-            raise ValueError(f"{who}: {name} must be 0 or more, got {value!r}.")
+from gpudl.utils.checks import require_number, require_whole
 
 
 class ReLU(Layer):
@@ -36,9 +32,9 @@ class ReLU(Layer):
         self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        _not_negative("ReLU", negative_slope=negative_slope, threshold=threshold)
+        require_number("ReLU", 0, negative_slope=negative_slope, threshold=threshold)
         if max_value is not None:
-            _not_negative("ReLU", max_value=max_value)
+            require_number("ReLU", 0, max_value=max_value)
         self.max_value = max_value
         self.negative_slope = negative_slope
         self.threshold = threshold
@@ -53,7 +49,7 @@ class LeakyReLU(Layer):
 
     Args:
         negative_slope: the slope below 0.
-        **kwargs: those of `Layer`.
+        **kwargs: those of `Layer`, and ``alpha``, the old name of `negative_slope`.
 
     Raises:
         ValueError: a negative slope parameter.
@@ -63,9 +59,14 @@ class LeakyReLU(Layer):
         array([[-0.5,  2. ]], dtype=float32)
     """
 
+    _obsolete = ("alpha",)
+
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
+        if "alpha" in kwargs:
+            warnings.warn("LeakyReLU: alpha is the old name of negative_slope. Write negative_slope.", stacklevel=2)
+            negative_slope = kwargs.pop("alpha")
         super().__init__(**kwargs)
-        _not_negative("LeakyReLU", negative_slope=negative_slope)
+        require_number("LeakyReLU", 0, negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
     def call(self, x: Tensor) -> Tensor:
@@ -87,6 +88,7 @@ class ELU(Layer):
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        require_number("ELU", alpha=alpha)
         self.alpha = alpha
 
     def call(self, x: Tensor) -> Tensor:
@@ -111,6 +113,7 @@ class Softmax(Layer):
 
     def __init__(self, axis: int = -1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        require_whole("Softmax", axis=axis)
         self.axis = int(axis)
 
     def call(self, x: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from math import prod
 from typing import Any
@@ -13,6 +14,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers._affine import Affine
 from gpudl.layers.input_spec import InputSpec, Shape
 from gpudl.layers.layer import Layer
+from gpudl.utils.checks import sizes
 
 
 class Dense(Affine):
@@ -127,6 +129,7 @@ class InputLayer(Layer):
         dtype: dtype of the inputs, by default `config.floatx()`.
         batch_shape: shape of a batch, instead of `shape` and `batch_size`; None stands for any size.
         name: a name; ``input_layer`` by default, numbered.
+        input_shape: the old name of `shape`.
 
     Raises:
         ValueError: no shape, or both kinds.
@@ -144,11 +147,21 @@ class InputLayer(Layer):
         *,
         batch_shape: Iterable[int | None] | None = None,
         name: str | None = None,
+        input_shape: Iterable[int | None] | None = None,
     ) -> None:
+        if input_shape is not None:
+            warnings.warn("InputLayer: input_shape is the old name of shape. Write shape.", stacklevel=2)
+            shape = input_shape
         super().__init__(name=name, dtype=config.floatx() if dtype is None else dtype)
         if (shape is None) == (batch_shape is None) or (batch_size is not None and batch_shape is not None):
-            raise ValueError("Input takes either shape, with or without batch_size, or batch_shape.")
-        self.batch_shape: Shape = _sizes((batch_size, *shape) if shape is not None else batch_shape or ())
+            raise ValueError(
+                "Input takes either shape, the shape of one sample such as (784,), with or without batch_size, or "
+                f"batch_shape; got shape={shape!r}, batch_size={batch_size!r}, batch_shape={batch_shape!r}."
+            )
+        if shape is not None:
+            self.batch_shape: Shape = (batch_size, *sizes("Input", "shape", shape))
+        else:
+            self.batch_shape = sizes("Input", "batch_shape", batch_shape)
         self.built = True
         fixed = {axis: n for axis, n in enumerate(self.batch_shape) if axis and n is not None}
         self.input_spec = InputSpec(
@@ -162,13 +175,6 @@ class InputLayer(Layer):
     def get_config(self) -> dict[str, Any]:
         """Return shape of a batch, dtype and name."""
         return {"batch_shape": self.batch_shape, "dtype": self.dtype.name, "name": self.name}
-
-
-def _sizes(shape: Any) -> Shape:
-    sizes = tuple(shape)
-    if not all(n is None or (isinstance(n, int | np.integer) and n >= 0) for n in sizes):
-        raise ValueError(f"Input: sizes must be integers, or None for any size, got {sizes}.")
-    return tuple(None if n is None else int(n) for n in sizes)
 
 
 def Input(  # noqa: N802 (Keras's name)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 from gpudl import constraints, initializers, ops, regularizers
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.spec import is_floating
+from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers.input_spec import Shape
 from gpudl.layers.layer import Layer
-
-_INDICES = ("int32", "int64")
-
 
 class Embedding(Layer):
     """Give each of `input_dim` integers, such as the numbers of words, a vector that is learned.
 
-    Inputs (batch, ...) become (batch, ..., output_dim). They are to lie in 0 <= x < input_dim; one outside takes the
-    vector of the nearest number that does, on every device.
+    Inputs (batch, ...) become (batch, ..., output_dim). They are to lie in 0 <= x < input_dim. As everywhere, one below
+    0 counts from the end, down to -input_dim. One out of range is an IndexError where its value is known, see
+    `ops.take`; in a recorded step, as those of `fit` and `predict`, and on a GPU its vector is NaN, and so is the loss.
 
     Args:
         input_dim: how many integers there are, the largest one + 1.
@@ -27,7 +27,7 @@ class Embedding(Layer):
         embeddings_regularizer: penalty of the vectors.
         embeddings_constraint: projection of the vectors after each update.
         mask_zero: must be False: no layer here leaves out samples by a mask.
-        **kwargs: those of `Layer`.
+        **kwargs: those of `Layer`, and ``input_length``, which old programs give and which does nothing.
 
     Raises:
         ValueError: `input_dim` or `output_dim` is no positive integer, or `mask_zero` is set.
@@ -37,6 +37,8 @@ class Embedding(Layer):
         >>> layer(np.array([[4, 20, 7], [1, 0, 0]])).shape, layer.embeddings.shape
         ((2, 3, 64), (1000, 64))
     """
+
+    _obsolete = ("input_length",)
 
     def __init__(
         self,
@@ -48,6 +50,8 @@ class Embedding(Layer):
         mask_zero: bool = False,
         **kwargs: Any,
     ) -> None:
+        if kwargs.pop("input_length", None) is not None:
+            warnings.warn("Embedding: input_length does nothing any more. Leave it out.", stacklevel=2)
         super().__init__(**kwargs)
         for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
             if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
@@ -73,8 +77,12 @@ class Embedding(Layer):
             name="embeddings",
         )
 
+    def _converted(self, value: Any) -> Any:
+        """Return arrays as tensors; floats keep their dtype, for a shorter one cannot count as far."""
+        return value if value is None or isinstance(value, str | bool) else as_tensor(value)
+
     def call(self, x: Tensor) -> Tensor:
         """Return the vectors of integers (batch, ...); floats are cut to integers."""
-        numbers = x if x.dtype.name in _INDICES else ops.cast(x, dtype=np.dtype(np.int32))
+        numbers = ops.cast(x, dtype=np.dtype(np.int32)) if is_floating(x.dtype) or x.dtype.kind == "b" else x
         result: Tensor = ops.take(self.embeddings, numbers)
         return result

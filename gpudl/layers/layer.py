@@ -21,8 +21,15 @@ from gpudl.layers.input_spec import InputSpec, Shape
 from gpudl.layers.tracked import Tracked
 from gpudl.layers.typed import Typed
 from gpudl.ops import cast
-from gpudl.utils.lookup import Configurable, auto_name, snake_case
+from gpudl.utils.checks import sizes
+from gpudl.utils.lookup import Configurable, auto_name, refuse_others, snake_case
 
+# Arguments of Keras's layers that are understood at these values only.
+_OFF = {
+    **dict.fromkeys(("quantization_config", "lora_rank", "lora_alpha", "renorm_clipping")),
+    **dict.fromkeys(("synchronized", "renorm", "rms_scaling"), False),
+    "renorm_momentum": 0.99,
+}
 _BATCHES = (2, 3)  # an axis whose size follows the batch differs between two symbolic runs
 _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 # The `training` of the call that is going on; None outside of all calls.
@@ -63,7 +70,9 @@ class Layer(Tracked, Typed, Configurable):
         activity_regularizer: Any = None,
         input_shape: Iterable[int | None] | None = None,
         input_dim: int | None = None,
+        **others: Any,
     ) -> None:
+        refuse_others(type(self), others, _OFF)
         self._begin_tracking(trainable)
         self._added_losses: list[Tensor] = []
         self.name = name if name is not None else auto_name(snake_case(type(self).__name__))
@@ -72,9 +81,12 @@ class Layer(Tracked, Typed, Configurable):
         self.built = False
         self.input_spec: InputSpec | None = None
         self.output_shape: Any = None
+        kind = type(self).__name__
         if input_dim is not None:
-            input_shape = (input_dim,)
-        self.batch_shape: Shape | None = None if input_shape is None else (None, *input_shape)
+            input_shape = sizes(kind, "input_dim", (input_dim,))
+        self.batch_shape: Shape | None = None
+        if input_shape is not None:
+            self.batch_shape = (None, *sizes(kind, "input_shape", input_shape))
         self._takes_training = "training" in inspect.signature(self.call).parameters
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -112,8 +124,15 @@ class Layer(Tracked, Typed, Configurable):
         return outputs
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._refuse_layers(args)
         args = tuple(map_leaves(self._converted, _array(arg)) for arg in args)
         shapes = map_leaves(_batch_free, args[0]) if args else ()
+        if (
+            self.input_spec is not None
+            and not kwargs.keys() - {"training"}
+            and not (args and isinstance(args[0], Tensor))
+        ):
+            raise ValueError(f"{self._who()} takes one array, got {_described(args)}.")
         self._check_shapes(shapes)
         try:
             if not self.built:
@@ -127,6 +146,15 @@ class Layer(Tracked, Typed, Configurable):
             if _LAYER_NAMED.match(str(error)):  # by a layer inside, or by the check
                 raise
             raise ShapeError(f"{self._who()}: {error}") from error
+
+    def _refuse_layers(self, args: tuple[Any, ...]) -> None:
+        for given in flatten(args)[0]:
+            if isinstance(given, Layer):
+                raise NotImplementedError(
+                    f"{self._who()} was called on {given._who()}, a layer and no array: the functional API, in which "
+                    "layers are called on Input() and Model takes inputs and outputs, is not there yet. Stack the "
+                    "layers in a Sequential, or derive a class from Model and call them in its call()."
+                )
 
     def _check_shapes(self, shapes: Any) -> None:
         if self.input_spec is not None and isinstance(shapes, tuple):
@@ -274,6 +302,16 @@ def _array(value: Any) -> Any:
     """Return nested lists of numbers as one tensor, and anything else as it is."""
     numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in flatten(value)[0])
     return as_tensor(value) if numbers and value else value
+
+
+def _described(args: tuple[Any, ...]) -> str:
+    """Return what was given in place of one array, in words."""
+    if not args:
+        return "nothing"
+    given = args[0]
+    if isinstance(given, list | tuple | dict):
+        return f"a {type(given).__name__} of {len(given)}"
+    return repr(given)
 
 
 def _batch_free(value: Any) -> Any:

@@ -12,6 +12,7 @@ from gpudl.engine.spec import FLOAT32, ShapeError, is_half
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.layers.input_spec import InputSpec, Shape
 from gpudl.layers.layer import Layer
+from gpudl.utils.checks import require_number, require_whole
 
 
 def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
@@ -76,6 +77,9 @@ class BatchNormalization(Layer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        require_whole("BatchNormalization", axis=axis)
+        require_number("BatchNormalization", 0, 1, momentum=momentum)
+        require_number("BatchNormalization", 0, epsilon=epsilon)
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
@@ -221,6 +225,7 @@ class LayerNormalization(Layer):
         several = list(axis) if isinstance(axis, list | tuple) else [axis]
         if not several or not all(isinstance(a, int | np.integer) for a in several):
             raise TypeError(f"LayerNormalization: axis must be an integer or a list of them, got {axis!r}.")
+        require_number("LayerNormalization", 0, epsilon=epsilon)
         self.axis = several if isinstance(axis, list | tuple) else axis
         self.epsilon = float(epsilon)
         self.center = center

@@ -12,6 +12,7 @@ from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.layer import Layer
 from gpudl.random import SeedGenerator
+from gpudl.utils.checks import require_number
 
 
 class Dropout(Layer):
@@ -42,8 +43,7 @@ class Dropout(Layer):
         self, rate: float, noise_shape: Iterable[int | None] | None = None, seed: int | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if not 0 <= rate <= 1:
-            raise ValueError(f"Dropout: rate must be a share between 0 and 1, got {rate!r}.")
+        require_number("Dropout", 0, 1, rate=rate)
         self.rate = rate
         self.noise_shape = None if noise_shape is None else _checked(noise_shape)
         self.seed = seed

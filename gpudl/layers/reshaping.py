@@ -58,9 +58,9 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Iterable[int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        sizes = tuple(target_shape)
+        sizes = tuple(target_shape) if isinstance(target_shape, Iterable) else (target_shape,)
         if not all(isinstance(n, int | np.integer) and n >= -1 for n in sizes) or sizes.count(-1) > 1:
-            raise ValueError(f"Reshape: target_shape must be sizes, at most one of them -1, got {sizes}.")
+            raise ValueError(f"Reshape: target_shape must be sizes, at most one of them -1, got {target_shape!r}.")
         self.target_shape = tuple(map(int, sizes))
 
     def call(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from gpudl.engine.state import layout_epoch
+from gpudl.engine.state import toggled
 from gpudl.engine.tensor import Variable
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
@@ -100,7 +100,7 @@ class Tracked:
     def trainable(self, value: bool) -> None:
         for layer in self._flattened():
             if layer._trainable != bool(value):
-                layout_epoch[0] += 1  # a layer may compute otherwise when frozen: steps are recorded anew
+                toggled(layer)  # it may compute otherwise when frozen: steps are recorded for either
             layer._trainable = bool(value)
             for variable in layer._own:
                 variable.trainable = bool(value) and variable.wanted

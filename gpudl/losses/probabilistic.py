@@ -14,6 +14,7 @@ from gpudl import config, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
+from gpudl.utils.checks import require_number, require_whole
 
 
 def binary_crossentropy(
@@ -65,6 +66,7 @@ def categorical_crossentropy(
         array([0.693], dtype=float32)
     """
     y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
+    _check_axis("categorical_crossentropy", y_pred, axis)
     classes = y_pred.shape[axis]
     if classes == 1:
         warnings.warn(
@@ -118,6 +120,7 @@ def sparse_categorical_crossentropy(
         array([0.693], dtype=float32)
     """
     p = as_tensor(y_pred)
+    _check_axis("sparse_categorical_crossentropy", p, axis)
     labels = _labels(as_tensor(y_true), p, axis)
     z = _logits(p, from_logits, "sparse_categorical_crossentropy", "softmax")
     scores = _classes_last(p if z is None else z, axis)
@@ -157,6 +160,11 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
 def ignored(y_true: Tensor, y_pred: Tensor, ignore_class: int | None, axis: int) -> Tensor | None:
     """Return, as bool, which labels are not `ignore_class`; None where there is no such class."""
     return None if ignore_class is None else _differs(_labels(y_true, y_pred, axis), ignore_class)
+
+
+def _check_axis(loss: str, y_pred: Tensor, axis: int) -> None:
+    if not -y_pred.ndim <= axis < y_pred.ndim:
+        raise ShapeError(f"{loss}: axis {axis} is out of range for predictions of shape {y_pred.shape}.")
 
 
 def _differs(labels: Tensor, ignore_class: int) -> Tensor:
@@ -243,6 +251,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         name: str | None = "binary_crossentropy",
         dtype: Any = None,
     ) -> None:
+        require_number("BinaryCrossentropy", 0, 1, label_smoothing=label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(binary_crossentropy, reduction, name, dtype, **options)
 
@@ -265,6 +274,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         name: str | None = "categorical_crossentropy",
         dtype: Any = None,
     ) -> None:
+        require_number("CategoricalCrossentropy", 0, 1, label_smoothing=label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(categorical_crossentropy, reduction, name, dtype, **options)
 
@@ -289,6 +299,8 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         name: str | None = "sparse_categorical_crossentropy",
         dtype: Any = None,
     ) -> None:
+        if ignore_class is not None:
+            require_whole("SparseCategoricalCrossentropy", ignore_class=ignore_class)
         self.ignore_class, self.axis = ignore_class, axis
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(sparse_categorical_crossentropy, reduction, name, dtype, **options)

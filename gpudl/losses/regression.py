@@ -12,6 +12,7 @@ from gpudl import ops
 from gpudl.activations import softplus
 from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
+from gpudl.utils.checks import require_number
 
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
@@ -124,6 +125,7 @@ class Huber(LossFunctionWrapper):
         name: str | None = "huber_loss",
         dtype: Any = None,
     ) -> None:
+        require_number("Huber", 0, delta=delta)
         super().__init__(huber, reduction, name, dtype, delta=delta)
 
 

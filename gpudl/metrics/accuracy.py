@@ -12,6 +12,7 @@ from gpudl.engine.spec import Shape, ShapeError, is_floating
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.losses.base import pair
 from gpudl.metrics.base import MeanMetricWrapper
+from gpudl.utils.checks import require_number, require_whole
 
 
 def accuracy(y_true: Any, y_pred: Any) -> Tensor:
@@ -166,6 +167,7 @@ class BinaryAccuracy(MeanMetricWrapper):
     """
 
     def __init__(self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
+        require_number("BinaryAccuracy", threshold=threshold)
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
@@ -202,6 +204,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
     """
 
     def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None) -> None:
+        require_whole("TopKCategoricalAccuracy", 1, k=k)
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
 
@@ -214,4 +217,5 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     """
 
     def __init__(self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy", dtype: Any = None) -> None:
+        require_whole("SparseTopKCategoricalAccuracy", 1, k=k)
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k)

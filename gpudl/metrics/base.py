@@ -9,9 +9,13 @@ import numpy as np
 
 from gpudl import config, dtype_policies, initializers, ops
 from gpudl.engine.spec import ShapeError, broadcast
+from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.losses.base import divide_no_nan, same_rank, single
 from gpudl.utils.lookup import Configurable, auto_name, lookup, snake_case
+
+COUNTER = "float64"
+"""The dtype of what is added up over batches."""
 
 
 class Metric(Configurable):
@@ -22,7 +26,7 @@ class Metric(Configurable):
 
     Args:
         name: for reports; the class's name in snake case by default.
-        dtype: of the variables; `gpudl.config.floatx` by default.
+        dtype: of the results and of the variables that `add_variable` makes; `gpudl.config.floatx` by default.
 
     Example:
         >>> class Largest(Metric):
@@ -59,6 +63,13 @@ class Metric(Configurable):
         """Return a new variable; another name of `add_variable`."""
         return self.add_variable(shape, initializer, dtype, name)
 
+    def add_counter(self, name: str) -> Variable:
+        """Return a new variable for a sum over all samples: float64, whatever the dtype of the metric.
+
+        A float32 would stand still at 16,777,216: 1 more is less than half of what lies between its neighbours there.
+        """
+        return self.add_variable(dtype=COUNTER, name=name)
+
     @property
     def variables(self) -> list[Variable]:
         """The variables of this metric and of the metrics it holds."""
@@ -75,7 +86,10 @@ class Metric(Configurable):
     def reset_state(self) -> None:
         """Begin anew: set every variable to zero."""
         for variable in self.variables:
-            variable.assign(ops.zeros_like(variable))
+            if state.recorder is None and not state.symbolic:
+                variable.value().fill(0)  # no op: a model resets its metrics before each batch that stands alone
+            else:
+                ops.assign_(variable, 0)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take in one batch and return the result so far."""
@@ -147,16 +161,16 @@ class Sum(Metric):
 
     def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
         super().__init__(name, dtype)
-        self.total = self.add_variable(name="total")
+        self.total = self.add_counter("total")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add `values`, any shape, times `sample_weight`, which broadcasts to them."""
         values, _ = _per_sample(values, sample_weight, self.dtype, _total)
-        self.total.assign_add(ops.sum(values))
+        self.total.assign_add(_as(ops.sum(values), COUNTER))
 
     def result(self) -> Tensor:
         """Return the sum."""
-        return self.total
+        return _as(self.total, self.dtype)
 
 
 class Average(Metric):
@@ -167,21 +181,21 @@ class Average(Metric):
 
     def __init__(self, name: str | None = None, dtype: Any = None) -> None:
         super().__init__(name, dtype)
-        self.total = self.add_variable(name="total")
-        self.count = self.add_variable(name="count")
+        self.total = self.add_counter("total")
+        self.count = self.add_counter("count")
 
     def add(self, values: Any, sample_weight: Any = None) -> None:
         """Take in `values`, (samples, ...) or a scalar, with weights that broadcast to them."""
         values, weight = _per_sample(values, sample_weight, self.dtype, ops.mean)
-        self.total.assign_add(ops.sum(values) if values.ndim else values)
+        self.total.assign_add(_as(ops.sum(values) if values.ndim else values, COUNTER))
         if weight is None:
             self.count.assign_add(float(values.size))
         else:
-            self.count.assign_add(ops.sum(weight) if weight.ndim else weight)
+            self.count.assign_add(_as(ops.sum(weight) if weight.ndim else weight, COUNTER))
 
     def result(self) -> Tensor:
         """Return the mean; 0 before the first sample."""
-        return divide_no_nan(self.total, self.count)
+        return _as(divide_no_nan(self.total, self.count), self.dtype)
 
 
 class Mean(Average):
@@ -207,7 +221,7 @@ class MeanMetricWrapper(Average):
     Args:
         fn: ``fn(y_true, y_pred, **kwargs)``, returning one value per sample, or a scalar.
         name: for reports.
-        dtype: of the variables.
+        dtype: of the results.
         **kwargs: passed on to `fn`, and readable as attributes.
 
     Example:

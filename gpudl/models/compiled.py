@@ -13,8 +13,10 @@ import numpy as np
 from gpudl import backend, losses, metrics, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tree import flatten
 from gpudl.losses import Loss
 from gpudl.metrics import Mean, Metric
+from gpudl.models.arrays import alone
 
 
 class Compiled:
@@ -27,6 +29,7 @@ class Compiled:
     def __init__(self, loss: Any, wanted: Any, weighted: Any) -> None:
         self.tracker = Mean(name="loss")
         self.watch = NonfiniteWatch()
+        loss = _for_one_output(loss, "loss")
         self._identifier = loss
         self._loss: Loss | None = None
         self._wanted = [(m, False) for m in _listed(wanted)] + [(m, True) for m in _listed(weighted)]
@@ -56,8 +59,12 @@ class Compiled:
             return None
         if y is None:
             raise ValueError("the loss compares predictions with targets, but no y was given.")
+        y, y_pred, sample_weight = alone(y), alone(y_pred), alone(sample_weight)
         if not isinstance(y_pred, Tensor) or not isinstance(y, Tensor):
-            raise ValueError("models with several outputs need their own compute_loss().")
+            raise ValueError(
+                f"the loss of compile() compares one array of targets with one of predictions, got {_count(y)} and "
+                f"{_count(y_pred)}. Models with several outputs need their own compute_loss()."
+            )
         self.make(y, y_pred)
         assert self._loss is not None
         value = self._loss(y, y_pred, sample_weight=sample_weight)
@@ -89,6 +96,7 @@ class Compiled:
 
     def update(self, y: Tensor, y_pred: Tensor, sample_weight: Any) -> None:
         """Count one batch in the metrics."""
+        y, y_pred, sample_weight = alone(y), alone(y_pred), alone(sample_weight)
         self.make(y, y_pred)
         for metric, weighted in self._made:
             metric.update_state(y, y_pred, sample_weight=sample_weight if weighted else None)
@@ -150,8 +158,40 @@ def _waits(identifier: Any) -> bool:
 
 
 def _listed(wanted: Any) -> list[Any]:
-    if wanted is None:
-        return []
-    if isinstance(wanted, dict):
-        raise ValueError("metrics by output name are for models with several outputs: pass a list.")
-    return list(wanted) if isinstance(wanted, list | tuple) else [wanted]
+    """Return metrics as a flat list; one inside a list, or by the name of the output, are those of the only output."""
+    wanted = [] if wanted is None else _for_one_output(wanted, "metrics")
+    if not isinstance(wanted, list | tuple):
+        return [wanted]
+    if len(wanted) == 1 and isinstance(wanted[0], list | tuple | dict):
+        return _listed(wanted[0])
+    if any(isinstance(item, list | tuple) for item in wanted):
+        raise _several("metrics", wanted)
+    return list(wanted)
+
+
+_SEVERAL = (
+    "{what} for each of several outputs {verb} not supported yet, got {given!r}. Pass what the only output has, or "
+    "write compute_loss() and compute_metrics() in a class derived from Model."
+)
+
+
+def _several(what: str, given: Any) -> ValueError:
+    loss = what == "loss"
+    return ValueError(_SEVERAL.format(what="a loss" if loss else what, verb="is" if loss else "are", given=given))
+
+
+def _for_one_output(wanted: Any, what: str) -> Any:
+    """Return what is for the only output, by its name or, for a loss, in a list; raise ValueError for several."""
+    if isinstance(wanted, dict) and "class_name" not in wanted:
+        if len(wanted) != 1:
+            raise _several(what, wanted)
+        (wanted,) = wanted.values()
+    if what == "loss" and isinstance(wanted, list | tuple):
+        if len(wanted) != 1:
+            raise _several(what, wanted)
+        (wanted,) = wanted
+    return wanted
+
+
+def _count(value: Any) -> str:
+    return "one" if isinstance(value, Tensor) else f"a {type(value).__name__} of {len(flatten(value)[0])}"

@@ -21,6 +21,7 @@ from gpudl.models.arrays import (
     Data,
     as_arrays,
     class_weights,
+    home,
     in_rows,
     on_device,
     one_length,
@@ -30,6 +31,7 @@ from gpudl.models.arrays import (
     unpacked,
 )
 from gpudl.models.feeds import Cursor, Rows, cursor_of
+from gpudl.models.sparse import is_sparse, some
 
 Portion = tuple[Data, int]
 """A nest of feeds, and how many batches come in it, one after another."""
@@ -50,7 +52,7 @@ class ArrayBatches:
         self.shuffle = shuffle
         self.samples = one_length(data)
         self.steps: int | None = -(-self.samples // batch_size)
-        on = backend.of(flatten(data)[0][0])
+        on = home(flatten(data)[0][0])
         # The numbers of the rows as they come, where somebody has to look them up.
         self._order: Array = on.xp.arange(self.samples) if shuffle or on.captures else None
         self._feeds: dict[int, tuple[Cursor, Data]] = {}  # by the rows of a batch
@@ -74,6 +76,11 @@ class ArrayBatches:
             self._feeds[count] = cursor, batch
         return self._feeds[count]
 
+    again = True
+
+    def ended(self) -> None:
+        """Do nothing: nobody has to know that an epoch is over."""
+
     def first(self) -> Data:
         """Return a batch such as the first one, to learn its shapes from."""
         cursor, batch = self._batch(min(self.batch_size, self.samples))
@@ -90,8 +97,8 @@ class ArrayBatches:
                 f"validation_split={fraction} of {self.samples} samples leaves an empty part: "
                 "it must leave at least one sample on each side."
             )
-        kept = map_leaves(lambda a: a[:at], self.data)
-        held_out = map_leaves(lambda a: a[at:], self.data)
+        kept = map_leaves(lambda a: some(a, slice(at)), self.data)
+        held_out = map_leaves(lambda a: some(a, slice(at, None)), self.data)
         return (
             ArrayBatches(kept, self.batch_size, self.shuffle),
             ArrayBatches(held_out, batch_size or self.batch_size),
@@ -99,11 +106,23 @@ class ArrayBatches:
 
 
 class StreamBatches:
-    """Batches that an iterable brings; a generator is used up, other iterables begin again each epoch."""
+    """Batches that an iterable brings; a generator is used up, other iterables begin again each epoch.
 
-    def __init__(self, source: Any) -> None:
+    Args:
+        source: brings x, (x, y) or (x, y, sample_weight).
+        class_weight: a weight for each class, for batches without weights of their own.
+    """
+
+    def __init__(self, source: Any, class_weight: Any = None) -> None:
         self.source = source
-        self.steps: int | None = len(source) if hasattr(source, "__len__") else None
+        self.class_weight = class_weight
+        self.steps = _length(source)
+        self._kind = type(source).__name__
+
+    @property
+    def again(self) -> bool:
+        """Whether it can be gone through more than once."""
+        return not isinstance(self.source, Iterator)
 
     def first(self) -> Data:
         """Return the first batch; a generator will bring it once more."""
@@ -114,8 +133,8 @@ class StreamBatches:
         else:
             item = next(iter(self._items()), nothing)
         if item is nothing:
-            raise ValueError(f"there is no data: the {type(self.source).__name__} brought no batch.")
-        return _checked(item)
+            raise ValueError(f"there is no data: the {self._kind} brought no batch.")
+        return self._checked(item)
 
     def _items(self) -> Iterable[Any]:
         if hasattr(self.source, "__getitem__") and self.steps is not None:
@@ -125,17 +144,29 @@ class StreamBatches:
 
     def epoch(self) -> Iterator[Portion]:
         """Yield the batches of one pass."""
-        return ((_checked(item), 1) for item in self._items())
+        return ((self._checked(item), 1) for item in self._items())
+
+    def ended(self) -> None:
+        """Tell a source that wants to know, such as one that shuffles itself, that an epoch is over."""
+        getattr(self.source, "on_epoch_end", lambda: None)()
+
+    def _checked(self, item: Any) -> Data:
+        """Return one batch that the source brought as arrays of one length, in the dtypes of a step."""
+        x, y, weight = unpacked(tuple(item) if isinstance(item, list) else item)
+        y = None if y is None else as_arrays(y, "y")
+        weight = None if weight is None else as_arrays(weight, "sample_weight")
+        data = trimmed(as_arrays(x, "x"), y, weight)
+        one_length(data)
+        data = data if self.class_weight is None else weighted_by_class(data, self.class_weight)
+        return tuple(map_leaves(on_device, part) for part in data)
 
 
-def _checked(item: Any) -> Data:
-    """Return one batch that an iterable brought as arrays of one length, in the dtypes of a step."""
-    x, y, weight = unpacked(tuple(item) if isinstance(item, list) else item)
-    y = None if y is None else as_arrays(y, "y")
-    weight = None if weight is None else as_arrays(weight, "sample_weight")
-    data = trimmed(as_arrays(x, "x"), y, weight)
-    one_length(data)
-    return tuple(map_leaves(on_device, part) for part in data)
+def _length(source: Any) -> int | None:
+    """Return how many batches a source has; None where it cannot tell."""
+    try:
+        return len(source)
+    except TypeError:
+        return None
 
 
 Batches = ArrayBatches | StreamBatches
@@ -160,25 +191,35 @@ def batches(
         raise ValueError("x is missing: pass the inputs, an array or an iterable of batches.")
     if sample_weight is not None and y is None:
         raise ValueError("sample_weight weighs the loss of targets, but no y was given.")
-    data = trimmed(
-        as_arrays(x, "x"),
-        None if y is None else as_arrays(y, "y"),
-        None if sample_weight is None else as_arrays(sample_weight, "sample_weight"),
-    )
-    return ArrayBatches(placed(data), int(batch_size or 32), shuffle)
+    try:
+        data = trimmed(
+            as_arrays(x, "x"),
+            None if y is None else as_arrays(y, "y"),
+            None if sample_weight is None else as_arrays(sample_weight, "sample_weight"),
+        )
+        return ArrayBatches(placed(data), int(batch_size or 32), shuffle)
+    except MemoryError as error:
+        backend.current().out_of_memory(error, "a copy of the data")
 
 
-def by_class(source: Batches, weights: dict[int, float] | None) -> Batches:
+def by_class(source: Batches, weights: dict[Any, float] | None) -> Batches:
     """Return batches in which each sample has the weight of its class; they are as they were without `weights`."""
     if weights is None:
         return source
-    if not isinstance(source, ArrayBatches) or len(source.data) != 2 or not hasattr(source.data[1], "dtype"):
+    if isinstance(source, StreamBatches):
+        return StreamBatches(source.source, weights)
+    return ArrayBatches(placed(weighted_by_class(source.data, weights)), source.batch_size, source.shuffle)
+
+
+def weighted_by_class(data: Data, weights: dict[Any, float]) -> Data:
+    """Return (x, y, sample_weight) for (x, y), in which each sample has the weight of its class."""
+    labels = flatten(data[1])[0] if len(data) == 2 else []
+    if len(labels) != 1:
         raise ValueError(
             "class_weight needs y as an array, and cannot be given together with sample_weight. Multiply the two, and "
             "give sample_weight."
         )
-    x, y = source.data
-    return ArrayBatches((x, y, backend.of(y).asarray(class_weights(y, weights))), source.batch_size, source.shuffle)
+    return (*data, class_weights(labels[0], weights))
 
 
 def validation_batches(data: Any, batch_size: int | None) -> Batches | None:
@@ -196,50 +237,83 @@ def validation_batches(data: Any, batch_size: int | None) -> Batches | None:
 
 
 def _is_stream(x: Any) -> bool:
-    plain = hasattr(x, "dtype") or hasattr(x, "to_numpy") or isinstance(x, list | tuple | dict | str | int | float)
+    plain = (
+        is_sparse(x)
+        or hasattr(x, "dtype")
+        or hasattr(x, "to_numpy")
+        or isinstance(x, list | tuple | dict | str | int | float)
+    )
     return not plain and (isinstance(x, Iterable) or hasattr(x, "__getitem__"))
 
 
 class Epochs:
-    """The batches of one epoch after another, each of `steps` batches where that is given."""
+    """The batches of one epoch after another.
 
-    def __init__(self, source: Batches, steps: int | None) -> None:
+    Args:
+        source: the batches.
+        steps: steps of an epoch. The next one goes on where it ended, and begins the data anew when they are used up;
+            by default each epoch is one pass over the data.
+        together: a multiple of so many steps is taken, as far as there are batches.
+        anew: whether each epoch begins at the first batch, where that is possible.
+    """
+
+    def __init__(self, source: Batches, steps: int | None, together: int = 1, anew: bool = False) -> None:
         self.source = source
         self.steps = steps if steps is not None else source.steps
-        self._limited = steps is not None
-        self._portions = self._forever() if self._limited else iter(())
+        self._most = None if steps is None else -(-steps // together) * together
+        self._anew = steps is None or (anew and source.again)
+        self._portions: Iterator[Portion] | None = None
         self._left: Portion | None = None
         self._runners: dict[int, Any] = {}
 
-    def _forever(self) -> Iterator[Portion]:
-        while True:
-            some = False
-            for portion in self.source.epoch():
-                some = True
-                yield portion
-            if not some or (isinstance(self.source, StreamBatches) and self.source.steps is None):
-                return
-
-    def next(self, most: int = 1) -> Iterator[Portion]:
-        """Yield the batches of the next epoch, up to `most` at a time; warns when a generator ends too early."""
+    def next(self, most: int = 1) -> Iterator[list[Portion]]:
+        """Yield the batches of the next epoch, `most` at a time; warns when the data end before the epoch does."""
         count = 0
-        if not self._limited:
-            self._portions, self._left = self.source.epoch(), None
-        while not self._limited or count < (self.steps or 0):
+        if self._anew or self._portions is None:
+            self._begin()
+        while self._most is None or count < self._most:
+            wanted = most if self._most is None else min(most, self._most - count)
+            taken = self._taken(wanted)
+            if not taken and not count and self.source.again:
+                self._begin()
+                taken = self._taken(wanted)
+            if not taken:
+                break
+            count += sum(times for _, times in taken)
+            yield taken
+        self.source.ended()
+        if count < (1 if self._most is None else self.steps or 1):
+            warnings.warn(self._ended_early(count), stacklevel=2)
+
+    def _begin(self) -> None:
+        self._portions, self._left = self.source.epoch(), None
+
+    def _taken(self, count: int) -> list[Portion]:
+        """Return the next `count` batches of this pass, or as many as are left."""
+        taken: list[Portion] = []
+        while count:
+            assert self._portions is not None
             portion = self._left or next(self._portions, None)
             if portion is None:
                 break
             batch, times = portion
-            now = min(times, most, self.steps - count if self._limited and self.steps else times)
+            now = min(times, count)
             self._left = (batch, times - now) if times > now else None
-            count += now
-            yield batch, now
-        if count < (self.steps or 1):
-            warnings.warn(
-                f"the data ended after {count} of {self.steps or 'the next'} steps: a generator can be gone through "
-                "only once. Let it go on for steps_per_epoch * epochs batches, or pass something that can begin again.",
-                stacklevel=2,
+            count -= now
+            taken.append((batch, now))
+        return taken
+
+    def _ended_early(self, count: int) -> str:
+        said = f"the data ended after {count} of {self.steps or 'the next'} steps"
+        if self.source.again:
+            return (
+                f"{said}, and the epoch with them: the next one begins at the first batch. Give no more steps than "
+                "the data have batches, or a generator that goes on."
             )
+        return (
+            f"{said}: a generator can be gone through only once. Let it go on for steps_per_epoch * epochs batches, or "
+            "pass something that can begin again."
+        )
 
     def runner(self, batch: Data, make: Callable[[Data], Any]) -> Any:
         """Return what `make` makes of a batch, the same each time that the batch comes in the same feeds."""

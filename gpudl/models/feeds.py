@@ -13,6 +13,7 @@ from gpudl.backend import Array
 from gpudl.engine.spec import Spec
 from gpudl.engine.tree import flatten
 from gpudl.models.arrays import fed_dtype
+from gpudl.models.sparse import SparseRows
 from gpudl.ops import take, take_batch
 
 _MANY = 1 << 19  # bytes; below, NumPy's own call is done before a kernel for all threads has begun
@@ -206,8 +207,14 @@ class Rows:
 
 
 def _gather(out: Array, source: Array, indices: Array) -> Copy:
+    if isinstance(source, SparseRows):
+        return partial(_densely, out, source, indices)
     # NumPy would copy the whole of a source that is not plain memory.
     plain = source.flags.c_contiguous and source.flags.aligned and source.dtype.isnative
     if plain and out.nbytes < _MANY:
         return partial(source.take, indices, 0, out, "clip")
     return take.bind(backend.of(out), (out, source, indices), {}, None)
+
+
+def _densely(out: Array, source: SparseRows, rows: Array) -> None:
+    out[...] = source[rows]

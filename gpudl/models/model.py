@@ -16,7 +16,7 @@ from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.trace import Traced
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.models.arrays import Data, require_counts
+from gpudl.models.arrays import Data, alone, require_counts
 from gpudl.models.data import ArrayBatches, Batches, Epochs, batches, by_class, validation_batches
 from gpudl.models.feeds import advance
 from gpudl.models.trainable import Trainable
@@ -24,6 +24,7 @@ from gpudl.models.trainable import Trainable
 Logs = dict[str, Any]
 Run = Callable[..., Any]
 """Runs a number of steps, by default one, and returns the results of the last."""
+_STOPS = {"train": "stop_training", "test": "stop_evaluating"}
 _WHOLE = 2**31  # a batch size that takes all there is
 
 
@@ -46,9 +47,15 @@ class Model(Trainable):
         (3, 1)
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args or {"inputs", "outputs"} & kwargs.keys():
+            raise NotImplementedError(
+                f"{type(self).__name__}(inputs, outputs) belongs to the functional API, which is not there yet. Stack "
+                "layers in a Sequential, or derive a class from Model that makes its layers in __init__ and calls "
+                "them in call()."
+            )
         super().__init__(**kwargs)
-        self.stop_training = False
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self.history: History | None = None
 
     def _ready(self, step: Traced, data: Data) -> Run:
@@ -85,7 +92,7 @@ class Model(Trainable):
         validation_split: float = 0.0,
         validation_data: Any = None,
         shuffle: bool = True,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[Any, float] | None = None,
         sample_weight: Any = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -106,10 +113,12 @@ class Model(Trainable):
             validation_split: share of the samples, taken from the end before shuffling, to evaluate on.
             validation_data: (x, y) or (x, y, sample_weight), or an iterable, to evaluate on.
             shuffle: whether each epoch takes the samples in a new order.
-            class_weight: a weight for each class, by its number.
+            class_weight: a weight for each class, by its label; labels are rounded to whole numbers, and 1 is the
+                weight of a class without one. Batches of a generator must have no weights of their own.
             sample_weight: a weight for each sample.
             initial_epoch: the epoch to begin with, to go on with an earlier training.
-            steps_per_epoch: steps that make an epoch; by default one pass.
+            steps_per_epoch: steps that make an epoch, by default one pass. The next epoch goes on where it ended;
+                with the data an epoch ends, with a warning.
             validation_steps: steps of each evaluation; by default one pass.
             validation_batch_size: samples a step of the evaluation; by default `batch_size`.
             validation_freq: evaluate every so many epochs, or after the epochs listed (from 1).
@@ -125,8 +134,10 @@ class Model(Trainable):
         require_counts(0, optional=False, epochs=epochs, initial_epoch=initial_epoch)
         require_counts(1, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         require_counts(1, validation_batch_size=validation_batch_size)
-        if not isinstance(validation_freq, Iterable):
-            require_counts(1, optional=False, validation_freq=validation_freq)
+        if isinstance(validation_freq, Iterable):
+            validation_freq = list(validation_freq)
+        for number in validation_freq if isinstance(validation_freq, list) else (validation_freq,):
+            require_counts(1, optional=False, validation_freq=number)
         source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle)
         if validation_split and validation_data is None:
             if not isinstance(source, ArrayBatches):
@@ -139,8 +150,9 @@ class Model(Trainable):
         self._try_first(source, training=True)
         if validation is not None:
             self._try_first(validation, training=False)
-        train = Epochs(source, steps_per_epoch)
-        evaluation = None if validation is None else Epochs(validation, validation_steps)
+        together = self.steps_per_execution
+        train = Epochs(source, steps_per_epoch, together)
+        evaluation = None if validation is None else Epochs(validation, validation_steps, together, anew=True)
         listeners = self._listeners(callbacks, verbose, add_history=True, epochs=epochs, steps=train.steps)
         history = listeners.history
         assert history is not None
@@ -153,6 +165,8 @@ class Model(Trainable):
             listeners.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 listeners.on_epoch_begin(epoch)
+                if epoch > initial_epoch:
+                    self._build_optimizer()  # a callback may have set weights free
                 logs = self._pass(self._train, train, listeners, "train")
                 if logs is None:
                     break
@@ -172,19 +186,22 @@ class Model(Trainable):
         begin = getattr(listeners, f"on_{mode}_batch_begin")
         end = getattr(listeners, f"on_{mode}_batch_end")
         heard = getattr(listeners, f"wants_{mode}_batches")
+        together = self.steps_per_execution
+        stop = _STOPS[mode]
         results: dict[str, Tensor] | None = None
-        for number, (batch, times) in enumerate(data.next(1 if heard else STEPS_A_LAUNCH)):
-            run = data.runner(batch, partial(self._ready, step))
+        for number, portions in enumerate(data.next(together if heard else max(together, STEPS_A_LAUNCH))):
             if heard:
-                begin(number)
-            results = run(times)
+                begin(number * together)
+            for batch, times in portions:
+                results = data.runner(batch, partial(self._ready, step))(times)
             if heard:
-                end(number, results)
-            if mode == "train" and self.stop_training:
+                end((number + 1) * together - 1, results)
+            if getattr(self, stop):
                 break
         return None if results is None else _numbers(results)
 
     def _evaluation(self, data: Epochs, listeners: CallbackList) -> Logs | None:
+        self.stop_evaluating = False
         listeners.on_test_begin()
         logs = self._pass(self._test, data, listeners, "test")
         listeners.on_test_end(logs)
@@ -217,7 +234,7 @@ class Model(Trainable):
         require_counts(1, steps=steps)
         source = batches(x, y, sample_weight, batch_size=batch_size)
         self._try_first(source, training=False)
-        data = Epochs(source, steps)
+        data = Epochs(source, steps, self.steps_per_execution)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         with closing(listeners):
             logs = self._evaluation(data, listeners) or {}
@@ -241,42 +258,59 @@ class Model(Trainable):
             callbacks: `callbacks.Callback` objects.
         """
         require_counts(1, steps=steps)
-        data = Epochs(batches(x, batch_size=batch_size), steps)
+        together = self.steps_per_execution
+        data = Epochs(batches(x, batch_size=batch_size), steps, together)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         parts: list[list[np.ndarray]] = []
         outputs: Any = None
+        self.stop_predicting = False
         with closing(listeners):
             listeners.on_predict_begin()
             heard = listeners.wants_predict_batches
-            for number, (batch, _) in enumerate(data.next()):
-                run = data.runner(batch, lambda batch: self._ready(self._predict, batch[:1]))
+            for number, portions in enumerate(data.next(together)):
                 if heard:
-                    listeners.on_predict_batch_begin(number)
-                outputs = run()
-                parts.append([t.numpy() for t in flatten(outputs)[0]])
+                    listeners.on_predict_batch_begin(number * together)
+                before = len(parts)
+                for batch, times in portions:
+                    run = data.runner(batch, lambda batch: self._ready(self._predict, batch[:1]))
+                    for _ in range(times):
+                        outputs = run()
+                        parts.append([t.numpy() for t in flatten(outputs)[0]])
                 if heard:
-                    listeners.on_predict_batch_end(number, {"outputs": outputs})
+                    of_these = _joined(parts[before:], outputs) if len(parts) > before + 1 else outputs
+                    listeners.on_predict_batch_end((number + 1) * together - 1, {"outputs": of_these})
+                if self.stop_predicting:
+                    break
             listeners.on_predict_end()
         if not parts:
             raise ValueError("there is nothing to predict: the data brought no batch.")
-        joined = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
-        return map_leaves(lambda _: next(joined), outputs)
+        return _joined(parts, outputs)
 
     def train_on_batch(
         self,
         x: Any,
         y: Any = None,
         sample_weight: Any = None,
-        class_weight: dict[int, float] | None = None,
+        class_weight: dict[Any, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """Train on one batch; return the loss, or a list of the loss and the metrics since their last reset."""
+        """Train on one batch; return its loss, or a list of its loss and metrics.
+
+        The metrics are reset first, so that a call inside `fit` begins the epoch's anew.
+
+        Args:
+            x: inputs, as for `fit`: all of them are one batch.
+            y: targets.
+            sample_weight: a weight for each sample.
+            class_weight: a weight for each class, as for `fit`.
+            return_dict: return a dict by name instead.
+        """
         self._require_compiled("train_on_batch")
         source = by_class(batches(x, y, sample_weight, batch_size=_WHOLE), class_weight)
         return self._on_batch(self._train, source, True, return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Evaluate one batch; return the loss, or a list of the loss and the metrics since their last reset."""
+        """Evaluate one batch; return its loss, or a list of its loss and metrics, which are reset first."""
         self._require_compiled("test_on_batch")
         return self._on_batch(self._test, batches(x, y, sample_weight, batch_size=_WHOLE), False, return_dict)
 
@@ -289,6 +323,7 @@ class Model(Trainable):
         self._try_first(source, training=training)
         if training:
             self._build_optimizer()
+        self.reset_metrics()
         ((batch, _),) = source.epoch()
         logs = _numbers(self._ready(step, batch)())
         return logs if return_dict else _values(logs)
@@ -296,8 +331,8 @@ class Model(Trainable):
     def _try_first(self, source: Batches, *, training: bool) -> None:
         """Raise an error when the model and the first batch do not fit, or the labels and the outputs."""
         labels = None
-        if isinstance(source, ArrayBatches) and len(source.data) > 1 and hasattr(source.data[1], "dtype"):
-            labels = source.data[1]
+        if isinstance(source, ArrayBatches) and len(source.data) > 1 and hasattr(alone(source.data[1]), "min"):
+            labels = alone(source.data[1])
         self._rehearse(source.first(), training=training, labels=labels)
 
     def _require_compiled(self, method: str) -> None:
@@ -323,6 +358,12 @@ def _values(logs: Logs) -> Any:
     """Return the values of `logs`; a single one by itself."""
     values = list(logs.values())
     return values[0] if len(values) == 1 else values
+
+
+def _joined(parts: list[list[np.ndarray]], outputs: Any) -> Any:
+    """Return the outputs of several batches, each a list of arrays, as one nest of arrays such as `outputs`."""
+    columns = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
+    return map_leaves(lambda _: next(columns), outputs)
 
 
 def _materialized(leaf: Any) -> Any:

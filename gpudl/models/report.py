@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from gpudl.engine.state import LayoutError
 from gpudl.engine.trace import Entry, Traced
 from gpudl.models.arrays import require_counts, trimmed, unpacked
 from gpudl.models.data import batches
+from gpudl.utils.progress import put
 
 PrintFn = Callable[[str], Any]
 
@@ -311,4 +313,4 @@ def _show(print_fn: PrintFn | None, title: str, *parts: Any) -> None:
 
 
 def _printed(text: str) -> None:
-    print(text, end="")
+    put(sys.stdout, text)

@@ -33,6 +33,7 @@ class Sequential(Model):
         super().__init__(name=name, trainable=trainable)
         self._stack: list[Layer] = []
         self._input: InputLayer | None = None
+        self._declared = False  # whether the Input was given, and not made of a shape
         for layer in layers or ():
             self.add(layer)
 
@@ -52,8 +53,9 @@ class Sequential(Model):
             if self._stack or self._input is not None:
                 raise ValueError("an Input can only come first in a Sequential.")
             self._take_input(layer)
+            self._declared = True
             return
-        if any(layer.name == other.name for other in self._stack):
+        if any(layer.name == other.name and layer is not other for other in self._stack):
             raise ValueError(f"the model has a layer called {layer.name!r} already: names must differ.")
         entry = self._input
         if not self._stack and entry is None and layer.batch_shape is not None:
@@ -122,13 +124,17 @@ class Sequential(Model):
         return value
 
     def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors; they are cast to the dtype of the `Input`, and then by each layer."""
+        """Return arrays as tensors; they are cast to the dtype of an `Input` that was given, and then by each layer."""
         return value if value is None or isinstance(value, str | bool) else as_tensor(value)
 
     def _fitted(self, inputs: Tensor) -> Tensor:
-        """Return the inputs in the dtype of the `Input`; one number a sample may come without its axis of size 1."""
+        """Return the inputs in the shape of the `Input`; one number a sample may come without its axis of size 1.
+
+        They take the dtype of an `Input` that was given. Without one integers stay integers until a layer wants floats:
+        those of an embedding may be larger than the floats that the layers compute in can count to.
+        """
         assert self._input is not None
-        shape, dtype = self._input.batch_shape, self._input.dtype
+        shape, dtype = self._input.batch_shape, self._input.dtype if self._declared else inputs.dtype
         if inputs.ndim == len(shape) - 1 and shape[-1] == 1:
             inputs = reshape(inputs, (*inputs.shape, 1))
         if inputs.ndim != len(shape) or any(
@@ -141,9 +147,14 @@ class Sequential(Model):
         return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the name and the layers, with the `Input` where it is known, as plain data."""
-        layers = [*([] if self._input is None else [self._input]), *self._stack]
-        return {"name": self.name, "trainable": self.trainable, "layers": [serialize(layer) for layer in layers]}
+        """Return the name and the layers, with the `Input` or the shape that it was built for, as plain data."""
+        entry, shape = (self._input, None) if self._declared else (None, self.batch_shape)
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "layers": [serialize(layer) for layer in (entry, *self._stack) if layer is not None],
+            "build_input_shape": shape,
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -154,5 +165,11 @@ class Sequential(Model):
             custom_objects: the classes of your own layers by name.
         """
         known = {"Sequential": Sequential, **(custom_objects or {})}
-        layers = [deserialize(layer, known) for layer in config["layers"]]
-        return cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
+        made: dict[str, Any] = {}
+        for layer in config["layers"]:  # one that stands in the stack twice is made once
+            made[repr(layer)] = made.get(repr(layer)) or deserialize(layer, known)
+        layers = [made[repr(layer)] for layer in config["layers"]]
+        model = cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
+        if config.get("build_input_shape") is not None:
+            model.build(config["build_input_shape"])
+        return model

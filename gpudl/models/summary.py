@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from gpudl.utils.progress import put
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -59,11 +63,11 @@ def print_summary(
     for layer in _in_range(list(model.layers), layer_range):
         for depth, shown in _nested(layer, 0, expand_nested):
             table.add_row(*_row(shown, depth, show_trainable))
-    with console.capture() if print_fn else nullcontext() as captured:
+    with nullcontext() if console.is_jupyter and not print_fn else console.capture() as captured:
         for part in (_text((f'Model: "{model.name}"', "bold")), table, *_totals(model)):
             console.print(part)
-    if print_fn and captured:
-        print_fn(captured.get())
+    if captured:
+        (print_fn or partial(put, sys.stdout))(captured.get())
 
 
 def _table(header: list[str], width: int, shares: list[float]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,7 +17,7 @@ from gpudl.engine.trace import traced
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.layer import Layer, inferred_shape
 from gpudl.metrics import Metric
-from gpudl.models.arrays import Data, unpacked
+from gpudl.models.arrays import Data, alone, require_counts, unpacked
 from gpudl.models.compiled import Compiled
 
 
@@ -28,6 +29,7 @@ class Trainable(Layer):
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: Any = None
         self.run_eagerly = False
+        self.steps_per_execution = 1
         self._compiled: Compiled | None = None
         self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
         self._forget_plans()
@@ -98,7 +100,7 @@ class Trainable(Layer):
             metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred).
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute every step op by op, for debugging, instead of recording it once.
-            steps_per_execution: accepted; steps are cheap enough one by one.
+            steps_per_execution: how many steps the hooks of callbacks for batches stand for, each time they are called.
             jit_compile: accepted; steps are always recorded unless `run_eagerly`.
             auto_scale_loss: whether a model whose policy is ``"mixed_float16"`` gets its optimizer wrapped in an
                 `optimizers.LossScaleOptimizer`.
@@ -106,6 +108,7 @@ class Trainable(Layer):
         Raises:
             ValueError: an unknown name; the text offers the nearest one. The model is as it was.
         """
+        require_counts(1, optional=False, steps_per_execution=steps_per_execution)
         if loss_weights is not None:
             raise ValueError("loss_weights is for models with several outputs, which are not supported yet.")
         chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics)
@@ -117,6 +120,7 @@ class Trainable(Layer):
         self.optimizer = chosen
         self.loss = loss
         self.run_eagerly = run_eagerly
+        self.steps_per_execution = steps_per_execution
         self._compiled = compiled
         self._optimized = ()
         self._forget_plans()
@@ -151,6 +155,13 @@ class Trainable(Layer):
             raise ValueError("there is no loss: give compile() a loss, or call add_loss() in a layer.")
         return total
 
+    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, training: bool) -> Tensor:
+        """Return `compute_loss` of a batch; one that a subclass wrote need not take ``training``."""
+        parameters = inspect.signature(self.compute_loss).parameters.values()
+        takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+        options = {"training": training} if takes else {}
+        return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **options)
+
     @scope("metrics")
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
         """Count one batch in the metrics of `compile`, and return the results of all metrics."""
@@ -175,7 +186,7 @@ class Trainable(Layer):
         assert self.optimizer is not None
         x, y, sample_weight = unpacked(data)
         y_pred = self(x, training=True)
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True)
+        loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
         self._count_loss(loss, x)
         with scope("loss"):
             self._compiled.watch.note(loss, self.optimizer.iterations)
@@ -189,7 +200,7 @@ class Trainable(Layer):
         """Evaluate one batch and return the metrics so far."""
         x, y, sample_weight = unpacked(data)
         y_pred = self(x, training=False)
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
+        loss = self._loss_of(x, y, y_pred, sample_weight, training=False)
         self._count_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
@@ -217,14 +228,14 @@ class Trainable(Layer):
                 self._outputs[key] = self._rehearsed(*parts, training=training)
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
-            self._compiled.check_labels(labels, y_pred)
+            self._compiled.check_labels(labels, alone(y_pred))
 
     def _rehearsed(self, x: Any, y: Any, sample_weight: Any, *, training: bool) -> Any:
         assert self._compiled is not None
         y_pred = self(x, training=training)
         step = "train_step" if training else "test_step"
         if getattr(type(self), step) is getattr(Trainable, step):
-            self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            self._loss_of(x, y, y_pred, sample_weight, training=training)
             self.compute_metrics(x, y, y_pred, sample_weight)
         elif isinstance(y, Tensor) and isinstance(y_pred, Tensor):
             self._compiled.make(y, y_pred)

@@ -100,8 +100,9 @@ def _sparse(z: Spec, labels: Spec) -> tuple[Spec, Spec]:
 def _onehot(xp: Any, labels: Array, like: Array) -> Array:
     """Return one-hot rows; those of labels out of range are NaN."""
     classes = like.shape[-1]
-    rows = (labels[..., None] == xp.arange(classes, dtype=labels.dtype)).astype(like.dtype)
-    wrong = ((labels < 0) | (labels >= classes))[..., None]
+    at = labels.astype(np.int64)  # one of uint64 that is too large for it becomes negative
+    rows = (at[..., None] == xp.arange(classes)).astype(like.dtype)
+    wrong = ((at < 0) | (at >= classes))[..., None]
     return xp.where(wrong, like.dtype.type(np.nan), rows)
 
 
@@ -144,7 +145,8 @@ def _one_hot(labels: Spec, *, classes: int, dtype: Any) -> Spec:
 @op(_one_hot, flops=cost.free)
 def one_hot(xp: Any, out: Array, labels: Array, *, classes: int, dtype: Any) -> None:
     """Return rows of zeros with a 1 at the label; a label out of range gives zeros only."""
-    xp.equal(labels[..., None], xp.arange(classes, dtype=labels.dtype), out=out, casting="unsafe")
+    at = labels.astype(np.int64)  # one of uint64 that is too large for it becomes negative
+    xp.equal(at[..., None], xp.arange(classes), out=out, casting="unsafe")
 
 
 def _sigmoid_cross_entropy(z: Spec, t: Spec) -> Spec:

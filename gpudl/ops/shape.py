@@ -10,10 +10,14 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.op import faces, op
-from gpudl.engine.spec import Shape, ShapeError, Spec, promote
+from gpudl.engine.spec import Shape, ShapeError, Spec, added_in, promote
+from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.ops.elementwise import cast, minimum
 
 Key = tuple[Any, ...]
+
+_INT64 = np.iinfo(np.int64)
 
 
 def _reshaped(x: Spec, *, shape: Shape) -> Spec:
@@ -138,13 +142,60 @@ faces["getitem"] = getitem
 def _taken(x: Spec, indices: Spec) -> Spec:
     if x.ndim < 1 or indices.dtype.kind not in "iu":
         raise ShapeError("rows are taken from an array with axes by integer indices.")
+    if indices.size and not x.shape[0]:
+        raise ShapeError("no row can be taken from an array that has none.")
     return x.with_shape((*indices.shape, *x.shape[1:]))
 
 
-@op(_taken, flops=cost.free)
+def _numbered(x: Any, indices: Any) -> tuple[Any, Any]:
+    """Return the inputs of `take` with indices that all kernels know; raises IndexError for one seen to be wrong."""
+    x = as_tensor(x)
+    if isinstance(indices, int | list | tuple):
+        indices = np.asarray(indices) if np.size(indices) else np.zeros(np.shape(indices), np.int64)
+    numbers = as_tensor(indices, x)
+    # Those on a device are not known here, nor are those of a step being recorded.
+    here = (indices.data if state.recorder is None else None) if isinstance(indices, Tensor) else indices
+    if isinstance(here, np.ndarray) and here.size and here.dtype.kind in "iu" and x.ndim and x.shape[0]:
+        _require_rows(int(here.min()), int(here.max()), x.shape[0])
+    if numbers.dtype == np.uint64:  # what an int64 cannot hold stays out of range
+        numbers = cast(minimum(numbers, np.uint64(_INT64.max)), dtype=np.int64)
+    elif numbers.dtype.kind in "iu" and numbers.dtype.name not in ("int32", "int64"):
+        numbers = cast(numbers, dtype=np.int64 if numbers.dtype == np.uint32 else np.int32)
+    return x, numbers
+
+
+def _require_rows(lowest: int, highest: int, rows: int) -> None:
+    if lowest < -rows or highest >= rows:
+        wrong = highest if highest >= rows else lowest
+        raise IndexError(
+            f"index {wrong} is out of range for an axis of size {rows}: indices go from {-rows} to {rows - 1}, those "
+            "below 0 count from the end."
+        )
+
+
+def rows_at(xp: Any, indices: Array, rows: int) -> Array:
+    """Return the numbers of rows from 0 on that indices stand for, and `rows` for those out of range."""
+    at = indices.astype(np.int64)
+    at = xp.where(at < 0, at + rows, at)
+    return xp.where((at < 0) | (at >= rows), at.dtype.type(rows), at)
+
+
+def _no_row(dtype: np.dtype) -> Any:
+    return dtype.type(True) if dtype.kind == "b" else np.frombuffer(b"\xff" * dtype.itemsize, dtype)[0]
+
+
+@op(_taken, flops=cost.free, prepare=_numbered)
 def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
-    """Return the rows x[indices] along the first axis; indices must be in range."""
-    out[...] = x[indices]
+    """Return the rows x[indices] along the first axis; an index below 0 counts from the end, whatever its dtype.
+
+    An index out of range raises IndexError where its value is on the host: outside of recorded steps on the CPU, and
+    everywhere for lists and NumPy arrays. Where it is not, in a recorded step and on a GPU, such a row has all bits
+    set: it is NaN, for integers -1 or the largest there is, for bools True. It has no part in the gradient.
+    """
+    at = rows_at(xp, indices, x.shape[0])
+    missing = at == x.shape[0]
+    out[...] = x[xp.where(missing, at.dtype.type(0), at)]
+    xp.copyto(out, _no_row(out.dtype), where=missing.reshape(missing.shape + (1,) * (x.ndim - 1)))
 
 
 def _untaken(g: Spec, indices: Spec, *, rows: int) -> Spec:
@@ -159,11 +210,12 @@ def take_grad(xp: Any, out: Array, g: Array, indices: Array, *, rows: int) -> No
 
     One after another, so that a sum is the same at every run: a device that adds many at once would not keep the order.
     """
-    numbers = indices.reshape(-1)
+    numbers = rows_at(xp, indices, rows).reshape(-1)
     terms = g.reshape(numbers.size, *out.shape[1:])
-    out[...] = 0
+    sums = xp.zeros((rows + 1, *out.shape[1:]), added_in(out.dtype))
     for i in range(numbers.size):
-        out[numbers[i : i + 1]] += terms[i : i + 1]
+        sums[numbers[i : i + 1]] += terms[i : i + 1]
+    out[...] = sums[:rows]
 
 
 take.vjp(x=lambda g, y, x, indices: take_grad(g, indices, rows=x.shape[0]))

@@ -146,11 +146,15 @@ def _scale(scale: Spec, good: Spec, finite: Spec, *, growth_steps: int) -> None:
 def rescale_(xp: Any, scale: Array, good: Array, finite: Array, *, growth_steps: int) -> None:
     """Double a loss scale after so many finite steps, halve it after one that was not; `good` counts between changes.
 
-    Source: Micikevicius et al., "Mixed precision training", ICLR 2018, section 3.2.
+    It is not doubled to infinity, and not halved to less than 2**-24, the smallest float16: from 0 or infinity no
+    scale comes back. Source: Micikevicius et al., "Mixed precision training", ICLR 2018, section 3.2.
     """
     grown = good == growth_steps - 1
     real = scale.dtype.type
-    xp.multiply(scale, xp.where(finite, xp.where(grown, real(2), real(1)), real(0.5)), out=scale)
+    with np.errstate(over="ignore"):
+        doubled = scale * real(2)
+    better = xp.where(grown & xp.isfinite(doubled), doubled, scale)
+    xp.copyto(scale, xp.where(finite, better, xp.maximum(scale * real(0.5), real(2.0**-24))))
     xp.copyto(good, xp.where(finite & ~grown, good + 1, 0))
 
 

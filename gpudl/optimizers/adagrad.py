@@ -8,6 +8,7 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer, Options
+from gpudl.utils.checks import require_number
 
 
 class Adagrad(Optimizer):
@@ -39,6 +40,7 @@ class Adagrad(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
+        require_number("Adagrad", 0, initial_accumulator_value=initial_accumulator_value, epsilon=epsilon)
         self.initial_accumulator_value = initial_accumulator_value
         self.slot_start = initial_accumulator_value
         self.epsilon = epsilon

@@ -8,6 +8,7 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer, Options, Shared
+from gpudl.utils.checks import require_number
 
 
 class Adam(Optimizer):
@@ -44,6 +45,9 @@ class Adam(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
+        kind = type(self).__name__
+        require_number(kind, 0, 1, beta_1=beta_1, beta_2=beta_2)
+        require_number(kind, 0, epsilon=epsilon)
         self.beta_1 = beta_1
         self.beta_2 = beta_2
         self.epsilon = epsilon

@@ -1,87 +1,205 @@
-"""Where an optimizer's variables and slots lie: side by side, in one buffer for each kind."""
+"""Where an optimizer's variables and slots lie: side by side, so that one call updates many of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 from gpudl import backend
-from gpudl.engine.flat import FlatGroup
+from gpudl.engine.flat import FlatGroup, place_of
 from gpudl.engine.spec import is_floating
 from gpudl.engine.tensor import Tensor, Variable
 
 
 @dataclass
-class Group:
-    """Variables that are updated together: one dtype, all with weight decay or all without."""
+class Block:
+    """Neighbours in a flat buffer that one optimizer came to know together, and their slots, in buffers alike.
 
-    variables: list[Variable]
-    flat: Tensor
+    Attributes:
+        group: has the values.
+        start: where they begin there; the slots begin with them.
+        decayed: whether they lose weight at each update.
+        slots: flat buffers by name.
+    """
+
+    group: FlatGroup
+    start: int
     decayed: bool
     slots: dict[str, Tensor] = field(default_factory=dict)
 
 
-class Layout:
-    """Variables moved into flat buffers, with the slots that belong to them.
+@dataclass
+class Kept:
+    """What an optimizer keeps for a variable: its slots, and the block that they lie in; None until it is laid."""
 
-    Args:
-        variables: distinct float variables, at least one.
-        decayed: tells which of them lose weight at each update.
-        names: names of the slots.
-        start: what new slots are filled with.
-        before: the layout up to now; its variables keep their slots, which move.
+    variable: weakref.ref[Variable]
+    slots: dict[str, Variable]
+    block: Block | None = None
 
-    Raises:
-        TypeError, ValueError: no float variables, or one of them twice.
-        TracingError: a step is being recorded, in which no variable can move.
+
+@dataclass
+class Run:
+    """Neighbours that are updated by one call: their values, and their slots by name, as flat tensors.
+
+    Attributes:
+        members: the identities of the variables, in the order of the values.
     """
 
-    def __init__(
-        self,
-        variables: Sequence[Variable],
-        decayed: Callable[[Variable], bool],
-        names: Sequence[str],
-        start: float,
-        before: Layout | None,
-    ) -> None:
-        check(variables)
-        self.variables = list(variables)
-        self.slots: dict[int, dict[str, Variable]] = {id(v): {} for v in variables}
+    members: list[int]
+    flat: Tensor
+    decayed: bool
+    slots: dict[str, Tensor]
+
+
+class Layout:
+    """The slots of every variable that an optimizer has seen, for as long as the variable lives.
+
+    A variable that lies in a flat buffer stays there: several sets of variables, and several optimizers, may take
+    turns, and no step that was recorded becomes stale.
+
+    Args:
+        names: names of the slots.
+        start: what new slots are filled with.
+    """
+
+    def __init__(self, names: Sequence[str], start: float) -> None:
+        self._names = list(names)
+        self._start = start
+        self._kept: dict[int, Kept] = {}  # by the identity of the variable, in the order of their coming
+        self._latest: tuple[list[int], list[Run]] = ([], [])
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The variables that are known and alive, in the order of their coming."""
+        return [v for kept in list(self._kept.values()) if (v := kept.variable()) is not None]
+
+    def knows(self, variable: Variable) -> bool:
+        """Tell whether there are slots for `variable`."""
+        return id(variable) in self._kept
+
+    def slots_of(self, variable: Variable) -> dict[str, Variable]:
+        """Return the slots of a variable by name."""
+        return self._kept[id(variable)].slots
+
+    def lay(self, variables: Iterable[Variable], decayed: Callable[[Variable], bool]) -> None:
+        """Move `variables` that lie by themselves side by side, and give slots to those that have none.
+
+        Args:
+            variables: distinct float variables.
+            decayed: tells which of them lose weight at each update.
+
+        Raises:
+            LayoutError: a step is being recorded, in which no variable can move.
+        """
+        new = [v for v in variables if not self._is_laid(v)]
         kinds: dict[Any, list[Variable]] = {}
-        for v in variables:
+        for v in new:
             kinds.setdefault((backend.of(v.data), v.dtype, decayed(v)), []).append(v)
-        kept = {} if before is None else before.slots
-        self.groups = [self._group(members, kind[-1], names, start, kept) for kind, members in kinds.items()]
-        self._places = [v.data for v in variables]
+        for (*_, lose), members in kinds.items():
+            alone = [v for v in members if place_of(v) is None]
+            if alone:
+                FlatGroup(alone)
+            for neighbours in _neighbours(members):
+                self._add(neighbours, lose)
 
-    def _group(
-        self,
-        members: list[Variable],
-        decayed: bool,
-        names: Sequence[str],
-        start: float,
-        kept: dict[int, dict[str, Variable]],
-    ) -> Group:
-        buffers = FlatGroup(members)
-        group = Group(members, buffers.flat, decayed)
-        for name in names:
-            flat, parts = buffers.slot(name)
-            flat.data[...] = start
-            group.slots[name] = flat
-            for variable, part in zip(members, parts, strict=True):
-                slot = kept.get(id(variable), {}).get(name, part)
-                if slot is not part:
-                    slot.rebind(part.data)
-                self.slots[id(variable)][name] = slot
-        return group
+    def _is_laid(self, variable: Variable) -> bool:
+        kept, place = self._kept.get(id(variable)), place_of(variable)
+        return kept is not None and kept.block is not None and place is not None and kept.block.group is place.group
 
-    def holds(self, variables: Sequence[Variable]) -> bool:
-        """Tell whether it was made for these variables, and none has been moved since."""
-        return len(variables) == len(self.variables) and all(
-            new is old and new.data is place
-            for new, old, place in zip(variables, self.variables, self._places, strict=True)
-        )
+    def _add(self, neighbours: list[Variable], decayed: bool) -> None:
+        """Make the slots of variables that follow one another in a group; those that there are move, with values."""
+        first = place_of(neighbours[0])
+        assert first is not None
+        block = Block(first.group, first.start, decayed)
+        size = sum(v.size for v in neighbours)
+        for name in self._names:
+            flat = Tensor(first.group.on.empty((size,), neighbours[0].dtype))
+            flat.data[...] = self._start
+            block.slots[name] = flat
+        at = 0
+        for v in neighbours:
+            kept = self._kept.get(id(v)) or Kept(weakref.ref(v, self._forgetting(id(v))), {})
+            for name, flat in block.slots.items():
+                part = flat.data[at : at + v.size].reshape(v.shape)
+                if name in kept.slots:
+                    kept.slots[name].rebind(part)
+                else:
+                    kept.slots[name] = Variable.over(part, trainable=False, name=f"{v.name}_{name}")
+            kept.block = block
+            self._kept[id(v)] = kept
+            at += v.size
+        self._latest = ([], [])
+
+    def _forgetting(self, key: int) -> Callable[[object], None]:
+        """Return what is called when a variable is gone; it does not keep the layout alive."""
+        layout = weakref.ref(self)
+
+        def forget(_: object) -> None:
+            there = layout()
+            if there is not None:
+                there._kept.pop(key, None)
+                there._latest = ([], [])
+
+        return forget
+
+    def runs(self, variables: Sequence[Variable]) -> list[Run]:
+        """Return `variables`, all of them laid, in as few runs of neighbours as there are."""
+        keys = list(map(id, variables))
+        if self._latest[0] != keys:
+            blocks: dict[int, list[Variable]] = {}
+            for v in variables:
+                blocks.setdefault(id(self._kept[id(v)].block), []).append(v)
+            self._latest = keys, [self._run(each) for block in blocks.values() for each in _neighbours(block)]
+        return self._latest[1]
+
+    def _run(self, neighbours: list[Variable]) -> Run:
+        block, first = self._kept[id(neighbours[0])].block, place_of(neighbours[0])
+        assert block is not None
+        assert first is not None
+        size = sum(v.size for v in neighbours)
+        at = first.start - block.start
+        slots = {name: _part(flat, at, size) for name, flat in block.slots.items()}
+        flat = _part(block.group.flat, first.start, size)
+        return Run([id(v) for v in neighbours], flat, block.decayed, slots)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: the variables with their slots. Its variables are laid when they are next used."""
+        pairs = [(v, self.slots_of(v)) for v in self.variables]
+        return {"names": self._names, "start": self._start, "pairs": pairs}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Become the copy."""
+        self.__init__(state["names"], state["start"])  # type: ignore[misc]
+        for v, slots in state["pairs"]:
+            self._kept[id(v)] = Kept(weakref.ref(v, self._forgetting(id(v))), slots)
+
+
+def _neighbours(variables: Iterable[Variable]) -> list[list[Variable]]:
+    """Return variables that lie in groups, as lists of those that follow one another without a gap."""
+    groups: dict[int, list[tuple[int, Variable]]] = {}
+    for v in variables:
+        place = place_of(v)
+        assert place is not None
+        groups.setdefault(id(place.group), []).append((place.start, v))
+    runs = []
+    for members in groups.values():
+        members.sort(key=lambda pair: pair[0])
+        before = 0
+
+        def gap(pair: tuple[int, Variable]) -> int:
+            nonlocal before
+            skipped, before = pair[0] - before, before + pair[1].size
+            return skipped
+
+        runs += [[v for _, v in same] for _, same in groupby(members, gap)]
+    return runs
+
+
+def _part(flat: Tensor, start: int, size: int) -> Tensor:
+    return flat if size == flat.size else Tensor(flat.data[start : start + size])
 
 
 def check(variables: Sequence[object]) -> None:

@@ -22,7 +22,8 @@ class LossScaleOptimizer(Optimizer):
 
     Small gradients are 0 in float16. So `scale_loss` multiplies the loss, and `apply` divides the gradients, in
     float32, by the same scale. A step with a gradient that is not finite is left out: weights, slots and the count of
-    iterations stay as they were, and the scale is halved. After `dynamic_growth_steps` good steps it is doubled.
+    iterations stay as they were, and the scale is halved, down to 2**-24. After `dynamic_growth_steps` good steps it is
+    doubled.
 
     The device decides: scale and count are variables, and a step that is left out is computed and taken back, so that
     every step is the same sequence of kernels.
@@ -71,7 +72,7 @@ class LossScaleOptimizer(Optimizer):
                 "LossScaleOptimizer got another LossScaleOptimizer: the loss would be scaled twice. Wrap the optimizer "
                 "inside of it, its inner_optimizer."
             )
-        if not 0 < initial_scale < float("inf"):
+        if not isinstance(initial_scale, int | float | np.number) or not 0 < initial_scale < float("inf"):
             raise ValueError(f"initial_scale must be a positive number such as 2.0**15, got {initial_scale!r}.")
         if not isinstance(dynamic_growth_steps, int | np.integer) or dynamic_growth_steps < 1:
             raise ValueError(f"dynamic_growth_steps must be a positive integer, got {dynamic_growth_steps!r}.")
@@ -107,9 +108,9 @@ class LossScaleOptimizer(Optimizer):
         """The count of good steps, the scale, and the variables of the inner optimizer."""
         return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.variables]
 
-    def state(self) -> list[Tensor]:
+    def state(self, variables: Sequence[Variable]) -> list[Tensor]:
         """Return all that `apply` changes."""
-        return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.state()]
+        return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.state(variables)]
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the slots of the inner optimizer."""
@@ -137,14 +138,15 @@ class LossScaleOptimizer(Optimizer):
             grads: one gradient per variable, or None where there is none; as for `Optimizer.apply`.
             trainable_variables: the variables, as there.
         """
-        given = None if trainable_variables is None else list(trainable_variables)
         inner = self.inner_optimizer
-        inner._ready(given)  # what is taken back has to lie where it is updated
+        variables = inner._ready(trainable_variables)  # what is taken back has to lie where it is updated
         with gradients(False), np.errstate(all="ignore"):
             scaled = [None if g is None else as_tensor(g, like=self.dynamic_scale) for g in grads]
-            finite = ops.all_finite(*_packed(scaled))
-            before = [(target, ops.copy(target)) for target in inner.state()]
-            inner.apply([None if g is None else g / self.dynamic_scale for g in scaled], given)
+            # What the division makes infinite or NaN is no update either.
+            unscaled = [None if g is None else g / self.dynamic_scale for g in scaled]
+            finite = ops.all_finite(*_packed(unscaled))
+            before = [(target, ops.copy(target)) for target in inner.state(variables)]
+            inner.apply(unscaled, variables)
             for target, value in before:
                 ops.restore_(target, value, finite)
             ops.rescale_(self.dynamic_scale, self.step_counter, finite, growth_steps=self.dynamic_growth_steps)

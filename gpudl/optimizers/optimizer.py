@@ -15,7 +15,8 @@ from gpudl.engine.state import TracingError, gradients, state, user_line
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.optimizers.clipping import clipped
 from gpudl.optimizers.layout import Layout, check
-from gpudl.utils.lookup import Configurable, auto_name, snake_case
+from gpudl.utils.checks import require_number
+from gpudl.utils.lookup import Configurable, auto_name, refuse_others, snake_case
 
 
 class Shared(TypedDict, total=False):
@@ -53,7 +54,10 @@ class Optimizer(Configurable):
 
     A subclass names its slots in `slot_names` and writes one update in `update_step`, with ops. The
     variables of a model lie in one buffer, and so do their slots: an update of all of them is one call of
-    `update_step` on those buffers. When some have no gradient, it is called once per variable.
+    `update_step` on those buffers; of some of them, one call for each run of neighbours.
+
+    One optimizer may serve several models, or parts of one, in turns: each variable keeps its slots. They share the
+    count of updates, which counts the updates of all.
 
     Args:
         learning_rate: step size; assign to `learning_rate` to change it between steps.
@@ -87,12 +91,17 @@ class Optimizer(Configurable):
         name: str | None = None,
         **others: Any,
     ) -> None:
-        self._refuse(others)
+        kind = type(self).__name__
+        if "lr" in others:
+            raise ValueError(f"{kind}: lr is the old name of learning_rate. Write learning_rate={others['lr']!r}.")
+        refuse_others(type(self), others, OFF)
         chosen = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
         given = [f"{key}={value}" for key, value in chosen.items() if value is not None]
         if len(given) > 1:
             raise ValueError(f"gradients are clipped in one way only, got {' and '.join(given)}. Keep one.")
-        self.name = name or auto_name(snake_case(type(self).__name__))
+        numbers = {**chosen, "weight_decay": weight_decay}
+        require_number(kind, **{key: value for key, value in numbers.items() if value is not None})
+        self.name = name or auto_name(snake_case(kind))
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
@@ -103,14 +112,6 @@ class Optimizer(Configurable):
         self._excluded: tuple[list[Variable], list[str]] = ([], [])
         self._layout: Layout | None = None
         self._warned = False
-
-    def _refuse(self, others: dict[str, Any]) -> None:
-        kind = type(self).__name__
-        for key, value in others.items():
-            if key not in OFF:
-                raise ValueError(f"{kind} has no argument {key!r}. Take it out.")
-            if value != OFF[key]:
-                raise ValueError(f"{kind}({key}={value!r}) is not supported yet. Leave {key} out.")
 
     @property
     def learning_rate(self) -> Variable:
@@ -136,14 +137,14 @@ class Optimizer(Configurable):
         """The iteration count, the learning rate, and the slots in Keras's order."""
         slots = []
         if self._layout is not None:
-            known = self._layout
-            slots = [known.slots[id(v)][n] for names in self.slot_names() for v in known.variables for n in names]
+            every = [self._layout.slots_of(v) for v in self._layout.variables]
+            slots = [slots_of[n] for names in self.slot_names() for slots_of in every for n in names]
         return [self.iterations, self._learning_rate, *slots]
 
-    def state(self) -> list[Tensor]:
-        """Return all that `apply` changes: the buffers of the variables and of the slots, and the iteration count."""
-        groups = () if self._layout is None else self._layout.groups
-        return [*(t for group in groups for t in (group.flat, *group.slots.values())), self.iterations]
+    def state(self, variables: Sequence[Variable]) -> list[Tensor]:
+        """Return all that `apply` changes: `variables`, which are known, their slots, and the iteration count."""
+        runs = () if self._layout is None else self._layout.runs(variables)
+        return [*(t for run in runs for t in (run.flat, *run.slots.values())), self.iterations]
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the names of the slots; `variables` lists those in one tuple variable by variable."""
@@ -183,20 +184,24 @@ class Optimizer(Configurable):
     def build(self, variables: Iterable[Variable]) -> None:
         """Move `variables` into flat buffers and make their slots.
 
-        Nothing happens when they lie there already. With other variables than before, those that were
-        known keep their slots' values.
+        Nothing happens to those that are known already. The variables of an earlier call keep their slots.
 
         Raises:
             TypeError, ValueError: no float variables, or one of them twice.
             TracingError: a step is being recorded, in which no variable can move.
         """
-        self._laid(list(variables))
+        wanted = list(variables)
+        check(wanted)
+        self._lay(wanted)
 
-    def _laid(self, variables: list[Variable]) -> Layout:
-        """Return the layout that holds `variables`, made anew where they or their places have changed."""
-        if self._layout is None or not self._layout.holds(variables):
-            names = [name for names in self.slot_names() for name in names]
-            self._layout = Layout(variables, self._is_decayed, names, self.slot_start, self._layout)
+    def _lay(self, variables: Sequence[Variable]) -> Layout:
+        """Return the layout, with `variables` in their places."""
+        if self._layout is None:
+            layout = Layout([name for names in self.slot_names() for name in names], self.slot_start)
+            layout.lay(variables, self._is_decayed)
+            self._layout = layout
+        else:
+            self._layout.lay(variables, self._is_decayed)
         return self._layout
 
     def scale_loss(self, loss: Tensor) -> Tensor:
@@ -226,38 +231,36 @@ class Optimizer(Configurable):
         grads = list(grads)
         if not grads:
             return
-        given = None if trainable_variables is None else list(trainable_variables)
-        layout = self._ready(given)
-        variables = layout.variables if given is None else given
+        variables = self._ready(trainable_variables)
         if len(grads) != len(variables):
             raise ValueError(f"got {len(grads)} gradients for {len(variables)} variables: one each is needed.")
         with gradients(False):
             present = self._present(grads, variables)
             news = clipped(list(present.values()), self.clipnorm, self.clipvalue, self.global_clipnorm)
-            self._update(layout, dict(zip(present, news, strict=True)))
+            self._update([v for v in variables if id(v) in present], dict(zip(present, news, strict=True)))
             for variable in variables:
                 if id(variable) in present and variable.constraint is not None:
                     variable.assign(variable.constraint(variable))
             ops.increment_(self.iterations)
 
-    def _ready(self, given: list[Variable] | None) -> Layout:
-        """Return the layout, with its variables in place; it holds the variables `given`."""
-        if self._layout is None and given is None:
+    def _ready(self, given: Iterable[Variable] | None) -> list[Variable]:
+        """Return the variables `given`, by default all that are known, in their places."""
+        if given is None and self._layout is None:
             raise ValueError(
                 "the optimizer does not know the variables yet: call optimizer.build(variables), or pass "
                 "them beside the gradients."
             )
-        if given is not None:
-            check(given)
-        # Another optimizer may have moved the variables.
-        layout = self._laid(given or [] if self._layout is None else self._layout.variables)
-        for variable in given or ():
-            if id(variable) not in layout.slots:
-                raise ValueError(
-                    f"variable {variable.path!r} is not one of those that the optimizer was built with. Call "
-                    "optimizer.build with all the variables, or make a new optimizer."
-                )
-        return layout
+        known = self._layout
+        variables = list(given) if given is not None else [] if known is None else known.variables
+        check(variables)
+        strangers = [v.path for v in variables if known is not None and not known.knows(v)]
+        if strangers:
+            raise ValueError(
+                f"variable {strangers[0]!r} is not one of those that the optimizer was built with. Call "
+                "optimizer.build with all the variables, or make a new optimizer."
+            )
+        self._lay(variables)  # somebody else may have moved them
+        return variables
 
     def _present(self, grads: list[Any], variables: list[Variable]) -> dict[int, Tensor]:
         """Return the gradients that are there, by the identity of their variables."""
@@ -287,16 +290,12 @@ class Optimizer(Configurable):
             )
         return present
 
-    def _update(self, layout: Layout, grads: dict[int, Tensor]) -> None:
-        for group in layout.groups:
-            chosen = [v for v in group.variables if id(v) in grads]
-            rate = ops.cast_like(self._learning_rate, group.flat)
-            if len(chosen) == len(group.variables):
-                whole = ops.pack(*(grads[id(v)] for v in chosen))
-                self._decay_and_step(whole, group.flat, rate, group.decayed, group.slots)
-                continue
-            for v in chosen:
-                self._decay_and_step(grads[id(v)], v, rate, group.decayed, layout.slots[id(v)])
+    def _update(self, variables: Sequence[Variable], grads: dict[int, Tensor]) -> None:
+        assert self._layout is not None
+        for run in self._layout.runs(variables):
+            rate = ops.cast_like(self._learning_rate, run.flat)
+            whole = ops.pack(*(grads[key] for key in run.members))
+            self._decay_and_step(whole, run.flat, rate, run.decayed, run.slots)
 
     def _decay_and_step(self, g: Tensor, w: Tensor, rate: Tensor, decayed: bool, slots: dict[str, Any]) -> None:
         if decayed:

@@ -8,6 +8,7 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer, Options
+from gpudl.utils.checks import require_number
 
 
 class RMSprop(Optimizer):
@@ -45,6 +46,8 @@ class RMSprop(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
+        require_number("RMSprop", 0, 1, rho=rho)
+        require_number("RMSprop", 0, momentum=momentum, epsilon=epsilon)
         self.rho = rho
         self.momentum = momentum
         self.epsilon = epsilon

@@ -8,6 +8,7 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer, Options
+from gpudl.utils.checks import require_number
 
 
 class SGD(Optimizer):
@@ -44,8 +45,7 @@ class SGD(Optimizer):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(learning_rate, **options)
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"momentum must lie between 0 and 1, got {momentum!r}.")
+        require_number("SGD", 0, 1, momentum=momentum)
         self.momentum = float(momentum)
         self.nesterov = nesterov
 

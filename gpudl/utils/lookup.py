@@ -25,9 +25,45 @@ def snake_case(name: str) -> str:
 
 def unknown(kind: str, name: str, known: Mapping[str, Any]) -> ValueError:
     """Return the error for a `name` that is not in `known`, with the nearest name that is."""
+    # Of the two spellings of a name, the one with underscores, unless it cuts off a stump, as in rm_sprop.
+    spelled = {other.replace("_", ""): other for other in sorted(known, key=_words)}
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known))}."
+    hint = f" Known: {', '.join(sorted(set(spelled.values())))}."
+    if near:
+        hint = f" Did you mean {spelled[near[0].replace('_', '')]!r}?"
     return ValueError(f"Unknown {kind}: {name!r}.{hint}")
+
+
+def _words(name: str) -> int:
+    return name.count("_") if min(map(len, name.split("_"))) > 2 else -1
+
+
+def unknown_argument(cls: type, name: str) -> ValueError:
+    """Return the error for an argument that neither `cls` nor a base of it takes, with the nearest that one does.
+
+    Example:
+        >>> print(unknown_argument(gpudl.layers.Dense, "activaton"))
+        Dense has no argument 'activaton'. Did you mean 'activation'?
+    """
+    taken = [
+        parameter.name
+        for base in cls.__mro__
+        if "__init__" in vars(base) and base is not object
+        for parameter in list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
+        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    near = difflib.get_close_matches(name.lower(), taken, n=1, cutoff=0.6)
+    hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(dict.fromkeys(taken))}."
+    return ValueError(f"{cls.__name__} has no argument {name!r}. {hint}")
+
+
+def refuse_others(cls: type, others: Mapping[str, Any], off: Mapping[str, Any]) -> None:
+    """Raise ValueError for arguments that no constructor takes, unless they have the values that `off` lists."""
+    for name, value in others.items():
+        if name not in off:
+            raise unknown_argument(cls, name)
+        if value != off[name]:
+            raise ValueError(f"{cls.__name__}({name}={value!r}) is not supported yet. Leave {name} out.")
 
 
 def lookup(kind: str, identifier: Any, known: Mapping[str, Any]) -> Any:
@@ -46,6 +82,10 @@ def lookup(kind: str, identifier: Any, known: Mapping[str, Any]) -> Any:
     if identifier is None:
         return None
     if isinstance(identifier, dict):
+        if "class_name" not in identifier:
+            raise TypeError(
+                f"the config of a {kind} is a dict with class_name and config, got the keys {list(identifier)!r}."
+            )
         cls = _named(kind, str(identifier.get("class_name")), known)
         return cls.from_config(identifier.get("config", {}))
     if isinstance(identifier, str):
@@ -80,6 +120,7 @@ class Configurable:
     """Remembers the arguments of its constructor, so that `get_config` needs no code in subclasses."""
 
     _arguments: dict[str, Any]
+    _obsolete: tuple[str, ...] = ()  # arguments under old names, which no config has
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Note the arguments, with the defaults of those that were not given."""
@@ -95,6 +136,8 @@ class Configurable:
                 arguments.update(given.arguments[name])
             elif parameter.kind is not parameter.VAR_POSITIONAL:
                 arguments[name] = given.arguments[name]
+        for name in cls._obsolete:
+            arguments.pop(name, None)
         object.__setattr__(made, "_arguments", arguments)
         return made
 
@@ -104,7 +147,10 @@ class Configurable:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        """Return a new object with the arguments of `config`."""
+        """Return a new object with the arguments of `config`; what it does not take and is None is left out."""
+        parameters = inspect.signature(cls.__init__).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            config = {name: value for name, value in config.items() if name in parameters or value is not None}
         return cls(**config)
 
 

@@ -8,6 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TextIO
 
 import numpy as np
@@ -24,18 +25,35 @@ _SMALL = 1e-3
 _unfinished: list[TextIO] = []
 
 
+def put(stream: TextIO | None, text: str) -> None:
+    """Write `text` at once. Letters that the stream cannot write become question marks.
+
+    Where nobody reads any more, as after ``| head``, where the stream is closed, and in a windowed program, which may
+    have none, nothing is written: a training goes on without its progress line.
+
+    Example:
+        >>> stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        >>> put(stream, "Größe: 3")
+        >>> stream.buffer.getvalue()
+        b'Gr??e: 3'
+    """
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    with suppress(BrokenPipeError):
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.write(text if _can_write(stream, text) else text.encode(encoding, "replace").decode(encoding))
+            stream.flush()
+
+
 def end_line() -> None:
     """End the line of a bar that was left in the middle, by an interrupt or to print something else."""
     while _unfinished:
-        stream = _unfinished.pop()
-        stream.write("\n")
-        stream.flush()
+        put(_unfinished.pop(), "\n")
 
 
 def say(text: str) -> None:
     """Print a line, below the bar if one is being drawn."""
     end_line()
-    print(text, flush=True)
+    put(sys.stdout, f"{text}\n")
 
 
 def is_live(stream: TextIO | None) -> bool:
@@ -44,7 +62,8 @@ def is_live(stream: TextIO | None) -> bool:
         return True
     # What replaces sys.stdout need not have more than write() and flush().
     isatty = getattr(stream, "isatty", None)
-    return isatty is not None and isatty() and os.environ.get("TERM") != "dumb"
+    open_ = not getattr(stream, "closed", False)
+    return open_ and isatty is not None and isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _is_notebook(stream: TextIO | None) -> bool:
@@ -118,11 +137,10 @@ class ProgressLine:
             self.target = current
         if self.verbose == 1:
             self._draw(self._bar(current, logs, now, last=True))
-            self.stream.write("\n")
+            put(self.stream, "\n")
         elif self.verbose and self.target:
             took = f"{now - self._start:.0f}s - {self._time_per_step(current, now)}"
-            self.stream.write(f"{self._count(current)} - {took}{_metrics(logs)}\n")
-        self.stream.flush()
+            put(self.stream, f"{self._count(current)} - {took}{_metrics(logs)}\n")
         if self.stream in _unfinished:
             _unfinished.remove(self.stream)
 
@@ -147,8 +165,7 @@ class ProgressLine:
         width = sum(len(text) for text, _ in pieces)
         start = "\r" if self._drawn_width else ""
         blanks = " " * (self._drawn_width - width)
-        self.stream.write(start + "".join(self._styled(text, style) for text, style in pieces) + blanks)
-        self.stream.flush()
+        put(self.stream, start + "".join(self._styled(text, style) for text, style in pieces) + blanks)
         self._drawn_width = width
 
     def _clipped(self, pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
@@ -240,7 +257,7 @@ class ProgbarLogger(Callback):
         self.line = ProgressLine(self.target, self.verbose, clock=self.clock)
 
     def _update(self, batch: int, logs: Logs) -> None:
-        self.seen = batch + 1
+        self.seen = min(batch + 1, self.target or batch + 1)  # several steps at a time may go beyond the last
         self.line.update(self.seen, logs)
 
     def _finish(self, logs: Logs) -> None:

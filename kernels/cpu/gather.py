@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .. import team
 from ..registry import accelerates, floats
 from .entry import Kernel, share
+from .scratch import scratch
+from .threads import inner
 
 
 def _numbered(rows: Any, indices: Any) -> bool:
@@ -21,25 +24,39 @@ def _takes(out: Any, x: Any, indices: Any) -> bool:
     return x.ndim > 0 and x.shape[0] > 0 and out.dtype == x.dtype and _numbered(x, indices) and out.flags.c_contiguous
 
 
+@inner
+def _row(index: Any, rows: Any) -> Any:
+    # The number from 0 on of the row that an index stands for, or -1 for one out of range.
+    at = np.int64(index)
+    at = at + rows if at < 0 else at
+    return at if 0 <= at < rows else np.int64(-1)
+
+
 @Kernel
-def _take(worker, workers, out, x, indices, run):  # type: ignore[no-untyped-def]
+def _take(worker, workers, out, x, indices, run, nothing):  # type: ignore[no-untyped-def]
     # out, x flat bytes, `run` of them a row
-    last = len(x) // run - 1
+    rows = np.int64(len(x) // run)
     for r in share(len(indices), worker, workers):
-        to, first = np.uintp(r * run), np.uintp(min(max(indices[r], 0), last) * run)
-        for k in range(np.uintp(run)):
-            out[to + k] = x[first + k]
+        to, at = np.uintp(r * run), _row(indices[r], rows)
+        if at < 0:
+            for k in range(np.uintp(run)):
+                out[to + k] = nothing
+        else:
+            first = np.uintp(at * run)
+            for k in range(np.uintp(run)):
+                out[to + k] = x[first + k]
 
 
 @accelerates("take", device="cpu", takes=_takes)
 def take(out: Any, x: Any, indices: Any) -> None:
     """Copy rows: x (M, ...), indices (...) -> out (..., ...).
 
-    Indices are to be checked before: one outside 0 <= index < M reads the nearest row, and nothing else.
+    An index below 0 counts from the end. A row for one out of range has all bits set, or is True.
     """
     if out.size:
-        run = prod(x.shape[1:]) * x.itemsize
-        _take(out.nbytes >> 2, out.reshape(-1).view(np.uint8), x.reshape(-1).view(np.uint8), indices.reshape(-1), run)
+        run, nothing = prod(x.shape[1:]) * x.itemsize, 1 if x.dtype.kind == "b" else 255
+        flat = out.reshape(-1).view(np.uint8), x.reshape(-1).view(np.uint8), indices.reshape(-1)
+        _take(out.nbytes >> 2, *flat, run, nothing)
 
 
 def _takes_grad(out: Any, g: Any, indices: Any, *, rows: int) -> bool:
@@ -47,28 +64,57 @@ def _takes_grad(out: Any, g: Any, indices: Any, *, rows: int) -> bool:
 
 
 @Kernel
-def _take_grad(worker, workers, out, g, indices):  # type: ignore[no-untyped-def]
-    # g (M, C) -> out (N, C); a worker looks through all indices for those of its own rows
-    rows, c = out.shape
+def _chained(worker, workers, first, after, indices):  # type: ignore[no-untyped-def]
+    # first (N,) -> where each row was first taken, after (M,) -> where the same row was taken next; -1 for nowhere
+    rows = np.int64(len(first))
     mine = share(rows, worker, workers)
     low, high = mine.start, mine.stop
     for r in range(low, high):
-        for k in range(c):
-            out[r, k] = 0
-    for i in range(len(indices)):
-        r = min(max(indices[i], 0), rows - 1)
+        first[r] = -1
+    for back in range(len(indices)):
+        i = len(indices) - 1 - back
+        r = _row(indices[i], rows)
         if low <= r < high:
-            for k in range(c):
-                out[r, k] += g[i, k]
+            after[i] = first[r]
+            first[r] = i
+
+
+@Kernel
+def _take_grad(worker, workers, out, g, first, after, lines):  # type: ignore[no-untyped-def]
+    # g (M, C) -> out (N, C), with a line (C,) of float64 for each of some shares of the rows
+    rows, c = out.shape
+    for t in share(len(lines), worker, workers):
+        line = lines[t]
+        for r in range(t * rows // len(lines), (t + 1) * rows // len(lines)):
+            i = first[r]
+            if i < 0:
+                for k in range(c):
+                    out[r, k] = 0
+            elif after[i] < 0:
+                for k in range(c):
+                    out[r, k] = g[i, k]
+            else:
+                for k in range(c):
+                    line[k] = g[i, k]
+                i = after[i]
+                while i >= 0:
+                    for k in range(c):
+                        line[k] += g[i, k]
+                    i = after[i]
+                for k in range(c):
+                    out[r, k] = line[k]
 
 
 @accelerates("take_grad", device="cpu", takes=_takes_grad)
 def take_grad(out: Any, g: Any, indices: Any, *, rows: int) -> None:
     """Sum the rows of g that were taken from each row: g (..., C), indices (...) -> out (rows, C).
 
-    The terms of a row are added in the order of the indices, for any number of threads; an index outside of the rows
-    stands for the nearest one, as in `take`.
+    The terms of a row are added in float64 in the order of the indices, for any number of threads. An index below 0
+    counts from the end; one out of range has no part in any sum.
     """
     if out.size:
-        c = prod(out.shape[1:])
-        _take_grad(g.size + out.size, out.reshape(rows, c), g.reshape(indices.size, c), indices.reshape(-1))
+        c, taken = prod(out.shape[1:]), indices.reshape(-1)
+        first, after = (scratch(name, n, dtype=np.int64) for name, n in (("first", rows), ("after", taken.size)))
+        lines = scratch("lines", team.size(), c, dtype=np.float64)
+        _chained(taken.size + rows, first, after, taken)
+        _take_grad(g.size + out.size, out.reshape(rows, c), g.reshape(taken.size, c), first, after, lines)

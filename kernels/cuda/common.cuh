@@ -30,6 +30,9 @@ typedef double Sum;
 typedef float Sum;
 #endif
 
+// What more than some dozen terms are added up in: a long sum of floats drifts, and one of ones stands still at 2^24.
+typedef double Total;
+
 typedef GPUDL_INDEX Index;
 
 #ifndef GPUDL_WIDTH

@@ -4,7 +4,7 @@
 #include "tile.cuh"
 
 // x (N, H, W, C), w (KH, KW, C, F), bias (F) -> y (N, OH, OW, F), or partial (splits, N, OH, OW, F)
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     conv2d(Real* __restrict__ y, Sum* __restrict__ partial, const Real* __restrict__ x, const Real* __restrict__ w,
            const Real* __restrict__ bias, WINDOW, const Index F) {
     __shared__ Row rows[TILE_M];

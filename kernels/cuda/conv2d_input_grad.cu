@@ -59,7 +59,7 @@ struct InClass {
 };
 
 // g (N, OH, OW, F), w (KH, KW, C, F) -> dx (N, H, W, C), or partial (splits, N, H, W, C); the blocks along z are the classes
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     conv2d_input_grad(Real* __restrict__ dx, Sum* __restrict__ partial, const Real* __restrict__ g, const Real* __restrict__ w,
                       const Real* __restrict__ bias, WINDOW, const Index F) {
     __shared__ Row rows[TILE_M];

@@ -4,7 +4,7 @@
 #include "tile.cuh"
 
 // x (N, H, W, C), g (N, OH, OW, F) -> dw (KH, KW, C, F), or partial (splits, KH, KW, C, F)
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     conv2d_weight_grad(Real* __restrict__ dw, Sum* __restrict__ partial, const Real* __restrict__ x, const Real* __restrict__ g,
                        const Real* __restrict__ bias, WINDOW, const Index F) {
     const Index M = KH * KW * C, K = N * OH * OW;

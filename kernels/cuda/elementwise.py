@@ -178,9 +178,12 @@ def _restore(out: Scalar, target: Value, before: Value, keep: Value) -> str:
 @_rule("rescale_", lambda out, scale, good, finite, *, growth_steps: scale.floating and good.whole)
 def _rescale(out: Scalar, scale: Value, good: Value, finite: Value, *, growth_steps: int) -> tuple[str, str]:
     grown = f"{good.text} == {good.scalar.literal(growth_steps - 1)}"
-    factor = f"{finite.text} ? {grown} ? {out.literal(2)} : {out.literal(1)} : {out.literal(0.5)}"
+    doubled, halved = f"{scale.text} * {out.literal(2)}", f"{scale.text} * {out.literal(0.5)}"
+    lowest = out.literal(2.0**-24)
+    better = f"({grown}) && is_finite({doubled}) ? {doubled} : {scale.text}"
+    worse = f"{halved} < {lowest} ? {lowest} : {halved}"
     more = f"add_of({good.text}, {good.scalar.literal(1)})"
-    return f"{scale.text} * ({factor})", f"{finite.text} && !({grown}) ? {more} : {good.scalar.literal(0)}"
+    return f"{finite.text} ? {better} : {worse}", f"{finite.text} && !({grown}) ? {more} : {good.scalar.literal(0)}"
 
 
 @_rule("decay_", lambda out, w, lr, *, rate: out.floating and lr.floating and out.computed == lr.computed)

@@ -17,7 +17,7 @@ __device__ __forceinline__ Result converted(T value) { return Result(value); }
 template <class Result>
 __device__ __forceinline__ Result converted(__half value) { return Result(float(value)); }
 
-// A wrong number reads the nearest row, and nothing else.
+// A wrong number of a row of a batch reads the nearest row, and nothing else.
 __device__ __forceinline__ Row within(Row at, Row count) { return at < 0 ? 0 : at < count ? at : count - 1; }
 
 // table (N, C) -> out (M, C): row i of out is row `number(i)` of table. C counts Packs, and so does `total`, which is M * C.
@@ -32,10 +32,22 @@ __device__ __forceinline__ void copy_rows(To* out, const From* table, Index tota
     }
 }
 
-// table (N, C), order (M) -> out (M, C)
+// table (N, C), order (M) -> out (M, C): a number below 0 counts from the end; a row for one out of range is bytes `nothing`.
 extern "C" __global__ void take_rows(To* __restrict__ out, const From* __restrict__ table,
-                                     const Order* __restrict__ order, const Index total, const Index C, const Row N) {
-    copy_rows(out, table, total, C, N, [=](Index row) { return Row(order[row]); });
+                                     const Order* __restrict__ order, const Index total, const Index C, const Row N,
+                                     const int nothing) {
+    FOR_EACH(i, total) {
+        const Row number = order[i / C], row = number < 0 ? number + N : number;
+        if (row >= 0 && row < N) {
+            const Froms from = ((const Froms*)table)[row * C + i % C];
+            Tos to;
+            for (int k = 0; k < GPUDL_WIDTH; ++k) to.at[k] = converted<To>(from.at[k]);
+            ((Tos*)out)[i] = to;
+        } else {
+            unsigned char* bytes = (unsigned char*)((Tos*)out + i);
+            for (int k = 0; k < int(sizeof(Tos)); ++k) bytes[k] = (unsigned char)nothing;
+        }
+    }
 }
 
 // table (N, C), order (L), start () -> out (M, C): the rows numbered order[start], order[start + 1], ...

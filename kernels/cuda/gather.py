@@ -110,5 +110,8 @@ def _takes(out: Any, x: Any, indices: Any) -> bool:
 
 @accelerates("take", device="cuda", takes=_takes)
 def take(out: Any, x: Any, indices: Any) -> None:
-    """Copy rows: x (N, ...), indices (...) -> out (..., ...); an index outside of x reads the nearest row."""
-    _copy("take_rows", out, x, indices, (indices,))
+    """Copy rows: x (N, ...), indices (...) -> out (..., ...).
+
+    An index below 0 counts from the end. A row for one out of range has all bits set, or is True.
+    """
+    _copy("take_rows", out, x, indices, (indices,), np.int32(1 if x.dtype.kind == "b" else 255))

@@ -26,6 +26,9 @@ _MOST_INT = 2**31 - THREADS * _MOST_BLOCKS
 _WIDEST = 16  # bytes that one thread can move in one instruction
 _REALS = {"float16": "FLOAT16", "bfloat16": "BFLOAT16", "float32": "FLOAT32", "float64": "FLOAT64"}
 _INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.MULTILINE)
+_KERNEL = re.compile(
+    r'^extern "C" __global__ void\s+(?:__launch_bounds__\([^()]*\)\s+)?(\w+)\(.*?^}\n', re.MULTILINE | re.DOTALL
+)
 _OPTIONS = ("--std=c++17",)
 
 _kernels: dict[tuple[Any, ...], Kernel | None] = {}
@@ -36,9 +39,16 @@ _warned: set[str] = set()
 def source(file: str) -> str:
     """Return the text of a `.cu` file with the `.cuh` files that it includes in place of the includes, each once.
 
-    CuPy keeps compiled code by its source alone: an include it does not look into would go stale.
+    CuPy keeps compiled code by its source alone: an include it does not look into would go stale. Each kernel stands
+    between lines that leave it out where the macros of `alone` choose another one.
     """
-    return _with_includes(file, set())
+    guarded = r"#if !defined(GPUDL_ONLY) || defined(GPUDL_ONLY_\1)\n\g<0>#endif\n"
+    return _KERNEL.sub(guarded, _with_includes(file, set()))
+
+
+def alone(name: str) -> tuple[str, str]:
+    """Return the compiler's options for one kernel of a file: its first use need not wait for the others."""
+    return "-DGPUDL_ONLY", f"-DGPUDL_ONLY_{name}"
 
 
 def _with_includes(file: str, seen: set[str]) -> str:
@@ -60,10 +70,12 @@ def function(file: str, name: str, **macros: str | int) -> Kernel | None:
     Returns:
         The kernel, or None, after one warning, where that fails: then the reference has to do the work.
     """
-    return compiled(source(file), file, name, **macros)
+    return compiled(source(file), file, name, alone(name), **macros)
 
 
-def compiled(text: str, title: str, name: str, *options: str, **macros: str | int) -> Kernel | None:
+def compiled(
+    text: str, title: str, name: str, options: tuple[str, ...] = (), **macros: str | int
+) -> Kernel | None:
     """Return the kernel `name` of a source, as `function` does.
 
     Args:
@@ -75,15 +87,22 @@ def compiled(text: str, title: str, name: str, *options: str, **macros: str | in
     """
     import cupy
 
-    key = (cupy.cuda.runtime.getDevice(), text, name, *macros.items(), *options)
+    key = (cupy.cuda.runtime.getDevice(), text, name, *macros.items(), ("options", options))
     if key not in _kernels:
         given = (*_OPTIONS, *options, *(f"-D{macro}={value}" for macro, value in macros.items()))
         try:
-            _kernels[key] = cupy.RawModule(code=text, options=given).get_function(name)
+            _kernels[key] = make(text, given, name)
         except Exception as error:  # whatever the reason, the reference can do the work
             _kernels[key] = None
             _warn(title, error)
     return _kernels[key]
+
+
+def make(text: str, options: tuple[str, ...], name: str) -> Kernel:
+    """Return a kernel of a source by CuPy, from the folder where it keeps compiled code, or from the compiler."""
+    import cupy
+
+    return cupy.RawModule(code=text, options=options).get_function(name)
 
 
 def _warn(title: str, error: Exception) -> None:

@@ -15,7 +15,7 @@ typedef MatrixAcross<TILE_N, GPUDL_PACK_B> Right;
 #endif
 
 // a (M, K) or (K, M), b (K, N) or (N, K), bias (N) -> out (M, N), or partial (splits, M, N)
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     matmul(Real* __restrict__ out, Sum* __restrict__ partial, const Real* __restrict__ a, const Real* __restrict__ b,
            const Real* __restrict__ bias, const Index M, const Index N, const Index K) {
     const Place place(N, K);

@@ -6,6 +6,7 @@ equal runs have equal texts, which are compiled once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +25,8 @@ _WARP = 32
 _WIDE_FROM = 1 << 16
 """Elements from which each thread moves several at a time: fewer do not fill a GPU."""
 _WIDEST = 16  # bytes
+_MOST_NAMED = 8  # ops in the name of a kernel
+_NAME = re.compile(r'extern "C" __global__ void (\w+)\(')
 
 
 def spread(shape: Shape, out: Shape) -> Groups | None:
@@ -159,6 +162,7 @@ class Writer:
             headers="".join(f"#include <{header}>\n" for header in headers),
             common=source("common.cuh") + source("elementwise.cuh"),
             begin=BEGIN,
+            name=named(title.split(", ")),
             parameters=", ".join(parameters),
             at_parameters=", ".join([*parameters, *(declared for declared, _ in once)]),
             at_arguments=", ".join([*names, *(one.name for one in ones)]),
@@ -198,7 +202,7 @@ __device__ __forceinline__ void at(const Index i, {at_parameters}) {{
 {elements}{body}{kept}    }}
 {stores}}}
 
-extern "C" __global__ void run({parameters}, const Index n) {{
+extern "C" __global__ void {name}({parameters}, const Index n) {{
 {once}    FOR_EACH(k, n / GPUDL_WIDTH) at<GPUDL_WIDTH>(k * GPUDL_WIDTH, {at_arguments});
     FOR_EACH(k, n % GPUDL_WIDTH) at<1>(n / GPUDL_WIDTH * GPUDL_WIDTH + k, {at_arguments});
 }}
@@ -254,6 +258,17 @@ class Program:
         return width if fits else 1
 
 
+def named(ops: Sequence[str]) -> str:
+    """Return the name of a kernel for these ops, by which a profiler's reader knows it.
+
+    Example:
+        >>> named(["multiply", "assign_add_"])
+        'run_multiply_assign_add'
+    """
+    left_out = f"_and_{len(ops) - _MOST_NAMED}_more" if len(ops) > _MOST_NAMED else ""
+    return "_".join(["run", *(op.strip("_") for op in ops[:_MOST_NAMED])]) + left_out
+
+
 def _nothing() -> None:
     """Do nothing, for results of no elements."""
 
@@ -264,4 +279,5 @@ def compile_run(text: str, index: str = "int", width: int = 1) -> Any:
     A product and a sum of two ops are not contracted: a run gives the bits that its ops give one by one.
     """
     macros: dict[str, str | int] = {"GPUDL_REAL": "FLOAT32", "GPUDL_INDEX": index, "GPUDL_WIDTH": width}
-    return compiled(text, "a run of elementwise ops", "run", "--fmad=false", **macros)
+    (name,) = _NAME.findall(text)
+    return compiled(text, "a run of elementwise ops", name, ("--fmad=false",), **macros)

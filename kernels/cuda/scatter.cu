@@ -15,7 +15,7 @@ typedef GPUDL_ORDER Order;
 // number: looking through all numbers costs little beside atomics, whose order would be another one at every run.
 extern "C" __global__ void take_grad(Real* __restrict__ out, const Real* __restrict__ g,
                                      const Order* __restrict__ order, const Index M, const Index C, const Index N) {
-    __shared__ Sum sums[ROWS][COLUMNS];
+    __shared__ Total sums[ROWS][COLUMNS];
     __shared__ Index found[AT_ONCE * COLUMNS];  // the positions, in their order, whose rows are the block's,
     __shared__ int rows[AT_ONCE * COLUMNS];     // and which rows these are
     __shared__ int counts[AT_ONCE][WARPS];
@@ -27,10 +27,10 @@ extern "C" __global__ void take_grad(Real* __restrict__ out, const Real* __restr
         unsigned ours[AT_ONCE];
         for (int k = 0; k < AT_ONCE; ++k) {
             const Index i = start + k * COLUMNS + threadIdx.x;
-            // A wrong number stands for the nearest row, from which `take` reads.
-            const Order number = i < M ? order[i] : 0;
-            const Order near = number < 0 ? 0 : number < N ? number : N - 1;
-            row[k] = i < M && near >= first && near - first < ROWS ? int(near - first) : -1;
+            // A number below 0 counts from the end, as in `take`; one out of range has no part in any sum.
+            const long long number = i < M ? (long long)order[i] : -1 - (long long)N;
+            const long long at = number < 0 ? number + N : number;
+            row[k] = at >= first && at < N && at - first < ROWS ? int(at - first) : -1;
             ours[k] = __ballot_sync(ALL_LANES, row[k] >= 0);
             if (lane == 0) counts[k][warp] = __popc(ours[k]);
         }
@@ -49,10 +49,10 @@ extern "C" __global__ void take_grad(Real* __restrict__ out, const Real* __restr
         __syncthreads();
         if (column < C) {
 #pragma unroll 4
-            for (int k = 0; k < total; ++k) sums[rows[k]][threadIdx.x] += Sum(g[found[k] * C + column]);
+            for (int k = 0; k < total; ++k) sums[rows[k]][threadIdx.x] += Total(Sum(g[found[k] * C + column]));
         }
     }
     for (int r = 0; r < ROWS && first + r < N; ++r) {
-        if (column < C) out[(first + r) * C + column] = Real(sums[r][threadIdx.x]);
+        if (column < C) out[(first + r) * C + column] = Real(Sum(sums[r][threadIdx.x]));
     }
 }

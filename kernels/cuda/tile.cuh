@@ -9,9 +9,8 @@ constexpr int TILE_M = GPUDL_TILE_M, TILE_N = GPUDL_TILE_N, TILE_K = GPUDL_TILE_
 constexpr int PART_M = GPUDL_PART_M, PART_N = GPUDL_PART_N;
 constexpr int THREADS = TILE_M / PART_M * (TILE_N / PART_N) * (GPUDL_TENSOR ? 32 : 1);
 
-// Threads of the tiles of tiles.py use 128 registers at most and spill none (nvcc 13.0), with two exceptions, which spill none
-// either: up to 156 with indices of 64 bits, which only arrays of 2^31 elements need, and 141 for the weight gradient of 128 x 128
-// without tensor cores on sm_75, where channels are no multiple of 4.
+// As many blocks share a multiprocessor as have room in its 65536 registers with 128 for each thread: `tiles.py` counts on them.
+constexpr int BLOCKS = 65536 / (128 * THREADS);
 
 #include "factors.cuh"
 #include "epilogue.cuh"

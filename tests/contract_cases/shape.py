@@ -103,37 +103,44 @@ SLICES = [
 def take(x: np.ndarray, indices: np.ndarray) -> np.ndarray:
     out = np.empty((*indices.shape, *x.shape[1:]))
     for at in np.ndindex(indices.shape):
-        out[at] = x[int(indices[at])]
+        out[at] = x[int(indices[at]) % len(x)]
     return out
 
 
+def indices_make(rng: Rng, rows: int, shape: Shape, dtype: str) -> np.ndarray:
+    """Draw indices, some of them from the end."""
+    lowest = 0 if dtype[0] == "u" else -rows
+    return np.asarray(rng.integers(lowest, max(rows, 1), shape)).astype(dtype)
+
+
 def take_make(rng: Rng, x: Shape, indices: Shape, dtype: str = "int64") -> Sample:
-    return Sample((normal(rng, *x), rng.integers(0, max(x[0], 1), indices).astype(dtype)))
+    return Sample((normal(rng, *x), indices_make(rng, x[0], indices, dtype)))
 
 
 def random_take(rng: Rng) -> tuple[Any, ...]:
-    return random_shape(rng), (int(rng.integers(1, 9)),), str(rng.choice(["int32", "int64"]))
+    return random_shape(rng), (int(rng.integers(1, 40)),), str(rng.choice(["int32", "int64"]))
 
 
 def take_grad(g: np.ndarray, indices: np.ndarray, rows: int) -> np.ndarray:
     out = np.zeros((rows, *g.shape[indices.ndim :]))
     for at in np.ndindex(indices.shape):
-        out[int(indices[at])] += g[at]
+        out[int(indices[at]) % rows] += g[at]
     return out
 
 
 def take_grad_make(rng: Rng, x: Shape, indices: Shape, dtype: str = "int64") -> Sample:
     g = normal(rng, *indices, *x[1:])
-    return Sample((g, rng.integers(0, max(x[0], 1), indices).astype(dtype)), {"rows": x[0]})
+    return Sample((g, indices_make(rng, x[0], indices, dtype)), {"rows": x[0]})
 
 
+INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 TAKES = [
     ((4, 3), (5,)),
     ((4,), (2, 3), "int32"),
     ((1, 2, 2), (1,)),
     ((4, 3), (0,)),
     ((6,), ()),
-    ((3, 2), (4,), "uint8"),
+    *(((3, 2), (9,), dtype) for dtype in INTEGERS),
 ]
 
 
@@ -243,7 +250,11 @@ CONTRACTS = [
         take_make,
         TAKES,
         random_take,
-        [Sample((np.array(1.0), np.zeros(2, int))), Sample((np.ones((2, 3)), np.ones(2)))],
+        [
+            Sample((np.array(1.0), np.zeros(2, int))),
+            Sample((np.ones((2, 3)), np.ones(2))),
+            Sample((np.ones((0, 3)), np.zeros(2, int))),
+        ],
     ),
     Contract(
         "take_grad",

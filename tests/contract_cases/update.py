@@ -108,7 +108,7 @@ def slots_make(count: int, **statics: list[Any]) -> Callable[..., Sample]:
 def rescaled(scale: np.ndarray, good: np.ndarray, finite: np.ndarray, growth_steps: int) -> tuple[Any, Any]:
     """Return a loss scale and the count of good steps after one more step."""
     if not finite:
-        return scale / 2, np.array(0)
+        return max(scale / 2, np.array(2.0**-24)), np.array(0)
     return (scale * 2, np.array(0)) if int(good) + 1 == growth_steps else (scale, good + 1)
 
 
@@ -223,9 +223,11 @@ CONTRACTS = [
     Contract(
         "rescale_",
         rescaled,
-        lambda rng, good, finite: Sample((np.array(8.0), np.array(good), np.array(finite)), {"growth_steps": 3}),
-        [(0, True), (1, True), (2, True), (2, False), (0, False)],
-        lambda rng: (int(rng.integers(0, 3)), bool(rng.integers(2))),
+        lambda rng, good, finite, scale=8.0: Sample(
+            (np.array(scale), np.array(good), np.array(finite)), {"growth_steps": 3}
+        ),
+        [(0, True), (1, True), (2, True), (2, False), (0, False), (0, False, 1.5 * 2.0**-24), (1, False, 0.0)],
+        lambda rng: (int(rng.integers(0, 3)), bool(rng.integers(2)), float(2.0 ** rng.integers(-24, 16))),
         [
             Sample((np.ones(2), np.array(0), np.array(True)), {"growth_steps": 3}),
             Sample((np.array(1.0), np.array(0.0), np.array(True)), {"growth_steps": 3}),

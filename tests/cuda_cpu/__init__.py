@@ -27,10 +27,12 @@ from typing import Any
 import numpy as np
 
 HERE = Path(__file__).parent
-SANITIZE = tuple(os.environ.get("CUDA_CPU_SANITIZE", "-fsanitize=undefined -fno-sanitize-recover").split())
+# Most kernels run for less time than it takes to optimize them.
+SANITIZE = tuple(os.environ.get("CUDA_CPU_SANITIZE", "-O0 -fsanitize=undefined -fno-sanitize-recover").split())
+OPTIMIZE = ("-O2",)
 _FOLDER = "CUDA_CPU_FOLDER"
 ORDERS = ("forward", "reverse")
-_FLAGS = ("-std=c++17", "-O1", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden")
+_FLAGS = ("-std=c++17", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden")
 _SHARED = 'static __attribute__((section("cuda_shared")))'
 _NESTED = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 _ALIGNED = rf"((?:alignas|__align__){_NESTED}\s*)?"
@@ -58,6 +60,7 @@ class LaunchError(Exception):
 
 _lock = Lock()
 _order = [ORDERS[0]]
+_flags = [SANITIZE]
 
 
 @contextmanager
@@ -70,6 +73,16 @@ def in_order(order: str) -> Iterator[None]:
         yield
     finally:
         _order[0] = before
+
+
+@contextmanager
+def optimized() -> Iterator[None]:
+    """Compile for whole trainings inside of a `with` block: several times as fast to run, without a sanitizer."""
+    before, _flags[0] = _flags[0], OPTIMIZE
+    try:
+        yield
+    finally:
+        _flags[0] = before
 
 
 def same_in_any_order(run: Callable[[], Sequence[np.ndarray]]) -> Sequence[np.ndarray]:
@@ -170,8 +183,10 @@ def _cell(name: str, position: int, letter: str, arg: Any) -> np.ndarray:
     return np.array(arg)
 
 
-def build(source: Path | str, macros: Mapping[str, str | int], flags: tuple[str, ...] = SANITIZE) -> Module:
+def build(source: Path | str, macros: Mapping[str, str | int], flags: tuple[str, ...] | None = None) -> Module:
     """Compile a `.cu` file, or the text of one, and load it; the same again comes from a cache.
+
+    The flags of g++ are `SANITIZE` by default, or what `optimized` says.
 
     Raises:
         BuildError: g++ refuses it; the text is what g++ said.
@@ -179,8 +194,9 @@ def build(source: Path | str, macros: Mapping[str, str | int], flags: tuple[str,
     return _load(compiled(source, macros, flags))
 
 
-def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[str, ...] = SANITIZE) -> Path:
+def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[str, ...] | None = None) -> Path:
     """Compile as `build` does, but return the path of the shared library."""
+    flags = _flags[0] if flags is None else flags
     options = tuple(f"-D{name}={value}" for name, value in macros.items())
     digest = hashlib.sha256(repr((str(source), options, flags)).encode()).hexdigest()[:24]
     library = folder() / f"{digest}.so"

@@ -6,6 +6,7 @@ there are it learns from the launchers, which it lets make every call of the op 
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import subprocess
@@ -16,11 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from gpudl.kernels.cuda.tiles import Tile
 
 TABLE = Path(__file__).with_name("registers.json")
 ARCHITECTURES = (75, 80, 90, 100)
 MOST_REGISTERS = 128
+ROOM_OF_75 = 64 << 10  # bytes of shared memory that a block can have
+PRODUCTS = ("matmul.cu", "conv2d.cu", "conv2d_input_grad.cu", "conv2d_weight_grad.cu")
 Variant = tuple[str, ...]
 """A `.cu` file and the macros that a launcher gives to it, as options of the compiler."""
 Use = list[int]
@@ -40,15 +45,41 @@ def release() -> str:
     return re.findall(r"release [\d.]+, V([\d.]+)", said)[0]
 
 
+def architectures(variant: Variant) -> list[int]:
+    """Return for which cards a kind is compiled.
+
+    Tensor cores multiply more than float16 from sm_80 on, and sm_75 has no room for the larger tiles; without tensor
+    cores 16 bits are multiplied before sm_80 alone.
+    """
+    tile = tile_of(variant)
+    if tile is None:
+        return list(ARCHITECTURES)
+    if tile.tensor:
+        fits = "-DGPUDL_REAL=FLOAT16" in variant and tile.shared_bytes(2, False, False) <= ROOM_OF_75
+        return [arch for arch in ARCHITECTURES if arch >= 80 or fits]
+    short = any(f"-DGPUDL_REAL={real}" in variant for real in ("FLOAT16", "BFLOAT16"))
+    return [arch for arch in ARCHITECTURES if arch < 80 or not short]
+
+
+def tile_of(variant: Variant) -> Tile | None:
+    """Return the tile that a kind computes, or None."""
+    macros = dict(option[2:].split("=") for option in variant[1:])
+    names = ("TILE_M", "TILE_N", "TILE_K", "PART_M", "PART_N", "STAGES", "TENSOR")
+    if "GPUDL_TILE_M" not in macros:
+        return None
+    *sizes, tensor = (int(macros[f"GPUDL_{name}"]) for name in names)
+    return Tile(*sizes, tensor=bool(tensor))
+
+
 def measure(variant: Variant) -> Uses:
-    """Compile a kind of a `.cu` file for all architectures; fails where nvcc refuses it or warns."""
+    """Compile a kind of a `.cu` file for its architectures; fails where nvcc refuses it or warns."""
     from gpudl.kernels.cuda import launch
 
     with tempfile.TemporaryDirectory() as folder:
         unit = Path(folder) / "unit.cu"
         unit.write_text(launch.source(variant[0]))
         command = ["nvcc", "-std=c++17", "-fatbin", "-Xptxas", "-v", "-o", f"{folder}/out", str(unit), *variant[1:]]
-        for arch in ARCHITECTURES:
+        for arch in architectures(variant):
             command += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -82,9 +113,9 @@ def used_variants() -> list[Variant]:
 
     def nothing(*args: Any, **given: Any) -> None: ...
 
-    def note(text: str, title: str, name: str, **macros: str | int) -> Any:
-        options = (title, *(f"-D{macro}={value}" for macro, value in macros.items()))
-        found.setdefault((title, name, macros.get("GPUDL_REAL")), set()).add(options)
+    def note(text: str, title: str, name: str, options: Any = (), **macros: str | int) -> Any:
+        kind = (title, *(f"-D{macro}={value}" for macro, value in macros.items()))
+        found.setdefault((title, name, macros.get("GPUDL_REAL")), set()).add(kind)
         return nothing
 
     with installed(), pytest.MonkeyPatch.context() as patch:
@@ -95,7 +126,35 @@ def used_variants() -> list[Variant]:
             for twin in twins:
                 for static, outs, inputs in calls(twin):
                     twin.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
-    return sorted({max(kinds, key=_size) for kinds in found.values()})
+    largest = {max(kinds, key=_size) for (title, *_), kinds in found.items() if title not in PRODUCTS}
+    return sorted({*largest, *tile_variants()})
+
+
+def tile_variants() -> list[Variant]:
+    """Return what the products of `gemm.py` compile: every tile with every dtype, moved 16 bytes at a time."""
+    from gpudl.kernels.cuda import gemm, launch, tiles
+    from gpudl.kernels.geometry import Window
+    from ml_dtypes import bfloat16
+    from strict_cupy import installed
+
+    found: list[Variant] = []
+    window = Window((1, 1), (1, 1))
+
+    def note(text: str, title: str, name: str, options: Any = (), **macros: str | int) -> Any:
+        found.append((title, *(f"-D{macro}={value}" for macro, value in macros.items())))
+        return found
+
+    with installed(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(launch, "compiled", note)
+        for dtype, tensor in itertools.product(("float16", bfloat16, "float32", "float64"), (False, True)):
+            matrix, image = (np.empty(shape, dtype) for shape in ((64, 64), (1, 1, 64, 64)))
+            filters = image.reshape(1, 1, 64, 64)
+            for tile in () if tensor and dtype == "float64" else tiles.candidates(matrix.itemsize, tensor):
+                patch.setattr(gemm, "choose", lambda *asked, tile=tile: (tile, 1))
+                gemm.of_matrices(matrix, matrix, matrix).compiles(matrix, matrix, matrix)
+                for product in (gemm.of_value, gemm.of_input, gemm.of_weights):
+                    product(filters, image, filters, window).compiles(image, image, image)
+    return sorted(set(found))
 
 
 def _size(variant: Variant) -> tuple[int, Variant]:
@@ -119,12 +178,17 @@ def save(uses: Mapping[Variant, Uses], reasons: Mapping[str, str]) -> None:
 
 
 def faults(variant: Variant, uses: Uses, reasons: Mapping[str, str]) -> list[str]:
-    """Say which kernels need too many registers or spill some, without a reason for that dtype in the table."""
+    """Say which kernels need too many registers or spill some, without a reason for that dtype in the table.
+
+    For a tile the reason names its size too: "matmul FLOAT16 128x64x64".
+    """
     said = []
     real = next((option.partition("GPUDL_REAL=")[2] for option in variant if "GPUDL_REAL=" in option), "")
+    tile = tile_of(variant)
+    kind = f"{real} {tile.m}x{tile.n}x{tile.k}" if tile else real
     for kernel, by_arch in uses.items():
         for arch, (registers, spilled, _) in by_arch.items():
-            if (registers > MOST_REGISTERS or spilled) and f"{kernel} {real}" not in reasons:
+            if (registers > MOST_REGISTERS or spilled) and f"{kernel} {kind}" not in reasons:
                 said.append(
                     f"{kernel} of {' '.join(variant)} needs {registers} registers and spills {spilled} bytes on "
                     f"sm_{arch}. Let a thread do less, or give a reason in {TABLE.name}."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cuda_cpu import folder
 
-FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover", "-fsanitize-sections=cuda_shared")
+FLAGS = ("-O0", "-fsanitize=address,undefined", "-fno-sanitize-recover", "-fsanitize-sections=cuda_shared")
 
 
 def sanitized(code: str) -> subprocess.CompletedProcess[str]:

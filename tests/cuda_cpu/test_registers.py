@@ -38,14 +38,20 @@ def measured(table: Any) -> dict[registers.Variant, registers.Uses]:
 
 @pytest.mark.parametrize("file", FILES)
 def test_the_table_has_every_kernel_within_the_limits(file: str, table: Any) -> None:
-    kernels = set(re.findall(r'"C" __global__ void (?:__launch_bounds__\(\w+\)\s+)?(\w+)\(', launch.source(file)))
+    kernels = set(re.findall(r'"C" __global__ void (?:__launch_bounds__\([\w, ]+\)\s+)?(\w+)\(', launch.source(file)))
     assert variants(table, file), f"{file} is not in the table: python -m cuda_cpu.registers writes it"
     for variant in variants(table, file):
         uses = table["uses"][" ".join(variant)]
         kernels -= set(uses)
-        assert all(set(use) == set(map(str, registers.ARCHITECTURES)) for use in uses.values())
+        assert all(set(use) == set(map(str, registers.architectures(variant))) for use in uses.values())
         assert registers.faults(variant, uses, table["reasons"]) == []
     assert not kernels, "not in the table"
+
+
+def test_the_table_has_every_tile_with_every_dtype(table: Any) -> None:
+    wanted = registers.tile_variants()
+    assert len(wanted) == len(registers.PRODUCTS) * (2 * 4 + 4 + 2 + 3 * 6)  # 16 bits, float32, float64, tensor cores
+    assert {" ".join(variant) for variant in wanted} <= set(table["uses"])
 
 
 @pytest.mark.parametrize("file", FILES)

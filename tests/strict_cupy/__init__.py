@@ -20,7 +20,7 @@ from strict_cupy.array import DevArray
 from strict_cupy.pinned import cupyx
 from strict_cupy.work import Graph, Meter, machine, meter
 
-__all__ = ["DevArray", "Graph", "Meter", "blas", "capture", "installed", "machine"]
+__all__ = ["DevArray", "Graph", "Meter", "blas", "capture", "installed", "is_installed", "machine"]
 
 _MODULES = {
     "cupy": namespace,
@@ -45,6 +45,11 @@ def installed() -> Iterator[Meter]:
     finally:
         _take_out()
         sys.modules.update(before)
+
+
+def is_installed() -> bool:
+    """Tell whether ``import cupy`` finds the double now."""
+    return sys.modules.get("cupy") is namespace
 
 
 def _take_out() -> dict[str, object]:

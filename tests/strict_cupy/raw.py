@@ -68,7 +68,10 @@ def _invalid(why: str) -> CUDARuntimeError:
 
 
 class RawModule:
-    """CUDA C++ compiled by g++ for the CPU; of the options only ``-D`` changes anything: nothing is ever contracted."""
+    """CUDA C++ compiled by g++ for the CPU; of the options only ``-D`` changes anything: nothing is ever contracted.
+
+    A file's kernels are compiled together, also where one is asked for: starting g++ takes longer than the others.
+    """
 
     def __init__(self, *, code: str, options: tuple[str, ...] = (), backend: str = "nvrtc") -> None:
         if not isinstance(options, tuple):
@@ -76,7 +79,8 @@ class RawModule:
         if unknown := [option for option in options if not option.startswith(("-D", "--std=c++17", "--fmad=false"))]:
             raise CompileException(f"nvrtc: error: the strict double knows no option {unknown[0]}")
         self._code = code
-        self._macros = dict(option[2:].partition("=")[::2] for option in options if option.startswith("-D"))
+        macros = [option[2:] for option in options if option.startswith("-D")]
+        self._macros = dict(macro.partition("=")[::2] for macro in macros if not macro.startswith("GPUDL_ONLY"))
 
     def get_function(self, name: str) -> RawKernel:
         try:

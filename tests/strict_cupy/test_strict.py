@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from strict_cupy import capture, installed
+from strict_cupy import capture, installed, is_installed
 
 HOST = np.ones(3, np.float32)
 
@@ -33,7 +36,29 @@ def test_it_comes_and_goes() -> None:
         import cupy
 
         assert cupy.__name__ == "strict_cupy.namespace"
+        assert is_installed()
     assert sys.modules.get("cupy") is before
+    assert not is_installed()
+
+
+LEFT_BEHIND = """
+import sys, types
+import strict_cupy
+entered = strict_cupy.installed()
+def test_the_real_one(): sys.modules["cupy"] = types.ModuleType("cupy")
+def test_the_double(): entered.__enter__()
+"""
+
+
+def test_a_test_may_leave_a_real_cupy_behind_but_not_the_double(tmp_path: Path) -> None:
+    (tmp_path / "test_left.py").write_text(LEFT_BEHIND)
+    tests = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "pytest", "-q", "-c", str(tests.parent / "pyproject.toml"), "-p", "conftest"]
+    environment = {**os.environ, "PYTHONPATH": str(tests), "PYTEST_ADDOPTS": "-p no:cacheprovider"}
+    command += ["--rootdir", str(tmp_path), str(tmp_path / "test_left.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
+    assert "2 passed, 1 error" in done.stdout, done.stdout + done.stderr
+    assert "the test leaves the double of CuPy behind" in done.stdout
 
 
 @pytest.mark.parametrize(

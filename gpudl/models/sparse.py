@@ -1,0 +1,40 @@
+"""Rows of a sparse matrix as data: batch by batch they are made dense, never the whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class SparseRows:
+    """What takes the place of an array: rows of a sparse matrix, such as one of SciPy's, as NumPy arrays.
+
+    Args:
+        matrix: has ``tocsr``; its compressed rows have ``toarray`` and can be indexed by slices and integer arrays.
+    """
+
+    ndim = 2
+
+    def __init__(self, matrix: Any) -> None:
+        self._matrix = matrix.tocsr()
+        self.shape: tuple[int, int] = self._matrix.shape
+        self.dtype = np.dtype(self._matrix.dtype)
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Return rows, by a slice or by their numbers, as a dense array."""
+        return np.asarray(self._matrix[rows].toarray())
+
+    def part(self, rows: slice) -> SparseRows:
+        """Return some of the rows, still sparse."""
+        return SparseRows(self._matrix[rows])
+
+
+def is_sparse(value: Any) -> bool:
+    """Tell whether `value` is a sparse matrix."""
+    return hasattr(value, "tocsr") and hasattr(value, "toarray")
+
+
+def some(rows: Any, which: slice) -> Any:
+    """Return some rows of an array or of a sparse matrix, uncopied."""
+    return rows.part(which) if isinstance(rows, SparseRows) else rows[which]

@@ -1,0 +1,111 @@
+"""Rows by index: from the end, out of range, in every dtype of integers, by kernel and reference."""
+
+from __future__ import annotations
+
+import re
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpudl
+from gpudl import ops
+from gpudl.engine.state import reference_only
+from gpudl.kernels import registry
+
+X = np.arange(12, dtype=np.float32).reshape(4, 3)
+INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+
+
+@pytest.mark.parametrize("by", [reference_only, nullcontext])
+@pytest.mark.parametrize("key", [[-1], [0, -4, 3], np.array([[-2, 1]]), np.array(-1), []])
+def test_indices_below_0_count_from_the_end(key: Any, by: Any) -> None:
+    key = np.asarray(key, int)
+    for dtype in INTEGERS:
+        numbers = (key % 4 if dtype[0] == "u" else key).astype(dtype)
+        x = gpudl.convert_to_tensor(X)
+        for given in (numbers, numbers.tolist(), gpudl.convert_to_tensor(numbers)):
+            with by(), gpudl.GradientTape() as tape:
+                tape.watch(x)
+                y = ops.take(x, given)
+                loss = ops.sum(y * y)
+            np.testing.assert_array_equal(y.numpy(), X[key])
+            np.testing.assert_array_equal(x[given].numpy(), X[key])
+            counts = np.bincount(key.reshape(-1) % 4, minlength=4)
+            np.testing.assert_array_equal(tape.gradient(loss, x).numpy(), 2 * X * counts[:, None])
+
+
+OUT = "index {} is out of range for an axis of size 4: indices go from -4 to 3, those below 0 count from the end."
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_an_index_out_of_range_that_the_host_knows_is_an_error(dtype: str) -> None:
+    x = gpudl.convert_to_tensor(X)
+    for wrong in (4, 100, *(() if dtype[0] == "u" else (-5,)), np.iinfo(dtype).max):
+        numbers = np.array([1, wrong], dtype)
+        for given in (numbers, gpudl.convert_to_tensor(numbers), *([] if wrong > 2**63 else [numbers.tolist()])):
+            for take in (lambda: x[given], lambda: ops.take(x, given)):  # noqa: B023 (called at once)
+                with pytest.raises(IndexError, match=f"^{re.escape(OUT.format(wrong))}$"):
+                    take()
+    with pytest.raises(gpudl.ShapeError, match="no row can be taken from an array that has none"):
+        ops.take(np.zeros((0, 3)), [0])
+
+
+def test_a_recorded_step_refuses_what_it_knows_and_marks_what_it_does_not() -> None:
+    with pytest.raises(IndexError, match=re.escape(OUT.format(-5))):
+        gpudl.traced(lambda x: x[[0, -5]])(X)
+
+    def slopes(x: Any, at: Any) -> Any:
+        with gpudl.GradientTape() as tape:
+            tape.watch(x)
+            y = x[at]
+            loss = ops.sum(y)
+        return y, tape.gradient(loss, x)
+
+    for by in (reference_only, nullcontext):
+        for dtype in INTEGERS:
+            at = np.array([3, 1, 7, 3], dtype)
+            with by():
+                y, slope = gpudl.traced(slopes)(X, at)
+            np.testing.assert_array_equal(y.numpy(), [X[3], X[1], [np.nan] * 3, X[3]])
+            np.testing.assert_array_equal(slope.numpy(), [[0] * 3, [1] * 3, [0] * 3, [2] * 3])
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "bool", "uint8", "int16", "int64"])
+def test_kernel_and_reference_mark_with_the_same_bits(dtype: str) -> None:
+    x = X.astype(dtype)
+    for kind in ("int32", "int64"):
+        at = np.array([0, -1, 4, -5, -4], kind)
+        expected, found = np.empty((5, 3), dtype), np.empty((5, 3), dtype)
+        ops.take.forward(np, expected, x, at)
+        kernel = registry.find("take", "cpu", (found, x, at), {})
+        assert kernel is not None
+        kernel(found, x, at)
+        assert found.tobytes() == expected.tobytes()
+        np.testing.assert_array_equal(found[[0, 1, 4]], x[[0, 3, 0]])
+        g, rows = np.ones((5, 3)), np.empty((4, 3))
+        for sums in (ops.registry["take_grad"].forward, None):
+            if sums is not None:
+                sums(np, rows, g, at, rows=4)
+            else:
+                registry.find("take_grad", "cpu", (rows, g, at), {"rows": 4})(rows, g, at, rows=4)  # type: ignore[misc]
+            np.testing.assert_array_equal(rows, [[2.0] * 3, [0] * 3, [0] * 3, [1] * 3])
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_one_hot_knows_every_class_of_every_dtype(dtype: str) -> None:
+    labels = np.array([0, 5, 127, -1 if dtype[0] != "u" else 100, np.iinfo(dtype).max], dtype)
+    got = ops.one_hot(labels, classes=300, dtype="float32").numpy()
+    expected = [[float(int(label) == c) for c in range(300)] for label in labels]
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("by", [reference_only, nullcontext])
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_a_label_out_of_range_has_no_loss(dtype: str, by: Any) -> None:
+    labels = np.array([0, 99, np.iinfo(dtype).max], dtype)
+    with by():
+        loss, p = ops.sparse_softmax_cross_entropy(np.zeros((3, 100), np.float32), labels)
+    np.testing.assert_allclose(loss.numpy(), [np.log(100), np.log(100), np.nan], rtol=1e-6)
+    np.testing.assert_allclose(p.numpy(), 0.01, rtol=1e-6)

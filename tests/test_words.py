@@ -1,0 +1,378 @@
+"""Wrong calls, and what is said to them: what happened, what was expected, what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from small_models import line
+
+import gpudl
+from gpudl import Input, Model, Sequential, callbacks, initializers, layers, losses, metrics, optimizers
+
+X, Y = np.ones((8, 1), np.float32), np.ones((8, 1), np.float32)
+FUNCTIONAL = (
+    "the functional API, in which layers are called on Input() and Model takes inputs and outputs, is not there"
+)
+
+
+class TestLayers:
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            (
+                lambda: layers.Dense(3, input_shape=784),
+                "Dense: input_shape must be a tuple of sizes, got 784. Write inp",
+            ),
+            (lambda: layers.Dense(3, input_shape="784"), "Dense: input_shape must be a tuple of integers, or None for"),
+            (lambda: layers.Dense(3, input_dim="a"), "Dense: input_dim must be a tuple of integers, or None for any"),
+            (
+                lambda: layers.Dense(3, activaton="relu"),
+                "Dense has no argument 'activaton'. Did you mean 'activation'?",
+            ),
+            (lambda: layers.Dense(3, foo=1), "Dense has no argument 'foo'. It takes units, activation, use_bias, kern"),
+            (lambda: layers.Flatten(units=1), "Flatten has no argument 'units'. It takes data_format, name, trainab"),
+            (lambda: layers.Dense(3, lora_rank=4), "Dense(lora_rank=4) is not supported yet. Leave lora_rank out."),
+            (
+                lambda: layers.BatchNormalization(renorm=True),
+                "BatchNormalization(renorm=True) is not supported yet. Leave renorm out.",
+            ),
+            (
+                lambda: layers.LayerNormalization(rms_scaling=True),
+                "LayerNormalization(rms_scaling=True) is not supported yet. Leave rms_scaling out.",
+            ),
+            (lambda: layers.Dropout("half"), "Dropout: rate must be a number from 0 to 1, got 'half'."),
+            (lambda: layers.Dropout(None), "Dropout: rate must be a number from 0 to 1, got None."),
+            (lambda: layers.Dropout(True), "Dropout: rate must be a number from 0 to 1, got True."),
+            (lambda: layers.ReLU("6"), "ReLU: max_value must be a number of at least 0, got '6'."),
+            (lambda: layers.LeakyReLU("a"), "LeakyReLU: negative_slope must be a number of at least 0, got 'a'."),
+            (lambda: layers.ELU("a"), "ELU: alpha must be a number, got 'a'."),
+            (lambda: layers.Softmax("last"), "Softmax: axis must be a whole number, got 'last'."),
+            (lambda: layers.Softmax(0.5), "Softmax: axis must be a whole number, got 0.5."),
+            (
+                lambda: layers.BatchNormalization(axis="last"),
+                "BatchNormalization: axis must be a whole number, got 'last'.",
+            ),
+            (
+                lambda: layers.BatchNormalization(momentum="a"),
+                "BatchNormalization: momentum must be a number from 0 to 1, got 'a'.",
+            ),
+            (
+                lambda: layers.LayerNormalization(epsilon=-1),
+                "LayerNormalization: epsilon must be a number of at least 0, got -1.",
+            ),
+            (lambda: layers.Reshape("a"), "Reshape: target_shape must be sizes, at most one of them -1, got 'a'."),
+            (
+                lambda: layers.Dense(3, kernel_initializer="glorot"),
+                "Unknown initializer: 'glorot'. Did you mean 'glorot_",
+            ),
+            (
+                lambda: layers.Dense(3, kernel_constraint="positive"),
+                "Unknown constraint: 'positive'. Known: max_norm, ",
+            ),
+            (lambda: Input(784), "Input: shape must be a tuple of sizes, got 784. Write shape=(784,), with the comma."),
+            (lambda: Input(batch_shape=32), "Input: batch_shape must be a tuple of sizes, got 32. Write batch_shape="),
+            (lambda: Input((3.5,)), "Input: shape must be a tuple of integers, or None for any size, got (3.5,)."),
+        ],
+    )
+    def test_arguments(self, call: Any, text: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011 (the text is compared below)
+            call()
+        assert str(caught.value).startswith(text)
+
+    @pytest.mark.parametrize(
+        ("given", "text"),
+        [
+            ((None,), "None"),
+            (("text",), "'text'"),
+            ((), "nothing"),
+            (({"a": X},), "a dict of 1"),
+            (([X, X],), "a list of 2"),
+        ],
+    )
+    @pytest.mark.parametrize("layer", [layers.Dense, lambda n, **k: layers.Conv2D(n, 3, **k)])
+    def test_inputs_that_are_no_array(self, layer: Any, given: Any, text: str) -> None:
+        with pytest.raises(ValueError, match=rf'"d" takes one array, got {text}\.$'):
+            layer(2, name="d")(*given)
+
+    def test_the_functional_api_is_not_there(self) -> None:
+        net = Sequential([layers.Dense(1)])
+        for layer in (layers.Dense(3), layers.Dropout(0.5), net):
+            for given in (Input((4,)), layers.Dense(2), [Input((4,)), Input((4,))]):
+                with pytest.raises(NotImplementedError, match=r" was called on .*, a layer and no array: ") as caught:
+                    layer(given)
+                assert FUNCTIONAL in str(caught.value)
+                assert "Stack the layers in a Sequential, or derive a class from Model" in str(caught.value)
+        for call in (lambda: Model(Input((4,)), net), lambda: Model(inputs=1, outputs=2), lambda: Model("name")):
+            with pytest.raises(NotImplementedError, match=r"^Model\(inputs, outputs\) belongs to the functional API"):
+                call()
+
+
+class TestCompile:
+    @pytest.mark.parametrize(
+        ("options", "text"),
+        [
+            ({"loss": ["mse", "mae"]}, "a loss for each of several outputs is not supported yet, got ['mse', 'mae']."),
+            ({"loss": {"a": "mse", "b": "mae"}}, "a loss for each of several outputs is not supported yet, got {'a': "),
+            ({"metrics": {"a": "mae", "b": "mse"}}, "metrics for each of several outputs are not supported yet, got {"),
+            ({"metrics": [["mae"], ["mse"]]}, "metrics for each of several outputs are not supported yet, got [["),
+        ],
+    )
+    def test_what_is_for_several_outputs(self, options: Any, text: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            line(**options)
+        assert str(caught.value).startswith(text)
+        assert "Pass what the only output has, or write compute_loss() and compute_metrics()" in str(caught.value)
+
+    def test_a_config_without_a_class(self) -> None:
+        for get, kind in ((losses.get, "loss"), (optimizers.get, "optimizer"), (metrics.get, "metric")):
+            with pytest.raises(TypeError, match=rf"the config of an? {kind} is a dict with class_name and config, got"):
+                get({"name": "a"})
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"loss": ["mse"]},
+            {"loss": {"out": "mse"}},
+            {"metrics": "mae"},
+            {"metrics": [["mae"]]},
+            {"metrics": {"out": "mae"}},
+            {"metrics": {"out": ["mae"]}},
+            {"metrics": [metrics.MeanAbsoluteError(name="mae")]},
+            {"weighted_metrics": [["mae"]]},
+        ],
+    )
+    def test_what_is_for_the_only_output(self, options: Any) -> None:
+        model, plain = line(**{"metrics": ["mae"], **options}), line(metrics=["mae"])
+        if "weighted_metrics" in options:
+            model.compile("sgd", "mse", **options)
+        fitted = model.fit(X, [Y], verbose=0).history
+        assert {name.removeprefix("weighted_"): v for name, v in fitted.items()} == plain.fit(X, Y, verbose=0).history
+
+
+class TestOptimizers:
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            (lambda: optimizers.Adam(lr=0.1), "Adam: lr is the old name of learning_rate. Write learning_rate=0.1."),
+            (lambda: optimizers.Adam(lerning_rate=0.1), "Adam has no argument 'lerning_rate'. Did you mean 'learning_"),
+            (lambda: optimizers.Adam(decay=0.1), "Adam has no argument 'decay'. It takes learning_rate, beta_1, beta_"),
+            (lambda: optimizers.Adam(beta_1=2), "Adam: beta_1 must be a number from 0 to 1, got 2."),
+            (lambda: optimizers.AdamW(beta_2="a"), "AdamW: beta_2 must be a number from 0 to 1, got 'a'."),
+            (lambda: optimizers.Adam(epsilon=-1), "Adam: epsilon must be a number of at least 0, got -1."),
+            (lambda: optimizers.Adam(clipnorm="a"), "Adam: clipnorm must be a number, got 'a'."),
+            (lambda: optimizers.SGD(weight_decay="a"), "SGD: weight_decay must be a number, got 'a'."),
+            (lambda: optimizers.SGD(momentum="a"), "SGD: momentum must be a number from 0 to 1, got 'a'."),
+            (lambda: optimizers.RMSprop(rho=5), "RMSprop: rho must be a number from 0 to 1, got 5."),
+            (lambda: optimizers.RMSprop(momentum=None), "RMSprop: momentum must be a number of at least 0, got None."),
+            (
+                lambda: optimizers.Adagrad(initial_accumulator_value=-1),
+                "Adagrad: initial_accumulator_value must be a number of at least 0, got -1.",
+            ),
+            (
+                lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), "a"),
+                "initial_scale must be a positive number such as 2.0**15, got 'a'.",
+            ),
+        ],
+    )
+    def test_arguments(self, call: Any, text: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            call()
+        assert str(caught.value).startswith(text)
+
+
+class TestLossesAndMetrics:
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            (
+                lambda: losses.BinaryCrossentropy(label_smoothing=2),
+                "BinaryCrossentropy: label_smoothing must be a number from 0 to 1, got 2.",
+            ),
+            (
+                lambda: losses.CategoricalCrossentropy(label_smoothing="a"),
+                "CategoricalCrossentropy: label_smoothing must be a number from 0 to 1, got 'a'.",
+            ),
+            (lambda: losses.Huber(delta="a"), "Huber: delta must be a number of at least 0, got 'a'."),
+            (
+                lambda: losses.SparseCategoricalCrossentropy(ignore_class="a"),
+                "SparseCategoricalCrossentropy: ignore_class must be a whole number, got 'a'.",
+            ),
+            (
+                lambda: losses.CategoricalCrossentropy(axis=9)(np.ones((2, 3)), np.ones((2, 3))),
+                "categorical_crossentropy: axis 9 is out of range for predictions of shape (2, 3).",
+            ),
+            (
+                lambda: losses.SparseCategoricalCrossentropy(axis=2)([1, 2], np.ones((2, 3))),
+                "sparse_categorical_crossentropy: axis 2 is out of range for predictions of shape (2, 3).",
+            ),
+            (
+                lambda: metrics.BinaryAccuracy(threshold="a"),
+                "BinaryAccuracy: threshold must be a number, got 'a'.",
+            ),
+            (
+                lambda: metrics.TopKCategoricalAccuracy(k="a"),
+                "TopKCategoricalAccuracy: k must be a whole number of at least 1, got 'a'.",
+            ),
+            (
+                lambda: metrics.SparseTopKCategoricalAccuracy(k=0),
+                "SparseTopKCategoricalAccuracy: k must be a whole number of at least 1, got 0.",
+            ),
+        ],
+    )
+    def test_arguments(self, call: Any, text: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            call()
+        assert str(caught.value).startswith(text)
+
+
+class TestInitializers:
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            (lambda: initializers.GlorotUniform()("a"), "GlorotUniform: shape must be a tuple of integers, or None"),
+            (lambda: initializers.Zeros()(5), "Zeros: shape must be a tuple of sizes, got 5. Write shape=(5,), with"),
+            (
+                lambda: initializers.HeNormal()((2, None)),
+                "HeNormal: shape must have no None, got (2, None). Weights have",
+            ),
+            (lambda: initializers.RandomNormal(stddev="a"), "RandomNormal: stddev must be a number, got 'a'."),
+            (lambda: initializers.RandomUniform("a"), "RandomUniform: minval must be a number, got 'a'."),
+            (
+                lambda: initializers.Constant([1.0, 2.0])((3,)),
+                "Constant: a value of shape (2,) does not fit the shape (3,).",
+            ),
+        ],
+    )
+    def test_arguments(self, call: Any, text: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            call()
+        assert str(caught.value).startswith(text)
+
+
+class TestCallbacks:
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            (lambda: callbacks.EarlyStopping(patience="a"), "EarlyStopping: patience must be a number of at least 0"),
+            (lambda: callbacks.EarlyStopping(min_delta="a"), "EarlyStopping: min_delta must be a number, got 'a'."),
+            (lambda: callbacks.EarlyStopping(baseline="a"), "EarlyStopping: baseline must be a number, got 'a'."),
+            (lambda: callbacks.LambdaCallback(on_epoch_finish=print), "Unknown hook: 'on_epoch_finish'. Did you mean"),
+            (
+                lambda: callbacks.LambdaCallback(on_epoch_end=5),
+                "LambdaCallback: on_epoch_end must be a function, got 5.",
+            ),
+        ],
+    )
+    def test_arguments(self, call: Any, text: str) -> None:
+        with pytest.raises((ValueError, TypeError)) as caught:
+            call()
+        assert str(caught.value).startswith(text)
+
+    def test_other_attributes_of_a_lambda_callback(self) -> None:
+        assert callbacks.LambdaCallback(custom=lambda: 3, number=4).custom() == 3
+
+
+class TestData:
+    @pytest.mark.parametrize(
+        ("data", "text"),
+        [
+            (("a", Y), "x is 'a', of type str: expected an array of numbers, or an iterable of batches."),
+            ((X, "a"), "y is 'a', of type str: expected an array of numbers, or an iterable of batches."),
+            (
+                (len, Y),
+                "x is <built-in function len>, of type builtin_function_or_method: expected an array of numbers",
+            ),
+            ((iter(["abc"]),), "x is 'abc', of type str: expected an array of numbers, or an iterable of batches."),
+            ((iter([]),), "there is no data: the list_iterator brought no batch."),
+            (
+                (X, [Y, Y]),
+                "the loss of compile() compares one array of targets with one of predictions, got a list of 2",
+            ),
+            ((np.array([[None]] * 8), Y), "x has dtype object, expected numbers. Convert text and objects first"),
+        ],
+    )
+    def test_no_numbers(self, data: Any, text: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            line().fit(*data, verbose=0)
+        assert str(caught.value).startswith(text)
+
+    @pytest.mark.parametrize("frequency", ["abc", 0, [1, 2.5], None])
+    def test_validation_freq(self, frequency: Any) -> None:
+        with pytest.raises(ValueError, match=r"validation_freq must be a positive integer, got"):
+            line().fit(X, Y, validation_data=(X, Y), validation_freq=frequency, verbose=0)
+
+
+class TestOldNames:
+    """What old programs write is taken, with a word."""
+
+    def test_alpha(self) -> None:
+        with pytest.warns(UserWarning, match=r"LeakyReLU: alpha is the old name of negative_slope"):
+            layer = layers.LeakyReLU(alpha=0.5)
+        assert layer(np.array([[-1.0]])).numpy().tolist() == [[-0.5]]
+        assert layers.LeakyReLU.from_config(layer.get_config()).negative_slope == 0.5
+
+    def test_input_length(self) -> None:
+        with pytest.warns(UserWarning, match="Embedding: input_length does nothing any more. Leave it out"):
+            layer = layers.Embedding(9, 2, input_length=5)
+        assert "input_length" not in layer.get_config()
+
+    def test_input_shape_of_an_input(self) -> None:
+        with pytest.warns(UserWarning, match="InputLayer: input_shape is the old name of shape"):
+            assert layers.InputLayer(input_shape=(4,)).batch_shape == (None, 4)
+
+
+class TestWhatIsTakenToo:
+    def test_values_that_change_nothing(self) -> None:
+        layers.BatchNormalization(synchronized=False, renorm=False, renorm_clipping=None)
+        layers.Dense(2, quantization_config=None)
+
+    def test_a_layer_without_an_activation(self) -> None:
+        layer = layers.Dense(2, use_bias=False, kernel_initializer="ones", activation="relu")
+        layer.activation = None
+        assert layer(-np.ones((1, 3))).numpy().tolist() == [[-3, -3]]
+
+    def test_a_layer_may_stand_in_a_stack_twice(self) -> None:
+        shared = layers.Dense(2, kernel_initializer="ones")
+        model = Sequential([Input((2,)), shared, layers.ReLU(), shared])
+        assert len(model.weights) == 2
+        assert model.predict(np.ones((1, 2)), verbose=0).tolist() == [[4, 4]]
+        model.compile("sgd", "mse")
+        model.fit(np.ones((4, 2)), np.zeros((4, 2)), verbose=0)
+        copy = Sequential.from_config(model.get_config())
+        assert copy.layers[0] is copy.layers[2]
+        assert model.pop() is shared
+        assert len(model.weights) == 2
+        with pytest.raises(ValueError, match="a layer called 'other' already"):
+            Sequential([layers.Dense(1, name="other"), layers.Dense(1, name="other")])
+
+    def test_compute_loss_without_training(self) -> None:
+        class Own(Sequential):
+            def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+                return super().compute_loss(x, y, y_pred, sample_weight) * 2
+
+        model = Own([layers.Dense(1, kernel_initializer="ones", input_shape=(1,))])
+        model.compile("sgd", "mse")
+        assert model.evaluate(2 * X, Y, verbose=0) == 2.0
+        assert model.fit(2 * X, Y, verbose=0).history["loss"] == [2.0]
+
+    def test_configs_with_keras_own_keys(self) -> None:
+        config = layers.Dense(2, kernel_initializer="he_normal").get_config() | {
+            "quantization_config": None,
+            "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}},
+        }
+        config["kernel_initializer"]["config"]["input_axes"] = None
+        layer = layers.Dense.from_config(config)
+        assert (layer.units, type(layer.kernel_initializer).__name__) == (2, "HeNormal")
+
+
+def test_names_are_offered_with_their_underscores() -> None:
+    for get, wrong, right in (
+        (gpudl.constraints.get, "nonnegg", "non_neg"),
+        (gpudl.losses.get, "msee", "mse"),
+        (gpudl.losses.get, "meansquarederor", "mean_squared_error"),
+        (gpudl.initializers.get, "henormal_", "he_normal"),
+    ):
+        with pytest.raises(ValueError, match=rf"Did you mean '{right}'\?$"):
+            get(wrong)
