@@ -206,7 +206,9 @@ class Steps:
         expected = np.asarray(function(exact, **given))
         size = None
         if name in ("sum", "mean"):
-            size = np.asarray(function(np.abs(np.where(np.isfinite(exact), exact, 0).astype(float)), axis=axis, keepdims=keep))
+            size = np.asarray(
+                function(np.abs(np.where(np.isfinite(exact), exact, 0).astype(float)), axis=axis, keepdims=keep)
+            )
 
         def apply(t: Tensor) -> Tensor:
             return getattr(ops, name)(t, axis, keepdims=keep)
@@ -221,7 +223,9 @@ class Steps:
             shape: tuple[int, ...] = p.one_of(((-1,), x.shape[::-1], (1, *x.shape), (*x.shape, 1)))
             if x.size == 0:
                 return None
-            return Step(f"ops.reshape({{0}}, {shape})", (number,), lambda t: ops.reshape(t, shape), x.reshape(shape), dtype)
+            return Step(
+                f"ops.reshape({{0}}, {shape})", (number,), lambda t: ops.reshape(t, shape), x.reshape(shape), dtype
+            )
         if kind == "transpose":
             axes = tuple(int(a) for a in p.rng.permutation(x.ndim))
             if p.chance(0.4):
@@ -239,7 +243,9 @@ class Steps:
             if dtype in EPSILON and wanted in INTEGERS:
                 return None
             with np.errstate(all="ignore"):
-                cast = x.astype(bool) if wanted == "bool" else x.astype(float) if wanted in EPSILON else x.astype(wanted)
+                cast = (
+                    x.astype(bool) if wanted == "bool" else x.astype(float) if wanted in EPSILON else x.astype(wanted)
+                )
             return Step(f"ops.cast({{0}}, {wanted!r})", (number,), lambda t: ops.cast(t, wanted), cast, wanted)
         if not x.ndim:
             return None
@@ -266,9 +272,11 @@ class Steps:
         rows = p.rng.integers(-n, n, shape).astype(p.one_of(("int8", "int16", "int32", "int64")))
         given: Any = p.one_of((rows, rows.tolist()))
         if p.chance(0.3):
-            return Step(f"{{0}}[{rows!r}]", (number,), lambda t: t[rows], x[rows % len(x) if axis else rows], dtype) if (
-                axis in (0, -x.ndim)
-            ) else None
+            return (
+                Step(f"{{0}}[{rows!r}]", (number,), lambda t: t[rows], x[rows % len(x) if axis else rows], dtype)
+                if (axis in (0, -x.ndim))
+                else None
+            )
         text = f"ops.take({{0}}, {given!r}, axis={axis})"
         return Step(text, (number,), lambda t: ops.take(t, given, axis=axis), np.take(x, rows, axis=axis), dtype)
 

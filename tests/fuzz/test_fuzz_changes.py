@@ -43,8 +43,8 @@ class Changes:
 
         return change
 
-    def freeze(self) -> Change:
-        place, trainable = self.p.integer(0, 9), self.p.chance(0.5)
+    def freeze(self, trainable: bool = False) -> Change:
+        place = self.p.integer(0, 9)
         self.p.say(f"  layers[{place} % len(layers)].trainable = {trainable}")
 
         def change(model: Model) -> Model:
@@ -52,6 +52,9 @@ class Changes:
             return model
 
         return change
+
+    def thaw(self) -> Change:
+        return self.freeze(True)
 
     def learning_rate(self) -> Change:
         rate = self.p.one_of((0.003, 0.02))
@@ -161,7 +164,7 @@ def _check(p: Program) -> None:
     y = p.rng.random((SAMPLES, UNITS)).astype(np.float32)
     changes = Changes(p)
     calm = (changes.compile, changes.freeze, changes.learning_rate, changes.weights)
-    rough = (changes.replace_top, changes.inner, changes.copied, changes.pickled)
+    rough = (changes.thaw, changes.replace_top, changes.inner, changes.copied, changes.pickled)
     for turn in range(p.integer(2, 6)):
         callbacks: list[Any] = []
         if p.chance(0.35):

@@ -45,7 +45,11 @@ class Again:
 def _random_data(p: Program, classes: int | None, features: int, outputs: int) -> Batch:
     """Return samples, targets and perhaps weights, in float64, all of them exact in float16."""
     n = p.integer(1, 23)
-    x = np.round(p.normal(n, features, dtype=np.float64) * 4) / 4 if p.chance(0.7) else p.rng.integers(0, 4, (n, features))
+    x = (
+        np.round(p.normal(n, features, dtype=np.float64) * 4) / 4
+        if p.chance(0.7)
+        else p.rng.integers(0, 4, (n, features))
+    )
     y = np.round(p.normal(n, outputs, dtype=np.float64) * 4) / 4 if classes is None else p.rng.integers(0, classes, n)
     weight = p.rng.integers(0, 8, n) / 4 if p.chance(0.4) else None
     return x, y, weight
@@ -85,7 +89,13 @@ class Given:
     """
 
     def __init__(
-        self, p: Program, data: Batch, by_class: dict[int, float] | None, seed: int | None, steps: int | None, epochs: int
+        self,
+        p: Program,
+        data: Batch,
+        by_class: dict[int, float] | None,
+        seed: int | None,
+        steps: int | None,
+        epochs: int,
     ) -> None:
         n = len(data[0])
         kind = p.one_of(("arrays", "arrays", "indexed", "again", "generator"))
@@ -256,9 +266,7 @@ def _predict(p: Program, plain: Plain, model: gpudl.Sequential, data: Batch) -> 
     for _ in range(p.integer(0, 2)):
         counts = Counts()
         plain.train(data, counts)
-        logs = model.train_on_batch(
-            _dressed(p, data[0]), _dressed(p, data[1]), sample_weight=data[2], return_dict=True
-        )
+        logs = model.train_on_batch(_dressed(p, data[0]), _dressed(p, data[1]), sample_weight=data[2], return_dict=True)
         _assert_logs(logs, counts.results(), "train_on_batch")
     assert_near(model.predict_on_batch(_dressed(p, data[0])), plain.outputs(data[0]), 1e-4, "predict_on_batch")
 

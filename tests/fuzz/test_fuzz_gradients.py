@@ -102,7 +102,9 @@ def _product(p: Program, shape: tuple[int, ...]) -> tuple[str, Function]:
         return "square", ops.square
     other = _constant(p, shape[-1], p.integer(1, 4))
     if p.chance(0.3):
-        return "matmul with itself", lambda x: ops.matmul(x, ops.transpose(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)))
+        return "matmul with itself", lambda x: ops.matmul(
+            x, ops.transpose(x, axes=(*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+        )
     return f"matmul {other.shape}", lambda x: ops.matmul(x, other)
 
 

@@ -115,7 +115,9 @@ def _check(p: Program) -> None:
         training.fit(twin, callbacks=[seen])
     calls: dict[str, Callable[[gpudl.Sequential], Any]] = {
         "fit": lambda m: training.fit(m),
-        "train_on_batch": lambda m: m.train_on_batch(training.x[: training.batch_size], training.y[: training.batch_size]),
+        "train_on_batch": lambda m: m.train_on_batch(
+            training.x[: training.batch_size], training.y[: training.batch_size]
+        ),
         "predict": lambda m: m.predict(training.x, batch_size=training.batch_size, verbose=0),
         "evaluate": lambda m: m.evaluate(training.x, training.y, batch_size=training.batch_size, verbose=0),
     }
