@@ -9,6 +9,7 @@ import numpy as np
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor, Variable
+from gpudl.utils.checks import require_whole, sizes
 
 Shape = tuple[int, ...]
 
@@ -31,6 +32,8 @@ class SeedGenerator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
+        if seed is not None:
+            require_whole("SeedGenerator", seed=seed)
         self.seed = make_default_seed() if seed is None else int(seed)
         words = [self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF, 0, 0]
         self.state = Variable(np.array(words, np.uint32), trainable=False, name="seed_generator_state")
@@ -63,7 +66,7 @@ def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, seed: int | 
         >>> uniform((2, 3), seed=1).shape
         (2, 3)
     """
-    draws = ops.random_uniform(_key(seed), shape=tuple(shape))
+    draws = ops.random_uniform(_key(seed), shape=sizes("random.uniform", "shape", shape))
     result: Tensor = draws * (maxval - minval) + minval
     return result
 
@@ -75,7 +78,8 @@ def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | See
         >>> normal((2, 3), seed=1).shape
         (2, 3)
     """
-    result: Tensor = ops.random_normal(_key(seed), shape=tuple(shape)) * stddev + mean
+    drawn: Tensor = ops.random_normal(_key(seed), shape=sizes("random.normal", "shape", shape))
+    result: Tensor = drawn * stddev + mean
     return result
 
 

@@ -38,7 +38,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if config.pluginmanager.hasplugin("xdist") and options.numprocesses is None and whole and not alone:
         options.numprocesses = "auto"
     if getattr(options, "numprocesses", None):
-        options.dist, options.loadscopereorder = "loadfile", False
+        options.dist, options.loadscopereorder = "loadfile" if options.dist == "no" else options.dist, False
         options.benchmark_disable = True  # pytest-benchmark would do so too, with a warning
         os.environ.setdefault("GPUDL_NUM_THREADS", "1")
         cuda_cpu.folder()  # one for all processes

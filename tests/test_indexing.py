@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from gpudl.kernels import registry
 
 import gpudl
 from gpudl import ops
 from gpudl.engine.state import reference_only
-from gpudl.kernels import registry
 
 X = np.arange(12, dtype=np.float32).reshape(4, 3)
 INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]

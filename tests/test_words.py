@@ -96,6 +96,11 @@ class TestLayers:
         with pytest.raises(ValueError, match=rf'"d" takes one array, got {text}\.$'):
             layer(2, name="d")(*given)
 
+    def test_a_number_without_axes(self) -> None:
+        for layer in (layers.Flatten(name="d"), layers.Dense(1, name="d")):
+            with pytest.raises(ValueError, match=r'"d" expected at least \d axes, got shape \(\)'):
+                layer(np.float32(3))
+
     def test_the_functional_api_is_not_there(self) -> None:
         net = Sequential([layers.Dense(1)])
         for layer in (layers.Dense(3), layers.Dropout(0.5), net):
@@ -130,26 +135,6 @@ class TestCompile:
             with pytest.raises(TypeError, match=rf"the config of an? {kind} is a dict with class_name and config, got"):
                 get({"name": "a"})
 
-    @pytest.mark.parametrize(
-        "options",
-        [
-            {"loss": ["mse"]},
-            {"loss": {"out": "mse"}},
-            {"metrics": "mae"},
-            {"metrics": [["mae"]]},
-            {"metrics": {"out": "mae"}},
-            {"metrics": {"out": ["mae"]}},
-            {"metrics": [metrics.MeanAbsoluteError(name="mae")]},
-            {"weighted_metrics": [["mae"]]},
-        ],
-    )
-    def test_what_is_for_the_only_output(self, options: Any) -> None:
-        model, plain = line(**{"metrics": ["mae"], **options}), line(metrics=["mae"])
-        if "weighted_metrics" in options:
-            model.compile("sgd", "mse", **options)
-        fitted = model.fit(X, [Y], verbose=0).history
-        assert {name.removeprefix("weighted_"): v for name, v in fitted.items()} == plain.fit(X, Y, verbose=0).history
-
 
 class TestOptimizers:
     @pytest.mark.parametrize(
@@ -170,6 +155,11 @@ class TestOptimizers:
                 lambda: optimizers.Adagrad(initial_accumulator_value=-1),
                 "Adagrad: initial_accumulator_value must be a number of at least 0, got -1.",
             ),
+            (
+                lambda: optimizers.SGD().apply_gradients([1.0]),
+                "apply_gradients takes pairs (gradient, variable), got 1.0. Use zip(grads, vars).",
+            ),
+            (lambda: line().get_layer(), "get_layer needs the name of a layer, or its index."),
             (
                 lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), "a"),
                 "initial_scale must be a positive number such as 2.0**15, got 'a'.",
@@ -219,6 +209,22 @@ class TestLossesAndMetrics:
                 lambda: metrics.SparseTopKCategoricalAccuracy(k=0),
                 "SparseTopKCategoricalAccuracy: k must be a whole number of at least 1, got 0.",
             ),
+        ],
+    )
+    def test_arguments(self, call: Any, text: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            call()
+        assert str(caught.value).startswith(text)
+
+
+class TestRandom:
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            (lambda: gpudl.random.SeedGenerator("a"), "SeedGenerator: seed must be a whole number, got 'a'."),
+            (lambda: layers.Dropout(0.5, seed=1.5), "SeedGenerator: seed must be a whole number, got 1.5."),
+            (lambda: gpudl.random.normal(5), "random.normal: shape must be a tuple of sizes, got 5. Write shape=(5,)"),
+            (lambda: gpudl.random.uniform("a"), "random.uniform: shape must be a tuple of integers, or None for any"),
         ],
     )
     def test_arguments(self, call: Any, text: str) -> None:
@@ -302,69 +308,6 @@ class TestData:
     def test_validation_freq(self, frequency: Any) -> None:
         with pytest.raises(ValueError, match=r"validation_freq must be a positive integer, got"):
             line().fit(X, Y, validation_data=(X, Y), validation_freq=frequency, verbose=0)
-
-
-class TestOldNames:
-    """What old programs write is taken, with a word."""
-
-    def test_alpha(self) -> None:
-        with pytest.warns(UserWarning, match=r"LeakyReLU: alpha is the old name of negative_slope"):
-            layer = layers.LeakyReLU(alpha=0.5)
-        assert layer(np.array([[-1.0]])).numpy().tolist() == [[-0.5]]
-        assert layers.LeakyReLU.from_config(layer.get_config()).negative_slope == 0.5
-
-    def test_input_length(self) -> None:
-        with pytest.warns(UserWarning, match="Embedding: input_length does nothing any more. Leave it out"):
-            layer = layers.Embedding(9, 2, input_length=5)
-        assert "input_length" not in layer.get_config()
-
-    def test_input_shape_of_an_input(self) -> None:
-        with pytest.warns(UserWarning, match="InputLayer: input_shape is the old name of shape"):
-            assert layers.InputLayer(input_shape=(4,)).batch_shape == (None, 4)
-
-
-class TestWhatIsTakenToo:
-    def test_values_that_change_nothing(self) -> None:
-        layers.BatchNormalization(synchronized=False, renorm=False, renorm_clipping=None)
-        layers.Dense(2, quantization_config=None)
-
-    def test_a_layer_without_an_activation(self) -> None:
-        layer = layers.Dense(2, use_bias=False, kernel_initializer="ones", activation="relu")
-        layer.activation = None
-        assert layer(-np.ones((1, 3))).numpy().tolist() == [[-3, -3]]
-
-    def test_a_layer_may_stand_in_a_stack_twice(self) -> None:
-        shared = layers.Dense(2, kernel_initializer="ones")
-        model = Sequential([Input((2,)), shared, layers.ReLU(), shared])
-        assert len(model.weights) == 2
-        assert model.predict(np.ones((1, 2)), verbose=0).tolist() == [[4, 4]]
-        model.compile("sgd", "mse")
-        model.fit(np.ones((4, 2)), np.zeros((4, 2)), verbose=0)
-        copy = Sequential.from_config(model.get_config())
-        assert copy.layers[0] is copy.layers[2]
-        assert model.pop() is shared
-        assert len(model.weights) == 2
-        with pytest.raises(ValueError, match="a layer called 'other' already"):
-            Sequential([layers.Dense(1, name="other"), layers.Dense(1, name="other")])
-
-    def test_compute_loss_without_training(self) -> None:
-        class Own(Sequential):
-            def compute_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-                return super().compute_loss(x, y, y_pred, sample_weight) * 2
-
-        model = Own([layers.Dense(1, kernel_initializer="ones", input_shape=(1,))])
-        model.compile("sgd", "mse")
-        assert model.evaluate(2 * X, Y, verbose=0) == 2.0
-        assert model.fit(2 * X, Y, verbose=0).history["loss"] == [2.0]
-
-    def test_configs_with_keras_own_keys(self) -> None:
-        config = layers.Dense(2, kernel_initializer="he_normal").get_config() | {
-            "quantization_config": None,
-            "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}},
-        }
-        config["kernel_initializer"]["config"]["input_axes"] = None
-        layer = layers.Dense.from_config(config)
-        assert (layer.units, type(layer.kernel_initializer).__name__) == (2, "HeNormal")
 
 
 def test_names_are_offered_with_their_underscores() -> None:

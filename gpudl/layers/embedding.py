@@ -13,6 +13,7 @@ from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers.input_spec import Shape
 from gpudl.layers.layer import Layer
 
+
 class Embedding(Layer):
     """Give each of `input_dim` integers, such as the numbers of words, a vector that is learned.
 

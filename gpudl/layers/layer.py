@@ -315,4 +315,6 @@ def _described(args: tuple[Any, ...]) -> str:
 
 
 def _batch_free(value: Any) -> Any:
-    return (None, *value.shape[1:]) if isinstance(value, Tensor) else None
+    if not isinstance(value, Tensor):
+        return None
+    return (None, *value.shape[1:]) if value.ndim else ()

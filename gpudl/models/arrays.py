@@ -195,7 +195,9 @@ def class_weights(y: Any, weights: dict[Any, float]) -> np.ndarray:
 
 
 def _is_class_weight(label: Any, weight: Any) -> bool:
-    whole = isinstance(label, int | float | np.number) and label == label // 1
+    whole = isinstance(label, int | np.integer) or (
+        isinstance(label, float | np.floating) and float(label).is_integer()
+    )
     return whole and isinstance(weight, int | float | np.number) and bool(np.isfinite(weight))
 
 

@@ -17,7 +17,8 @@ from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.trace import Traced
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.models.arrays import Data, alone, require_counts
-from gpudl.models.data import ArrayBatches, Batches, Epochs, batches, by_class, validation_batches
+from gpudl.models.data import ArrayBatches, Batches, batches, by_class, validation_batches
+from gpudl.models.epochs import Epochs
 from gpudl.models.feeds import advance
 from gpudl.models.trainable import Trainable
 

@@ -49,6 +49,8 @@ class Trainable(Layer):
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by name or by index; raises ValueError when there is none."""
         layers = self.layers
+        if index is None and name is None:
+            raise ValueError("get_layer needs the name of a layer, or its index.")
         if index is not None:
             if not 0 <= index < len(layers):
                 raise ValueError(f"the model has {len(layers)} layers, there is no layer {index}.")

@@ -211,6 +211,11 @@ class Optimizer(Configurable):
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
         """Update variables from pairs (gradient, variable), and return the iteration count."""
         pairs = list(grads_and_vars)
+        for pair in pairs:
+            if not isinstance(pair, tuple | list) or len(pair) != 2:
+                raise ValueError(
+                    f"apply_gradients takes pairs (gradient, variable), got {pair!r}. Use zip(grads, vars)."
+                )
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self.iterations
 

@@ -73,9 +73,7 @@ def function(file: str, name: str, **macros: str | int) -> Kernel | None:
     return compiled(source(file), file, name, alone(name), **macros)
 
 
-def compiled(
-    text: str, title: str, name: str, options: tuple[str, ...] = (), **macros: str | int
-) -> Kernel | None:
+def compiled(text: str, title: str, name: str, options: tuple[str, ...] = (), **macros: str | int) -> Kernel | None:
     """Return the kernel `name` of a source, as `function` does.
 
     Args:
