@@ -67,7 +67,7 @@ def _in_thread(call: Any) -> Any:
 
 
 def check(p: Program) -> None:
-    """Fork before the first kernel or after some, beside threads that compute or inside one; compare with the parent."""
+    """Fork before the first kernel or after some, beside threads or inside one, and compare with the parent."""
     lives = [random_life(p) for _ in range(p.integer(1, 3))]
     count, before = p.one_of((None, 2)), p.chance(0.6)
     busy, pooled = p.chance(0.3), p.chance(0.3)

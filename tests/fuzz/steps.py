@@ -111,8 +111,7 @@ class Steps:
         """Return a step; None where what was chosen does not fit."""
         kinds = (self._unary, self._binary, self._binary, self._reduction, self._shape, self._index, self._choice)
         with np.errstate(all="ignore"):
-            step = self.program.one_of(kinds)()
-        return step
+            return self.program.one_of(kinds)()
 
     def _any(self) -> tuple[int, np.ndarray, str]:
         """Return one of the tensors: its number, its values and its dtype."""

@@ -253,9 +253,8 @@ def _compare(
 
 def _predict(p: Program, plain: Plain, model: gpudl.Sequential, data: Batch) -> None:
     """Compare predictions, an evaluation and single batches, in some form of the data."""
-    given = Given(p, (data[0], data[1], data[2]), None, None, None, 1)
-    x = given.x
-    if given.arrays or not given.used_up:
+    given = Given(p, data, None, None, None, 1)
+    if not given.used_up:
         assert_near(model.predict(**given.options, verbose=0), plain.outputs(data[0]), 1e-4, "the predictions")
     more = {"y": given.y, "sample_weight": given.weight} if given.arrays else {}
     logs = model.evaluate(**given.options, **more, verbose=0, return_dict=True)

@@ -114,7 +114,7 @@ def _check(p: Program) -> None:
         seen = gpudl.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: states.append(state_of(twin)))
         training.fit(twin, callbacks=[seen])
     calls: dict[str, Callable[[gpudl.Sequential], Any]] = {
-        "fit": lambda m: training.fit(m),
+        "fit": training.fit,
         "train_on_batch": lambda m: m.train_on_batch(
             training.x[: training.batch_size], training.y[: training.batch_size]
         ),
@@ -130,10 +130,10 @@ def _check(p: Program) -> None:
         other.set_weights(states[0][: len(other.get_weights())])
     whole(lambda: calls[name](other))
     interrupt = Interrupt(p.integer(1, whole.seen))
-    before = _left_open()
+    before, interrupted = _left_open(), [model]
     p.say(f"{name}, started={started}, at moment {interrupt.at} of {whole.seen}")
     with suppress(KeyboardInterrupt):  # one in a generator that is thrown away is swallowed by Python
-        interrupt(lambda: calls[name](model))
+        interrupt(lambda: calls[name](interrupted[0]))
     p.say(interrupt.where)
     assert _left_open() == before, "something is left behind"
     step = _step_of(model, states)
@@ -146,6 +146,7 @@ def _check(p: Program) -> None:
     for number, (mine, expected) in enumerate(zip(state_of(model), state_of(twin), strict=True)):
         assert_same_bits(mine, expected, f"array {number} after more training")
     gone = weakref.ref(model)
+    interrupted.clear()
     del model, mine, expected
     gc.collect()
     assert gone() is None, "the model is kept"

@@ -104,8 +104,12 @@ def _check(program: Program, keras: Any) -> None:
     tolerance = max(TOLERANCE[dtype], TOLERANCE["float32"] if narrow else 0.0)
     assert_near(value.numpy(), y, tolerance, "the output")
     for number, (mine, exact) in enumerate(zip(gradient(g), gradients, strict=True)):
-        mine = np.zeros(exact.shape) if mine is None else mine.numpy()
-        assert_near(mine, exact, tolerance * np.sqrt(value.size), f"gradient {number}")
+        assert_near(
+            np.zeros(exact.shape) if mine is None else mine.numpy(),
+            exact,
+            tolerance * np.sqrt(value.size),
+            f"gradient {number}",
+        )
     kept = [w for layer in chain for w in layer.non_trainable_weights]
     for mine, exact in zip(kept, counted, strict=False):
         assert_near(mine.numpy(), exact, tolerance, mine.path)

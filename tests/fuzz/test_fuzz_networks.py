@@ -1,4 +1,4 @@
-"""Random networks and optimizers: recorded, op by op, unfused and on two threads bit for bit, by references nearly so."""
+"""Random networks: recorded, op by op, unfused, on two threads, bit for bit; by references nearly so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from thread_tools import workers
 
-import gpudl
 from fuzz.programs import Program, assert_near, assert_same_bits, run
 from fuzz.training import Training, random_training, state_of
 from gpudl.engine.state import reference_only, unfused
