@@ -32,6 +32,7 @@ class Interrupt:
     def __init__(self, at: int = 0) -> None:
         self.at = at
         self.seen = 0
+        self.in_steps: list[int] = []  # moments in the middle of a replayed step
         self.where = ""
 
     def __call__(self, call: Callable[[], Any]) -> None:
@@ -46,10 +47,16 @@ class Interrupt:
         if event not in ("call", "c_return") or _leaves_a_block(frame):
             return
         self.seen += 1
+        if any(_replays(f) for f in (frame, frame.f_back, frame.f_back and frame.f_back.f_back)):
+            self.in_steps.append(self.seen)
         if self.seen == self.at:
             sys.setprofile(None)
             self.where = f"{frame.f_code.co_qualname} in line {frame.f_lineno} of {frame.f_code.co_filename}"
             raise KeyboardInterrupt
+
+
+def _replays(frame: FrameType | None) -> bool:
+    return frame is not None and frame.f_code.co_qualname in ("Plan.run", "Plan.replay", "Bound.__call__")
 
 
 def _leaves_a_block(frame: FrameType) -> bool:
@@ -129,13 +136,13 @@ def _check(p: Program) -> None:
             warm(other)
         other.set_weights(states[0][: len(other.get_weights())])
     whole(lambda: calls[name](other))
-    interrupt = Interrupt(p.integer(1, whole.seen))
+    interrupt = Interrupt(p.one_of(whole.in_steps) if p.chance(0.5) else p.integer(1, whole.seen))
     before, interrupted = _left_open(), [model]
     p.say(f"{name}, started={started}, at moment {interrupt.at} of {whole.seen}")
     with suppress(KeyboardInterrupt):  # one in a generator that is thrown away is swallowed by Python
         interrupt(lambda: calls[name](interrupted[0]))
     p.say(interrupt.where)
-    assert _left_open() == before, "something is left behind"
+    assert _left_open() == before, f"something is left behind: {_left_open()}, before {before}"
     step = _step_of(model, states)
     assert step == 0 or name in ("fit", "train_on_batch"), "the weights have changed"
     twin = _twin(training, states[step])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -16,8 +17,8 @@ from fuzz.programs import Program, assert_same_bits, run
 from fuzz.training import random_training
 
 
-def _at_once(calls: list[Callable[[], Any]]) -> list[Any]:
-    """Return the results of calls that begin together, each in a thread of its own."""
+def _at_once(p: Program, calls: list[Callable[[], Any]]) -> list[Any]:
+    """Return the results of calls that begin together, each in a thread of its own, and take turns often."""
     results: list[Any] = [None] * len(calls)
     gate = threading.Barrier(len(calls))
 
@@ -29,11 +30,16 @@ def _at_once(calls: list[Callable[[], Any]]) -> list[Any]:
             results[number] = error
 
     threads = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-        assert not thread.is_alive(), "a thread hangs"
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(p.one_of((usual, 1e-4, 1e-5)))
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(120)
+            assert not thread.is_alive(), "a thread hangs"
+    finally:
+        sys.setswitchinterval(usual)
     for result in results:
         if isinstance(result, Exception):
             raise result
@@ -46,7 +52,7 @@ def _models_of_their_own(p: Program) -> None:
     p.say(f"workers: {count}")
     with nullcontext() if count is None else workers(count):
         expected = [life.run() for life in lives]
-        together = _at_once([life.run for life in lives])
+        together = _at_once(p, [life.run for life in lives])
     for number, (ours, alone) in enumerate(zip(together, expected, strict=True)):
         assert_same_lives(ours, alone, f"model {number}")
 
@@ -64,7 +70,7 @@ def _one_model(p: Program) -> None:
     ]
     call, rows = p.one_of(calls), [p.integer(1, len(training.x)) for _ in range(p.integer(2, 5))]
     p.say(f"built={built}, call {calls.index(call)} on {rows} rows")
-    together = _at_once([lambda n=n: call(training.x[:n]) for n in rows])
+    together = _at_once(p, [lambda n=n: call(training.x[:n]) for n in rows])
     for layer, weights in zip(model.layers, training.weights, strict=True):
         assert len(layer.weights) == len(weights), f"{layer.name} has been built twice"
         layer.set_weights(weights if built else layer.get_weights())
