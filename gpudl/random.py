@@ -9,7 +9,6 @@ import numpy as np
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor, Variable
-from gpudl.utils.checks import require_whole, sizes
 
 Shape = tuple[int, ...]
 
@@ -32,8 +31,8 @@ class SeedGenerator:
     """
 
     def __init__(self, seed: int | None = None) -> None:
-        if seed is not None:
-            require_whole("SeedGenerator", seed=seed)
+        if not (seed is None or isinstance(seed, int | np.integer)):
+            raise ValueError(f"SeedGenerator: seed must be a whole number, got {seed!r}.")
         self.seed = make_default_seed() if seed is None else int(seed)
         words = [self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF, 0, 0]
         self.state = Variable(np.array(words, np.uint32), trainable=False, name="seed_generator_state")
@@ -59,6 +58,12 @@ def _key(seed: int | SeedGenerator | None) -> Tensor:
     return generator.next()
 
 
+def _sizes(who: str, shape: Any) -> tuple[int, ...]:
+    if not isinstance(shape, list | tuple) or not all(isinstance(n, int | np.integer) for n in shape):
+        raise ValueError(f"random.{who}: shape must be a tuple of integers, got {shape!r}.")
+    return tuple(map(int, shape))
+
+
 def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, seed: int | SeedGenerator | None = None) -> Tensor:
     """Return float32 numbers drawn evenly from [minval, maxval).
 
@@ -66,7 +71,7 @@ def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, seed: int | 
         >>> uniform((2, 3), seed=1).shape
         (2, 3)
     """
-    draws = ops.random_uniform(_key(seed), shape=sizes("random.uniform", "shape", shape))
+    draws = ops.random_uniform(_key(seed), shape=_sizes("uniform", shape))
     result: Tensor = draws * (maxval - minval) + minval
     return result
 
@@ -78,7 +83,7 @@ def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | See
         >>> normal((2, 3), seed=1).shape
         (2, 3)
     """
-    drawn: Tensor = ops.random_normal(_key(seed), shape=sizes("random.normal", "shape", shape))
+    drawn: Tensor = ops.random_normal(_key(seed), shape=_sizes("normal", shape))
     result: Tensor = drawn * stddev + mean
     return result
 

@@ -1,16 +1,17 @@
-"""Window geometry: the one place with the index arithmetic of convolution and pooling.
+"""Window geometry: the one place with the index arithmetic of convolution and pooling, and of axes that are summed.
 
 Every kernel, on the CPU and on the GPU, and every shape inference takes its numbers from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import prod
 
 Ints = tuple[int, ...]
+Group = tuple[int, int, int]
 
 
 class WindowError(ValueError):
@@ -127,3 +128,32 @@ class Window:
         for tap in product(*(range(k) for k in self.kernel)):
             chosen = [axes[axis][t] for axis, t in enumerate(tap)]
             yield tap, tuple(out for out, _ in chosen), tuple(into for _, into in chosen)
+
+
+def grouped(shape: Ints, axes: Sequence[int]) -> Group | None:
+    """Return (O, R, C), what an array is if `axes` are R.
+
+    Returns:
+        The sizes; None for what needs more axes, and where there is nothing to be reduced.
+
+    Example:
+        >>> grouped((8, 28, 28, 16), (1, 2)), grouped((8, 28, 28, 16), (0, 2))
+        ((8, 784, 16), None)
+    """
+    chosen = sorted({a % len(shape) for a in axes if shape[a] != 1})
+    if not chosen or 0 in shape:
+        return None
+    first, last = chosen[0], chosen[-1]
+    along = prod(shape[a] for a in chosen)
+    return (prod(shape[:first]), along, prod(shape[last + 1 :])) if along == prod(shape[first : last + 1]) else None
+
+
+def along(shape: Ints, axis: int | Ints | None) -> Group | None:
+    """Return (O, R, C) for a reduction along `axis`."""
+    return grouped(shape, range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,))
+
+
+def stretched(shape: Ints, narrow: Ints) -> Group | None:
+    """Return (O, R, C) for an array of `shape`, along whose R one of the shape `narrow` is broadcast to it."""
+    lead = len(shape) - len(narrow)
+    return grouped(shape, (*range(lead), *(i + lead for i, n in enumerate(narrow) if n == 1)))

@@ -94,7 +94,8 @@ class TestCompile:
             ({"metrics": ["acuracy"]}, r"Unknown metric: 'acuracy'\. Did you mean 'accuracy'\?"),
             ({"weighted_metrics": ["msee"]}, r"Unknown metric: 'msee'\. Did you mean 'mse'\?"),
             ({"metrics": {"a": "mae", "b": "mae"}}, r"metrics for each of several outputs are not supported yet"),
-            ({"loss_weights": [1.0]}, r"loss_weights is for models with several outputs"),
+            ({"loss_weights": [1.0, 2.0]}, r"loss_weights for each of several outputs are not supported yet"),
+            ({"loss_weights": "a"}, r"compile: loss_weights must be a number, got 'a'"),
         ],
     )
     def test_what_is_unknown_leaves_the_model_as_it_was(self, bad: dict[str, Any], match: str) -> None:

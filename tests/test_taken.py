@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small_models import line
 
-from gpudl import Input, Sequential, layers, metrics
+from gpudl import Input, Sequential, layers, metrics, optimizers
 
 X, Y = np.ones((8, 1), np.float32), np.ones((8, 1), np.float32)
 
@@ -33,6 +33,16 @@ class TestCompile:
             model.compile("sgd", "mse", **options)
         fitted = model.fit(X, [Y], verbose=0).history
         assert {name.removeprefix("weighted_"): v for name, v in fitted.items()} == plain.fit(X, Y, verbose=0).history
+
+    @pytest.mark.parametrize("weight", [0.5, [0.5], {"out": 0.5}])
+    def test_a_weight_of_the_only_loss(self, weight: Any) -> None:
+        model, plain = line(loss_weights=weight), line()
+        assert model.evaluate(3 * X, Y, verbose=0) == plain.evaluate(3 * X, Y, verbose=0) / 2 == 2.0
+        model.compile(optimizers.SGD(0.2), "mse", loss_weights=weight)
+        plain.compile(optimizers.SGD(0.1), "mse")
+        for net in (model, plain):
+            net.fit(3 * X, Y, verbose=0)
+        np.testing.assert_allclose(model.get_weights()[0], plain.get_weights()[0], rtol=1e-6)
 
 
 class TestOldNames:

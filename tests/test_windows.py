@@ -27,8 +27,8 @@ def spread(x: Any, apart: Any, count: Any, table: Any, g: Any, tap: Any, y: Any,
 
 
 @numba.njit
-def column_sums(x: Any, rows: Any, channels: Any, out: Any, adds: Any) -> None:
-    windows.column_sums(x, rows, channels, out, adds)
+def column_sums(x: Any, rows: Any, apart: Any, channels: Any, out: Any, adds: Any) -> None:
+    windows.column_sums(x, rows, apart, channels, out, adds)
 
 
 class Buffer:
@@ -141,13 +141,14 @@ def test_an_infinite_gradient_before_a_relu_that_is_off_is_not_a_number() -> Non
 def test_columns_are_summed_in_the_order_of_the_rows(rows: int, adds: int) -> None:
     for channels in CHANNELS:
         rng = np.random.default_rng(channels)
-        x = Buffer(rng.standard_normal((rows, channels)).astype(np.float32))
-        start = rng.standard_normal(channels).astype(np.float32)
-        out = Buffer(start if adds else np.full(channels, np.nan, np.float32))
-        total = start if adds else np.zeros(channels, np.float32)
+        apart = channels + 3 * (channels % 2)
+        x = Buffer(rng.standard_normal((rows, apart)).astype(np.float32))
+        start = rng.standard_normal(channels)
+        out = Buffer(start if adds else np.full(channels, np.nan))
+        total = start if adds else np.zeros(channels)
         for row in x.array:
-            total = total + row
-        column_sums(x.address, rows, channels, out.address, adds)
+            total = total + row[:channels]
+        column_sums(x.address, rows, apart, channels, out.address, adds)
         assert out.array.tobytes() == total.tobytes()
         assert x.unchanged()
         assert out.around_unchanged()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gpudl import backend
 from gpudl.backend import Array
@@ -26,9 +27,8 @@ class FlatGroup:
         start = 0
         for variable, part in zip(variables, self.parts(self.flat), strict=True):
             variable.rebind(part)
-            key = id(variable)
-            gone = weakref.ref(variable, lambda _, key=key: _places.pop(key, None))  # type: ignore[misc]
-            _places[key] = Place(self, start, part, gone)
+            forget = partial(_forget, _places, id(variable))
+            _places[id(variable)] = Place(self, start, part, weakref.ref(variable, forget))
             start += variable.size
 
     def _buffer(self) -> Tensor:
@@ -61,6 +61,10 @@ class Place:
 
 
 _places: dict[int, Place] = {}  # by the identity of the variable; a place lasts as long as the variable does
+
+
+def _forget(places: dict[int, Place], key: int, _: object) -> None:
+    places.pop(key, None)
 
 
 def place_of(variable: Variable) -> Place | None:

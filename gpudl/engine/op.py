@@ -156,8 +156,15 @@ class Op:
                 if single is not array:
                     on.xp.copyto(array, single, casting="unsafe")
 
+    def __reduce__(self) -> Any:
+        return _registered, (self.name,)  # copies and pickles are the op itself
+
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"
+
+
+def _registered(name: str) -> Op:
+    return registry[name]
 
 
 def _autocast(value: Any) -> Any:

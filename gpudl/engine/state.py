@@ -45,6 +45,16 @@ def toggled(item: object) -> None:
     frozen[0] ^= hash((id(item), "trainable"))
 
 
+# What was found out about the layers of a model before the last time that some came or went is stale too.
+structure_epoch = [0]
+
+
+def restructured() -> None:
+    """Let every step be recorded anew: layers, weights or metrics came or went."""
+    structure_epoch[0] += 1
+    layout_epoch[0] += 1
+
+
 @contextmanager
 def _with(name: str, value: object) -> Iterator[None]:
     before = getattr(state, name)

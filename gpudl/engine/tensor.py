@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -74,6 +75,30 @@ class Tensor:
                 else "a symbolic tensor has a shape but no values: it stands for an input to come."
             )
         return self.data
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle is made of: the values, in host memory, and no graph."""
+        names = (name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ()))
+        state = {name: getattr(self, name) for name in names if name not in ("__weakref__", "data", "node")}
+        state["requires_grad"] = self.requires_grad and self.node is None
+        return state | {"data": None if self.data is None else self.numpy()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        data = state.pop("data")
+        for name, value in state.items():
+            setattr(self, name, value)
+        self.node = self.data = None
+        if data is not None:
+            on = backend.current()
+            self.data = on.empty(data.shape, data.dtype)
+            self.data[...] = on.asarray(data)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a tensor with memory of its own on the same device."""
+        made = memo[id(self)] = type(self).__new__(type(self))
+        with backend.within(backend.current() if self.data is None else backend.of(self.data)):
+            made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return made
 
     def numpy(self) -> np.ndarray:
         """Return a copy in host memory; raises TracingError while a step is being recorded."""
@@ -285,7 +310,8 @@ def _constant(text: str, value: float | bool, dtype: np.dtype, on: backend.Backe
 
 def constant(value: float | bool, dtype: np.dtype, on: backend.Backend) -> Tensor:
     """Return a 0-d tensor that is made once per value, dtype and device: a step uploads nothing."""
-    return _constant(repr(value), value, dtype, on)  # the text tells 1 from True and 0.0 from -0.0
+    # The text tells 1 from True, and 0.0 from -0.0.
+    return _constant(repr(value), value, dtype, on)  # type: ignore[arg-type]
 
 
 def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:

@@ -60,6 +60,12 @@ class Layer(Tracked, Typed, Configurable):
         (2, 3)
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Know what becomes an attribute, before ``super().__init__()`` too."""
+        made = super().__new__(cls, *args, **kwargs)
+        made._begin_tracking()
+        return made
+
     def __init__(
         self,
         *,
@@ -73,7 +79,7 @@ class Layer(Tracked, Typed, Configurable):
         **others: Any,
     ) -> None:
         refuse_others(type(self), others, _OFF)
-        self._begin_tracking(trainable)
+        self._trainable = trainable
         self._added_losses: list[Tensor] = []
         self.name = name if name is not None else auto_name(snake_case(type(self).__name__))
         self._begin_typing(dtype, autocast)
@@ -104,7 +110,7 @@ class Layer(Tracked, Typed, Configurable):
 
     def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Build the layer if this is its first call, then return `call`'s result."""
-        if "_own" not in self.__dict__:
+        if "_takes_training" not in self.__dict__:
             raise RuntimeError(f"{type(self).__name__}.__init__ must begin with super().__init__().")
         outermost = _enclosing.get() is None
         if outermost:

@@ -7,33 +7,57 @@ from typing import Any, Self
 
 import numpy as np
 
-from gpudl.engine.state import toggled
+from gpudl.engine.state import restructured, toggled
 from gpudl.engine.tensor import Variable
+from gpudl.layers.containers import KINDS, Holder, members, same, tracked
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
 
+_KNOWN = ("_own", "_children", "_generators", "_metrics")
+_NOT_ATTRIBUTES = {*_KNOWN, "_arguments"}
+_HOLDING = (*KINDS, list, tuple, dict)
 
-class Tracked:
+
+class Tracked(Holder):
     """Something that knows the variables it holds, its own and those of what is in its attributes, lists and dicts."""
 
     name: str
-    built: bool
+    built = False
+    _trainable = True
 
-    def _begin_tracking(self, trainable: bool) -> None:
-        self._own: list[Variable] = []
-        self._children: list[Any] = []
-        self._generators: list[SeedGenerator] = []
-        self._metrics: list[Metric] = []
-        self._trainable = trainable
+    def _begin_tracking(self) -> None:
+        self._own: list[Variable]
+        self._children: list[Any]
+        self._generators: list[SeedGenerator]
+        self._metrics: list[Metric]
+        for name in _KNOWN:
+            object.__setattr__(self, name, [])
 
     def _who(self) -> str:
         return f'{type(self).__name__} "{self.name}"'
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_own" in self.__dict__ and not name.startswith("__"):
-            for item in _items(value):
-                self._track(item)
+        before = list(members(vars(self).get(name)))
+        value = value if name.startswith("__") else tracked(value)
         object.__setattr__(self, name, value)
+        self._exchanged(before, list(members(value)))
+
+    def __delattr__(self, name: str) -> None:
+        before = list(members(vars(self).get(name)))
+        object.__delattr__(self, name)
+        self._exchanged(before, [])
+
+    def _exchanged(self, before: list[Any], after: list[Any]) -> None:
+        """Follow a change of an attribute: steps that were recorded with what it held are recorded anew."""
+        if same(before, after):
+            return
+        if before or self.built:
+            restructured()
+        held = self._synchronized()
+        gone = {id(item) for item in before} - held
+        self._own[:] = [v for v in self._own if id(v) not in gone]
+        for item in after:
+            self._track(item)
 
     def _track(self, item: Any) -> None:
         for kind, known in (
@@ -45,12 +69,24 @@ class Tracked:
             if isinstance(item, kind) and not any(item is other for other in known):
                 known.append(item)  # type: ignore[arg-type]
 
-    def _track_appended(self) -> None:
-        """Find what was put into a list or dict after it became an attribute."""
-        for name, value in vars(self).items():
-            if isinstance(value, list | dict) and name != "_arguments":
-                for item in _items(value):
-                    self._track(item)
+    def _synchronized(self) -> set[int]:
+        """Find what came into lists and dicts and what left the attributes; return the identities of all that is held.
+
+        Weights stay until their attribute is given another value: they need not be in one.
+        """
+        held: set[int] = set()
+        listed = []
+        for name, value in list(vars(self).items()):
+            if isinstance(value, _HOLDING) and name not in _NOT_ATTRIBUTES:
+                items = list(members(value))
+                held.update(map(id, items))
+                listed += items if isinstance(value, list | dict) else []
+        found: tuple[list[Any], ...] = (self._children, self._generators, self._metrics)
+        for known in found:
+            known[:] = [item for item in known if id(item) in held]
+        for item in listed:
+            self._track(item)
+        return held
 
     def _flattened(self) -> Iterator[Self]:
         """Yield this layer and every layer inside it, each once."""
@@ -60,7 +96,7 @@ class Tracked:
             layer = stack.pop(0)
             if id(layer) not in seen:
                 seen.add(id(layer))
-                layer._track_appended()
+                layer._synchronized()
                 yield layer
                 stack = layer._children + stack
 
@@ -133,15 +169,3 @@ class Tracked:
         if not self.built:
             raise ValueError(f"{self._who()} has no weights yet: it is built on its first call, or by build().")
         return sum(v.size for v in self.weights)
-
-
-def _items(value: Any) -> Iterator[Any]:
-    """Yield `value`, or what is in it when it is a list, tuple or dict."""
-    if isinstance(value, list | tuple):
-        for item in value:
-            yield from _items(item)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _items(item)
-    else:
-        yield value

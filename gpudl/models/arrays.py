@@ -130,7 +130,8 @@ def as_arrays(value: Any, name: str) -> Any:
     if isinstance(value, dict):
         return {key: as_arrays(item, name) for key, item in value.items()}
     if isinstance(value, list | tuple) and any(map(_is_data, flatten(value)[0])):
-        return type(value)(as_arrays(item, name) for item in value)
+        items = [as_arrays(item, name) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
     return as_array(value, name)
 
 

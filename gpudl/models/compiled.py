@@ -17,6 +17,7 @@ from gpudl.engine.tree import flatten
 from gpudl.losses import Loss
 from gpudl.metrics import Mean, Metric
 from gpudl.models.arrays import alone
+from gpudl.utils.checks import require_number
 
 
 class Compiled:
@@ -26,11 +27,14 @@ class Compiled:
         ValueError: an unknown name; the text offers the nearest one.
     """
 
-    def __init__(self, loss: Any, wanted: Any, weighted: Any) -> None:
+    def __init__(self, loss: Any, wanted: Any, weighted: Any, loss_weight: Any = None) -> None:
         self.tracker = Mean(name="loss")
         self.watch = NonfiniteWatch()
         loss = _for_one_output(loss, "loss")
         self._identifier = loss
+        self._weight = _for_one_output(loss_weight, "loss_weights")
+        if self._weight is not None:
+            require_number("compile", loss_weights=self._weight)
         self._loss: Loss | None = None
         self._wanted = [(m, False) for m in _listed(wanted)] + [(m, True) for m in _listed(weighted)]
         self._made: list[tuple[Metric, bool]] = []
@@ -73,7 +77,7 @@ class Compiled:
                 f"the loss {self._loss.name!r} has shape {value.shape}, and training minimises one number. "
                 'Give it reduction="sum_over_batch_size".'
             )
-        return value
+        return value if self._weight is None else value * float(self._weight)
 
     @contextmanager
     def on_trial(self) -> Iterator[None]:
@@ -181,12 +185,12 @@ def _several(what: str, given: Any) -> ValueError:
 
 
 def _for_one_output(wanted: Any, what: str) -> Any:
-    """Return what is for the only output, by its name or, for a loss, in a list; raise ValueError for several."""
+    """Return what is for the only output, by its name or, but for metrics, in a list; raise ValueError for several."""
     if isinstance(wanted, dict) and "class_name" not in wanted:
         if len(wanted) != 1:
             raise _several(what, wanted)
         (wanted,) = wanted.values()
-    if what == "loss" and isinstance(wanted, list | tuple):
+    if what != "metrics" and isinstance(wanted, list | tuple):
         if len(wanted) != 1:
             raise _several(what, wanted)
         (wanted,) = wanted

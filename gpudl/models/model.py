@@ -57,7 +57,6 @@ class Model(Trainable):
             )
         super().__init__(**kwargs)
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
-        self.history: History | None = None
 
     def _ready(self, step: Traced, data: Data) -> Run:
         """Return a call that runs so many steps on what `data` bring by then, replayed or op by op."""

@@ -66,8 +66,6 @@ class Sequential(Model):
             self._take_input(entry)
             self.built = True
         self._stack = [*self._stack, layer]
-        self._children = list(self._stack)
-        self._forget_plans()
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Take the topmost layer off and return it."""
@@ -75,10 +73,8 @@ class Sequential(Model):
             raise ValueError("there is no layer to take off.")
         layer = self._stack[-1]
         self._stack = self._stack[:-1]
-        self._children = list(self._stack)
         self.built = self.built and bool(self._stack)
         self.output_shape = self._stack[-1].output_shape if self._stack else None
-        self._forget_plans()
         return layer
 
     def _take_input(self, layer: InputLayer) -> None:

@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
+from weakref import ref
 
 from gpudl import ops, optimizers
 from gpudl.engine.grad import grad
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, gradients, scope, symbolic
+from gpudl.engine.state import TracingError, gradients, restructured, scope, structure_epoch, symbolic
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.trace import traced
 from gpudl.engine.tree import flatten, map_leaves
@@ -19,6 +20,7 @@ from gpudl.layers.layer import Layer, inferred_shape
 from gpudl.metrics import Metric
 from gpudl.models.arrays import Data, alone, require_counts, unpacked
 from gpudl.models.compiled import Compiled
+from gpudl.models.remembered import Remembered
 
 
 class Trainable(Layer):
@@ -31,15 +33,38 @@ class Trainable(Layer):
         self.run_eagerly = False
         self.steps_per_execution = 1
         self._compiled: Compiled | None = None
-        self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
-        self._forget_plans()
+        self._history = Remembered(self, None)
+        self._begin_steps()
 
-    def _forget_plans(self) -> None:
-        """Record every step anew: after `compile`, or when layers came or went."""
-        self._train = traced(lambda *data: self.train_step(data))
-        self._test = traced(lambda *data: _without_gradients(self.test_step, data))
-        self._predict = traced(lambda *data: _without_gradients(self.predict_step, data))
+    def _begin_steps(self) -> None:
+        """Make the steps; a step knows its model weakly, so that the two are no cycle and `del` frees the memory."""
+        me = ref(self)
+        self._train = traced(lambda *data: me().train_step(data))  # type: ignore[union-attr]
+        self._test = traced(lambda *data: _without_gradients(me().test_step, data))  # type: ignore[union-attr]
+        self._predict = traced(lambda *data: _without_gradients(me().predict_step, data))  # type: ignore[union-attr]
+        self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
         self._outputs: dict[Any, Any] = {}  # what the steps would predict, by the specs of their data
+        self._outputs_of = structure_epoch[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle is made of: the steps and their plans are made anew."""
+        made = {"_train", "_test", "_predict", "_optimized", "_outputs", "_outputs_of", "_history"}
+        return {name: value for name, value in vars(self).items() if name not in made} | {"history": self.history}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        history = state.pop("history")
+        vars(self).update(state)
+        self._history = Remembered(self, history)
+        self._begin_steps()
+
+    @property
+    def history(self) -> Any:
+        """The `callbacks.History` of the last `fit`; None before."""
+        return self._history.of(self)
+
+    @history.setter
+    def history(self, history: Any) -> None:
+        self._history = Remembered(self, history)
 
     @property
     def layers(self) -> list[Layer]:
@@ -98,7 +123,7 @@ class Trainable(Layer):
         Args:
             optimizer: a name or an `optimizers.Optimizer`.
             loss: a name, a `losses.Loss`, or a function of (y_true, y_pred).
-            loss_weights: not supported yet: for models with several outputs.
+            loss_weights: what the loss is multiplied by: a number, also in a list, or by the name of the output.
             metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred).
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute every step op by op, for debugging, instead of recording it once.
@@ -111,9 +136,7 @@ class Trainable(Layer):
             ValueError: an unknown name; the text offers the nearest one. The model is as it was.
         """
         require_counts(1, optional=False, steps_per_execution=steps_per_execution)
-        if loss_weights is not None:
-            raise ValueError("loss_weights is for models with several outputs, which are not supported yet.")
-        chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics)
+        chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics, loss_weights)
         if not isinstance(chosen, optimizers.Optimizer):
             raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
         mixed = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
@@ -125,7 +148,9 @@ class Trainable(Layer):
         self.steps_per_execution = steps_per_execution
         self._compiled = compiled
         self._optimized = ()
-        self._forget_plans()
+        for step in (self._train, self._test, self._predict):
+            step.forget()
+        restructured()  # a `fit` that is going on takes the new loss and optimizer at its next step
 
     @property
     def metrics(self) -> list[Metric]:
@@ -223,6 +248,8 @@ class Trainable(Layer):
             return
         parts = map_leaves(_symbolic, unpacked(data))
         leaves, structure = flatten(parts)
+        if self._outputs_of != structure_epoch[0]:
+            self._outputs, self._outputs_of = {}, structure_epoch[0]
         key = training, structure, tuple(None if leaf is None else leaf.spec for leaf in leaves)
         if key not in self._outputs:
             # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.

@@ -29,7 +29,7 @@ def softmax(xp: Any, out: Array, x: Array) -> None:
     """Return exp(x) / sum(exp(x)) along the last axis."""
     xp.subtract(x, x.max(axis=-1, keepdims=True), out=out, dtype=out.dtype)
     xp.exp(out, out=out)
-    xp.divide(out, out.sum(axis=-1, keepdims=True), out=out)
+    xp.divide(out, reduce.added(xp, out, -1, keepdims=True).astype(out.dtype), out=out)
 
 
 softmax.vjp(x=lambda g, y, x: y * (g - reduce.sum(g * y, axis=-1, keepdims=True)))
@@ -39,7 +39,12 @@ softmax.vjp(x=lambda g, y, x: y * (g - reduce.sum(g * y, axis=-1, keepdims=True)
 def log_softmax(xp: Any, out: Array, x: Array) -> None:
     """Return log(softmax(x)) along the last axis, exact where the softmax is nearly 0."""
     xp.subtract(x, x.max(axis=-1, keepdims=True), out=out, dtype=out.dtype)
-    xp.subtract(out, xp.log(xp.exp(out).sum(axis=-1, keepdims=True)), out=out)
+    xp.subtract(out, _log_total(xp, out), out=out)
+
+
+def _log_total(xp: Any, z: Array) -> Array:
+    """Return log(sum(exp(z))) along the last axis, which stays."""
+    return xp.log(reduce.added(xp, xp.exp(z), -1, keepdims=True)).astype(z.dtype)
 
 
 log_softmax.vjp(x=lambda g, y, x: g - exp(y) * reduce.sum(g, axis=-1, keepdims=True))
@@ -56,8 +61,8 @@ def _cross_entropy(z: Spec, t: Spec) -> tuple[Spec, Spec]:
 def softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, t: Array) -> None:
     """Return -sum(t * log softmax(z)) along the last axis, and p = softmax(z)."""
     xp.subtract(z, z.max(axis=-1, keepdims=True), out=p)
-    total = xp.log(xp.exp(p).sum(axis=-1, keepdims=True))
-    xp.sum(t * (total - p), axis=-1, out=loss)
+    total = _log_total(xp, p)
+    loss[...] = reduce.added(xp, t * (total - p), -1)
     xp.exp(p - total, out=p)
 
 
@@ -70,7 +75,7 @@ def _cross_entropy_grad(g: Spec, p: Spec, t: Spec) -> Spec:
 @op(_cross_entropy_grad, flops=cost.per_output(4))
 def softmax_cross_entropy_grad(xp: Any, out: Array, g: Array, p: Array, t: Array) -> None:
     """Return g * (p * sum(t) - t), the gradient with respect to the logits; g lacks the last axis."""
-    xp.multiply(p, t.sum(axis=-1, keepdims=True), out=out)
+    xp.multiply(p, reduce.added(xp, t, -1, keepdims=True).astype(out.dtype), out=out)
     xp.subtract(out, t, out=out)
     xp.multiply(out, g[..., None], out=out)
 

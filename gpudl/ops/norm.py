@@ -47,9 +47,9 @@ def batch_norm(
     Source: Ioffe and Szegedy, "Batch normalization", ICML 2015.
     """
     axes, share = _rows(x)
-    center = xp.sum(x, axis=axes, dtype=y.dtype) * share
+    center = (reduce.added(xp, x, axes) * share).astype(y.dtype)
     centered = x - center
-    spread = xp.sum(centered * centered, axis=axes) * share
+    spread = (reduce.added(xp, centered * centered, axes) * share).astype(y.dtype)
     mean[...], variance[...] = center, spread
     y[...] = centered * (gamma / xp.sqrt(spread + y.dtype.type(epsilon))) + beta
 
@@ -84,8 +84,7 @@ def batch_norm_grad(
     axes, share = _rows(x)
     inverse = 1 / xp.sqrt(variance + dx.dtype.type(epsilon))
     normal = (x - mean) * inverse
-    for_beta = xp.sum(g, axis=axes, dtype=dx.dtype)
-    for_gamma = xp.sum(g * normal, axis=axes)
+    for_beta, for_gamma = (reduce.added(xp, terms, axes).astype(dx.dtype) for terms in (g, g * normal))
     dgamma[...], dbeta[...] = for_gamma, for_beta
     dx[...] = (g - (for_beta + normal * for_gamma) * share) * (gamma * inverse)
 
@@ -156,9 +155,9 @@ def layer_norm(
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
     """
     share = 1 / max(x.shape[-1], 1)
-    center = xp.sum(x, axis=-1, dtype=y.dtype, keepdims=True) * share
+    center = (reduce.added(xp, x, -1, keepdims=True) * share).astype(y.dtype)
     centered = x - center
-    spread = xp.sum(centered * centered, axis=-1, keepdims=True) * share
+    spread = (reduce.added(xp, centered * centered, -1, keepdims=True) * share).astype(y.dtype)
     mean[...], variance[...] = center[..., 0], spread[..., 0]
     y[...] = centered / xp.sqrt(spread + y.dtype.type(epsilon)) * gamma + beta
 
@@ -193,10 +192,11 @@ def layer_norm_grad(
     axes, share = tuple(range(x.ndim - 1)), 1 / max(x.shape[-1], 1)
     inverse = 1 / xp.sqrt(variance[..., None] + dx.dtype.type(epsilon))
     normal = (x - mean[..., None]) * inverse
-    dgamma[...], dbeta[...] = xp.sum(g * normal, axis=axes), xp.sum(g, axis=axes)
+    dgamma[...], dbeta[...] = reduce.added(xp, g * normal, axes), reduce.added(xp, g, axes)
     slope = g * gamma
-    plain = xp.sum(slope, axis=-1, keepdims=True) * share
-    along = xp.sum(slope * normal, axis=-1, keepdims=True) * share
+    plain, along = (
+        (reduce.added(xp, terms, -1, keepdims=True) * share).astype(dx.dtype) for terms in (slope, slope * normal)
+    )
     dx[...] = (slope - (plain + normal * along)) * inverse
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.op import op
-from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating
+from gpudl.engine.spec import Shape, ShapeError, Spec, added_in, is_floating
 from gpudl.kernels.geometry import Window
 
 
@@ -72,10 +72,11 @@ def _like_input(g: Spec, *, shape: Shape, window: Window) -> Spec:
 @op(_from_output, flops=cost.per_input(1))
 def max_pool_grad(xp: Any, out: Array, g: Array, argmax: Array, *, shape: Shape, window: Window) -> None:
     """Return the gradient of `max_pool` with respect to x: each g goes to the tap that won."""
-    out[...] = 0
+    sums = xp.zeros(out.shape, added_in(out.dtype))
     for tap, (_, (rows, columns), (i, j)) in enumerate(window.reach(shape[1:3])):
         won = argmax[:, rows, columns] == tap
-        out[:, i, j] += xp.where(won, g[:, rows, columns], g.dtype.type(0))
+        sums[:, i, j] += xp.where(won, g[:, rows, columns], g.dtype.type(0))
+    out[...] = sums
 
 
 def _picked(x: Spec, argmax: Spec, *, window: Window) -> Spec:
@@ -109,19 +110,20 @@ def _counts(xp: Any, like: Array, size: Shape, window: Window) -> Array:
 @op(_pooled, flops=_per_output)
 def avg_pool(xp: Any, out: Array, x: Array, *, window: Window) -> None:
     """Return the mean of each window over the taps that fall inside the input."""
-    out[...] = 0
+    sums = xp.zeros(out.shape, added_in(out.dtype))
     for _, (rows, columns), (i, j) in window.reach(x.shape[1:3]):
-        out[:, rows, columns] += x[:, i, j]
-    xp.divide(out, _counts(xp, x, x.shape[1:3], window), out=out)
+        sums[:, rows, columns] += x[:, i, j]
+    out[...] = sums / _counts(xp, sums, x.shape[1:3], window)
 
 
 @op(_like_input, flops=_per_gradient)
 def avg_pool_grad(xp: Any, out: Array, g: Array, *, shape: Shape, window: Window) -> None:
     """Return the gradient of `avg_pool` with respect to x: its adjoint."""
-    out[...] = 0
-    shares = g / _counts(xp, g, shape[1:3], window)
+    sums = xp.zeros(out.shape, added_in(out.dtype))
+    shares = g / _counts(xp, sums, shape[1:3], window)
     for _, (rows, columns), (i, j) in window.reach(shape[1:3]):
-        out[:, i, j] += shares[:, rows, columns]
+        sums[:, i, j] += shares[:, rows, columns]
+    out[...] = sums
 
 
 avg_pool.vjp(x=lambda g, y, x, window: avg_pool_grad(g, shape=x.shape, window=window))

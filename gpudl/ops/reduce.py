@@ -9,7 +9,7 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.op import op
-from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, is_half, promote
+from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, added_in, is_floating, is_half, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.ops.elementwise import cast, cast_like, equal
 from gpudl.ops.shape import reshape
@@ -32,6 +32,11 @@ def _reduced(x: Spec, axis: Axis, keepdims: bool) -> Shape:
     if keepdims:
         return tuple(1 if i in axes else n for i, n in enumerate(x.shape))
     return tuple(n for i, n in enumerate(x.shape) if i not in axes)
+
+
+def added(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the sum along `axis`, floats in float64: a long sum of float32 drifts, and one of ones ends at 2^24."""
+    return xp.sum(x, axis=axis, keepdims=keepdims, dtype=added_in(x.dtype))
 
 
 def _broadcast_to(x: Spec, *, shape: Shape) -> Spec:
@@ -60,7 +65,10 @@ def _kept(t: Tensor, like: Tensor, axis: Axis) -> Tensor:
 @op(_sum, flops=cost.per_input(1))
 def sum(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the sum along `axis` (all axes by default); bool counts as int32."""
-    xp.sum(x, axis=axis, keepdims=keepdims, out=out, dtype=out.dtype)
+    if is_floating(x.dtype):
+        out[...] = added(xp, x, axis, keepdims)
+    else:
+        xp.sum(x, axis=axis, keepdims=keepdims, out=out, dtype=out.dtype)
 
 
 sum.vjp(x=lambda g, y, x, axis=None, keepdims=False: broadcast_to(_kept(g, x, axis), shape=x.shape))
@@ -90,8 +98,8 @@ def max_grad(xp: Any, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = 
     """Return the gradient of `max` with respect to x: g where x is the maximum y, shared evenly by equal maxima."""
     kept = _reduced(Spec(x.shape, x.dtype), axis, True)
     xp.equal(x, y.reshape(kept), out=out, casting="unsafe")
-    share = g.reshape(kept) / xp.sum(out, axis=axes_of(x.ndim, axis), keepdims=True)
-    xp.multiply(out, share, out=out)
+    share = g.reshape(kept) / added(xp, out, axes_of(x.ndim, axis), keepdims=True)
+    xp.multiply(out, share.astype(out.dtype), out=out)
 
 
 def _max_slope(g: Tensor, y: Tensor, x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -147,7 +155,7 @@ def sum_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
     lead = x.ndim - len(shape)
     stretched = tuple(i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1)
     kept = out.reshape((1,) * lead + shape)
-    xp.sum(x, axis=(*range(lead), *stretched), keepdims=True, out=kept, dtype=out.dtype)
+    kept[...] = added(xp, x, (*range(lead), *stretched), keepdims=True)
 
 
 sum_to.vjp(x=lambda g, y, x, shape: broadcast_to(g, shape=x.shape))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import inspect
 from collections.abc import Mapping
@@ -25,17 +26,13 @@ def snake_case(name: str) -> str:
 
 def unknown(kind: str, name: str, known: Mapping[str, Any]) -> ValueError:
     """Return the error for a `name` that is not in `known`, with the nearest name that is."""
-    # Of the two spellings of a name, the one with underscores, unless it cuts off a stump, as in rm_sprop.
-    spelled = {other.replace("_", ""): other for other in sorted(known, key=_words)}
+    # Of the two spellings of a name the one with underscores, unless it cuts off a stump, as in rm_sprop.
+    spelled = {other.replace("_", ""): other for other in known if "_" in other and min(map(len, other.split("_"))) > 2}
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    hint = f" Known: {', '.join(sorted(set(spelled.values())))}."
+    hint = f" Known: {', '.join(sorted({spelled.get(other, other) for other in known}))}."
     if near:
-        hint = f" Did you mean {spelled[near[0].replace('_', '')]!r}?"
+        hint = f" Did you mean {spelled.get(near[0], near[0])!r}?"
     return ValueError(f"Unknown {kind}: {name!r}.{hint}")
-
-
-def _words(name: str) -> int:
-    return name.count("_") if min(map(len, name.split("_"))) > 2 else -1
 
 
 def unknown_argument(cls: type, name: str) -> ValueError:
@@ -140,6 +137,10 @@ class Configurable:
             arguments.pop(name, None)
         object.__setattr__(made, "_arguments", arguments)
         return made
+
+    def __copy__(self) -> Any:
+        """Return a copy that shares nothing with this object, as `copy.deepcopy` does."""
+        return copy.deepcopy(self)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain data; an attribute of the same name is preferred."""

@@ -21,6 +21,7 @@ from . import (  # noqa: E402
     pool,
     random,
     reduce,
+    sums,
     update,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "pool",
     "random",
     "reduce",
+    "sums",
     "update",
 ]

@@ -19,8 +19,8 @@ from .entry import Kernel, share
 from .layout import Layout, layout, multiples, pooling
 from .microkernel import PANEL, ROWS, address, compiled, product
 from .panels import panels_of, turned
-from .reduce import total
 from .scratch import scratch
+from .sums import total
 from .threads import inner
 from .windows import column_sums, largest, spread
 
@@ -248,7 +248,7 @@ def _weights(  # type: ignore[no-untyped-def]
                                 below = (rows - tall) // ph * ph + ph
                                 clear(held[t], below * ow * f, max(rows - below, 0) * ow * f)
                             pixels = right + 4 * m * oh * ow * f
-                            column_sums(pixels, rows * ow, f, address(sums) + 4 * (image + m) * f, 1 if first else 0)
+                            column_sums(pixels, rows * ow, f, f, address(sums) + 8 * (image + m) * f, 1 if first else 0)
                     product(
                         code,
                         _source(slabs[t], x, image, count, first, rows, numbers),
@@ -304,7 +304,7 @@ def weighed(dw: Any, db: Any, x: Any, g: Any, tap: Any, y: Any, window: Window, 
     group, pixels = int(at.numbers[13]), int(at.numbers[10] * size[1])
     parts = dw.reshape(1, depth, f) if count == 1 else scratch("parts", count, depth, f)
     held = scratch("spread", team.size(), 1 if pool is None else group * pixels * f)
-    sums = scratch("sums", *((1, 1) if pool is None else (len(x), f)))
+    sums = scratch("sums", *((1, 1) if pool is None else (len(x), f)), dtype=np.float64)
     tables = multiples(depth, f), multiples(group * pixels, f), at.numbers, *pooling(pool, size, f), at.block
     flat = parts, sums, x.reshape(-1), g.reshape(-1), tap.reshape(-1), y.reshape(-1)
     _weights(len(x) * size[0] * size[1] * f * depth, compiled(), *flat, len(x), rows, *tables, _slabs(at), held)

@@ -1,4 +1,4 @@
-"""Softmax, cross-entropy on logits and column sums: the reductions of a training step."""
+"""Softmax, and cross-entropies on logits, row by row. Sums are made in float64: there may be many classes."""
 
 from __future__ import annotations
 
@@ -8,47 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from ..geometry import Ints
-from ..registry import accelerates, floats
+from ..registry import accelerates
 from .activation import exp
 from .entry import Kernel, share
-from .reduce import total
-from .scratch import scratch
 from .threads import inner
 
 _MATRIX = 2
-_PARTS = 64
-
-
-def _is_bias(out: Any, x: Any, *, shape: Ints) -> bool:
-    return x.ndim > 1 and tuple(shape) == x.shape[-1:] and floats(out, x)
-
-
-@Kernel
-def _sum_to(worker, workers, parts, x, step):  # type: ignore[no-untyped-def]
-    # x (rows, C) -> parts (P, C), each the sum of `step` consecutive rows
-    rows, c = x.shape
-    zero = x.dtype.type(0)
-    for p in share(len(parts), worker, workers):
-        for k in range(c):
-            parts[p, k] = zero
-        for r in range(p * step, min((p + 1) * step, rows)):
-            for k in range(c):
-                parts[p, k] += x[r, k]
-
-
-@accelerates("sum_to", device="cpu", takes=_is_bias)
-def sum_to(out: Any, x: Any, *, shape: Ints) -> None:
-    """Sum the columns, as the gradient of a bias needs them: x (..., C) -> out (C,).
-
-    The rows are summed in parts, those of each image by itself, and the parts in order: the bits are the same
-    for any number of threads, and the rounding error is smaller than that of one long sum.
-    """
-    rows = _rows(x)
-    count = min(_PARTS, max(len(rows) // 32, 1)) if x.ndim == _MATRIX else max(len(x), 1)
-    parts = scratch("column sums", count, out.size, dtype=out.dtype)
-    _sum_to(x.size, parts, rows, -(-len(rows) // count))
-    total(parts.size, out, parts)
 
 
 def _rows(x: Any) -> Any:
@@ -61,12 +26,12 @@ def _exponentials(p: Any, z: Any, r: int) -> Any:
     top = z.dtype.type(-np.inf)
     for k in range(z.shape[1]):
         top = z[r, k] if z[r, k] > top else top
-    total = z.dtype.type(0)
+    total = 0.0
     for k in range(z.shape[1]):
         p[r, k] = exp(z[r, k] - top)
     for k in range(z.shape[1]):
         total += p[r, k]
-    return total, top
+    return z.dtype.type(total), top
 
 
 @Kernel
@@ -88,10 +53,11 @@ def _cross_entropy(worker, workers, loss, p, z, t):  # type: ignore[no-untyped-d
     for r in share(len(z), worker, workers):
         total, top = _exponentials(p, z, r)
         log_total = loss.dtype.type(math.log(total))
-        loss[r] = 0
+        terms = 0.0
         for k in range(z.shape[1]):
-            loss[r] -= t[r, k] * (z[r, k] - top - log_total)
+            terms -= t[r, k] * (z[r, k] - top - log_total)
             p[r, k] /= total
+        loss[r] = terms
 
 
 @accelerates("softmax_cross_entropy", device="cpu")
@@ -103,9 +69,10 @@ def softmax_cross_entropy(loss: Any, p: Any, z: Any, t: Any) -> None:
 @Kernel
 def _cross_entropy_grad(worker, workers, dz, g, p, t):  # type: ignore[no-untyped-def]
     for r in share(len(p), worker, workers):
-        mass = t.dtype.type(0)
+        terms = 0.0
         for k in range(t.shape[1]):
-            mass += t[r, k]
+            terms += t[r, k]
+        mass = t.dtype.type(terms)
         for k in range(t.shape[1]):
             dz[r, k] = g[r] * (p[r, k] * mass - t[r, k])
 

@@ -26,6 +26,7 @@ _LINE = 512
 """Numbers of a line, about; more channels make it longer."""
 
 _LINES = 64  # of a part
+_FEW = np.uintp(8)  # lines that are summed before their sum is added to that of the part, which so drifts less
 _NO_MASK = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 
@@ -35,7 +36,7 @@ def _lines(channels: int) -> int:
 
 def _parts(x: Any) -> Any:
     line = _lines(x.shape[-1])
-    return scratch("moments", -(-x.size // (_LINES * line)), 3, line, dtype=x.dtype)
+    return scratch("moments", -(-x.size // (_LINES * line)), 5, line, dtype=x.dtype)
 
 
 def _tables(x: Any, rows: int) -> Any:
@@ -66,18 +67,31 @@ def _rows_of(p: Any, parts: Any, size: int, c: int) -> Any:
 
 @inner
 def _fold(sums: Any, c: int) -> None:
-    for at in range(np.uintp(c), np.uintp(len(sums)), np.uintp(c)):
-        for k in range(np.uintp(c)):
-            sums[k] += sums[at + k]
+    # Add up the copies of c channels that lie side by side, pairs of them, pairs of pairs and so on.
+    copies = len(sums) // c
+    while copies > 1:
+        half = copies // 2
+        far = np.uintp((copies - half) * c)
+        for k in range(np.uintp(half * c)):
+            sums[k] += sums[far + k]
+        copies -= half
+
+
+@inner
+def _join(total: Any, some: Any) -> None:
+    for k in range(np.uintp(len(total))):
+        total[k] += some[k]
+        some[k] = 0
 
 
 @Kernel
 def _moments(worker, workers, parts, x, c):  # type: ignore[no-untyped-def]
-    # x (rows * C,) -> parts (P, 3, line) of a number near the mean, and sums of the distances from it and their squares
+    # x (rows * C,) -> parts (P, 5, line) of a number near the mean, sums of the distances from it and their squares, and
+    # room for such sums of a few lines
     line = np.uintp(parts.shape[2])
     for p in share(len(parts), worker, workers):
         first, last = _lines_of(p, parts, x.size)
-        near, total, squares = parts[p, 0], parts[p, 1], parts[p, 2]
+        near, total, squares, some, few = parts[p, 0], parts[p, 1], parts[p, 2], parts[p, 3], parts[p, 4]
         width = min(line, last - first)
         for k in range(width):
             near[k] = x[first + k]
@@ -85,20 +99,22 @@ def _moments(worker, workers, parts, x, c):  # type: ignore[no-untyped-def]
         for k in range(c):
             near[k] /= width // np.uintp(c)
         _repeated(near, near, c)
-        total[:] = 0
-        squares[:] = 0
-        for at in range(first, last, line):
-            for k in range(min(line, last - at)):
-                d = x[at + k] - near[k]
-                total[k] += d
-                squares[k] += d * d
+        parts[p, 1:] = 0
+        for start in range(first, last, line * _FEW):
+            for at in range(start, min(start + line * _FEW, last), line):
+                for k in range(min(line, last - at)):
+                    d = x[at + k] - near[k]
+                    some[k] += d
+                    few[k] += d * d
+            _join(total, some)
+            _join(squares, few)
         _fold(total, c)
         _fold(squares, c)
 
 
 @Kernel
 def _statistics(worker, workers, mean, variance, tables, parts, size, gamma, beta, epsilon):  # type: ignore[no-untyped-def]
-    # parts (P, 3, line) -> mean, variance (C,), tables (3, line)
+    # parts (P, 5, line) -> mean, variance (C,), tables (3, line)
     c, one = mean.size, mean.dtype.type(1)
     count = size // c
     for k in share(c, worker, workers):
@@ -199,32 +215,34 @@ def scale_shift_relu(y: Any, x: Any, center: Any, scale: Any, shift: Any, *, sta
 
 @Kernel
 def _gradient_sums(worker, workers, parts, g, x, y, mean):  # type: ignore[no-untyped-def]
-    # g, x, y (rows * C,), mean (C,) -> parts (P, 3, line) of the mean, and sums of g and of g * (x - mean)
+    # g, x, y (rows * C,), mean (C,) -> parts (P, 5, line) of the mean, sums of g and of g * (x - mean), and room as above
     line, zero, one = np.uintp(parts.shape[2]), g.dtype.type(0), g.dtype.type(1)
     for p in share(len(parts), worker, workers):
         first, last = _lines_of(p, parts, x.size)
-        center, total, products = parts[p, 0], parts[p, 1], parts[p, 2]
+        center, total, products, some, few = parts[p, 0], parts[p, 1], parts[p, 2], parts[p, 3], parts[p, 4]
         _repeated(center, mean, mean.size)
-        total[:] = 0
-        products[:] = 0
-        for at in range(first, last, line):
-            width = min(line, last - at)
-            if len(y):
-                for k in range(width):
-                    before = g[at + k] * (one if y[at + k] > zero else zero)
-                    total[k] += before
-                    products[k] += before * (x[at + k] - center[k])
-            else:
-                for k in range(width):
-                    total[k] += g[at + k]
-                    products[k] += g[at + k] * (x[at + k] - center[k])
+        parts[p, 1:] = 0
+        for start in range(first, last, line * _FEW):
+            for at in range(start, min(start + line * _FEW, last), line):
+                width = min(line, last - at)
+                if len(y):
+                    for k in range(width):
+                        before = g[at + k] * (one if y[at + k] > zero else zero)
+                        some[k] += before
+                        few[k] += before * (x[at + k] - center[k])
+                else:
+                    for k in range(width):
+                        some[k] += g[at + k]
+                        few[k] += g[at + k] * (x[at + k] - center[k])
+            _join(total, some)
+            _join(products, few)
         _fold(total, mean.size)
         _fold(products, mean.size)
 
 
 @Kernel
 def _sloped(worker, workers, dgamma, dbeta, tables, parts, size, gamma, mean, variance, epsilon):  # type: ignore[no-untyped-def]
-    # parts (P, 3, line) -> dgamma, dbeta (C,), tables (4, line)
+    # parts (P, 5, line) -> dgamma, dbeta (C,), tables (4, line)
     c, one = mean.size, mean.dtype.type(1)
     for k in share(c, worker, workers):
         inverse = one / math.sqrt(variance[k] + mean.dtype.type(epsilon))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from .. import team
 from ..geometry import Ints, Window
 from ..registry import accelerates, is_floating
-from .conv import add, clear, copy, images, inside, numbers, source
+from .conv import clear, copy, images, inside, numbers, source
 from .entry import Kernel, share
 from .layout import pooling
 from .microkernel import address
-from .scratch import NO_FLOATS
+from .scratch import NO_FLOATS, scratch
 from .threads import inner
 from .windows import largest, spread
 
@@ -202,59 +204,81 @@ def max_pool_pick(y: Any, x: Any, argmax: Any, *, window: Window) -> None:
     _max_pool_pick(y.size, y.reshape(-1), x.reshape(-1), argmax.reshape(-1), *shape, *numbers(window, shape[1:3]))
 
 
+@inner
+def _add_taps(line: Any, x: Any, first: int, taps: int, apart: int) -> None:
+    for b in range(taps):
+        base = np.uintp(first + b * apart)
+        for k in range(np.uintp(len(line))):
+            line[k] += x[base + k]
+
+
 @Kernel
-def _avg_pool(worker, workers, y, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    for r in share(n * oh, worker, workers):
-        sample, y0 = r // oh, r % oh * sh - top
-        above, below = inside(y0, dh, kh, h)
-        for j in range(ow):
-            x0 = j * sw - left
-            low, high = inside(x0, dw, kw, w)
-            at = (r * ow + j) * c
-            clear(y, at, c)
-            for a in range(above, below):
-                for b in range(low, high):
-                    add(y, at, x, ((sample * h + y0 + a * dh) * w + x0 + b * dw) * c, c)
-            count = y.dtype.type(max((below - above) * (high - low), 1))
-            base = np.uintp(at)
-            for k in range(np.uintp(c)):
-                y[base + k] /= count
+def _avg_pool(worker, workers, y, x, sums, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    # sums: a line (C,) of float64 for each of some shares of the rows of windows
+    for t in share(len(sums), worker, workers):
+        line = sums[t]
+        for r in range(t * (n * oh) // len(sums), (t + 1) * (n * oh) // len(sums)):
+            sample, y0 = r // oh, r % oh * sh - top
+            above, below = inside(y0, dh, kh, h)
+            for j in range(ow):
+                x0 = j * sw - left
+                low, high = inside(x0, dw, kw, w)
+                at, line[:] = (r * ow + j) * c, 0
+                for a in range(above, below):
+                    first = ((sample * h + y0 + a * dh) * w + x0 + low * dw) * c
+                    _add_taps(line, x, first, high - low, dw * c)
+                count = float(max((below - above) * (high - low), 1))
+                base = np.uintp(at)
+                for k in range(np.uintp(c)):
+                    y[base + k] = line[k] / count
 
 
 @accelerates("avg_pool", device="cpu", takes=images)
 def avg_pool(y: Any, x: Any, *, window: Window) -> None:
     """Take the mean of each window over its taps inside the input: x (N, H, W, C) -> y (N, OH, OW, C)."""
     shape = x.shape
-    _avg_pool(x.size, y.reshape(-1), x.reshape(-1), *shape, *numbers(window, shape[1:3]))
+    sums = scratch("window sums", team.size(), shape[3], dtype=np.float64)
+    _avg_pool(x.size, y.reshape(-1), x.reshape(-1), sums, *shape, *numbers(window, shape[1:3]))
 
 
 @inner
-def _add_share(x: Any, to: int, g: Any, at: int, count: int, share: int) -> None:
-    t, s, d = np.uintp(to), np.uintp(at), x.dtype.type(share)
+def _add_share(line: Any, to: int, g: Any, at: int, count: int, share: int) -> None:
+    t, s, d = np.uintp(to), np.uintp(at), g.dtype.type(share)
     for k in range(np.uintp(count)):
-        x[t + k] += g[s + k] / d
+        line[t + k] += g[s + k] / d
 
 
 @Kernel
-def _avg_pool_grad(worker, workers, x, g, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    for r in share(n * h, worker, workers):
-        sample, y = r // h, r % h
-        clear(x, r * w * c, w * c)
-        for a in range(kh):
-            i = source(y + top - a * dh, sh, oh)
-            if i < 0:
-                continue
-            above, below = inside(i * sh - top, dh, kh, h)
-            for back in range(ow):
-                j = ow - 1 - back
-                x0 = j * sw - left
-                low, high = inside(x0, dw, kw, w)
-                at = ((sample * oh + i) * ow + j) * c
-                for b in range(low, high):
-                    _add_share(x, (r * w + x0 + b * dw) * c, g, at, c, (below - above) * (high - low))
+def _avg_pool_grad(worker, workers, x, g, sums, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+    # sums: a line (W * C,) for each of some shares of the rows of x
+    for t in share(len(sums), worker, workers):
+        line = sums[t]
+        for r in range(t * (n * h) // len(sums), (t + 1) * (n * h) // len(sums)):
+            sample, y = r // h, r % h
+            line[:] = 0
+            for a in range(kh):
+                i = source(y + top - a * dh, sh, oh)
+                if i < 0:
+                    continue
+                above, below = inside(i * sh - top, dh, kh, h)
+                for back in range(ow):
+                    j = ow - 1 - back
+                    x0 = j * sw - left
+                    low, high = inside(x0, dw, kw, w)
+                    at = ((sample * oh + i) * ow + j) * c
+                    for b in range(low, high):
+                        _add_share(line, (x0 + b * dw) * c, g, at, c, (below - above) * (high - low))
+            base = np.uintp(r * w * c)
+            for k in range(np.uintp(w * c)):
+                x[base + k] = line[k]
+
+
+_FEW = 16  # terms of a sum that need no float64
 
 
 @accelerates("avg_pool_grad", device="cpu", takes=images)
 def avg_pool_grad(dx: Any, g: Any, *, shape: Ints, window: Window) -> None:
     """Spread each gradient over the pixels that shared its mean: g (N, OH, OW, C) -> dx `shape`."""
-    _avg_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), *shape, *numbers(window, tuple(shape[1:3])))
+    most = prod(-(-k // s) for k, s in zip(window.kernel, window.strides, strict=True))
+    sums = scratch("pixel sums", team.size(), shape[2] * shape[3], dtype=dx.dtype if most <= _FEW else np.float64)
+    _avg_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), sums, *shape, *numbers(window, tuple(shape[1:3])))

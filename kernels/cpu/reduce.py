@@ -28,16 +28,6 @@ def _is_small(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) ->
 
 
 @Kernel
-def total(worker, workers, out, parts):  # type: ignore[no-untyped-def]
-    """Add up parts (P, K) in their order: out (K,)."""
-    for k in share(len(out), worker, workers):
-        value = parts[0, k]
-        for p in range(1, len(parts)):
-            value += parts[p, k]
-        out[k] = value
-
-
-@Kernel
 def _sum(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
     # x flat, rows of `length` -> out (R,); four sums of float64 at a time, which do not wait for each other
     for r in share(len(out), worker, workers):

@@ -91,6 +91,23 @@ class Vectors:
         else:
             self.builder.store(value, self._at(base, vector), align=4)
 
+    def load_doubles(self, base: Any, masked: bool) -> Any:
+        """Return as many float64 from `base` on as a vector has lanes."""
+        kind = ir.VectorType(ir.DoubleType(), LANES)
+        at = self.builder.bitcast(base, kind.as_pointer())
+        if not masked:
+            return self.builder.load(at, align=8)
+        zero = ir.Constant(kind, [0.0] * LANES)
+        return self._call(f"llvm.masked.load.v{LANES}f64.p0", kind, at, self.i32(8), self._mask, zero)
+
+    def store_doubles(self, value: Any, base: Any, masked: bool) -> None:
+        """Write as many float64 from `base` on as a vector has lanes."""
+        at = self.builder.bitcast(base, value.type.as_pointer())
+        if masked:
+            self._call(f"llvm.masked.store.v{LANES}f64.p0", ir.VoidType(), value, at, self.i32(8), self._mask)
+        else:
+            self.builder.store(value, at, align=8)
+
     def fma(self, a: Any, b: Any, c: Any) -> Any:
         """Return a * b + c, rounded once."""
         return self._call(f"llvm.fma.v{LANES}f32", self.kind, a, b, c)

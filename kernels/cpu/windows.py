@@ -75,17 +75,19 @@ def _over_row(builder: Any, first: Any, apart: Any, count: Any, channels: Any, b
 
 
 def _sums(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-    x, rows, channels, out, adds = arguments
+    x, rows, apart, channels, out, adds = arguments
 
     def body(ops: Vectors, offset: Any, masked: bool) -> None:
-        total = cgutils.alloca_once_value(builder, ops.zero)
+        many = ir.VectorType(ir.DoubleType(), LANES)
+        to = builder.gep(builder.inttoptr(out, ir.DoubleType().as_pointer()), [offset])
+        total = cgutils.alloca_once_value(builder, ir.Constant(many, [0.0] * LANES))
         with builder.if_then(builder.icmp_signed("!=", adds, ops.i64(0))):
-            builder.store(ops.load(builder.gep(ops.floats(out), [offset]), 0, masked), total)
+            builder.store(ops.load_doubles(to, masked), total)
         with cgutils.for_range(builder, rows, intp=ops.i64) as loop:
-            at = builder.add(builder.mul(loop.index, channels), offset)
+            at = builder.add(builder.mul(loop.index, apart), offset)
             value = ops.load(builder.gep(ops.floats(x), [at]), 0, masked)
-            builder.store(builder.fadd(builder.load(total), value), total)
-        ops.store(builder.load(total), builder.gep(ops.floats(out), [offset]), 0, masked)
+            builder.store(builder.fadd(builder.load(total), builder.fpext(value, many)), total)
+        ops.store_doubles(builder.load(total), to, masked)
 
     over_lanes(builder, channels, body)
     return context.get_dummy_value()
@@ -102,8 +104,8 @@ def _spread_to(context, x, apart, count, table, taps, g, tap, y, channels):  # t
 
 
 @intrinsic
-def _sums_of(context, x, rows, channels, out, adds):  # type: ignore[no-untyped-def]
-    return types.void(*[types.int64] * 5), _sums
+def _sums_of(context, x, rows, apart, channels, out, adds):  # type: ignore[no-untyped-def]
+    return types.void(*[types.int64] * 6), _sums
 
 
 @njit(nogil=True)
@@ -125,9 +127,10 @@ def spread(x: Any, apart: Any, count: Any, table: Any, taps: Any, g: Any, tap: A
 
 
 @njit(nogil=True)
-def column_sums(x: Any, rows: Any, channels: Any, out: Any, adds: Any) -> None:
-    """Write the sums over `rows` consecutive rows of `channels` floats at `x` to `out`, each in order of the rows.
+def column_sums(x: Any, rows: Any, apart: Any, channels: Any, out: Any, adds: Any) -> None:
+    """Write the sums over `rows` rows of `channels` floats at `x` to `out` in float64, each in order of the rows.
 
-    With `adds` 1 they are added to what lies there, with 0 to nothing.
+    Each row begins `apart` floats after the one before. With `adds` 1 the sums are added to what lies there, with 0 to
+    nothing.
     """
-    _sums_of(x, rows, channels, out, adds)
+    _sums_of(x, rows, apart, channels, out, adds)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 import numpy as np
 
-from ..geometry import Ints, Window
+from ..geometry import Group, Ints, Window, along, stretched
 from ..registry import accelerates
 from .launch import contiguous, function, index, launch, real
 from .sharing import (
@@ -30,37 +29,7 @@ from .sharing import (
 
 FILE = "reduce.cu"
 Axis = int | tuple[int, ...] | None
-Group = tuple[int, int, int]
 _IMAGE = 4  # axes
-
-
-def grouped(shape: Ints, axes: Sequence[int]) -> Group | None:
-    """Return (O, R, C), what an array is if `axes` are R.
-
-    Returns:
-        The sizes; None for what needs more axes, and where there is nothing to be reduced.
-
-    Example:
-        >>> grouped((8, 28, 28, 16), (1, 2)), grouped((8, 28, 28, 16), (0, 2))
-        ((8, 784, 16), None)
-    """
-    chosen = sorted({a % len(shape) for a in axes if shape[a] != 1})
-    if not chosen or 0 in shape:
-        return None
-    first, last = chosen[0], chosen[-1]
-    along = prod(shape[a] for a in chosen)
-    return (prod(shape[:first]), along, prod(shape[last + 1 :])) if along == prod(shape[first : last + 1]) else None
-
-
-def along(shape: Ints, axis: Axis) -> Group | None:
-    """Return (O, R, C) for a reduction along `axis`."""
-    return grouped(shape, range(len(shape)) if axis is None else axis if isinstance(axis, tuple) else (axis,))
-
-
-def stretched(shape: Ints, narrow: Ints) -> Group | None:
-    """Return (O, R, C) for an array of `shape`, along whose R one of the shape `narrow` is broadcast to it."""
-    lead = len(shape) - len(narrow)
-    return grouped(shape, (*range(lead), *(i + lead for i, n in enumerate(narrow) if n == 1)))
 
 
 def whole(shape: Ints, window: Window) -> Group | None:

@@ -1,0 +1,37 @@
+"""What a model remembers of its last training, without keeping itself alive."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+from weakref import ref
+
+
+class Remembered:
+    """A history, which knows its model: held so that the two are no cycle.
+
+    Whoever has the history has the model too. The model has the same lists of values in a history without a model, and
+    returns the history itself as long as somebody else has it.
+
+    Args:
+        model: whose history it is.
+        history: a callback, or None.
+    """
+
+    def __init__(self, model: Any, history: Any) -> None:
+        cyclic = getattr(history, "model", None) is model
+        self._kept = copy.copy(history) if cyclic else history
+        if cyclic:
+            self._kept.set_model(None)
+        self._living = ref(history) if cyclic else None
+
+    def of(self, model: Any) -> Any:
+        """Return the history, with `model`, whose it is."""
+        if self._living is None:
+            return self._kept
+        history = self._living()
+        if history is None:
+            history = copy.copy(self._kept)
+            history.set_model(model)
+            self._living = ref(history)
+        return history
