@@ -125,8 +125,8 @@ class Layer(Tracked, Typed, Configurable):
                     # Per sample, so that the strength does not depend on the batch size.
                     self.add_loss(self.activity_regularizer(leaf) / max(leaf.shape[0] if leaf.ndim else 1, 1))
         finally:
+            state.scope = outer  # first: Python looks for Ctrl-C after each call
             _enclosing.reset(before)
-            state.scope = outer
         return outputs
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

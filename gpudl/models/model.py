@@ -12,6 +12,7 @@ import numpy as np
 from gpudl import backend
 from gpudl.callbacks import CallbackList, History
 from gpudl.engine.graph import STEPS_A_LAUNCH
+from gpudl.engine.interrupts import interrupted, waiting, whole_steps
 from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.trace import Traced
@@ -161,7 +162,7 @@ class Model(Trainable):
         self.history, self.stop_training = history, False
         self._compiled.watch.begin()
         logs: Logs | None = None
-        with closing(listeners):  # ends the progress line, whatever happens
+        with whole_steps(), closing(listeners):  # ends the progress line, whatever happens
             listeners.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 listeners.on_epoch_begin(epoch)
@@ -194,6 +195,8 @@ class Model(Trainable):
                 begin(number * together)
             for batch, times in portions:
                 results = data.runner(batch, partial(self._ready, step))(times)
+                if waiting:
+                    interrupted()
             if heard:
                 end((number + 1) * together - 1, results)
             if getattr(self, stop):
@@ -325,7 +328,8 @@ class Model(Trainable):
             self._build_optimizer()
         self.reset_metrics()
         ((batch, _),) = source.epoch()
-        logs = _numbers(self._ready(step, batch)())
+        with whole_steps():
+            logs = _numbers(self._ready(step, batch)())
         return logs if return_dict else _values(logs)
 
     def _try_first(self, source: Batches, *, training: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 import weakref
@@ -21,7 +22,7 @@ from gpudl.engine.state import state
 
 
 class Interrupt:
-    """Counts the moments at which Python looks for signals while a call runs, and raises KeyboardInterrupt at one.
+    """Counts the moments at which Python looks for signals while a call runs, and does at one what Ctrl-C would do.
 
     It looks where a Python function begins, and after each call of a function that is not written in Python.
 
@@ -52,7 +53,9 @@ class Interrupt:
         if self.seen == self.at:
             sys.setprofile(None)
             self.where = f"{frame.f_code.co_qualname} in line {frame.f_lineno} of {frame.f_code.co_filename}"
-            raise KeyboardInterrupt
+            handler = signal.getsignal(signal.SIGINT)
+            assert callable(handler)
+            handler(signal.SIGINT, frame)
 
 
 def _replays(frame: FrameType | None) -> bool:
