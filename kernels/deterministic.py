@@ -48,11 +48,3 @@ def _stacked(side: Any, out: Any) -> Any:
     batches = out.shape[:-2]
     whole = np.broadcast_to(side, (*batches, *side.shape[-2:]))
     return np.ascontiguousarray(whole, out.dtype).reshape(prod(batches), *side.shape[-2:])
-
-
-@accelerates("take_grad", device=_DEVICE, takes=_floats)
-def take_grad(out: Any, g: Any, indices: Any, *, rows: int) -> None:
-    """Add each row of g (N, ...) to the row of out (rows, ...) that it was taken from, in their order."""
-    out[...] = 0
-    flat = indices.reshape(-1)
-    np.add.at(out, flat, g.reshape(flat.size, *out.shape[1:]))

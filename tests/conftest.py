@@ -21,13 +21,13 @@ from gpudl.kernels import precision, team
 
 from gpudl import backend, config, dtype_policies
 from gpudl.engine.state import state
-from gpudl.utils import lookup
+from gpudl.utils import lookup, progress
 
 # A Python that a test starts takes the package that is installed, not the folder that it is started in.
 os.environ["PYTHONSAFEPATH"] = "1"
 BACKEND = os.environ.get("GPUDL_TEST_BACKEND", "numpy")
 TESTS = Path(__file__).parent
-SETTINGS = (config._settings, dtype_policies._chosen, precision._chosen, team._deterministic)
+SETTINGS = (config._settings, dtype_policies._chosen, precision._chosen, team._deterministic, progress._unfinished)
 
 
 @pytest.hookimpl(tryfirst=True)

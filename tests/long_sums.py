@@ -9,7 +9,7 @@ import numpy as np
 from gpudl.kernels.geometry import Window
 
 LONG = 1 << 21
-SIDE = 1 << 10
+SIDE = 1 << 8
 
 
 def tenths(*shape: int) -> np.ndarray:
@@ -41,7 +41,6 @@ class Case:
 
 ONES = np.ones(3, np.float32)
 WHOLE = Window((SIDE, SIDE), (SIDE, SIDE))
-OVERLAPPING = Window((301, 301), (1, 1), "same")
 MOMENTS = np.full(3, 0.2, np.float32), np.full(3, 0.01, np.float32)
 
 CASES = [
@@ -51,18 +50,13 @@ CASES = [
     Case("sum", (tenths(LONG, 1, 2),), {"axis": (0, 1), "keepdims": True}),
     Case("sum", (tenths(LONG // 2, 3, 2),), {"axis": (0, 2)}),
     Case("sum_to", (tenths(LONG, 3),), {"shape": (3,)}),
-    Case("sum_to", (tenths(2, SIDE, SIDE, 3),), {"shape": (3,)}),
+    Case("sum_to", (tenths(2, 4 * SIDE, 4 * SIDE, 3),), {"shape": (3,)}),
     Case("sum_to", (tenths(LONG, 2),), {"shape": (1, 1)}),
     Case("sum_to", (tenths(LONG // 2, 3, 2),), {"shape": (3, 1)}),
     Case("max_grad", (ONES[:2], np.full(2, 0.1, np.float32), tenths(LONG, 2)), {"axis": 0}),
     Case("avg_pool", (tenths(1, SIDE, SIDE, 3),), {"window": WHOLE}),
-    Case("avg_pool", (tenths(1, 600, 600, 1),), {"window": Window((500, 500), (50, 50), "same")}),
-    Case("avg_pool_grad", (tenths(1, 40, 40, 1),), {"shape": (1, 340, 340, 1), "window": Window((301, 301), (1, 1))}),
-    Case(
-        "max_pool_grad",
-        (tenths(1, 512, 512, 1), np.arange(512 * 512, dtype=np.int32)[::-1].reshape(1, 512, 512, 1)),
-        {"shape": (1, 1023, 1023, 1), "window": Window((512, 512), (1, 1))},
-    ),
+    Case("avg_pool", (tenths(1, 250, 250, 1),), {"window": Window((200, 200), (50, 50), "same")}),
+    Case("avg_pool_grad", (tenths(1, 101, 101, 1),), {"shape": (1, 200, 200, 1), "window": Window((100, 100), (1, 1))}),
     Case("batch_norm", (spread(LONG, 3), ONES, ONES), {"epsilon": 0.001}, (1, 2)),
     Case("batch_norm", (spread(LONG, 1), ONES[:1], ONES[:1]), {"epsilon": 0.001}, (1, 2)),
     Case("batch_norm_grad", (tenths(LONG, 3), tenths(LONG, 3), ONES, *MOMENTS), {"epsilon": 0.001}, (1, 2)),

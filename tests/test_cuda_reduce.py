@@ -68,7 +68,7 @@ def test_large_arrays_of_halves_are_added_up_in_single_precision() -> None:
 
 def test_the_shapes_reach_one_and_two_stages() -> None:
     found = {
-        (group[2] > 1, len(list(reduce._stages(group, np.dtype(F4)))))
+        (group[2] > 1, len(list(reduce._stages("sum", group, np.dtype(F4)))))
         for shape, axis in LARGE
         if (group := reduce.along(shape, axis)) is not None
     }

@@ -109,3 +109,13 @@ def test_a_label_out_of_range_has_no_loss(dtype: str, by: Any) -> None:
         loss, p = ops.sparse_softmax_cross_entropy(np.zeros((3, 100), np.float32), labels)
     np.testing.assert_allclose(loss.numpy(), [np.log(100), np.log(100), np.nan], rtol=1e-6)
     np.testing.assert_allclose(p.numpy(), 0.01, rtol=1e-6)
+
+
+@pytest.mark.parametrize("by", [reference_only, nullcontext])
+def test_only_the_label_can_make_a_loss_infinite(by: Any) -> None:
+    inf, nan = np.inf, np.nan
+    z = np.array([[-inf, 0, 1], [-inf, 0, 1], [inf, 0, 1], [-inf] * 3, [nan, 0, 1]], np.float32)
+    with by(), np.errstate(invalid="ignore", divide="ignore"):
+        loss, p = ops.sparse_softmax_cross_entropy(z, np.array([1, 0, 1, 1, 1]))
+    np.testing.assert_allclose(loss.numpy(), [np.log1p(np.e), inf, nan, nan, nan], rtol=1e-6)
+    np.testing.assert_allclose(p.numpy()[:2], [[0, 1 / (1 + np.e), np.e / (1 + np.e)]] * 2, rtol=1e-6)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cuda_twins import Placed, meter, run
+from gpudl.kernels import registry as registry_of_kernels
 from long_sums import CASES, Case
 
 import gpudl
@@ -13,6 +15,7 @@ from gpudl.engine.op import registry
 from gpudl.engine.state import reference_only
 from gpudl.engine.tensor import Tensor
 
+__all__ = ["meter"]
 ACCURATE = 1e-6
 
 
@@ -43,3 +46,15 @@ def test_references_and_kernels_add_up(case: Case) -> None:
         with by():
             registry[case.op].run(outs, case.inputs, case.static)
         assert_accurate(case, outs)
+
+
+@pytest.mark.usefixtures("meter")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_kernels_for_gpus_add_up(case: Case) -> None:
+    outs = outs_of(case, np.float32)
+    arrays = tuple(Placed(a).array for a in (*outs, *case.inputs))
+    twin = registry_of_kernels.find(case.op, "cuda", arrays, case.static)
+    if twin is None:
+        assert case.static.get("axis") == (0, 2) or case.static.get("shape") == (3, 1)  # axes that are no neighbours
+        return
+    assert_accurate(case, run(twin, outs, case.inputs, case.static))

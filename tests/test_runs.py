@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -271,7 +271,14 @@ def test_a_large_value_is_not_made_before_another_large_one_needs_to_be() -> Non
     assert names_in(few)[:2] == ["multiply", "multiply"]
 
 
-ORDERS: dict[str, Callable[[FlatGroup, Variable, Tensor], Any]] = {
+class Laid(NamedTuple):
+    """Variables and the buffer in which they lie."""
+
+    flat: Tensor
+    variables: list[Variable]
+
+
+ORDERS: dict[str, Callable[[Laid, Variable, Tensor], Any]] = {
     "a read before a write": lambda g, v, x: (v * x, v.assign_add(x), v * x),
     "a view of what is written": lambda g, v, x: (ops.reshape(v, (3, 1)) * 1, v.assign(x), ops.reshape(v, (3, 1)) * 1),
     "a result that is a variable": lambda g, v, x: (ops.broadcast_to(v, shape=(3,)), v.assign(x * 7)),
@@ -295,7 +302,8 @@ def test_reads_and_writes_keep_their_order(name: str, in_parallel: bool, monkeyp
         share_out(monkeypatch)
 
     def made() -> tuple[list[Variable], Callable[[Tensor], Any]]:
-        group = FlatGroup([Variable([1.0]), Variable([2.0, 3.0])])
+        parts = [Variable([1.0]), Variable([2.0, 3.0])]
+        group = Laid(FlatGroup(parts).flat, parts)
         v = Variable([4.0, 5.0, 6.0])
 
         def step(x: Tensor) -> list[Tensor]:

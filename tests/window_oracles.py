@@ -120,23 +120,23 @@ class Problem:
     def avg_pool(self) -> np.ndarray:
         y = np.zeros(self.out, self.dtype)
         for o, q, taps in self.pixels():
-            total = np.zeros((self.out[0], self.out[3]), self.sum)
+            total = np.zeros((self.out[0], self.out[3]))
             for _, _, h, w in taps:
                 total += self.smooth[:, h, w]
-            y[:, o, q] = total / self.sum.type(max(len(taps), 1))
+            y[:, o, q] = (total / max(len(taps), 1)).astype(self.sum)
         return y
 
     def avg_pool_grad(self) -> np.ndarray:
         return self._adjoint(lambda o, q, a, b, count: self.g[:, o, q].astype(self.sum) / self.sum.type(count))
 
     def _adjoint(self, share: Any) -> np.ndarray:
-        dx = np.zeros(self.shape, self.sum)
+        dx = np.zeros(self.shape)
         for tap in np.ndindex(*self.window.kernel):
             for o, q, taps in self.pixels():
                 for a, b, h, w in taps:
                     if (a, b) == tap:
                         dx[:, h, w] += share(o, q, a, b, len(taps))
-        return dx.astype(self.dtype)
+        return dx.astype(self.sum).astype(self.dtype)
 
     def kernels(self) -> dict[str, tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]]:
         """Return for every kernel the expected outs and the inputs."""

@@ -105,6 +105,12 @@ class Log:
         if "part" in line and "key" not in line:
             print(f"  {line['part']}: {summary.outcome(line)}", file=sys.stderr, flush=True)
 
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._out.close()
+
     def write(self) -> dict[str, Any]:
         """Write the record of what has been found by now, and return it."""
         made = summary.record(self._lines)
@@ -167,16 +173,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = {name: section for name, section in SECTIONS.items() if not given.only or name in given.only}
     size = "tiny" if given.tiny else "quick" if given.quick else "full"
     device, moment = card(), datetime.now(UTC)
-    log = Log(folder / f"gpu-{slug(device)}-{moment:%Y-%m-%d-%H%M%S}.jsonl")
+    file = folder / f"gpu-{slug(device)}-{moment:%Y-%m-%d-%H%M%S}.jsonl"
     about = {"date": moment.isoformat(timespec="seconds"), "card": device, "size": size, "minutes": given.minutes}
-    log.note({"head": {**about, "asked": list(chosen)}})
     data = str(Path(given.data).resolve()) if given.data else None
-    with stoppable():
+    with Log(file) as log, stoppable():
+        log.note({"head": {**about, "asked": list(chosen)}})
         try:
             sections(chosen, Options(data, size, given.device), given.minutes, log)
         except (Stopped, KeyboardInterrupt) as stop:
             log.note({"stopped": str(stop) or "stopped by the keyboard"})
-    everything = summary.show(log.write())
+        everything = summary.show(log.write())
     print(f"the record is {log.record}, the lines are beside it")
     return 0 if everything else 1
 

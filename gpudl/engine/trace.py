@@ -94,7 +94,7 @@ class Traced:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        update_wrapper(self, function)
+        update_wrapper(self, function, updated=())  # an attribute of the function must not hide one of ours
         self.function = function
         self.forget()
 

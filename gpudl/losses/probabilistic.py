@@ -228,9 +228,9 @@ def _classes_last(x: Tensor, axis: int) -> Tensor:
 
 def _picked(labels: Tensor, logs: Tensor) -> Tensor:
     """Return -logs[label] along the last axis, NaN for a label out of range."""
-    rows = ops.one_hot(labels, classes=logs.shape[-1], dtype=logs.dtype)
-    known = ops.sum(rows, axis=-1) > 0.0
-    result: Tensor = ops.where(known, -ops.sum(rows * logs, axis=-1), float("nan"))
+    here = ops.one_hot(labels, classes=logs.shape[-1], dtype="bool")
+    known = ops.sum(here, axis=-1) > 0
+    result: Tensor = ops.where(known, -ops.sum(ops.where(here, logs, 0.0), axis=-1), float("nan"))
     return result
 
 

@@ -87,7 +87,7 @@ class Metric(Configurable):
         """Begin anew: set every variable to zero."""
         for variable in self.variables:
             if state.recorder is None and not state.symbolic:
-                variable.value().fill(0)  # no op: a model resets its metrics before each batch that stands alone
+                variable.data.fill(0)  # no op: a model resets its metrics before each batch that stands alone
             else:
                 ops.assign_(variable, 0)
 

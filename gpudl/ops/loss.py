@@ -102,19 +102,23 @@ def _sparse(z: Spec, labels: Spec) -> tuple[Spec, Spec]:
     return z.with_shape(z.shape[:-1]), z
 
 
-def _onehot(xp: Any, labels: Array, like: Array) -> Array:
-    """Return one-hot rows; those of labels out of range are NaN."""
+def _wanted(xp: Any, labels: Array, like: Array) -> tuple[Array, Array]:
+    """Return where the classes of labels are, (..., classes), and which labels are out of range."""
     classes = like.shape[-1]
     at = labels.astype(np.int64)  # one of uint64 that is too large for it becomes negative
-    rows = (at[..., None] == xp.arange(classes)).astype(like.dtype)
-    wrong = ((at < 0) | (at >= classes))[..., None]
-    return xp.where(wrong, like.dtype.type(np.nan), rows)
+    return at[..., None] == xp.arange(classes), (at < 0) | (at >= classes)
 
 
 @op(_sparse, outs=2, flops=cost.per_input(5))
 def sparse_softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, labels: Array) -> None:
     """Return -log softmax(z)[label] for integer labels, and p = softmax(z); NaN for a label out of range."""
-    softmax_cross_entropy.forward(xp, loss, p, z, _onehot(xp, labels, z))
+    wanted, wrong = _wanted(xp, labels, z)
+    xp.subtract(z, z.max(axis=-1, keepdims=True), out=p)
+    total = _log_total(xp, p)
+    # Chosen and not multiplied by 0: what is infinite elsewhere has no part in it.
+    sums = reduce.added(xp, xp.where(wanted, total - p, p.dtype.type(0)), -1)
+    loss[...] = xp.where(wrong, sums.dtype.type(np.nan), sums)
+    xp.exp(p - total, out=p)
 
 
 def _sparse_grad(g: Spec, p: Spec, labels: Spec) -> Spec:
@@ -126,8 +130,9 @@ def _sparse_grad(g: Spec, p: Spec, labels: Spec) -> Spec:
 @op(_sparse_grad, flops=cost.per_output(2))
 def sparse_softmax_cross_entropy_grad(xp: Any, out: Array, g: Array, p: Array, labels: Array) -> None:
     """Return g * (p - onehot(label)); NaN for a label out of range."""
-    xp.subtract(p, _onehot(xp, labels, p), out=out)
-    xp.multiply(out, g[..., None], out=out)
+    wanted, wrong = _wanted(xp, labels, p)
+    xp.subtract(p, wanted.astype(p.dtype), out=out)
+    xp.multiply(out, xp.where(wrong, g.dtype.type(np.nan), g)[..., None], out=out)
 
 
 def _sparse_logits_grad(g: Tensor, y: tuple[Tensor, Tensor], z: Tensor, labels: Tensor) -> Tensor:

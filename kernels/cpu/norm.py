@@ -86,8 +86,8 @@ def _join(total: Any, some: Any) -> None:
 
 @Kernel
 def _moments(worker, workers, parts, x, c):  # type: ignore[no-untyped-def]
-    # x (rows * C,) -> parts (P, 5, line) of a number near the mean, sums of the distances from it and their squares, and
-    # room for such sums of a few lines
+    # x (rows * C,) -> parts (P, 5, line) of a number near the mean, sums of the distances from it and of their squares,
+    # and room for such sums of a few lines
     line = np.uintp(parts.shape[2])
     for p in share(len(parts), worker, workers):
         first, last = _lines_of(p, parts, x.size)
@@ -215,7 +215,7 @@ def scale_shift_relu(y: Any, x: Any, center: Any, scale: Any, shift: Any, *, sta
 
 @Kernel
 def _gradient_sums(worker, workers, parts, g, x, y, mean):  # type: ignore[no-untyped-def]
-    # g, x, y (rows * C,), mean (C,) -> parts (P, 5, line) of the mean, sums of g and of g * (x - mean), and room as above
+    # g, x, y (rows * C,), mean (C,) -> parts (P, 5, line) of the mean, sums of g and g * (x - mean), and room for few
     line, zero, one = np.uintp(parts.shape[2]), g.dtype.type(0), g.dtype.type(1)
     for p in share(len(parts), worker, workers):
         first, last = _lines_of(p, parts, x.size)

@@ -42,7 +42,7 @@ def _sum(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
         out[r] = (a + b) + (c + d)
 
 
-@accelerates("sum", device="cpu", takes=_is_small)
+@accelerates("sum", device="cpu", takes=_is_small, first=True)
 def sum(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Sum all elements, or those along the last axis: x (..., C) -> out (...), with or without the summed axes.
 

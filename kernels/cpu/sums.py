@@ -1,8 +1,8 @@
 """Sums of float32 along any neighbouring axes, added up in float64, a vector at a time.
 
-An array is seen as groups of rows, (O, R, C), and summed down the rows; a run of memory, where C is 1, as rows of `_RUN`
-numbers. The work is shared out by shapes alone, and the sums of its parts are added in their order: the bits are the
-same for any number of threads.
+An array is seen as groups of rows, (O, R, C), and summed down the rows; a run of memory, where C is 1, as rows of
+`_RUN` numbers. The work is shared out by shapes alone, and the sums of its parts are added in their order: the bits are
+the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def total(worker, workers, out, parts):  # type: ignore[no-untyped-def]
 
 
 def down(out: Any, x: Any, group: Group, parts: int = 0) -> None:
-    """Sum x (O, R, C) along R: out (O, C), in as many `parts` of equally many rows as are given, or in enough of them."""
+    """Sum x (O, R, C) along R: out (O, C), in as many `parts` of equally many rows as are given, or in enough."""
     groups, rows, columns = group
     flat, c = x.reshape(-1), _RUN if columns == 1 else columns
     whole = rows // c if columns == 1 else rows

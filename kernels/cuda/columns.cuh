@@ -31,9 +31,9 @@ struct Place {
 };
 
 // Joins the values of each column over the rows of a block, always in one order; all threads get the results.
-template <class F>
-__device__ __forceinline__ void join_rows(Sum (&value)[WIDTH], int lanes, F join) {
-    __shared__ Sum of_warp[MOST_WARPS][MOST_LANES * WIDTH];
+template <class T, class F>
+__device__ __forceinline__ void join_rows(T (&value)[WIDTH], int lanes, F join) {
+    __shared__ T of_warp[MOST_WARPS][MOST_LANES * WIDTH];
     const int lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
 #pragma unroll
     for (int j = 0; j < WIDTH; ++j)
@@ -50,6 +50,6 @@ __device__ __forceinline__ void join_rows(Sum (&value)[WIDTH], int lanes, F join
     }
 }
 
-__device__ __forceinline__ void sum_rows(Sum (&value)[WIDTH], int lanes) {
-    join_rows(value, lanes, [](Sum a, Sum b) { return a + b; });
+__device__ __forceinline__ void sum_rows(Total (&value)[WIDTH], int lanes) {
+    join_rows(value, lanes, [](Total a, Total b) { return a + b; });
 }

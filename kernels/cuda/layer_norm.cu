@@ -12,15 +12,15 @@ extern "C" __global__ void layer_norm(Real* __restrict__ y, Real* __restrict__ m
         Held held;
         const Real* numbers = x + row * C;
         const bool again = n > lanes * ITEMS;
-        Sum center = 0, spread = 0;
+        Total sum = 0, squares = 0;
         over_row(held, numbers, n, lanes, true, [&](Index, const Sum(&v)[WIDTH]) {
-            for (int j = 0; j < WIDTH; ++j) center += v[j];
+            for (int j = 0; j < WIDTH; ++j) sum += v[j];
         });
-        center = row_sum(center, lanes) / Sum(C);
+        const Sum center = Sum(row_sum(sum, lanes) / C);
         over_row(held, numbers, n, lanes, again, [&](Index, const Sum(&v)[WIDTH]) {
-            for (int j = 0; j < WIDTH; ++j) spread += (v[j] - center) * (v[j] - center);
+            for (int j = 0; j < WIDTH; ++j) squares += (v[j] - center) * (v[j] - center);
         });
-        spread = row_sum(spread, lanes) / Sum(C);
+        const Sum spread = Sum(row_sum(squares, lanes) / C);
         const Sum inverse = 1 / sqrt(spread + epsilon);
         over_row(held, numbers, n, lanes, again, [&](Index k, const Sum(&v)[WIDTH]) {
             const Reals factor = fetch(gamma + k), shift = fetch(beta + k);
@@ -47,17 +47,16 @@ extern "C" __global__ void layer_norm_input_grad(Real* __restrict__ dx, const Re
         const Index at = row * C;
         const bool again = n > lanes * ITEMS;
         const Sum center = Sum(mean[row]), inverse = 1 / sqrt(Sum(variance[row]) + epsilon);
-        Sum plain = 0, normal = 0;
+        Total sum = 0, products = 0;
         over_row(numbers, x + at, n, lanes, true, [&](Index k, const Sum(&v)[WIDTH]) {
             const Reals slope = fetch(g + at + k), factor = fetch(gamma + k);
             for (int j = 0; j < WIDTH; ++j) {
                 const Sum h = Sum(slope.at[j]) * Sum(factor.at[j]);
-                plain += h;
-                normal += h * ((v[j] - center) * inverse);
+                sum += h;
+                products += h * ((v[j] - center) * inverse);
             }
         });
-        plain = row_sum(plain, lanes) / Sum(C);
-        normal = row_sum(normal, lanes) / Sum(C);
+        const Sum plain = Sum(row_sum(sum, lanes) / C), normal = Sum(row_sum(products, lanes) / C);
         over_row(numbers, x + at, n, lanes, again, [&](Index k, const Sum(&v)[WIDTH]) {
             const Reals slope = fetch(g + at + k), factor = fetch(gamma + k);
             Reals out;

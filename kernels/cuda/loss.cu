@@ -12,7 +12,7 @@ typedef GPUDL_LABEL Label;
 
 // The largest logit of a row, the sum of exp(z - top), and its logarithm.
 struct Peak {
-    Sum top, total, log_total;
+    Sum top, total, log_total;  // the sum is made in Total
 
     __device__ __forceinline__ Real probability(Sum z) const { return Real(exp(z - top) / total); }
     __device__ __forceinline__ Sum log_probability(Sum z) const { return z - top - log_total; }
@@ -29,10 +29,11 @@ __device__ __forceinline__ void with_peak(const Real* z, Index n, int lanes, F f
     });
     peak.top = row_max(peak.top, lanes);
     const bool again = n > lanes * ITEMS;
+    Total total = 0;
     over_row(held, z, n, lanes, again, [&](Index, const Sum(&v)[WIDTH]) {
-        for (int j = 0; j < WIDTH; ++j) peak.total += exp(v[j] - peak.top);
+        for (int j = 0; j < WIDTH; ++j) total += exp(v[j] - peak.top);
     });
-    peak.total = row_sum(peak.total, lanes);
+    peak.total = Sum(row_sum(total, lanes));
     peak.log_total = log(peak.total);
     over_row(held, z, n, lanes, again, [&](Index k, const Sum(&v)[WIDTH]) { f(k, v, peak); });
 }
@@ -75,14 +76,14 @@ extern "C" __global__ void log_softmax(Real* __restrict__ y, const Real* __restr
 extern "C" __global__ void softmax_cross_entropy(Real* __restrict__ loss, Real* __restrict__ p,
                                                  const Real* __restrict__ z, const Real* __restrict__ t, ROWS) {
     FOR_ROWS(row, n, N, C, lanes) {
-        Sum sum = 0;
+        Total sum = 0;
         with_peak(z + row * C, n, lanes, [&](Index k, const Sum(&z)[WIDTH], const Peak& peak) {
             const Reals target = fetch(t + row * C + k);
             put_probabilities(p + row * C + k, z, peak);
             for (int j = 0; j < WIDTH; ++j) sum -= Sum(target.at[j]) * peak.log_probability(z[j]);
         });
         sum = row_sum(sum, lanes);
-        if (n && threadIdx.x % lanes == 0) loss[row] = Real(sum);
+        if (n && threadIdx.x % lanes == 0) loss[row] = Real(Sum(sum));
     }
 }
 
@@ -106,11 +107,11 @@ extern "C" __global__ void softmax_cross_entropy_grad(Real* __restrict__ dz, con
                                                       const Real* __restrict__ p, const Real* __restrict__ t, ROWS) {
     FOR_ROWS(row, n, N, C, lanes) {
         Held held;
-        Sum mass = 0;
+        Total terms = 0;
         over_row(held, t + row * C, n, lanes, true, [&](Index, const Sum(&v)[WIDTH]) {
-            for (int j = 0; j < WIDTH; ++j) mass += v[j];
+            for (int j = 0; j < WIDTH; ++j) terms += v[j];
         });
-        mass = row_sum(mass, lanes);
+        const Sum mass = Sum(row_sum(terms, lanes));
         const Sum slope = n ? Sum(g[row]) : Sum(0);
         over_row(held, t + row * C, n, lanes, n > lanes * ITEMS, [&](Index k, const Sum(&v)[WIDTH]) {
             const Reals likely = fetch(p + row * C + k);

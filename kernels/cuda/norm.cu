@@ -54,24 +54,26 @@ struct Moments {
 
 // Joins the moments that threads have of `count` numbers each, of `total` in the block (Chan, Golub and LeVeque, "Algorithms
 // for computing the sample variance", 1983). `near` is the same for all threads of a column.
-__device__ __forceinline__ void join_moments(Moments& m, Sum count, Sum total, int lanes) {
-    Sum mean[WIDTH];
-    for (int j = 0; j < WIDTH; ++j) mean[j] = count > 0 ? m.off[j] * count : Sum(0);
+__device__ __forceinline__ void join_moments(Moments& m, Total count, Total total, int lanes) {
+    Total mean[WIDTH], squares[WIDTH];
+    for (int j = 0; j < WIDTH; ++j) mean[j] = count > 0 ? Total(m.off[j]) * count : Total(0);
     sum_rows(mean, lanes);
     for (int j = 0; j < WIDTH; ++j) {
         mean[j] /= total;
-        const Sum away = m.off[j] - mean[j];
-        m.squares[j] = count > 0 ? m.squares[j] + away * away * count : Sum(0);
-        m.off[j] = mean[j];
+        const Sum away = Sum(m.off[j] - mean[j]);
+        squares[j] = count > 0 ? m.squares[j] + Total(away) * away * count : Total(0);
+        m.off[j] = Sum(mean[j]);
     }
-    sum_rows(m.squares, lanes);
+    sum_rows(squares, lanes);
+    for (int j = 0; j < WIDTH; ++j) m.squares[j] = Sum(squares[j]);
 }
 
 // The moments of the rows of a block's part. Each thread measures from the first of its numbers, which is mostly so near to
 // their mean that a single pass loses next to nothing.
 __device__ __forceinline__ Moments moments_of_rows(const Real* x, const Place& place, Index C, Index step) {
     Moments m = {};
-    Sum first[WIDTH] = {}, sum[WIDTH] = {}, count = 0;
+    Sum first[WIDTH] = {};
+    Total sum[WIDTH] = {}, squares[WIDTH] = {}, count = 0;
     const Index top = place.part * step;
     if (place.inside) load(m.near, x + top * C + place.column);
     if (place.first < place.last) load(first, x + place.first * C + place.column);
@@ -82,17 +84,17 @@ __device__ __forceinline__ Moments moments_of_rows(const Real* x, const Place& p
         for (int j = 0; j < WIDTH; ++j) {
             const Sum away = value[j] - first[j];
             sum[j] += away;
-            m.squares[j] += away * away;
+            squares[j] += away * away;
         }
         count += 1;
     }
     if (count > 0)
         for (int j = 0; j < WIDTH; ++j) {
-            const Sum mean = sum[j] / count, squares = m.squares[j] - mean * sum[j];
-            m.squares[j] = squares < 0 ? Sum(0) : squares;
-            m.off[j] = (first[j] - m.near[j]) + mean;
+            const Total mean = sum[j] / count, rest = squares[j] - mean * sum[j];
+            m.squares[j] = rest < 0 ? Sum(0) : Sum(rest);
+            m.off[j] = Sum((first[j] - m.near[j]) + mean);
         }
-    join_moments(m, count, Sum(place.last - top), place.lanes);
+    join_moments(m, count, Total(place.last - top), place.lanes);
     return m;
 }
 
@@ -101,23 +103,23 @@ __device__ __forceinline__ Moments moments_of_rows(const Real* x, const Place& p
 __device__ __forceinline__ Moments moments_of_parts(const Sum* parts_of, const Place& place, Index R, Index C,
                                                     Index parts, Index step) {
     Moments m = {};
-    Sum mean[WIDTH] = {};
+    Total mean[WIDTH] = {};
     const Sum* column = parts_of + (place.inside ? place.column : 0);
     for (int j = 0; j < WIDTH; ++j) m.near[j] = column[j];
     for (int turn = 0; turn < 2; ++turn) {
-        Sum sum[WIDTH] = {};
+        Total sum[WIDTH] = {};
         for (Index p = threadIdx.x / place.lanes; p < parts; p += place.by) {
-            const Sum count = Sum(p + 1 < parts ? step : R - p * step);
+            const Total count = Total(p + 1 < parts ? step : R - p * step);
             const Sum* part = column + p * 3 * C;
             for (int j = 0; j < WIDTH; ++j) {
-                const Sum away = (part[j] - m.near[j]) + part[C + j] - mean[j];
+                const Total away = (part[j] - m.near[j]) + part[C + j] - mean[j];
                 sum[j] += turn == 0 ? away * count : away * away * count + part[2 * C + j];
             }
         }
         sum_rows(sum, place.lanes);
         for (int j = 0; j < WIDTH; ++j) {
-            if (turn == 0) mean[j] = m.off[j] = sum[j] / Sum(R);
-            else m.squares[j] = sum[j];
+            if (turn == 0) m.off[j] = Sum(mean[j] = sum[j] / Total(R));
+            else m.squares[j] = Sum(sum[j]);
         }
     }
     return m;
@@ -131,7 +133,7 @@ __device__ __forceinline__ void normalize(Real* y, Real* mean, Real* variance, c
     Sum center[WIDTH], scale[WIDTH], shift[WIDTH];
     for (int j = 0; j < WIDTH; ++j) {
         const Index c = place.column + j;
-        const Sum spread = m.squares[j] / Sum(R);
+        const Sum spread = Sum(Total(m.squares[j]) / R);
         center[j] = m.near[j] + m.off[j];
         scale[j] = Sum(gamma[c]) / sqrt(spread + epsilon);
         shift[j] = Sum(beta[c]);

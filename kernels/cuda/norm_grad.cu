@@ -30,7 +30,7 @@ __device__ __forceinline__ Pair pair_at(const Real* g, const Real* y, const Real
 
 // For each column the sum of g, and that of g * (x - mean) / sqrt(variance + epsilon).
 struct Sums {
-    Sum plain[WIDTH], normal[WIDTH];
+    Total plain[WIDTH], normal[WIDTH];
 };
 
 // What x is normalized by, in each column of a Pack.
@@ -82,8 +82,8 @@ template <class T>
 __device__ __forceinline__ void write(T* normal, T* plain, const Sums& sums, const Place& place) {
     if (!place.writes()) return;
     for (int j = 0; j < WIDTH; ++j) {
-        normal[place.column + j] = T(sums.normal[j]);
-        plain[place.column + j] = T(sums.plain[j]);
+        normal[place.column + j] = T(Sum(sums.normal[j]));
+        plain[place.column + j] = T(Sum(sums.plain[j]));
     }
 }
 
@@ -97,13 +97,15 @@ __device__ __forceinline__ void spread(Real* dx, Real* dgamma, Real* dbeta, BACK
                                        const Scale& scale, const Sums& sums, const Place& place, Index R, Index C) {
     if (place.part == 0) write(dgamma, dbeta, sums, place);
     const Sum share = Sum(1) / Sum(R);
+    Sum plain[WIDTH], normal[WIDTH];
+    for (int j = 0; j < WIDTH; ++j) plain[j] = Sum(sums.plain[j]), normal[j] = Sum(sums.normal[j]);
 #pragma unroll 2
     for (Index r = place.first; r < place.last; r += place.by) {
         const Pair pair = pair_at(g, y, x, r * C + place.column);
         Reals out;
         for (int j = 0; j < WIDTH; ++j) {
             const Sum n = (pair.x[j] - scale.mean[j]) * scale.inverse[j];
-            const Sum common = (sums.plain[j] + n * sums.normal[j]) * share;
+            const Sum common = (plain[j] + n * normal[j]) * share;
             out.at[j] = Real((pair.g[j] - common) * (Sum(gamma[place.column + j]) * scale.inverse[j]));
         }
         put(dx + r * C + place.column, out);

@@ -94,7 +94,7 @@ template <class Gradient>
 __device__ __forceinline__ void spread(Real* dx, const Tap* argmax, Gradient gradient, WINDOW) {
     EACH_INPUT(i) {
         UNFLATTEN(i, H, W, n, h, w, c);
-        Sum sum[GPUDL_WIDTH];
+        Total sum[GPUDL_WIDTH];
         EACH(k) sum[k] = 0;
         FOR_EACH_OUTPUT_THAT_SEES(h, w, {
             const Taps taps = ((const Taps*)argmax)[at];
@@ -104,7 +104,7 @@ __device__ __forceinline__ void spread(Real* dx, const Tap* argmax, Gradient gra
             }
         })
         Reals result;
-        EACH(k) result.at[k] = Real(sum[k]);
+        EACH(k) result.at[k] = Real(Sum(sum[k]));
         ((Reals*)dx)[i] = result;
     }
 }
@@ -158,7 +158,7 @@ extern "C" __global__ void avg_pool(Real* __restrict__ y, const Real* __restrict
     EACH_OUTPUT(i) {
         UNFLATTEN(i, OH, OW, n, o, q, c);
         const Span rows = taps_inside(o, H, KH, SH, DH, PH), columns = taps_inside(q, W, KW, SW, DW, PW);
-        Sum sum[GPUDL_WIDTH];
+        Total sum[GPUDL_WIDTH];
         EACH(k) sum[k] = 0;
         for (Index a = rows.first; a < rows.stop; ++a) {
             const Index h = o * SH - PH + a * DH;
@@ -168,9 +168,9 @@ extern "C" __global__ void avg_pool(Real* __restrict__ y, const Real* __restrict
                 EACH(k) sum[k] += Sum(seen.at[k]);
             }
         }
-        const Sum terms = Sum(count(rows, columns));
+        const Total terms = Total(count(rows, columns));
         Reals mean;
-        EACH(k) mean.at[k] = Real(sum[k] / terms);
+        EACH(k) mean.at[k] = Real(Sum(sum[k] / terms));
         ((Reals*)y)[i] = mean;
     }
 }
@@ -179,7 +179,7 @@ extern "C" __global__ void avg_pool(Real* __restrict__ y, const Real* __restrict
 extern "C" __global__ void avg_pool_grad(Real* __restrict__ dx, const Real* __restrict__ g, WINDOW) {
     EACH_INPUT(i) {
         UNFLATTEN(i, H, W, n, h, w, c);
-        Sum sum[GPUDL_WIDTH];
+        Total sum[GPUDL_WIDTH];
         EACH(k) sum[k] = 0;
         FOR_EACH_OUTPUT_THAT_SEES(h, w, {
             const Sum terms = Sum(count(taps_inside(o, H, KH, SH, DH, PH), taps_inside(q, W, KW, SW, DW, PW)));
@@ -187,7 +187,7 @@ extern "C" __global__ void avg_pool_grad(Real* __restrict__ dx, const Real* __re
             EACH(k) sum[k] += Sum(share.at[k]) / terms;
         })
         Reals result;
-        EACH(k) result.at[k] = Real(sum[k]);
+        EACH(k) result.at[k] = Real(Sum(sum[k]));
         ((Reals*)dx)[i] = result;
     }
 }

@@ -11,64 +11,83 @@
 #define GPUDL_MAX 0
 #endif
 
-#if GPUDL_STAGE == 0
-typedef Real In;
-typedef Real Out;
-#elif GPUDL_STAGE == 1
-typedef Real In;
-typedef Sum Out;
-#else
-typedef Sum In;
-typedef Real Out;
-#endif
-
 #if GPUDL_MAX
+typedef Sum Joined;  // what a thread makes of its numbers
 #define NOTHING LEAST
 __device__ __forceinline__ Sum join(Sum a, Sum b) { return greater_of(a, b); }
 #define join_lanes warp_max
 #define join_block block_max
 #else
-#define NOTHING Sum(0)
-__device__ __forceinline__ Sum join(Sum a, Sum b) { return a + b; }
+typedef Total Joined;
+#define NOTHING Total(0)
+__device__ __forceinline__ Total join(Total a, Total b) { return a + b; }
 #define join_lanes warp_sum
 #define join_block block_sum
+#endif
+
+#if GPUDL_STAGE == 0
+typedef Real In;
+typedef Real Out;
+#elif GPUDL_STAGE == 1
+typedef Real In;
+typedef Joined Out;
+#else
+typedef Joined In;
+typedef Real Out;
+#endif
+
+// What a stage writes: parts as they are, results rounded to the type that is computed in and then to that of the array.
+__device__ __forceinline__ Out written(Joined value, Joined divisor) {
+#if GPUDL_STAGE == 1
+    return value;
+#else
+    return Out(Sum(value / divisor));
+#endif
+}
+
+// A number of an array as it is joined. (A half has no way to a double.)
+__device__ __forceinline__ Joined read(Real number) { return Joined(Sum(number)); }
+#if GPUDL_STAGE == 2
+__device__ __forceinline__ Joined read_part(In number) { return number; }
+#else
+#define read_part read
 #endif
 
 // x (O, R) -> y (O, parts), divided by `divisor`: rows, or parts of `step` elements, of `lanes` threads each: a power of 2
 // of neighbours in a warp, or a whole block.
 extern "C" __global__ void reduce_rows(Out* __restrict__ y, const In* __restrict__ x, const Index O, const Index R,
-                                       const Index parts, const Index step, const int lanes, const Sum divisor) {
+                                       const Index parts, const Index step, const int lanes, const Joined divisor) {
     const Index rows = O * parts, at_once = blockDim.x / lanes;
     for (Index top = blockIdx.x * at_once; top < rows; top += gridDim.x * at_once) {
         const Index mine = top + threadIdx.x / lanes, row = mine < rows ? mine : 0;
         const Index from = row % parts * step;
         const Index to = mine >= rows ? from : from + step < R ? from + step : R;
         const In* numbers = x + row / parts * R;
-        Sum value = NOTHING;
+        Joined value = NOTHING;
 #pragma unroll 4
         for (Index k = from + threadIdx.x % lanes * WIDTH; k < to; k += lanes * WIDTH) {
             const Pack<In, WIDTH> pack = fetch(numbers + k);
-            for (int j = 0; j < WIDTH; ++j) value = join(value, Sum(pack.at[j]));
+            for (int j = 0; j < WIDTH; ++j) value = join(value, read_part(pack.at[j]));
         }
         value = lanes > WARP ? join_block(value) : join_lanes(value, lanes);
-        if (mine < rows && threadIdx.x % lanes == 0) y[row] = Out(value / divisor);
+        if (mine < rows && threadIdx.x % lanes == 0) y[row] = written(value, divisor);
     }
 }
 
 // x (O, R, C) -> y (O, parts, C), divided by `divisor`
-extern "C" __global__ void reduce_columns(Out* __restrict__ y, const In* __restrict__ x, COLUMNS, const Sum divisor) {
+extern "C" __global__ void reduce_columns(Out* __restrict__ y, const In* __restrict__ x, COLUMNS, const Joined divisor) {
     const Place place(GIVEN_COLUMNS);
-    Sum value[WIDTH];
+    Joined value[WIDTH];
     for (int j = 0; j < WIDTH; ++j) value[j] = NOTHING;
 #pragma unroll 4
     for (Index r = place.first; r < place.last; r += place.by) {
         const Pack<In, WIDTH> pack = fetch(x + (place.group * R + r) * C + place.column);
-        for (int j = 0; j < WIDTH; ++j) value[j] = join(value[j], Sum(pack.at[j]));
+        for (int j = 0; j < WIDTH; ++j) value[j] = join(value[j], read_part(pack.at[j]));
     }
-    join_rows(value, lanes, [](Sum a, Sum b) { return join(a, b); });
+    join_rows(value, lanes, [](Joined a, Joined b) { return join(a, b); });
     if (!place.writes()) return;
     Out* to = y + (place.group * parts + place.part) * C + place.column;
-    for (int j = 0; j < WIDTH; ++j) to[j] = Out(value[j] / divisor);
+    for (int j = 0; j < WIDTH; ++j) to[j] = written(value[j], divisor);
 }
 
 #if GPUDL_STAGE == 0
@@ -112,7 +131,8 @@ extern "C" __global__ void max_grad(Real* __restrict__ dx, const Real* __restric
                                     const Real* __restrict__ x, COLUMNS) {
     const Place place(GIVEN_COLUMNS);
     const Index column = place.group * C + place.column, top = place.group * R;
-    Sum most[WIDTH] = {}, share[WIDTH] = {};
+    Sum most[WIDTH] = {};
+    Total share[WIDTH] = {};
     if (place.inside)
         for (int j = 0; j < WIDTH; ++j) most[j] = Sum(y[column + j]);
 #pragma unroll 4
@@ -122,12 +142,12 @@ extern "C" __global__ void max_grad(Real* __restrict__ dx, const Real* __restric
     }
     sum_rows(share, lanes);
     if (place.inside)
-        for (int j = 0; j < WIDTH; ++j) share[j] = Sum(g[column + j]) / share[j];
+        for (int j = 0; j < WIDTH; ++j) share[j] = Total(Sum(g[column + j])) / share[j];
 #pragma unroll 4
     for (Index r = place.first; r < place.last; r += place.by) {
         const Reals pack = fetch(x + (top + r) * C + place.column);
         Reals out;
-        for (int j = 0; j < WIDTH; ++j) out.at[j] = Real(share[j] * (Sum(pack.at[j]) == most[j] ? Sum(1) : Sum(0)));
+        for (int j = 0; j < WIDTH; ++j) out.at[j] = Real(Sum(share[j]) * (Sum(pack.at[j]) == most[j] ? Sum(1) : Sum(0)));
         put(dx + (top + r) * C + place.column, out);
     }
 }

@@ -8,7 +8,7 @@
 
 __device__ __forceinline__ Sum greater_of(Sum a, Sum b) { return a > b || a != a ? a : b; }  // a NaN wins
 
-__device__ __forceinline__ Sum warp_sum(Sum value, int lanes = WARP) {
+__device__ __forceinline__ Total warp_sum(Total value, int lanes = WARP) {
     for (int by = lanes / 2; by > 0; by /= 2) value += __shfl_xor_sync(ALL_LANES, value, by);
     return value;
 }
@@ -18,9 +18,9 @@ __device__ __forceinline__ Sum warp_max(Sum value, int lanes = WARP) {
     return value;
 }
 
-#define OVER_THE_BLOCK(name, over_a_warp, nothing)                                 \
-    __device__ __forceinline__ Sum name(Sum value) {                               \
-        __shared__ Sum of_warp[WARP];                                              \
+#define OVER_THE_BLOCK(T, name, over_a_warp, nothing)                              \
+    __device__ __forceinline__ T name(T value) {                                   \
+        __shared__ T of_warp[WARP];                                                \
         value = over_a_warp(value);                                                \
         __syncthreads(); /* an earlier call may still be reading */                \
         if (threadIdx.x % WARP == 0) of_warp[threadIdx.x / WARP] = value;          \
@@ -29,5 +29,5 @@ __device__ __forceinline__ Sum warp_max(Sum value, int lanes = WARP) {
         return over_a_warp(lane < warps ? of_warp[lane] : (nothing));              \
     }
 
-OVER_THE_BLOCK(block_sum, warp_sum, Sum(0))
-OVER_THE_BLOCK(block_max, warp_max, LEAST)
+OVER_THE_BLOCK(Total, block_sum, warp_sum, Total(0))
+OVER_THE_BLOCK(Sum, block_max, warp_max, LEAST)

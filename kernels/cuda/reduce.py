@@ -45,14 +45,19 @@ def alike(*arrays: Any) -> bool:
     return contiguous(*arrays) and len({a.dtype for a in arrays}) == 1 and real(*arrays) is not None
 
 
-def _stages(group: Group, dtype: Any) -> Iterator[tuple[int, Columns | Rows]]:
+def _joined(how: str, dtype: Any) -> type[np.floating[Any]]:
+    """Return the NumPy type in which the numbers of arrays of `dtype` are joined: sums in float64."""
+    return sum_type(dtype) if how == "max" else np.float64
+
+
+def _stages(how: str, group: Group, dtype: Any) -> Iterator[tuple[int, Columns | Rows]]:
     """Yield the stages of a reduction, 0 or 1 and 2 as in `reduce.cu`, and how each is shared out."""
     first = _shared(group, dtype.itemsize, SUMS)
     if first.parts == 1:
         yield 0, first
         return
     yield 1, first
-    yield 2, _shared((group[0], first.parts, group[2]), np.dtype(sum_type(dtype)).itemsize, NEVER)
+    yield 2, _shared((group[0], first.parts, group[2]), np.dtype(_joined(how, dtype)).itemsize, NEVER)
 
 
 def _shared(group: Group, itemsize: int, alone: int) -> Columns | Rows:
@@ -71,7 +76,7 @@ def reduces(how: str, group: Group, out: Any, x: Any) -> bool:
     """Tell whether the kernels of `reduce` compile."""
     return all(
         function(FILE, _named(shares), **_macros(x, shares, stage, how)) is not None
-        for stage, shares in _stages(group, x.dtype)
+        for stage, shares in _stages(how, group, x.dtype)
     )
 
 
@@ -79,9 +84,9 @@ def reduce(how: str, group: Group, out: Any, x: Any) -> None:
     """Compute the sum, max or mean of x (O, R, C) along R: by one kernel, or two where R is long."""
     import cupy
 
-    kind, floats = index(x)[1], sum_type(x.dtype)
+    kind, floats = index(x)[1], _joined(how, x.dtype)
     given = x
-    for stage, shares in _stages(group, x.dtype):
+    for stage, shares in _stages(how, group, x.dtype):
         kernel = compiled(FILE, _named(shares), [given], _macros(x, shares, stage, how))
         result = cupy.empty((group[0], shares.parts, group[2]), floats) if stage == 1 else out
         divisor = group[1] if how == "mean" and stage != 1 else 1

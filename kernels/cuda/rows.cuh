@@ -11,7 +11,7 @@ struct Held {
     Sum at[PACKS][WIDTH];
 };
 
-__device__ __forceinline__ Sum row_sum(Sum value, int lanes) {
+__device__ __forceinline__ Total row_sum(Total value, int lanes) {
     return lanes > WARP ? block_sum(value) : warp_sum(value, lanes);
 }
 

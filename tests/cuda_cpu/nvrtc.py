@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
 
@@ -78,18 +79,17 @@ def compiled(wanted: dict[Source, str], python: Sequence[str], seconds: float) -
         file.write_text(json.dumps([(*source, name) for source, name in wanted.items()]), encoding="utf-8")
         outs = [Path(folder) / f"{number}.jsonl" for number in range(PROCESSES)]
         environment = {**os.environ, "CUPY_CACHE_DIR": f"{folder}/cache"}
-        started = []
-        for number, out in enumerate(outs):
-            command = [*python, str(file), str(out), str(number), str(PROCESSES), str(ARCHITECTURE)]
-            pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-            started.append(subprocess.Popen(command, env=environment, text=True, **pipes))
-        for child in started:
-            try:
-                said = child.communicate(timeout=max(deadline - time.monotonic(), 0.1))[1]
-            except subprocess.TimeoutExpired:
-                child.kill()
-                child.communicate()
-            else:
+        with ExitStack() as children:
+            started = []
+            for number, out in enumerate(outs):
+                command = [*python, str(file), str(out), str(number), str(PROCESSES), str(ARCHITECTURE)]
+                pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+                child = subprocess.Popen(command, env=environment, text=True, **pipes)
+                started.append(children.enter_context(child))
+                children.callback(child.kill)
+            for child in started:
+                with suppress(subprocess.TimeoutExpired):
+                    said = child.communicate(timeout=max(deadline - time.monotonic(), 0.1))[1]
                 if child.returncode:
                     raise RuntimeError(f"a process ended with exit status {child.returncode}:\n{said[-3000:]}")
         texts = [out.read_text(encoding="utf-8").rpartition("\n")[0] for out in outs if out.exists()]
