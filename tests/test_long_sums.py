@@ -58,3 +58,12 @@ def test_kernels_for_gpus_add_up(case: Case) -> None:
         assert case.static.get("axis") == (0, 2) or case.static.get("shape") == (3, 1)  # axes that are no neighbours
         return
     assert_accurate(case, run(twin, outs, case.inputs, case.static))
+
+
+@pytest.mark.host
+@pytest.mark.parametrize(("shape", "axis"), [((1000, 40), -1), ((200, 7, 7), (1, 2)), ((300, 63), 1), ((0, 5), 0)])
+def test_rows_shorter_than_a_run_are_whole_sums(shape: tuple[int, ...], axis: Any) -> None:
+    x = np.random.default_rng(0).random(shape).astype(np.float32)
+    for dirt in (np.full_like(x, np.nan), x):  # what a first sum leaves in scratch memory is no part of the next
+        ours = gpudl.ops.sum(gpudl.convert_to_tensor(dirt), axis=axis).numpy()
+    np.testing.assert_allclose(ours, x.sum(axis, dtype=np.float64), rtol=1e-6)
