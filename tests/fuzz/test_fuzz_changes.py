@@ -204,4 +204,4 @@ def _check_quietly(p: Program) -> None:
 
 
 def test_changes_take_effect_at_once() -> None:
-    run(_check_quietly, count=12)
+    run(_check_quietly, count=8)

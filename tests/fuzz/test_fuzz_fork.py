@@ -23,4 +23,4 @@ def _check(p: Program) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_children_compute_what_their_parents_do() -> None:
-    run(_check, count=4)
+    run(_check, count=3)

@@ -209,4 +209,4 @@ def _assert_slope(ours: float, expected: tuple[float, float], size: float, what:
 
 
 def test_gradients_are_slopes() -> None:
-    run(_check, count=60)
+    run(_check, count=40)

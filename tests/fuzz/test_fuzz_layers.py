@@ -119,4 +119,4 @@ def _check(program: Program, keras: Any) -> None:
 def test_layers_agree_with_keras() -> None:
     keras = keras_or_skip()
     pytest.importorskip("jax")
-    run(lambda program: _check(program, keras), count=12)
+    run(lambda program: _check(program, keras), count=6)
