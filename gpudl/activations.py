@@ -12,7 +12,6 @@ from math import pi, sqrt
 from typing import Any
 
 from gpudl import ops
-from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.utils import lookup
 
@@ -50,7 +49,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     x = as_tensor(x)
     y: Tensor = ops.where(x > threshold, x, 0.0) if threshold else ops.relu(x)
     if max_value is not None:
-        y = ops.clip(y, low=0.0, high=float(max_value))
+        y = ops.clip(y, 0.0, float(max_value))
     return y - ops.relu(threshold - x) * negative_slope if negative_slope else y
 
 
@@ -113,7 +112,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
         array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
     """
     x = as_tensor(x)
-    result = _along(ops.softmax, x, axis)
+    result = ops.softmax(x, axis)
     if x.shape[axis] == 1:
         warnings.warn(
             f"softmax over axis {axis} of shape {x.shape} always returns 1, because that axis has size 1. "
@@ -135,21 +134,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
         >>> log_softmax([[0.0, 1000.0]]).numpy()
         array([[-1000.,     0.]], dtype=float32)
     """
-    return _along(ops.log_softmax, as_tensor(x), axis)
-
-
-def _along(function: Any, x: Tensor, axis: int) -> Tensor:
-    """Return a function of the last axis applied along another one."""
-    if axis in (-1, x.ndim - 1):
-        plain: Tensor = function(x)
-        return plain
-    if not -x.ndim <= axis < x.ndim:
-        raise ShapeError(f"axis {axis} is out of range for an array with {x.ndim} axes.")
-    order = list(range(x.ndim))
-    order[axis], order[-1] = order[-1], order[axis]
-    axes = tuple(order)  # swaps two axes, so it is its own inverse
-    result: Tensor = ops.transpose(function(ops.transpose(x, axes=axes)), axes=axes)
-    return result
+    return ops.log_softmax(x, axis)
 
 
 def softplus(x: Any) -> Tensor:

@@ -60,7 +60,7 @@ class MinMaxNorm(Constraint):
         """Return `w` with its norms moved towards the range."""
         w = as_tensor(w)
         norms = _norms(w, self.axis)
-        wanted = ops.clip(norms, low=self.min_value, high=self.max_value)
+        wanted = ops.clip(norms, self.min_value, self.max_value)
         if self.rate != 1:
             wanted = wanted * self.rate + norms * (1 - self.rate)
         result: Tensor = w * (wanted / (norms + config.epsilon()))

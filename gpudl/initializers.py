@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from gpudl import config
+from gpudl.engine.operators import faces
 from gpudl.engine.spec import is_floating
+from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.random import SeedGenerator, make_default_seed
 from gpudl.utils.checks import require_number, sizes
 from gpudl.utils.lookup import Configurable, lookup, names
@@ -374,3 +376,11 @@ def get(identifier: Any) -> Any:
         'fan_avg'
     """
     return lookup("initializer", identifier, _known)
+
+
+def _initial(identifier: Any, shape: Shape, dtype: Any) -> Tensor:
+    """Return the first value of a variable."""
+    return as_tensor(get(identifier)(shape, dtype=dtype))
+
+
+faces["initial"] = _initial

@@ -10,6 +10,8 @@ import numpy as np
 from gpudl.kernels.geometry import Window
 
 from gpudl import ops
+from gpudl.ops.linalg import matmul
+from gpudl.ops.pool import max_pool
 
 Arrays = tuple[np.ndarray, ...]
 Stages = tuple[dict[str, Any], ...]
@@ -132,7 +134,7 @@ def normalized(s: Stages, x: Any, gamma: Any, beta: Any) -> Any:
 
 
 def pooled_conv(s: Stages, x: Any, w: Any, b: Any) -> Any:
-    return ops.max_pool(ops.bias_activation(ops.conv2d(x, w, **s[0]), b, **s[1]), **s[2])
+    return max_pool(ops.bias_activation(ops.conv2d(x, w, **s[0]), b, **s[1]), **s[2])
 
 
 def spread(s: Stages, g: Any, y: Any, taps: Any) -> Any:
@@ -163,7 +165,7 @@ class Case:
 CASES = {
     "matmul+bias_activation": Case(
         draw_matmul,
-        lambda s, a, b, bias: ops.bias_activation(ops.matmul(a, b, **s[0]), bias, **s[1]),
+        lambda s, a, b, bias: ops.bias_activation(matmul(a, b, **s[0]), bias, **s[1]),
         lambda a, b, bias: b.size / bias.size + 1,
     ),
     "conv2d+bias_activation": Case(

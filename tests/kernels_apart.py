@@ -23,6 +23,7 @@ from gpudl.kernels.cpu.vectors import LANES, REGISTERS
 from gpudl import ops
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import reference_only
+from gpudl.ops.pool import max_pool
 
 PAGE = mmap.PAGESIZE
 WAYS = ("implicit", "winograd")
@@ -68,7 +69,7 @@ def problems(rng: Rng, way: str) -> Iterator[Problem]:
     (x, w, _), (how, _, pooling) = SUMS["conv2d+bias_activation+max_pool"].draw(rng, way)
     x, w = whole(x, w)
     (y,) = (a.astype(np.float32) for a in exact(partial(ops.conv2d, **how), (x, w)))
-    maxima, taps = exact(partial(ops.max_pool, **pooling), (y,))
+    maxima, taps = exact(partial(max_pool, **pooling), (y,))
     yield single("conv2d", (x, w), how)
     yield single("conv2d_input_grad", (y, w), {**how, "shape": x.shape})
     yield single("conv2d_weight_grad", (x, *whole(rng.standard_normal(y.shape).astype(np.float32))[:1]), how)

@@ -15,6 +15,7 @@ from gpudl.engine import fusion
 from gpudl.engine.fusion import Graph
 from gpudl.engine.plan import Instruction
 from gpudl.engine.state import unfused
+from gpudl.ops.pool import max_pool
 
 TWO = {"window": Window((2, 2), (2, 2))}
 
@@ -59,14 +60,14 @@ def test_a_value_that_is_returned_has_no_only_user() -> None:
 
 
 def test_applying_an_op_makes_new_values_of_the_same_origin() -> None:
-    graph = graph_of(lambda x: ops.max_pool(x, **TWO)[0], noise(16, 8, 8, 1))
+    graph = graph_of(lambda x: max_pool(x, **TWO)[0], noise(16, 8, 8, 1))
     (pool,) = graph.steps
     pool.origin = "a layer"
     static = {"window": Window((4, 4), (4, 4))}
-    made = graph.applied(ops.max_pool, pool.ins, static, pool)
+    made = graph.applied(max_pool, pool.ins, static, pool)
     assert [slot.spec.shape for slot in made.outs] == [(16, 2, 2, 1)] * 2
     assert made.outs[1].spec.dtype == np.uint8
-    assert (made.op, made.ins, made.static, made.origin) == (ops.max_pool, pool.ins, static, "a layer")
+    assert (made.op, made.ins, made.static, made.origin) == (max_pool, pool.ins, static, "a layer")
     assert graph.steps == [pool]
 
 

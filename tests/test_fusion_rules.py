@@ -13,6 +13,7 @@ from replay_tools import assert_same_bits, plan_of
 from gpudl import Tensor, Variable, grad, ops, traced
 from gpudl.engine.plan import Instruction
 from gpudl.engine.state import unfused
+from gpudl.ops.pool import max_pool
 
 POOLED = "conv2d+bias_activation+max_pool"
 BIASED = "conv2d+bias_activation"
@@ -73,28 +74,26 @@ def assigned(variable: Variable, value: Any) -> Any:
 
 
 FORWARD: dict[str, tuple[Callable[[Weights, Tensor], Any], list[str]]] = {
-    "all of it": (lambda w, x: ops.max_pool(w.convolved(x), **TWO), [POOLED]),
-    "no activation": (lambda w, x: ops.max_pool(w.convolved(x, "linear"), **TWO), [POOLED]),
+    "all of it": (lambda w, x: max_pool(w.convolved(x), **TWO), [POOLED]),
+    "no activation": (lambda w, x: max_pool(w.convolved(x, "linear"), **TWO), [POOLED]),
     "no pooling": (lambda w, x: w.convolved(x), [BIASED]),
     "average": (lambda w, x: ops.avg_pool(w.convolved(x), **TWO), [BIASED]),
-    "windows that overlap": (lambda w, x: ops.max_pool(w.convolved(x), window=Window((3, 3), (2, 2))), [BIASED]),
-    "padded pooling": (lambda w, x: ops.max_pool(w.convolved(x), window=Window((4, 4), (4, 4), "same")), [BIASED]),
-    "a tanh": (lambda w, x: ops.max_pool(w.convolved(x, "tanh"), **TWO), []),
-    "a sigmoid": (lambda w, x: ops.max_pool(w.convolved(x, "sigmoid"), **TWO), []),
-    "y is returned": (lambda w, x: (lambda y: (*ops.max_pool(y, **TWO), y))(w.convolved(x)), [BIASED]),
+    "windows that overlap": (lambda w, x: max_pool(w.convolved(x), window=Window((3, 3), (2, 2))), [BIASED]),
+    "padded pooling": (lambda w, x: max_pool(w.convolved(x), window=Window((4, 4), (4, 4), "same")), [BIASED]),
+    "a tanh": (lambda w, x: max_pool(w.convolved(x, "tanh"), **TWO), []),
+    "a sigmoid": (lambda w, x: max_pool(w.convolved(x, "sigmoid"), **TWO), []),
+    "y is returned": (lambda w, x: (lambda y: (*max_pool(y, **TWO), y))(w.convolved(x)), [BIASED]),
     "a view of y is returned": (
-        lambda w, x: (lambda y: (*ops.max_pool(y, **TWO), ops.reshape(y, (-1,))))(w.convolved(x)),
+        lambda w, x: (lambda y: (*max_pool(y, **TWO), ops.reshape(y, (-1,))))(w.convolved(x)),
         [BIASED],
     ),
-    "y is read twice": (lambda w, x: (lambda y: (*ops.max_pool(y, **TWO), ops.sum(y)))(w.convolved(x)), [BIASED]),
+    "y is read twice": (lambda w, x: (lambda y: (*max_pool(y, **TWO), ops.sum(y)))(w.convolved(x)), [BIASED]),
     "two poolings": (
-        lambda w, x: (lambda y: (*ops.max_pool(y, **TWO), *ops.max_pool(y, window=Window((3, 3), (3, 3)))))(
-            w.convolved(x)
-        ),
+        lambda w, x: (lambda y: (*max_pool(y, **TWO), *max_pool(y, window=Window((3, 3), (3, 3)))))(w.convolved(x)),
         [BIASED],
     ),
     "a view between": (
-        lambda w, x: ops.max_pool(ops.reshape(w.convolved(x), (8, 12, -1, 4)), **TWO),
+        lambda w, x: max_pool(ops.reshape(w.convolved(x), (8, 12, -1, 4)), **TWO),
         [BIASED],
     ),
     "the convolution is returned": (
@@ -116,7 +115,7 @@ FORWARD: dict[str, tuple[Callable[[Weights, Tensor], Any], list[str]]] = {
         [],
     ),
     "a crop of its own": (
-        lambda w, x: ops.max_pool(
+        lambda w, x: max_pool(
             ops.bias_activation(
                 ops.conv2d(x, w.kernel, window=Window((3, 3), (1, 1), crop=(3, 3))), w.bias, activation="relu"
             ),
@@ -124,7 +123,7 @@ FORWARD: dict[str, tuple[Callable[[Weights, Tensor], Any], list[str]]] = {
         ),
         [POOLED],
     ),
-    "the taps alone": (lambda w, x: ops.max_pool(w.convolved(x), **TWO)[1], [POOLED]),
+    "the taps alone": (lambda w, x: max_pool(w.convolved(x), **TWO)[1], [POOLED]),
 }
 
 
@@ -154,7 +153,7 @@ def test_a_weight_that_changes_before_the_bias_is_added_is_not_read_later() -> N
             y = ops.conv2d(x, w.kernel, **THREE)
             variable = getattr(w, changed)
             variable.assign(variable * 0.5)
-            return ops.max_pool(ops.bias_activation(y, w.bias, activation="relu"), **TWO)
+            return max_pool(ops.bias_activation(y, w.bias, activation="relu"), **TWO)
 
         return step
 
@@ -168,7 +167,7 @@ def backward(bias: tuple[int, ...] = (4,), pool: Window = TWO["window"], more: A
 
         def step(x: Tensor) -> Any:
             y = w.convolved(x) if len(bias) == 1 else ops.relu(ops.conv2d(x, w.kernel, **THREE) + w.bias)
-            p, taps = ops.max_pool(y, window=pool)
+            p, taps = max_pool(y, window=pool)
             return w.gradients(p) if more is None else (*w.gradients(p), *more(y, p, taps))
 
         return step
@@ -209,7 +208,7 @@ def test_gradients_that_are_not_asked_for(wanted: str) -> None:
         w.x = Variable(MANY)
 
         def step() -> Any:
-            p, _ = ops.max_pool(w.convolved(w.x), **TWO)
+            p, _ = max_pool(w.convolved(w.x), **TWO)
             return grad(ops.sum(p * p), [getattr(w, wanted)])[0]
 
         return step
@@ -247,7 +246,7 @@ def test_pixels_are_left_out_only_if_all_who_read_their_gradient_can_do_without(
 
         def step(x: Tensor) -> Any:
             y = ops.bias_activation(ops.conv2d(x, kernel, window=Window((1, 1), (1, 1))), bias, activation="relu")
-            p, taps = ops.max_pool(y, **TWO)
+            p, taps = max_pool(y, **TWO)
             gradients = tuple(grad(ops.sum(p * p), [kernel, bias]))
             return gradients if more is None else (*gradients, more(bias, x, y, p, taps))
 
@@ -265,7 +264,7 @@ def test_a_gradient_is_not_read_after_it_has_changed() -> None:
 
         def step(x: Tensor) -> Any:
             y = ops.relu(x)
-            _, taps = ops.max_pool(y, **TWO)
+            _, taps = max_pool(y, **TWO)
             before = ops.max_pool_grad(g, taps, shape=x.shape, **TWO)
             g.assign(g * 0.5)
             return ops.activation_grad(before, y, activation="relu")

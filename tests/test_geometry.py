@@ -13,6 +13,7 @@ from gpudl.kernels.geometry import Window, WindowError
 
 from gpudl import ops
 from gpudl.engine.state import reference_only
+from gpudl.ops.pool import max_pool
 
 SEEDS = range(30)
 
@@ -122,7 +123,7 @@ def test_patches_and_pooling(seed: int, way: str) -> None:
 
     def made(window: Window, g: np.ndarray, cols: np.ndarray) -> list[np.ndarray]:
         out = shape[0], *window.output(shape[1:3]), -1
-        y, taps = ops.max_pool(x, window=window)
+        y, taps = max_pool(x, window=window)
         results = [ops.reshape(ops.im2col(x, window=window), out), y, taps, ops.max_pool_pick(x, taps, window=window)]
         back = [
             ops.col2im(cols.reshape(-1, cols.shape[-1]), window=window, **to),

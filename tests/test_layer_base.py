@@ -411,3 +411,9 @@ def test_a_layer_without_its_base_says_so() -> None:
         Empty()(X)
     with pytest.raises(NotImplementedError, match=r"Layer has no call\(\): write one."):
         Layer()(X)
+
+
+def test_a_weight_of_integers_starts_with_zeros() -> None:
+    layer = Dense(2)
+    weight = layer.add_weight((2, 3), dtype="int32", trainable=False)
+    np.testing.assert_array_equal(weight.numpy(), np.zeros((2, 3), np.int32))

@@ -142,3 +142,16 @@ def test_free_memory_is_counted_within_the_limit_of_a_container(monkeypatch: pyt
     assert on.free_bytes() == 1000
     files.clear()
     assert on.free_bytes() == 4 << 30
+
+
+def test_what_kernels_keep_for_themselves_counts() -> None:
+    a, b = np.zeros((1200, 1024), np.float32), np.ones((1024, 16), np.float32)
+    step = gpudl.traced(gpudl.ops.matmul)
+    with backend.scope("numpy"):
+        step(a, b)
+    (entry,) = step.entries.values()
+    assert entry.plan.kept > 0.6 * a.nbytes, "the lists of the steps that are not all zeros"
+    assert entry.nbytes > entry.plan.nbytes + entry.plan.kept + a.nbytes + b.nbytes
+    small = gpudl.traced(gpudl.ops.exp)
+    small(ones(3))
+    assert next(iter(small.entries.values())).plan.kept < 10_000

@@ -15,6 +15,7 @@ from replay_tools import assert_same_bits, names_in, plan_of, tensor
 import gpudl
 from gpudl import Tensor, Variable, ops, traced
 from gpudl.engine.flat import FlatGroup
+from gpudl.ops.pool import max_pool
 from gpudl.random import SeedGenerator, dropout
 
 
@@ -79,7 +80,7 @@ class Net:
     def loss(self, x: Tensor, labels: Tensor) -> Tensor:
         kernel, bias, matrix, offset = self.variables
         y = ops.bias_activation(ops.conv2d(x, kernel, window=Window((3, 3), (1, 1))), bias, activation="relu")
-        y, _ = ops.max_pool(y, window=Window((2, 2), (2, 2)))
+        y, _ = max_pool(y, window=Window((2, 2), (2, 2)))
         y = dropout(ops.reshape(y, (x.shape[0], -1)), 0.25, self.generator)
         z = ops.bias_activation(y @ matrix, offset, activation="linear")
         losses, _ = ops.sparse_softmax_cross_entropy(z, labels)
@@ -201,7 +202,7 @@ def test_a_write_to_shared_memory_is_seen_through_every_view(through: str) -> No
 def test_what_nobody_reads_is_not_computed() -> None:
     def step(x: Tensor) -> Tensor:
         ops.exp(ops.sqrt(x))
-        values, _ = ops.max_pool(ops.reshape(x, (1, 2, 2, 1)), window=Window((2, 2), (2, 2)))
+        values, _ = max_pool(ops.reshape(x, (1, 2, 2, 1)), window=Window((2, 2), (2, 2)))
         return values * 2
 
     recorded = traced(step)

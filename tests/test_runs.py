@@ -26,9 +26,12 @@ SIZES = (0, 1, 3, 1024, 1025, 100_000)
 COMPOSER = kernels.composer("cpu")
 assert COMPOSER is not None
 
-UNARY = (ops.negative, ops.absolute, ops.square, ops.sqrt, ops.sign, ops.relu, ops.ones_like, ops.zeros_like)
+UNARY = (
+    *(ops.negative, ops.absolute, ops.square, ops.sqrt, ops.sign, ops.relu),
+    *(registry["ones_like"], registry["zeros_like"]),
+)
 BINARY = (ops.add, ops.subtract, ops.multiply, ops.divide, ops.maximum, ops.minimum)
-COMPARE = (ops.equal, ops.greater, ops.greater_equal, ops.less, ops.less_equal)
+COMPARE = (ops.equal, ops.not_equal, ops.greater, ops.greater_equal, ops.less, ops.less_equal)
 
 
 def share_out(patch: pytest.MonkeyPatch) -> None:
@@ -85,7 +88,7 @@ class Model:
             elif kind == 9:
                 real.append(ops.activation_grad(a * c_like(a), a, activation="relu"))
             elif kind == 10:
-                real.append(ops.reshape(ops.reshape(ops.clip(a, low=-1.0, high=0.5), (*a.shape, 1)) - 1, a.shape))
+                real.append(ops.reshape(ops.reshape(ops.clip(a, -1.0, 0.5), (*a.shape, 1)) - 1, a.shape))
             elif kind == 11:
                 real.append(ops.broadcast_to(a, shape=x.shape))
             elif kind == 12:

@@ -252,7 +252,7 @@ class TestFirstCompilation:
 import numba, numpy as np, gpudl
 numba.njit(lambda x: x + 1)(1)
 for rows in (np.arange(2), np.arange(2, dtype=np.int32)):  # two kernels
-    print(gpudl.ops.take(np.ones((3, 2), np.float32), rows).shape)
+    print(gpudl.ops.take(np.ones((3, 2), np.float32), rows, axis=0).shape)
 """
 
     def test_a_line_says_so_once(self, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from gpudl.backend import Array
+from gpudl.engine.operators import registry
 from gpudl.engine.spec import is_floating
 from gpudl.engine.state import gradients, scope, state
 from gpudl.engine.tensor import Tensor
@@ -57,8 +58,6 @@ class Node:
 
 def _fitted(g: Tensor, x: Tensor) -> Tensor:
     """Undo broadcasting and promotion: return `g` in the shape and dtype of `x`."""
-    from gpudl.engine.op import registry
-
     if g.shape != x.shape:
         g = registry["sum_to"](g, shape=x.shape)
     if g.dtype != x.dtype:
@@ -112,8 +111,6 @@ def grad(
         >>> gpudl.grad(gpudl.ops.sum(x * x), [x])[0].numpy()
         array([2., 4., 6.], dtype=float32)
     """
-    from gpudl.engine.op import registry
-
     wanted = {_key(t) for t in wrt}
     with gradients(create_graph or state.open_tapes > 0), scope(_gradient_of(loss.node)):
         first = seed if seed is not None else registry["ones_like"](loss)

@@ -14,13 +14,10 @@ from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine import cost
 from gpudl.engine.grad import Node
+from gpudl.engine.operators import registry
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
-
-registry: dict[str, Op] = {}
-# Functions over several ops that Tensor's own syntax needs, such as indexing.
-faces: dict[str, Callable[..., Tensor]] = {}
+from gpudl.engine.tensor import Tensor, Variable, operand
 
 Forward = Callable[..., Any]
 Specs = Spec | tuple[Spec, ...] | None
@@ -67,6 +64,9 @@ class Op:
         self.inputs = [p.name for p in positional[skipped:]]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in positional)
         self.static = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "work"]
+        # What `inspect` and `help` show, and what arguments by keyword are bound to.
+        shown = (p for p in parameters if p.name in self.inputs or p.name in self.static)
+        self.__signature__ = inspect.Signature(list(shown))
 
     def vjp(self, **rules: Callable[..., Tensor | None]) -> Op:
         """Add gradient rules ``argument=lambda g, y, *inputs, **static: gradient`` and return the op."""
@@ -76,12 +76,10 @@ class Op:
         self.rules.update(rules)
         return self
 
-    def __call__(self, *inputs: Any, **static: Any) -> Any:
-        """Apply the op to tensors, arrays or numbers."""
+    def __call__(self, *inputs: Any, **static: Any) -> Tensor:
+        """Apply the op to tensors, arrays or numbers; several outs are a tuple, and an update returns None."""
         if not self.variadic and len(inputs) != len(self.inputs):
-            raise TypeError(
-                f"{self.name} takes {len(self.inputs)} tensors ({', '.join(self.inputs)}), got {len(inputs)}."
-            )
+            inputs, static = self._bound(inputs, static)
         if self.prepare is not None:
             inputs = self.prepare(*inputs)
         if state.autocast is not None and not self.update:
@@ -89,7 +87,18 @@ class Op:
         tensors = [t for t in inputs if isinstance(t, Tensor)]
         # A number takes the dtype of a float beside it, and not that of a condition.
         like = max(tensors, key=lambda t: (is_floating(t.dtype), "bui".find(t.dtype.kind)), default=None)
-        return apply(self, *(as_tensor(t, like) for t in inputs), **static)
+        result: Tensor = apply(self, *(operand(t, like) for t in inputs), **static)
+        return result
+
+    def _bound(self, inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the inputs in their order, some of which were given by keyword, and the static arguments."""
+        try:
+            given = self.__signature__.bind(*inputs, **static).arguments
+        except TypeError as error:
+            raise TypeError(
+                f"{self.name} takes {len(self.inputs)} tensors ({', '.join(self.inputs)}), got {len(inputs)}: {error}."
+            ) from None
+        return tuple(given.pop(name) for name in self.inputs), given
 
     def specs(self, inputs: tuple[Tensor, ...], static: dict[str, Any]) -> tuple[Spec, ...]:
         """Return the specs of the outs; raises ShapeError naming the op and what it got."""
@@ -215,7 +224,7 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
         outs = tuple(Tensor(None, spec) for spec in specs)
         for t in inputs:
             if t.released:
-                t.value()  # raises: the tensor outlived its step
+                t.array()  # raises: the tensor outlived its step
         return _unpack(op, outs)
     on = _common_backend(op, inputs)
     arrays = tuple(t.data for t in inputs)

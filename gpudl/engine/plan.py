@@ -14,6 +14,7 @@ from gpudl.engine.memory import Block, pack
 from gpudl.engine.runs import with_runs
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import state
+from gpudl.engine.tree import flatten
 
 if TYPE_CHECKING:
     from gpudl.engine.op import Op
@@ -162,6 +163,7 @@ class Plan:
         results: the slots that the step returns; they live outside the arena.
 
     Attributes:
+        kept: bytes that its kernels keep for themselves, some of them shared with other plans of the thread.
         outcome: whether it is launched as a CUDA graph, or why not.
     """
 
@@ -191,6 +193,7 @@ class Plan:
         # A kernel that finds no memory in the middle of the first step would leave half of its updates done.
         self.scratch = max((self._scratch(step) for step in self.steps), default=0)
         on.reserve(self.scratch)
+        self.kept = self._kept()
         self.outcome = Outcome()
         self._graph = Graph(on, self.calls, self.outcome) if on.captures else None
         self._has_run = False
@@ -233,6 +236,14 @@ class Plan:
             return 0
         return _REFERENCE_TAKES * max((int(array.nbytes) for array in arrays), default=0)
 
+    def _kept(self) -> int:
+        """Return how many bytes bound kernels hold beside the arena, the results and what was there before."""
+        there = (slot.value.array for step in self.steps for slot in (*step.ins, *step.outs))
+        known = {id(_owner(array)) for array in (self.arena, *there)}
+        held = (array for call in self.calls for array in flatten(getattr(call, "kept", ()))[0])
+        owners = {id(owner): owner for owner in map(_owner, held) if isinstance(owner, np.ndarray)}
+        return sum(int(owner.nbytes) for key, owner in owners.items() if key not in known)
+
     @property
     def nbytes(self) -> int:
         """The memory that the plan takes: the arena, and the results."""
@@ -259,6 +270,12 @@ class Plan:
         self.arena[...] = 255
         for slot in self._pinned:
             slot.array.reshape(-1).view(_BYTE)[...] = 255
+
+
+def _owner(array: Any) -> Any:
+    """Return the array that has the memory."""
+    owner = getattr(array, "base", None)
+    return array if owner is None else owner
 
 
 def _view(arena: Array, offset: int, spec: Spec) -> Array:

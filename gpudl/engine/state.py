@@ -36,6 +36,8 @@ state = State()
 _Switch = _GeneratorContextManager[None]  # for a ``with`` block, or as a decorator
 # Plans made before the last move of a variable's memory are stale.
 layout_epoch = [0]
+# Held while layers make their weights: of several threads that call a layer first, one builds it and the others wait.
+building = threading.RLock()
 # Tells which weights and layers are frozen: plans made when this was another number are for other times.
 frozen = [0]
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
+from gpudl.engine.operators import Operators, faces, registry
 from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating, is_number
 from gpudl.engine.state import LayoutError, TracingError, forbid_host_read, layout_epoch, state, toggled
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from gpudl.engine.grad import Node
 
 
-class Tensor:
+class Tensor(Operators):
     """An array on some device, with the node of the graph that computed it.
 
     Args:
@@ -32,9 +33,6 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "data", "logits", "node", "released", "requires_grad", "spec")
-
-    # NumPy must leave `array + tensor` to the tensor.
-    __array_ufunc__ = None
 
     def __init__(self, data: Array, spec: Spec | None = None) -> None:
         self.data = data
@@ -65,7 +63,7 @@ class Tensor:
         """Number of elements."""
         return self.spec.size
 
-    def value(self) -> Array:
+    def array(self) -> Array:
         """Return the array; raises TracingError for a symbolic tensor or one whose step is over."""
         if self.data is None:
             raise TracingError(
@@ -103,7 +101,7 @@ class Tensor:
     def numpy(self) -> np.ndarray:
         """Return a copy in host memory; raises TracingError while a step is being recorded."""
         forbid_host_read()
-        return backend.of(self.value()).to_host(self.data)
+        return backend.of(self.array()).to_host(self.data)
 
     def item(self) -> Any:
         """Return the only element as a Python number."""
@@ -120,6 +118,11 @@ class Tensor:
         return int(self.item())
 
     def __bool__(self) -> bool:
+        if self.size > 1:
+            raise ValueError(
+                f"a tensor of shape {self.shape} is neither true nor false. Use gpudl.ops.any or gpudl.ops.all, or "
+                "`is` to ask whether it is a certain tensor."
+            )
         return bool(self.item())
 
     def __index__(self) -> int:
@@ -144,87 +147,52 @@ class Tensor:
             return f"<{name} shape={self.shape} dtype={self.dtype}>"
         return f"<{name} shape={self.shape} dtype={self.dtype}, value={self.numpy()!r}>"
 
-    def __getitem__(self, key: Any) -> Tensor:
-        part: Tensor = _face("getitem")(self, key)
-        return part
-
-    def __add__(self, other: Any) -> Tensor:
-        return _op("add", self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return _op("add", other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return _op("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return _op("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return _op("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return _op("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return _op("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return _op("divide", other, self)
-
-    def __pow__(self, other: Any) -> Tensor:
-        return _op("power", self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return _op("power", other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return _op("matmul", self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return _op("matmul", other, self)
-
-    def __neg__(self) -> Tensor:
-        return _op("negative", self)
-
-    def __abs__(self) -> Tensor:
-        return _op("absolute", self)
-
-    def __lt__(self, other: Any) -> Tensor:
-        return _op("less", self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        return _op("less_equal", self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        return _op("greater", self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        return _op("greater_equal", self, other)
-
 
 class Variable(Tensor):
     """A tensor whose value changes in place and whose address stays.
 
     Args:
-        value: the initial value, host or device array.
+        initializer: the initial value, a number, an array or a tensor; or an initializer, by its name or itself.
+        shape: what an initializer is asked for.
+        dtype: by default that of the value, or `config.floatx` for an initializer.
         trainable: whether gradients are wanted.
+        autocast: whether a layer of mixed precision sees it in the dtype that it computes in.
+        aggregation, synchronization, layout: Keras's, for variables on several devices; without effect.
         name: a name for reports.
+
+    Raises:
+        ValueError: an initializer without a shape.
 
     Example:
         >>> v = gpudl.Variable([1.0, 2.0], name="v")
         >>> v.assign_add([1.0, 1.0])
-        >>> v.numpy()
-        array([2., 3.], dtype=float32)
+        >>> v.value.numpy(), gpudl.Variable("ones", (3,)).numpy()
+        (array([2., 3.], dtype=float32), array([1., 1., 1.], dtype=float32))
     """
 
     __slots__ = ("_trainable", "autocast", "constraint", "name", "path", "regularizer", "wanted")
 
-    def __init__(self, value: Any, *, trainable: bool = True, name: str = "variable") -> None:
-        source = as_tensor(value).value()
-        data = backend.current().empty(source.shape, source.dtype)
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str | None = "auto",
+        name: str | None = None,
+        layout: Any = None,
+    ) -> None:
+        if callable(initializer) or isinstance(initializer, str):
+            if shape is None:
+                raise ValueError(f"a variable made by an initializer needs a shape, got {initializer!r} alone.")
+            initializer = faces["initial"](initializer, tuple(shape), dtype)
+        source = as_tensor(initializer).array()
+        data = backend.current().empty(source.shape, source.dtype if dtype is None else np.dtype(dtype))
         data[...] = backend.current().asarray(source)
-        self._adopt(data, trainable, name)
+        self._adopt(data, bool(trainable), name or "variable")
+        self.autocast = autocast
 
     @classmethod
     def over(cls, data: Array, *, trainable: bool = True, name: str = "variable") -> Variable:
@@ -240,9 +208,15 @@ class Variable(Tensor):
         self.wanted = trainable  # what it is when its layer is not frozen
         self._trainable = trainable
         self.requires_grad = trainable and is_floating(self.dtype)
-        self.autocast = True  # whether a layer of mixed precision sees it in the dtype that it computes in
+        self.autocast = True
         self.regularizer: Any = None
         self.constraint: Any = None
+
+    @property
+    def value(self) -> Tensor:
+        """What the variable holds now, as a tensor that stays when the variable changes."""
+        result: Tensor = registry["copy"](self)
+        return result
 
     @property
     def trainable(self) -> bool:
@@ -280,23 +254,7 @@ class Variable(Tensor):
         layout_epoch[0] += 1
 
 
-def _op(name: str, *inputs: Any) -> Tensor:
-    from gpudl.engine.op import registry
-
-    result = registry[name](*inputs)
-    assert isinstance(result, Tensor)
-    return result
-
-
-def _face(name: str) -> Any:
-    from gpudl.engine.op import faces
-
-    return faces[name]
-
-
 def _update(name: str, target: Variable, value: Any) -> None:
-    from gpudl.engine.op import registry
-
     tensor = as_tensor(value, like=target)
     if tensor.shape != target.shape:
         raise ShapeError(f"cannot assign shape {tensor.shape} to variable {target.name!r} of {target.shape}.")
@@ -323,7 +281,7 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
     if isinstance(value, Tensor):
         return value
     on = backend.of(like.data) if like is not None and like.data is not None else backend.current()
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
         return constant(value, _scalar_dtype(value, like), on)
     is_array = hasattr(value, "dtype")
     array = value if on.owns(value) else backend.get("numpy").asarray(value)
@@ -334,9 +292,29 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
         )
     if on.owns(value):
         return Tensor(value)
-    if not is_array and array.dtype == np.float64:  # lists of Python floats are not a wish for float64
-        array = array.astype(np.float32)
+    if not is_array:
+        array = _narrowed(array)
     return Tensor(on.asarray(array))
+
+
+def _narrowed(array: np.ndarray) -> np.ndarray:
+    """Return what NumPy makes of Python's numbers in 32 bits, unless they are integers that need more."""
+    if array.dtype == np.float64:
+        return array.astype(np.float32)
+    fits = array.dtype == np.int64 and (not array.size or -(2**31) <= array.min() <= array.max() < 2**31)
+    return array.astype(np.int32) if fits else array
+
+
+def operand(value: Any, like: Tensor | None = None) -> Tensor:
+    """Return what an op is given as a tensor, as `as_tensor`, but float64 from NumPy does not widen `like`.
+
+    It is NumPy's default, and hardly ever a wish: beside a tensor of another dtype it is float32.
+    """
+    if isinstance(value, Tensor):
+        return value
+    if like is not None and like.dtype != np.float64 == getattr(value, "dtype", None):
+        value = value.astype(np.float32)
+    return as_tensor(value, like)
 
 
 def convert_to_tensor(value: Any, dtype: Any = None) -> Tensor:
@@ -357,8 +335,6 @@ def convert_to_tensor(value: Any, dtype: Any = None) -> Tensor:
     tensor = as_tensor(value)
     if dtype is None or tensor.dtype == np.dtype(dtype):
         return tensor
-    from gpudl.engine.op import registry
-
     result: Tensor = registry["cast"](tensor, dtype=np.dtype(dtype))
     return result
 

@@ -73,7 +73,8 @@ class Entry:
         self.buffers = buffers
         remaining = iter(live)
         self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
-        self.nbytes = plan.nbytes + sum(int(b.nbytes) for b in buffers) + _INSTRUCTION * (1 + len(plan.steps))
+        fed = sum(int(buffer.nbytes) for buffer in buffers)
+        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(plan.steps))
 
 
 class Traced:
@@ -186,7 +187,7 @@ class Traced:
         try:
             results = self.function(*inputs, **static)
             returned = [_checked(t) for t in flatten(results)[0] if t is not None]
-            return recorder, results, [recorder.slot(t.value()) for t in returned]
+            return recorder, results, [recorder.slot(t.array()) for t in returned]
         finally:
             state.recorder = None
 
@@ -290,7 +291,7 @@ def _frozen(value: Any) -> Any:
 
 def _write(leaf: Any, buffer: Array) -> None:
     if isinstance(leaf, Tensor):
-        buffer[...] = backend.of(buffer).asarray(leaf.value())
+        buffer[...] = backend.of(buffer).asarray(leaf.array())
     else:
         leaf.write(buffer)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -37,16 +37,18 @@ def tracked(value: Any) -> Any:
     return tuple(map(tracked, value)) if type(value) is tuple else value
 
 
-def members(value: Any) -> Iterator[Any]:
-    """Yield what is tracked of `value`: itself, or what is in it when it is a list, tuple or dict."""
+HOLDING = (*KINDS, list, tuple, dict)
+
+
+def members(value: Any) -> list[Any]:
+    """Return what is tracked of `value`: itself, or what is in it when it is a list, tuple or dict."""
     if isinstance(value, KINDS):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from members(item)
-    elif isinstance(value, dict):
-        for item in list(value.values()):
-            yield from members(item)
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    elif not isinstance(value, list | tuple):
+        return []
+    return [found for item in value if isinstance(item, HOLDING) for found in members(item)]
 
 
 def same(before: list[Any], after: list[Any]) -> bool:
@@ -57,11 +59,13 @@ def same(before: list[Any], after: list[Any]) -> bool:
 def _telling(change: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(change)
     def changed(self: Any, *args: Any, **kwargs: Any) -> Any:
-        before = list(members(self))
+        if change.__name__ == "append" and not members(args):  # of a long list of numbers, say
+            return change(self, *args)
+        before = members(self)
         try:
             return change(self, *args, **kwargs)
         finally:
-            if not same(before, list(members(self))):
+            if not same(before, members(self)):
                 restructured()
 
     return changed

@@ -131,5 +131,4 @@ class Conv2D(Affine, Windowed):
             )
             for g in range(self.groups)
         )
-        result: Tensor = ops.concatenate(*parts, axis=-1)
-        return result
+        return ops.concatenate(list(parts), axis=-1)

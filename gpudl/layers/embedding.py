@@ -85,5 +85,4 @@ class Embedding(Layer):
     def call(self, x: Tensor) -> Tensor:
         """Return the vectors of integers (batch, ...); floats are cut to integers."""
         numbers = ops.cast(x, dtype=np.dtype(np.int32)) if is_floating(x.dtype) or x.dtype.kind == "b" else x
-        result: Tensor = ops.take(self.embeddings, numbers)
-        return result
+        return ops.take(self.embeddings, numbers, axis=0)

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpudl import constraints, initializers, regularizers
 from gpudl.engine.spec import ShapeError, Spec, is_floating
-from gpudl.engine.state import autocast, state, symbolic
+from gpudl.engine.state import autocast, building, state, symbolic
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.input_spec import InputSpec, Shape
@@ -59,6 +59,8 @@ class Layer(Tracked, Typed, Configurable):
         >>> Scale()(np.ones((2, 3))).shape
         (2, 3)
     """
+
+    _unfinished = False  # whether build() is running
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Know what becomes an attribute, before ``super().__init__()`` too."""
@@ -124,6 +126,13 @@ class Layer(Tracked, Typed, Configurable):
                 for leaf in flatten(outputs)[0]:
                     # Per sample, so that the strength does not depend on the batch size.
                     self.add_loss(self.activity_regularizer(leaf) / max(leaf.shape[0] if leaf.ndim else 1, 1))
+        except RecursionError as error:
+            if not outermost:
+                raise
+            raise RecursionError(
+                f"{self._who()}: its layers are nested too deeply, or one of them contains itself. Put them side by "
+                "side in one model, or raise Python's limit by sys.setrecursionlimit."
+            ) from error
         finally:
             state.scope = outer  # first: Python looks for Ctrl-C after each call
             _enclosing.reset(before)
@@ -132,6 +141,8 @@ class Layer(Tracked, Typed, Configurable):
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self._refuse_layers(args)
         args = tuple(map_leaves(self._converted, _array(arg)) for arg in args)
+        if kwargs.keys() - {"training"}:
+            kwargs = {name: map_leaves(self._converted_array, value) for name, value in kwargs.items()}
         shapes = map_leaves(_batch_free, args[0]) if args else ()
         if (
             self.input_spec is not None
@@ -141,11 +152,9 @@ class Layer(Tracked, Typed, Configurable):
             raise ValueError(f"{self._who()} takes one array, got {_described(args)}.")
         self._check_shapes(shapes)
         try:
-            if not self.built:
-                with _apart():
-                    self.build(shapes)
-                self.built = True
-                self._check_shapes(shapes)
+            if not self.built or self._unfinished:
+                with building:
+                    self._build_once(shapes)
             with autocast(self._seen_as()):
                 return self.call(*args, **kwargs)
         except ShapeError as error:
@@ -162,6 +171,14 @@ class Layer(Tracked, Typed, Configurable):
                     "layers in a Sequential, or derive a class from Model and call them in its call()."
                 )
 
+    def _build_once(self, shapes: Any) -> None:
+        if self.built:  # by another thread
+            return
+        with _apart():
+            self.build(shapes)
+        self.built = True
+        self._check_shapes(shapes)
+
     def _check_shapes(self, shapes: Any) -> None:
         if self.input_spec is not None and isinstance(shapes, tuple):
             self.input_spec.check(self._who(), shapes)
@@ -174,6 +191,10 @@ class Layer(Tracked, Typed, Configurable):
         if self.autocast and is_floating(tensor.dtype) and tensor.dtype != self.compute_dtype:
             tensor = cast(tensor, dtype=self.compute_dtype)
         return tensor
+
+    def _converted_array(self, value: Any) -> Any:
+        """Return arrays as `_converted` does, and numbers and anything else as they are: options of `call`."""
+        return self._converted(value) if hasattr(value, "__array__") else value
 
     def _floating(self, x: Tensor) -> Tensor:
         """Return integers and bools in the dtype that the layer computes in, floats as they are."""
@@ -191,7 +212,8 @@ class Layer(Tracked, Typed, Configurable):
         name: str | None = None,
         autocast: bool = True,
     ) -> Variable:
-        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none.
+        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none, and
+        for integers.
 
         In mixed precision `call` sees it in the dtype that the layer computes in, unless `autocast` is false.
 
@@ -205,7 +227,7 @@ class Layer(Tracked, Typed, Configurable):
                 "that axis."
             )
         kind = np.dtype(dtype) if dtype is not None else self.variable_dtype
-        default = "glorot_uniform" if len(shape) > 1 else "zeros"
+        default = "glorot_uniform" if len(shape) > 1 and is_floating(kind) else "zeros"
         values = initializers.get(default if initializer is None else initializer)(shape, dtype=kind)
         variable = Variable(values, trainable=trainable and self._trainable, name=name or "variable")
         variable.path = f"{self.name}/{variable.name}"
@@ -280,16 +302,20 @@ def _all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
     """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
 
     @wraps(build)
-    def building(self: Layer, *args: Any, **kwargs: Any) -> None:
-        before, own = self.built, list(self._own)
-        try:
-            build(self, *args, **kwargs)
-        except BaseException:
-            self.built, self._own[:] = before, own
-            raise
-        self.built = True
+    def built_whole(self: Layer, *args: Any, **kwargs: Any) -> None:
+        with building:
+            before, own, outer = self.built, list(self._own), self._unfinished
+            self._unfinished = True  # though a build() of the base class says that it is built
+            try:
+                build(self, *args, **kwargs)
+                self.built = True
+            except BaseException:
+                self.built, self._own[:] = before, own
+                raise
+            finally:
+                self._unfinished = outer
 
-    return building
+    return built_whole
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Window
 from gpudl.layers._windowed import OnImages, Windowed, pair
+from gpudl.ops.pool import avg_pool, max_pool
 
 
 class _Pooling2D(Windowed):
@@ -48,8 +49,7 @@ class MaxPooling2D(_Pooling2D):
 
     def slide(self, x: Tensor) -> Tensor:
         """Return the maxima."""
-        largest: Tensor = ops.max_pool(self._floating(x), window=self.window)[0]
-        return largest
+        return max_pool(self._floating(x), window=self.window)[0]
 
 
 class AveragePooling2D(_Pooling2D):
@@ -73,7 +73,7 @@ class AveragePooling2D(_Pooling2D):
 
     def slide(self, x: Tensor) -> Tensor:
         """Return the means."""
-        mean: Tensor = ops.avg_pool(self._floating(x), window=self.window)
+        mean: Tensor = avg_pool(self._floating(x), window=self.window)
         return mean
 
 
@@ -135,7 +135,7 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
             raise ShapeError(f"the mean of no pixels is not defined: the images are {x.shape}.")
         if self.channel_axis != -1:  # one image of one channel for each of them
             x = ops.reshape(x, (x.shape[0] * x.shape[1], *size, 1))
-        mean = ops.avg_pool(x, window=Window(size, size))
+        mean = avg_pool(x, window=Window(size, size))
         y: Tensor = ops.reshape(mean, kept if self.keepdims else (kept[0], kept[self.channel_axis]))
         return y
 

@@ -9,13 +9,12 @@ import numpy as np
 
 from gpudl.engine.state import restructured, toggled
 from gpudl.engine.tensor import Variable
-from gpudl.layers.containers import KINDS, Holder, members, same, tracked
+from gpudl.layers.containers import HOLDING, Holder, members, same, tracked
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
 
 _KNOWN = ("_own", "_children", "_generators", "_metrics")
-_NOT_ATTRIBUTES = {*_KNOWN, "_arguments"}
-_HOLDING = (*KINDS, list, tuple, dict)
+_NOT_ATTRIBUTES = {*_KNOWN, "_arguments", "_added_losses", "_outputs"}
 
 
 class Tracked(Holder):
@@ -37,13 +36,13 @@ class Tracked(Holder):
         return f'{type(self).__name__} "{self.name}"'
 
     def __setattr__(self, name: str, value: Any) -> None:
-        before = list(members(vars(self).get(name)))
+        before = members(vars(self).get(name))
         value = value if name.startswith("__") else tracked(value)
         object.__setattr__(self, name, value)
-        self._exchanged(before, list(members(value)))
+        self._exchanged(before, members(value))
 
     def __delattr__(self, name: str) -> None:
-        before = list(members(vars(self).get(name)))
+        before = members(vars(self).get(name))
         object.__delattr__(self, name)
         self._exchanged(before, [])
 
@@ -77,8 +76,8 @@ class Tracked(Holder):
         held: set[int] = set()
         listed = []
         for name, value in list(vars(self).items()):
-            if isinstance(value, _HOLDING) and name not in _NOT_ATTRIBUTES:
-                items = list(members(value))
+            if isinstance(value, HOLDING) and name not in _NOT_ATTRIBUTES:
+                items = members(value)
                 held.update(map(id, items))
                 listed += items if isinstance(value, list | dict) else []
         found: tuple[list[Any], ...] = (self._children, self._generators, self._metrics)
@@ -96,7 +95,9 @@ class Tracked(Holder):
             layer = stack.pop(0)
             if id(layer) not in seen:
                 seen.add(id(layer))
-                layer._synchronized()
+                lists = [name for name, value in list(vars(layer).items()) if isinstance(value, list | dict)]
+                if not _NOT_ATTRIBUTES.issuperset(lists):  # which change unseen
+                    layer._synchronized()
                 yield layer
                 stack = layer._children + stack
 

@@ -152,7 +152,7 @@ def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
     """
     t, p = pair(y_true, y_pred, "kl_divergence")
     low = config.epsilon()
-    t, p = ops.clip(t, low=low, high=1.0), ops.clip(p, low=low, high=1.0)
+    t, p = ops.clip(t, low, 1.0), ops.clip(p, low, 1.0)
     result: Tensor = ops.sum(t * ops.log(t / p), axis=-1)
     return result
 
@@ -209,8 +209,7 @@ def _logits(p: Tensor, from_logits: bool, loss: str, activation: str) -> Tensor 
 
 
 def _clipped(p: Tensor) -> Tensor:
-    result: Tensor = ops.clip(p, low=config.epsilon(), high=1.0 - config.epsilon())
-    return result
+    return ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
 
 
 def _normalised(p: Tensor, axis: int) -> Tensor:
@@ -228,7 +227,7 @@ def _classes_last(x: Tensor, axis: int) -> Tensor:
 
 def _picked(labels: Tensor, logs: Tensor) -> Tensor:
     """Return -logs[label] along the last axis, NaN for a label out of range."""
-    here = ops.one_hot(labels, classes=logs.shape[-1], dtype="bool")
+    here = ops.one_hot(labels, logs.shape[-1], dtype="bool")
     known = ops.sum(here, axis=-1) > 0
     result: Tensor = ops.where(known, -ops.sum(ops.where(here, logs, 0.0), axis=-1), float("nan"))
     return result

@@ -109,7 +109,7 @@ def _hits(labels: Tensor, scores: Tensor) -> Tensor:
 def _among(labels: Tensor, scores: Tensor, k: int) -> Tensor:
     if is_floating(labels.dtype):
         labels = ops.cast(labels, dtype="int32")
-    here = ops.one_hot(labels, classes=scores.shape[-1], dtype="bool")
+    here = ops.one_hot(labels, scores.shape[-1], dtype="bool")
     own = ops.sum(ops.where(here, scores, 0.0), axis=-1, keepdims=True)
     better = ops.sum(ops.greater(scores, own), axis=-1)
     return _float(ops.less(better, k))

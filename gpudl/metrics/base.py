@@ -108,6 +108,8 @@ def _variables_in(value: Any) -> Iterator[Variable]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _variables_in(item)
+    elif isinstance(value, dict):
+        yield from _variables_in(list(value.values()))
 
 
 Reduction = Callable[[Tensor, tuple[int, ...]], Tensor]

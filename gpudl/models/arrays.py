@@ -44,7 +44,7 @@ def as_array(value: Any, name: str) -> Array:
     if is_sparse(value):
         value = SparseRows(value)
     elif isinstance(value, Tensor):
-        value = value.value()
+        value = value.array()
     elif hasattr(value, "to_numpy"):
         value = value.to_numpy()
     if not on.owns(value) and not isinstance(value, SparseRows):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpudl.engine.spec import ShapeError
+from gpudl.engine.state import building
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.layer import Layer, inferred_shape
@@ -41,13 +42,17 @@ class Sequential(Model):
         """Put a layer on top of the stack; weights that exist stay.
 
         Raises:
-            ValueError: something that is no layer, or a name that is taken.
+            ValueError: something that is no layer, a name that is taken, or this model itself.
             ShapeError: a layer that does not fit what is below it; then the stack is as it was.
         """
         if not isinstance(layer, Layer):
             raise ValueError(
                 f"only layers can be added to a Sequential, got {layer!r} of type {type(layer).__name__}. "
                 "Wrap a function in a Layer with a call()."
+            )
+        if any(inner is self for inner in layer._flattened()):
+            raise ValueError(
+                f"{self._who()} cannot be a layer of itself. Add a copy of it, copy.deepcopy(model), or another model."
             )
         if isinstance(layer, InputLayer):
             if self._stack or self._input is not None:
@@ -113,7 +118,9 @@ class Sequential(Model):
                 "array of a list of samples; for several inputs derive from Model."
             )
         if self._input is None:
-            self.build((None, *inputs.shape[1:]))
+            with building:
+                if self._input is None:
+                    self.build((None, *inputs.shape[1:]))
         value = self._fitted(inputs)
         for layer in self._stack:
             value = layer(value, training=training)

@@ -1,54 +1,82 @@
-"""The ops: everything that gpudl computes, one family a file, each with its gradient beside it."""
+"""The ops: everything that gpudl computes, one family a file, each with its gradient beside it.
+
+What Keras has too takes its arguments: functions in `numpy` and `nn`, and ops that take nothing but tensors.
+"""
 
 import gpudl.ops.fused  # noqa: F401 (registers its rules)
-from gpudl.engine.op import Op, registry
+from gpudl.engine.op import Op
+from gpudl.engine.operators import registry
 from gpudl.ops.activation import activation_grad, bias_activation, relu, sigmoid, tanh
 from gpudl.ops.conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
 from gpudl.ops.elementwise import (
     absolute,
     add,
-    cast,
     cast_like,
-    clip,
     divide,
-    equal,
     erf,
     exp,
     expm1,
-    greater,
-    greater_equal,
-    less,
-    less_equal,
+    floor_divide,
     log,
     log1p,
     maximum,
     minimum,
+    mod,
     multiply,
     negative,
-    ones_like,
     power,
     sign,
     sqrt,
     square,
     subtract,
+)
+from gpudl.ops.indexing import getitem, nonzero
+from gpudl.ops.logic import (
+    bitwise_and,
+    bitwise_not,
+    bitwise_or,
+    bitwise_xor,
+    equal,
+    greater,
+    greater_equal,
+    left_shift,
+    less,
+    less_equal,
+    not_equal,
+    right_shift,
+)
+from gpudl.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy, sparse_softmax_cross_entropy
+from gpudl.ops.nn import average_pool, log_softmax, max_pool, one_hot, softmax
+from gpudl.ops.norm import batch_norm, layer_norm, scale_shift
+from gpudl.ops.numpy import (
+    all,
+    any,
+    argmax,
+    broadcast_to,
+    cast,
+    clip,
+    concatenate,
+    expand_dims,
+    logical_and,
+    logical_not,
+    logical_or,
+    matmul,
+    max,
+    mean,
+    min,
+    ones_like,
+    squeeze,
+    stack,
+    sum,
+    take,
+    transpose,
     where,
     zeros_like,
 )
-from gpudl.ops.linalg import matmul
-from gpudl.ops.loss import (
-    log_softmax,
-    matches,
-    one_hot,
-    sigmoid_cross_entropy,
-    softmax,
-    softmax_cross_entropy,
-    sparse_softmax_cross_entropy,
-)
-from gpudl.ops.norm import batch_norm, layer_norm, scale_shift
-from gpudl.ops.pool import avg_pool, max_pool, max_pool_grad, max_pool_pick
+from gpudl.ops.pool import avg_pool, max_pool_grad, max_pool_pick
 from gpudl.ops.random import advance_, draw_key, dropout, random_normal, random_uniform
-from gpudl.ops.reduce import all_finite, argmax, broadcast_to, max, mean, sum, sum_to
-from gpudl.ops.shape import concatenate, copy, getitem, pack, reshape, take, take_batch, transpose
+from gpudl.ops.reduce import all_finite, sum_to
+from gpudl.ops.shape import copy, pack, reshape, take_batch
 from gpudl.ops.update import (
     adam_,
     assign_,
@@ -70,13 +98,20 @@ __all__ = [
     "adam_",
     "add",
     "advance_",
+    "all",
     "all_finite",
+    "any",
     "argmax",
     "assign_",
     "assign_add_",
+    "average_pool",
     "avg_pool",
     "batch_norm",
     "bias_activation",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
     "broadcast_to",
     "cast",
     "cast_like",
@@ -94,19 +129,24 @@ __all__ = [
     "equal",
     "erf",
     "exp",
+    "expand_dims",
     "expm1",
+    "floor_divide",
     "getitem",
     "greater",
     "greater_equal",
     "im2col",
     "increment_",
     "layer_norm",
+    "left_shift",
     "less",
     "less_equal",
     "log",
     "log1p",
     "log_softmax",
-    "matches",
+    "logical_and",
+    "logical_not",
+    "logical_or",
     "matmul",
     "max",
     "max_pool",
@@ -114,9 +154,13 @@ __all__ = [
     "max_pool_pick",
     "maximum",
     "mean",
+    "min",
     "minimum",
+    "mod",
     "multiply",
     "negative",
+    "nonzero",
+    "not_equal",
     "note_nonfinite_",
     "one_hot",
     "ones_like",
@@ -129,6 +173,7 @@ __all__ = [
     "rescale_",
     "reshape",
     "restore_",
+    "right_shift",
     "rmsprop_",
     "scale_shift",
     "sgd_",
@@ -141,6 +186,8 @@ __all__ = [
     "sparse_softmax_cross_entropy",
     "sqrt",
     "square",
+    "squeeze",
+    "stack",
     "subtract",
     "sum",
     "sum_to",

@@ -6,10 +6,11 @@ from typing import Any
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import Op, op, registry
+from gpudl.engine.op import Op, op
+from gpudl.engine.operators import registry
 from gpudl.engine.spec import ShapeError, Spec, promote
 from gpudl.engine.tensor import Tensor
-from gpudl.ops.elementwise import floating, same
+from gpudl.ops.elementwise import counted, floating
 
 # Operations for each element: of the activation, and of its gradient.
 _FLOPS = {"linear": 0, "relu": 1, "sigmoid": 4, "tanh": 1}
@@ -72,9 +73,9 @@ def sigmoid(xp: Any, out: Array, x: Array) -> None:
 sigmoid.vjp(x=lambda g, y, x: activation_grad(g, y, activation="sigmoid"))
 
 
-@op(same)
+@op(counted)
 def relu(xp: Any, out: Array, x: Array) -> None:
-    """Return max(x, 0); NaN propagates."""
+    """Return max(x, 0); NaN propagates, and bools count as int32."""
     xp.maximum(x, out.dtype.type(0), out=out)
 
 

@@ -11,6 +11,7 @@ from gpudl.engine import cost
 from gpudl.engine.op import op, rounded
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
+from gpudl.ops.logic import equal
 
 _BOOL = np.dtype(bool)
 
@@ -24,13 +25,31 @@ def _binary(a: Spec, b: Spec) -> Spec:
     return Spec(broadcast(a.shape, b.shape), promote(a.dtype, b.dtype))
 
 
-def _compare(a: Spec, b: Spec) -> Spec:
-    return Spec(broadcast(a.shape, b.shape), _BOOL)
-
-
 def floating(x: Spec) -> Spec:
     """Return the spec of a float result for x, which may be integers."""
     return x if is_floating(x.dtype) else x.with_dtype("float32")
+
+
+def counted(x: Spec, **_: Any) -> Spec:
+    """Return a spec in which bools count as int32."""
+    return x.with_dtype("int32") if x.dtype == _BOOL else x
+
+
+def _whole(a: Spec, b: Spec) -> Spec:
+    return counted(_binary(a, b))
+
+
+def _difference(a: Spec, b: Spec) -> Spec:
+    out = _binary(a, b)
+    if out.dtype == _BOOL:
+        raise ShapeError("bools cannot be subtracted. Use != for what differs, or cast them.")
+    return out
+
+
+def _signed(x: Spec) -> Spec:
+    if x.dtype == _BOOL:
+        raise ShapeError("bools have no sign. Use ~ for the opposite, or cast them.")
+    return x
 
 
 def _quotient(a: Spec, b: Spec) -> Spec:
@@ -38,39 +57,39 @@ def _quotient(a: Spec, b: Spec) -> Spec:
 
 
 @op(_binary)
-def add(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a + b, broadcast."""
-    xp.add(a, b, out=out, dtype=out.dtype)
+def add(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+    """Return x1 + x2, broadcast."""
+    xp.add(x1, x2, out=out, dtype=out.dtype)
 
 
-add.vjp(a=lambda g, y, a, b: g, b=lambda g, y, a, b: g)
+add.vjp(x1=lambda g, y, a, b: g, x2=lambda g, y, a, b: g)
+
+
+@op(_difference)
+def subtract(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+    """Return x1 - x2, broadcast."""
+    xp.subtract(x1, x2, out=out, dtype=out.dtype)
+
+
+subtract.vjp(x1=lambda g, y, a, b: g, x2=lambda g, y, a, b: -g)
 
 
 @op(_binary)
-def subtract(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a - b, broadcast."""
-    xp.subtract(a, b, out=out, dtype=out.dtype)
+def multiply(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+    """Return x1 * x2, broadcast."""
+    xp.multiply(x1, x2, out=out, dtype=out.dtype)
 
 
-subtract.vjp(a=lambda g, y, a, b: g, b=lambda g, y, a, b: -g)
-
-
-@op(_binary)
-def multiply(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a * b, broadcast."""
-    xp.multiply(a, b, out=out, dtype=out.dtype)
-
-
-multiply.vjp(a=lambda g, y, a, b: g * b, b=lambda g, y, a, b: g * a)
+multiply.vjp(x1=lambda g, y, a, b: g * b, x2=lambda g, y, a, b: g * a)
 
 
 @op(_quotient)
-def divide(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a / b, broadcast; integers become floats."""
-    xp.divide(a, b, out=out, dtype=out.dtype)
+def divide(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+    """Return x1 / x2, broadcast; integers become floats."""
+    xp.divide(x1, x2, out=out, dtype=out.dtype)
 
 
-divide.vjp(a=lambda g, y, a, b: g / b, b=lambda g, y, a, b: -g * y / b)
+divide.vjp(x1=lambda g, y, a, b: g / b, x2=lambda g, y, a, b: -g * y / b)
 
 
 @op(floating)
@@ -82,34 +101,19 @@ def log(xp: Any, out: Array, x: Array) -> None:
 log.vjp(x=lambda g, y, x: g / x)
 
 
-@op(_compare)
-def equal(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a == b as bool."""
-    xp.equal(a, b, out=out)
+@op(_whole)
+def floor_divide(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+    """Return x1 / x2 rounded down, broadcast; its gradient is 0 everywhere. An integer divided by 0 is 0."""
+    xp.floor_divide(x1, x2, out=out, dtype=out.dtype)
 
 
-@op(_compare)
-def greater(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a > b as bool."""
-    xp.greater(a, b, out=out)
+@op(_whole)
+def mod(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+    """Return x1 - floor(x1 / x2) * x2, broadcast, which has the sign of x2. What an integer leaves by 0 is 0."""
+    xp.remainder(x1, x2, out=out, dtype=out.dtype)
 
 
-@op(_compare)
-def greater_equal(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a >= b as bool."""
-    xp.greater_equal(a, b, out=out)
-
-
-@op(_compare)
-def less(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a < b as bool."""
-    xp.less(a, b, out=out)
-
-
-@op(_compare)
-def less_equal(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a <= b as bool."""
-    xp.less_equal(a, b, out=out)
+mod.vjp(x1=lambda g, y, a, b: g, x2=lambda g, y, a, b: -g * (a // b))
 
 
 def _cast(x: Spec, *, dtype: Any) -> Spec:
@@ -133,34 +137,34 @@ def cast_like(x: Tensor, like: Tensor) -> Tensor:
     return result
 
 
-@op(_binary)
-def power(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return a ** b, broadcast; the gradient with respect to b wants a positive a."""
-    xp.power(a, b, out=out, dtype=out.dtype)
+@op(_whole)
+def power(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+    """Return x1 ** x2, broadcast; the gradient with respect to x2 wants a positive x1. Bools count as int32."""
+    xp.power(x1, x2, out=out, dtype=out.dtype)
 
 
-power.vjp(a=lambda g, y, a, b: g * b * a ** (b - 1), b=lambda g, y, a, b: g * y * log(a))
-
-
-@op(_binary)
-def maximum(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return the larger of a and b; at a tie the gradient goes to a. NaN propagates."""
-    xp.maximum(a, b, out=out, dtype=out.dtype)
-
-
-maximum.vjp(a=lambda g, y, a, b: g * cast_like(a >= b, g), b=lambda g, y, a, b: g * cast_like(a < b, g))
+power.vjp(x1=lambda g, y, a, b: g * b * a ** (b - 1), x2=lambda g, y, a, b: g * y * log(a))
 
 
 @op(_binary)
-def minimum(xp: Any, out: Array, a: Array, b: Array) -> None:
-    """Return the smaller of a and b; at a tie the gradient goes to a. NaN propagates."""
-    xp.minimum(a, b, out=out, dtype=out.dtype)
+def maximum(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+    """Return the larger of x1 and x2; at a tie the gradient goes to x1. NaN propagates."""
+    xp.maximum(x1, x2, out=out, dtype=out.dtype)
 
 
-minimum.vjp(a=lambda g, y, a, b: g * cast_like(a <= b, g), b=lambda g, y, a, b: g * cast_like(a > b, g))
+maximum.vjp(x1=lambda g, y, a, b: g * cast_like(a >= b, g), x2=lambda g, y, a, b: g * cast_like(a < b, g))
 
 
-@op(same)
+@op(_binary)
+def minimum(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+    """Return the smaller of x1 and x2; at a tie the gradient goes to x1. NaN propagates."""
+    xp.minimum(x1, x2, out=out, dtype=out.dtype)
+
+
+minimum.vjp(x1=lambda g, y, a, b: g * cast_like(a <= b, g), x2=lambda g, y, a, b: g * cast_like(a > b, g))
+
+
+@op(_signed)
 def negative(xp: Any, out: Array, x: Array) -> None:
     """Return -x."""
     xp.negative(x, out=out)
@@ -169,7 +173,7 @@ def negative(xp: Any, out: Array, x: Array) -> None:
 negative.vjp(x=lambda g, y, x: -g)
 
 
-@op(same)
+@op(_signed)
 def sign(xp: Any, out: Array, x: Array) -> None:
     """Return -1, 0 or 1; its gradient is 0 everywhere."""
     xp.sign(x, out=out)
@@ -184,10 +188,10 @@ def absolute(xp: Any, out: Array, x: Array) -> None:
 absolute.vjp(x=lambda g, y, x: g * sign(x))
 
 
-@op(same)
+@op(counted)
 def square(xp: Any, out: Array, x: Array) -> None:
-    """Return x * x."""
-    xp.multiply(x, x, out=out)
+    """Return x * x; bools count as int32."""
+    xp.multiply(x, x, out=out, dtype=out.dtype)
 
 
 square.vjp(x=lambda g, y, x: g * (x * 2))
@@ -229,7 +233,7 @@ def expm1(xp: Any, out: Array, x: Array) -> None:
 expm1.vjp(x=lambda g, y, x: g * (y + 1))
 
 
-@op(same, flops=cost.per_output(2))
+@op(counted, flops=cost.per_output(2))
 def clip(xp: Any, out: Array, x: Array, *, low: float, high: float) -> None:
     """Return x limited to [low, high]; the gradient is 0 outside."""
     xp.maximum(x, out.dtype.type(low), out=out)
@@ -246,15 +250,15 @@ def _where(condition: Spec, a: Spec, b: Spec) -> Spec:
 
 
 @op(_where)
-def where(xp: Any, out: Array, condition: Array, a: Array, b: Array) -> None:
-    """Return a where condition, b elsewhere; what is not chosen passes no gradient, NaN or not."""
-    out[...] = b
-    xp.copyto(out, xp.broadcast_to(a, out.shape), where=xp.broadcast_to(condition, out.shape))
+def where(xp: Any, out: Array, condition: Array, x1: Array, x2: Array) -> None:
+    """Return x1 where condition, x2 elsewhere; what is not chosen passes no gradient, NaN or not."""
+    out[...] = x2
+    xp.copyto(out, xp.broadcast_to(x1, out.shape), where=xp.broadcast_to(condition, out.shape))
 
 
 where.vjp(
-    a=lambda g, y, condition, a, b: where(condition, g, 0.0),
-    b=lambda g, y, condition, a, b: where(condition, 0.0, g),
+    x1=lambda g, y, condition, a, b: where(condition, g, 0.0),
+    x2=lambda g, y, condition, a, b: where(condition, 0.0, g),
 )
 
 

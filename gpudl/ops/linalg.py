@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gpudl.backend import Array
 from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
@@ -20,7 +22,9 @@ def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = 
         k2, n = n, k2
     if k != k2:
         raise ShapeError(f"the inner sizes {k} and {k2} differ.")
-    return Spec((*broadcast(a.shape[:-2], b.shape[:-2]), m, n), promote(a.dtype, b.dtype))
+    tiny = a.dtype == b.dtype == np.int8  # whose products overflow at once
+    dtype = np.dtype(np.int32) if tiny else promote(a.dtype, b.dtype)
+    return Spec((*broadcast(a.shape[:-2], b.shape[:-2]), m, n), dtype)
 
 
 def _flops(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:

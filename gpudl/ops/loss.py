@@ -14,7 +14,7 @@ from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.ops import reduce
 from gpudl.ops.activation import sigmoid
-from gpudl.ops.elementwise import cast_like, equal, exp
+from gpudl.ops.elementwise import exp
 from gpudl.ops.shape import reshape
 
 
@@ -173,10 +173,3 @@ sigmoid_cross_entropy.vjp(
     z=lambda g, y, z, t: g * (sigmoid(z) - t),
     t=lambda g, y, z, t: -g * z,
 )
-
-
-def matches(labels: Tensor, scores: Tensor) -> Tensor:
-    """Return 1.0 where the largest of `scores` along the last axis is at the label, else 0.0."""
-    chosen = reduce.argmax(scores, axis=-1)
-    result: Tensor = cast_like(equal(cast_like(labels, chosen), chosen), scores)
-    return result

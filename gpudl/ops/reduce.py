@@ -11,10 +11,13 @@ from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, added_in, is_floating, is_half, promote
 from gpudl.engine.tensor import Tensor
-from gpudl.ops.elementwise import cast, cast_like, equal
+from gpudl.ops.elementwise import cast, cast_like
+from gpudl.ops.logic import equal
 from gpudl.ops.shape import reshape
 
 Axis = int | tuple[int, ...] | None
+
+_COUNT, _UNSIGNED = np.dtype(np.int32), np.dtype(np.uint32)
 
 
 def axes_of(ndim: int, axis: Axis) -> tuple[int, ...]:
@@ -52,7 +55,8 @@ def broadcast_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
 
 
 def _sum(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
-    dtype = np.dtype(np.int32) if x.dtype.kind == "b" else x.dtype
+    small = x.dtype.kind in "biu" and x.dtype.itemsize < _COUNT.itemsize
+    dtype = (_UNSIGNED if x.dtype.kind == "u" else _COUNT) if small else x.dtype
     return Spec(_reduced(x, axis, keepdims), dtype)
 
 
@@ -64,7 +68,7 @@ def _kept(t: Tensor, like: Tensor, axis: Axis) -> Tensor:
 
 @op(_sum, flops=cost.per_input(1))
 def sum(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
-    """Return the sum along `axis` (all axes by default); bool counts as int32."""
+    """Return the sum along `axis` (all axes by default); bools and integers below 32 bits are summed in 32."""
     if is_floating(x.dtype):
         out[...] = added(xp, x, axis, keepdims)
     else:
@@ -74,17 +78,23 @@ def sum(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = Fa
 sum.vjp(x=lambda g, y, x, axis=None, keepdims=False: broadcast_to(_kept(g, x, axis), shape=x.shape))
 
 
-def _max(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
+def _extreme(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
     out = Spec(_reduced(x, axis, keepdims), x.dtype)
     if x.size == 0 and out.size > 0:
-        raise ShapeError("the maximum of no elements is not defined.")
+        raise ShapeError("the largest and smallest of no elements are not defined.")
     return out
 
 
-@op(_max, flops=cost.per_input(1))
+@op(_extreme, flops=cost.per_input(1))
 def max(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the maximum along `axis`; the gradient is shared evenly by equal maxima."""
     xp.max(x, axis=axis, keepdims=keepdims, out=out)
+
+
+@op(_extreme, flops=cost.per_input(1))
+def min(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
+    """Return the minimum along `axis`; the gradient is shared evenly by equal minima."""
+    xp.min(x, axis=axis, keepdims=keepdims, out=out)
 
 
 def _max_grad(g: Spec, y: Spec, x: Spec, *, axis: Axis = None) -> Spec:
@@ -95,7 +105,7 @@ def _max_grad(g: Spec, y: Spec, x: Spec, *, axis: Axis = None) -> Spec:
 
 @op(_max_grad, flops=cost.per_output(4))
 def max_grad(xp: Any, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = None) -> None:
-    """Return the gradient of `max` with respect to x: g where x is the maximum y, shared evenly by equal maxima."""
+    """Return the gradient of `max` or `min` with respect to x: g where x is the result y, shared evenly by equals."""
     kept = _reduced(Spec(x.shape, x.dtype), axis, True)
     xp.equal(x, y.reshape(kept), out=out, casting="unsafe")
     share = g.reshape(kept) / added(xp, out, axes_of(x.ndim, axis), keepdims=True)
@@ -115,6 +125,7 @@ def _max_slope_of_slope(gg: Tensor, out: Tensor, g: Tensor, y: Tensor, x: Tensor
 
 
 max.vjp(x=_max_slope)
+min.vjp(x=_max_slope)
 max_grad.vjp(g=_max_slope_of_slope)
 
 
@@ -130,17 +141,17 @@ def all_finite(xp: Any, out: Array, *xs: Array) -> None:
         xp.logical_and(out, xp.isfinite(x).all(), out=out)
 
 
-def _arg(x: Spec, *, axis: int = -1) -> Spec:
+def _arg(x: Spec, *, axis: int) -> Spec:
     shape = _reduced(x, axis, False)
     if x.shape[axes_of(x.ndim, axis)[0]] == 0:
         raise ShapeError("the position of the maximum of no elements is not defined.")
-    return Spec(shape, np.dtype(np.int64))
+    return Spec(shape, _COUNT)
 
 
 @op(_arg, flops=cost.per_input(1))
-def argmax(xp: Any, out: Array, x: Array, *, axis: int = -1) -> None:
-    """Return the position of the first maximum along `axis`, as int64."""
-    xp.argmax(x, axis=axis, out=out)
+def argmax(xp: Any, out: Array, x: Array, *, axis: int) -> None:
+    """Return the position of the first maximum along `axis`, as int32."""
+    out[...] = xp.argmax(x, axis=axis)
 
 
 def _sum_to(x: Spec, *, shape: Shape) -> Spec:
@@ -171,6 +182,8 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     if is_half(x.dtype):
         return cast_like(mean(cast(x, dtype=FLOAT32), axis, keepdims), x)
+    if not is_floating(x.dtype):
+        x = cast(x, dtype=FLOAT32)
     total = sum(x, axis=axis, keepdims=keepdims)
     count = int(np.prod([x.shape[a] for a in axes_of(x.ndim, axis)]))
     result: Tensor = total / float(count) if count else total * float("nan")

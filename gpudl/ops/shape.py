@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import faces, op
+from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in, promote
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor, operand
 from gpudl.ops.elementwise import cast, minimum
 
 Key = tuple[Any, ...]
@@ -38,18 +40,25 @@ def reshape_view(xp: Any, x: Array, *, shape: Shape) -> Array:
 reshape_view.vjp(x=lambda g, y, x, shape: reshape(g, x.shape))
 
 
-def reshape(x: Any, shape: Shape) -> Tensor:
+def reshape(x: Any, newshape: int | Sequence[int]) -> Tensor:
     """Return x in another shape, as a view where its memory allows; one size may be -1.
 
+    Raises:
+        ShapeError: a shape with another number of elements.
+
     Example:
-        >>> reshape([[1.0, 2.0], [3.0, 4.0]], (-1,)).shape
+        >>> reshape([[1.0, 2.0], [3.0, 4.0]], -1).shape
         (4,)
     """
-    x = as_tensor(x)
+    x = operand(x)
     if x.data is not None and not x.data.flags.c_contiguous:
         x = transpose(x, axes=tuple(range(x.ndim)))  # the plain copy
-    result: Tensor = reshape_view(x, shape=tuple(shape))
-    return result
+    return reshape_view(x, shape=sizes(newshape))
+
+
+def sizes(shape: int | Sequence[int]) -> Shape:
+    """Return a shape, or one size, as a tuple of Python integers."""
+    return tuple(map(index, shape)) if isinstance(shape, Iterable) else (index(shape),)
 
 
 def _transposed(x: Spec, *, axes: tuple[int, ...]) -> Spec:
@@ -119,26 +128,6 @@ take_slice.vjp(x=lambda g, y, x, key: slice_grad(g, key=key, shape=x.shape))
 slice_grad.vjp(g=lambda gg, y, g, key, shape: take_slice(gg, key=key))
 
 
-def getitem(x: Tensor, key: Any) -> Tensor:
-    """Return x[key] for integers, slices, None, ``...``, or one integer tensor along the first axis."""
-    if isinstance(key, Tensor | np.ndarray | list):
-        rows: Tensor = take(x, key)
-        return rows
-    parts = key if isinstance(key, tuple) else (key,)
-    for part in parts:
-        if not (part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)):
-            raise TypeError(
-                f"a tensor is indexed by integers, slices, None and ..., got {type(part).__name__}. "
-                "Use gpudl.ops.take for rows by index, gpudl.ops.where for conditions."
-            )
-    plain = tuple((p.start, p.stop, p.step) if isinstance(p, slice) else p for p in parts)
-    taken: Tensor = take_slice(x, key=plain)
-    return taken
-
-
-faces["getitem"] = getitem
-
-
 def _taken(x: Spec, indices: Spec) -> Spec:
     if x.ndim < 1 or indices.dtype.kind not in "iu":
         raise ShapeError("rows are taken from an array with axes by integer indices.")
@@ -149,10 +138,10 @@ def _taken(x: Spec, indices: Spec) -> Spec:
 
 def _numbered(x: Any, indices: Any) -> tuple[Any, Any]:
     """Return the inputs of `take` with indices that all kernels know; raises IndexError for one seen to be wrong."""
-    x = as_tensor(x)
+    x = operand(x)
     if isinstance(indices, int | list | tuple):
         indices = np.asarray(indices) if np.size(indices) else np.zeros(np.shape(indices), np.int64)
-    numbers = as_tensor(indices, x)
+    numbers = operand(indices, x)
     # Those on a device are not known here, nor are those of a step being recorded.
     here = (indices.data if state.recorder is None else None) if isinstance(indices, Tensor) else indices
     if isinstance(here, np.ndarray) and here.size and here.dtype.kind in "iu" and x.ndim and x.shape[0]:

@@ -20,7 +20,7 @@ def clipped(grads: list[Tensor], norm: float | None, value: float | None, global
     if norm and norm > 0:
         return [(g * norm) / ops.maximum(ops.sqrt(_squares(g)), norm) for g in grads]
     if value and value > 0:
-        return [ops.clip(g, low=-value, high=value) for g in grads]
+        return [ops.clip(g, -value, value) for g in grads]
     if global_norm and global_norm > 0:
         total = _squares(grads[0])
         for g in grads[1:]:

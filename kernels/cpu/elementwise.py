@@ -133,7 +133,7 @@ def _comparison(name: str, turned: bool) -> Callable[..., int]:
 
 
 for _name, _same, _turned in (
-    ("equal", "equal", False),
+    *(("equal", "equal", False), ("not_equal", "not_equal", False)),
     *(("greater", "greater", False), ("greater_equal", "greater_equal", False)),
     *(("less", "greater", True), ("less_equal", "greater_equal", True)),
 ):

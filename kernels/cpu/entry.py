@@ -100,6 +100,7 @@ def bound(run: Callable[[], None]) -> Callable[[], None]:
         for call in calls:
             call()
 
+    together.kept = [call.kept for call in calls]  # type: ignore[attr-defined]
     return together
 
 

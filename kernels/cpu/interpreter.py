@@ -101,6 +101,13 @@ def _emitters() -> dict[str, tuple[str, str, Callable[..., Any]]]:
                 "B",
                 lambda builder, x, y, compare=compare, sign=sign: _truth(builder, compare(builder, sign, x, y)),
             )
+    for kind in "fdl":
+        differ = ir.IRBuilder.icmp_signed if kind == "l" else ir.IRBuilder.fcmp_unordered  # a NaN differs from all
+        table[f"not_equal {kind}"] = (
+            kind * 2,
+            "B",
+            lambda builder, x, y, differ=differ: _truth(builder, differ(builder, "!=", x, y)),
+        )
     for kind in "Bil":
         nothing = ir.Constant(_vector("B"), [0] * LANES)
         table[f"copy {kind}"] = kind, kind, lambda builder, x: x

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..registry import accelerates
+from ..registry import accelerates, floats, is_floating
 from .activation import exp
 from .entry import Kernel, share
 from .threads import inner
@@ -42,7 +42,11 @@ def _softmax(worker, workers, y, x):  # type: ignore[no-untyped-def]
             y[r, k] /= total
 
 
-@accelerates("softmax", device="cpu")
+def _all_floats(*arrays: Any) -> bool:
+    return floats(*arrays) and all(is_floating(a.dtype) for a in arrays)
+
+
+@accelerates("softmax", device="cpu", takes=_all_floats)
 def softmax(y: Any, x: Any) -> None:
     """Compute exp(x) / sum(exp(x)) over the last axis, shifted by its maximum so that nothing overflows."""
     _softmax(x.size << 2, _rows(y), _rows(x))
@@ -60,7 +64,7 @@ def _cross_entropy(worker, workers, loss, p, z, t):  # type: ignore[no-untyped-d
         loss[r] = terms
 
 
-@accelerates("softmax_cross_entropy", device="cpu")
+@accelerates("softmax_cross_entropy", device="cpu", takes=_all_floats)
 def softmax_cross_entropy(loss: Any, p: Any, z: Any, t: Any) -> None:
     """Compute p = softmax(z) and -sum(t * log(p)) per row: z, t (..., C) -> loss (...), p (..., C)."""
     _cross_entropy(z.size << 2, loss.reshape(-1), _rows(p), _rows(z), _rows(t))

@@ -57,7 +57,7 @@ def sum(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
     _sum(x.size, out.reshape(-1), x.reshape(-1), x.size // max(out.size, 1))
 
 
-def _last_axis(out: Any, x: Any, *, axis: int = -1) -> bool:
+def _last_axis(out: Any, x: Any, *, axis: int) -> bool:
     return is_floating(x.dtype) and floats(out, x) and axis in (-1, x.ndim - 1)
 
 
@@ -81,6 +81,6 @@ def _argmax(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
 
 
 @accelerates("argmax", device="cpu", takes=_last_axis)
-def argmax(out: Any, x: Any, *, axis: int = -1) -> None:
-    """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int64."""
+def argmax(out: Any, x: Any, *, axis: int) -> None:
+    """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int32."""
     _argmax(x.size, out.reshape(-1), x.reshape(-1), x.shape[-1])

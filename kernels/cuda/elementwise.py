@@ -134,7 +134,10 @@ def _comparison(sign: str) -> Callable[..., str]:
     return text
 
 
-for _name, _sign in {"equal": "==", "greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<="}.items():
+for _name, _sign in {
+    **{"equal": "==", "not_equal": "!="},
+    **{"greater": ">", "greater_equal": ">=", "less": "<", "less_equal": "<="},
+}.items():
     _rules[_name] = _Rule(lambda out, a, b: _common(a, b) is not None, _comparison(_sign))
 
 

@@ -99,7 +99,7 @@ __device__ __forceinline__ bool goes_before(Sum a, Index at_a, Sum b, Index at_b
 }
 
 // x (N, C) -> at (N,): the first maximum of each row, or the first NaN; `lanes` threads of a warp for each.
-extern "C" __global__ void argmax(long long* __restrict__ at, const Real* __restrict__ x, const Index N, const Index C,
+extern "C" __global__ void argmax(int* __restrict__ at, const Real* __restrict__ x, const Index N, const Index C,
                                   const int lanes) {
     const Index at_once = blockDim.x / lanes;
     for (Index top = blockIdx.x * at_once; top < N; top += gridDim.x * at_once) {
@@ -122,7 +122,7 @@ extern "C" __global__ void argmax(long long* __restrict__ at, const Real* __rest
                 where = there;
             }
         }
-        if (mine < N && threadIdx.x % lanes == 0) at[row] = where;
+        if (mine < N && threadIdx.x % lanes == 0) at[row] = int(where);
     }
 }
 

@@ -162,7 +162,7 @@ for _twin in (
     accelerates(_twin.op, device="cuda", takes=_twin.takes)(_twin)
 
 
-def _has_rows(out: Any, x: Any, *, axis: int = -1) -> bool:
+def _has_rows(out: Any, x: Any, *, axis: int) -> bool:
     fits = x.size > 0 and axis in (-1, len(x.shape) - 1) and contiguous(out, x) and real(x) is not None
     return fits and function(FILE, "argmax", **_row_macros(x)) is not None
 
@@ -172,8 +172,8 @@ def _row_macros(x: Any) -> dict[str, str | int]:
 
 
 @accelerates("argmax", device="cuda", takes=_has_rows)
-def argmax(out: Any, x: Any, *, axis: int = -1) -> None:
-    """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int64."""
+def argmax(out: Any, x: Any, *, axis: int) -> None:
+    """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int32."""
     given, length = _row_macros(x), x.shape[-1]
     kernel, kind = compiled(FILE, "argmax", [x], given), index(x)[1]
     lanes = min(power(length // int(given["GPUDL_WIDTH"])), WARP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ml_dtypes
 import numpy as np
+from gpudl.kernels.cpu import scratch
 
 from contract_cases.contract import Arrays, Contract, Sample
 from gpudl import backend
@@ -15,12 +16,18 @@ def tensors(arrays: Arrays) -> tuple[Tensor, ...]:
     return tuple(Tensor(a) for a in arrays)
 
 
+def spoilt(array: np.ndarray) -> np.ndarray:
+    """Return `array` full of NaN, or of bytes 255."""
+    array.reshape(-1).view(np.uint8)[...] = 255
+    return array
+
+
 def dirty(specs: tuple[Spec, ...]) -> Arrays:
-    """Return outs full of NaN, or of bytes 255."""
-    outs = tuple(backend.get("numpy").empty(s.shape, s.dtype) for s in specs)
-    for out in outs:
-        out.reshape(-1).view(np.uint8)[...] = 255
-    return outs
+    """Return outs full of NaN, or of bytes 255; so is then the memory that CPU kernels keep for themselves."""
+    scratch._new = lambda shape, dtype: spoilt(np.empty(shape, dtype))
+    for array in vars(scratch._kept).values():
+        spoilt(array)
+    return tuple(spoilt(backend.get("numpy").empty(s.shape, s.dtype)) for s in specs)
 
 
 def assert_close(got: Arrays, contract: Contract, inputs: Arrays, sample: Sample, dtype: str) -> None:

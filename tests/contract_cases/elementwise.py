@@ -109,6 +109,7 @@ INTEGERS = Sample((np.array([[1, -2], [3, 4]], np.int32), np.array([5, -6], np.i
 QUOTIENT = Sample(INTEGERS.inputs, result="float32")
 MIXED = Sample((_FLOATS, _WHOLE), smooth=False)
 SQUARES = Sample((_FLOATS, np.array([2.0, 3.0])), wrt=(0,))
+SIGNS = Sample((np.array([5.5, -5.5, 5.5, -5.5]), np.array([2.0, 2.0, -2.0, -2.0])), smooth=False)
 TIES = Sample((np.array([1.0, 2.0, NAN, 3.0, INF, -INF]), np.array([1.0, 3.0, 1.0, NAN, -INF, INF])), smooth=False)
 
 
@@ -185,10 +186,20 @@ CONTRACTS = [
     binary("subtract", lambda a, b: a - b, extra=(INTEGERS, MIXED), roundings=1),
     binary("multiply", lambda a, b: a * b, extra=(INTEGERS, MIXED), roundings=1),
     binary("divide", lambda a, b: a / b, draw_b=positive, extra=(QUOTIENT, MIXED), kind=np.float64, roundings=1),
+    binary("floor_divide", lambda a, b: a // b, draw_b=positive, extra=(INTEGERS, MIXED, SIGNS)),
+    binary(
+        "mod",
+        lambda a, b: a % b,
+        draw_b=positive,
+        extra=(INTEGERS, MIXED, SIGNS),
+        roundings=1,
+        magnitude=lambda a, b: np.broadcast_arrays(a, b)[1],
+    ),
     binary("power", lambda a, b: a**b, draw_a=positive, extra=(SQUARES,), roundings=LIBRARY),
     binary("maximum", larger, extra=(INTEGERS, TIES)),
     binary("minimum", smaller, extra=(INTEGERS, TIES)),
     binary("equal", lambda a, b: a == b, extra=(INTEGERS, TIES), kind=bool),
+    binary("not_equal", lambda a, b: a != b, extra=(INTEGERS, TIES), kind=bool),
     binary("greater", lambda a, b: a > b, extra=(INTEGERS, TIES), kind=bool),
     binary("greater_equal", lambda a, b: a >= b, extra=(INTEGERS, TIES), kind=bool),
     binary("less", lambda a, b: a < b, extra=(INTEGERS, TIES), kind=bool),

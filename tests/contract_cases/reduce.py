@@ -11,6 +11,8 @@ import numpy as np
 from contract_cases.contract import REAL, Contract, Rng, Sample, normal, random_shape
 
 Axes = int | tuple[int, ...] | None
+WIDENED = {**dict.fromkeys(("bool", "int8", "int16"), "int32"), **dict.fromkeys(("uint8", "uint16"), "uint32")}
+"""The dtypes of sums of small integers."""
 
 
 def groups(x: np.ndarray, axis: Axes, keepdims: bool) -> tuple[tuple[int, ...], list[list[Any]]]:
@@ -29,7 +31,8 @@ def over(function: Callable[[list[Any]], Any], dtype: Any = np.float64) -> Calla
 
     def oracle(x: np.ndarray, axis: Axes = None, keepdims: bool = False) -> np.ndarray:
         shape, lists = groups(x, axis, keepdims)
-        kind = np.int32 if x.dtype == bool else dtype if x.dtype.kind == "f" else x.dtype
+        whole = WIDENED.get(x.dtype.name, x.dtype) if function is math.fsum else x.dtype
+        kind = dtype if x.dtype.kind == "f" else whole
         return np.array([function(numbers) for numbers in lists], kind).reshape(shape)
 
     return oracle
@@ -93,15 +96,19 @@ def terms(sample: Sample) -> float:
     return sample.inputs[0].size
 
 
-def argmax(x: np.ndarray, axis: int = -1) -> np.ndarray:
+def argmax(x: np.ndarray, axis: int) -> np.ndarray:
     shape, lists = groups(x, axis, False)
     nan = [next((i for i, n in enumerate(numbers) if math.isnan(n)), None) for numbers in lists]
     first = [n.index(max(n)) if at is None else at for n, at in zip(lists, nan, strict=True)]
-    return np.array(first, np.int64).reshape(shape)
+    return np.array(first, np.int32).reshape(shape)
 
 
 def largest(numbers: list[float]) -> float:
     return math.nan if any(math.isnan(n) for n in numbers) else max(numbers)
+
+
+def smallest(numbers: list[float]) -> float:
+    return math.nan if any(math.isnan(n) for n in numbers) else min(numbers)
 
 
 def max_grad(g: np.ndarray, y: np.ndarray, x: np.ndarray, axis: Axes = None) -> np.ndarray:
@@ -155,26 +162,32 @@ CONTRACTS = [
             ((0, 3), {"axis": 1}),
             (np.array([[True, False], [True, True]]), {"axis": 1}),
             (np.array([[1, 2], [3, 4]], np.int64), {"axis": 0}),
+            (np.full((300, 2), 200, np.uint8), {"axis": 0}),
+            (np.full(70000, -2, np.int16), {}),
         ],
         random_reduction,
         [OUT_OF_RANGE],
         roundings=terms,
         magnitude=lambda x, **static: over(math.fsum)(np.abs(x) if x.dtype.kind == "f" else x, **static),
     ),
-    Contract(
-        "max",
-        over(largest),
-        make,
-        [
-            ((2, 3, 4), {}),
-            ((2, 3, 4), {"axis": -1}),
-            ((2, 3, 1), {"axis": (0, 2), "keepdims": True}),
-            ((0, 3), {"axis": 1}),
-            (TIED, {"axis": 1}, False),
-            (np.array([[1, 5], [3, 4]], np.int64), {"axis": 0}),
-        ],
-        random_reduction,
-        [OUT_OF_RANGE, Sample((np.ones((2, 0)),), {"axis": 1})],
+    *(
+        Contract(
+            op,
+            over(oracle),
+            make,
+            [
+                ((2, 3, 4), {}),
+                ((2, 3, 4), {"axis": -1}),
+                ((2, 3, 1), {"axis": (0, 2), "keepdims": True}),
+                ((0, 3), {"axis": 1}),
+                (TIED, {"axis": 1}, False),
+                (np.array([[1, 5], [3, 4]], np.int64), {"axis": 0}),
+                (np.array([[True, False], [True, True]]), {"axis": 1}),
+            ],
+            random_reduction,
+            [OUT_OF_RANGE, Sample((np.ones((2, 0)),), {"axis": 1})],
+        )
+        for op, oracle in (("max", largest), ("min", smallest))
     ),
     Contract(
         "max_grad",
@@ -200,9 +213,9 @@ CONTRACTS = [
         make,
         [
             ((2, 3, 4), {"axis": 1}),
-            ((2, 5), {}),
+            ((2, 5), {"axis": -1}),
             ((1, 1), {"axis": 0}),
-            ((0, 3), {}),
+            ((0, 3), {"axis": 1}),
             (TIED, {"axis": 1}),
             (np.array([[1, 5], [3, 4]], np.int64), {"axis": 0}),
         ],

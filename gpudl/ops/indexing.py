@@ -1,0 +1,179 @@
+"""What `x[key]` means: parts by integers and slices, elements by arrays of integers and masks, as in NumPy."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from gpudl.engine.operators import faces
+from gpudl.engine.spec import Shape, ShapeError, broadcast
+from gpudl.engine.state import TracingError, state, user_line
+from gpudl.engine.tensor import Tensor, operand
+from gpudl.ops.elementwise import cast, maximum, minimum, where
+from gpudl.ops.shape import reshape, take, take_slice, transpose
+
+Part = None | slice | int | np.ndarray | Tensor
+_ALL = slice(None)
+_INT64 = np.dtype(np.int64)
+
+
+def getitem(x: Tensor, key: Any) -> Tensor:
+    """Return x[key] as NumPy does, copied.
+
+    Args:
+        x: a tensor.
+        key: integers, slices, None, ``...``, arrays or tensors of integers or of bools; several in a tuple. Integers
+            below 0 count from the end.
+
+    Raises:
+        IndexError: an integer of an array out of range, where the host has its values.
+        ShapeError: a key that does not fit x.
+        TracingError: a mask that is computed inside a recorded step, whose results have one shape.
+        TypeError: a key of anything else.
+
+    Example:
+        >>> x = gpudl.convert_to_tensor([[1.0, 2.0], [3.0, 4.0]])
+        >>> x[:, -1].numpy(), x[x > 1.5].numpy()
+        (array([2., 4.], dtype=float32), array([2., 3., 4.], dtype=float32))
+    """
+    parts = [_part(p) for p in (key if isinstance(key, tuple) else (key,))]
+    if any(map(_is_array, parts)):
+        return gathered(x, _spelled_out(x.shape, parts))
+    return take_slice(x, key=_frozen(parts))
+
+
+faces["getitem"] = getitem
+
+
+def nonzero(x: Any) -> tuple[Tensor, ...]:
+    """Return where x is not 0: a tensor of int32 for each axis, whose length depends on the values.
+
+    Raises:
+        TracingError: inside a recorded step, whose results have one shape.
+
+    Example:
+        >>> nonzero([[0.0, 2.0], [3.0, 0.0]])[1].numpy()
+        array([1, 0], dtype=int32)
+    """
+    return tuple(operand(axis.astype(np.int32)) for axis in _positions(operand(x)))
+
+
+def _positions(mask: Tensor | np.ndarray) -> tuple[np.ndarray, ...]:
+    if isinstance(mask, np.ndarray):
+        return np.nonzero(mask)
+    if state.recorder is not None or mask.data is None:
+        raise TracingError(
+            f"{user_line()}: how many elements a mask chooses depends on its values, but the results of a recorded "
+            "step have one shape. Use gpudl.ops.where(mask, x, 0), or compile(run_eagerly=True)."
+        )
+    return np.nonzero(mask.numpy())
+
+
+def _is_array(part: Any) -> bool:
+    return isinstance(part, Tensor | np.ndarray)
+
+
+def _is_mask(part: Any) -> bool:
+    return _is_array(part) and part.dtype == np.bool_
+
+
+def _part(part: Any) -> Any:
+    """Return one part of a key with integers as Python's and lists as arrays; raises TypeError for what is no part."""
+    if part is None or part is Ellipsis or isinstance(part, slice):
+        return part
+    if isinstance(part, int | np.integer) and not isinstance(part, bool):
+        return int(part)
+    array = part if isinstance(part, Tensor) else np.asarray(part)
+    return array if _is_mask(array) and array.ndim else whole(part)
+
+
+def whole(indices: Any) -> Any:
+    """Return integers in a tensor or an array; raises TypeError for anything else."""
+    array = indices if isinstance(indices, Tensor) else np.asarray(indices)
+    if array.size == 0 and not _is_array(indices):
+        array = np.empty(array.shape, _INT64)  # an empty list, of what would be integers
+    if array.dtype.kind not in "iu":
+        raise TypeError(
+            "a tensor is indexed by integers, slices, None, ... and arrays of integers or bools, got "
+            f"{type(indices).__name__} of {array.dtype}."
+        )
+    return array
+
+
+def _spelled_out(shape: Shape, parts: list[Any]) -> list[Part]:
+    """Return a part for each axis of `shape`, with None among them, and for masks the positions that they choose."""
+    used = sum(p.ndim if _is_mask(p) else p is not None and p is not Ellipsis for p in parts)
+    if used > len(shape):
+        raise ShapeError(f"{used} axes were indexed, and the tensor has {len(shape)}: {shape}.")
+    spelled: list[Part] = []
+    for part in parts if any(p is Ellipsis for p in parts) else [*parts, Ellipsis]:
+        at = sum(p is not None for p in spelled)
+        if part is Ellipsis:
+            spelled += [_ALL] * (len(shape) - used)
+        elif not _is_mask(part):
+            spelled.append(part)
+        elif part.shape == shape[at : at + part.ndim]:
+            spelled += _positions(part)
+        else:
+            raise ShapeError(f"a mask of shape {part.shape} does not fit axes of {shape[at : at + part.ndim]}.")
+    return spelled
+
+
+def _frozen(parts: list[Any]) -> tuple[Any, ...]:
+    return tuple((p.start, p.stop, p.step) if isinstance(p, slice) else p for p in parts)
+
+
+def gathered(x: Tensor, parts: list[Part]) -> Tensor:
+    """Return x[parts], of which there is one for each axis, and some are arrays of integers.
+
+    The axes that arrays choose from become one, from which rows are taken. As in NumPy, the axes of the arrays come
+    first in the result, unless all arrays stand side by side.
+    """
+    chosen = [at for at, part in enumerate(parts) if not (part is None or isinstance(part, slice))]
+    if any(part is not _ALL for at, part in enumerate(parts) if at not in chosen):
+        x = take_slice(x, key=_frozen([_ALL if at in chosen else part for at, part in enumerate(parts)]))
+    others = [at for at in range(x.ndim) if at not in chosen]
+    rows = _rows([parts[at] for at in chosen], tuple(x.shape[at] for at in chosen))
+    rest = tuple(x.shape[at] for at in others)
+    x = _ordered(x, [*chosen, *others])
+    if len(chosen) > 1:
+        x = reshape(x, (-1 if 0 not in rest else prod(x.shape[: len(chosen)]), *rest))
+    x = take(x, rows)
+    before = chosen[0] if chosen[-1] - chosen[0] < len(chosen) else 0
+    lead, moved = rows.ndim, rows.ndim + before
+    return _ordered(x, [*range(lead, moved), *range(lead), *range(moved, x.ndim)])
+
+
+def _ordered(x: Tensor, axes: list[int]) -> Tensor:
+    return x if axes == sorted(axes) else transpose(x, axes=tuple(axes))
+
+
+def _rows(indices: list[Any], shape: Shape) -> Tensor:
+    """Return the numbers of elements of an array of `shape`, from their numbers along each of its axes."""
+    known = [_counted(i, n) for i, n in zip(indices, shape, strict=True)]
+    if len(known) == 1:
+        return operand(known[0])  # what is below 0 in a tensor, or out of range, is the kernel's business
+    broadcast(*(i.shape for i in known))
+    rows: Any = 0
+    for i, n in zip(known, shape, strict=True):
+        rows = rows * n + (_within(i, n) if isinstance(i, Tensor) else i)
+    return operand(rows)
+
+
+def _within(indices: Tensor, n: int) -> Tensor:
+    """Return integers counted from the start; those out of range become the nearest, for none may reach another row."""
+    wide = cast(indices, dtype=_INT64)
+    return minimum(maximum(where(wide < 0, wide + n, wide), 0), n - 1)
+
+
+def _counted(indices: Any, n: int) -> Any:
+    """Return integers that the host has counted from the start; raises IndexError for those out of range."""
+    if isinstance(indices, Tensor):
+        return indices
+    indices = np.asarray(indices, _INT64)
+    if indices.size and not -n <= indices.min() <= indices.max() < n:
+        wrong = indices[(indices < -n) | (indices >= n)].flat[0]
+        raise IndexError(f"index {wrong} is out of range for an axis of size {n}.")
+    return indices + n * (indices < 0)

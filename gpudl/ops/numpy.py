@@ -1,0 +1,353 @@
+"""NumPy's functions of tensors, with Keras's arguments, defaults and dtypes.
+
+What takes tensors alone, such as `exp` and `add`, is the op itself.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from gpudl.engine.op import Op
+from gpudl.engine.operators import faces
+from gpudl.engine.spec import ShapeError, is_floating
+from gpudl.engine.tensor import Tensor, operand
+from gpudl.ops import elementwise, indexing, linalg, logic, reduce, shape
+from gpudl.ops.reduce import axes_of
+from gpudl.ops.shape import reshape, sizes
+
+Axis = int | Sequence[int] | None
+
+
+def plain(axis: Axis) -> int | tuple[int, ...] | None:
+    """Return an axis or several as Python integers, which a recorded step can be looked up by."""
+    return None if axis is None else sizes(axis) if isinstance(axis, Sequence) else index(axis)
+
+
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return the sum along `axis`, by default of all elements; small integers are summed in 32 bits.
+
+    Example:
+        >>> sum(np.full(1000, 200, np.uint8)).numpy()
+        array(200000, dtype=uint32)
+    """
+    return reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
+
+
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return the mean along `axis`, by default of all elements; that of integers is float32, that of nothing NaN.
+
+    Example:
+        >>> mean([[1, 2], [3, 5]], axis=0).numpy()
+        array([2. , 3.5], dtype=float32)
+    """
+    return reduce.mean(operand(x), plain(axis), bool(keepdims))
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+    """Return the maximum along `axis`, by default of all elements, and of `initial` where it is given.
+
+    Raises:
+        ShapeError: no elements, and no `initial`.
+
+    Example:
+        >>> max([[1.0, 5.0], [3.0, 4.0]], axis=1, initial=4.5).numpy()
+        array([5. , 4.5], dtype=float32)
+    """
+    return _extreme(reduce.max, elementwise.maximum, x, axis, keepdims, initial)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+    """Return the minimum along `axis`, by default of all elements, and of `initial` where it is given.
+
+    Raises:
+        ShapeError: no elements, and no `initial`.
+
+    Example:
+        >>> min([[1.0, 5.0], [3.0, 4.0]], axis=1).numpy()
+        array([1., 3.], dtype=float32)
+    """
+    return _extreme(reduce.min, elementwise.minimum, x, axis, keepdims, initial)
+
+
+def _extreme(of_all: Op, of_two: Op, x: Any, axis: Axis, keepdims: bool, initial: float | None) -> Tensor:
+    x = operand(x)
+    if initial is not None and x.size == 0:  # no maximum, but the shape of one
+        result = reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
+        return elementwise.cast_like(result + operand(initial), x)
+    result = of_all(x, axis=plain(axis), keepdims=bool(keepdims))
+    return result if initial is None else of_two(result, elementwise.cast_like(operand(initial), result))
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return, as bool, whether any element along `axis` is not 0.
+
+    Example:
+        >>> any([[0.0, 0.0], [0.0, 3.0]], axis=1).numpy()
+        array([False,  True])
+    """
+    return logic.greater(sum(logic.not_equal(x, 0), axis, keepdims), 0)
+
+
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return, as bool, whether no element along `axis` is 0.
+
+    Example:
+        >>> all([[1.0, 0.0], [2.0, 3.0]], axis=1).numpy()
+        array([False,  True])
+    """
+    return logic.equal(sum(logic.equal(x, 0), axis, keepdims), 0)
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return where the first maximum along `axis` is, by default in the flattened x, as int32.
+
+    Raises:
+        ShapeError: no elements.
+
+    Example:
+        >>> argmax([[1.0, 5.0], [7.0, 2.0]]).numpy(), argmax([[1.0, 5.0], [7.0, 2.0]], axis=-1).numpy()
+        (array(2, dtype=int32), array([1, 0], dtype=int32))
+    """
+    x = operand(x)
+    at = reduce.argmax(reshape(x, -1), axis=0) if axis is None else reduce.argmax(x, axis=index(axis))
+    if not keepdims:
+        return at
+    gone = axes_of(x.ndim, axis)
+    return reshape(at, [1 if a in gone else n for a, n in enumerate(x.shape)])
+
+
+def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
+    """Return x repeated along its axes of size 1 and new leading ones up to `shape`.
+
+    Raises:
+        ShapeError: a shape that x does not broadcast to.
+
+    Example:
+        >>> broadcast_to([1.0, 2.0], (2, 2)).numpy()
+        array([[1., 2.],
+               [1., 2.]], dtype=float32)
+    """
+    return reduce.broadcast_to(x, shape=sizes(shape))
+
+
+def cast(x: Any, dtype: Any) -> Tensor:
+    """Return x in another dtype; a float that is too large for it becomes infinite.
+
+    Example:
+        >>> cast([1.5, -2.5], "int32").numpy()
+        array([ 1, -2], dtype=int32)
+    """
+    return elementwise.cast(x, dtype=np.dtype(dtype))
+
+
+def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
+    """Return x limited to [x_min, x_max], numbers or arrays; None is no limit. The gradient is 0 outside of numbers.
+
+    Example:
+        >>> clip([-1.0, 0.5, 2.0], 0, 1).numpy()
+        array([0. , 0.5, 1. ], dtype=float32)
+    """
+    x, limits = operand(x), (x_min, x_max)
+    if builtins.all(isinstance(limit, int | float) for limit in limits):
+        if not (is_floating(x.dtype) or builtins.all(isinstance(limit, int) for limit in limits)):
+            x = cast(x, np.float32)
+        return elementwise.clip(x, low=x_min, high=x_max)
+    if x.dtype == np.bool_:
+        x = cast(x, np.int32)
+    if x_min is not None:
+        x = elementwise.maximum(x, x_min)
+    return x if x_max is None else elementwise.minimum(x, x_max)
+
+
+def ones_like(x: Any, dtype: Any = None) -> Tensor:
+    """Return ones in the shape of x, and in its dtype by default.
+
+    Example:
+        >>> ones_like([3.0, 4.0], dtype="int32").numpy()
+        array([1, 1], dtype=int32)
+    """
+    ones = elementwise.ones_like(x)
+    return ones if dtype is None or ones.dtype == np.dtype(dtype) else cast(ones, dtype)
+
+
+def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+    """Return zeros in the shape of x, and in its dtype by default.
+
+    Example:
+        >>> zeros_like([3.0, 4.0]).numpy()
+        array([0., 0.], dtype=float32)
+    """
+    zeros = elementwise.zeros_like(x)
+    return zeros if dtype is None or zeros.dtype == np.dtype(dtype) else cast(zeros, dtype)
+
+
+def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+    """Return x1 where the condition is not 0, x2 elsewhere; without both, where that is, as `nonzero` does.
+
+    What is not chosen passes no gradient, NaN or not.
+
+    Raises:
+        ValueError: one of x1 and x2 alone.
+
+    Example:
+        >>> where([True, False], [1.0, 2.0], 0.0).numpy()
+        array([1., 0.], dtype=float32)
+    """
+    if x1 is None and x2 is None:
+        return indexing.nonzero(condition)
+    if x1 is None or x2 is None:
+        raise ValueError("where takes a condition alone, or both x1 and x2, what to take where it holds and elsewhere.")
+    condition = operand(condition)
+    if condition.dtype != np.bool_:
+        condition = logic.not_equal(condition, 0)
+    return elementwise.where(condition, x1, x2)
+
+
+def logical_not(x: Any) -> Tensor:
+    """Return, as bool, where x is 0.
+
+    Example:
+        >>> logical_not([0, 2]).numpy()
+        array([ True, False])
+    """
+    return logic.equal(x, 0)
+
+
+def logical_and(x1: Any, x2: Any) -> Tensor:
+    """Return, as bool, where neither x1 nor x2 is 0.
+
+    Example:
+        >>> logical_and([0, 1, 2], [3, 0, 4]).numpy()
+        array([False, False,  True])
+    """
+    return logic.bitwise_and(logic.not_equal(x1, 0), logic.not_equal(x2, 0))
+
+
+def logical_or(x1: Any, x2: Any) -> Tensor:
+    """Return, as bool, where x1 and x2 are not both 0.
+
+    Example:
+        >>> logical_or([0, 1, 0], [3, 0, 0]).numpy()
+        array([ True,  True, False])
+    """
+    return logic.bitwise_or(logic.not_equal(x1, 0), logic.not_equal(x2, 0))
+
+
+def matmul(x1: Any, x2: Any) -> Tensor:
+    """Return the product of matrices, (..., M, K) @ (..., K, N) -> (..., M, N); one axis is a row on the left.
+
+    On the right one axis is a column, and neither has that axis in the result.
+
+    Raises:
+        ShapeError: sizes that do not fit.
+
+    Example:
+        >>> matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]).numpy()
+        array([3., 7.], dtype=float32)
+    """
+    like = x1 if isinstance(x1, Tensor) else x2 if isinstance(x2, Tensor) else None
+    a, b = operand(x1, like), operand(x2, like)
+    if a.ndim == 0 or b.ndim == 0:
+        raise ShapeError(f"a matrix product needs axes on each side, got {a.shape} and {b.shape}. Use * for numbers.")
+    y = linalg.matmul(reshape(a, (1, -1)) if a.ndim == 1 else a, reshape(b, (-1, 1)) if b.ndim == 1 else b)
+    gone = {*([y.ndim - 2] if a.ndim == 1 else []), *([y.ndim - 1] if b.ndim == 1 else [])}
+    return reshape(y, [n for axis, n in enumerate(y.shape) if axis not in gone]) if gone else y
+
+
+faces["matmul"] = matmul
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+    """Return x with its axes in another order, by default reversed, copied.
+
+    Raises:
+        ShapeError: axes that do not name each axis of x once.
+
+    Example:
+        >>> transpose([[1.0, 2.0, 3.0]]).shape
+        (3, 1)
+    """
+    x = operand(x)
+    order = range(x.ndim)[::-1] if axes is None else sizes(axes)
+    return shape.transpose(x, axes=tuple(a + x.ndim if -x.ndim <= a < 0 else a for a in order))
+
+
+def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+    """Return the elements of x at `indices` along `axis`, by default of the flattened x.
+
+    Negative indices count from the end.
+
+    Raises:
+        IndexError: an index of an array out of range, where the host has its values.
+        ShapeError: an axis that x does not have.
+
+    Example:
+        >>> take([[1.0, 2.0], [3.0, 4.0]], [1, 0], axis=1).numpy()
+        array([[2., 1.],
+               [4., 3.]], dtype=float32)
+    """
+    x = operand(x)
+    if axis is None:
+        x, axis = reshape(x, -1), 0
+    (at,) = axes_of(x.ndim, index(axis))
+    return indexing.gathered(x, [slice(None)] * at + [indexing.whole(indices)] + [slice(None)] * (x.ndim - at - 1))
+
+
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
+    """Return arrays joined along `axis`, which is the only one along which their sizes may differ.
+
+    Raises:
+        ShapeError: other sizes that differ, an axis that the arrays do not have.
+
+    Example:
+        >>> concatenate([[[1.0], [2.0]], [[3.0], [4.0]]], axis=1).numpy()
+        array([[1., 3.],
+               [2., 4.]], dtype=float32)
+    """
+    return shape.concatenate(*xs, axis=index(axis))
+
+
+def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
+    """Return arrays of one shape joined along a new `axis`.
+
+    Example:
+        >>> stack([[1.0, 2.0], [3.0, 4.0]], axis=1).numpy()
+        array([[1., 3.],
+               [2., 4.]], dtype=float32)
+    """
+    return concatenate([expand_dims(part, axis) for part in x], axis)
+
+
+def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
+    """Return x with new axes of size 1, which are `axis` of the result.
+
+    Example:
+        >>> expand_dims([1.0, 2.0], -1).shape
+        (2, 1)
+    """
+    x, new = operand(x), sizes(axis)
+    axes = axes_of(x.ndim + len(new), new)
+    old = iter(x.shape)
+    return reshape(x, [1 if a in axes else next(old) for a in range(x.ndim + len(axes))])
+
+
+def squeeze(x: Any, axis: Axis = None) -> Tensor:
+    """Return x without `axis`, whose size must be 1, by default without all axes of size 1.
+
+    Raises:
+        ShapeError: an axis of another size.
+
+    Example:
+        >>> squeeze([[1.0], [2.0]]).shape
+        (2,)
+    """
+    x = operand(x)
+    gone = axes_of(x.ndim, plain(axis)) if axis is not None else [a for a, n in enumerate(x.shape) if n == 1]
+    if builtins.any(x.shape[a] != 1 for a in gone):
+        raise ShapeError(f"only axes of size 1 can be squeezed, got axis {axis} of {x.shape}.")
+    return reshape(x, [n for a, n in enumerate(x.shape) if a not in gone])

@@ -1,0 +1,202 @@
+"""Every public op that Keras has too: its arguments, its defaults, its result dtypes and its values are Keras's.
+
+gpudl has dtypes of 64 bits, which Keras on JAX has not by default: they are left out of the grid of dtypes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from itertools import combinations_with_replacement
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from keras_peer import keras_or_skip, parity
+
+import gpudl
+from gpudl import ops
+
+INTEGERS = ("uint8", "uint16", "uint32", "int8", "int16", "int32")
+FLOATS = ("float16", "bfloat16", "float32")
+DTYPES = ("bool", *INTEGERS, *FLOATS)
+SOME = ("bool", "uint8", "int8", "int32", *FLOATS)
+RULES = ("add", "divide", "floor_divide", "power", "matmul", "maximum", "equal", "bitwise_and", "left_shift")
+"""Ops of which each has another rule for its result's dtype."""
+
+UNARY = (
+    *("absolute", "bitwise_not", "copy", "erf", "exp", "expm1", "log", "log1p", "logical_not", "negative", "relu"),
+    *("sigmoid", "sign", "sqrt", "square", "tanh", "transpose", "ones_like", "zeros_like", "nonzero"),
+    *("all", "any", "argmax", "max", "mean", "min", "sum", "softmax", "log_softmax", "squeeze"),
+)
+BINARY = (
+    *("add", "subtract", "multiply", "divide", "floor_divide", "mod", "power", "maximum", "minimum", "matmul"),
+    *("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"),
+)
+Call = Callable[[Any, Any], Any]  # of the functions and the input
+X = np.array([[3, 1, 2], [0, 7, 1]])
+
+CALLS: dict[str, list[Call]] = {
+    "argmax": [lambda o, x: o.argmax(x, -1), lambda o, x: o.argmax(x, 0, True), lambda o, x: o.argmax(x, None, True)],
+    "sum": [lambda o, x: o.sum(x, 0), lambda o, x: o.sum(x, [0, 1], True), lambda o, x: o.sum(x, axis=(-1,))],
+    "mean": [lambda o, x: o.mean(x, 0), lambda o, x: o.mean(x, -1, True)],
+    "max": [lambda o, x: o.max(x, 0), lambda o, x: o.max(x, -1, True, 5)],
+    "min": [lambda o, x: o.min(x, 0), lambda o, x: o.min(x, -1, initial=1)],
+    "any": [lambda o, x: o.any(x, 0), lambda o, x: o.any(x, 1, True)],
+    "all": [lambda o, x: o.all(x, 0), lambda o, x: o.all(x, -1, True)],
+    "average_pool": [lambda o, x: o.average_pool(o.reshape(x, (1, 6, 1)), 2, 1, "same")],
+    "max_pool": [
+        lambda o, x: o.max_pool(o.reshape(x, (1, 2, 3, 1)), 2, 1, "same"),
+        lambda o, x: o.max_pool(o.reshape(x, (1, 1, 2, 3)), 2, (1, 1), data_format="channels_first"),
+    ],
+    "broadcast_to": [lambda o, x: o.broadcast_to(x, (2, 2, 3)), lambda o, x: o.broadcast_to(x, [1, 2, 3])],
+    "cast": [lambda o, x: o.cast(x, "int32"), lambda o, x: o.cast(x, "float16"), lambda o, x: o.cast(x, "bool")],
+    "clip": [
+        *(lambda o, x: o.clip(x, 1, 2), lambda o, x: o.clip(x, 0.5, 2.5)),
+        lambda o, x: o.clip(x, o.zeros_like(x), o.ones_like(x)),
+    ],
+    "concatenate": [lambda o, x: o.concatenate([x, x]), lambda o, x: o.concatenate((x, o.cast(x, "float16")), -1)],
+    "stack": [lambda o, x: o.stack([x, x]), lambda o, x: o.stack([x, x], axis=-1)],
+    "expand_dims": [lambda o, x: o.expand_dims(x, 1), lambda o, x: o.expand_dims(x, (0, -1))],
+    "squeeze": [lambda o, x: o.squeeze(o.reshape(x, (2, 1, 3, 1)), -1)],
+    "matmul": [lambda o, x: o.matmul(x, x[0]), lambda o, x: o.matmul(x[:, 0], x), lambda o, x: o.matmul(x[0], x[1])],
+    "one_hot": [
+        *(lambda o, x: o.one_hot(x, 8), lambda o, x: o.one_hot(x, 4, 0, "int32")),
+        *(lambda o, x: o.one_hot(x, 9, axis=1), lambda o, x: o.one_hot(x, 3, dtype="bool")),
+    ],
+    "ones_like": [lambda o, x: o.ones_like(x, "int8")],
+    "zeros_like": [lambda o, x: o.zeros_like(x, dtype="float16")],
+    "reshape": [lambda o, x: o.reshape(x, -1), lambda o, x: o.reshape(x, 6), lambda o, x: o.reshape(x, [3, -1])],
+    "softmax": [lambda o, x: o.softmax(x, 0), lambda o, x: o.softmax(x, (0, 1))],
+    "log_softmax": [lambda o, x: o.log_softmax(x, 0), lambda o, x: o.log_softmax(x, axis=-2)],
+    "take": [
+        *(lambda o, x: o.take(x, np.array([4, 0])), lambda o, x: o.take(x, [[1, 0]], axis=0)),
+        *(lambda o, x: o.take(x, np.array([2, 0], "uint8"), -1), lambda o, x: o.take(x, 1, axis=1)),
+    ],
+    "transpose": [lambda o, x: o.transpose(x, (0, 1)), lambda o, x: o.transpose(o.reshape(x, (1, 2, 3)), [0, -1, 1])],
+    "where": [
+        *(lambda o, x: o.where(x, 1, 0), lambda o, x: o.where(x, x, 2.0), lambda o, x: o.where(x > 1, 1.5, 2)),
+        lambda o, x: o.where(x)[1],
+    ],
+    **{name: [lambda o, x, n=name: getattr(o, n)(x + 1, x[::-1] + 1)] for name in BINARY if name != "matmul"},
+}
+
+
+@pytest.fixture(scope="module")
+def keras() -> Any:
+    return keras_or_skip()
+
+
+def array(x: np.ndarray, dtype: str) -> np.ndarray:
+    return x.astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+
+
+def tensors(keras: Any, x: np.ndarray, dtype: str) -> tuple[Any, gpudl.Tensor]:
+    return keras.ops.convert_to_tensor(array(x, dtype), dtype), gpudl.convert_to_tensor(array(x, dtype))
+
+
+def same(keras: Any, call: Call, theirs: Any, ours: Any, what: str) -> bool:
+    """Compare a call of Keras with ours, if Keras takes what it is given; tell whether it does."""
+    try:
+        expected = call(keras.ops, theirs)
+    except (TypeError, ValueError, DeprecationWarning):
+        return False
+    with np.errstate(divide="ignore"):  # a GPU, and JAX, say nothing of a logarithm of 0
+        got = call(ops, ours)
+    for one, other in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, expected)), strict=True):
+        host = np.asarray(other)
+        assert (what, str(one.dtype), one.shape) == (what, str(host.dtype), host.shape)
+        rounding = 8 * float(ml_dtypes.finfo(host.dtype).eps) if one.dtype.name in FLOATS else 0
+        wide = [a.astype(np.float64) for a in (one.numpy(), host)]
+        np.testing.assert_allclose(*wide, rtol=rounding, atol=rounding, err_msg=what)
+    return True
+
+
+def shared() -> Iterator[str]:
+    """Yield the public names that Keras has too."""
+    return (name for name in ops.__all__ if name not in OWN)
+
+
+OWN = {
+    *("Op", "registry", "getitem", "cast_like", "sum_to", "pack", "all_finite", "dropout", "draw_key", "conv2d"),
+    *("batch_norm", "layer_norm", "scale_shift", "bias_activation", "activation_grad", "avg_pool", "take_batch"),
+    *("random_normal", "random_uniform", "im2col", "col2im", "conv2d_input_grad", "conv2d_weight_grad"),
+    *("max_pool_grad", "max_pool_pick", "sigmoid_cross_entropy", "softmax_cross_entropy"),
+    *("sparse_softmax_cross_entropy", *(name for name in ops.__all__ if name.endswith("_"))),
+}
+"""What Keras has not, or under another name."""
+
+
+def test_every_public_op_is_compared() -> None:
+    assert {*shared()} == {*UNARY, *CALLS}
+
+
+@parity
+def test_what_is_not_compared_is_not_in_keras(keras: Any) -> None:
+    assert not [name for name in OWN if hasattr(keras.ops, name)]
+
+
+@parity
+@pytest.mark.parametrize("name", list(shared()))
+def test_arguments_and_defaults(name: str, keras: Any) -> None:
+    def arguments(function: Any) -> list[tuple[str, Any]]:
+        return [(p.name, p.default) for p in inspect.signature(function).parameters.values()]
+
+    assert arguments(getattr(ops, name)) == arguments(getattr(keras.ops, name))
+
+
+@parity
+@pytest.mark.parametrize("name", list(shared()))
+def test_values_and_dtypes(name: str, keras: Any) -> None:
+    calls = [*CALLS.get(name, ()), *([lambda o, x: getattr(o, name)(x)] if name in UNARY else ())]
+    # Keras subtracts the maximum of small integers in their own dtype, so that they wrap.
+    dtypes = FLOATS if name.endswith(("_pool", "softmax")) else SOME
+    for number, call in enumerate(calls):
+        taken = [same(keras, call, *tensors(keras, X, dtype), f"{name} {number} of {dtype}") for dtype in dtypes]
+        assert any(taken)
+
+
+@parity
+@pytest.mark.parametrize("name", RULES)
+def test_dtypes_of_two(name: str, keras: Any) -> None:
+    function = getattr(ops, name)
+    taken = 0
+    for left, right in combinations_with_replacement(DTYPES, 2):
+        if {left, right} & {"uint32"} and {left, right} & {"int8", "int16", "int32"}:
+            continue  # int64, which Keras on JAX has not
+        (x, ours), (y, others) = (tensors(keras, np.array([3, 5]), d) for d in (left, right))
+        try:
+            expected = np.asarray(getattr(keras.ops, name)(x, y))
+        except (TypeError, ValueError):
+            continue
+        got = function(ours, others)
+        assert (left, right, got.dtype) == (left, right, expected.dtype)
+        np.testing.assert_allclose(got.numpy().astype(float), expected.astype(float), rtol=0.02)
+        taken += 1
+    assert taken >= len(INTEGERS)
+
+
+@parity
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("other", [True, 2, 2.0, np.float64(2), np.ones(2)], ids=repr)
+def test_dtypes_with_what_is_no_tensor(name: str, other: Any, keras: Any) -> None:
+    for dtype in SOME:
+        x, ours = tensors(keras, np.array([3, 5]), dtype)
+        for turned in (False, True):
+
+            def call(o: Any, t: Any, turned: bool = turned) -> Any:
+                return getattr(o, name)(*((other, t) if turned else (t, other)))
+
+            same(keras, call, x, ours, f"{name} of {dtype} and {other!r}, {turned}")
+
+
+@parity
+def test_long_sums_of_small_integers(keras: Any) -> None:
+    for dtype in INTEGERS:
+        x = np.full(1000, min(200, np.iinfo(dtype).max), dtype)
+        for call in (lambda o, t: o.sum(t), lambda o, t: o.mean(t), lambda o, t: o.mean(t, 0, True)):
+            assert same(keras, call, *tensors(keras, x, dtype), dtype)
+    assert ops.sum(np.full(1000, 200, np.uint8)).item() == 200_000
+    assert ops.mean(np.full(1000, 200, np.uint8)).item() == 200
