@@ -548,3 +548,27 @@ class TestSparse:
         x, y = digits()
         with strict_cupy.installed(), gpudl.backend.scope("cupy"):
             assert_same(trained(sparse.csr_matrix(x), y, epochs=1), trained(x, y, epochs=1))
+
+
+def test_without_a_batch_size_arrays_are_divided_into_the_steps() -> None:
+    sizes: list[int] = []
+
+    class Noting(gpudl.Sequential):
+        def call(self, x: Any, training: bool = False) -> Any:
+            sizes.append(x.shape[0])
+            return super().call(x, training=training)
+
+    def rows(run: Any, **options: Any) -> set[int]:
+        sizes.clear()
+        run(**options, verbose=0)
+        return set(sizes)
+
+    model = Noting([layers.Dense(1, input_shape=(2,))])
+    model.compile("sgd", "mse", run_eagerly=True)
+    x, y = np.ones((10, 2), np.float32), np.ones((10, 1), np.float32)
+    assert rows(model.fit, x=x, y=y, steps_per_epoch=3) == {4, 2}
+    assert rows(model.fit, x=x, y=y, steps_per_epoch=2, batch_size=5) == {5}
+    assert rows(model.fit, x=x, y=y, steps_per_epoch=2, validation_split=0.4, validation_steps=4) == {3, 1}
+    assert rows(model.fit, x=x, y=y, validation_data=(x, y), validation_steps=4) == {10, 3, 1}
+    assert rows(model.evaluate, x=x, y=y, steps=2) == {5}
+    assert rows(model.predict, x=x, steps=3) == {4, 2}

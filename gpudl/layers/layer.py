@@ -134,8 +134,8 @@ class Layer(Tracked, Typed, Configurable):
                 "side in one model, or raise Python's limit by sys.setrecursionlimit."
             ) from error
         finally:
+            state.scope = outer  # first: Python looks for Ctrl-C after each call
             _enclosing.reset(before)
-            state.scope = outer
         return outputs
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

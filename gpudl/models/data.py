@@ -41,16 +41,18 @@ class ArrayBatches:
 
     Args:
         data: (x,), (x, y) or (x, y, sample_weight), nests of arrays with one length.
-        batch_size: rows a batch; the last one may be smaller.
+        batch_size: rows a batch; the last one may be smaller. None divides them into `parts`, or takes 32.
         shuffle: whether each pass takes the rows in a new order, from NumPy's global generator.
+        parts: the steps that were asked for, into which all rows are divided where there is no `batch_size`.
     """
 
-    def __init__(self, data: Data, batch_size: int, shuffle: bool = False) -> None:
+    def __init__(self, data: Data, batch_size: int | None, shuffle: bool = False, parts: int | None = None) -> None:
         self.data = map_leaves(in_rows, data) if shuffle else data
-        self.batch_size = batch_size
-        self.shuffle = shuffle
         self.samples = one_length(data)
-        self.steps: int | None = -(-self.samples // batch_size)
+        self.batch_size = int(batch_size or (32 if parts is None else -(-self.samples // parts)))
+        self.shuffle = shuffle
+        self._chosen, self._parts = batch_size, parts
+        self.steps: int | None = -(-self.samples // self.batch_size)
         on = home(flatten(data)[0][0])
         # The numbers of the rows as they come, where somebody has to look them up.
         self._order: Array = on.xp.arange(self.samples) if shuffle or on.captures else None
@@ -86,7 +88,9 @@ class ArrayBatches:
         cursor.begin(0)
         return batch
 
-    def split(self, fraction: float, batch_size: int | None) -> tuple[ArrayBatches, ArrayBatches]:
+    def split(
+        self, fraction: float, batch_size: int | None, parts: int | None = None
+    ) -> tuple[ArrayBatches, ArrayBatches]:
         """Return the batches without the last `fraction` of the samples, and those of that part, in order."""
         if not isinstance(fraction, int | float | np.number) or not 0 < fraction < 1:
             raise ValueError(f"validation_split must be a share between 0 and 1, got {fraction!r}.")
@@ -99,8 +103,8 @@ class ArrayBatches:
         kept = map_leaves(lambda a: some(a, slice(at)), self.data)
         held_out = map_leaves(lambda a: some(a, slice(at, None)), self.data)
         return (
-            ArrayBatches(kept, self.batch_size, self.shuffle),
-            ArrayBatches(held_out, batch_size or self.batch_size),
+            ArrayBatches(kept, self._chosen, self.shuffle, self._parts),
+            ArrayBatches(held_out, batch_size or self._chosen, parts=parts),
         )
 
 
@@ -178,8 +182,9 @@ def batches(
     *,
     batch_size: int | None = None,
     shuffle: bool = False,
+    parts: int | None = None,
 ) -> Batches:
-    """Return the batches of whatever `fit`, `evaluate` or `predict` were given."""
+    """Return the batches of whatever `fit`, `evaluate` or `predict` were given; see `ArrayBatches`."""
     require_counts(1, batch_size=batch_size)
     if _is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
@@ -196,7 +201,7 @@ def batches(
             None if y is None else as_arrays(y, "y"),
             None if sample_weight is None else as_arrays(sample_weight, "sample_weight"),
         )
-        return ArrayBatches(placed(data), int(batch_size or 32), shuffle)
+        return ArrayBatches(placed(data), batch_size, shuffle, parts)
     except MemoryError as error:
         backend.current().out_of_memory(error, "a copy of the data")
 
@@ -221,12 +226,12 @@ def weighted_by_class(data: Data, weights: dict[Any, float]) -> Data:
     return (*data, class_weights(labels[0], weights))
 
 
-def validation_batches(data: Any, batch_size: int | None) -> Batches | None:
+def validation_batches(data: Any, batch_size: int | None, parts: int | None = None) -> Batches | None:
     """Return the batches of what `fit` was given as ``validation_data``; None for none."""
     if data is None:
         return None
     if isinstance(data, tuple | list) and 1 < len(data) <= len(PARTS):
-        return batches(*data, batch_size=batch_size)
+        return batches(*data, batch_size=batch_size, parts=parts)
     if not _is_stream(data):
         raise ValueError(
             "validation_data expected (x, y) or (x, y, sample_weight), or an iterable of such batches, got "

@@ -12,6 +12,7 @@ import numpy as np
 from gpudl import backend
 from gpudl.callbacks import CallbackList, History
 from gpudl.engine.graph import STEPS_A_LAUNCH
+from gpudl.engine.interrupts import interrupted, waiting, whole_steps
 from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.trace import Traced
@@ -106,7 +107,7 @@ class Model(Trainable):
             x: inputs: an array (NumPy, CuPy, pandas), a nest of arrays, or an iterable of batches (x, y) or
                 (x, y, sample_weight).
             y: targets, one for each sample.
-            batch_size: samples a step, 32 by default.
+            batch_size: samples a step; by default what divides arrays into `steps_per_epoch`, or 32.
             epochs: the number of the last epoch.
             verbose: 0 prints nothing, 1 a progress line, 2 a line an epoch; ``"auto"`` is 1.
             callbacks: `callbacks.Callback` objects.
@@ -138,14 +139,14 @@ class Model(Trainable):
             validation_freq = list(validation_freq)
         for number in validation_freq if isinstance(validation_freq, list) else (validation_freq,):
             require_counts(1, optional=False, validation_freq=number)
-        source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle)
+        source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, parts=steps_per_epoch)
         if validation_split and validation_data is None:
             if not isinstance(source, ArrayBatches):
                 raise ValueError("validation_split needs arrays: give validation_data beside a generator.")
             validation: Batches | None
-            source, validation = source.split(validation_split, validation_batch_size)
+            source, validation = source.split(validation_split, validation_batch_size, validation_steps)
         else:
-            validation = validation_batches(validation_data, validation_batch_size or batch_size)
+            validation = validation_batches(validation_data, validation_batch_size or batch_size, validation_steps)
         source = by_class(source, class_weight)
         self._try_first(source, training=True)
         if validation is not None:
@@ -161,7 +162,7 @@ class Model(Trainable):
         self.history, self.stop_training = history, False
         self._compiled.watch.begin()
         logs: Logs | None = None
-        with closing(listeners):  # ends the progress line, whatever happens
+        with whole_steps(), closing(listeners):  # ends the progress line, whatever happens
             listeners.on_train_begin()
             for epoch in range(initial_epoch, epochs):
                 listeners.on_epoch_begin(epoch)
@@ -194,6 +195,8 @@ class Model(Trainable):
                 begin(number * together)
             for batch, times in portions:
                 results = data.runner(batch, partial(self._ready, step))(times)
+                if waiting:
+                    interrupted()
             if heard:
                 end((number + 1) * together - 1, results)
             if getattr(self, stop):
@@ -223,7 +226,7 @@ class Model(Trainable):
         Args:
             x: inputs, as for `fit`.
             y: targets.
-            batch_size: samples a step, 32 by default.
+            batch_size: samples a step; by default what divides arrays into `steps`, or 32.
             verbose: as for `fit`.
             sample_weight: a weight for each sample.
             steps: the number of batches, by default all.
@@ -232,7 +235,7 @@ class Model(Trainable):
         """
         self._require_compiled("evaluate")
         require_counts(1, steps=steps)
-        source = batches(x, y, sample_weight, batch_size=batch_size)
+        source = batches(x, y, sample_weight, batch_size=batch_size, parts=steps)
         self._try_first(source, training=False)
         data = Epochs(source, steps, self.steps_per_execution)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
@@ -252,14 +255,14 @@ class Model(Trainable):
 
         Args:
             x: inputs, as for `fit`.
-            batch_size: samples a step, 32 by default.
+            batch_size: samples a step; by default what divides arrays into `steps`, or 32.
             verbose: as for `fit`.
             steps: the number of batches, by default all.
             callbacks: `callbacks.Callback` objects.
         """
         require_counts(1, steps=steps)
         together = self.steps_per_execution
-        data = Epochs(batches(x, batch_size=batch_size), steps, together)
+        data = Epochs(batches(x, batch_size=batch_size, parts=steps), steps, together)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         parts: list[list[np.ndarray]] = []
         outputs: Any = None
@@ -325,7 +328,8 @@ class Model(Trainable):
             self._build_optimizer()
         self.reset_metrics()
         ((batch, _),) = source.epoch()
-        logs = _numbers(self._ready(step, batch)())
+        with whole_steps():
+            logs = _numbers(self._ready(step, batch)())
         return logs if return_dict else _values(logs)
 
     def _try_first(self, source: Batches, *, training: bool) -> None:
