@@ -125,7 +125,7 @@ def note(worker, workers, out):
 kernel = entry.Kernel(note)
 seen = []
 def workers(work):
-    out = np.zeros(4, np.int64)
+    out = np.zeros(16, np.int64)
     kernel(work, out)
     entry.bound(lambda: kernel(work, out))()
     seen.append(out.tolist())
@@ -135,8 +135,8 @@ for count in (1, 2, 4):
     workers(threads.PARALLEL_FROM)
     workers(threads.PARALLEL_FROM - 1)
     assert numba.get_num_threads() == 3
-alone = [1, 0, 0, 0]
-print(seen == [alone, alone, [2, 2, 0, 0], alone, [4, 4, 4, 4], alone])
+alone = [1] + [0] * 15  # else four workers to a thread
+print(seen == [alone, alone, [8] * 8 + [0] * 8, alone, [16] * 16, alone])
 print(dict(os.environ) == before)
 """
         assert run(program, NUMBA_NUM_THREADS="4")[0] == "True\nTrue"
