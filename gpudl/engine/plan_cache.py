@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import count
-from threading import Lock, local
+from threading import local
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from gpudl.backend import Backend
-from gpudl.engine.state import layout_epoch
+from gpudl.engine.state import layout_epoch, preparing
 
 if TYPE_CHECKING:
     from gpudl.engine.trace import Entry
@@ -40,7 +40,7 @@ class Plans:
     def keep(self, key: Any, entry: Entry) -> None:
         """Keep a new plan, and give up those that have not been used for longest where memory gets scarce."""
         entry.used = next(_uses)
-        with _lock:
+        with preparing:
             self.entries[key] = entry
             _all.add(self)
             _trim(entry)
@@ -57,7 +57,6 @@ class PlansOfThread(local):
 
 
 _all: WeakSet[Plans] = WeakSet()
-_lock = Lock()
 
 
 def _kept(on: Backend) -> Iterator[tuple[Plans, Any, Entry]]:
@@ -81,7 +80,7 @@ def _trim(new: Entry) -> None:
 
 def drop(on: Backend) -> bool:
     """Give up all plans on a device, and return whether there were any; those that a loop runs live on with it."""
-    with _lock:
+    with preparing:
         kept = list(_kept(on))
         for plans, key, _ in kept:
             plans.entries.pop(key, None)

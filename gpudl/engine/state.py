@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -36,8 +37,11 @@ state = State()
 _Switch = _GeneratorContextManager[None]  # for a ``with`` block, or as a decorator
 # Plans made before the last move of a variable's memory are stale.
 layout_epoch = [0]
-# Held while layers make their weights: of several threads that call a layer first, one builds it and the others wait.
-building = threading.RLock()
+# Held while layers make their weights and while a step is recorded: of several threads that call a layer first, one
+# builds it and the others wait. The child of a fork has none of these threads.
+preparing = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=preparing._at_fork_reinit)  # type: ignore[attr-defined]
 # Tells which weights and layers are frozen: plans made when this was another number are for other times.
 frozen = [0]
 

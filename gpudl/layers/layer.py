@@ -14,7 +14,7 @@ import numpy as np
 
 from gpudl import constraints, initializers, regularizers
 from gpudl.engine.spec import ShapeError, Spec, is_floating
-from gpudl.engine.state import autocast, building, state, symbolic
+from gpudl.engine.state import autocast, preparing, state, symbolic
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.input_spec import InputSpec, Shape
@@ -153,7 +153,7 @@ class Layer(Tracked, Typed, Configurable):
         self._check_shapes(shapes)
         try:
             if not self.built or self._unfinished:
-                with building:
+                with preparing:
                     self._build_once(shapes)
             with autocast(self._seen_as()):
                 return self.call(*args, **kwargs)
@@ -303,7 +303,7 @@ def _all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(build)
     def built_whole(self: Layer, *args: Any, **kwargs: Any) -> None:
-        with building:
+        with preparing:
             before, own, outer = self.built, list(self._own), self._unfinished
             self._unfinished = True  # though a build() of the base class says that it is built
             try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpudl.engine.spec import ShapeError
-from gpudl.engine.state import building
+from gpudl.engine.state import preparing
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.layer import Layer, inferred_shape
@@ -118,7 +118,7 @@ class Sequential(Model):
                 "array of a list of samples; for several inputs derive from Model."
             )
         if self._input is None:
-            with building:
+            with preparing:
                 if self._input is None:
                     self.build((None, *inputs.shape[1:]))
         value = self._fitted(inputs)

@@ -12,7 +12,7 @@ from weakref import ref
 from gpudl import ops, optimizers
 from gpudl.engine.grad import grad
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, building, gradients, restructured, scope, structure_epoch, symbolic
+from gpudl.engine.state import TracingError, gradients, preparing, restructured, scope, structure_epoch, symbolic
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.trace import traced
 from gpudl.engine.tree import flatten, map_leaves
@@ -253,7 +253,7 @@ class Trainable(Layer):
         key = training, structure, tuple(None if leaf is None else leaf.spec for leaf in leaves)
         if key not in self._outputs:
             # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.
-            with building, symbolic(), gradients(False), suppress(TracingError), self._compiled.on_trial():
+            with preparing, symbolic(), gradients(False), suppress(TracingError), self._compiled.on_trial():
                 self._outputs[key] = self._rehearsed(*parts, training=training)
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:

@@ -11,8 +11,8 @@ from gpudl.engine.operators import faces
 from gpudl.engine.spec import Shape, ShapeError, broadcast
 from gpudl.engine.state import TracingError, state, user_line
 from gpudl.engine.tensor import Tensor, operand
-from gpudl.ops.elementwise import cast, maximum, minimum, where
-from gpudl.ops.shape import reshape, take, take_slice, transpose
+from gpudl.ops.elementwise import cast, where
+from gpudl.ops.shape import known, numbered, reshape, rows_at, take, take_slice, transpose
 
 Part = None | slice | int | np.ndarray | Tensor
 _ALL = slice(None)
@@ -28,7 +28,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
             below 0 count from the end.
 
     Raises:
-        IndexError: an integer of an array out of range, where the host has its values.
+        IndexError: an integer of an array out of range, where the host has its values; see `ops.take`.
         ShapeError: a key that does not fit x.
         TracingError: a mask that is computed inside a recorded step, whose results have one shape.
         TypeError: a key of anything else.
@@ -150,30 +150,22 @@ def _ordered(x: Tensor, axes: list[int]) -> Tensor:
     return x if axes == sorted(axes) else transpose(x, axes=tuple(axes))
 
 
-def _rows(indices: list[Any], shape: Shape) -> Tensor:
+def _rows(indices: list[Any], shape: Shape) -> Any:
     """Return the numbers of elements of an array of `shape`, from their numbers along each of its axes."""
-    known = [_counted(i, n) for i, n in zip(indices, shape, strict=True)]
-    if len(known) == 1:
-        return operand(known[0])  # what is below 0 in a tensor, or out of range, is the kernel's business
-    broadcast(*(i.shape for i in known))
+    if len(indices) == 1:
+        return indices[0]
+    indices = [i if _is_array(i) else np.asarray(i) for i in indices]
+    broadcast(*(i.shape for i in indices))
     rows: Any = 0
-    for i, n in zip(known, shape, strict=True):
-        rows = rows * n + (_within(i, n) if isinstance(i, Tensor) else i)
-    return operand(rows)
-
-
-def _within(indices: Tensor, n: int) -> Tensor:
-    """Return integers counted from the start; those out of range become the nearest, for none may reach another row."""
-    wide = cast(indices, dtype=_INT64)
-    return minimum(maximum(where(wide < 0, wide + n, wide), 0), n - 1)
-
-
-def _counted(indices: Any, n: int) -> Any:
-    """Return integers that the host has counted from the start; raises IndexError for those out of range."""
-    if isinstance(indices, Tensor):
-        return indices
-    indices = np.asarray(indices, _INT64)
-    if indices.size and not -n <= indices.min() <= indices.max() < n:
-        wrong = indices[(indices < -n) | (indices >= n)].flat[0]
-        raise IndexError(f"index {wrong} is out of range for an axis of size {n}.")
-    return indices + n * (indices < 0)
+    outside: Any = False
+    for i, n in zip(indices, shape, strict=True):
+        here = known(i, n)
+        if here is not None:
+            at = rows_at(np, here, n)
+        else:
+            wide = cast(numbered(i), dtype=_INT64)
+            at = where(wide < 0, wide + n, wide)
+            outside = (at < 0) | (at >= n) | outside
+        rows = rows * n + at
+    # One that is out of range along its axis must not reach another row: it is out of range for all of them.
+    return where(outside, prod(shape), rows) if isinstance(outside, Tensor) else rows

@@ -280,10 +280,12 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
 def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
     """Return the elements of x at `indices` along `axis`, by default of the flattened x.
 
-    Negative indices count from the end.
+    An index below 0 counts from the end, whatever its dtype. One out of range is an error where the host has its value:
+    outside of recorded steps on the CPU, and everywhere for lists and NumPy arrays. Elsewhere what is taken has all
+    bits set: it is NaN, for integers -1 or the largest there is, for bools True. It has no part in the gradient.
 
     Raises:
-        IndexError: an index of an array out of range, where the host has its values.
+        IndexError: an index out of range, where the host has its value.
         ShapeError: an axis that x does not have.
 
     Example:

@@ -19,8 +19,6 @@ from gpudl.ops.elementwise import cast, minimum
 
 Key = tuple[Any, ...]
 
-_INT64 = np.iinfo(np.int64)
-
 
 def _reshaped(x: Spec, *, shape: Shape) -> Spec:
     known = prod(n for n in shape if n != -1)
@@ -141,25 +139,36 @@ def _numbered(x: Any, indices: Any) -> tuple[Any, Any]:
     x = operand(x)
     if isinstance(indices, int | list | tuple):
         indices = np.asarray(indices) if np.size(indices) else np.zeros(np.shape(indices), np.int64)
-    numbers = operand(indices, x)
-    # Those on a device are not known here, nor are those of a step being recorded.
+    known(indices, x.shape[0] if x.ndim else 0)
+    return x, numbered(operand(indices, x))
+
+
+def known(indices: Any, rows: int) -> Any:
+    """Return indices that the host has; None for those on a device, and those of a step being recorded.
+
+    Raises:
+        IndexError: one of them is out of range, where there are any rows.
+    """
     here = (indices.data if state.recorder is None else None) if isinstance(indices, Tensor) else indices
-    if isinstance(here, np.ndarray) and here.size and here.dtype.kind in "iu" and x.ndim and x.shape[0]:
-        _require_rows(int(here.min()), int(here.max()), x.shape[0])
-    if numbers.dtype == np.uint64:  # what an int64 cannot hold stays out of range
-        numbers = cast(minimum(numbers, np.uint64(_INT64.max)), dtype=np.int64)
-    elif numbers.dtype.kind in "iu" and numbers.dtype.name not in ("int32", "int64"):
-        numbers = cast(numbers, dtype=np.int64 if numbers.dtype == np.uint32 else np.int32)
-    return x, numbers
+    if not isinstance(here, np.ndarray | np.generic):
+        return None
+    if here.size and here.dtype.kind in "iu" and rows:
+        lowest, highest = int(here.min()), int(here.max())
+        if lowest < -rows or highest >= rows:
+            raise IndexError(
+                f"index {highest if highest >= rows else lowest} is out of range for an axis of size {rows}: indices "
+                f"go from {-rows} to {rows - 1}, those below 0 count from the end."
+            )
+    return here
 
 
-def _require_rows(lowest: int, highest: int, rows: int) -> None:
-    if lowest < -rows or highest >= rows:
-        wrong = highest if highest >= rows else lowest
-        raise IndexError(
-            f"index {wrong} is out of range for an axis of size {rows}: indices go from {-rows} to {rows - 1}, those "
-            "below 0 count from the end."
-        )
+def numbered(numbers: Tensor) -> Tensor:
+    """Return integers as int32 or int64, which all kernels know; what an int64 cannot hold stays out of range."""
+    if numbers.dtype == np.uint64:
+        numbers = minimum(numbers, np.uint64(2**63 - 1))
+    if numbers.dtype.kind in "iu" and numbers.dtype.name not in ("int32", "int64"):
+        numbers = cast(numbers, dtype=np.int64 if numbers.dtype.name in ("uint32", "uint64") else np.int32)
+    return numbers
 
 
 def rows_at(xp: Any, indices: Array, rows: int) -> Array:
@@ -177,9 +186,7 @@ def _no_row(dtype: np.dtype) -> Any:
 def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
     """Return the rows x[indices] along the first axis; an index below 0 counts from the end, whatever its dtype.
 
-    An index out of range raises IndexError where its value is on the host: outside of recorded steps on the CPU, and
-    everywhere for lists and NumPy arrays. Where it is not, in a recorded step and on a GPU, such a row has all bits
-    set: it is NaN, for integers -1 or the largest there is, for bools True. It has no part in the gradient.
+    The row of an index out of range that is not known to be wrong has all bits set. It has no part in the gradient.
     """
     at = rows_at(xp, indices, x.shape[0])
     missing = at == x.shape[0]
