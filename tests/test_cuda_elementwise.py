@@ -22,7 +22,7 @@ from gpudl.kernels.registry import Call
 from hypothesis import given
 from hypothesis import strategies as st
 from strict_cupy import installed
-from test_runs import ORDERS, SPECIAL, assert_same_numbers
+from test_runs import ORDERS, SPECIAL, Laid, assert_same_numbers
 
 from gpudl import Variable, backend, convert_to_tensor, traced
 from gpudl.engine.flat import FlatGroup
@@ -373,8 +373,8 @@ def test_kernels_that_do_not_compile_leave_the_work_to_the_reference(
 
 def test_reads_and_writes_keep_their_order(cupy: Any) -> None:
     def trained(name: str, eagerly: bool) -> list[np.ndarray]:
-        group = FlatGroup([Variable([1.0]), Variable([2.0, 3.0])])
-        v = Variable([4.0, 5.0, 6.0])
+        parts = [Variable([1.0]), Variable([2.0, 3.0])]
+        group, v = Laid(FlatGroup(parts).flat, parts), Variable([4.0, 5.0, 6.0])
 
         def step(x: Any) -> list[Any]:
             result = ORDERS[name](group, v, x)

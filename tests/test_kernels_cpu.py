@@ -270,7 +270,7 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
     ),
     "sum": (reduce.sum, [blank(333)], [noise(333, 11)], {"axis": -1}),
     "sum of all": (reduce.sum, [blank(())], [noise(8, 1001)], {}),
-    "argmax": (reduce.argmax, [blank(333, np.int64)], [noise(333, 11)], {}),
+    "argmax": (reduce.argmax, [blank(333, np.int32)], [noise(333, 11)], {"axis": -1}),
     "batch_norm": (norm.batch_norm, [blank(MANY), *CHANNELS], [noise(*MANY), noise(37), noise(37)], {"epsilon": 1e-3}),
     "batch_norm_grad": (
         norm.batch_norm_grad,

@@ -213,8 +213,8 @@ def test_a_mask_inside_a_recorded_step_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("key", "error", "words"),
     [
-        ([2], IndexError, "^index 2 is out of range for an axis of size 2.$"),
-        (([0], [-4]), IndexError, "^index -4 is out of range for an axis of size 3.$"),
+        ([2], IndexError, "^index 2 is out of range for an axis of size 2: indices go from -2 to 1, "),
+        (([0], [-4]), IndexError, "^index -4 is out of range for an axis of size 3: indices go from -3 to 2, "),
         ((0, 0, [0]), gpudl.ShapeError, r"^3 axes were indexed, and the tensor has 2: \(2, 3\).$"),
         (np.ones(3, bool), gpudl.ShapeError, r"^a mask of shape \(3,\) does not fit axes of \(2,\).$"),
         (0.5, TypeError, "^a tensor is indexed by integers, .* got float of float64.$"),

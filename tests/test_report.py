@@ -162,7 +162,7 @@ WEIGHTS, SCALAR = Spec((100,), F32), Spec((), F32)
         ("avg_pool", [Spec((2, 4, 4, 3), F32)], [IMAGE], POOL, 2 * 4 * 4 * 3 * 4),
         ("avg_pool_grad", [IMAGE], [Spec((2, 4, 4, 3), F32)], {**POOL, "shape": IMAGE.shape}, 2 * 4 * 4 * 3 * 4),
         ("sum", [SCALAR], [ROWS], {}, 60),
-        ("argmax", [Spec((6,), np.dtype(np.int64))], [ROWS], {}, 60),
+        ("argmax", [Spec((6,), np.dtype(np.int32))], [ROWS], {"axis": -1}, 60),
         ("add", [ROWS], [ROWS, Spec((10,), F32)], {}, 60),
         ("bias_activation", [ROWS], [ROWS, Spec((10,), F32)], {"activation": "relu"}, 120),
         ("bias_activation", [ROWS], [ROWS, Spec((10,), F32)], {"activation": "linear"}, 60),
