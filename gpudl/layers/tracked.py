@@ -36,6 +36,9 @@ class Tracked(Holder):
         return f'{type(self).__name__} "{self.name}"'
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if not isinstance(value, HOLDING) and not isinstance(vars(self).get(name), HOLDING):
+            object.__setattr__(self, name, value)
+            return
         before = members(vars(self).get(name))
         value = value if name.startswith("__") else tracked(value)
         object.__setattr__(self, name, value)
