@@ -39,6 +39,7 @@ that looks uses up the time that it will miss when there is work: then it hasten
 """
 
 _KEPT_WAITING = 200_000  # nanoseconds between two looks: another program has had the processor
+_TWICE = 20_000_000  # nanoseconds within which that happens again where a program is busy; once is nothing
 _REMEMBERED = 500_000_000  # nanoseconds in which haste is wise after that
 
 MOST = 1024
@@ -49,6 +50,7 @@ SHARES = 4
 
 _LINE = 64  # bytes that processors do not share
 _BUSY, _NUMBER, _PENDING, _OPEN, _SLEEPING, _WAITING, _CROWDED, _ALIVE, _STARTED, _ENDING = range(0, 10 * _LINE, _LINE)
+_DELAYED = _CROWDED + 8
 _ENTRY, _PACKED, _PARTS = range(10 * _LINE, 10 * _LINE + 24, 8)
 _START, _LOCK, _UNLOCK, _WAIT, _WAKE, _CLOCK = range(11 * _LINE, 11 * _LINE + 48, 8)
 _MUTEX, _WORK, _DONE = range(12 * _LINE, 18 * _LINE, 2 * _LINE)
@@ -70,6 +72,14 @@ def _now(team: Any, thread: Any) -> Any:
 
 
 @threads.inner
+def _delayed(team: Any, time: Any) -> None:
+    """Note that another program had a processor until now: it is busy if that was so shortly before, too."""
+    if time - load(team + _DELAYED) < _TWICE:
+        store(team + _CROWDED, time + _REMEMBERED)
+    store(team + _DELAYED, time)
+
+
+@threads.inner
 def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
     """Look at a word until it is not `old` any more; return whether that was so before patience was over."""
     if load(word) != old:
@@ -80,7 +90,7 @@ def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
         pause()
         time = _now(team, thread)
         if not 0 <= time - last < _KEPT_WAITING:
-            store(team + _CROWDED, time + _REMEMBERED)
+            _delayed(team, time)
             return load(word) != old
         if time - start > patience:
             return False
@@ -168,10 +178,15 @@ def _together(job):  # type: ignore[no-untyped-def]
         store(line + 16, thread)
         _native(team, _START, line)
     _woken(team, _WORK, _SLEEPING)
+    begun = _now(team, 0)
     _work(team, 0)
-    if not _looked(team, 0, team + _OPEN, 1):
-        store(team + _CROWDED, _now(team, 0) + _REMEMBERED)  # another thread does not get on
-        _slept(team, _DONE, _WAITING, team + _OPEN, 1)
+    if load(team + _OPEN):
+        idle = _now(team, 0)
+        if not _looked(team, 0, team + _OPEN, 1):
+            _slept(team, _DONE, _WAITING, team + _OPEN, 1)
+        end = _now(team, 0)
+        if end - idle > idle - begun + PATIENCE:  # longer than a part takes: another thread does not get on
+            _delayed(team, end)
     store(team + _BUSY, 0)
 
 
