@@ -169,9 +169,9 @@ def convolved(y: Any, tap: Any, x: Any, w: Any, b: Any, window: Window, activati
 
 
 @Kernel
-def _backward(
+def _backward(  # type: ignore[no-untyped-def]
     worker, workers, thread, code, dx, g, w, n, kernel, dilation, numbers, block, rest, channels, lines, slabs
-):  # type: ignore[no-untyped-def]
+):
     # Every tap adds g (N, OH, OW, F) times its filters (F, C) to the pixels of dx that it looked at. A unit owns
     # the columns of one panel of channels of some images.
     h, wide, c, f, oh, ow, _, _, top, left, _, height, width, _ = numbers
