@@ -67,7 +67,7 @@ class Program:
     @property
     def _threads(self) -> int:
         enough = self.size * (1 + len(self.body) // _LIGHT) >= threads.PARALLEL_FROM
-        return min(team.size(), -(-self.size // BLOCK)) if enough else 1
+        return max(1, min(team.size(), -(-self.size // BLOCK))) if enough else 1  # one where there is no element
 
     @property
     def _each(self) -> int:
@@ -76,7 +76,7 @@ class Program:
     @property
     def work(self) -> int:
         """Bytes of scratch memory that a call needs."""
-        return max(self._threads, 1) * self._each
+        return self._threads * self._each
 
     def bind(self, arrays: Sequence[Any], work: Any) -> Callable[[], None]:
         """Return a call without arguments that runs the program on `arrays`, with `work` bytes of scratch memory."""
