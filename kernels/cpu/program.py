@@ -67,7 +67,7 @@ class Program:
     @property
     def _threads(self) -> int:
         enough = self.size * (1 + len(self.body) // _LIGHT) >= threads.PARALLEL_FROM
-        return max(min(team.size(), -(-self.size // BLOCK)), 1) if enough else 1
+        return max(1, min(team.size(), -(-self.size // BLOCK))) if enough else 1  # one where there is no element
 
     @property
     def _each(self) -> int:
