@@ -43,7 +43,7 @@ class Axis:
 class Problem:
     """Random arrays for a window over images of `shape`, and what each kernel makes of them, bit for bit.
 
-    Sums are taken in the order of the taps, in float32 for float16.
+    Sums are taken in the order of the taps, in float64; those of `col2im`, as long as a window, in float32 for float16.
     """
 
     shape: tuple[int, int, int, int]
@@ -83,7 +83,7 @@ class Problem:
         return cols
 
     def col2im(self) -> np.ndarray:
-        return self._adjoint(lambda o, q, a, b, count: self.cols[:, o, q, a, b].astype(self.sum))
+        return self._adjoint(lambda o, q, a, b, count: self.cols[:, o, q, a, b].astype(self.sum), self.sum)
 
     def max_pool(self) -> tuple[np.ndarray, np.ndarray]:
         y, argmax = np.full(self.out, -np.inf, self.dtype), np.zeros(self.out, self.tap_dtype)
@@ -129,8 +129,8 @@ class Problem:
     def avg_pool_grad(self) -> np.ndarray:
         return self._adjoint(lambda o, q, a, b, count: self.g[:, o, q].astype(self.sum) / self.sum.type(count))
 
-    def _adjoint(self, share: Any) -> np.ndarray:
-        dx = np.zeros(self.shape)
+    def _adjoint(self, share: Any, dtype: Any = np.float64) -> np.ndarray:
+        dx = np.zeros(self.shape, dtype)
         for tap in np.ndindex(*self.window.kernel):
             for o, q, taps in self.pixels():
                 for a, b, h, w in taps:
