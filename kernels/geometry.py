@@ -134,15 +134,17 @@ def grouped(shape: Ints, axes: Sequence[int]) -> Group | None:
     """Return (O, R, C), what an array is if `axes` are R.
 
     Returns:
-        The sizes; None for what needs more axes, and where there is nothing to be reduced.
+        The sizes; None for what needs more axes, and for no elements.
 
     Example:
-        >>> grouped((8, 28, 28, 16), (1, 2)), grouped((8, 28, 28, 16), (0, 2))
-        ((8, 784, 16), None)
+        >>> grouped((8, 28, 28, 16), (1, 2)), grouped((1, 10), (0,)), grouped((8, 28, 28, 16), (0, 2))
+        ((8, 784, 16), (1, 1, 10), None)
     """
     chosen = sorted({a % len(shape) for a in axes if shape[a] != 1})
-    if not chosen or 0 in shape:
+    if 0 in shape:
         return None
+    if not chosen:
+        return 1, 1, prod(shape)
     first, last = chosen[0], chosen[-1]
     along = prod(shape[a] for a in chosen)
     return (prod(shape[:first]), along, prod(shape[last + 1 :])) if along == prod(shape[first : last + 1]) else None
