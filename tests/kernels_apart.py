@@ -61,7 +61,7 @@ def problems(rng: Rng, way: str) -> Iterator[Problem]:
     """Yield names of ops and chains, with inputs, static arguments, and what computes the same."""
 
     def single(name: str, inputs: Arrays, static: dict[str, Any]) -> Problem:
-        return name, inputs, static, partial(getattr(ops, name), **static)
+        return name, inputs, static, partial(ops.registry[name], **static)
 
     (a, b, _), (static, _) = SUMS["matmul+bias_activation"].draw(rng, way)
     a[rng.random(a.shape) < 0.7] = 0
