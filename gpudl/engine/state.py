@@ -37,8 +37,8 @@ state = State()
 _Switch = _GeneratorContextManager[None]  # for a ``with`` block, or as a decorator
 # Plans made before the last move of a variable's memory are stale.
 layout_epoch = [0]
-# Held while layers make their weights and while a step is recorded: of several threads that call a layer first, one
-# builds it and the others wait. The child of a fork has none of these threads.
+# Held while layers make their weights: of several threads that call a layer first, one builds it and the others wait;
+# and while it is decided which plans are kept. The child of a fork has none of these threads.
 preparing = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=preparing._at_fork_reinit)  # type: ignore[attr-defined]

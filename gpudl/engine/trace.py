@@ -14,7 +14,7 @@ from gpudl.engine.graph import Steps
 from gpudl.engine.plan import Plan, Slot
 from gpudl.engine.recorder import Recorder
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, frozen, layout_epoch, preparing, state
+from gpudl.engine.state import TracingError, frozen, layout_epoch, state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 
@@ -143,9 +143,8 @@ class Traced:
         plans = self._kept.plans
         entry = plans.find(key)
         if entry is None:
-            with preparing:
-                entry = self._record(on, args, leaves, static)
-                plans.keep(key, entry)
+            entry = self._record(on, args, leaves, static)
+            plans.keep(key, entry)
             return entry
         feeds = (leaf for leaf in leaves if _is_fed(leaf))
         for buffer, leaf in zip(entry.buffers, feeds, strict=True):
