@@ -11,6 +11,7 @@ from gpudl import backend
 from gpudl.backend import Array, Backend, OutOfMemoryError
 from gpudl.engine import plan_cache, room
 from gpudl.engine.graph import Steps
+from gpudl.engine.interrupts import waiting
 from gpudl.engine.plan import Plan, Slot
 from gpudl.engine.recorder import Recorder
 from gpudl.engine.spec import Spec
@@ -208,7 +209,10 @@ class Bound:
         self._found_for: Any = None
 
     def __call__(self, times: int = 1) -> Any:
-        """Run so many steps, and return the results of the last in the plan's own buffers, as `Traced.run` does."""
+        """Run so many steps, and return the results of the last in the plan's own buffers, as `Traced.run` does.
+
+        They are fewer when an interrupt is `waiting`.
+        """
         if self._found_for != _moment():
             self._find()
             times -= 1
@@ -219,6 +223,8 @@ class Bound:
             for call in self._before:
                 call()
             self._plan.replay()
+            if waiting:
+                break
         return self._results
 
     def _find(self) -> None:
