@@ -54,7 +54,7 @@ def test_a_test_may_leave_a_real_cupy_behind_but_not_the_double(tmp_path: Path) 
     (tmp_path / "test_left.py").write_text(LEFT_BEHIND)
     tests = Path(__file__).parents[1]
     command = [sys.executable, "-m", "pytest", "-q", "-c", str(tests.parent / "pyproject.toml"), "-p", "conftest"]
-    environment = {**os.environ, "PYTHONPATH": str(tests), "PYTEST_ADDOPTS": "-p no:cacheprovider"}
+    environment = {**os.environ, "PYTHONPATH": str(tests), "PYTEST_ADDOPTS": "-p no:cacheprovider -p no:randomly"}
     command += ["--rootdir", str(tmp_path), str(tmp_path / "test_left.py")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tmp_path)
     assert "2 passed, 1 error" in done.stdout, done.stdout + done.stderr
