@@ -66,7 +66,7 @@ COMPILED = [
     ("conv2d_input_grad", "FLOAT16", SHORT[2], 8, 75),
     ("matmul", "FLOAT32", SINGLE[0], 1, 100),
 ]
-# Launch bounds hold this one to 128 registers where it would like one more: two blocks a multiprocessor are worth a word.
+# Launch bounds hold this one to 128 registers where it would like one more: a second block is worth a word of memory.
 SPILLS = {("matmul", 100): ("4", "8")}
 
 
