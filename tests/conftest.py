@@ -10,6 +10,7 @@ The backend is NumPy, unless the environment variable ``GPUDL_TEST_BACKEND`` say
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,6 +26,9 @@ from gpudl.utils import lookup, progress
 
 # A Python that a test starts takes the package that is installed, not the folder that it is started in.
 os.environ["PYTHONSAFEPATH"] = "1"
+# Tests press Ctrl-C, which a shell lets programs in its background ignore.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 BACKEND = os.environ.get("GPUDL_TEST_BACKEND", "numpy")
 TESTS = Path(__file__).parent
 SETTINGS = (config._settings, dtype_policies._chosen, precision._chosen, team._deterministic, progress._unfinished)
