@@ -15,7 +15,6 @@ from small_models import line
 
 from gpudl import ops
 from gpudl.callbacks import Callback
-from gpudl.utils import progress
 from gpudl.utils.progress import ProgbarLogger, ProgressLine, end_line, say
 
 
@@ -373,10 +372,6 @@ def test_every_drawing_is_keras(
     # The same drawings with the same colours; how the cursor goes back, and an empty coloured run, are Keras's own.
     own = re.compile(r"\x1b\[37m\x1b\[0m|[\x08\r]| +(?=$|[\x08\r\n])")
     assert own.sub("", ours.getvalue()) == own.sub("", theirs.getvalue())
-
-
-def test_nothing_is_left_unfinished() -> None:
-    assert progress._unfinished == []
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
