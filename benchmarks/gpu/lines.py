@@ -126,14 +126,14 @@ def failures(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [line for line in lines if line["outcome"] in ("failed", "error")]
 
 
+# Tests are shared out by their number: no process may have an order of its own.
+OPTIONS = ("-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--continue-on-collection-errors")
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run pytest with the plugin."""
     file, *given = arguments
-    return int(
-        pytest.main(
-            [*given, "-q", "-p", "no:cacheprovider", "--continue-on-collection-errors"], plugins=[Lines(Path(file))]
-        )
-    )
+    return int(pytest.main([*given, *OPTIONS], plugins=[Lines(Path(file))]))
 
 
 if __name__ == "__main__":
