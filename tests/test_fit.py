@@ -580,8 +580,8 @@ class TestReplay:
         x, y = digits(330)
         model = mlp()
         looked_up = []
-        entry = Traced.prepare
-        monkeypatch.setattr(Traced, "prepare", lambda *args, **kwargs: [looked_up.append(1), entry(*args, **kwargs)][1])
+        entry = Traced.found
+        monkeypatch.setattr(Traced, "found", lambda *args, **kwargs: [looked_up.append(1), entry(*args, **kwargs)][1])
         model.fit(x, y, epochs=3, verbose=0)  # 10 batches of 32 and one of 10
         assert len(looked_up) == 2
         model.evaluate(x, y, verbose=0)

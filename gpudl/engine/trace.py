@@ -136,21 +136,26 @@ class Traced:
 
     def prepare(self, *args: Any, **static: Any) -> Entry:
         """Return the plan for such arguments, with its inputs written; nothing has been computed."""
-        leaves, structure = flatten(args)
-        leaves = [_leaf(value) for value in leaves]
-        on = backend.current()
-        options = tuple((name, _frozen(value)) for name, value in static.items())
-        key = (structure, tuple(map(_signature, leaves)), options, _circumstances())
+        return self.found(args, static, _circumstances())[0]
+
+    def found(
+        self, args: tuple[Any, ...], static: dict[str, Any], circumstances: tuple[Any, ...]
+    ) -> tuple[Entry, list[Any]]:
+        """Return what `prepare` does under present `circumstances`, and the arguments that are fed into its buffers."""
+        values, structure = flatten(args)
+        leaves = list(map(_leaf, values))
+        feeds = list(filter(_is_fed, leaves))
+        options = tuple([(name, _frozen(value)) for name, value in static.items()])
+        key = (structure, tuple(map(_signature, leaves)), options, circumstances)
         plans = self._kept.plans
         entry = plans.find(key)
         if entry is None:
-            entry = self._record(on, args, leaves, static)
+            entry = self._record(backend.current(), args, leaves, static)
             plans.keep(key, entry)
-            return entry
-        feeds = (leaf for leaf in leaves if _is_fed(leaf))
+            return entry, feeds
         for buffer, leaf in zip(entry.buffers, feeds, strict=True):
             _write(leaf, buffer)
-        return entry
+        return entry, feeds
 
     def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         try:
@@ -213,8 +218,9 @@ class Bound:
 
         They are fewer when an interrupt is `waiting`.
         """
-        if self._found_for != _moment():
-            self._find()
+        moment = _moment()
+        if self._found_for != moment:
+            self._find(moment)
             times -= 1
         if self._steps is not None:
             self._steps.run(times)
@@ -227,11 +233,9 @@ class Bound:
                 break
         return self._results
 
-    def _find(self) -> None:
-        """Look up the plan, or record it, and run it for the first time."""
-        moment = _moment()  # what changes from now on is found at the next step
-        entry = self._traced.prepare(*self._args, **self._static)
-        feeds = list(filter(_is_fed, map(_leaf, flatten(self._args)[0])))
+    def _find(self, moment: tuple[Any, ...]) -> None:
+        """Look up the plan, or record it, and run it for the first time; a change after `moment` is seen next time."""
+        entry, feeds = self._traced.found(self._args, self._static, moment[-1])
         writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
         cursors = {id(leaf.cursor): leaf.cursor for leaf in feeds if _is_read(leaf)}.values()
         moves = [cursor.advance for cursor in cursors]

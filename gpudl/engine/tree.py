@@ -13,15 +13,16 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
         >>> flatten({"a": (1, 2), "b": None})[0]
         [1, 2, None]
     """
-    if isinstance(tree, tuple | list):
-        children = [flatten(child) for child in tree]
-        kind: tuple[Any, ...] = (type(tree).__name__, *(shape for _, shape in children))
-    elif isinstance(tree, dict):
-        children = [flatten(child) for child in tree.values()]
-        kind = ("dict", *zip(tree, (shape for _, shape in children), strict=True))
-    else:
+    named = isinstance(tree, dict)
+    if not named and not isinstance(tree, tuple | list):
         return [tree], None
-    return [leaf for leaves, _ in children for leaf in leaves], kind
+    leaves: list[Any] = []
+    structure: list[Any] = ["dict" if named else type(tree).__name__]
+    for item in tree.items() if named else tree:
+        found, kind = flatten(item[1] if named else item)
+        leaves += found
+        structure.append((item[0], kind) if named else kind)
+    return leaves, tuple(structure)
 
 
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:

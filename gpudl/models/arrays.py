@@ -97,11 +97,12 @@ def on_device(array: Array) -> Array:
 def placed(data: Data) -> Data:
     """Return nests of arrays on the current device, or all on the host where the device cannot hold those of it."""
     on = backend.current()
-    leaves = flatten(data)[0]
-    if any(isinstance(a, SparseRows) for a in leaves):
+    arriving = [a for a in flatten(data)[0] if not on.owns(a)]
+    if not arriving:
+        return data
+    if any(isinstance(a, SparseRows) for a in arriving):
         host = backend.get("numpy")
         return tuple(map_leaves(lambda a: a if isinstance(a, SparseRows) else host.asarray(a), part) for part in data)
-    arriving = [a for a in leaves if not on.owns(a)]
     if on.holds(sum(a.size * fed_dtype(a.dtype).itemsize for a in arriving)):
         return tuple(map_leaves(on_device, part) for part in data)
     return tuple(map_leaves(lambda a: backend.get("numpy").asarray(a), part) for part in data)
