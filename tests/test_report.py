@@ -13,7 +13,7 @@ import gpudl
 from gpudl import layers, ops
 from gpudl.engine import cost
 from gpudl.engine.op import Op, registry
-from gpudl.engine.plan import Instruction, Plan, Slot
+from gpudl.engine.plan.plan import Instruction, Plan, Slot
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import reference_only, state
 from gpudl.models.report import Profile, Row

@@ -11,11 +11,11 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.callbacks import CallbackList, History
-from gpudl.engine.graph import STEPS_A_LAUNCH
-from gpudl.engine.interrupts import interrupted, waiting, whole_steps
+from gpudl.engine.plan.capture import STEPS_A_LAUNCH
+from gpudl.engine.plan.interrupts import interrupted, waiting, whole_steps
+from gpudl.engine.plan.trace import Traced
 from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.engine.trace import Traced
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.models.arrays import Data, alone, require_counts
 from gpudl.models.data import ArrayBatches, Batches, batches, by_class, validation_batches

@@ -13,10 +13,10 @@ from typing import Any
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.plan import Instruction, Plan, Slot
+from gpudl.engine.plan.plan import Instruction, Plan, Slot
+from gpudl.engine.plan.trace import Entry, Traced
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import LayoutError
-from gpudl.engine.trace import Entry, Traced
 from gpudl.models.arrays import require_counts, trimmed, unpacked
 from gpudl.models.data import batches
 from gpudl.utils.progress import put

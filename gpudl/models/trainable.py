@@ -11,10 +11,10 @@ from weakref import ref
 
 from gpudl import ops, optimizers
 from gpudl.engine.grad import grad
+from gpudl.engine.plan.trace import traced
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, gradients, preparing, restructured, scope, structure_epoch, symbolic
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.trace import traced
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.layer import Layer, inferred_shape
 from gpudl.metrics import Metric

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from gpudl.engine.plan import Plan
+from gpudl.engine.plan.plan import Plan
 
 _STEP = Plan.run.__code__
 waiting: list[Callable[[], Any]] = []

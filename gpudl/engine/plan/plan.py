@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpudl.backend import Array, Backend
-from gpudl.engine.fusion import like, rewritten
-from gpudl.engine.graph import Graph, Outcome
-from gpudl.engine.memory import Block, pack
-from gpudl.engine.runs import with_runs
+from gpudl.engine.plan.arena import Block, pack
+from gpudl.engine.plan.capture import Graph, Outcome
+from gpudl.engine.plan.elementwise_fusion import with_runs
+from gpudl.engine.plan.rewrite import like, rewritten
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import state
 from gpudl.engine.tree import flatten

@@ -8,8 +8,8 @@ from math import inf
 from typing import Any
 
 from gpudl.backend import Array, Backend, OutOfMemoryError, in_words
-from gpudl.engine.plan import Plan, Slot
-from gpudl.engine.recorder import Recorder
+from gpudl.engine.plan.plan import Plan, Slot
+from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.spec import Spec
 
 _USABLE = 0.9  # of what is free: kernels keep partial sums of which a plan knows nothing

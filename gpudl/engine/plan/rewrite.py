@@ -14,7 +14,7 @@ from gpudl.engine.spec import Spec
 
 if TYPE_CHECKING:
     from gpudl.engine.op import Op
-    from gpudl.engine.plan import Instruction, Slot
+    from gpudl.engine.plan.plan import Instruction, Slot
 
 Rule = Callable[["Graph", "Instruction"], None]
 _rules: list[tuple[str, Rule]] = []
@@ -106,7 +106,7 @@ class Graph:
 
     def applied(self, op: Op, ins: Sequence[Slot], static: dict[str, Any], old: Instruction) -> Instruction:
         """Return a new instruction with new outs, of the origin of `old`."""
-        from gpudl.engine.plan import Instruction, Slot
+        from gpudl.engine.plan.plan import Instruction, Slot
 
         specs: Any = op.infer(*(slot.spec for slot in ins), **static)
         outs = tuple(map(Slot, specs if isinstance(specs, tuple) else (specs,)))
@@ -144,7 +144,7 @@ class Graph:
 
     def kernel(self, members: Sequence[Instruction], name: str) -> Instruction | None:
         """Return one instruction for `members` by the kernel `name`, or None where it does not take them."""
-        from gpudl.engine.plan import Instruction
+        from gpudl.engine.plan.plan import Instruction
 
         made = {slot for step in members for slot in step.outs}
         between = {slot.value for step in members for slot in step.ins if slot.value in made}

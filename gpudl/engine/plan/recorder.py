@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from gpudl.backend import Array
-from gpudl.engine.plan import Instruction, Slot
+from gpudl.engine.plan.plan import Instruction, Slot
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, state
 from gpudl.engine.tensor import Tensor

@@ -14,11 +14,11 @@ import numpy as np
 
 from gpudl.backend import Array, Backend
 from gpudl.backend.base import Call, Composed, Composer
-from gpudl.engine.fusion import like
+from gpudl.engine.plan.rewrite import like
 from gpudl.engine.spec import Spec
 
 if TYPE_CHECKING:
-    from gpudl.engine.plan import Instruction, Slot
+    from gpudl.engine.plan.plan import Instruction, Slot
 
 _BYTE = np.dtype(np.uint8)
 
@@ -161,7 +161,7 @@ def _call(step: Instruction, outs: tuple[int, ...], ins: tuple[int, ...]) -> Cal
 
 def _run(group: _Group, outside: set[Slot], composer: Composer) -> Instruction:
     """Return one instruction for a run, of whose results those in `outside` are needed by others."""
-    from gpudl.engine.plan import Instruction
+    from gpudl.engine.plan.plan import Instruction
 
     values: dict[Slot, int] = {}
 

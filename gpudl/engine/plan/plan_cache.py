@@ -12,7 +12,7 @@ from gpudl.backend import Backend
 from gpudl.engine.state import layout_epoch, preparing
 
 if TYPE_CHECKING:
-    from gpudl.engine.trace import Entry
+    from gpudl.engine.plan.trace import Entry
 
 SHARE = 0.5
 """How much of the memory that is free, or taken by plans, the plans of all functions may take together."""

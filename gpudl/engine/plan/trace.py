@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from gpudl import backend
 from gpudl.backend import Array, Backend, OutOfMemoryError
-from gpudl.engine import plan_cache, room
-from gpudl.engine.graph import Steps
-from gpudl.engine.interrupts import waiting
-from gpudl.engine.plan import Plan, Slot
-from gpudl.engine.recorder import Recorder
+from gpudl.engine.plan import footprint, plan_cache
+from gpudl.engine.plan.capture import Steps
+from gpudl.engine.plan.interrupts import waiting
+from gpudl.engine.plan.plan import Plan, Slot
+from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, frozen, layout_epoch, state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
@@ -162,7 +162,7 @@ class Traced:
         # Only now is free again what the failure had taken.
         specs = [leaf.spec for leaf in filter(_is_fed, leaves)]
         raise OutOfMemoryError(
-            room.sentence(on, specs, lambda buffers: self._recorded(args, leaves, buffers, static)) or said
+            footprint.sentence(on, specs, lambda buffers: self._recorded(args, leaves, buffers, static)) or said
         )
 
     def _entry(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
