@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba import typeof, types
 from numba.core.compiler_lock import global_compiler_lock
 
-from .. import team
+from ... import team
 from . import threads
 from .atomics import call4
 from .cache import kept

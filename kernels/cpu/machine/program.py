@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import team
+from ... import team
 from . import threads
 from .interpreter import CODES, HEADER, INSTRUCTION, OPERAND, bound
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from .conv import copy
-from .entry import Kernel, share
+from ..conv_im2col import copy
 from .layout import multiples
-from .microkernel import PANEL
+from .prebound import Kernel, share
 from .scratch import scratch
+from .tile import PANEL
 
 
 @Kernel

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from ..geometry import Ints, Window
-from .vectors import LANES
+from .machine.vectors import LANES
 
 VALUE, INPUT, WEIGHT = "value", "input gradient", "weight gradient"
 

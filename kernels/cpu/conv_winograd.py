@@ -2,8 +2,8 @@
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016. A tile is a square of 2 x 2 output
 pixels; the 4 x 4 input pixels that it looks at, the filters and its gradient are brought into a space of 16 positions,
-in which the convolution is one matrix product a position (see `sandwich` for the way there and back). Tiles are
-counted through all images, row by row, and a block of them is worked on in the cache.
+in which the convolution is one matrix product a position (see `machine.winograd_transform` for the way there and back).
+Tiles are counted through all images, row by row, and a block of them is worked on in the cache.
 
 Layouts: x (N, H, W, C), w (3, 3, C, F), y and g (N, OH, OW, F); tiles of a block (16, T, C) and (16, T, F).
 """
@@ -17,14 +17,14 @@ import numpy as np
 
 from .. import team
 from ..geometry import Ints, Window
-from .conv import add, clear, copy
-from .entry import Kernel, share
-from .layout import multiples
-from .microkernel import PANEL, ROWS, address, compiled, product
-from .panels import turned
-from .sandwich import from_filter, from_input, from_output, to_filter, to_input, to_maxima, to_output
-from .scratch import scratch
-from .threads import inner
+from .conv_im2col import add, clear, copy
+from .machine.layout import multiples
+from .machine.panels import turned
+from .machine.prebound import Kernel, share
+from .machine.scratch import scratch
+from .machine.threads import inner
+from .machine.tile import PANEL, ROWS, address, compiled, product
+from .machine.winograd_transform import from_filter, from_input, from_output, to_filter, to_input, to_maxima, to_output
 
 _POSITIONS = 16
 _TILES = 12288  # floats of one position of a block, in both spaces

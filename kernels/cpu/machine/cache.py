@@ -23,9 +23,9 @@ _callback: Any = _CFunc
 @cache
 def sources() -> str:
     """Return a hash of all that kernels are made of: each is compiled anew when one of its helpers has changed."""
-    here = Path(__file__).parent
+    cpu = Path(__file__).parents[1]
     found = hashlib.sha256(llvmlite.__version__.encode())
-    for file in sorted((*here.parent.glob("*.py"), *here.glob("*.py"))):
+    for file in sorted((*cpu.parent.glob("*.py"), *cpu.rglob("*.py"))):
         found.update(file.read_bytes())
     return found.hexdigest()
 

@@ -1,7 +1,7 @@
 """Maxima of windows that lie inside their image, and the way back, a vector of channels at a time.
 
 Offsets of taps are counted in floats from the first pixel of a window and lie in a table of int64; addresses are
-integers (see `microkernel`).
+integers (see `tile`).
 """
 
 from __future__ import annotations

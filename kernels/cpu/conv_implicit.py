@@ -1,4 +1,4 @@
-"""Convolution without im2col: the windows are read where they lie (see `microkernel`).
+"""Convolution without im2col: the windows are read where they lie (see `machine.tile`).
 
 Layouts: x (N, H, W, C), w (KH, KW, C, F), y and g (N, OH, OW, F). Work is done a block at a time (see `layout`). Where
 the window needs padding, the input of a block is copied with its padding into a slab that stays in the cache; where
@@ -14,15 +14,15 @@ import numpy as np
 
 from .. import team
 from ..geometry import Window
-from .conv import clear, copy, images
-from .entry import Kernel, share
-from .layout import Layout, layout, multiples, pooling
-from .microkernel import PANEL, ROWS, address, compiled, product
-from .panels import panels_of, turned
-from .scratch import scratch
+from .conv_im2col import clear, copy, images
+from .machine.layout import Layout, layout, multiples, pooling
+from .machine.panels import panels_of, turned
+from .machine.prebound import Kernel, share
+from .machine.scratch import scratch
+from .machine.threads import inner
+from .machine.tile import PANEL, ROWS, address, compiled, product
+from .machine.windows import column_sums, largest, spread
 from .sums import total
-from .threads import inner
-from .windows import column_sums, largest, spread
 
 
 @inner

@@ -1,7 +1,7 @@
 """P d P^T for the small constant matrices P of Winograd's algorithm, a vector of channels at a time.
 
 d is a small square of vectors: element (i, j) lies i * srow + j * scol floats after the first, and that of the result
-drow and dcol apart. Addresses are integers (see `microkernel`).
+drow and dcol apart. Addresses are integers (see `tile`).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _products(
     return [[_combined(ops, row, half[i]) for row in matrix] for i in range(len(matrix))]
 
 
-def _sandwich(matrix: Matrix) -> Any:
+def _transform(matrix: Matrix) -> Any:
     """Return P d P^T as a function for Numba: with `adds` it adds to what lies there, else it finishes the values.
 
     To finish is to add the bias, whose address may be 0 for none, and with `positive` to put 0 for what is negative.
@@ -147,6 +147,6 @@ def _pooled() -> Any:
     return njit(nogil=True)(function)
 
 
-to_input, to_filter, to_output = _sandwich(INPUT), _sandwich(FILTER), _sandwich(OUTPUT)
-from_input, from_filter, from_output = (_sandwich(_turned(m)) for m in (INPUT, FILTER, OUTPUT))
+to_input, to_filter, to_output = _transform(INPUT), _transform(FILTER), _transform(OUTPUT)
+from_input, from_filter, from_output = (_transform(_turned(m)) for m in (INPUT, FILTER, OUTPUT))
 to_maxima = _pooled()

@@ -25,7 +25,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .cache import address
-from .entry import called
+from .prebound import called
 from .vectors import LANES, cgutils
 
 numba: Any = _numba  # untyped

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..geometry import Ints, Window
-from .microkernel import ROWS
+from ...geometry import Ints, Window
+from .tile import ROWS
 
 _SLAB = 1 << 15  # floats of a block: 128 KiB, an eighth of many second-level caches
 _MOST = 16  # images of a block
