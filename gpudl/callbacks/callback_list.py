@@ -10,22 +10,11 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from gpudl.callbacks.base import HOOKS, Callback, LazyLogs, Logs
+from gpudl.callbacks.progress import ProgbarLogger, end_line, say
 from gpudl.engine.tree import flatten
 from gpudl.utils.checks import require_number
-from gpudl.utils.hooks import HOOKS, Callback, LazyLogs, Logs
 from gpudl.utils.lookup import unknown
-from gpudl.utils.progress import ProgbarLogger, end_line, say
-
-__all__ = [
-    "Callback",
-    "CallbackList",
-    "EarlyStopping",
-    "History",
-    "LambdaCallback",
-    "LazyLogs",
-    "ProgbarLogger",
-    "TerminateOnNaN",
-]
 
 
 class History(Callback):
