@@ -21,18 +21,8 @@ BASE = ("backend", "engine", "ops", "random", "config", "dtype_policies", "utils
 # What a Keras user sees, from the bottom up: each may import those before it, and the base.
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
-    *(
-        "mixed_precision",
-        "layers",
-        "callbacks",
-        "datasets",
-        "saving",
-        "training",
-        "reports",
-        "models",
-        "cli",
-        "__main__",
-    ),
+    *("mixed_precision", "layers", "callbacks", "datasets", "saving"),
+    *("training", "reports", "models", "cli", "__main__"),
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels": set(),
