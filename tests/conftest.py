@@ -21,8 +21,9 @@ import strict_cupy
 from gpudl.kernels import precision, team
 
 from gpudl import backend, config, dtype_policies
+from gpudl.callbacks import progress
 from gpudl.engine.state import state
-from gpudl.utils import lookup, progress
+from gpudl.utils import lookup
 
 # A Python that a test starts takes the package that is installed, not the folder that it is started in.
 os.environ["PYTHONSAFEPATH"] = "1"

@@ -14,7 +14,7 @@ from small_models import CLASSES, SAMPLES, digits, line, mlp, same, state_of
 import gpudl
 from gpudl import Input, Sequential, callbacks, layers, losses, metrics, optimizers, regularizers
 from gpudl.engine.plan.trace import Traced
-from gpudl.models import arrays
+from gpudl.training.data import arrays
 
 
 class Log(callbacks.Callback):

@@ -21,7 +21,8 @@ BASE = ("backend", "engine", "ops", "random", "config", "dtype_policies", "utils
 # What a Keras user sees, from the bottom up: each may import those before it, and the base.
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
-    *("mixed_precision", "layers", "callbacks", "datasets", "saving", "models", "cli", "__main__"),
+    *("mixed_precision", "layers", "callbacks", "datasets", "saving"),
+    *("training", "reports", "models", "cli", "__main__"),
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels": set(),
@@ -39,7 +40,7 @@ LIBRARIES: dict[str, set[str]] = {
     "kernels": {"numpy", "numba", "llvmlite", "cupy"},
     "backend": {"numpy", "cupy", "cupyx"},
     "engine": {"numpy", "ml_dtypes"},
-    **{part: {"numpy", "rich"} for part in ("utils", "callbacks")},
+    **{part: {"numpy", "rich"} for part in ("utils", "callbacks", "reports")},
     **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli")},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL"}

@@ -12,14 +12,14 @@ from time import perf_counter
 from typing import Any
 
 from gpudl.backend import Array
+from gpudl.callbacks.progress import put
 from gpudl.engine import cost
 from gpudl.engine.plan.plan import Instruction, Plan, Slot
 from gpudl.engine.plan.trace import Entry, Traced
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import LayoutError
-from gpudl.models.arrays import require_counts, trimmed, unpacked
-from gpudl.models.data import batches
-from gpudl.utils.progress import put
+from gpudl.training.data.arrays import require_counts, trimmed, unpacked
+from gpudl.training.data.sources import batches
 
 PrintFn = Callable[[str], Any]
 

@@ -16,7 +16,7 @@ from gpudl.engine.tensor import Tensor, Variable
 from gpudl.engine.tree import flatten
 from gpudl.losses import Loss
 from gpudl.metrics import Mean, Metric
-from gpudl.models.arrays import alone
+from gpudl.training.data.arrays import alone
 from gpudl.utils.checks import require_number
 
 

@@ -1,6 +1,6 @@
 """From what a user passes as data to the batches of a step.
 
-Arrays lie on the device as a whole, as they are, and a step receives `feeds.Rows`: which rows of them make its
+Arrays lie on the device as a whole, as they are, and a step receives `batch_inputs.Rows`: which rows of them make its
 batch. Generators and other iterables pass their batches through.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.models.arrays import (
+from gpudl.training.data.arrays import (
     PARTS,
     Data,
     as_arrays,
@@ -29,8 +29,8 @@ from gpudl.models.arrays import (
     trimmed,
     unpacked,
 )
-from gpudl.models.feeds import Cursor, Rows, cursor_of
-from gpudl.models.sparse import is_sparse, some
+from gpudl.training.data.batch_inputs import Cursor, Rows, cursor_of
+from gpudl.training.data.sparse import is_sparse, some
 
 Portion = tuple[Data, int]
 """A nest of feeds, and how many batches come in it, one after another."""

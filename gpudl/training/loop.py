@@ -17,11 +17,11 @@ from gpudl.engine.plan.trace import Traced
 from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.models.arrays import Data, alone, require_counts
-from gpudl.models.data import ArrayBatches, Batches, batches, by_class, validation_batches
-from gpudl.models.epochs import Epochs
-from gpudl.models.feeds import advance
-from gpudl.models.trainable import Trainable
+from gpudl.training.data.arrays import Data, alone, require_counts
+from gpudl.training.data.batch_inputs import advance
+from gpudl.training.data.epochs import Epochs
+from gpudl.training.data.sources import ArrayBatches, Batches, batches, by_class, validation_batches
+from gpudl.training.step import Trainable
 
 Logs = dict[str, Any]
 Run = Callable[..., Any]

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from gpudl.utils.hooks import Callback, Logs
+from gpudl.callbacks.base import Callback, Logs
 
 _BOLD, _GREEN, _WHITE, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", ""
 _RESET = "\x1b[0m"

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from gpudl.utils.progress import put
+from gpudl.callbacks.progress import put
 
 if TYPE_CHECKING:
     from rich.text import Text

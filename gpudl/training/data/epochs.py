@@ -6,8 +6,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gpudl.models.arrays import Data
-from gpudl.models.data import ArrayBatches, Batches, Portion
+from gpudl.training.data.arrays import Data
+from gpudl.training.data.sources import ArrayBatches, Batches, Portion
 
 
 class Epochs:

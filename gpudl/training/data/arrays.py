@@ -13,7 +13,7 @@ from gpudl.backend import Array
 from gpudl.engine.spec import is_floating, is_number
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.models.sparse import SparseRows, is_sparse
+from gpudl.training.data.sparse import SparseRows, is_sparse
 
 Data = tuple[Any, ...]
 PARTS = ("x", "y", "sample_weight")

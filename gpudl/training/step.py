@@ -18,9 +18,9 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.layer import Layer, inferred_shape
 from gpudl.metrics import Metric
-from gpudl.models.arrays import Data, alone, require_counts, unpacked
-from gpudl.models.compiled import Compiled
-from gpudl.models.remembered import Remembered
+from gpudl.training.data.arrays import Data, alone, require_counts, unpacked
+from gpudl.training.losses_and_metrics import Compiled
+from gpudl.training.remembered import Remembered
 
 
 class Trainable(Layer):
@@ -292,7 +292,7 @@ class Trainable(Layer):
         layer_range: Any = None,
     ) -> None:
         """Print the layers with their output shapes and numbers of weights, as a table."""
-        from gpudl.models.summary import print_summary
+        from gpudl.reports.summary import print_summary
 
         print_summary(
             self,
@@ -333,7 +333,7 @@ class Trainable(Layer):
             >>> "matmul" in said[0], "line" in said[0]
             (True, True)
         """
-        from gpudl.models.report import explain
+        from gpudl.reports.explain import explain
 
         explain(self, x, y, step, batch_size, print_fn)
 
@@ -360,7 +360,7 @@ class Trainable(Layer):
             >>> "line" in [total.name for total in profile.by_layer()]
             True
         """
-        from gpudl.models.report import profile
+        from gpudl.reports.explain import profile
 
         return profile(self, x, y, batch_size, repeats, print_fn)
 
