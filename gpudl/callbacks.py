@@ -11,9 +11,9 @@ from functools import wraps
 from typing import Any
 
 from gpudl.engine.tree import flatten
+from gpudl.registry import unknown
 from gpudl.utils.checks import require_number
 from gpudl.utils.hooks import HOOKS, Callback, LazyLogs, Logs
-from gpudl.utils.lookup import unknown
 from gpudl.utils.progress import ProgbarLogger, end_line, say
 
 __all__ = [

@@ -16,7 +16,7 @@ from gpudl.engine.state import TracingError, gradients, preparing, restructured,
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.trace import traced
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.layers.layer import Layer, inferred_shape
+from gpudl.layers.base.layer import Layer, inferred_shape
 from gpudl.metrics import Metric
 from gpudl.models.arrays import Data, alone, require_counts, unpacked
 from gpudl.models.compiled import Compiled
