@@ -8,7 +8,7 @@ from typing import Any
 
 from gpudl.callbacks.base import HOOKS, Callback, Logs
 from gpudl.callbacks.progress import say
-from gpudl.utils.lookup import unknown
+from gpudl.registry import unknown
 
 
 class LambdaCallback(Callback):

@@ -16,7 +16,7 @@ from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, gradients, preparing, restructured, scope, structure_epoch, symbolic
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.layers.layer import Layer, inferred_shape
+from gpudl.layers.base.layer import Layer, inferred_shape
 from gpudl.metrics import Metric
 from gpudl.training.data.arrays import Data, alone, require_counts, unpacked
 from gpudl.training.losses_and_metrics import Compiled

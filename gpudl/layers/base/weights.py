@@ -9,7 +9,7 @@ import numpy as np
 
 from gpudl.engine.state import restructured, toggled
 from gpudl.engine.tensor import Variable
-from gpudl.layers.containers import HOLDING, Holder, members, same, tracked
+from gpudl.layers.base.containers import HOLDING, Holder, members, same, tracked
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
 

@@ -17,12 +17,12 @@ from gpudl.engine.spec import ShapeError, Spec, is_floating
 from gpudl.engine.state import autocast, preparing, state, symbolic
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.layers.input_spec import InputSpec, Shape
-from gpudl.layers.tracked import Tracked
-from gpudl.layers.typed import Typed
+from gpudl.layers.base.dtype_policy import Typed
+from gpudl.layers.base.input_spec import InputSpec, Shape
+from gpudl.layers.base.weights import Tracked
 from gpudl.ops import cast
+from gpudl.registry import Configurable, auto_name, refuse_others, snake_case
 from gpudl.utils.checks import sizes
-from gpudl.utils.lookup import Configurable, auto_name, refuse_others, snake_case
 
 # Arguments of Keras's layers that are understood at these values only.
 _OFF = {
