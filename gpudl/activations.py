@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from math import pi, sqrt
 from typing import Any
 
-from gpudl import ops
+from gpudl import ops, registry
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.utils import lookup
 
 Activation = Callable[..., Tensor]
 
@@ -262,8 +261,8 @@ swish = silu
 hard_swish = hard_silu
 
 _TABLE: Mapping[str, Activation] = {
-    **lookup.names(linear, relu, leaky_relu, relu6, sigmoid, tanh, softmax, log_softmax, softplus, softsign),
-    **lookup.names(elu, selu, silu, gelu, exponential, hard_sigmoid, hard_silu, mish),
+    **registry.names(linear, relu, leaky_relu, relu6, sigmoid, tanh, softmax, log_softmax, softplus, softsign),
+    **registry.names(elu, selu, silu, gelu, exponential, hard_sigmoid, hard_silu, mish),
     "swish": silu,
     "hard_swish": hard_silu,
 }
@@ -306,7 +305,7 @@ def get(identifier: Any) -> Activation:
         >>> get("relu") is relu, get(None) is linear
         (True, True)
     """
-    found: Activation = linear if identifier is None else lookup.lookup("activation", identifier, _TABLE)
+    found: Activation = linear if identifier is None else registry.lookup("activation", identifier, _TABLE)
     return found
 
 
@@ -317,7 +316,7 @@ def serialize(activation: Activation) -> Any:
         >>> serialize(silu)
         'silu'
     """
-    return lookup.serialize(activation)
+    return registry.serialize(activation)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Activation:
@@ -330,5 +329,5 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         >>> deserialize("silu") is silu
         True
     """
-    found: Activation = lookup.lookup("activation", config, {**_TABLE, **(custom_objects or {})})
+    found: Activation = registry.lookup("activation", config, {**_TABLE, **(custom_objects or {})})
     return found

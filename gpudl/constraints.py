@@ -7,7 +7,7 @@ from typing import Any
 
 from gpudl import config, ops
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.utils.lookup import Configurable, lookup, names
+from gpudl.registry import Configurable, lookup, names
 
 Axis = int | Sequence[int]
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gpudl import config
-from gpudl.utils.lookup import serialize, unknown
+from gpudl.registry import serialize, unknown
 
 __all__ = ["DTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
 

@@ -13,8 +13,8 @@ from gpudl.engine.operators import faces
 from gpudl.engine.spec import is_floating
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.random import SeedGenerator, make_default_seed
+from gpudl.registry import Configurable, lookup, names
 from gpudl.utils.checks import require_number, sizes
-from gpudl.utils.lookup import Configurable, lookup, names
 
 Shape = Sequence[int]
 Axes = Sequence[int] | None

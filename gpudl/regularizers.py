@@ -7,7 +7,7 @@ from typing import Any
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.utils.lookup import Configurable, lookup, names
+from gpudl.registry import Configurable, lookup, names
 
 
 class Regularizer(Configurable):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .cpu.entry import Kernel, each_time, share
+from .cpu.machine.prebound import Kernel, each_time, share
 from .registry import accelerates
 
 _DEVICE = "deterministic"  # a table of its own: these are no kernels that anything else should choose

@@ -21,8 +21,9 @@ import strict_cupy
 from gpudl.kernels import precision, team
 
 from gpudl import backend, config, dtype_policies
+from gpudl.callbacks import progress
 from gpudl.engine.state import state
-from gpudl.utils import lookup, progress
+from gpudl.registry import clear_names
 
 # A Python that a test starts takes the package that is installed, not the folder that it is started in.
 os.environ["PYTHONSAFEPATH"] = "1"
@@ -73,7 +74,7 @@ def _on_its_backend(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _with_the_settings_of_a_new_process() -> Iterator[None]:
     """Put back what a test sets for the whole process: no test is to depend on those before it."""
-    lookup.clear_names()
+    clear_names()
     before = [setting.copy() for setting in SETTINGS]
     yield
     for setting, values in zip(SETTINGS, before, strict=True):

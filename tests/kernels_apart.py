@@ -18,7 +18,7 @@ from chain_cases import SUMS, Arrays, Rng
 from contract_cases.check import dirty
 from gpudl.kernels import registry
 from gpudl.kernels.cpu import matmul
-from gpudl.kernels.cpu.vectors import LANES, REGISTERS
+from gpudl.kernels.cpu.machine.vectors import LANES, REGISTERS
 
 from gpudl import ops
 from gpudl.engine.spec import Spec

@@ -8,8 +8,8 @@ import numpy as np
 
 from gpudl import Tensor, convert_to_tensor
 from gpudl.engine import cost
-from gpudl.engine.plan import Plan
-from gpudl.engine.trace import Traced
+from gpudl.engine.plan.plan import Plan
+from gpudl.engine.plan.trace import Traced
 
 
 def tensor(*values: float) -> Tensor:

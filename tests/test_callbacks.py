@@ -230,7 +230,7 @@ def test_defaults_are_added_once() -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        (EarlyStopping, "got <class 'gpudl.callbacks.EarlyStopping'>. Write EarlyStopping()."),
+        (EarlyStopping, "got the class EarlyStopping. Write EarlyStopping()."),
         (["print"], "callbacks expected objects of gpudl.callbacks.Callback, got 'print'. Subclass Callback."),
     ],
 )

@@ -16,8 +16,8 @@ from small_models import SAMPLES, digits, line, mlp, same, state_of
 import gpudl
 from gpudl import Sequential, layers
 from gpudl.engine.state import reference_only
-from gpudl.models.data import batches
-from gpudl.models.epochs import Epochs
+from gpudl.training.data.epochs import Epochs
+from gpudl.training.data.sources import batches
 
 pd = pytest.importorskip("pandas")
 

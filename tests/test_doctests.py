@@ -14,7 +14,7 @@ import pytest
 
 import gpudl
 from gpudl.engine.op import registry
-from gpudl.utils import lookup
+from gpudl.registry import clear_names
 
 
 def modules() -> Iterator[str]:
@@ -44,7 +44,7 @@ def examples() -> Iterator[doctest.DocTest]:
 @pytest.mark.parametrize("example", [pytest.param(test, id=test.name) for test in examples()])
 def test_example(example: doctest.DocTest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    lookup.clear_names()
+    clear_names()
     said: list[str] = []
     doctest.DocTestRunner().run(example, out=said.append)
     assert not said, "".join(said)

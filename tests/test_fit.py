@@ -13,8 +13,8 @@ from small_models import CLASSES, SAMPLES, digits, line, mlp, same, state_of
 
 import gpudl
 from gpudl import Input, Sequential, callbacks, layers, losses, metrics, optimizers, regularizers
-from gpudl.engine.trace import Traced
-from gpudl.models import arrays
+from gpudl.engine.plan.trace import Traced
+from gpudl.training.data import arrays
 
 
 class Log(callbacks.Callback):

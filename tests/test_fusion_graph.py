@@ -11,9 +11,9 @@ from gpudl.kernels.geometry import Window
 from replay_tools import plan_of
 
 from gpudl import Variable, ops, traced
-from gpudl.engine import fusion
-from gpudl.engine.fusion import Graph
-from gpudl.engine.plan import Instruction
+from gpudl.engine.plan import rewrite
+from gpudl.engine.plan.plan import Instruction
+from gpudl.engine.plan.rewrite import Graph
 from gpudl.engine.state import unfused
 from gpudl.ops.pool import max_pool
 
@@ -107,15 +107,15 @@ def test_what_a_joined_instruction_is() -> None:
 
 
 def test_rules_are_tried_in_order_on_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusion, "_rules", [])
+    monkeypatch.setattr(rewrite, "_rules", [])
     tried = []
 
-    @fusion.rewrites("relu")
-    @fusion.rewrites("exp")
+    @rewrite.rewrites("relu")
+    @rewrite.rewrites("exp")
     def note(graph: Graph, step: Instruction) -> None:
         tried.append(("note", step.op.name))
 
-    @fusion.rewrites("relu")
+    @rewrite.rewrites("relu")
     def halve(graph: Graph, step: Instruction) -> None:
         tried.append(("halve", step.op.name))
         following = graph.only_user(step.outs[0], "relu")
@@ -123,7 +123,7 @@ def test_rules_are_tried_in_order_on_what_is_left(monkeypatch: pytest.MonkeyPatc
             graph.replace([step, following], [Instruction(ops.relu, following.outs, step.ins, {})], step)
 
     graph = graph_of(lambda x: ops.exp(ops.relu(ops.relu(x))), noise(3))
-    rewritten = fusion.rewritten(graph.on, graph.steps, [graph.steps[-1].outs[0]])
+    rewritten = rewrite.rewritten(graph.on, graph.steps, [graph.steps[-1].outs[0]])
     assert names(rewritten) == ["relu", "exp"]
     # The decorator next to the function comes first; the second relu was gone when its turn came.
     assert tried == [("note", "exp"), ("note", "relu"), ("note", "relu"), ("halve", "relu")]

@@ -13,7 +13,7 @@ from strict_cupy import Meter, cuda, installed
 
 import gpudl
 from gpudl import backend, ops
-from gpudl.engine.graph import STEPS_A_LAUNCH, Outcome, Steps
+from gpudl.engine.plan.capture import STEPS_A_LAUNCH, Outcome, Steps
 from gpudl.engine.state import ungraphed
 
 pytestmark = pytest.mark.filterwarnings("error")

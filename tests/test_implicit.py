@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from gpudl.kernels.cpu import convolution
+from gpudl.kernels.cpu import conv
 from gpudl.kernels.geometry import Window
 from gpudl.kernels.registry import find
 
@@ -61,7 +61,7 @@ def test_the_three_products_of_a_convolution(seed: int) -> None:
         out, whole = guarded(target, np.nan)
         arrays = (out, *(a for a, _ in given))
         kernel = find(name, "cpu", arrays, static)
-        assert kernel is getattr(convolution, name)
+        assert kernel is getattr(conv, name)
         kernel(*arrays, **static)
         terms = size.size and inputs[0].size * inputs[1].size // max(1, out.size) + 3
         np.testing.assert_array_less(np.abs(out - exact), np.finfo(np.float32).eps * (terms * size + 1e-30))

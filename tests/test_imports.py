@@ -17,20 +17,22 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"gpudl": ROOT / "gpudl", "gpudl.kernels": ROOT / "kernels"}
 
-BASE = ("backend", "engine", "ops", "random", "config", "dtype_policies", "utils", "kernels.geometry")
+BASE = ("backend", "engine", "ops", "random", "config", "dtype_policies", "registry", "utils", "kernels.geometry")
 # What a Keras user sees, from the bottom up: each may import those before it, and the base.
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
-    *("mixed_precision", "layers", "callbacks", "datasets", "saving", "models", "cli", "__main__"),
+    *("mixed_precision", "layers", "callbacks", "datasets", "saving"),
+    *("training", "reports", "models", "cli", "__main__"),
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels": set(),
     "backend": {"kernels"},
     "engine": {"backend"},
     "ops": {"engine", "backend", "config", "kernels.geometry"},
+    "registry": set(),
     "utils": {"config", "random", "backend", "engine"},
     "config": {"backend", "dtype_policies"},
-    "dtype_policies": {"config", "utils", "engine"},
+    "dtype_policies": {"config", "registry", "engine"},
     "random": {"ops", "engine", "config"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
     "__init__": {*BASE, *FACE, "kernels"},
@@ -39,7 +41,7 @@ LIBRARIES: dict[str, set[str]] = {
     "kernels": {"numpy", "numba", "llvmlite", "cupy"},
     "backend": {"numpy", "cupy", "cupyx"},
     "engine": {"numpy", "ml_dtypes"},
-    **{part: {"numpy", "rich"} for part in ("utils", "callbacks")},
+    **{part: {"numpy", "rich"} for part in ("utils", "callbacks", "reports")},
     **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli")},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL"}

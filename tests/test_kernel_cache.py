@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 from gpudl.kernels import registry
-from gpudl.kernels.cpu import cache, entry
+from gpudl.kernels.cpu.machine import cache, prebound
 
 PROGRAM = """
 import numpy as np
-from gpudl.kernels.cpu import interpreter, microkernel, update
+from gpudl.kernels.cpu import update
+from gpudl.kernels.cpu.machine import interpreter, tile
 w, g = np.ones(3, np.float32), np.ones(3, np.float32)
 update.sgd_(w, g, np.array(0.5, np.float32))
-microkernel.compiled()
+tile.compiled()
 interpreter._interpreter()
 print(w)
 """
@@ -53,7 +54,7 @@ def double(worker: int, workers: int, y: Any, x: Any) -> None:
 
 def computed() -> Any:
     """Return what `double` computes, compiled or read from the folder; and how often it was read."""
-    kernel, y = entry.Kernel(double), np.zeros(3)
+    kernel, y = prebound.Kernel(double), np.zeros(3)
     kernel(3, y, np.arange(3.0))
     np.testing.assert_array_equal(y, [0, 2, 4])
     return sum(kernel.body.stats.cache_hits.values())
@@ -109,9 +110,7 @@ def test_a_full_disk_costs_only_time(
 def test_every_kind_of_compiled_function_survives_damage(tmp_path: Path) -> None:
     assert run(PROGRAM, NUMBA_CACHE_DIR=str(tmp_path))[0] == "[0.5 0.5 0.5]"
     files = [*tmp_path.rglob("*.nb[ci]")]
-    assert {"update._sgd", "microkernel._one_row_1", "interpreter._interpret"} <= {
-        f.name.partition("-")[0] for f in files
-    }
+    assert {"update._sgd", "tile._one_row_1", "interpreter._interpret"} <= {f.name.partition("-")[0] for f in files}
     for file in files:
         file.write_bytes(file.read_bytes()[:20])
     printed, errors = run(PROGRAM, NUMBA_CACHE_DIR=str(tmp_path))
@@ -141,7 +140,7 @@ print(int(w.sum()))
 """
     where = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     assert run(program, **where)[0] == run(program, **where)[0] == "5000"
-    helper = kernels / "cpu" / "threads.py"  # its `pieces` says how many blocks an array has
+    helper = kernels / "cpu" / "machine" / "threads.py"  # its `pieces` says how many blocks an array has
     text = helper.read_text()
     assert text.count("return (size + BLOCK - 1) // BLOCK") == 1
     helper.write_text(text.replace("return (size + BLOCK - 1) // BLOCK", "return size // BLOCK"))

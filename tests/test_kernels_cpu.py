@@ -14,20 +14,19 @@ from gpudl.kernels import geometry, registry
 from gpudl.kernels.cpu import (
     activation,
     conv,
-    convolution,
+    conv_im2col,
     elementwise,
-    entry,
     gather,
     loss,
     matmul,
     norm,
     pool,
-    program,
     random,
     reduce,
     sums,
     update,
 )
+from gpudl.kernels.cpu.machine import prebound, program
 from gpudl.kernels.geometry import Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -131,10 +130,10 @@ def test_windows_agree_with_loops(case: Any, batch: int, channels: int, split: i
 
     with workers(split):
         y, argmax, made = blank(out), blank(out, np.uint8), blank((np.prod(out[:3]), window.taps * channels))
-        conv.im2col(made, x, window=window)
+        conv_im2col.im2col(made, x, window=window)
         np.testing.assert_array_equal(made, cols.reshape(made.shape))
         dx = blank(x.shape)
-        conv.col2im(dx, mixed.reshape(made.shape), shape=x.shape, window=window)
+        conv_im2col.col2im(dx, mixed.reshape(made.shape), shape=x.shape, window=window)
         np.testing.assert_allclose(dx, back, rtol=1e-5, atol=1e-5)
         pool.max_pool(y, argmax, x, window=window)
         np.testing.assert_array_equal(y, best)
@@ -158,8 +157,8 @@ def test_im2col_moves_the_bits_of_any_float(dtype: Any) -> None:
     x = np.array([1.5, -0.0, np.inf, 65504], dtype).reshape(1, 2, 2, 1)
     cols = blank((4, 4), dtype)
     window = Window((2, 2), (1, 1), "same")
-    assert registry.find("im2col", "cpu", (cols, x), {"window": window}) is conv.im2col
-    conv.im2col(cols, x, window=window)
+    assert registry.find("im2col", "cpu", (cols, x), {"window": window}) is conv_im2col.im2col
+    conv_im2col.im2col(cols, x, window=window)
     a, b, c, d = x.ravel()
     expected = np.array([[a, b, c, d], [b, 0, d, 0], [c, d, 0, 0], [d, 0, 0, 0]], dtype)
     assert cols.tobytes() == expected.tobytes()
@@ -211,8 +210,8 @@ BYTES = np.arange(7 * 13, dtype=np.uint8).reshape(7, 13)
 
 # name: (kernel, outs, inputs, static); the outs of an update hold values, the others are blank
 CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]] = {
-    "im2col": (conv.im2col, [blank((105, 30))], [noise(*IMAGES)], {"window": POOL}),
-    "col2im": (conv.col2im, [blank(IMAGES)], [noise(105, 30)], {"shape": IMAGES, "window": POOL}),
+    "im2col": (conv_im2col.im2col, [blank((105, 30))], [noise(*IMAGES)], {"window": POOL}),
+    "col2im": (conv_im2col.col2im, [blank(IMAGES)], [noise(105, 30)], {"shape": IMAGES, "window": POOL}),
     "max_pool": (pool.max_pool, [blank(POOLED), blank(POOLED, np.uint8)], [noise(*IMAGES)], {"window": POOL}),
     "max_pool_grad": (
         pool.max_pool_grad,
@@ -228,15 +227,15 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
         [noise(*POOLED)],
         {"shape": IMAGES, "window": POOL},
     ),
-    "conv2d": (convolution.conv2d, [blank(FILTERED)], [noise(*IMAGES), noise(*FILTERS)], DIRECT),
+    "conv2d": (conv.conv2d, [blank(FILTERED)], [noise(*IMAGES), noise(*FILTERS)], DIRECT),
     "conv2d_input_grad": (
-        convolution.conv2d_input_grad,
+        conv.conv2d_input_grad,
         [blank(IMAGES)],
         [noise(*FILTERED), noise(*FILTERS)],
         {**DIRECT, "shape": IMAGES},
     ),
     "conv2d_weight_grad": (
-        convolution.conv2d_weight_grad,
+        conv.conv2d_weight_grad,
         [blank(FILTERS)],
         [noise(*IMAGES), noise(*FILTERED)],
         DIRECT,
@@ -530,5 +529,5 @@ def double(worker: int, workers: int, y: Any, x: Any) -> None:
 def test_without_a_folder_for_compiled_code_kernels_still_compile(monkeypatch: Any) -> None:
     monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
     y = blank(3)
-    entry.Kernel(double)(3, y, np.arange(3, dtype=F4))
+    prebound.Kernel(double)(3, y, np.arange(3, dtype=F4))
     np.testing.assert_array_equal(y, [0, 2, 4])

@@ -12,9 +12,9 @@ import gpudl
 from gpudl import layers, metrics, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.layers import BatchNormalization, Dense, Dropout, Layer
-from gpudl.layers.layer import inferred_shape
+from gpudl.layers.base.layer import inferred_shape
 from gpudl.random import SeedGenerator
-from gpudl.utils.lookup import clear_names
+from gpudl.registry import clear_names
 
 X = np.arange(6.0, dtype=np.float32).reshape(2, 3)
 

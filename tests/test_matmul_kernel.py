@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gpudl.kernels.cpu import matmul
-from gpudl.kernels.cpu.microkernel import PANEL, ROWS
+from gpudl.kernels.cpu.machine.tile import PANEL, ROWS
 from thread_tools import COUNTS, workers
 
 EPSILON = np.finfo(np.float32).eps

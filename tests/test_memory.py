@@ -7,7 +7,7 @@ from copy import deepcopy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpudl.engine.memory import ALIGNMENT, Block, pack
+from gpudl.engine.plan.arena import ALIGNMENT, Block, pack
 
 INSTRUCTIONS = 12
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from contract_cases.check import assert_same, dirty
 from gpudl.kernels import registry
-from gpudl.kernels.cpu import norm, threads
+from gpudl.kernels.cpu import norm
+from gpudl.kernels.cpu.machine import threads
 from replay_tools import names_in, plan_of
 
 import gpudl

@@ -15,8 +15,8 @@ from strict_cupy import Meter, installed, machine
 import gpudl
 from gpudl import backend, layers
 from gpudl.backend.numpy_backend import NumpyBackend
-from gpudl.engine import plan_cache
-from gpudl.engine.room import largest
+from gpudl.engine.plan import plan_cache
+from gpudl.engine.plan.footprint import largest
 from gpudl.engine.state import reference_only
 
 pytestmark = pytest.mark.skipif(shutil.which("g++") is None, reason="the double compiles kernels with g++")

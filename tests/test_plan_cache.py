@@ -13,8 +13,9 @@ import pytest
 
 import gpudl
 from gpudl import backend
-from gpudl.engine import plan_cache, tensor
-from gpudl.engine.trace import Traced
+from gpudl.engine import tensor
+from gpudl.engine.plan import plan_cache
+from gpudl.engine.plan.trace import Traced
 
 
 def ones(size: int) -> np.ndarray:

@@ -15,7 +15,7 @@ from small_models import line
 
 from gpudl import ops
 from gpudl.callbacks import Callback
-from gpudl.utils.progress import ProgbarLogger, ProgressLine, end_line, say
+from gpudl.callbacks.progress import ProgbarLogger, ProgressLine, end_line, say
 
 
 class Clock:

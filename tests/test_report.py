@@ -13,10 +13,10 @@ import gpudl
 from gpudl import layers, ops
 from gpudl.engine import cost
 from gpudl.engine.op import Op, registry
-from gpudl.engine.plan import Instruction, Plan, Slot
+from gpudl.engine.plan.plan import Instruction, Plan, Slot
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import reference_only, state
-from gpudl.models.report import Profile, Row
+from gpudl.reports.explain import Profile, Row
 
 BATCH, SIZE, CLASSES = 8, 10, 10
 
@@ -333,7 +333,7 @@ def test_an_interrupted_profile_puts_everything_back(monkeypatch: pytest.MonkeyP
         assert not same(before, everything(model))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("gpudl.models.report._times", interrupted)
+    monkeypatch.setattr("gpudl.reports.explain._times", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.profile(x, y, batch_size=BATCH)
     assert same(before, everything(model))

@@ -11,7 +11,7 @@ from contract_cases import CONTRACTS
 from contract_cases.check import dirty, tensors
 from gpudl.kernels import registry as kernels
 from gpudl.kernels import team
-from gpudl.kernels.cpu import threads
+from gpudl.kernels.cpu.machine import threads
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay_tools import names_in, plan_of, tensor

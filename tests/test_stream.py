@@ -12,7 +12,7 @@ from strict_cupy import Meter, cuda, installed
 import gpudl
 from gpudl import backend, layers
 from gpudl.backend.cupy_backend import CupyBackend
-from gpudl.models.feeds import StreamedCursor
+from gpudl.training.data.batch_inputs import StreamedCursor
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpudl.models.summary import print_summary
+from gpudl.reports.summary import print_summary
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gpudl.kernels.cpu import entry, thread_team
+from gpudl.kernels.cpu.machine import prebound, thread_team
 from thread_tools import workers
 
 LAYERS = ("omp", "workqueue")  # of Numba: what the user takes for other code makes no difference
@@ -18,7 +18,7 @@ MODEL = """
 import multiprocessing, os, sys, threading
 import numpy as np
 import gpudl
-from gpudl.kernels.cpu import thread_team
+from gpudl.kernels.cpu.machine import thread_team
 net = [gpudl.layers.Input((28, 28, 1)), gpudl.layers.Conv2D(8, 3), gpudl.layers.Flatten(), gpudl.layers.Dense(10)]
 model = gpudl.Sequential(net)
 model.compile("adam", "mse")
@@ -53,7 +53,7 @@ def note(worker: Any, workers: Any, thread: Any, out: Any) -> None:
     out[worker, 2] = workers
 
 
-noted = entry.Kernel(note)
+noted = prebound.Kernel(note)
 
 
 def ran(count: int) -> np.ndarray:
@@ -115,7 +115,7 @@ def test_scratch_memory_belongs_to_a_thread() -> None:
         for k in range(held.shape[1]):
             out[worker] += held[thread, k] != worker
 
-    kernel, held = entry.Kernel(fill), np.zeros((3, 20_000), np.int64)
+    kernel, held = prebound.Kernel(fill), np.zeros((3, 20_000), np.int64)
     for _ in range(20):
         out = np.zeros(3 * thread_team.SHARES, np.int64)
         with workers(3):

@@ -119,15 +119,15 @@ import os
 import numpy as np
 before = dict(os.environ)
 import numba, gpudl
-from gpudl.kernels.cpu import entry, threads
+from gpudl.kernels.cpu.machine import prebound, threads
 def note(worker, workers, out):
     out[worker] = workers
-kernel = entry.Kernel(note)
+kernel = prebound.Kernel(note)
 seen = []
 def workers(work):
     out = np.zeros(16, np.int64)
     kernel(work, out)
-    entry.bound(lambda: kernel(work, out))()
+    prebound.bound(lambda: kernel(work, out))()
     seen.append(out.tolist())
 numba.set_num_threads(3)
 for count in (1, 2, 4):

@@ -7,8 +7,8 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from gpudl.kernels.cpu import windows
-from gpudl.kernels.cpu.vectors import LANES
+from gpudl.kernels.cpu.machine import windows
+from gpudl.kernels.cpu.machine.vectors import LANES
 
 CHANNELS = range(1, 71)  # around the widths of vectors, with every tail
 POISON = np.float32(3e30)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gpudl.kernels import team
-from gpudl.kernels.cpu import threads
+from gpudl.kernels.cpu.machine import threads
 
 COUNTS = (1, 2, 3, 7)
 

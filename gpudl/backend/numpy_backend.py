@@ -100,7 +100,7 @@ class NumpyBackend(Backend):
 
     def bind(self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[[], None]:
         """Return a call without arguments of a twin on these arrays, with their addresses packed once."""
-        from gpudl.kernels.cpu.entry import bound  # loads Numba, which a twin has done before
+        from gpudl.kernels.cpu.machine.prebound import bound  # loads Numba, which a twin has done before
 
         return bound(super().bind(kernel, arrays, static))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gpudl.engine.spec import Spec
 
 if TYPE_CHECKING:
-    from gpudl.engine.plan import Instruction, Slot
+    from gpudl.engine.plan.plan import Instruction, Slot
 
 Flops = Callable[[tuple[Spec, ...], tuple[Spec, ...], dict[str, Any]], int]
 """A count of operations from the specs of an op's outs, those of its inputs, and its static arguments."""

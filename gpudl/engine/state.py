@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from gpudl.engine.recorder import Recorder
+    from gpudl.engine.plan.recorder import Recorder
 
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gpudl import registry as _registry
 from gpudl.layers.activation import ELU, LeakyReLU, ReLU, Softmax
+from gpudl.layers.base.input_spec import InputSpec
+from gpudl.layers.base.layer import Layer
 from gpudl.layers.convolution import Conv2D
 from gpudl.layers.core import Activation, Dense, Input, InputLayer
 from gpudl.layers.embedding import Embedding
-from gpudl.layers.input_spec import InputSpec
-from gpudl.layers.layer import Layer
 from gpudl.layers.normalization import BatchNormalization, LayerNormalization
 from gpudl.layers.pooling import (
     AveragePooling2D,
@@ -22,7 +23,6 @@ from gpudl.layers.pooling import (
 )
 from gpudl.layers.regularization import Dropout
 from gpudl.layers.reshaping import Flatten, Reshape
-from gpudl.utils import lookup as _lookup
 
 __all__ = [
     "ELU",
@@ -56,9 +56,11 @@ __all__ = [
 ]
 
 _TABLE: Mapping[str, Any] = {
-    **_lookup.names(Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, ELU, Embedding, Flatten),
-    **_lookup.names(InputLayer, LeakyReLU, MaxPooling2D, ReLU, Reshape, Softmax),
-    **_lookup.names(GlobalAveragePooling2D, GlobalMaxPooling2D, LayerNormalization),
+    **_registry.names(
+        Activation, AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, ELU, Embedding, Flatten
+    ),
+    **_registry.names(InputLayer, LeakyReLU, MaxPooling2D, ReLU, Reshape, Softmax),
+    **_registry.names(GlobalAveragePooling2D, GlobalMaxPooling2D, LayerNormalization),
     "maxpool2d": MaxPooling2D,
     "avgpool2d": AveragePooling2D,
     "globalmaxpool2d": GlobalMaxPooling2D,
@@ -76,7 +78,7 @@ def get(identifier: Any) -> Any:
         >>> get("flatten")
         <Flatten name=flatten, built=False>
     """
-    return _lookup.lookup("layer", identifier, _TABLE)
+    return _registry.lookup("layer", identifier, _TABLE)
 
 
 def serialize(layer: Layer) -> Any:
@@ -86,7 +88,7 @@ def serialize(layer: Layer) -> Any:
         >>> serialize(ReLU(name="r"))["class_name"]
         'ReLU'
     """
-    return _lookup.serialize(layer)
+    return _registry.serialize(layer)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -99,4 +101,4 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         >>> deserialize(serialize(Dense(3))).units
         3
     """
-    return _lookup.lookup("layer", config, {**_TABLE, **(custom_objects or {})})
+    return _registry.lookup("layer", config, {**_TABLE, **(custom_objects or {})})

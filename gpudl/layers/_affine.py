@@ -6,7 +6,7 @@ from typing import Any
 
 from gpudl import activations, constraints, initializers, regularizers
 from gpudl.engine.tensor import Variable
-from gpudl.layers.layer import Layer
+from gpudl.layers.base.layer import Layer
 
 
 class Affine(Layer):

@@ -10,8 +10,8 @@ from gpudl import config, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Window, WindowError
-from gpudl.layers.input_spec import InputSpec, Shape
-from gpudl.layers.layer import Layer
+from gpudl.layers.base.input_spec import InputSpec, Shape
+from gpudl.layers.base.layer import Layer
 
 # By layout: the axis of the channels, and what to say to somebody who left it out.
 _CHANNELS = {"channels_last": -1, "channels_first": 1}

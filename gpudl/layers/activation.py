@@ -7,7 +7,7 @@ from typing import Any
 
 from gpudl import activations
 from gpudl.engine.tensor import Tensor
-from gpudl.layers.layer import Layer
+from gpudl.layers.base.layer import Layer
 from gpudl.utils.checks import require_number, require_whole
 
 

@@ -10,7 +10,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Window
 from gpudl.layers._affine import Affine
 from gpudl.layers._windowed import Windowed, pair
-from gpudl.layers.input_spec import InputSpec, Shape
+from gpudl.layers.base.input_spec import InputSpec, Shape
 
 
 class Conv2D(Affine, Windowed):

@@ -12,8 +12,8 @@ import numpy as np
 from gpudl import activations, config, ops
 from gpudl.engine.tensor import Tensor
 from gpudl.layers._affine import Affine
-from gpudl.layers.input_spec import InputSpec, Shape
-from gpudl.layers.layer import Layer
+from gpudl.layers.base.input_spec import InputSpec, Shape
+from gpudl.layers.base.layer import Layer
 from gpudl.utils.checks import sizes
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from gpudl import constraints, initializers, ops, regularizers
 from gpudl.engine.spec import is_floating
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.layers.input_spec import Shape
-from gpudl.layers.layer import Layer
+from gpudl.layers.base.input_spec import Shape
+from gpudl.layers.base.layer import Layer
 
 
 class Embedding(Layer):

@@ -10,8 +10,8 @@ import numpy as np
 from gpudl import constraints, initializers, ops, regularizers
 from gpudl.engine.spec import FLOAT32, ShapeError, is_half
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
-from gpudl.layers.input_spec import InputSpec, Shape
-from gpudl.layers.layer import Layer
+from gpudl.layers.base.input_spec import InputSpec, Shape
+from gpudl.layers.base.layer import Layer
 from gpudl.utils.checks import require_number, require_whole
 
 

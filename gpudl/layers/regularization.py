@@ -10,7 +10,7 @@ import numpy as np
 from gpudl import ops, random
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
-from gpudl.layers.layer import Layer
+from gpudl.layers.base.layer import Layer
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import require_number
 

@@ -11,8 +11,8 @@ import numpy as np
 from gpudl import config, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
-from gpudl.layers.input_spec import InputSpec
-from gpudl.layers.layer import Layer
+from gpudl.layers.base.input_spec import InputSpec
+from gpudl.layers.base.layer import Layer
 
 
 class Flatten(Layer):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from gpudl import registry
 from gpudl.engine.spec import Spec
 from gpudl.losses.base import Loss, LossFunctionWrapper
 from gpudl.losses.probabilistic import (
@@ -30,7 +31,6 @@ from gpudl.losses.regression import (
     mean_absolute_error,
     mean_squared_error,
 )
-from gpudl.utils import lookup
 
 __all__ = [
     "BinaryCrossentropy",
@@ -65,9 +65,9 @@ _CLASSES = (
 # "Huber" is the class, "huber" the function: names in small letters mean functions where there is one.
 _TABLE: Mapping[str, Any] = {
     **{c.__name__: c for c in _CLASSES},
-    **lookup.names(*_CLASSES),
-    **lookup.names(binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy),
-    **lookup.names(kl_divergence, mean_squared_error, mean_absolute_error, huber, log_cosh),
+    **registry.names(*_CLASSES),
+    **registry.names(binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy),
+    **registry.names(kl_divergence, mean_squared_error, mean_absolute_error, huber, log_cosh),
     "bce": binary_crossentropy,
     "kld": kl_divergence,
     "mae": mean_absolute_error,
@@ -90,7 +90,7 @@ def get(identifier: Any) -> Any:
         >>> get("MSE") is mean_squared_error
         True
     """
-    return lookup.lookup("loss", identifier, _TABLE)
+    return registry.lookup("loss", identifier, _TABLE)
 
 
 def serialize(loss: Any) -> Any:
@@ -100,7 +100,7 @@ def serialize(loss: Any) -> Any:
         >>> serialize(mean_squared_error)
         'mean_squared_error'
     """
-    return lookup.serialize(loss)
+    return registry.serialize(loss)
 
 
 def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -113,7 +113,7 @@ def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> A
         >>> deserialize(serialize(Huber(delta=2.0))).delta
         2.0
     """
-    return lookup.lookup("loss", name, {**_TABLE, **(custom_objects or {})})
+    return registry.lookup("loss", name, {**_TABLE, **(custom_objects or {})})
 
 
 _CROSSENTROPIES: Mapping[str, Callable[..., Any]] = {

@@ -8,7 +8,7 @@ from typing import Any
 from gpudl import config, dtype_policies, ops
 from gpudl.engine.spec import ShapeError, broadcast, is_floating, is_half
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.utils.lookup import Configurable, auto_name, snake_case
+from gpudl.registry import Configurable, auto_name, snake_case
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 

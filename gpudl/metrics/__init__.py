@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpudl import losses
+from gpudl import losses, registry
 from gpudl.engine.spec import Spec
 from gpudl.losses import (
     binary_crossentropy,
@@ -42,7 +42,6 @@ from gpudl.metrics.probabilistic import (
     SparseCategoricalCrossentropy,
 )
 from gpudl.metrics.regression import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
-from gpudl.utils import lookup
 
 __all__ = [
     "Accuracy",
@@ -83,18 +82,18 @@ __all__ = [
 ]
 
 # The functions that a `MeanMetricWrapper` can be made of, for its config.
-FUNCTIONS: Mapping[str, Any] = lookup.names(
+FUNCTIONS: Mapping[str, Any] = registry.names(
     *(accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy),
     *(top_k_categorical_accuracy, sparse_top_k_categorical_accuracy),
     *(binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, kl_divergence),
     *(mean_squared_error, mean_absolute_error, huber, log_cosh),
 )
 _TABLE: Mapping[str, Any] = {
-    **lookup.names(Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy),
-    **lookup.names(TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy),
-    **lookup.names(BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy, KLDivergence),
-    **lookup.names(MeanSquaredError, RootMeanSquaredError, MeanAbsoluteError),
-    **lookup.names(Mean, Sum, MeanMetricWrapper),
+    **registry.names(Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy),
+    **registry.names(TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy),
+    **registry.names(BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy, KLDivergence),
+    **registry.names(MeanSquaredError, RootMeanSquaredError, MeanAbsoluteError),
+    **registry.names(Mean, Sum, MeanMetricWrapper),
     "bce": BinaryCrossentropy,
     "mae": MeanAbsoluteError,
     "mse": MeanSquaredError,
@@ -116,7 +115,7 @@ def get(identifier: Any) -> Any:
         >>> get("mse").name
         'mean_squared_error'
     """
-    return lookup.lookup("metric", identifier, _TABLE)
+    return registry.lookup("metric", identifier, _TABLE)
 
 
 def serialize(metric: Any) -> Any:
@@ -126,7 +125,7 @@ def serialize(metric: Any) -> Any:
         >>> serialize(BinaryAccuracy(threshold=0.25))["config"]["threshold"]
         0.25
     """
-    return lookup.serialize(metric)
+    return registry.serialize(metric)
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -139,7 +138,7 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) ->
         >>> deserialize(serialize(BinaryAccuracy(threshold=0.25))).threshold
         0.25
     """
-    return lookup.lookup("metric", config, {**_TABLE, **(custom_objects or {})})
+    return registry.lookup("metric", config, {**_TABLE, **(custom_objects or {})})
 
 
 _ACCURACIES: Mapping[str, type[Metric]] = {

@@ -12,7 +12,7 @@ from gpudl.engine.spec import ShapeError, broadcast
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.losses.base import divide_no_nan, same_rank, single
-from gpudl.utils.lookup import Configurable, auto_name, lookup, snake_case
+from gpudl.registry import Configurable, auto_name, lookup, snake_case
 
 COUNTER = "float64"
 """The dtype of what is added up over batches."""

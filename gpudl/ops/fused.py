@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpudl.engine.fusion import Graph, rewrites
-from gpudl.engine.plan import Instruction, Slot
+from gpudl.engine.plan.plan import Instruction, Slot
+from gpudl.engine.plan.rewrite import Graph, rewrites
 from gpudl.kernels.geometry import Window
 from gpudl.ops.activation import activation_grad, bias_activation
 from gpudl.ops.conv import conv2d, conv2d_input_grad, conv2d_weight_grad

@@ -10,7 +10,7 @@ from gpudl.optimizers.loss_scale import LossScaleOptimizer
 from gpudl.optimizers.optimizer import Optimizer
 from gpudl.optimizers.rmsprop import RMSprop
 from gpudl.optimizers.sgd import SGD
-from gpudl.utils.lookup import lookup, names, serialize
+from gpudl.registry import lookup, names, serialize
 
 __all__ = [
     "SGD",

@@ -11,7 +11,7 @@ from gpudl import ops
 from gpudl.engine.state import gradients
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.optimizers.optimizer import OFF, Optimizer
-from gpudl.utils.lookup import auto_name, snake_case
+from gpudl.registry import auto_name, snake_case
 
 # Arguments that belong to the inner optimizer, with the defaults that old configs give them here.
 _INNER = {**dict.fromkeys(("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")), **OFF}

@@ -15,8 +15,8 @@ from gpudl.engine.state import TracingError, gradients, state, user_line
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.optimizers.clipping import clipped
 from gpudl.optimizers.layout import Layout, check
+from gpudl.registry import Configurable, auto_name, refuse_others, snake_case
 from gpudl.utils.checks import require_number
-from gpudl.utils.lookup import Configurable, auto_name, refuse_others, snake_case
 
 
 class Shared(TypedDict, total=False):

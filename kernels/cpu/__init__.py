@@ -12,7 +12,7 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
 from . import (
     activation,
     conv,
-    convolution,
+    conv_im2col,
     elementwise,
     fused,
     gather,
@@ -29,7 +29,7 @@ from . import (
 __all__ = [
     "activation",
     "conv",
-    "convolution",
+    "conv_im2col",
     "elementwise",
     "fused",
     "gather",

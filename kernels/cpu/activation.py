@@ -10,8 +10,8 @@ from numba import types
 from numba.extending import overload
 
 from ..registry import accelerates, floats
-from .entry import Kernel, share
-from .threads import BLOCK, INNER, inner, piece, pieces
+from .machine.prebound import Kernel, share
+from .machine.threads import BLOCK, INNER, inner, piece, pieces
 
 _CODES = {"linear": 0, "relu": 1, "sigmoid": 2, "tanh": 3}
 _LINEAR, _RELU, _SIGMOID, _TANH = _CODES.values()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import Call, accelerates, composes
-from .program import Assembler, Program, kind_of
+from .machine.program import Assembler, Program, kind_of
 
 _PATHS = {"Bd": "Bld", "Bi": "Bli", "if": "ilf", "id": "ild"} | {
     pair: pair for pair in ("Bf", "Bl", "il", "li", "lf", "ld", "fd", "df")

@@ -9,9 +9,9 @@ import numpy as np
 
 from .. import team
 from ..registry import accelerates, floats
-from .entry import Kernel, share
-from .scratch import scratch
-from .threads import inner
+from .machine.prebound import Kernel, share
+from .machine.scratch import scratch
+from .machine.threads import inner
 
 
 def _numbered(rows: Any, indices: Any) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..registry import accelerates, floats, is_floating
 from .activation import exp
-from .entry import Kernel, share
-from .threads import inner
+from .machine.prebound import Kernel, share
+from .machine.threads import inner
 
 _MATRIX = 2
 

@@ -1,4 +1,4 @@
-"""Matrix products by the tiles of `microkernel`, on the same threads as every other kernel.
+"""Matrix products by the tiles of `machine.tile`, on the same threads as every other kernel.
 
 BLAS would bring threads of its own. They go on spinning for milliseconds after each product, on the cores that the
 next kernel wants: a training step that alternates between the two ran at half the speed.
@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from ..registry import accelerates, floats
-from .entry import Kernel, share
-from .layout import multiples
-from .microkernel import PANEL, ROWS, address, compiled, product
-from .panels import turned
-from .scratch import NO_FLOATS, scratch
-from .threads import inner
+from .machine.layout import multiples
+from .machine.panels import turned
+from .machine.prebound import Kernel, share
+from .machine.scratch import NO_FLOATS, scratch
+from .machine.threads import inner
+from .machine.tile import PANEL, ROWS, address, compiled, product
 
 _MATRIX = 2
 _BLOCK = 16  # tiles, at most, one below the other in a unit of work

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..registry import Stages, accelerates, floats
-from .entry import Kernel, share
-from .scratch import scratch
-from .threads import BLOCK, inner
+from .machine.prebound import Kernel, share
+from .machine.scratch import scratch
+from .machine.threads import BLOCK, inner
 
 _LINE = 512
 """Numbers of a line, about; more channels make it longer."""

@@ -10,13 +10,13 @@ import numpy as np
 from .. import team
 from ..geometry import Ints, Window
 from ..registry import accelerates, is_floating
-from .conv import clear, copy, images, inside, numbers, source
-from .entry import Kernel, share
-from .layout import pooling
-from .microkernel import address
-from .scratch import NO_FLOATS, scratch
-from .threads import inner
-from .windows import largest, spread
+from .conv_im2col import clear, copy, images, inside, numbers, source
+from .machine.layout import pooling
+from .machine.prebound import Kernel, share
+from .machine.scratch import NO_FLOATS, scratch
+from .machine.threads import inner
+from .machine.tile import address
+from .machine.windows import largest, spread
 
 
 def whole_windows(*arrays: Any, window: Window, size: Ints) -> bool:

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..geometry import Ints
 from ..registry import accelerates, floats
-from .entry import Kernel, share
-from .threads import inner
+from .machine.prebound import Kernel, share
+from .machine.threads import inner
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)

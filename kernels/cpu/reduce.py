@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..registry import accelerates, floats, is_floating
-from .entry import Kernel, share
+from .machine.prebound import Kernel, share
 
 Axis = int | tuple[int, ...] | None
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from ..geometry import Group, Ints, along, stretched
 from ..registry import accelerates, floats
-from .entry import Kernel, share
-from .microkernel import address
-from .scratch import scratch
-from .windows import column_sums
+from .machine.prebound import Kernel, share
+from .machine.scratch import scratch
+from .machine.tile import address
+from .machine.windows import column_sums
 
 _RUN = 64
 _WIDE = 512  # columns that are summed together

@@ -10,8 +10,8 @@ import math
 from typing import Any
 
 from ..registry import accelerates
-from .entry import Kernel, share
-from .threads import piece, pieces
+from .machine.prebound import Kernel, share
+from .machine.threads import piece, pieces
 
 
 @Kernel

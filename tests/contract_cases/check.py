@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ml_dtypes
 import numpy as np
-from gpudl.kernels.cpu import scratch
+from gpudl.kernels.cpu.machine import scratch
 
 from contract_cases.contract import Arrays, Contract, Sample
 from gpudl import backend

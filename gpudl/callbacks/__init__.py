@@ -1,0 +1,19 @@
+"""Callbacks: what `fit`, `evaluate` and `predict` call before and after all they do."""
+
+from gpudl.callbacks.base import Callback, LazyLogs
+from gpudl.callbacks.callback_list import CallbackList
+from gpudl.callbacks.early_stopping import EarlyStopping
+from gpudl.callbacks.history import History
+from gpudl.callbacks.progress import ProgbarLogger
+from gpudl.callbacks.small import LambdaCallback, TerminateOnNaN
+
+__all__ = [
+    "Callback",
+    "CallbackList",
+    "EarlyStopping",
+    "History",
+    "LambdaCallback",
+    "LazyLogs",
+    "ProgbarLogger",
+    "TerminateOnNaN",
+]

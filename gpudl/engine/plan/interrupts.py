@@ -1,0 +1,62 @@
+"""Ctrl-C between two steps, never in the middle of one.
+
+A step that is replayed writes moving statistics, slots, weights and the count of updates by one kernel after another.
+Python looks for signals between them, so that an interrupt could leave some of these a step ahead of the others.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from gpudl.engine.plan.plan import Plan
+
+_STEP = Plan.run.__code__
+waiting: list[Callable[[], Any]] = []
+"""What an interrupt would have done that came while a step was being replayed; see `interrupted`."""
+
+
+@contextmanager
+def whole_steps() -> Iterator[None]:
+    """Let Ctrl-C inside a ``with`` block wait while a step is being replayed.
+
+    Whoever runs steps asks after each one whether something is `waiting`. A step does nothing for it: only when the
+    signal comes, its handler looks whether a step is on the stack.
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+        yield
+        return
+
+    def after_the_step(number: int, frame: FrameType | None) -> Any:
+        if _within_a_step(frame) and not waiting:  # who presses twice does not want to wait
+            waiting.append(lambda: handler(number, None))
+            return None
+        return handler(number, frame)
+
+    signal.signal(signal.SIGINT, after_the_step)
+    try:
+        yield
+        if waiting:
+            interrupted()
+    finally:
+        waiting.clear()
+        if signal.getsignal(signal.SIGINT) is after_the_step:  # nobody else has taken it over meanwhile
+            signal.signal(signal.SIGINT, handler)
+
+
+def interrupted() -> None:
+    """Do now what the signal asks for that is `waiting`: by default, raise KeyboardInterrupt in the main thread."""
+    if threading.current_thread() is threading.main_thread():
+        while waiting:
+            waiting.pop()()
+
+
+def _within_a_step(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code is not _STEP:
+        frame = frame.f_back
+    return frame is not None

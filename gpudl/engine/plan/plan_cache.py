@@ -1,0 +1,87 @@
+"""Plans that are kept for the next call: the least recently used go when all take more than their share of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+from threading import local
+from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
+
+from gpudl.backend import Backend
+from gpudl.engine.state import layout_epoch, preparing
+
+if TYPE_CHECKING:
+    from gpudl.engine.plan.trace import Entry
+
+SHARE = 0.5
+"""How much of the memory that is free, or taken by plans, the plans of all functions may take together."""
+
+_uses = count()
+
+
+class Plans:
+    """The plans that one thread has of one function, by the kind of call."""
+
+    def __init__(self) -> None:
+        self.entries: dict[Any, Entry] = {}
+        self._epoch = layout_epoch[0]
+
+    def find(self, key: Any) -> Entry | None:
+        """Return the plan for `key`, which has been used now; none that was made before the layout changed."""
+        if self._epoch != layout_epoch[0]:
+            self.entries.clear()
+            self._epoch = layout_epoch[0]
+        entry = self.entries.get(key)
+        if entry is not None:
+            entry.used = next(_uses)
+        return entry
+
+    def keep(self, key: Any, entry: Entry) -> None:
+        """Keep a new plan, and give up those that have not been used for longest where memory gets scarce."""
+        entry.used = next(_uses)
+        with preparing:
+            self.entries[key] = entry
+            _all.add(self)
+            _trim(entry)
+
+
+class PlansOfThread(local):
+    """The plans that the running thread has of one function: two must not replay in one arena.
+
+    They go when the thread ends.
+    """
+
+    def __init__(self) -> None:
+        self.plans = Plans()
+
+
+_all: WeakSet[Plans] = WeakSet()
+
+
+def _kept(on: Backend) -> Iterator[tuple[Plans, Any, Entry]]:
+    """Yield the plans on a device, with who has them and under which key."""
+    for plans in list(_all):
+        for key, entry in list(plans.entries.items()):
+            if entry.plan.on is on:
+                yield plans, key, entry
+
+
+def _trim(new: Entry) -> None:
+    kept = list(_kept(new.plan.on))
+    taken = sum(entry.nbytes for _, _, entry in kept)
+    most = SHARE * (new.plan.on.free_bytes() + taken)
+    for plans, key, entry in sorted(kept, key=lambda found: found[-1].used):
+        if taken <= most or entry is new:
+            return
+        plans.entries.pop(key, None)
+        taken -= entry.nbytes
+
+
+def drop(on: Backend) -> bool:
+    """Give up all plans on a device, and return whether there were any; those that a loop runs live on with it."""
+    with preparing:
+        kept = list(_kept(on))
+        for plans, key, _ in kept:
+            plans.entries.pop(key, None)
+    return bool(kept)

@@ -1,0 +1,315 @@
+"""Recording a step, and replaying it: one plan per shapes, static arguments and device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, update_wrapper
+from threading import get_ident
+from typing import Any, Protocol
+
+from gpudl import backend
+from gpudl.backend import Array, Backend, OutOfMemoryError
+from gpudl.engine.plan import footprint, plan_cache
+from gpudl.engine.plan.capture import Steps
+from gpudl.engine.plan.interrupts import waiting
+from gpudl.engine.plan.plan import Plan, Slot
+from gpudl.engine.plan.recorder import Recorder
+from gpudl.engine.spec import Spec
+from gpudl.engine.state import TracingError, frozen, layout_epoch, state
+from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tree import flatten, map_leaves
+
+_INSTRUCTION = 4096  # bytes that an instruction takes on the host, about: what was recorded, and the bound call
+
+
+class Cursor(Protocol):
+    """The place in a data set at which feeds read, which a step moves on.
+
+    Attributes:
+        stays: whether it lies in the device's memory, so that reading and moving on can be parts of a graph.
+    """
+
+    stays: bool
+
+    def advance(self) -> None:
+        """Go on to what the next step reads."""
+
+
+class Feed(Protocol):
+    """An input that writes itself into a buffer, such as rows gathered from a data set.
+
+    Attributes:
+        spec: what it writes.
+        cursor: where it reads; None if that is not for a step to move.
+    """
+
+    spec: Spec
+    cursor: Cursor | None
+
+    def write(self, out: Array) -> None:
+        """Fill `out`, an array of `spec`."""
+
+
+class Entry:
+    """A plan with its arguments, the buffers of its inputs and the nest of its results.
+
+    Attributes:
+        plan: what is replayed.
+        recorded: the number of instructions that it was made of.
+        buffers: the arrays that hold the inputs.
+        results: what the step returns, in the plan's own arrays.
+        nbytes: the memory that all of this takes, about.
+        used: when it was looked up last, counted in look-ups.
+    """
+
+    used = 0
+
+    def __init__(
+        self, plan: Plan, recorded: int, leaves: list[Any], buffers: list[Array], results: Any, live: list[Slot]
+    ) -> None:
+        self.plan = plan
+        self.recorded = recorded
+        # Kept alive, so that no other variable gets the identity of one of them.
+        self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
+        self.buffers = buffers
+        remaining = iter(live)
+        self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
+        fed = sum(int(buffer.nbytes) for buffer in buffers)
+        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(plan.steps))
+
+
+class Traced:
+    """A function of tensors that is recorded on its first call and replayed on later ones.
+
+    A new shape or dtype of an argument, a new value of a number or keyword argument, another backend or thread,
+    and a variable that moved or was frozen, or a layer that came or went, each make a new recording. Recordings are
+    kept as long as there is memory for them (`plan_cache`); copies and pickles have none, and record their own.
+
+    Args:
+        function: takes tensors (nests of tuples, lists and dicts of them) and static keyword arguments,
+            returns tensors or nests of them. It must not read a tensor's value on the host.
+
+    Example:
+        >>> square = gpudl.traced(lambda x: x * x)
+        >>> square(np.float32([1, 2])).numpy(), square(np.float32([3, 4])).numpy()
+        (array([1., 4.], dtype=float32), array([ 9., 16.], dtype=float32))
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function, updated=())  # an attribute of the function must not hide one of ours
+        self.function = function
+        self.forget()
+
+    def __reduce__(self) -> Any:
+        return Traced, (self.function,)
+
+    @property
+    def entries(self) -> dict[Any, Entry]:
+        """The plans that this thread has, by the kind of call."""
+        return self._kept.plans.entries
+
+    def forget(self) -> None:
+        """Give up all plans, those of other threads too."""
+        self._kept = plan_cache.PlansOfThread()
+
+    def __call__(self, *args: Any, **static: Any) -> Any:
+        """Return the results as tensors of their own."""
+        live = self.run(*args, **static)
+        if _inline():
+            return live
+        return map_leaves(lambda t: None if t is None else Tensor(t.data.copy()), live)
+
+    def run(self, *args: Any, **static: Any) -> Any:
+        """Return the results in the plan's own buffers, which the next run overwrites.
+
+        Inside another recorded step, or a tape, the function runs as a part of what is recorded there.
+        """
+        if _inline():
+            return self.function(*args, **static)
+        entry = self.prepare(*args, **static)
+        entry.plan.replay()
+        return entry.results
+
+    def bound(self, *args: Any, **static: Any) -> Bound:
+        """Return a call without arguments that does what `run` does with these, for a loop to make many times."""
+        return Bound(self, args, static)
+
+    def prepare(self, *args: Any, **static: Any) -> Entry:
+        """Return the plan for such arguments, with its inputs written; nothing has been computed."""
+        return self.found(args, static, _circumstances())[0]
+
+    def found(
+        self, args: tuple[Any, ...], static: dict[str, Any], circumstances: tuple[Any, ...]
+    ) -> tuple[Entry, list[Any]]:
+        """Return what `prepare` does under present `circumstances`, and the arguments that are fed into its buffers."""
+        values, structure = flatten(args)
+        leaves = list(map(_leaf, values))
+        feeds = list(filter(_is_fed, leaves))
+        options = tuple([(name, _frozen(value)) for name, value in static.items()])
+        key = (structure, tuple(map(_signature, leaves)), options, circumstances)
+        plans = self._kept.plans
+        entry = plans.find(key)
+        if entry is None:
+            entry = self._record(backend.current(), args, leaves, static)
+            plans.keep(key, entry)
+            return entry, feeds
+        for buffer, leaf in zip(entry.buffers, feeds, strict=True):
+            _write(leaf, buffer)
+        return entry, feeds
+
+    def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
+        try:
+            return self._entry(on, args, leaves, static)
+        except MemoryError as error:  # kernels' own tables are NumPy's arrays
+            said = str(error)
+        if plan_cache.drop(on):  # there is room for this one when the others are gone
+            return self._record(on, args, leaves, static)
+        # Only now is free again what the failure had taken.
+        specs = [leaf.spec for leaf in filter(_is_fed, leaves)]
+        raise OutOfMemoryError(
+            footprint.sentence(on, specs, lambda buffers: self._recorded(args, leaves, buffers, static)) or said
+        )
+
+    def _entry(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
+        buffers = []
+        for leaf in filter(_is_fed, leaves):
+            buffer = on.empty(leaf.spec.shape, leaf.spec.dtype)
+            _write(leaf, buffer)
+            buffers.append(buffer)
+        recorder, results, slots = self._recorded(args, leaves, buffers, static)
+        plan = Plan(on, recorder.instructions, slots)
+        entry = Entry(plan, len(recorder.instructions), leaves, buffers, results, slots)
+        recorder.release()
+        return entry
+
+    def _recorded(
+        self, args: Any, leaves: list[Any], buffers: list[Array], static: dict[str, Any]
+    ) -> tuple[Recorder, Any, list[Slot]]:
+        """Call the function on `buffers` in the place of what is fed, and return what it did and returned."""
+        arrays = iter(buffers)
+        values = iter([Tensor(next(arrays)) if _is_fed(leaf) else leaf for leaf in leaves])
+        inputs = map_leaves(lambda _: next(values), args)
+        recorder = state.recorder = Recorder()
+        try:
+            results = self.function(*inputs, **static)
+            returned = [_checked(t) for t in flatten(results)[0] if t is not None]
+            return recorder, results, [recorder.slot(t.array()) for t in returned]
+        finally:
+            state.recorder = None
+
+
+class Bound:
+    """A `Traced` function with its arguments; each call runs steps of it on what the feeds among them bring by then.
+
+    To look up a plan takes longer than a small step. So that is done once, and again when the plan may have become
+    stale: after a variable has moved, or on another backend.
+    """
+
+    __slots__ = ("_args", "_before", "_found_for", "_plan", "_results", "_static", "_steps", "_traced")
+
+    def __init__(self, traced: Traced, args: tuple[Any, ...], static: dict[str, Any]) -> None:
+        self._traced = traced
+        self._args = args
+        self._static = static
+        self._found_for: Any = None
+
+    def __call__(self, times: int = 1) -> Any:
+        """Run so many steps, and return the results of the last in the plan's own buffers, as `Traced.run` does.
+
+        They are fewer when an interrupt is `waiting`.
+        """
+        moment = _moment()
+        if self._found_for != moment:
+            self._find(moment)
+            times -= 1
+        if self._steps is not None:
+            self._steps.run(times)
+            return self._results
+        for _ in range(times):
+            for call in self._before:
+                call()
+            self._plan.replay()
+            if waiting:
+                break
+        return self._results
+
+    def _find(self, moment: tuple[Any, ...]) -> None:
+        """Look up the plan, or record it, and run it for the first time; a change after `moment` is seen next time."""
+        entry, feeds = self._traced.found(self._args, self._static, moment[-1])
+        writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
+        cursors = {id(leaf.cursor): leaf.cursor for leaf in feeds if _is_read(leaf)}.values()
+        moves = [cursor.advance for cursor in cursors]
+        for move in moves:
+            move()
+        entry.plan.run()
+        self._before = [*writes, *moves]
+        self._plan, self._results = entry.plan, entry.results
+        self._steps = None
+        if entry.plan.on.captures and all(_is_read(leaf) and leaf.cursor.stays for leaf in feeds):
+            self._steps = Steps(entry.plan.on, [*self._before, *entry.plan.calls], entry.plan.outcome)
+        self._found_for = moment
+
+
+def _moment() -> tuple[Any, ...]:
+    """Return what differs when a plan that was looked up may not be the right one any more."""
+    return layout_epoch[0], get_ident(), _circumstances()
+
+
+def _circumstances() -> tuple[Any, ...]:
+    """Return all that decides, beside the step, its arguments and the thread, what a plan is made of."""
+    threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
+    switches = state.twins, state.fusion, backend.matmul_precision(), frozen[0]
+    return backend.current(), *switches, threads, deterministic
+
+
+def _inline() -> bool:
+    return state.recorder is not None or state.open_tapes > 0
+
+
+def traced(function: Callable[..., Any]) -> Traced:
+    """Return `function` recorded once per kind of input and replayed after that; see `Traced`."""
+    return Traced(function)
+
+
+def _leaf(value: Any) -> Any:
+    """Return numbers, texts, variables and feeds as they are, anything else as a tensor."""
+    if value is None or isinstance(value, bool | int | float | str | Tensor) or hasattr(value, "write"):
+        return value
+    return as_tensor(value)
+
+
+def _is_fed(leaf: Any) -> bool:
+    return not isinstance(leaf, bool | int | float | str | Variable) and leaf is not None
+
+
+def _is_read(leaf: Any) -> bool:
+    return getattr(leaf, "cursor", None) is not None
+
+
+def _signature(leaf: Any) -> Any:
+    if isinstance(leaf, Variable):
+        return id(leaf)
+    return leaf.spec if _is_fed(leaf) else _frozen(leaf)
+
+
+def _frozen(value: Any) -> Any:
+    """Return a key for a value that a plan holds fast: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
+    if isinstance(value, tuple):
+        return tuple(map(_frozen, value))
+    return type(value), repr(value) if isinstance(value, float) else value
+
+
+def _write(leaf: Any, buffer: Array) -> None:
+    if isinstance(leaf, Tensor):
+        buffer[...] = backend.of(buffer).asarray(leaf.array())
+    else:
+        leaf.write(buffer)
+
+
+def _checked(result: Any) -> Tensor:
+    if not isinstance(result, Tensor):
+        raise TracingError(
+            f"a recorded step must return tensors, got {type(result).__name__}: later steps would return this "
+            "same value. Return a tensor, or None."
+        )
+    return result

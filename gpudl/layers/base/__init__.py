@@ -1,0 +1,1 @@
+"""What every layer is made of: calls, weights, dtypes, the check of inputs."""

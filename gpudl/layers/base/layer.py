@@ -1,0 +1,352 @@
+"""The base of every layer: weights, building on first use, tracking, errors that name the layer."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from gpudl import constraints, initializers, regularizers
+from gpudl.engine.spec import ShapeError, Spec, is_floating
+from gpudl.engine.state import autocast, preparing, state, symbolic
+from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.layers.base.dtype_policy import Typed
+from gpudl.layers.base.input_spec import InputSpec, Shape
+from gpudl.layers.base.weights import Tracked
+from gpudl.ops import cast
+from gpudl.registry import Configurable, auto_name, refuse_others, snake_case
+from gpudl.utils.checks import sizes
+
+# Arguments of Keras's layers that are understood at these values only.
+_OFF = {
+    **dict.fromkeys(("quantization_config", "lora_rank", "lora_alpha", "renorm_clipping")),
+    **dict.fromkeys(("synchronized", "renorm", "rms_scaling"), False),
+    "renorm_momentum": 0.99,
+}
+_BATCHES = (2, 3)  # an axis whose size follows the batch differs between two symbolic runs
+_LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
+# The `training` of the call that is going on; None outside of all calls.
+_enclosing: ContextVar[bool | None] = ContextVar("enclosing", default=None)
+
+
+class Layer(Tracked, Typed, Configurable):
+    """A callable with weights. Subclasses write `build` (once the input shape is known) and `call`.
+
+    Args:
+        name: a name; by default the class name in snake case, numbered.
+        trainable: whether the weights want gradients.
+        dtype: a dtype of weights and computation, or a policy of both, as for `dtype_policies.get`; by default
+            `config.dtype_policy()`.
+        autocast: whether floats that come in, and weights in use, are cast to the dtype of the computation.
+        activity_regularizer: a regularizer of the outputs.
+        input_shape: shape of one sample, for the first layer of a `Sequential`.
+        input_dim: the same for samples with one axis.
+
+    Example:
+        >>> class Scale(gpudl.layers.Layer):
+        ...     def build(self, input_shape):
+        ...         self.factor = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+        ...
+        ...     def call(self, x):
+        ...         return x * self.factor
+        >>> Scale()(np.ones((2, 3))).shape
+        (2, 3)
+    """
+
+    _unfinished = False  # whether build() is running
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        """Know what becomes an attribute, before ``super().__init__()`` too."""
+        made = super().__new__(cls, *args, **kwargs)
+        made._begin_tracking()
+        return made
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        activity_regularizer: Any = None,
+        input_shape: Iterable[int | None] | None = None,
+        input_dim: int | None = None,
+        **others: Any,
+    ) -> None:
+        refuse_others(type(self), others, _OFF)
+        self._trainable = trainable
+        self._added_losses: list[Tensor] = []
+        self.name = name if name is not None else auto_name(snake_case(type(self).__name__))
+        self._begin_typing(dtype, autocast)
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.built = False
+        self.input_spec: InputSpec | None = None
+        self.output_shape: Any = None
+        kind = type(self).__name__
+        if input_dim is not None:
+            input_shape = sizes(kind, "input_dim", (input_dim,))
+        self.batch_shape: Shape | None = None
+        if input_shape is not None:
+            self.batch_shape = (None, *sizes(kind, "input_shape", input_shape))
+        self._takes_training = "training" in inspect.signature(self.call).parameters
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _all_or_nothing(cls.build)  # type: ignore[method-assign]
+
+    def build(self, input_shape: Shape) -> None:
+        """Create the weights for inputs of `input_shape`, whose batch size is None."""
+        self.built = True
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs."""
+        raise NotImplementedError(f"{type(self).__name__} has no call(): write one.")
+
+    def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """Build the layer if this is its first call, then return `call`'s result."""
+        if "_takes_training" not in self.__dict__:
+            raise RuntimeError(f"{type(self).__name__}.__init__ must begin with super().__init__().")
+        outermost = _enclosing.get() is None
+        if outermost:
+            self.clear_losses()
+        training = bool(_enclosing.get() if training is None else training)
+        before = _enclosing.set(training)
+        outer, state.scope = state.scope, self.name
+        try:
+            outputs = self._called(args, kwargs | ({"training": training} if self._takes_training else {}))
+            if self.activity_regularizer is not None:
+                for leaf in flatten(outputs)[0]:
+                    # Per sample, so that the strength does not depend on the batch size.
+                    self.add_loss(self.activity_regularizer(leaf) / max(leaf.shape[0] if leaf.ndim else 1, 1))
+        except RecursionError as error:
+            if not outermost:
+                raise
+            raise RecursionError(
+                f"{self._who()}: its layers are nested too deeply, or one of them contains itself. Put them side by "
+                "side in one model, or raise Python's limit by sys.setrecursionlimit."
+            ) from error
+        finally:
+            state.scope = outer  # first: Python looks for Ctrl-C after each call
+            _enclosing.reset(before)
+        return outputs
+
+    def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self._refuse_layers(args)
+        args = tuple(map_leaves(self._converted, _array(arg)) for arg in args)
+        if kwargs.keys() - {"training"}:
+            kwargs = {name: map_leaves(self._converted_array, value) for name, value in kwargs.items()}
+        shapes = map_leaves(_batch_free, args[0]) if args else ()
+        if (
+            self.input_spec is not None
+            and not kwargs.keys() - {"training"}
+            and not (args and isinstance(args[0], Tensor))
+        ):
+            raise ValueError(f"{self._who()} takes one array, got {_described(args)}.")
+        self._check_shapes(shapes)
+        try:
+            if not self.built or self._unfinished:
+                with preparing:
+                    self._build_once(shapes)
+            with autocast(self._seen_as()):
+                return self.call(*args, **kwargs)
+        except ShapeError as error:
+            if _LAYER_NAMED.match(str(error)):  # by a layer inside, or by the check
+                raise
+            raise ShapeError(f"{self._who()}: {error}") from error
+
+    def _refuse_layers(self, args: tuple[Any, ...]) -> None:
+        for given in flatten(args)[0]:
+            if isinstance(given, Layer):
+                raise NotImplementedError(
+                    f"{self._who()} was called on {given._who()}, a layer and no array: the functional API, in which "
+                    "layers are called on Input() and Model takes inputs and outputs, is not there yet. Stack the "
+                    "layers in a Sequential, or derive a class from Model and call them in its call()."
+                )
+
+    def _build_once(self, shapes: Any) -> None:
+        if self.built:  # by another thread
+            return
+        with _apart():
+            self.build(shapes)
+        self.built = True
+        self._check_shapes(shapes)
+
+    def _check_shapes(self, shapes: Any) -> None:
+        if self.input_spec is not None and isinstance(shapes, tuple):
+            self.input_spec.check(self._who(), shapes)
+
+    def _converted(self, value: Any) -> Any:
+        """Return arrays as tensors, floats in the dtype that the layer computes in."""
+        if value is None or isinstance(value, str | bool):
+            return value
+        tensor = as_tensor(value)
+        if self.autocast and is_floating(tensor.dtype) and tensor.dtype != self.compute_dtype:
+            tensor = cast(tensor, dtype=self.compute_dtype)
+        return tensor
+
+    def _converted_array(self, value: Any) -> Any:
+        """Return arrays as `_converted` does, and numbers and anything else as they are: options of `call`."""
+        return self._converted(value) if hasattr(value, "__array__") else value
+
+    def _floating(self, x: Tensor) -> Tensor:
+        """Return integers and bools in the dtype that the layer computes in, floats as they are."""
+        result: Tensor = x if is_floating(x.dtype) else cast(x, dtype=self.compute_dtype)
+        return result
+
+    def add_weight(
+        self,
+        shape: Iterable[int | None] | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+        autocast: bool = True,
+    ) -> Variable:
+        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none, and
+        for integers.
+
+        In mixed precision `call` sees it in the dtype that the layer computes in, unless `autocast` is false.
+
+        Raises:
+            ShapeError: a size that is not known.
+        """
+        shape = () if shape is None else tuple(shape)
+        if None in shape:
+            raise ShapeError(
+                f"weight {name or 'variable'!r} cannot have shape {shape}: the inputs must have a known size along "
+                "that axis."
+            )
+        kind = np.dtype(dtype) if dtype is not None else self.variable_dtype
+        default = "glorot_uniform" if len(shape) > 1 and is_floating(kind) else "zeros"
+        values = initializers.get(default if initializer is None else initializer)(shape, dtype=kind)
+        variable = Variable(values, trainable=trainable and self._trainable, name=name or "variable")
+        variable.path = f"{self.name}/{variable.name}"
+        variable.wanted = trainable
+        variable.autocast = autocast
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        self._own.append(variable)
+        return variable
+
+    def add_loss(self, loss: Tensor) -> None:
+        """Add a scalar tensor to what training minimises; it counts for this call of the model."""
+        self._added_losses.append(loss)
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """The regularization losses of the weights, and what the last call added."""
+        found = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
+        added = (loss for layer in self._flattened() for loss in layer._added_losses)
+        # Without a value a loss is left over from asking for shapes, or from a recorded step.
+        return [*found, *(loss for loss in added if state.symbolic or loss.data is not None)]
+
+    def clear_losses(self) -> None:
+        """Forget the losses that calls have added."""
+        for layer in self._flattened():
+            layer._added_losses.clear()
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the outputs for inputs of `input_shape`; None stands for any batch size."""
+        return inferred_shape(self, input_shape, self.compute_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        given = {"name": self.name, "trainable": self.trainable, "dtype": self._dtype_policy.name}
+        return {**given, **{k: v for k, v in super().get_config().items() if k not in given}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Return a new layer; name, trainable and dtype are set on it where its constructor does not take them."""
+        parameters = inspect.signature(cls.__init__).parameters
+        takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        later = () if takes_all else {"name", "trainable", "dtype"} & config.keys() - parameters.keys()
+        layer = cls(**{key: value for key, value in config.items() if key not in later})
+        for key in later:
+            setattr(layer, "dtype_policy" if key == "dtype" else key, config[key])
+        return layer
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def inferred_shape(function: Any, input_shape: Shape, dtype: np.dtype) -> Any:
+    """Return the output shapes of `function` for a symbolic input, with None where they follow the batch."""
+    results = []
+    with symbolic():
+        for batch in _BATCHES:
+            shape = tuple(batch if n is None else int(n) for n in input_shape)
+            outputs = function(Tensor(None, Spec(shape, dtype)))
+            results.append(map_leaves(lambda t: t.spec, outputs))
+    first, second = (iter(flatten(r)[0]) for r in results)
+    if None not in input_shape:
+        return map_leaves(lambda s: s.shape, results[0])
+
+    def merged(_: Any) -> Shape:
+        pairs = zip(next(first).shape, next(second).shape, strict=True)
+        return tuple(a if a == b else None for a, b in pairs)
+
+    return map_leaves(merged, results[0])
+
+
+def _all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
+    """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
+
+    @wraps(build)
+    def built_whole(self: Layer, *args: Any, **kwargs: Any) -> None:
+        with preparing:
+            before, own, outer = self.built, list(self._own), self._unfinished
+            self._unfinished = True  # though a build() of the base class says that it is built
+            try:
+                build(self, *args, **kwargs)
+                self.built = True
+            except BaseException:
+                self.built, self._own[:] = before, own
+                raise
+            finally:
+                self._unfinished = outer
+
+    return built_whole
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Compute for real and unrecorded inside a ``with`` block, whatever step or question of shapes is going on."""
+    before = state.symbolic, state.recorder
+    state.symbolic, state.recorder = False, None
+    try:
+        with autocast(None):
+            yield
+    finally:
+        state.symbolic, state.recorder = before
+
+
+def _array(value: Any) -> Any:
+    """Return nested lists of numbers as one tensor, and anything else as it is."""
+    numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in flatten(value)[0])
+    return as_tensor(value) if numbers and value else value
+
+
+def _described(args: tuple[Any, ...]) -> str:
+    """Return what was given in place of one array, in words."""
+    if not args:
+        return "nothing"
+    given = args[0]
+    if isinstance(given, list | tuple | dict):
+        return f"a {type(given).__name__} of {len(given)}"
+    return repr(given)
+
+
+def _batch_free(value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        return None
+    return (None, *value.shape[1:]) if value.ndim else ()

@@ -1,0 +1,316 @@
+"""What `Model.explain` and `Model.profile` print: a step's plan, instruction by instruction, and its times."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from gpudl.backend import Array
+from gpudl.callbacks.progress import put
+from gpudl.engine import cost
+from gpudl.engine.plan.plan import Instruction, Plan, Slot
+from gpudl.engine.plan.trace import Entry, Traced
+from gpudl.engine.spec import Spec
+from gpudl.engine.state import LayoutError
+from gpudl.training.data.arrays import require_counts, trimmed, unpacked
+from gpudl.training.data.sources import batches
+
+PrintFn = Callable[[str], Any]
+
+# What each step is recorded by, for the text of errors.
+_METHODS = {"train": "fit", "test": "evaluate", "predict": "predict"}
+_WIDE = 160  # characters of a table that goes to a file or a function, where no window bounds it
+_KERNELS = {"cpu": "numba", "cuda": "cuda"}
+_DIGITS = 999.5  # what three digits can show
+
+
+@dataclass(frozen=True)
+class Row:
+    """One instruction of a plan.
+
+    Attributes:
+        op: the op, or the ops that were joined to one pass, with plus signs between them.
+        layer: who asked for it: a layer, its gradient, "loss", "metrics" or "optimizer".
+        outs: shapes and dtypes of what it writes: its results, and the variables that it updates.
+        bytes: read and written.
+        flops: arithmetic operations.
+        kernel: "numba" or "cuda" for a kernel, "numpy" or "cupy" for the reference, "view" for no computation.
+        seconds: the median time of one run; 0 where it was not measured.
+    """
+
+    op: str
+    layer: str
+    outs: str
+    bytes: int
+    flops: int
+    kernel: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Total:
+    """The sum of the rows with one name."""
+
+    name: str
+    calls: int
+    bytes: int
+    flops: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Where the time of a step goes.
+
+    Attributes:
+        rows: the instructions in the order in which they run, with their times.
+    """
+
+    rows: list[Row]
+
+    @property
+    def seconds(self) -> float:
+        """The time of all instructions together."""
+        return sum(row.seconds for row in self.rows)
+
+    def by_layer(self) -> list[Total]:
+        """Return the totals of each layer, forward and gradient apart, the slowest first."""
+        return self._totals(lambda row: row.layer)
+
+    def by_op(self) -> list[Total]:
+        """Return the totals of each op, or chain of ops, the slowest first."""
+        return self._totals(lambda row: row.op)
+
+    def _totals(self, name: Callable[[Row], str]) -> list[Total]:
+        groups: dict[str, list[Row]] = {}
+        for row in self.rows:
+            groups.setdefault(name(row), []).append(row)
+        return sorted((_total(key, rows) for key, rows in groups.items()), key=lambda total: -total.seconds)
+
+
+def _total(name: str, rows: Sequence[Row]) -> Total:
+    return Total(name, len(rows), sum(r.bytes for r in rows), sum(r.flops for r in rows), sum(r.seconds for r in rows))
+
+
+def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: PrintFn | None) -> None:
+    """Print the plan of a step of `model`; `Trainable.explain` has the arguments and errors."""
+    entry = _planned(model, x, y, step, batch_size)
+    plan = entry.plan
+    rows = _rows(plan, step)
+    table = _table("#", "op", "where from", "outs", "bytes", "FLOPs", "by")
+    for number, row in enumerate(rows, start=1):
+        table.add_row(
+            str(number), *map(_text, (row.op, row.layer, row.outs)), _scaled(row.bytes), _scaled(row.flops), row.kernel
+        )
+    inputs = ", ".join(_spec(Spec(a.shape, a.dtype)) for a in entry.buffers)
+    weights = sum(v.spec.nbytes for v in model.weights)
+    lines = (
+        f"{entry.recorded} instructions recorded, {len(rows)} left, {len(plan.calls)} of them compute.",
+        f"Arena {_scaled(plan.arena.nbytes)}B for values that would take {_scaled(_unpacked(plan))}B side by side; "
+        f"weights {_scaled(weights)}B.",
+        f"{_scaled(sum(row.flops for row in rows))} FLOPs and {_scaled(sum(row.bytes for row in rows))}B a step.",
+        *_launched(plan),
+    )
+    _show(print_fn, f"The {step} step of {model.name!r} for {inputs}", table, *lines)
+
+
+def _launched(plan: Plan) -> tuple[str, ...]:
+    """Return how the device is told to run the step, where there is a choice."""
+    if not plan.on.captures:
+        return ()
+    if plan.outcome.captured:
+        return ("Launched as one CUDA graph.",)
+    if plan.outcome.reason is not None:
+        return (f"Launched kernel by kernel, not as a CUDA graph: {plan.outcome.reason}",)
+    return ("Launched kernel by kernel the first time, as one CUDA graph after that.",)
+
+
+def profile(
+    model: Any, x: Any, y: Any = None, batch_size: int = 32, repeats: int = 20, print_fn: PrintFn | None = None
+) -> Profile:
+    """Measure and print each instruction of a training step; `Trainable.profile` has the arguments and errors."""
+    require_counts(1, optional=False, repeats=repeats)
+    plan = _planned(model, x, y, "train", batch_size).plan
+    rows = [row for row in _rows(plan, "train") if row.kernel != "view"]
+    with _restored(_written(plan)):
+        times = _times(plan, repeats)
+    measured = Profile([replace(row, seconds=seconds) for row, seconds in zip(rows, times, strict=True)])
+    parts: list[Any] = []
+    for by, totals in (("layer", measured.by_layer()), ("op", measured.by_op())):
+        table = _table(by, "calls", "us", "share", "GFLOP/s", "GB/s", left=1)
+        for total in totals:
+            table.add_row(_text(total.name), str(total.calls), *_rates(total, measured.seconds))
+        parts.append(table)
+    step = _total("step", measured.rows)
+    us, _, gflops, gbytes = _rates(step, step.seconds)
+    parts.append(f"{step.calls} instructions in {us} us a step: {gflops} GFLOP/s, {gbytes} GB/s.")
+    _show(print_fn, f"A train step of {model.name!r}, medians of {repeats}", *parts)
+    return measured
+
+
+def _planned(model: Any, x: Any, y: Any, step: str, batch_size: int) -> Entry:
+    """Return the plan of a step: recorded for the first batch of the data, or the last one there is."""
+    if step not in _METHODS:
+        raise ValueError(f'step must be "train", "test" or "predict", got {step!r}.')
+    if model.run_eagerly:
+        raise ValueError(
+            f"the model {model.name!r} was compiled with run_eagerly=True: its steps are computed op by op and have no "
+            "plan. Compile it without run_eagerly."
+        )
+    traced: Traced = getattr(model, f"_{step}")
+    if x is None:
+        if not traced.entries:
+            raise ValueError(
+                f"no {step} step of the model {model.name!r} has been recorded yet: pass data, explain(x, y), or call "
+                f"{_METHODS[step]}() first."
+            )
+        return next(reversed(traced.entries.values()))
+    source = batches(x, y, batch_size=batch_size)
+    data = source.first()
+    if step == "predict":
+        return traced.prepare(*trimmed(unpacked(data)[0], None, None))
+    model._require_compiled("explain or profile")
+    model._try_first(source, training=step == "train")
+    if step == "train":
+        model._build_optimizer()
+    try:
+        return traced.prepare(*data)
+    except LayoutError as error:
+        raise ValueError(
+            f"the train_step of the model {model.name!r} uses optimizers that are not built yet. Train one step first, "
+            "with train_on_batch."
+        ) from error
+
+
+def _rows(plan: Plan, step: str) -> list[Row]:
+    calls = iter(plan.calls)
+    rows = []
+    for instruction in plan.steps:
+        kernel = "view" if instruction.op.alias else _kernel(plan, instruction, next(calls))
+        parts = list(cost.members(instruction))
+        rows.append(
+            Row(
+                op=" + ".join(part.op.name for part in parts),
+                layer=" + ".join(dict.fromkeys(part.origin or f"{step}_step" for part in parts)),
+                outs=", ".join(_spec(slot.spec) for slot in cost.written(instruction)),
+                bytes=cost.nbytes(instruction),
+                flops=cost.flops(instruction),
+                kernel=kernel,
+            )
+        )
+    return rows
+
+
+def _kernel(plan: Plan, instruction: Instruction, call: Callable[[], None]) -> str:
+    if not instruction.members and isinstance(call, partial) and call.func is instruction.op.forward:
+        return plan.on.name
+    return _KERNELS[plan.on.device]
+
+
+def _unpacked(plan: Plan) -> int:
+    """Return the bytes of all that lies in the arena, each value and scratch array in a place of its own."""
+    values: dict[Slot, int] = {}
+    scratch = 0
+    for step in plan.steps:
+        outs, ins = (tuple(slot.value.array for slot in slots) for slots in (step.outs, step.ins))
+        work = None if step.op.alias else step.op.work_spec(plan.on, outs, ins, step.static)
+        scratch += 0 if work is None else work.nbytes
+        values |= {slot.root: slot.root.spec.nbytes for slot in (*step.ins, *step.outs)}
+    apart = {slot.root for slot in plan.results}
+    return scratch + sum(size for slot, size in values.items() if slot.external is None and slot not in apart)
+
+
+def _written(plan: Plan) -> list[Array]:
+    """Return the variables that a step changes."""
+    arrays = (slot.root.external for step in plan.steps for slot in cost.written(step))
+    return list({id(array): array for array in arrays if array is not None}.values())
+
+
+@contextmanager
+def _restored(arrays: list[Array]) -> Iterator[None]:
+    """Put back, after a ``with`` block, what `arrays` hold now."""
+    before = [array.copy() for array in arrays]
+    try:
+        yield
+    finally:
+        for array, old in zip(arrays, before, strict=True):
+            array[...] = old
+
+
+def _times(plan: Plan, repeats: int) -> list[float]:
+    """Return the median time in seconds of each call, run in the order of a step."""
+    plan.replay()  # with caches and threads awake
+    seconds: list[list[float]] = [[] for _ in plan.calls]
+    for _ in range(repeats):
+        plan.on.synchronize()
+        for call, taken in zip(plan.calls, seconds, strict=True):
+            begin = perf_counter()
+            call()
+            plan.on.synchronize()
+            taken.append(perf_counter() - begin)
+    return [median(taken) for taken in seconds]
+
+
+def _rates(total: Total, whole: float) -> tuple[str, str, str, str]:
+    """Return time in microseconds, share of the `whole`, and rates, as text."""
+    seconds = max(total.seconds, 1e-12)  # a clock may be too coarse to see a call
+    return (
+        f"{1e6 * total.seconds:,.1f}",
+        f"{100 * total.seconds / max(whole, seconds):.1f} %",
+        f"{1e-9 * total.flops / seconds:,.1f}",
+        f"{1e-9 * total.bytes / seconds:,.1f}",
+    )
+
+
+def _spec(spec: Spec) -> str:
+    return f"{spec.shape} {spec.dtype}"
+
+
+def _scaled(number: float) -> str:
+    """Return a number with three digits and the prefix of a power of 1000, ready for a unit."""
+    for prefix in ("", "k", "M", "G"):
+        if number < _DIGITS:
+            return f"{number:.3g} {prefix}"
+        number /= 1000
+    return f"{number:,.0f} T"
+
+
+def _text(value: str) -> Any:
+    from rich.text import Text
+
+    return Text(value)  # in which brackets are no markup
+
+
+def _table(*header: str, left: int = 4) -> Any:
+    """Return an empty table; all but the first columns, and a last one of words, are numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for at, name in enumerate(header):
+        table.add_column(name, justify="left" if at < left or name == "by" else "right", overflow="fold")
+    return table
+
+
+def _show(print_fn: PrintFn | None, title: str, *parts: Any) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if print_fn is not None:
+        console = Console(highlight=False, force_terminal=False, color_system=None)
+    if print_fn is not None or not console.is_terminal:
+        console.width = max(console.width, _WIDE)
+    with console.capture() as captured:
+        for part in (title, *parts):
+            console.print(_text(part) if isinstance(part, str) else part)
+    (print_fn or _printed)(captured.get())
+
+
+def _printed(text: str) -> None:
+    put(sys.stdout, text)

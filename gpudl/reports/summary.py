@@ -1,0 +1,161 @@
+"""The table that `Model.summary` prints."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from gpudl.callbacks.progress import put
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_NUMBER, _NONE, _TYPE = "color(34)", "color(45)", "color(33)"
+_WIDTH, _TRAINABLE_WIDTH, _MARGIN, _NARROWEST = 88, 12, 4, 4
+_UNIT = 1024
+
+
+def print_summary(
+    model: Any,
+    line_length: int | None = None,
+    positions: Iterable[float] | None = None,
+    print_fn: Callable[[str], Any] | None = None,
+    expand_nested: bool = False,
+    show_trainable: bool = False,
+    layer_range: Sequence[str] | None = None,
+) -> None:
+    """Print the layers of a model with their output shapes and numbers of weights, as Keras 3 does.
+
+    Args:
+        model: the model; layers without weights yet are called unbuilt.
+        line_length: width of the table in characters; by default what the terminal has, up to 88.
+        positions: where each column ends, as shares of the width.
+        print_fn: takes the whole text, without colours; by default it is printed.
+        expand_nested: whether to show the layers inside layers.
+        show_trainable: whether to show which layers train.
+        layer_range: names, or regular expressions for the names, of the first and last layer to show.
+
+    Raises:
+        ValueError: too narrow a table, a wrong number of `positions`, or a `layer_range` without a match.
+    """
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if print_fn is not None:
+        console = Console(highlight=False, force_terminal=False, color_system=None)
+    header = ["Layer (type)", "Output Shape", "Param #"]
+    shares = [0.45, 0.80, 1.0] if positions is None else list(positions)
+    width = _WIDTH
+    if show_trainable:
+        header.append("Trainable")
+        shares = [*(0.9 * share for share in shares), 1.0]
+        width += _TRAINABLE_WIDTH
+    width = line_length or min(width, shutil.get_terminal_size().columns - _MARGIN)
+    # A table that was asked to be wide is not cut at the console's edge.
+    console.width = max(console.width, width)
+    table = _table(header, width, shares)
+    for layer in _in_range(list(model.layers), layer_range):
+        for depth, shown in _nested(layer, 0, expand_nested):
+            table.add_row(*_row(shown, depth, show_trainable))
+    with nullcontext() if console.is_jupyter and not print_fn else console.capture() as captured:
+        for part in (_text((f'Model: "{model.name}"', "bold")), table, *_totals(model)):
+            console.print(part)
+    if captured:
+        (print_fn or partial(put, sys.stdout))(captured.get())
+
+
+def _table(header: list[str], width: int, shares: list[float]) -> Any:
+    from rich.table import Column, Table
+
+    if len(shares) != len(header):
+        raise ValueError(
+            f"positions expected {len(header)} shares of the width, one for each column, got {len(shares)}."
+        )
+    ends = [0, *(int(share * width) for share in shares)]
+    widths = [end - start for start, end in pairwise(ends)]
+    if min(widths) < _NARROWEST:
+        raise ValueError(
+            f"a summary of {width} characters leaves columns of {widths}. Pass a larger line_length or other "
+            "positions, or widen the terminal."
+        )
+    justify: list[Any] = ["left", "left", "right", "center"][: len(header)]
+    columns = [Column(name, justify=side, width=size) for name, side, size in zip(header, justify, widths, strict=True)]
+    return Table(*columns, width=width, show_lines=True)
+
+
+def _in_range(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]:
+    if layer_range is None:
+        return layers
+    if isinstance(layer_range, str) or len(layer_range) != 2:
+        raise ValueError(f"layer_range expected the names of the first and the last layer, got {layer_range!r}.")
+    found = [[at for at, la in enumerate(layers) if re.match(name, la.name)] for name in layer_range]
+    if not all(found):
+        known = ", ".join(la.name for la in layers)
+        raise ValueError(f"layer_range {tuple(layer_range)!r} matches no layers. The layers are {known}.")
+    first, last = found
+    # Names given the other way round mean the same range.
+    start, stop = (first[0], last[-1]) if first[0] <= last[-1] else (last[0], first[-1])
+    return layers[start : stop + 1]
+
+
+def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
+    yield depth, layer
+    for inner in getattr(layer, "layers", ()) if expand else ():
+        yield from _nested(inner, depth + 1, expand)
+
+
+def _row(layer: Any, depth: int, show_trainable: bool) -> list[Text]:
+    prefix = "   " * depth + "└ " if depth else ""
+    name = _text(f"{prefix}{layer.name} (", (type(layer).__name__, _TYPE), ")")
+    count = f"{layer.count_params():,}" if layer.built else "0"
+    cells = [name, _shape(layer.output_shape), _text((count, _NUMBER), "" if layer.built else " (unbuilt)")]
+    if show_trainable:
+        trains, colour = ("Y", _NUMBER) if layer.trainable else ("N", "color(9)")
+        cells.append(_text((trains, f"bold {colour}") if layer.weights else ("-", "bold")))
+    return cells
+
+
+def _shape(shape: Any) -> Text:
+    """Return a shape, or a nest of shapes for several outputs, as text."""
+    if shape is None:
+        return _text("?")
+    if isinstance(shape, dict):
+        parts = [_text(f"{name}: ", _shape(inner)) for name, inner in shape.items()]
+        return _text("{", _text(", ").join(parts), "}")
+    if isinstance(shape, list) or any(isinstance(inner, tuple | list) for inner in shape):
+        return _text("[", _text(", ").join(map(_shape, shape)), "]")
+    sizes = [_text((str(size), _NONE if size is None else _NUMBER)) for size in shape]
+    return _text("(", _text(", ").join(sizes), ")")
+
+
+def _totals(model: Any) -> Iterator[Text]:
+    parts = {"Trainable": model.trainable_weights, "Non-trainable": model.non_trainable_weights}
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and optimizer.built:
+        parts["Optimizer"] = optimizer.variables
+    parts = {"Total": [v for variables in parts.values() for v in variables], **parts}
+    for name, variables in parts.items():
+        distinct = list({id(v): v for v in variables}.values())
+        count = sum(v.size for v in distinct)
+        memory = _memory(sum(v.size * v.dtype.itemsize for v in distinct))
+        yield _text((f" {name} params: ", "bold"), (f"{count:,}", _NUMBER), f" ({memory})")
+
+
+def _memory(size: float) -> str:
+    for unit in ("B", "KB", "MB", "GB", "TB"):
+        if size < _UNIT:
+            return f"{size:.2f} {unit}"
+        size /= _UNIT
+    return f"{size:.2f} PB"
+
+
+def _text(*parts: Any) -> Text:
+    from rich.text import Text
+
+    return Text.assemble(*parts)

@@ -1,0 +1,1 @@
+"""Training: what a step is, the loop around it, losses and metrics, and the data."""

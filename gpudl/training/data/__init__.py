@@ -1,0 +1,1 @@
+"""What turns the data of a user into the batches of a step."""

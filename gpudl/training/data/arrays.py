@@ -1,0 +1,222 @@
+"""From what a user passes to `fit`, `evaluate` and `predict` to arrays on the device, checked on the way."""
+
+from __future__ import annotations
+
+import reprlib
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from gpudl import backend, config
+from gpudl.backend import Array
+from gpudl.engine.spec import is_floating, is_number
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.training.data.sparse import SparseRows, is_sparse
+
+Data = tuple[Any, ...]
+PARTS = ("x", "y", "sample_weight")
+_LABELS = 2**63  # there is no label beyond
+
+
+def fed_dtype(dtype: np.dtype) -> np.dtype:
+    """Return the dtype in which a step receives data of `dtype`: `config.floatx` for wide floats, else the same.
+
+    Only batches are cast, and turned from another byte order; the data stay as the user has them.
+    """
+    return config.float_dtype() if dtype.kind == "f" and dtype.itemsize > 4 else dtype.newbyteorder("=")
+
+
+def as_array(value: Any, name: str) -> Array:
+    """Return data of NumPy, CuPy, pandas, SciPy, tensors or lists as an array where they are, uncopied if it can be.
+
+    Sparse matrices become `SparseRows`.
+
+    Args:
+        value: the data; the first axis counts the samples.
+        name: what the user calls it, for errors.
+
+    Raises:
+        ValueError: text or objects, a single number, or no samples at all.
+    """
+    on, given = backend.current(), value
+    if is_sparse(value):
+        value = SparseRows(value)
+    elif isinstance(value, Tensor):
+        value = value.array()
+    elif hasattr(value, "to_numpy"):
+        value = value.to_numpy()
+    if not on.owns(value) and not isinstance(value, SparseRows):
+        try:
+            value = backend.get("numpy").asarray(value)
+        except ValueError as error:  # from NumPy, whose text says where the rows differ
+            raise ValueError(f"{name} is no table of numbers, its rows differ in length: {error}") from error
+    value = _without_objects(value)
+    if not is_number(value.dtype):
+        if value.ndim == 0:
+            raise ValueError(
+                f"{name} is {reprlib.repr(given)}, of type {type(given).__name__}: expected an array of numbers, or an "
+                "iterable of batches."
+            )
+        raise ValueError(
+            f"{name} has dtype {value.dtype}, expected numbers. Convert text and objects first, for example "
+            "categories to integers, and a table of mixed columns column by column."
+        )
+    if value.ndim == 0 or value.shape[0] == 0:
+        raise ValueError(f"{name} has shape {value.shape}: expected at least one sample along the first axis.")
+    return value
+
+
+def _without_objects(array: Array) -> Array:
+    """Return objects that are numbers as an array of numbers, and anything else as it is."""
+    if array.dtype == object:
+        with suppress(ValueError):  # rows of different lengths
+            plain = np.array(array.tolist())
+            if plain.shape == array.shape and is_number(plain.dtype):
+                return plain
+    return array
+
+
+def home(array: Array) -> backend.Backend:
+    """Return the backend where data lie; that of sparse rows is the host."""
+    return backend.get("numpy") if isinstance(array, SparseRows) else backend.of(array)
+
+
+def dense(array: Array) -> Array:
+    """Return sparse rows as one dense array, and an array as it is."""
+    return array[:] if isinstance(array, SparseRows) else array
+
+
+def on_device(array: Array) -> Array:
+    """Return `array` on the current device; a copy is cast on the way, for it has the memory for no more."""
+    on, array = backend.current(), dense(array)
+    return array if on.owns(array) else on.asarray(array.astype(fed_dtype(array.dtype), copy=False))
+
+
+def placed(data: Data) -> Data:
+    """Return nests of arrays on the current device, or all on the host where the device cannot hold those of it."""
+    on = backend.current()
+    arriving = [a for a in flatten(data)[0] if not on.owns(a)]
+    if not arriving:
+        return data
+    if any(isinstance(a, SparseRows) for a in arriving):
+        host = backend.get("numpy")
+        return tuple(map_leaves(lambda a: a if isinstance(a, SparseRows) else host.asarray(a), part) for part in data)
+    if on.holds(sum(a.size * fed_dtype(a.dtype).itemsize for a in arriving)):
+        return tuple(map_leaves(on_device, part) for part in data)
+    return tuple(map_leaves(lambda a: backend.get("numpy").asarray(a), part) for part in data)
+
+
+def in_rows(array: Array) -> Array:
+    """Return `array` itself, or a copy in the dtype of a step if its samples lie interleaved, as in a table by columns.
+
+    To pick samples out of such memory in a random order misses the cache at every number, which takes several times as
+    long as a step; the copy is made once.
+    """
+    if isinstance(array, SparseRows):
+        return array
+    step = abs(array.strides[0])
+    interleaved = any(
+        0 < step < abs(stride) for stride, size in zip(array.strides, array.shape, strict=True) if size > 1
+    )
+    return array.astype(fed_dtype(array.dtype), order="C") if interleaved else array
+
+
+def as_arrays(value: Any, name: str) -> Any:
+    """Return a nest of data (a dict, or a list or tuple of arrays) with every leaf as an array.
+
+    Lists and tuples that hold numbers only, however nested, are one array.
+    """
+    if isinstance(value, dict):
+        return {key: as_arrays(item, name) for key, item in value.items()}
+    if isinstance(value, list | tuple) and any(map(_is_data, flatten(value)[0])):
+        items = [as_arrays(item, name) for item in value]
+        return tuple(items) if isinstance(value, tuple) else items
+    return as_array(value, name)
+
+
+def _is_data(leaf: Any) -> bool:
+    return getattr(leaf, "shape", ()) != () or hasattr(leaf, "to_numpy")
+
+
+def alone(value: Any) -> Any:
+    """Return the one thing in a list, tuple or dict of one, and anything else as it is.
+
+    Example:
+        >>> alone([3]), alone({"a": [4]}), alone([1, 2])
+        (3, 4, [1, 2])
+    """
+    while isinstance(value, list | tuple | dict) and len(value) == 1:
+        (value,) = value.values() if isinstance(value, dict) else value
+    return value
+
+
+def trimmed(x: Any, y: Any, sample_weight: Any) -> Data:
+    """Return (x,), (x, y) or (x, y, sample_weight), as far as there is something."""
+    if sample_weight is not None:
+        return (x, y, sample_weight)
+    return (x, y) if y is not None else (x,)
+
+
+def unpacked(data: Any) -> tuple[Any, Any, Any]:
+    """Return x, y and sample weights of what a step received; None for what is missing."""
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= len(PARTS):
+        raise ValueError(f"a batch is x, (x, y) or (x, y, sample_weight), got {len(data)} parts.")
+    return (*data, None, None)[:3]
+
+
+def class_weights(y: Any, weights: dict[Any, float]) -> np.ndarray:
+    """Return the weight of each sample's class, for labels or one-hot rows; 1 for a class without one.
+
+    Args:
+        y: labels of any kind of number, rounded to whole ones, or one-hot rows.
+        weights: weights by label; 1 and 1.0 are one label.
+
+    Raises:
+        ValueError: no dict, a label that is no whole number, or a weight that is no finite number.
+    """
+    if not isinstance(weights, dict) or not all(map(_is_class_weight, weights, weights.values())):
+        raise ValueError(
+            "class_weight expected a dict such as {0: 1.0, 1: 2.5}, of finite numbers by whole numbers, got "
+            f"{reprlib.repr(weights)}."
+        )
+    y = dense(y)
+    labels = np.asarray(backend.of(y).to_host(y))
+    if labels.ndim > 1:
+        labels = labels.argmax(axis=-1) if labels.shape[-1] > 1 else labels[..., 0]
+    if is_floating(labels.dtype):
+        labels = np.rint(labels.astype(np.float64))
+    known = sorted((int(label), float(weight)) for label, weight in weights.items() if abs(label) < _LABELS)
+    numbers = np.array([label for label, _ in known] or [0], np.int64)
+    factors = np.array([weight for _, weight in known] or [1], np.float32)
+    nearest = np.minimum(np.searchsorted(numbers, labels), len(numbers) - 1)
+    return np.where(numbers[nearest] == labels, factors[nearest], np.float32(1))
+
+
+def _is_class_weight(label: Any, weight: Any) -> bool:
+    whole = isinstance(label, int | np.integer) or (
+        isinstance(label, float | np.floating) and float(label).is_integer()
+    )
+    return whole and isinstance(weight, int | float | np.number) and bool(np.isfinite(weight))
+
+
+def one_length(data: Data) -> int:
+    """Return the number of samples; raises ValueError when it differs from part to part."""
+    lengths: list[tuple[str, int]] = [
+        (name, leaf.shape[0]) for name, part in zip(PARTS, data, strict=False) for leaf in flatten(part)[0]
+    ]
+    if len({n for _, n in lengths}) > 1:
+        listed = ", ".join(f"{name} has {n}" for name, n in lengths)
+        raise ValueError(f"the data differ in their numbers of samples: {listed}. Each sample needs its own.")
+    return lengths[0][1]
+
+
+def require_counts(least: int, *, optional: bool = True, **counts: Any) -> None:
+    """Raise ValueError unless each of `counts` is an integer of at least `least`, or None where it is optional."""
+    for name, value in counts.items():
+        if not (optional and value is None) and (not isinstance(value, int | np.integer) or value < least):
+            kind = "a positive integer" if least else "0 or a positive integer"
+            raise ValueError(f"{name} must be {kind}, got {value!r}.")

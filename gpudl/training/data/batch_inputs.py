@@ -1,0 +1,220 @@
+"""Batches that stay where they are while the rows in them change: what a loop feeds its steps with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gpudl import backend
+from gpudl.backend import Array
+from gpudl.engine.spec import Spec
+from gpudl.engine.tree import flatten
+from gpudl.ops.shape import take, take_batch
+from gpudl.training.data.arrays import fed_dtype
+from gpudl.training.data.sparse import SparseRows
+
+_MANY = 1 << 19  # bytes; below, NumPy's own call is done before a kernel for all threads has begun
+_INT64 = np.dtype(np.int64)
+
+Copy = Callable[[], None]
+
+
+class Cursor:
+    """The rows of the present batch, which all its feeds read; whoever runs a step moves it on.
+
+    Attributes:
+        count: rows of a batch.
+        stays: whether it moves in the device's memory, by launches that a graph may contain.
+    """
+
+    stays = False
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def begin(self, start: int) -> None:
+        """Go to the row number `start`."""
+        raise NotImplementedError
+
+    def advance(self) -> None:
+        """Go on to the next rows."""
+        raise NotImplementedError
+
+    def copy(self, out: Array, source: Array) -> Copy:
+        """Return a call that copies the present rows of `source` into `out`."""
+        raise NotImplementedError
+
+
+class HostCursor(Cursor):
+    """Rows that the host looks up.
+
+    Args:
+        count: rows of a batch.
+        order: the numbers of all rows as they are to come, in memory that stays; None if they follow one another.
+    """
+
+    def __init__(self, count: int, order: Array) -> None:
+        super().__init__(count)
+        self._start = 0
+        self._order = order
+        self._numbers: Array = None if order is None else order[:count].copy()
+
+    def begin(self, start: int) -> None:
+        """Go to the row number `start`."""
+        self._start = start
+        if self._order is not None:
+            following = self._order[start : start + self.count]
+            self._numbers[: len(following)] = following  # fewer after the last batch
+
+    def advance(self) -> None:
+        """Go on to the next rows."""
+        self.begin(self._start + self.count)
+
+    def copy(self, out: Array, source: Array) -> Copy:
+        """Return a call that copies the present rows of `source` into `out`."""
+        if self._order is None:
+            return partial(self._follow, out, source)
+        if out.dtype == source.dtype:
+            return _gather(out, source, self._numbers)
+        rows = backend.of(out).empty(out.shape, source.dtype)
+        gather = _gather(rows, source, self._numbers)
+
+        def copy() -> None:
+            gather()
+            out[...] = rows
+
+        return copy
+
+    def _follow(self, out: Array, source: Array) -> None:
+        out[...] = source[self._start : self._start + self.count]
+
+
+class DeviceCursor(Cursor):
+    """Rows that the device looks up: the order of all rows and the place in it lie in its memory.
+
+    Args:
+        count: rows of a batch.
+        order: the numbers of all rows as they are to come, in memory that stays.
+    """
+
+    stays = True
+
+    def __init__(self, count: int, order: Array) -> None:
+        super().__init__(count)
+        self._on = backend.of(order)
+        self._order = order
+        self._start = self._on.empty((), _INT64)
+        self.begin(0)
+
+    def begin(self, start: int) -> None:
+        """Go to the row number `start`."""
+        self._start.fill(start)
+
+    def advance(self) -> None:
+        """Go on to the next rows."""
+        self._on.xp.add(self._start, self.count, out=self._start)
+
+    def copy(self, out: Array, source: Array) -> Copy:
+        """Return a call that copies the present rows of `source` into `out`, cast on the way."""
+        static = {"count": self.count, "dtype": out.dtype}
+        return take_batch.bind(self._on, (out, source, self._order, self._start), static, None)
+
+
+class StreamedCursor(HostCursor):
+    """Rows of data that stay on the host, too large for the device: each batch is sent while the last one is used."""
+
+    def __init__(self, count: int, order: Array, samples: int) -> None:
+        super().__init__(count, order)
+        self._samples = samples
+        self._passes = 0
+
+    def begin(self, start: int) -> None:
+        """Go to the row number `start`; the order may have changed."""
+        self._passes += 1
+        super().begin(start)
+
+    def advance(self) -> None:
+        """Go on to the next rows."""
+        super().begin(self._start + self.count)
+
+    def copy(self, out: Array, source: Array) -> Copy:
+        """Return a call that has the present rows of `source` copied into `out`, and sends the next ones."""
+        upload = backend.of(out).upload(out.shape, out.dtype)
+        sent: Any = None
+
+        def send(start: int) -> None:
+            nonlocal sent
+            rows = slice(start, start + self.count)
+            upload.buffer()[...] = source[rows if self._order is None else self._order[rows]]
+            upload.send()
+            sent = self._passes, start
+
+        def copy() -> None:
+            if sent != (self._passes, self._start):
+                send(self._start)
+            upload.receive(out)
+            following = self._start + self.count
+            if following + self.count <= self._samples:
+                send(following)
+
+        return copy
+
+
+def cursor_of(count: int, order: Array, samples: int) -> Cursor:
+    """Return a cursor over batches of `count` of `samples` rows, in `order` or, for None, as they lie."""
+    if not backend.current().captures:
+        return HostCursor(count, order)
+    if order is not None and backend.of(order).captures:
+        return DeviceCursor(count, order)
+    return StreamedCursor(count, order, samples)
+
+
+def advance(data: Any) -> None:
+    """Let the feeds of a nest go on to their next rows."""
+    for cursor in {id(feed.cursor): feed.cursor for feed in flatten(data)[0] if isinstance(feed, Rows)}.values():
+        cursor.advance()
+
+
+class Rows:
+    """The rows under a cursor: the feed of one input of a step.
+
+    The array may have any strides, alignment and byte order; a batch of float64 is cast to `config.floatx`, any
+    other to its dtype in this machine's byte order.
+
+    Args:
+        source: the array, on the device.
+        cursor: which rows; shared by the feeds of a batch.
+    """
+
+    __slots__ = ("_copy", "_out", "cursor", "source", "spec")
+
+    def __init__(self, source: Array, cursor: Cursor) -> None:
+        self.source = source
+        self.spec = Spec((cursor.count, *source.shape[1:]), fed_dtype(source.dtype))
+        self.cursor = cursor
+        self._out: Array = None
+        self._copy: Copy | None = None
+
+    def write(self, out: Array) -> None:
+        """Copy the rows into `out`."""
+        # Batch after batch goes to the same buffer: which kernel can do that is asked once.
+        if self._copy is None or out is not self._out:
+            self._copy, self._out = self.cursor.copy(out, self.source), out
+        self._copy()
+
+
+def _gather(out: Array, source: Array, indices: Array) -> Copy:
+    if isinstance(source, SparseRows):
+        return partial(_densely, out, source, indices)
+    # NumPy would copy the whole of a source that is not plain memory.
+    plain = source.flags.c_contiguous and source.flags.aligned and source.dtype.isnative
+    if plain and out.nbytes < _MANY:
+        return partial(source.take, indices, 0, out, "clip")
+    return take.bind(backend.of(out), (out, source, indices), {}, None)
+
+
+def _densely(out: Array, source: SparseRows, rows: Array) -> None:
+    out[...] = source[rows]

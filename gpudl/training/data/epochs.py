@@ -1,0 +1,88 @@
+"""Which batches make an epoch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gpudl.training.data.arrays import Data
+from gpudl.training.data.sources import ArrayBatches, Batches, Portion
+
+
+class Epochs:
+    """The batches of one epoch after another.
+
+    Args:
+        source: the batches.
+        steps: steps of an epoch. The next one goes on where it ended, and begins the data anew when they are used up;
+            by default each epoch is one pass over the data.
+        together: a multiple of so many steps is taken, as far as there are batches.
+        anew: whether each epoch begins at the first batch, where that is possible.
+    """
+
+    def __init__(self, source: Batches, steps: int | None, together: int = 1, anew: bool = False) -> None:
+        self.source = source
+        self.steps = steps if steps is not None else source.steps
+        self._most = None if steps is None else -(-steps // together) * together
+        self._anew = steps is None or (anew and source.again)
+        self._portions: Iterator[Portion] | None = None
+        self._left: Portion | None = None
+        self._runners: dict[int, Any] = {}
+
+    def next(self, most: int = 1) -> Iterator[list[Portion]]:
+        """Yield the batches of the next epoch, `most` at a time; warns when the data end before the epoch does."""
+        count = 0
+        if self._anew or self._portions is None:
+            self._begin()
+        while self._most is None or count < self._most:
+            wanted = most if self._most is None else min(most, self._most - count)
+            taken = self._taken(wanted)
+            if not taken and not count and self.source.again:
+                self._begin()
+                taken = self._taken(wanted)
+            if not taken:
+                break
+            count += sum(times for _, times in taken)
+            yield taken
+        self.source.ended()
+        if count < (1 if self._most is None else self.steps or 1):
+            warnings.warn(self._ended_early(count), stacklevel=2)
+
+    def _begin(self) -> None:
+        self._portions, self._left = self.source.epoch(), None
+
+    def _taken(self, count: int) -> list[Portion]:
+        """Return the next `count` batches of this pass, or as many as are left."""
+        taken: list[Portion] = []
+        while count:
+            assert self._portions is not None
+            portion = self._left or next(self._portions, None)
+            if portion is None:
+                break
+            batch, times = portion
+            now = min(times, count)
+            self._left = (batch, times - now) if times > now else None
+            count -= now
+            taken.append((batch, now))
+        return taken
+
+    def _ended_early(self, count: int) -> str:
+        said = f"the data ended after {count} of {self.steps or 'the next'} steps"
+        if self.source.again:
+            return (
+                f"{said}, and the epoch with them: the next one begins at the first batch. Give no more steps than "
+                "the data have batches, or a generator that goes on."
+            )
+        return (
+            f"{said}: a generator can be gone through only once. Let it go on for steps_per_epoch * epochs batches, or "
+            "pass something that can begin again."
+        )
+
+    def runner(self, batch: Data, make: Callable[[Data], Any]) -> Any:
+        """Return what `make` makes of a batch, the same each time that the batch comes in the same feeds."""
+        if not isinstance(self.source, ArrayBatches):
+            return make(batch)
+        if id(batch) not in self._runners:
+            self._runners[id(batch)] = make(batch)
+        return self._runners[id(batch)]

@@ -1,0 +1,250 @@
+"""From what a user passes as data to the batches of a step.
+
+Arrays lie on the device as a whole, as they are, and a step receives `batch_inputs.Rows`: which rows of them make its
+batch. Generators and other iterables pass their batches through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from gpudl import backend
+from gpudl.backend import Array
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.training.data.arrays import (
+    PARTS,
+    Data,
+    as_arrays,
+    class_weights,
+    home,
+    in_rows,
+    on_device,
+    one_length,
+    placed,
+    require_counts,
+    trimmed,
+    unpacked,
+)
+from gpudl.training.data.batch_inputs import Cursor, Rows, cursor_of
+from gpudl.training.data.sparse import is_sparse, some
+
+Portion = tuple[Data, int]
+"""A nest of feeds, and how many batches come in it, one after another."""
+
+
+class ArrayBatches:
+    """Batches of arrays that lie on the device.
+
+    Args:
+        data: (x,), (x, y) or (x, y, sample_weight), nests of arrays with one length.
+        batch_size: rows a batch; the last one may be smaller. None divides them into `parts`, or takes 32.
+        shuffle: whether each pass takes the rows in a new order, from NumPy's global generator.
+        parts: the steps that were asked for, into which all rows are divided where there is no `batch_size`.
+    """
+
+    def __init__(self, data: Data, batch_size: int | None, shuffle: bool = False, parts: int | None = None) -> None:
+        self.data = map_leaves(in_rows, data) if shuffle else data
+        self.samples = one_length(data)
+        self.batch_size = int(batch_size or (32 if parts is None else -(-self.samples // parts)))
+        self.shuffle = shuffle
+        self._chosen, self._parts = batch_size, parts
+        self.steps: int | None = -(-self.samples // self.batch_size)
+        on = home(flatten(data)[0][0])
+        # The numbers of the rows as they come, where somebody has to look them up.
+        self._order: Array = on.xp.arange(self.samples) if shuffle or on.captures else None
+        self._feeds: dict[int, tuple[Cursor, Data]] = {}  # by the rows of a batch
+
+    def epoch(self) -> Iterator[Portion]:
+        """Yield the batches of one pass, as many as come in the same feeds at a time."""
+        if self.shuffle:
+            self._order[...] = backend.of(self._order).asarray(np.random.permutation(self.samples))
+        whole, rest = divmod(self.samples, self.batch_size)
+        for start, count, times in ((0, self.batch_size, whole), (self.samples - rest, rest, 1)):
+            if count and times:
+                cursor, batch = self._batch(count)
+                cursor.begin(start)
+                yield batch, times
+
+    def _batch(self, count: int) -> tuple[Cursor, Data]:
+        """Return the feeds of batches of `count` rows, the same ones each time, at a place that must be chosen yet."""
+        if count not in self._feeds:
+            cursor = cursor_of(count, self._order, self.samples)
+            batch = tuple(map_leaves(lambda a: Rows(a, cursor), part) for part in self.data)
+            self._feeds[count] = cursor, batch
+        return self._feeds[count]
+
+    again = True
+
+    def ended(self) -> None:
+        """Do nothing: nobody has to know that an epoch is over."""
+
+    def first(self) -> Data:
+        """Return a batch such as the first one, to learn its shapes from."""
+        cursor, batch = self._batch(min(self.batch_size, self.samples))
+        cursor.begin(0)
+        return batch
+
+    def split(
+        self, fraction: float, batch_size: int | None, parts: int | None = None
+    ) -> tuple[ArrayBatches, ArrayBatches]:
+        """Return the batches without the last `fraction` of the samples, and those of that part, in order."""
+        if not isinstance(fraction, int | float | np.number) or not 0 < fraction < 1:
+            raise ValueError(f"validation_split must be a share between 0 and 1, got {fraction!r}.")
+        at = int(np.floor(self.samples * (1 - fraction)))
+        if not 0 < at < self.samples:
+            raise ValueError(
+                f"validation_split={fraction} of {self.samples} samples leaves an empty part: "
+                "it must leave at least one sample on each side."
+            )
+        kept = map_leaves(lambda a: some(a, slice(at)), self.data)
+        held_out = map_leaves(lambda a: some(a, slice(at, None)), self.data)
+        return (
+            ArrayBatches(kept, self._chosen, self.shuffle, self._parts),
+            ArrayBatches(held_out, batch_size or self._chosen, parts=parts),
+        )
+
+
+class StreamBatches:
+    """Batches that an iterable brings; a generator is used up, other iterables begin again each epoch.
+
+    Args:
+        source: brings x, (x, y) or (x, y, sample_weight).
+        class_weight: a weight for each class, for batches without weights of their own.
+    """
+
+    def __init__(self, source: Any, class_weight: Any = None) -> None:
+        self.source = source
+        self.class_weight = class_weight
+        self.steps = _length(source)
+        self._kind = type(source).__name__
+
+    @property
+    def again(self) -> bool:
+        """Whether it can be gone through more than once."""
+        return not isinstance(self.source, Iterator)
+
+    def first(self) -> Data:
+        """Return the first batch; a generator will bring it once more."""
+        nothing = object()
+        if isinstance(self.source, Iterator):
+            item = next(self.source, nothing)
+            self.source = chain([item], self.source)
+        else:
+            item = next(iter(self._items()), nothing)
+        if item is nothing:
+            raise ValueError(f"there is no data: the {self._kind} brought no batch.")
+        return self._checked(item)
+
+    def _items(self) -> Iterable[Any]:
+        if hasattr(self.source, "__getitem__") and self.steps is not None:
+            return (self.source[i] for i in range(self.steps))
+        items: Iterable[Any] = self.source
+        return items
+
+    def epoch(self) -> Iterator[Portion]:
+        """Yield the batches of one pass."""
+        return ((self._checked(item), 1) for item in self._items())
+
+    def ended(self) -> None:
+        """Tell a source that wants to know, such as one that shuffles itself, that an epoch is over."""
+        getattr(self.source, "on_epoch_end", lambda: None)()
+
+    def _checked(self, item: Any) -> Data:
+        """Return one batch that the source brought as arrays of one length, in the dtypes of a step."""
+        x, y, weight = unpacked(tuple(item) if isinstance(item, list) else item)
+        y = None if y is None else as_arrays(y, "y")
+        weight = None if weight is None else as_arrays(weight, "sample_weight")
+        data = trimmed(as_arrays(x, "x"), y, weight)
+        one_length(data)
+        data = data if self.class_weight is None else weighted_by_class(data, self.class_weight)
+        return tuple(map_leaves(on_device, part) for part in data)
+
+
+def _length(source: Any) -> int | None:
+    """Return how many batches a source has; None where it cannot tell."""
+    try:
+        return len(source)
+    except TypeError:
+        return None
+
+
+Batches = ArrayBatches | StreamBatches
+
+
+def batches(
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    parts: int | None = None,
+) -> Batches:
+    """Return the batches of whatever `fit`, `evaluate` or `predict` were given; see `ArrayBatches`."""
+    require_counts(1, batch_size=batch_size)
+    if _is_stream(x):
+        for name, value in (("y", y), ("sample_weight", sample_weight)):
+            if value is not None:
+                raise ValueError(f"{name} cannot be given beside a generator: let it yield (x, y, weights).")
+        return StreamBatches(x)
+    if x is None:
+        raise ValueError("x is missing: pass the inputs, an array or an iterable of batches.")
+    if sample_weight is not None and y is None:
+        raise ValueError("sample_weight weighs the loss of targets, but no y was given.")
+    try:
+        data = trimmed(
+            as_arrays(x, "x"),
+            None if y is None else as_arrays(y, "y"),
+            None if sample_weight is None else as_arrays(sample_weight, "sample_weight"),
+        )
+        return ArrayBatches(placed(data), batch_size, shuffle, parts)
+    except MemoryError as error:
+        backend.current().out_of_memory(error, "a copy of the data")
+
+
+def by_class(source: Batches, weights: dict[Any, float] | None) -> Batches:
+    """Return batches in which each sample has the weight of its class; they are as they were without `weights`."""
+    if weights is None:
+        return source
+    if isinstance(source, StreamBatches):
+        return StreamBatches(source.source, weights)
+    return ArrayBatches(placed(weighted_by_class(source.data, weights)), source.batch_size, source.shuffle)
+
+
+def weighted_by_class(data: Data, weights: dict[Any, float]) -> Data:
+    """Return (x, y, sample_weight) for (x, y), in which each sample has the weight of its class."""
+    labels = flatten(data[1])[0] if len(data) == 2 else []
+    if len(labels) != 1:
+        raise ValueError(
+            "class_weight needs y as an array, and cannot be given together with sample_weight. Multiply the two, and "
+            "give sample_weight."
+        )
+    return (*data, class_weights(labels[0], weights))
+
+
+def validation_batches(data: Any, batch_size: int | None, parts: int | None = None) -> Batches | None:
+    """Return the batches of what `fit` was given as ``validation_data``; None for none."""
+    if data is None:
+        return None
+    if isinstance(data, tuple | list) and 1 < len(data) <= len(PARTS):
+        return batches(*data, batch_size=batch_size, parts=parts)
+    if not _is_stream(data):
+        raise ValueError(
+            "validation_data expected (x, y) or (x, y, sample_weight), or an iterable of such batches, got "
+            f"{type(data).__name__}."
+        )
+    return batches(data)
+
+
+def _is_stream(x: Any) -> bool:
+    plain = (
+        is_sparse(x)
+        or hasattr(x, "dtype")
+        or hasattr(x, "to_numpy")
+        or isinstance(x, list | tuple | dict | str | int | float)
+    )
+    return not plain and (isinstance(x, Iterable) or hasattr(x, "__getitem__"))

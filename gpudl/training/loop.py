@@ -1,0 +1,383 @@
+"""The training loop: fit, evaluate, predict, and the same for one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gpudl import backend
+from gpudl.callbacks import CallbackList, History
+from gpudl.engine.plan.capture import STEPS_A_LAUNCH
+from gpudl.engine.plan.interrupts import interrupted, waiting, whole_steps
+from gpudl.engine.plan.trace import Traced
+from gpudl.engine.state import LayoutError
+from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.training.data.arrays import Data, alone, require_counts
+from gpudl.training.data.batch_inputs import advance
+from gpudl.training.data.epochs import Epochs
+from gpudl.training.data.sources import ArrayBatches, Batches, batches, by_class, validation_batches
+from gpudl.training.step import Trainable
+
+Logs = dict[str, Any]
+Run = Callable[..., Any]
+"""Runs a number of steps, by default one, and returns the results of the last."""
+_STOPS = {"train": "stop_training", "test": "stop_evaluating"}
+_WHOLE = 2**31  # a batch size that takes all there is
+
+
+class Model(Trainable):
+    """A layer with a training loop. Subclasses write `__init__` with the layers they use, and `call`.
+
+    `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics` may be overridden; what they
+    compute with tensors is still recorded once and replayed.
+
+    Example:
+        >>> class TwoLayers(gpudl.Model):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.hidden = gpudl.layers.Dense(4, activation="relu")
+        ...         self.out = gpudl.layers.Dense(1)
+        ...
+        ...     def call(self, x):
+        ...         return self.out(self.hidden(x))
+        >>> TwoLayers().predict(np.ones((3, 2)), verbose=0).shape
+        (3, 1)
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args or {"inputs", "outputs"} & kwargs.keys():
+            raise NotImplementedError(
+                f"{type(self).__name__}(inputs, outputs) belongs to the functional API, which is not there yet. Stack "
+                "layers in a Sequential, or derive a class from Model that makes its layers in __init__ and calls "
+                "them in call()."
+            )
+        super().__init__(**kwargs)
+        self.stop_training = self.stop_evaluating = self.stop_predicting = False
+
+    def _ready(self, step: Traced, data: Data) -> Run:
+        """Return a call that runs so many steps on what `data` bring by then, replayed or op by op."""
+
+        def eagerly(times: int = 1) -> Any:
+            for _ in range(times):
+                results = step.function(*map_leaves(_materialized, data))
+                advance(data)
+            return results
+
+        if self.run_eagerly:
+            return eagerly
+        replayed = step.bound(*data)
+
+        def run(times: int = 1) -> Any:
+            # An optimizer that a train_step of the user's uses is built by one step that is not recorded.
+            try:
+                return replayed(times)
+            except LayoutError:
+                results = eagerly()
+                return replayed(times - 1) if times > 1 else results
+
+        return run
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: int | str = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[Any, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int | Iterable[int] = 1,
+    ) -> History:
+        """Train for a number of passes over the data.
+
+        Args:
+            x: inputs: an array (NumPy, CuPy, pandas), a nest of arrays, or an iterable of batches (x, y) or
+                (x, y, sample_weight).
+            y: targets, one for each sample.
+            batch_size: samples a step; by default what divides arrays into `steps_per_epoch`, or 32.
+            epochs: the number of the last epoch.
+            verbose: 0 prints nothing, 1 a progress line, 2 a line an epoch; ``"auto"`` is 1.
+            callbacks: `callbacks.Callback` objects.
+            validation_split: share of the samples, taken from the end before shuffling, to evaluate on.
+            validation_data: (x, y) or (x, y, sample_weight), or an iterable, to evaluate on.
+            shuffle: whether each epoch takes the samples in a new order.
+            class_weight: a weight for each class, by its label; labels are rounded to whole numbers, and 1 is the
+                weight of a class without one. Batches of a generator must have no weights of their own.
+            sample_weight: a weight for each sample.
+            initial_epoch: the epoch to begin with, to go on with an earlier training.
+            steps_per_epoch: steps that make an epoch, by default one pass. The next epoch goes on where it ended;
+                with the data an epoch ends, with a warning.
+            validation_steps: steps of each evaluation; by default one pass.
+            validation_batch_size: samples a step of the evaluation; by default `batch_size`.
+            validation_freq: evaluate every so many epochs, or after the epochs listed (from 1).
+
+        Returns:
+            The `callbacks.History`, whose ``history`` has a list for each metric. After Ctrl-C it is in
+            ``model.history``, up to the last finished epoch, and the model can be used.
+
+        Raises:
+            ValueError: data that fit neither each other nor the model; nothing has changed then.
+        """
+        self._require_compiled("fit")
+        require_counts(0, optional=False, epochs=epochs, initial_epoch=initial_epoch)
+        require_counts(1, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+        require_counts(1, validation_batch_size=validation_batch_size)
+        if isinstance(validation_freq, Iterable):
+            validation_freq = list(validation_freq)
+        for number in validation_freq if isinstance(validation_freq, list) else (validation_freq,):
+            require_counts(1, optional=False, validation_freq=number)
+        source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, parts=steps_per_epoch)
+        if validation_split and validation_data is None:
+            if not isinstance(source, ArrayBatches):
+                raise ValueError("validation_split needs arrays: give validation_data beside a generator.")
+            validation: Batches | None
+            source, validation = source.split(validation_split, validation_batch_size, validation_steps)
+        else:
+            validation = validation_batches(validation_data, validation_batch_size or batch_size, validation_steps)
+        source = by_class(source, class_weight)
+        self._try_first(source, training=True)
+        if validation is not None:
+            self._try_first(validation, training=False)
+        together = self.steps_per_execution
+        train = Epochs(source, steps_per_epoch, together)
+        evaluation = None if validation is None else Epochs(validation, validation_steps, together, anew=True)
+        listeners = self._listeners(callbacks, verbose, add_history=True, epochs=epochs, steps=train.steps)
+        history = listeners.history
+        assert history is not None
+        assert self._compiled is not None
+        self._build_optimizer()
+        self.history, self.stop_training = history, False
+        self._compiled.watch.begin()
+        logs: Logs | None = None
+        with whole_steps(), closing(listeners):  # ends the progress line, whatever happens
+            listeners.on_train_begin()
+            for epoch in range(initial_epoch, epochs):
+                listeners.on_epoch_begin(epoch)
+                if epoch > initial_epoch:
+                    self._build_optimizer()  # a callback may have set weights free
+                logs = self._pass(self._train, train, listeners, "train")
+                if logs is None:
+                    break
+                self._compiled.watch.report(logs, epoch)
+                if evaluation is not None and _due(epoch, validation_freq):
+                    results = self._evaluation(evaluation, listeners) or {}
+                    logs.update({f"val_{name}": value for name, value in results.items()})
+                listeners.on_epoch_end(epoch, logs)
+                if self.stop_training:
+                    break
+            listeners.on_train_end(logs)
+        return history
+
+    def _pass(self, step: Traced, data: Epochs, listeners: CallbackList, mode: str) -> Logs | None:
+        """Run every batch of one pass and return the metrics after it; None when there was no batch."""
+        self.reset_metrics()
+        begin = getattr(listeners, f"on_{mode}_batch_begin")
+        end = getattr(listeners, f"on_{mode}_batch_end")
+        heard = getattr(listeners, f"wants_{mode}_batches")
+        together = self.steps_per_execution
+        stop = _STOPS[mode]
+        results: dict[str, Tensor] | None = None
+        for number, portions in enumerate(data.next(together if heard else max(together, STEPS_A_LAUNCH))):
+            if heard:
+                begin(number * together)
+            for batch, times in portions:
+                results = data.runner(batch, partial(self._ready, step))(times)
+                if waiting:
+                    interrupted()
+            if heard:
+                end((number + 1) * together - 1, results)
+            if getattr(self, stop):
+                break
+        return None if results is None else _numbers(results)
+
+    def _evaluation(self, data: Epochs, listeners: CallbackList) -> Logs | None:
+        self.stop_evaluating = False
+        listeners.on_test_begin()
+        logs = self._pass(self._test, data, listeners, "test")
+        listeners.on_test_end(logs)
+        return logs
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Return the loss, or a list of the loss and the metrics, over all the data.
+
+        Args:
+            x: inputs, as for `fit`.
+            y: targets.
+            batch_size: samples a step; by default what divides arrays into `steps`, or 32.
+            verbose: as for `fit`.
+            sample_weight: a weight for each sample.
+            steps: the number of batches, by default all.
+            callbacks: `callbacks.Callback` objects.
+            return_dict: return a dict by name instead.
+        """
+        self._require_compiled("evaluate")
+        require_counts(1, steps=steps)
+        source = batches(x, y, sample_weight, batch_size=batch_size, parts=steps)
+        self._try_first(source, training=False)
+        data = Epochs(source, steps, self.steps_per_execution)
+        listeners = self._listeners(callbacks, verbose, steps=data.steps)
+        with closing(listeners):
+            logs = self._evaluation(data, listeners) or {}
+        return logs if return_dict else _values(logs)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: int | str = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Return the outputs for all the inputs, as NumPy arrays.
+
+        Args:
+            x: inputs, as for `fit`.
+            batch_size: samples a step; by default what divides arrays into `steps`, or 32.
+            verbose: as for `fit`.
+            steps: the number of batches, by default all.
+            callbacks: `callbacks.Callback` objects.
+        """
+        require_counts(1, steps=steps)
+        together = self.steps_per_execution
+        data = Epochs(batches(x, batch_size=batch_size, parts=steps), steps, together)
+        listeners = self._listeners(callbacks, verbose, steps=data.steps)
+        parts: list[list[np.ndarray]] = []
+        outputs: Any = None
+        self.stop_predicting = False
+        with closing(listeners):
+            listeners.on_predict_begin()
+            heard = listeners.wants_predict_batches
+            for number, portions in enumerate(data.next(together)):
+                if heard:
+                    listeners.on_predict_batch_begin(number * together)
+                before = len(parts)
+                for batch, times in portions:
+                    run = data.runner(batch, lambda batch: self._ready(self._predict, batch[:1]))
+                    for _ in range(times):
+                        outputs = run()
+                        parts.append([t.numpy() for t in flatten(outputs)[0]])
+                if heard:
+                    of_these = _joined(parts[before:], outputs) if len(parts) > before + 1 else outputs
+                    listeners.on_predict_batch_end((number + 1) * together - 1, {"outputs": of_these})
+                if self.stop_predicting:
+                    break
+            listeners.on_predict_end()
+        if not parts:
+            raise ValueError("there is nothing to predict: the data brought no batch.")
+        return _joined(parts, outputs)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: dict[Any, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Train on one batch; return its loss, or a list of its loss and metrics.
+
+        The metrics are reset first, so that a call inside `fit` begins the epoch's anew.
+
+        Args:
+            x: inputs, as for `fit`: all of them are one batch.
+            y: targets.
+            sample_weight: a weight for each sample.
+            class_weight: a weight for each class, as for `fit`.
+            return_dict: return a dict by name instead.
+        """
+        self._require_compiled("train_on_batch")
+        source = by_class(batches(x, y, sample_weight, batch_size=_WHOLE), class_weight)
+        return self._on_batch(self._train, source, True, return_dict)
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """Evaluate one batch; return its loss, or a list of its loss and metrics, which are reset first."""
+        self._require_compiled("test_on_batch")
+        return self._on_batch(self._test, batches(x, y, sample_weight, batch_size=_WHOLE), False, return_dict)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Return the outputs for one batch, as NumPy arrays."""
+        ((batch, _),) = batches(x, batch_size=_WHOLE).epoch()
+        return map_leaves(lambda t: t.numpy(), self._ready(self._predict, batch)())
+
+    def _on_batch(self, step: Traced, source: Batches, training: bool, return_dict: bool) -> Any:
+        self._try_first(source, training=training)
+        if training:
+            self._build_optimizer()
+        self.reset_metrics()
+        ((batch, _),) = source.epoch()
+        with whole_steps():
+            logs = _numbers(self._ready(step, batch)())
+        return logs if return_dict else _values(logs)
+
+    def _try_first(self, source: Batches, *, training: bool) -> None:
+        """Raise an error when the model and the first batch do not fit, or the labels and the outputs."""
+        labels = None
+        if isinstance(source, ArrayBatches) and len(source.data) > 1 and hasattr(alone(source.data[1]), "min"):
+            labels = alone(source.data[1])
+        self._rehearse(source.first(), training=training, labels=labels)
+
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(f"call compile(optimizer=..., loss=...) before {method}().")
+
+    def _listeners(self, callbacks: Any, verbose: int | str, add_history: bool = False, **params: Any) -> CallbackList:
+        """Return the callbacks of one run, with a progress line unless `verbose` is 0."""
+        if verbose not in (0, 1, 2, "auto"):
+            raise ValueError(f'verbose must be 0, 1, 2 or "auto", got {verbose!r}.')
+        level = 1 if verbose == "auto" else int(verbose)
+        return CallbackList(
+            callbacks, add_history=add_history, add_progbar=level != 0, model=self, verbose=level, **params
+        )
+
+
+def _numbers(results: dict[str, Any]) -> Logs:
+    """Return metrics as Python numbers; one with axes becomes an array."""
+    return {name: np.asarray(v) if getattr(v, "ndim", 0) else float(v) for name, v in results.items()}
+
+
+def _values(logs: Logs) -> Any:
+    """Return the values of `logs`; a single one by itself."""
+    values = list(logs.values())
+    return values[0] if len(values) == 1 else values
+
+
+def _joined(parts: list[list[np.ndarray]], outputs: Any) -> Any:
+    """Return the outputs of several batches, each a list of arrays, as one nest of arrays such as `outputs`."""
+    columns = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
+    return map_leaves(lambda _: next(columns), outputs)
+
+
+def _materialized(leaf: Any) -> Any:
+    """Return an array, or the rows of a feed, as a tensor."""
+    if not hasattr(leaf, "write"):
+        return leaf if leaf is None else as_tensor(leaf)
+    out = backend.current().empty(leaf.spec.shape, leaf.spec.dtype)
+    leaf.write(out)
+    return Tensor(out)
+
+
+def _due(epoch: int, frequency: int | Iterable[int]) -> bool:
+    return epoch + 1 in frequency if isinstance(frequency, Iterable) else (epoch + 1) % frequency == 0

@@ -1,0 +1,376 @@
+"""What `compile` settles, and what one step of training, evaluation and prediction does with a batch."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+from weakref import ref
+
+from gpudl import ops, optimizers
+from gpudl.engine.grad import grad
+from gpudl.engine.plan.trace import traced
+from gpudl.engine.spec import Spec
+from gpudl.engine.state import TracingError, gradients, preparing, restructured, scope, structure_epoch, symbolic
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.layers.base.layer import Layer, inferred_shape
+from gpudl.metrics import Metric
+from gpudl.training.data.arrays import Data, alone, require_counts, unpacked
+from gpudl.training.losses_and_metrics import Compiled
+from gpudl.training.remembered import Remembered
+
+
+class Trainable(Layer):
+    """A layer that knows what one step of training, of evaluation and of prediction is."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.optimizer: optimizers.Optimizer | None = None
+        self.loss: Any = None
+        self.run_eagerly = False
+        self.steps_per_execution = 1
+        self._compiled: Compiled | None = None
+        self._history = Remembered(self, None)
+        self._begin_steps()
+
+    def _begin_steps(self) -> None:
+        """Make the steps; a step knows its model weakly, so that the two are no cycle and `del` frees the memory."""
+        me = ref(self)
+        self._train = traced(lambda *data: me().train_step(data))  # type: ignore[union-attr]
+        self._test = traced(lambda *data: _without_gradients(me().test_step, data))  # type: ignore[union-attr]
+        self._predict = traced(lambda *data: _without_gradients(me().predict_step, data))  # type: ignore[union-attr]
+        self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
+        self._outputs: dict[Any, Any] = {}  # what the steps would predict, by the specs of their data
+        self._outputs_of = structure_epoch[0]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy or a pickle is made of: the steps and their plans are made anew."""
+        made = {"_train", "_test", "_predict", "_optimized", "_outputs", "_outputs_of", "_history"}
+        return {name: value for name, value in vars(self).items() if name not in made} | {"history": self.history}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        history = state.pop("history")
+        vars(self).update(state)
+        self._history = Remembered(self, history)
+        self._begin_steps()
+
+    @property
+    def history(self) -> Any:
+        """The `callbacks.History` of the last `fit`; None before."""
+        return self._history.of(self)
+
+    @history.setter
+    def history(self, history: Any) -> None:
+        self._history = Remembered(self, history)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly inside."""
+        return list(self._children)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """Return a layer by name or by index; raises ValueError when there is none."""
+        layers = self.layers
+        if index is None and name is None:
+            raise ValueError("get_layer needs the name of a layer, or its index.")
+        if index is not None:
+            if not 0 <= index < len(layers):
+                raise ValueError(f"the model has {len(layers)} layers, there is no layer {index}.")
+            return layers[index]
+        for layer in layers:
+            if layer.name == name:
+                return layer
+        raise ValueError(f"no layer is called {name!r}: there are {', '.join(la.name for la in layers)}.")
+
+    def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        before, self.built = self.built, True  # the layers inside build themselves as `call` reaches them
+        try:
+            return super()._called(args, kwargs)
+        except BaseException:
+            self.built = before
+            raise
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights of every layer, by asking `call` for the shapes it would compute.
+
+        Args:
+            input_shape: shape of a batch; None stands for any batch size.
+        """
+        self.output_shape = inferred_shape(self, tuple(input_shape), self.dtype)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self._compiled is not None
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Say how to train.
+
+        Args:
+            optimizer: a name or an `optimizers.Optimizer`.
+            loss: a name, a `losses.Loss`, or a function of (y_true, y_pred).
+            loss_weights: what the loss is multiplied by: a number, also in a list, or by the name of the output.
+            metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred).
+            weighted_metrics: the same, weighted by sample and class weights.
+            run_eagerly: compute every step op by op, for debugging, instead of recording it once.
+            steps_per_execution: how many steps the hooks of callbacks for batches stand for, each time they are called.
+            jit_compile: accepted; steps are always recorded unless `run_eagerly`.
+            auto_scale_loss: whether a model whose policy is ``"mixed_float16"`` gets its optimizer wrapped in an
+                `optimizers.LossScaleOptimizer`.
+
+        Raises:
+            ValueError: an unknown name; the text offers the nearest one. The model is as it was.
+        """
+        require_counts(1, optional=False, steps_per_execution=steps_per_execution)
+        chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics, loss_weights)
+        if not isinstance(chosen, optimizers.Optimizer):
+            raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
+        mixed = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
+        if mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
+            chosen = optimizers.LossScaleOptimizer(chosen, name="loss_scale_optimizer")
+        self.optimizer = chosen
+        self.loss = loss
+        self.run_eagerly = run_eagerly
+        self.steps_per_execution = steps_per_execution
+        self._compiled = compiled
+        self._optimized = ()
+        for step in (self._train, self._test, self._predict):
+            step.forget()
+        restructured()  # a `fit` that is going on takes the new loss and optimizer at its next step
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics of the model: the loss, those of `compile`, and those that layers own."""
+        compiled = () if self._compiled is None else self._compiled.named.values()
+        held = (m for layer in self._flattened() for m in layer._metrics)
+        return list({id(m): m for m in [*compiled, *held]}.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of `metrics`."""
+        return [m.name for m in self.metrics]
+
+    def reset_metrics(self) -> None:
+        """Let every metric count from nothing."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    @scope("loss")
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> Tensor:
+        """Return the scalar that training minimises: the loss of `compile` and what layers have added."""
+        total = None if self._compiled is None else self._compiled.loss(y, y_pred, sample_weight)
+        for added in self.losses:
+            part = ops.sum(added)
+            total = part if total is None else total + part
+        if total is None:
+            raise ValueError("there is no loss: give compile() a loss, or call add_loss() in a layer.")
+        return total
+
+    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, training: bool) -> Tensor:
+        """Return `compute_loss` of a batch; one that a subclass wrote need not take ``training``."""
+        parameters = inspect.signature(self.compute_loss).parameters.values()
+        takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
+        options = {"training": training} if takes else {}
+        return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **options)
+
+    @scope("metrics")
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
+        """Count one batch in the metrics of `compile`, and return the results of all metrics."""
+        if self._compiled is not None and y is not None:
+            self._compiled.update(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Tensor]:
+        """Return the results of all metrics by name."""
+        names = {} if self._compiled is None else {id(m): name for name, m in self._compiled.named.items()}
+        return {names.get(id(m), m.name): m.result() for m in self.metrics}
+
+    @scope("metrics")
+    def _count_loss(self, loss: Tensor, x: Any) -> None:
+        """Count the loss of a batch, weighted by its size."""
+        if self._compiled is not None:
+            self._compiled.tracker.update_state(loss, sample_weight=float(flatten(x)[0][0].shape[0]))
+
+    def train_step(self, data: Data) -> dict[str, Tensor]:
+        """Train on one batch and return the metrics so far."""
+        assert self._compiled is not None
+        assert self.optimizer is not None
+        x, y, sample_weight = unpacked(data)
+        y_pred = self(x, training=True)
+        loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
+        self._count_loss(loss, x)
+        with scope("loss"):
+            self._compiled.watch.note(loss, self.optimizer.iterations)
+        weights = self.trainable_weights
+        if weights:
+            with scope("optimizer"):
+                self.optimizer.apply(grad(self.optimizer.scale_loss(loss), weights), weights)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def test_step(self, data: Data) -> dict[str, Tensor]:
+        """Evaluate one batch and return the metrics so far."""
+        x, y, sample_weight = unpacked(data)
+        y_pred = self(x, training=False)
+        loss = self._loss_of(x, y, y_pred, sample_weight, training=False)
+        self._count_loss(loss, x)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
+
+    def predict_step(self, data: Data) -> Any:
+        """Return the outputs for one batch."""
+        return self(unpacked(data)[0], training=False)
+
+    def _rehearse(self, data: Data, *, training: bool, labels: Any = None) -> None:
+        """Ask for the shapes of a step with `data`: it builds the layers, and a misfit is an error here.
+
+        Args:
+            data: one batch, of arrays or feeds.
+            training: whether it is a step of training.
+            labels: all targets, where they are one array, to be checked against the outputs.
+        """
+        assert self._compiled is not None
+        if type(self).call is Layer.call:  # a model of several networks, which its own train_step calls
+            return
+        parts = map_leaves(_symbolic, unpacked(data))
+        leaves, structure = flatten(parts)
+        if self._outputs_of != structure_epoch[0]:
+            self._outputs, self._outputs_of = {}, structure_epoch[0]
+        key = training, structure, tuple(None if leaf is None else leaf.spec for leaf in leaves)
+        if key not in self._outputs:
+            # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.
+            with preparing, symbolic(), gradients(False), suppress(TracingError), self._compiled.on_trial():
+                self._outputs[key] = self._rehearsed(*parts, training=training)
+        y_pred = self._outputs.get(key)
+        if labels is not None and y_pred is not None:
+            self._compiled.check_labels(labels, alone(y_pred))
+
+    def _rehearsed(self, x: Any, y: Any, sample_weight: Any, *, training: bool) -> Any:
+        assert self._compiled is not None
+        y_pred = self(x, training=training)
+        step = "train_step" if training else "test_step"
+        if getattr(type(self), step) is getattr(Trainable, step):
+            self._loss_of(x, y, y_pred, sample_weight, training=training)
+            self.compute_metrics(x, y, y_pred, sample_weight)
+        elif isinstance(y, Tensor) and isinstance(y_pred, Tensor):
+            self._compiled.make(y, y_pred)
+        return y_pred
+
+    def _build_optimizer(self) -> None:
+        """Move the weights to where the optimizer wants them, which cannot happen while a step is recorded."""
+        assert self.optimizer is not None
+        weights = self.trainable_weights
+        plain = type(self).train_step is Trainable.train_step
+        known = tuple(map(id, weights))
+        if plain and not weights:
+            warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
+        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have them
+            self.optimizer.build(weights)
+            self._optimized = known
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Iterable[float] | None = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print the layers with their output shapes and numbers of weights, as a table."""
+        from gpudl.reports.summary import print_summary
+
+        print_summary(
+            self,
+            line_length=line_length,
+            positions=positions,
+            print_fn=print_fn,
+            expand_nested=expand_nested,
+            show_trainable=show_trainable,
+            layer_range=layer_range,
+        )
+
+    def explain(
+        self, x: Any = None, y: Any = None, step: str = "train", batch_size: int = 32, print_fn: Any = None
+    ) -> None:
+        """Print the plan of a step: one line for each instruction, and what it costs.
+
+        A line says what the instruction computes, for which layer (``"dense gradient"`` is the way back through the
+        layer ``"dense"``), what comes out, the bytes that it reads and writes, its arithmetic operations, and whether
+        a kernel computes it or the portable reference. Ops joined by ``+`` are one pass over memory.
+
+        Args:
+            x: inputs, as for `fit`. The step is recorded for their first batch, and the model stays as it was: no
+                weight, slot or metric changes; an unbuilt model gets its weights. Without data the plan that was
+                last recorded is explained.
+            y: targets.
+            step: ``"train"``, ``"test"`` or ``"predict"``.
+            batch_size: samples a step.
+            print_fn: takes the whole text; by default it is printed.
+
+        Raises:
+            ValueError: nothing has been recorded and there is no data, another `step`, or a model compiled with
+                ``run_eagerly=True``, which has no plan.
+
+        Example:
+            >>> model = gpudl.Sequential([gpudl.layers.Dense(1, input_shape=(3,), name="line")])
+            >>> said = []
+            >>> model.explain(np.ones((4, 3)), step="predict", print_fn=said.append)
+            >>> "matmul" in said[0], "line" in said[0]
+            (True, True)
+        """
+        from gpudl.reports.explain import explain
+
+        explain(self, x, y, step, batch_size, print_fn)
+
+    def profile(self, x: Any, y: Any = None, batch_size: int = 32, repeats: int = 20, print_fn: Any = None) -> Any:
+        """Measure each instruction of a training step, print where the time goes, and return it as a `report.Profile`.
+
+        The step's instructions run one after another on the first batch, `repeats` times, each by the clock; the
+        times are medians. The model stays as it was, as in `explain`.
+
+        Args:
+            x: inputs, as for `fit`.
+            y: targets.
+            batch_size: samples a step.
+            repeats: how often the step is run.
+            print_fn: takes the whole text; by default it is printed.
+
+        Raises:
+            ValueError: a model that is not compiled, or compiled with ``run_eagerly=True``, which has no plan.
+
+        Example:
+            >>> model = gpudl.Sequential([gpudl.layers.Dense(1, input_shape=(3,), name="line")])
+            >>> model.compile("sgd", "mse")
+            >>> profile = model.profile(np.ones((4, 3)), np.ones((4, 1)), repeats=2, print_fn=lambda text: None)
+            >>> "line" in [total.name for total in profile.by_layer()]
+            True
+        """
+        from gpudl.reports.explain import profile
+
+        return profile(self, x, y, batch_size, repeats, print_fn)
+
+
+def _symbolic(value: Any) -> Tensor | None:
+    if value is None:
+        return None
+    return Tensor(None, value.spec if hasattr(value, "spec") else Spec(value.shape, value.dtype))
+
+
+def _without_gradients(step: Any, data: Data) -> Any:
+    with gradients(False):
+        return step(data)

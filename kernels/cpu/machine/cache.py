@@ -1,0 +1,114 @@
+"""Compiled code that is kept between processes: whose sources it is of, and what happens where it cannot be kept."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import pickle
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+from numba import njit
+from numba.core import caching as _caching
+from numba.core.ccallback import CFunc as _CFunc
+
+_numba: Any = _caching  # untyped
+_callback: Any = _CFunc
+
+
+@cache
+def sources() -> str:
+    """Return a hash of all that kernels are made of: each is compiled anew when one of its helpers has changed."""
+    cpu = Path(__file__).parents[1]
+    found = hashlib.sha256(llvmlite.__version__.encode())
+    for file in sorted((*cpu.parent.glob("*.py"), *cpu.rglob("*.py"))):
+        found.update(file.read_bytes())
+    return found.hexdigest()
+
+
+_said: set[str] = set()
+
+
+@contextmanager
+def _survived(folder: str, otherwise: str) -> Iterator[None]:
+    """Go on whatever happens inside, and say so once a process: code that cannot be read or kept is only slow."""
+    try:
+        yield
+    except Exception as error:
+        if otherwise not in _said:
+            _said.add(otherwise)
+            text = f"{type(error).__name__}: {error}"
+            logging.getLogger("gpudl").warning("gpudl: %s (%s): %s", otherwise, folder, text)
+
+
+_UNREADABLE = "a file of compiled kernels is damaged, and is made anew"
+_UNKEPT = "compiled kernels cannot be kept, and will be compiled again at the next start"
+
+
+class _File(_numba.IndexDataCacheFile):  # type: ignore[misc]
+    """Numba's files, of which a damaged one counts as missing."""
+
+    def _load_index(self) -> Any:
+        with _survived(self._cache_path, _UNREADABLE):
+            return super()._load_index()
+        return {}
+
+    def _save_data(self, name: str, data: Any) -> None:
+        code = self._dump(data)
+        super()._save_data(name, (hashlib.sha256(code).digest(), code))
+
+    def _load_data(self, name: str) -> Any:
+        digest, code = super()._load_data(name)
+        if hashlib.sha256(code).digest() != digest:
+            raise ValueError(f"{name} is not what was written")
+        return pickle.loads(code)
+
+
+class _Cache(_numba.FunctionCache):  # type: ignore[misc]
+    """Numba's cache of a function, with `sources` instead of the function's own file only."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        stamp = self._impl.locator.get_source_stamp(), sources()
+        self._cache_file = _File(self._cache_path, self._impl.filename_base, stamp)
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        """Return the compiled code for a signature, or None where there is none that can be read."""
+        with _survived(self._cache_path, _UNREADABLE):
+            return super().load_overload(signature, context)
+        return None
+
+    def save_overload(self, signature: Any, code: Any) -> None:
+        """Keep the compiled code for a signature, where that is possible."""
+        with _survived(self._cache_path, _UNKEPT):
+            super().save_overload(signature, code)
+
+
+def _keep(compiled: Any, function: Callable[..., Any]) -> None:
+    try:
+        compiled._cache = _Cache(function)
+    except (RuntimeError, OSError):  # no folder to keep compiled code in, as in a read-only container
+        return
+
+
+def kept(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile a function by Numba when it is called, with a cache between processes."""
+    compiled: Any = njit(**options)(function)
+    _keep(compiled, function)
+    return compiled
+
+
+def address(function: Callable[..., Any], signature: Any) -> int:
+    """Compile a function to one of C, with a cache between processes, and return its address."""
+    compiled = _callback(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
+    _keep(compiled, function)
+    compiled.compile()
+    _addressed.append(compiled)
+    return int(compiled.address)
+
+
+_addressed: list[Any] = []  # as long as one of them lives, its code does

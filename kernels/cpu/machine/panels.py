@@ -1,0 +1,42 @@
+"""The right side of a product of tiles, laid out so that the columns of a tile follow one another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..conv_im2col import copy
+from .layout import multiples
+from .prebound import Kernel, share
+from .scratch import scratch
+from .tile import PANEL
+
+
+@Kernel
+def _panels(worker, workers, packed, w):  # type: ignore[no-untyped-def]
+    # w (K, F) -> packed (panels, K, PANEL): the columns of a tile one after another
+    panels, depth, wide = packed.shape
+    for p in share(panels, worker, workers):
+        count = min(w.shape[1] - p * wide, wide)
+        for k in range(depth):
+            copy(packed[p, k], 0, w[k], p * wide, count)
+
+
+def panels_of(w: Any, depth: int, columns: int) -> tuple[Any, Any, int]:
+    """Return a right side (K, F) for `product`, with lines and bstep: as it is, or in panels where it is wide."""
+    flat = w.reshape(depth, columns)
+    if columns <= PANEL:
+        return flat, multiples(depth, columns), 1
+    packed = scratch("panels", -(-columns // PANEL), depth, PANEL)
+    _panels(w.size, packed, flat)
+    return packed, multiples(depth, PANEL), depth
+
+
+@Kernel
+def turned(worker, workers, packed, w):  # type: ignore[no-untyped-def]
+    """Transpose each w[tap], (C, F), into panels: packed (taps, panels of C, F, PANEL)."""
+    taps, panels, f, wide = packed.shape
+    for unit in share(taps * panels, worker, workers):
+        tap, p = unit // panels, unit % panels
+        for k in range(f):
+            for v in range(min(w.shape[1] - p * wide, wide)):
+                packed[tap, p, k, v] = w[tap, p * wide + v, k]

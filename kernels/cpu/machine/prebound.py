@@ -1,0 +1,207 @@
+"""Compiled kernels behind C's calling convention: with the arguments packed once, a call costs next to nothing.
+
+Numba compiles a parallel loop three times as long as a plain one, and every kernel anew. Here a kernel is compiled as a
+plain function of its part of the work, which a team of threads, the same for all kernels, calls by its address.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import index
+from threading import local
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import typeof, types
+from numba.core.compiler_lock import global_compiler_lock
+
+from ... import team
+from . import threads
+from .atomics import call4
+from .cache import kept
+from .thread_team import shared
+from .threads import WITHOUT_WRAPPERS, inner
+
+_I64 = ir.IntType(64)
+_number = 0
+
+
+def _alone(entry, packed):  # type: ignore[no-untyped-def]
+    call4(entry, packed, 0, 1, 0)
+
+
+alone = kept(_alone, **WITHOUT_WRAPPERS)
+
+
+class Kernel:
+    """A body that does one worker's share of the work, `body(worker, workers, *args)`; compiled when first called.
+
+    It divides the work into pieces that do not depend on the number of workers, see `share`, and is compiled without
+    licence to reorder arithmetic: any number of workers gives the same bits. There are several workers to a thread, see
+    `thread_team`. A body that keeps something in scratch memory meanwhile, of which there is one for each thread, says
+    `body(worker, workers, thread, *args)`.
+    """
+
+    def __init__(self, body: Callable[..., None]) -> None:
+        self.body = kept(body, **WITHOUT_WRAPPERS)
+        self.first = (0, 1, 0) if _has_thread(body) else (0, 1)
+
+    def __call__(self, work: int, *args: Any) -> None:
+        """Run on `args`, with all threads that gpudl may use if `work`, in elements, is worth waking them."""
+        count = 1 if work < threads.PARALLEL_FROM else team.size()
+        if _collected.calls is not None:
+            _collected.calls.append(self._bound(count, args))
+        elif count == 1:
+            self.body(*self.first, *args)
+        else:
+            self._bound(count, args)()
+
+    def _bound(self, count: int, args: tuple[Any, ...]) -> Callable[[], None]:
+        """Return a call without arguments of the compiled body, by `count` threads."""
+        numbers = np.array(list(_packed(args)), np.int64)
+        entry = _entry(self.body, (*map(typeof, self.first), *map(typeof, args)))
+        return called(entry, numbers.ctypes.data, count, (numbers, args))
+
+
+def _has_thread(body: Any) -> bool:
+    return bool(body.__code__.co_varnames[2] == "thread")
+
+
+class _Collected(local):
+    calls: list[Callable[[], None]] | None = None
+
+
+_collected = _Collected()
+
+
+def bound(run: Callable[[], None]) -> Callable[[], None]:
+    """Return a call that does what `run` would do; where that is to call kernels, these get their arguments now."""
+    calls = _collected.calls = []
+    try:
+        run()
+    except _Unbound:
+        return run
+    finally:
+        _collected.calls = None
+    if len(calls) < 2:
+        return calls[0] if calls else run
+
+    def together() -> None:
+        for call in calls:
+            call()
+
+    together.kept = [call.kept for call in calls]  # type: ignore[attr-defined]
+    return together
+
+
+class _Unbound(Exception):  # noqa: N818 (no error)
+    pass
+
+
+def each_time() -> None:
+    """Say that the caller computes or decides something beside calling kernels, and so has to run each time."""
+    if _collected.calls is not None:
+        raise _Unbound
+
+
+@inner
+def share(count: Any, worker: Any, workers: Any) -> Any:
+    """Return the pieces of one worker, out of `count`."""
+    return range(worker * count // workers, (worker + 1) * count // workers)
+
+
+def called(entry: int, packed: int, count: int, kept: Any) -> Callable[[], None]:
+    """Return a call without arguments of an entry, see `_entry`, by `count` threads.
+
+    It keeps what is `kept`: the memory that it works on.
+    """
+    call: Any = partial(alone, entry, packed) if count == 1 else shared(entry, packed, count)
+    call.kept = kept if count == 1 else (call.kept, kept)
+    return call  # type: ignore[no-any-return]
+
+
+def _packed(args: tuple[Any, ...]) -> Iterator[int]:
+    """Yield what the entry of a kernel reads: for an array its address, shape and strides, for a number its bits."""
+    for arg in args:
+        if isinstance(arg, tuple):
+            yield from _packed(arg)
+        elif isinstance(arg, np.ndarray):
+            yield from (arg.ctypes.data, *arg.shape, *arg.strides)
+        elif isinstance(arg, float):
+            yield struct.unpack("q", struct.pack("d", arg))[0]
+        else:
+            yield index(arg)  # refuses a float of NumPy's, whose bits this would not be
+
+
+def _entry(body: Any, kinds: tuple[Any, ...]) -> int:
+    """Return the address of a function of C for `body`: void entry(packed, worker, workers, thread), all int64."""
+    entries = body.__dict__.setdefault("entries", {})
+    if kinds not in entries:
+        entries[kinds] = _compiled(body, kinds)
+    return int(entries[kinds][0])
+
+
+@global_compiler_lock  # type: ignore[untyped-decorator]
+def _compiled(body: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
+    global _number  # noqa: PLW0603 (names of functions have to differ)
+    body.compile(kinds)
+    result = body.overloads[kinds]
+    context, description = result.target_context, result.fndesc
+    _number += 1
+    library = context.codegen().create_library(f"entry{_number}")
+    module = library.create_ir_module(f"entry{_number}")
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64] * 4), f"gpudl_entry_{_number}")
+    builder = ir.IRBuilder(function.append_basic_block())
+    packed = builder.inttoptr(function.args[0], _I64.as_pointer())
+    position = iter(range(1 << 20))
+
+    def number() -> Any:
+        return builder.load(builder.gep(packed, [_I64(next(position))]))
+
+    first = 3 if _has_thread(body.py_func) else 2
+    values = [*function.args[1 : 1 + first], *(_value(context, builder, kind, number) for kind in kinds[first:])]
+    address = result.library.get_pointer_to_function(description.llvm_func_name)
+    kind = context.call_conv.get_function_type(description.restype, description.argtypes)
+    callee = builder.inttoptr(_I64(address), kind.as_pointer())
+    context.call_conv.call_function(builder, callee, description.restype, description.argtypes, values)
+    builder.ret_void()
+    library.add_ir_module(module)
+    library.finalize()
+    return library.get_pointer_to_function(function.name), (library, result)
+
+
+def _value(context: Any, builder: Any, kind: Any, number: Callable[[], Any]) -> Any:
+    """Return a value of Numba's type `kind`, read from the packed numbers."""
+    inside = getattr(kind, "types", None)  # of a tuple
+    if inside is not None:
+        return context.make_tuple(builder, kind, [_value(context, builder, k, number) for k in inside])
+    if not isinstance(kind, types.Array):
+        whole = number()
+        if isinstance(kind, types.Float):
+            return builder.bitcast(whole, ir.DoubleType())
+        wanted = context.get_value_type(kind)
+        return whole if wanted == _I64 else builder.trunc(whole, wanted)
+    array = context.make_array(kind)(context, builder)
+    data = builder.inttoptr(number(), context.get_data_type(kind.dtype).as_pointer())
+    shape, strides = ([number() for _ in range(kind.ndim)] for _ in range(2))
+    size = _I64(1)
+    for length in shape:
+        size = builder.mul(size, length)
+    array.data = data
+    array.shape = _several(builder, shape)
+    array.strides = _several(builder, strides)
+    array.nitems = size
+    array.itemsize = _I64(kind.dtype.bitwidth // 8 if hasattr(kind.dtype, "bitwidth") else 1)
+    array.meminfo = ir.Constant(array.meminfo.type, None)
+    array.parent = ir.Constant(array.parent.type, None)
+    return array._getvalue()
+
+
+def _several(builder: Any, values: list[Any]) -> Any:
+    whole = ir.Constant(ir.ArrayType(_I64, len(values)), ir.Undefined)
+    for place, value in enumerate(values):
+        whole = builder.insert_value(whole, value, place)
+    return whole

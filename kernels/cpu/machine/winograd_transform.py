@@ -1,0 +1,152 @@
+"""P d P^T for the small constant matrices P of Winograd's algorithm, a vector of channels at a time.
+
+d is a small square of vectors: element (i, j) lies i * srow + j * scol floats after the first, and that of the result
+drow and dcol apart. Addresses are integers (see `tile`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import njit, types
+
+from .vectors import LANES, Vectors, intrinsic, over_lanes
+
+Matrix = tuple[tuple[float, ...], ...]
+
+# F(2x2, 3x3): Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4.1.
+INPUT: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
+FILTER: Matrix = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
+OUTPUT: Matrix = ((1, 1, 1, 0), (0, 1, -1, -1))
+
+
+def _turned(matrix: Matrix) -> Matrix:
+    return tuple(zip(*matrix, strict=True))
+
+
+def _combined(ops: Vectors, factors: tuple[float, ...], values: list[Any]) -> Any:
+    """Return the sum of factors times values, in order; the first factor that is not 0 may be negative."""
+    total = None
+    for factor, value in zip(factors, values, strict=True):
+        if factor == 0:
+            continue
+        term = value
+        if abs(factor) != 1:
+            term = ops.builder.fmul(value, ir.Constant(ops.kind, [float(abs(factor))] * LANES))
+        if total is None:
+            total = term if factor > 0 else ops.builder.fsub(ops.zero, term)
+        else:
+            total = (ops.builder.fadd if factor > 0 else ops.builder.fsub)(total, term)
+    return total
+
+
+def _products(
+    ops: Vectors, matrix: Matrix, source: Any, srow: Any, scol: Any, offset: Any, masked: bool
+) -> list[list[Any]]:
+    size = range(len(matrix[0]))
+    begin = ops.builder.gep(ops.floats(source), [offset])
+
+    def at(i: int, j: int) -> Any:
+        distance = ops.builder.add(ops.builder.mul(srow, ops.i64(i)), ops.builder.mul(scol, ops.i64(j)))
+        return ops.load(ops.builder.gep(begin, [distance]), 0, masked)
+
+    d = [[at(i, j) for j in size] for i in size]
+    half = [[_combined(ops, row, [d[k][j] for k in size]) for j in size] for row in matrix]
+    return [[_combined(ops, row, half[i]) for row in matrix] for i in range(len(matrix))]
+
+
+def _transform(matrix: Matrix) -> Any:
+    """Return P d P^T as a function for Numba: with `adds` it adds to what lies there, else it finishes the values.
+
+    To finish is to add the bias, whose address may be 0 for none, and with `positive` to put 0 for what is negative.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, srow, scol, to, drow, dcol, adds, bias, positive, channels = arguments
+
+        def body(ops: Vectors, offset: Any, masked: bool) -> None:
+            values = _products(ops, matrix, source, srow, scol, offset, masked)
+            cells = [(i, j) for i in range(len(matrix)) for j in range(len(matrix))]
+            begin = builder.gep(ops.floats(to), [offset])
+            places = [
+                builder.gep(begin, [builder.add(builder.mul(drow, ops.i64(i)), builder.mul(dcol, ops.i64(j)))])
+                for i, j in cells
+            ]
+            with builder.if_else(builder.icmp_signed("!=", adds, ops.i64(0))) as (yes, no):
+                with yes:
+                    for (i, j), place in zip(cells, places, strict=True):
+                        ops.store(builder.fadd(ops.load(place, 0, masked), values[i][j]), place, 0, masked)
+                with no:
+                    flat = finished(ops, [values[i][j] for i, j in cells], bias, positive, offset, masked)
+                    for value, place in zip(flat, places, strict=True):
+                        ops.store(value, place, 0, masked)
+
+        over_lanes(builder, channels, body)
+        return context.get_dummy_value()
+
+    def typed(context, source, srow, scol, to, drow, dcol, adds, bias, positive, channels):  # type: ignore[no-untyped-def]
+        return types.void(*[types.int64] * 10), codegen
+
+    inline = intrinsic(typed)
+
+    def function(source, srow, scol, to, drow, dcol, adds, bias, positive, channels):  # type: ignore[no-untyped-def]
+        inline(source, srow, scol, to, drow, dcol, adds, bias, positive, channels)
+
+    return njit(nogil=True)(function)
+
+
+def finished(ops: Vectors, values: list[Any], bias: Any, positive: Any, offset: Any, masked: bool) -> list[Any]:
+    """Return values with a bias, where there is one, and with 0 for what is negative, where that is wanted."""
+    builder = ops.builder
+    nothing = builder.icmp_signed("==", bias, ops.i64(0))
+    added = _loaded_or_zero(ops, bias, nothing, offset, masked)
+    with_bias = [builder.select(nothing, v, builder.fadd(v, added)) for v in values]
+    wanted = builder.icmp_signed("!=", positive, ops.i64(0))
+    return [builder.select(wanted, ops.positive(v), v) for v in with_bias]
+
+
+def _loaded_or_zero(ops: Vectors, address: Any, nothing: Any, offset: Any, masked: bool) -> Any:
+    builder = ops.builder
+    with builder.if_else(nothing) as (yes, no):
+        with yes:
+            empty = builder.block
+        with no:
+            value = ops.load(builder.gep(ops.floats(address), [offset]), 0, masked)
+            full = builder.block
+    both = builder.phi(ops.kind)
+    both.add_incoming(ops.zero, empty)
+    both.add_incoming(value, full)
+    return both
+
+
+def _pooled() -> Any:
+    """Return the maximum of the four finished values of OUTPUT d OUTPUT^T, and its tap, as a function for Numba."""
+
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        source, srow, scol, y, tap, bias, positive, channels = arguments
+
+        def body(ops: Vectors, offset: Any, masked: bool) -> None:
+            values = _products(ops, OUTPUT, source, srow, scol, offset, masked)
+            flat = finished(ops, [v for row in values for v in row], bias, positive, offset, masked)
+            best, index = ops.largest(flat)
+            ops.store(best, builder.gep(ops.floats(y), [offset]), 0, masked)
+            ops.store_counts(index, tap, offset, masked)
+
+        over_lanes(builder, channels, body)
+        return context.get_dummy_value()
+
+    def typed(context, source, srow, scol, y, tap, bias, positive, channels):  # type: ignore[no-untyped-def]
+        return types.void(*[types.int64] * 8), codegen
+
+    inline = intrinsic(typed)
+
+    def function(source, srow, scol, y, tap, bias, positive, channels):  # type: ignore[no-untyped-def]
+        inline(source, srow, scol, y, tap, bias, positive, channels)
+
+    return njit(nogil=True)(function)
+
+
+to_input, to_filter, to_output = _transform(INPUT), _transform(FILTER), _transform(OUTPUT)
+from_input, from_filter, from_output = (_transform(_turned(m)) for m in (INPUT, FILTER, OUTPUT))
+to_maxima = _pooled()
