@@ -21,6 +21,7 @@ import strict_cupy
 from gpudl.kernels import precision, team
 
 from gpudl import backend, config, dtype_policies
+from gpudl.engine import default_float
 from gpudl.engine.state import state
 from gpudl.utils import lookup, progress
 
@@ -31,7 +32,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 BACKEND = os.environ.get("GPUDL_TEST_BACKEND", "numpy")
 TESTS = Path(__file__).parent
-SETTINGS = (config._settings, dtype_policies._chosen, precision._chosen, team._deterministic, progress._unfinished)
+SETTINGS = (
+    *(config._settings, default_float._chosen, dtype_policies._chosen),
+    *(precision._chosen, team._deterministic, progress._unfinished),
+)
 
 
 @pytest.hookimpl(tryfirst=True)
