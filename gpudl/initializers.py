@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from gpudl import config
-from gpudl.engine.operators import faces
 from gpudl.engine.spec import is_floating
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor, as_tensor, faces
 from gpudl.random import SeedGenerator, make_default_seed
 from gpudl.registry import Configurable, lookup, names
 from gpudl.utils.checks import require_number, sizes

@@ -22,6 +22,7 @@ from gpudl.kernels import precision, team
 
 from gpudl import backend, config, dtype_policies
 from gpudl.callbacks import progress
+from gpudl.engine import default_float
 from gpudl.engine.state import state
 from gpudl.registry import clear_names
 
@@ -32,7 +33,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 BACKEND = os.environ.get("GPUDL_TEST_BACKEND", "numpy")
 TESTS = Path(__file__).parent
-SETTINGS = (config._settings, dtype_policies._chosen, precision._chosen, team._deterministic, progress._unfinished)
+SETTINGS = (
+    *(config._settings, default_float._chosen, dtype_policies._chosen),
+    *(precision._chosen, team._deterministic, progress._unfinished),
+)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from gpudl.backend import Array
-from gpudl.engine.operators import registry
 from gpudl.engine.spec import is_floating
 from gpudl.engine.state import gradients, scope, state
-from gpudl.engine.tensor import Tensor
-
-if TYPE_CHECKING:
-    from gpudl.engine.op import Op
+from gpudl.engine.tensor import Node, Tensor, faces
 
 _order = count()
 
 
-class Node:
+class Differentiable(Protocol):
+    """An op with gradient rules by the names of its inputs; a variadic op's last name stands for all further ones."""
+
+    inputs: list[str]
+    variadic: bool
+    rules: dict[str, Callable[..., Tensor | None]]
+
+
+class Application:
     """One application of an op, kept for its gradient.
 
     Holds the arrays of the outs, not their tensors, so that a tensor and its node are no cycle.
@@ -26,7 +30,9 @@ class Node:
 
     __slots__ = ("inputs", "op", "order", "results", "scope", "static")
 
-    def __init__(self, op: Op, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: dict[str, Any]) -> None:
+    def __init__(
+        self, op: Differentiable, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: dict[str, Any]
+    ) -> None:
         self.op = op
         self.inputs = inputs
         self.results = results
@@ -59,9 +65,9 @@ class Node:
 def _fitted(g: Tensor, x: Tensor) -> Tensor:
     """Undo broadcasting and promotion: return `g` in the shape and dtype of `x`."""
     if g.shape != x.shape:
-        g = registry["sum_to"](g, shape=x.shape)
+        g = faces["sum_to"](g, shape=x.shape)
     if g.dtype != x.dtype:
-        g = registry["cast"](g, dtype=x.dtype)
+        g = faces["cast"](g, dtype=x.dtype)
     return g
 
 
@@ -113,7 +119,7 @@ def grad(
     """
     wanted = {_key(t) for t in wrt}
     with gradients(create_graph or state.open_tapes > 0), scope(_gradient_of(loss.node)):
-        first = seed if seed is not None else registry["ones_like"](loss)
+        first = seed if seed is not None else faces["ones_like"](loss)
         pending: dict[int, Tensor] = {_key(loss): first}
         path, keys = _between(loss, wanted)
         for node in path:
@@ -125,7 +131,7 @@ def grad(
                 key = _key(tensor)
                 part = node.gradient(position, g) if key in keys else None
                 if part is not None:
-                    pending[key] = registry["add"](pending[key], part) if key in pending else part
+                    pending[key] = faces["add"](pending[key], part) if key in pending else part
     return [pending.get(_key(t)) for t in wrt]
 
 

@@ -13,14 +13,16 @@ import numpy as np
 from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine import cost
-from gpudl.engine.grad import Node
-from gpudl.engine.operators import registry
+from gpudl.engine.grad import Application
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, Variable, operand
+from gpudl.engine.tensor import Tensor, Variable, faces, operand
 
 Forward = Callable[..., Any]
 Specs = Spec | tuple[Spec, ...] | None
+
+registry: dict[str, Op] = {}
+"""The ops by name."""
 
 
 class Op:
@@ -200,7 +202,7 @@ def op(infer: Callable[..., Specs], **options: Any) -> Callable[[Forward], Op]:
 
     def enter(forward: Forward) -> Op:
         made = Op(forward, infer, **options)
-        registry[made.name] = made
+        registry[made.name] = faces[made.name] = made
         return made
 
     return enter
@@ -245,7 +247,7 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
         recorder.add(op, outs, inputs, static)
     if outs and op.rules and state.gradients and any(t.requires_grad for t in inputs):
         outs[0].requires_grad = is_floating(outs[0].dtype)
-        outs[0].node = Node(op, inputs, results, static)
+        outs[0].node = Application(op, inputs, results, static)
     return _unpack(op, outs)
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import Op, op
-from gpudl.engine.operators import registry
+from gpudl.engine.op import Op, op, registry
 from gpudl.engine.spec import ShapeError, Spec, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.ops.elementwise import counted, floating

@@ -8,7 +8,7 @@ from typing import Any
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.op import Op, op
-from gpudl.engine.plan.plan import Instruction
+from gpudl.engine.plan.ir import Instruction
 from gpudl.engine.plan.rewrite import Graph, rewrites
 from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state

@@ -8,7 +8,8 @@ from math import inf
 from typing import Any
 
 from gpudl.backend import Array, Backend, OutOfMemoryError, in_words
-from gpudl.engine.plan.plan import Plan, Slot
+from gpudl.engine.plan.ir import Slot
+from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.spec import Spec
 

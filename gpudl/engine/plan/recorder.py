@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpudl.backend import Array
-from gpudl.engine.plan.plan import Instruction, Slot
+from gpudl.engine.op import Op
+from gpudl.engine.plan.ir import Instruction, Slot
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, state
 from gpudl.engine.tensor import Tensor
-
-if TYPE_CHECKING:
-    from gpudl.engine.op import Op
 
 
 class Recorder:
