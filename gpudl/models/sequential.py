@@ -10,8 +10,8 @@ from gpudl.engine.state import preparing
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.layer import Layer, inferred_shape
+from gpudl.models.subclassing import Model
 from gpudl.ops import cast, reshape
-from gpudl.training.loop import Model
 from gpudl.utils.lookup import serialize
 
 
