@@ -101,7 +101,7 @@ def _total(name: str, rows: Sequence[Row]) -> Total:
 
 
 def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: PrintFn | None) -> None:
-    """Print the plan of a step of `model`; `Trainable.explain` has the arguments and errors."""
+    """Print the plan of a step of `model`; `Model.explain` has the arguments and errors."""
     entry = _planned(model, x, y, step, batch_size)
     plan = entry.plan
     rows = _rows(plan, step)
@@ -136,7 +136,7 @@ def _launched(plan: Plan) -> tuple[str, ...]:
 def profile(
     model: Any, x: Any, y: Any = None, batch_size: int = 32, repeats: int = 20, print_fn: PrintFn | None = None
 ) -> Profile:
-    """Measure and print each instruction of a training step; `Trainable.profile` has the arguments and errors."""
+    """Measure and print each instruction of a training step; `Model.profile` has the arguments and errors."""
     require_counts(1, optional=False, repeats=repeats)
     plan = _planned(model, x, y, "train", batch_size).plan
     rows = [row for row in _rows(plan, "train") if row.kernel != "view"]
