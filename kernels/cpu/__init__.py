@@ -22,7 +22,6 @@ from . import (
     pool,
     random,
     reduce,
-    sums,
     update,
 )
 
@@ -39,6 +38,5 @@ __all__ = [
     "pool",
     "random",
     "reduce",
-    "sums",
     "update",
 ]

@@ -1,91 +1,25 @@
-"""Patches of images as rows of a matrix, and back: the memory side of a convolution as a matrix product.
-
-Arrays are flat inside the kernels and offsets are unsigned, which spares Numba's test for negative
-indices and lets LLVM copy and add whole vectors.
-"""
+"""Patches of images as rows of a matrix, and back: the memory side of a convolution as a matrix product."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from ..geometry import Ints, Window
-from ..registry import accelerates, floats
+from ..registry import accelerates
+from .machine.memory import add, clear, copy
 from .machine.prebound import Kernel, share
 from .machine.threads import inner
-
-_AXES = 2
-
-
-@lru_cache(maxsize=1024)
-def numbers(window: Window, size: Ints) -> Ints:
-    """Return (KH, KW, SH, SW, DH, DW, top, left, OH, OW) of `window` over an image of `size` (H, W)."""
-    (top, _), (left, _) = window.pads(size)
-    return (*window.kernel, *window.strides, *window.dilation, top, left, *window.output(size))
-
-
-def images(*arrays: Any, window: Window, **static: Any) -> bool:
-    """Accept `floats` under a window over two axes."""
-    return floats(*arrays) and len(window.kernel) == _AXES
+from .machine.window_ranges import AXES, images, inside, interior, numbers, source
 
 
 def _movable(cols: Any, x: Any, *, window: Window) -> bool:
     return (
-        len(window.kernel) == _AXES
+        len(window.kernel) == AXES
         and cols.dtype == x.dtype
         and x.dtype.char in "efd"
         and cols.flags.c_contiguous
         and x.flags.c_contiguous
     )
-
-
-@inner
-def inside(start: int, step: int, taps: int, size: int) -> tuple[int, int]:
-    """Return the range of taps for which 0 <= start + tap * step < size."""
-    low = 0 if start >= 0 else min((step - 1 - start) // step, taps)
-    high = taps if start + (taps - 1) * step < size else (size - 1 - start) // step + 1
-    return low, max(low, high)
-
-
-@inner
-def clear(to: Any, at: int, count: int) -> None:
-    """Set to[at : at + count] to zero."""
-    base = np.uintp(at)
-    for k in range(np.uintp(count)):
-        to[base + k] = 0
-
-
-@inner
-def copy(to: Any, at: int, source: Any, first: int, count: int) -> None:
-    """Copy source[first : first + count] to to[at : at + count]."""
-    t, s = np.uintp(at), np.uintp(first)
-    for k in range(np.uintp(count)):
-        to[t + k] = source[s + k]
-
-
-@inner
-def add(to: Any, at: int, source: Any, first: int, count: int) -> None:
-    """Add source[first : first + count] to to[at : at + count]."""
-    t, s = np.uintp(at), np.uintp(first)
-    for k in range(np.uintp(count)):
-        to[t + k] += source[s + k]
-
-
-@inner
-def interior(taps: int, stride: int, step: int, before: int, size: int, outputs: int) -> tuple[int, int]:
-    """Return the range of output positions whose window lies wholly inside the input."""
-    low = min((before + stride - 1) // stride, outputs)
-    high = (size + before - (taps - 1) * step - 1) // stride + 1
-    return low, max(low, min(high, outputs))
-
-
-@inner
-def source(y: int, stride: int, outputs: int) -> int:
-    """Return the output position that stands at `y` of the padded input, or -1."""
-    i = y // stride
-    return i if y >= 0 and i * stride == y and i < outputs else -1
 
 
 @inner
@@ -127,6 +61,7 @@ def im2col(cols: Any, x: Any, *, window: Window) -> None:
     """Lay out the patch under each position of `window`: x (N, H, W, C) -> cols (N*OH*OW, KH*KW*C).
 
     Example:
+        >>> import numpy as np
         >>> x, cols = np.arange(6.0).reshape(1, 2, 3, 1), np.empty((2, 4))
         >>> im2col(cols, x, window=Window((2, 2), (1, 1)))
         >>> cols

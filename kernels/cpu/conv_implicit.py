@@ -14,15 +14,16 @@ import numpy as np
 
 from .. import team
 from ..geometry import Window
-from .conv_im2col import clear, copy, images
 from .machine.layout import Layout, layout, multiples, pooling
+from .machine.memory import clear, copy
 from .machine.panels import panels_of, turned
 from .machine.prebound import Kernel, share
 from .machine.scratch import scratch
 from .machine.threads import inner
 from .machine.tile import PANEL, ROWS, address, compiled, product
+from .machine.window_ranges import images
 from .machine.windows import column_sums, largest, spread
-from .sums import total
+from .reduce import total
 
 
 @inner

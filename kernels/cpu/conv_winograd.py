@@ -17,8 +17,8 @@ import numpy as np
 
 from .. import team
 from ..geometry import Ints, Window
-from .conv_im2col import add, clear, copy
 from .machine.layout import multiples
+from .machine.memory import add, clear, copy
 from .machine.panels import turned
 from .machine.prebound import Kernel, share
 from .machine.scratch import scratch

@@ -10,12 +10,13 @@ import numpy as np
 from .. import team
 from ..geometry import Ints, Window
 from ..registry import accelerates, is_floating
-from .conv_im2col import clear, copy, images, inside, numbers, source
 from .machine.layout import pooling
+from .machine.memory import clear, copy
 from .machine.prebound import Kernel, share
 from .machine.scratch import NO_FLOATS, scratch
 from .machine.threads import inner
 from .machine.tile import address
+from .machine.window_ranges import images, inside, numbers, source
 from .machine.windows import largest, spread
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..conv_im2col import copy
 from .layout import multiples
+from .memory import copy
 from .prebound import Kernel, share
 from .scratch import scratch
 from .tile import PANEL

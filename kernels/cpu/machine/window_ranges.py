@@ -1,0 +1,47 @@
+"""Which positions of an image a window looks at, inside kernels: a range of taps, of outputs, and the way back."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from ...geometry import Ints, Window
+from ...registry import floats
+from .threads import inner
+
+AXES = 2
+
+
+@lru_cache(maxsize=1024)
+def numbers(window: Window, size: Ints) -> Ints:
+    """Return (KH, KW, SH, SW, DH, DW, top, left, OH, OW) of `window` over an image of `size` (H, W)."""
+    (top, _), (left, _) = window.pads(size)
+    return (*window.kernel, *window.strides, *window.dilation, top, left, *window.output(size))
+
+
+def images(*arrays: Any, window: Window, **static: Any) -> bool:
+    """Accept `floats` under a window over two axes."""
+    return floats(*arrays) and len(window.kernel) == AXES
+
+
+@inner
+def inside(start: int, step: int, taps: int, size: int) -> tuple[int, int]:
+    """Return the range of taps for which 0 <= start + tap * step < size."""
+    low = 0 if start >= 0 else min((step - 1 - start) // step, taps)
+    high = taps if start + (taps - 1) * step < size else (size - 1 - start) // step + 1
+    return low, max(low, high)
+
+
+@inner
+def interior(taps: int, stride: int, step: int, before: int, size: int, outputs: int) -> tuple[int, int]:
+    """Return the range of output positions whose window lies wholly inside the input."""
+    low = min((before + stride - 1) // stride, outputs)
+    high = (size + before - (taps - 1) * step - 1) // stride + 1
+    return low, max(low, min(high, outputs))
+
+
+@inner
+def source(y: int, stride: int, outputs: int) -> int:
+    """Return the output position that stands at `y` of the padded input, or -1."""
+    i = y // stride
+    return i if y >= 0 and i * stride == y and i < outputs else -1
