@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gpudl.layers.layer import Layer, inferred_shape
+from gpudl.layers.base.layer import Layer, inferred_shape
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
 from gpudl.training.loop import Trainer
