@@ -32,12 +32,13 @@ class Tensor(Operators):
         array([[3., 5.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "data", "logits", "node", "released", "requires_grad", "spec")
+    __slots__ = ("__weakref__", "data", "logits", "node", "out_number", "released", "requires_grad", "spec")
 
     def __init__(self, data: Array, spec: Spec | None = None) -> None:
         self.data = data
         self.spec = spec if spec is not None else Spec(data.shape, data.dtype)
         self.node: Node | None = None
+        self.out_number = 0  # which of the outs of its node this is
         self.requires_grad = False
         self.released = False
         # What a softmax or sigmoid was computed from, for the losses that are more exact on logits.
