@@ -23,6 +23,7 @@ from gpudl.kernels import precision, team
 from gpudl import backend, config, dtype_policies
 from gpudl.callbacks import progress
 from gpudl.engine import default_float
+from gpudl.engine.op import Op
 from gpudl.engine.state import state
 from gpudl.registry import clear_names
 
@@ -84,3 +85,17 @@ def _with_the_settings_of_a_new_process() -> Iterator[None]:
     for setting, values in zip(SETTINGS, before, strict=True):
         setting.clear()
         (setting.update if isinstance(setting, dict) else setting.extend)(values)
+
+
+@pytest.fixture
+def applied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names of the ops that are run."""
+    names: list[str] = []
+    run = Op.run
+
+    def noting(op: Op, *args: object) -> None:
+        names.append(op.name)
+        run(op, *args)
+
+    monkeypatch.setattr(Op, "run", noting)
+    return names

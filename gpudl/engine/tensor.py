@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Protocol, Self
 
@@ -23,16 +23,18 @@ class Node(Protocol):
 
     Attributes:
         inputs: what the op was given.
+        results: the arrays of its outs.
         order: counts the applications.
         scope: whose computation it was.
     """
 
     inputs: tuple[Tensor, ...]
+    results: tuple[Array, ...]
     order: int
     scope: str
 
-    def gradient(self, position: int, g: Tensor) -> Tensor | None:
-        """Return the gradient with respect to input `position`, from that of the first out; None without a rule."""
+    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Tensor | None]]:
+        """Yield the position and the gradient of each input among `wanted` that has a rule, from those of the outs."""
 
 
 Method = Callable[[Any, Any], "Tensor"]
@@ -76,12 +78,13 @@ class Tensor:
         array([[3., 5.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "data", "logits", "node", "released", "requires_grad", "spec")
+    __slots__ = ("__weakref__", "data", "logits", "node", "out_number", "released", "requires_grad", "spec")
 
     def __init__(self, data: Array, spec: Spec | None = None) -> None:
         self.data = data
         self.spec = spec if spec is not None else Spec(data.shape, data.dtype)
         self.node: Node | None = None
+        self.out_number = 0  # which of the outs of its node this is
         self.requires_grad = False
         self.released = False
         # What a softmax or sigmoid was computed from, for the losses that are more exact on logits.
