@@ -17,7 +17,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {"gpudl": ROOT / "gpudl", "gpudl.kernels": ROOT / "kernels"}
 
-BASE = ("backend", "engine", "ops", "random", "config", "dtype_policies", "registry", "utils", "kernels.geometry")
+BASE = (
+    "backend",
+    "engine",
+    "ops",
+    "random",
+    "config",
+    "dtype_policies",
+    "custom_objects",
+    "registry",
+    "utils",
+    "kernels.geometry",
+)
 # What a Keras user sees, from the bottom up: each may import those before it, and the base.
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
@@ -28,8 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backend": {"kernels"},
     "engine": {"backend"},
     "ops": {"engine", "backend", "config", "kernels.geometry"},
-    "registry": set(),
-    "utils": {"config", "random", "backend", "engine"},
+    "custom_objects": set(),
+    "registry": {"custom_objects"},
+    "utils": {"custom_objects", "config", "random", "backend", "engine"},
     "config": {"backend", "dtype_policies"},
     "dtype_policies": {"config", "registry", "engine"},
     "random": {"ops", "engine", "config"},
