@@ -7,8 +7,47 @@ from pathlib import Path
 
 import pytest
 
+MOST_PARAMETERS, MOST_LINES = 10, 300
 KERNELS = Path(__file__).resolve().parents[1] / "kernels"
 CPU, CUDA = KERNELS / "cpu", KERNELS / "cuda"
+
+
+FILES = {path.relative_to(KERNELS).as_posix(): path for path in sorted(KERNELS.rglob("*.py"))}
+every_file = pytest.mark.parametrize("path", FILES.values(), ids=FILES)
+
+
+def many_parameters(text: str) -> list[str]:
+    """Return the functions that take more positional parameters than anybody can keep apart, a method's self aside."""
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            names = [a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in ("self", "cls")]
+            if len(names) > MOST_PARAMETERS:
+                found.append(f"{getattr(node, 'name', 'lambda')} (line {node.lineno}): {len(names)}")
+    return found
+
+
+@every_file
+def test_layouts_are_records_and_no_rows_of_numbers(path: Path) -> None:
+    assert not many_parameters(path.read_text()), "say what belongs together in a NamedTuple, which Numba takes too"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(a, b, c, d, e, f, g, h, i, j, k): pass",
+        "class C:\n    def f(self, a, b, c, d, e, /, f, g, h, i, j, k): pass",
+        "def f():\n    return lambda a, b, c, d, e, f, g, h, i, j, k: 0",
+    ],
+)
+def test_a_row_of_numbers_is_found(text: str) -> None:
+    assert many_parameters(text)
+    assert not many_parameters(text.replace(", k", ", *, k"))
+
+
+@every_file
+def test_files_are_short(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MOST_LINES
 
 
 def imported(path: Path) -> set[tuple[int, str]]:

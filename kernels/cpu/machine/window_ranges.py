@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...geometry import Ints, Window
 from ...registry import floats
@@ -12,11 +12,41 @@ from .threads import inner
 AXES = 2
 
 
+class Slide(NamedTuple):
+    """A window that slides over images: numbers of elements and steps along their axes.
+
+    Attributes:
+        n, h, w, c: images, their rows, columns and channels.
+        kh, kw: rows and columns of the window.
+        sh, sw: strides.
+        dh, dw: dilation.
+        top, left: padding before the first row and column.
+        oh, ow: rows and columns of the output.
+    """
+
+    n: int
+    h: int
+    w: int
+    c: int
+    kh: int
+    kw: int
+    sh: int
+    sw: int
+    dh: int
+    dw: int
+    top: int
+    left: int
+    oh: int
+    ow: int
+
+
 @lru_cache(maxsize=1024)
-def numbers(window: Window, size: Ints) -> Ints:
-    """Return (KH, KW, SH, SW, DH, DW, top, left, OH, OW) of `window` over an image of `size` (H, W)."""
-    (top, _), (left, _) = window.pads(size)
-    return (*window.kernel, *window.strides, *window.dilation, top, left, *window.output(size))
+def slide(window: Window, shape: Ints) -> Slide:
+    """Return how `window` slides over images of `shape` (N, H, W, C)."""
+    (n, h, w, c), (kh, kw), (sh, sw), (dh, dw) = shape, window.kernel, window.strides, window.dilation
+    (top, _), (left, _) = window.pads((h, w))
+    oh, ow = window.output((h, w))
+    return Slide(n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow)
 
 
 def images(*arrays: Any, window: Window, **static: Any) -> bool:
