@@ -23,7 +23,7 @@ def without_repeats(record: Iterable[Applied], results: Iterable[Value]) -> tupl
     same: dict[Value, Value] = {}  # values by those that hold the same
     writes: dict[int, int] = {}
     for step in record:
-        if any(value in same for value in step.ins):
+        if step.alias or any(value in same for value in step.ins):  # a view follows what it is a view of
             step.read_instead(same)
         for value in step.ins[: step.writes]:
             writes[value.memory] = writes.get(value.memory, 0) + 1

@@ -6,6 +6,7 @@ The engine knows the record, not the ops. Which instructions may be joined or ex
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from gpudl.engine.plan.ir import Applied, Fused, Instruction, like
 from gpudl.engine.value import Value
 
 Rule = Callable[["Record", Applied], None]
+Place = tuple[int, ...]
+"""Where an instruction stands: one that comes in has a place within that of the one it stands for, as 2.1 within 2."""
 _rules: list[tuple[str, Rule]] = []
 
 
@@ -31,37 +34,37 @@ def rewrites(op: str) -> Callable[[Rule], Rule]:
 class Record:
     """The instructions of a step, and who makes and uses which value.
 
-    Each instruction has a place; one that comes in gets a place within that of the one it stands for. So a change costs
-    what the changed instructions have of inputs and outs, however long the record is.
+    A change costs what the changed instructions have of inputs and outs, however long the record is.
     """
 
     def __init__(self, on: Backend, steps: Iterable[Instruction], results: Iterable[Value]) -> None:
         self.on = on
         self._results = {value.root for value in results}
-        self._places: dict[Instruction, tuple[int, ...]] = {}
+        self._places: dict[Instruction, Place] = {}
         self._makers: dict[Value, Instruction] = {}
         self._users: dict[Value, dict[Instruction, None]] = {}
-        self._updates: dict[int, dict[Instruction, None]] = {}  # by the identity of the memory
+        self._updates: dict[int, list[Place]] = {}  # where a piece of memory is written, in order
         for number, step in enumerate(steps):
             self._enter(step, (number,))
 
-    def _enter(self, step: Instruction, place: tuple[int, ...]) -> None:
+    def _enter(self, step: Instruction, place: Place) -> None:
         self._places[step] = place
         self._makers.update(dict.fromkeys(step.outs, step))
         for value in step.ins:
             self._users.setdefault(value, {})[step] = None
         for value in step.ins[: step.writes]:
-            self._updates.setdefault(value.memory, {})[step] = None
+            insort(self._updates.setdefault(value.memory, []), place)
 
-    def _remove(self, step: Instruction) -> tuple[int, ...]:
+    def _remove(self, step: Instruction) -> Place:
         for value in step.outs:
             if self._makers.get(value) is step:
                 del self._makers[value]
         for value in step.ins:
             self._users[value].pop(step, None)
+        place = self._places.pop(step)
         for value in step.ins[: step.writes]:
-            self._updates[value.memory].pop(step, None)
-        return self._places.pop(step)
+            self._updates[value.memory].remove(place)
+        return place
 
     @property
     def steps(self) -> list[Instruction]:
@@ -161,8 +164,8 @@ class Record:
             if made is not None and made not in inside and self._places[made] >= there:
                 return False
         first, last = min(here, there), max(here, there)
-        updates = (update for value in step.ins for update in self._updates.get(value.memory, ()))
-        return not any(first <= self._places[update] < last for update in updates)
+        written = (self._updates.get(value.memory, []) for value in step.ins)
+        return all(bisect_left(places, first) == bisect_left(places, last) for places in written)
 
 
 def rewritten(on: Backend, steps: Iterable[Applied], results: Iterable[Value]) -> list[Instruction]:
