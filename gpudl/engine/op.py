@@ -17,6 +17,7 @@ from gpudl.engine.grad import Application
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, Variable, faces, operand
+from gpudl.engine.value import Value
 
 Forward = Callable[..., Any]
 Specs = Spec | tuple[Spec, ...] | None
@@ -236,7 +237,9 @@ def _computed(
     op: Op, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: dict[str, Any]
 ) -> tuple[Tensor, ...]:
     """Return the results of an op as tensors with values."""
-    arrays = tuple(t.array() for t in inputs)
+    arrays = tuple(t.data for t in inputs)
+    if Value in map(type, arrays):
+        arrays = tuple(t.array() for t in inputs)  # raises: a tensor outlived its step
     on = _common_backend(op, arrays)
     with _HERE if on is backend.current() else on.active():
         if op.alias:
