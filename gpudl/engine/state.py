@@ -18,8 +18,8 @@ _PACKAGE = str(Path(__file__).resolve().parents[1])
 class Recorder(Protocol):
     """Notes what is applied, instead of having it computed."""
 
-    def add(self, op: Any, outs: tuple[Any, ...], ins: tuple[Any, ...], static: dict[str, Any]) -> None:
-        """Note one application of `op` to the tensors `ins`, of which `outs` are the results."""
+    def add(self, op: Any, specs: tuple[Any, ...], inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, ...]:
+        """Note one application of `op` to the tensors `inputs`; return its results, tensors of `specs`."""
 
 
 class State(threading.local):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from gpudl.backend import Array
-from gpudl.engine.plan.ir import Slot
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.spec import Spec
 from gpudl.engine.tensor import Tensor, Variable
@@ -56,15 +55,13 @@ class Entry:
 
     used = 0
 
-    def __init__(
-        self, plan: Plan, recorded: int, leaves: list[Any], buffers: list[Array], results: Any, live: list[Slot]
-    ) -> None:
+    def __init__(self, plan: Plan, recorded: int, leaves: list[Any], buffers: list[Array], results: Any) -> None:
         self.plan = plan
         self.recorded = recorded
         # Kept alive, so that no other variable gets the identity of one of them.
         self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
         self.buffers = buffers
-        remaining = iter(live)
-        self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
+        returned = iter(plan.returned)
+        self.results = map_leaves(lambda t: None if t is None else Tensor(next(returned)), results)
         fed = sum(int(buffer.nbytes) for buffer in buffers)
         self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(plan.steps))

@@ -8,15 +8,15 @@ from math import inf
 from typing import Any
 
 from gpudl.backend import Array, Backend, OutOfMemoryError, in_words
-from gpudl.engine.plan.ir import Slot
+from gpudl.engine.plan.ir import Applied
 from gpudl.engine.plan.plan import Plan
-from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.spec import Spec
+from gpudl.engine.value import Value
 
 _USABLE = 0.9  # of what is free: kernels keep partial sums of which a plan knows nothing
 _BEYOND = "more than kernels can lay out in this memory"
 _EXACT = 16  # the answer is at most this part of itself too small
-Recorded = Callable[[list[Array]], tuple[Recorder, Any, list[Slot]]]
+Recorded = Callable[[list[Array]], tuple[list[Applied], Any, list[Value]]]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Need:
         """Return what `plan` needs; `inputs` are the arrays that it was recorded with."""
         given = {id(array): int(array.nbytes) for array in inputs}
         there: dict[int, int] = {}
-        for slot in (slot for step in plan.steps for slot in step.ins):
-            array = slot.root.external
+        for value in (value for step in plan.steps for value in step.ins):
+            array = value.root.external
             if array is not None and id(array) not in given:
                 owner = array if array.base is None else array.base
                 there[id(owner)] = int(owner.nbytes)
@@ -118,8 +118,7 @@ def _in_words(need: Need) -> str:
 
 def _needed(on: Backend, inputs: Sequence[Spec], recorded: Recorded, batch: int) -> Need:
     """Return what the step needs with `batch` samples, by a plan that is never run."""
-    arrays = [on.placeholder((batch, *spec.shape[1:]), spec.dtype) for spec in inputs]
-    recorder, _, slots = recorded(arrays)
-    plan = Plan(on.measuring(), recorder.instructions, slots)
-    recorder.release()
-    return Need.of(plan, batch, arrays)
+    nowhere = on.measuring()
+    arrays = [nowhere.empty((batch, *spec.shape[1:]), spec.dtype) for spec in inputs]
+    instructions, _, values = recorded(arrays)
+    return Need.of(Plan(nowhere, instructions, values), batch, arrays)

@@ -13,12 +13,13 @@ from gpudl.engine.plan import footprint, plan_cache
 from gpudl.engine.plan.capture import Steps
 from gpudl.engine.plan.entry import Entry
 from gpudl.engine.plan.interrupts import waiting
-from gpudl.engine.plan.ir import Slot
+from gpudl.engine.plan.ir import Applied
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import TracingError, frozen, layout_epoch, state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.value import Value
 
 
 class Traced:
@@ -110,7 +111,7 @@ class Traced:
         # Only now is free again what the failure had taken.
         specs = [leaf.spec for leaf in filter(_is_fed, leaves)]
         raise OutOfMemoryError(
-            footprint.sentence(on, specs, lambda buffers: self._recorded(args, leaves, buffers, static)) or said
+            footprint.sentence(on, specs, lambda buffers: self._recorded(on, args, leaves, buffers, static)) or said
         )
 
     def _entry(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
@@ -119,26 +120,24 @@ class Traced:
             buffer = on.empty(leaf.spec.shape, leaf.spec.dtype)
             _write(leaf, buffer)
             buffers.append(buffer)
-        recorder, results, slots = self._recorded(args, leaves, buffers, static)
-        plan = Plan(on, recorder.instructions, slots)
-        entry = Entry(plan, len(recorder.instructions), leaves, buffers, results, slots)
-        recorder.release()
-        return entry
+        instructions, results, values = self._recorded(on, args, leaves, buffers, static)
+        return Entry(Plan(on, instructions, values), len(instructions), leaves, buffers, results)
 
     def _recorded(
-        self, args: Any, leaves: list[Any], buffers: list[Array], static: dict[str, Any]
-    ) -> tuple[Recorder, Any, list[Slot]]:
-        """Call the function on `buffers` in the place of what is fed, and return what it did and returned."""
+        self, on: Backend, args: Any, leaves: list[Any], buffers: list[Array], static: dict[str, Any]
+    ) -> tuple[list[Applied], Any, list[Value]]:
+        """Call the function on `buffers` in the place of what is fed; return what it did, its results, their values."""
         arrays = iter(buffers)
         values = iter([Tensor(next(arrays)) if _is_fed(leaf) else leaf for leaf in leaves])
         inputs = map_leaves(lambda _: next(values), args)
-        recorder = state.recorder = Recorder()
+        recorder = state.recorder = Recorder(on)
         try:
             results = self.function(*inputs, **static)
             returned = [_checked(t) for t in flatten(results)[0] if t is not None]
-            return recorder, results, [recorder.slot(t.array()) for t in returned]
+            return recorder.instructions, results, list(map(recorder.value, returned))
         finally:
             state.recorder = None
+            recorder.release()
 
 
 class Bound:
