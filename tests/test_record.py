@@ -15,7 +15,9 @@ from replay_tools import assert_same_bits, names_in, plan_of, tensor
 import gpudl
 from gpudl import Tensor, TracingError, Variable, losses, ops, traced
 from gpudl.engine.plan.ir import Applied
-from gpudl.engine.state import unfused
+from gpudl.engine.plan.plan import Plan
+from gpudl.engine.plan.recorder import Recorder
+from gpudl.engine.state import state, unfused
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -92,6 +94,24 @@ def test_views_of_a_softmax_that_a_loss_computes_too() -> None:
         for got, expected in zip(recorded(*args), step(*args), strict=True):
             assert_same_bits(got, expected)
         plan_of(recorded).poison()
+
+
+def test_planning_leaves_the_record_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    on = gpudl.backend.current()
+    x, y = (gpudl.convert_to_tensor(a) for a in (noise(4, 3), np.eye(3, dtype=np.float32)[[0, 2, 1, 1]]))
+    recorder = Recorder(on)
+    monkeypatch.setattr(state, "recorder", recorder)
+    loss = losses.CategoricalCrossentropy(from_logits=True)(y, x * 2)
+    results = loss, ops.exp(ops.reshape(ops.softmax(x * 2), (12,)))
+    monkeypatch.undo()
+    before = [(step.op, step.outs, step.ins, step.static) for step in recorder.instructions]
+    plans = [Plan(on, recorder.instructions, list(map(recorder.value, results))) for _ in range(2)]
+    assert [(step.op, step.outs, step.ins, step.static) for step in recorder.instructions] == before
+    assert len(plans[0].steps) < len(before)
+    for plan in plans:
+        plan.replay()
+    for one, other in zip(plans[0].returned, plans[1].returned, strict=True):
+        assert_same_bits(Tensor(one), Tensor(other))
 
 
 @pytest.mark.host

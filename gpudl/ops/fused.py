@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from gpudl.engine.op import Op
 from gpudl.engine.plan.ir import Applied, Instruction, applies
-from gpudl.engine.plan.rewrite import Record, rewrites
+from gpudl.engine.plan.rewrite import Rewriter, rewrites
 from gpudl.engine.value import Value
 from gpudl.kernels.geometry import Window
 from gpudl.ops.activation import activation_grad, bias_activation
@@ -22,52 +22,52 @@ from gpudl.ops.reduce import sum_to
 
 
 @rewrites("activation_grad")
-def pool_last(record: Record, step: Applied) -> None:
+def pool_last(rewriter: Rewriter, step: Applied) -> None:
     """Go back through an activation before the max-pooling after it, where there are fewer numbers.
 
     The pixels that won have the value of their maximum, so their slopes are the same; all others get 0 either way.
     """
-    spread = record.maker(step.ins[0], "max_pool_grad")
-    pool = None if spread is None else record.maker(spread.ins[1], "max_pool")
+    spread = rewriter.maker(step.ins[0], "max_pool_grad")
+    pool = None if spread is None else rewriter.maker(spread.ins[1], "max_pool")
     if spread is None or pool is None or pool.ins[0] is not step.ins[1]:
         return
     window: Window = spread.static["window"]
     apart = all(s >= e for s, e in zip(window.strides, window.extent, strict=True))
-    if record.only_user(spread.outs[0], "activation_grad") is None or not (
+    if rewriter.only_user(spread.outs[0], "activation_grad") is None or not (
         apart or step.static["activation"] == "relu"
     ):
         return
-    first = record.applied(activation_grad, (spread.ins[0], pool.outs[0]), step.static, step)
+    first = rewriter.applied(activation_grad, (spread.ins[0], pool.outs[0]), step.static, step)
     second = Applied(max_pool_grad, step.outs, (first.outs[0], spread.ins[1]), spread.static, spread.origin)
-    record.replace([spread, step], [first, second], spread)
+    rewriter.replace([spread, step], [first, second], spread)
 
 
 _POOLED = "conv2d+bias_activation+max_pool"
 
 
 @rewrites("conv2d")
-def convolve_what_is_pooled(record: Record, step: Applied) -> None:
+def convolve_what_is_pooled(rewriter: Rewriter, step: Applied) -> None:
     """Join convolution, bias, activation and max-pooling, and leave out the pixels that no pooling window looks at."""
-    biased = record.only_user(step.outs[0], "bias_activation")
-    pool = None if biased is None else record.only_user(biased.outs[0], "max_pool")
+    biased = rewriter.only_user(step.outs[0], "bias_activation")
+    pool = None if biased is None else rewriter.only_user(biased.outs[0], "max_pool")
     if biased is None or pool is None or biased.ins[0] is not step.outs[0]:
         return
     chain = [step, biased, pool]
-    small = _cropped(record, chain)
-    backward = _backward(record, step, pool)
-    if small and backward is not None and record.kernel(small, _POOLED) is not None:
+    small = _cropped(rewriter, chain)
+    backward = _backward(rewriter, step, pool)
+    if small and backward is not None and rewriter.kernel(small, _POOLED) is not None:
         pairs = dict(zip(chain, small, strict=True))
         for spread, users in backward.items():
             shape = {**spread.static, "shape": small[0].outs[0].spec.shape}
-            pairs[spread] = record.applied(max_pool_grad, spread.ins, shape, spread)
+            pairs[spread] = rewriter.applied(max_pool_grad, spread.ins, shape, spread)
             for user in users:
                 pairs[user] = _on_cropped(user, spread.outs[0], pairs[spread].outs[0], small[0].static["window"])
-        record.exchange(pairs)
+        rewriter.exchange(pairs)
         chain = small
-    record.fuse(chain, _POOLED)
+    rewriter.fuse(chain, _POOLED)
 
 
-def _cropped(record: Record, chain: list[Applied]) -> list[Applied]:
+def _cropped(rewriter: Rewriter, chain: list[Applied]) -> list[Applied]:
     """Return convolution, bias and pooling without the last rows and columns that no pooling window looks at."""
     conv, biased, pool = chain
     window, outer = conv.static["window"], pool.static["window"]
@@ -76,17 +76,17 @@ def _cropped(record: Record, chain: list[Applied]) -> list[Applied]:
     crop = tuple(n - used for n, used in zip(size, needed, strict=True))
     if outer.padding != "valid" or any(window.crop) or not any(crop):
         return []
-    first = record.applied(conv2d, conv.ins, {**conv.static, "window": replace(window, crop=crop)}, conv)
-    second = record.applied(bias_activation, (first.outs[0], biased.ins[1]), biased.static, biased)
+    first = rewriter.applied(conv2d, conv.ins, {**conv.static, "window": replace(window, crop=crop)}, conv)
+    second = rewriter.applied(bias_activation, (first.outs[0], biased.ins[1]), biased.static, biased)
     return [first, second, Applied(pool.op, pool.outs, second.outs, pool.static, pool.origin)]
 
 
-def _backward(record: Record, conv: Applied, pool: Applied) -> dict[Applied, list[Applied]] | None:
+def _backward(rewriter: Rewriter, conv: Applied, pool: Applied) -> dict[Applied, list[Applied]] | None:
     """Return what spreads the gradient of the maxima, each with those who read it; None if others than gradients do."""
     found: dict[Applied, list[Applied]] = {}
-    for spread in record.users(pool.outs[1]):
-        users = record.users(spread.outs[0])
-        if not applies(spread, max_pool_grad) or record.kept(spread.outs[0]):
+    for spread in rewriter.users(pool.outs[1]):
+        users = rewriter.users(spread.outs[0])
+        if not applies(spread, max_pool_grad) or rewriter.kept(spread.outs[0]):
             return None
         found[spread] = [user for user in users if _takes_cropped(user, spread.outs[0], conv)]
         if len(found[spread]) != len(users):
@@ -115,31 +115,31 @@ def _on_cropped(user: Applied, g: Value, small: Value, window: Window) -> Applie
 
 @rewrites("conv2d")
 @rewrites("matmul")
-def add_the_bias_at_once(record: Record, step: Applied) -> None:
+def add_the_bias_at_once(rewriter: Rewriter, step: Applied) -> None:
     """Join a convolution or a matrix product with its bias and activation."""
-    biased = record.only_user(step.outs[0], "bias_activation")
+    biased = rewriter.only_user(step.outs[0], "bias_activation")
     if biased is not None and biased.ins[0] is step.outs[0]:
-        record.fuse([step, biased], f"{step.name}+bias_activation")
+        rewriter.fuse([step, biased], f"{step.name}+bias_activation")
 
 
 @rewrites("softmax")
-def share_the_softmax(record: Record, step: Applied) -> None:
+def share_the_softmax(rewriter: Rewriter, step: Applied) -> None:
     """Take the probabilities that a cross-entropy of the same logits leaves behind: kernels compute them alike."""
-    for user in record.users(step.ins[0]):
+    for user in rewriter.users(step.ins[0]):
         loss = applies(user, softmax_cross_entropy) or applies(user, sparse_softmax_cross_entropy)
-        if loss and all(made.is_kernel(record.on) for made in (user, step)):
-            record.substitute(step, user, user.outs[1])
+        if loss and all(made.is_kernel(rewriter.on) for made in (user, step)):
+            rewriter.substitute(step, user, user.outs[1])
             return
 
 
 @rewrites("max_pool_grad")
-def spread_within(record: Record, step: Applied) -> None:
+def spread_within(rewriter: Rewriter, step: Applied) -> None:
     """Join the gradients of an activation and of the max-pooling before it with what reads them, if that is all."""
-    slope = record.maker(step.ins[0], "activation_grad")
+    slope = rewriter.maker(step.ins[0], "activation_grad")
     if slope is None:
         return
-    users = record.users(step.outs[0])
+    users = rewriter.users(step.outs[0])
     if len(users) == 2 and applies(users[0], sum_to) and _only_at(users[1], conv2d_weight_grad, 1, step.outs[0]):
-        record.fuse([slope, step, users[0], users[1]], "activation_grad+max_pool_grad+(sum_to,conv2d_weight_grad)")
-    if record.maker(step.outs[0], "max_pool_grad") is step:
-        record.fuse([slope, step], "activation_grad+max_pool_grad")
+        rewriter.fuse([slope, step, users[0], users[1]], "activation_grad+max_pool_grad+(sum_to,conv2d_weight_grad)")
+    if rewriter.maker(step.outs[0], "max_pool_grad") is step:
+        rewriter.fuse([slope, step], "activation_grad+max_pool_grad")

@@ -10,7 +10,7 @@ from gpudl.engine import cost
 from gpudl.engine.grad import Gradients, total
 from gpudl.engine.op import op
 from gpudl.engine.plan.ir import Applied
-from gpudl.engine.plan.rewrite import Record, rewrites
+from gpudl.engine.plan.rewrite import Rewriter, rewrites
 from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
@@ -233,16 +233,16 @@ layer_norm.joint_vjp(("x", "gamma", "beta"), _gradients(layer_norm_grad, _layer_
 
 @rewrites("batch_norm")
 @rewrites("scale_shift")
-def cut_off_at_once(record: Record, step: Applied) -> None:
+def cut_off_at_once(rewriter: Rewriter, step: Applied) -> None:
     """Join a normalization with the ReLU after it."""
-    cut = record.only_user(step.outs[0], "relu")
+    cut = rewriter.only_user(step.outs[0], "relu")
     if cut is not None:
-        record.fuse([step, cut], f"{step.name}+relu")
+        rewriter.fuse([step, cut], f"{step.name}+relu")
 
 
 @rewrites("batch_norm_grad")
-def go_back_at_once(record: Record, step: Applied) -> None:
+def go_back_at_once(rewriter: Rewriter, step: Applied) -> None:
     """Join the gradients of a ReLU and of the normalization before it."""
-    slope = record.maker(step.ins[0], "activation_grad")
+    slope = rewriter.maker(step.ins[0], "activation_grad")
     if slope is not None:
-        record.fuse([slope, step], "activation_grad+batch_norm_grad")
+        rewriter.fuse([slope, step], "activation_grad+batch_norm_grad")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeGuard
+from copy import copy
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 
@@ -63,11 +64,13 @@ class Instruction:
         self.origin = origin
         self.members = members
 
-    def read_instead(self, other: Mapping[Value, Value]) -> None:
-        """Read the values that `other` names in place of the inputs that it lists."""
-        self.ins = tuple(other.get(value, value) for value in self.ins)
+    def reading(self, other: Mapping[Value, Value]) -> Self:
+        """Return the same computation of the same outs from what `other` names in place of the inputs that it lists."""
+        changed = copy(self)
+        changed.ins = tuple(other.get(value, value) for value in self.ins)
         if self.alias:
-            self.outs[0].rest_on(self.ins[0])
+            self.outs[0].rest_on(changed.ins[0])
+        return changed
 
     def is_kernel(self, on: Backend) -> bool:
         """Tell whether a kernel computes this, and not the reference of an op."""

@@ -22,9 +22,9 @@ def without_repeats(record: Iterable[Applied], results: Iterable[Value]) -> tupl
     seen: dict[Any, Applied] = {}
     same: dict[Value, Value] = {}  # values by those that hold the same
     writes: dict[int, int] = {}
-    for step in record:
-        if step.alias or any(value in same for value in step.ins):  # a view follows what it is a view of
-            step.read_instead(same)
+    for recorded in record:
+        is_moved = recorded.alias or any(value in same for value in recorded.ins)  # a view follows what it is a view of
+        step = recorded.reading(same) if is_moved else recorded
         for value in step.ins[: step.writes]:
             writes[value.memory] = writes.get(value.memory, 0) + 1
         if step.ins and not step.writes:

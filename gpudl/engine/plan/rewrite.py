@@ -15,7 +15,7 @@ from gpudl.engine.op import Op
 from gpudl.engine.plan.ir import Applied, Fused, Instruction, like
 from gpudl.engine.value import Value
 
-Rule = Callable[["Record", Applied], None]
+Rule = Callable[["Rewriter", Applied], None]
 Place = tuple[int, ...]
 """Where an instruction stands: one that comes in has a place within that of the one it stands for, as 2.1 within 2."""
 _rules: list[tuple[str, Rule]] = []
@@ -31,8 +31,8 @@ def rewrites(op: str) -> Callable[[Rule], Rule]:
     return enter
 
 
-class Record:
-    """The instructions of a step, and who makes and uses which value.
+class Rewriter:
+    """The instructions of a record as they are being rewritten, and who makes and uses which value.
 
     A change costs what the changed instructions have of inputs and outs, however long the record is.
     """
@@ -122,16 +122,17 @@ class Record:
             return
         self._remove(step)
         for user in users:
-            place = self._remove(user)
-            user.read_instead({old: value})
-            self._enter(user, place)
-            self._rest(user)
+            place, changed = self._remove(user), user.reading({old: value})
+            self._enter(changed, place)
+            self._rest(changed)
 
     def _rest(self, view: Instruction) -> None:
         """Let the views of a view follow it to other memory."""
-        for user in self.users(view.outs[0]) if view.alias else ():
-            user.read_instead({})
-            self._rest(user)
+        if view.alias:
+            for user in self.users(view.outs[0]):
+                if user.alias:
+                    user.outs[0].rest_on(view.outs[0])
+                    self._rest(user)
 
     def kernel(self, members: Sequence[Applied], name: str) -> Fused | None:
         """Return one instruction for `members` by the kernel `name`, or None where it does not take them."""
@@ -170,9 +171,9 @@ class Record:
 
 def rewritten(on: Backend, steps: Iterable[Applied], results: Iterable[Value]) -> list[Instruction]:
     """Return the instructions after every rule has been tried on them."""
-    record = Record(on, steps, results)
+    rewriter = Rewriter(on, steps, results)
     for name, rule in _rules:
-        for step in record.steps:
-            if step.name == name and isinstance(step, Applied) and step in record:
-                rule(record, step)
-    return record.steps
+        for step in rewriter.steps:
+            if step.name == name and isinstance(step, Applied) and step in rewriter:
+                rule(rewriter, step)
+    return rewriter.steps
