@@ -1,6 +1,6 @@
 """Models: `Sequential`, and `Model` to derive from."""
 
-from gpudl.models.sequential import Sequential
 from gpudl.models.model import Model
+from gpudl.models.sequential import Sequential
 
 __all__ = ["Model", "Sequential"]
