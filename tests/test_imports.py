@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kernels": set(),
     "backend": {"kernels"},
     "engine": {"backend"},
-    "ops": {"engine", "backend", "config", "kernels.geometry"},
+    "ops": {"engine", "backend", "config", "kernels.geometry", "kernels.expression"},
     "utils": {"config", "random", "backend", "engine"},
     "config": {"backend", "dtype_policies"},
     "dtype_policies": {"config", "utils", "engine"},

@@ -13,7 +13,9 @@ from gpudl.engine.plan import Instruction
 from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
+from gpudl.kernels.expression import Expression
 from gpudl.ops import reduce
+from gpudl.ops.declare import elementwise
 from gpudl.ops.elementwise import multiply, sqrt, square
 
 
@@ -123,12 +125,10 @@ def _gradients(op: Op, slow: Callable[..., Tensor]) -> dict[str, Any]:
 batch_norm.vjp(**_gradients(batch_norm_grad, _slow_gradient))
 
 
-@op(_by_channel, flops=cost.per_output(3))
-def scale_shift(xp: Any, out: Array, x: Array, center: Array, scale: Array, shift: Array) -> None:
+@elementwise(_by_channel, flops=cost.per_output(3))
+def scale_shift(x: Expression, center: Expression, scale: Expression, shift: Expression) -> Expression:
     """Return (x - center) * scale + shift, each of these one number a channel."""
-    xp.subtract(x, center, out=out)
-    xp.multiply(out, scale, out=out)
-    xp.add(out, shift, out=out)
+    return (x - center) * scale + shift
 
 
 scale_shift.vjp(
