@@ -101,7 +101,7 @@ class Expression:
 
 def number(value: float) -> Expression:
     """Return a number, in the dtype in which it is needed."""
-    return Expression("number", value=value)
+    return Expression("number", value=value.item() if isinstance(value, np.generic) else value)
 
 
 def _function(name: str) -> Callable[..., Expression]:

@@ -20,9 +20,11 @@ from strict_cupy import installed
 from gpudl import convert_to_tensor, ops
 from gpudl.engine.grad import grad
 from gpudl.engine.op import Op, registry
+from gpudl.engine.state import reference_only
 from gpudl.engine.trace import traced
 from gpudl.ops.declare import elementwise
 from gpudl.ops.elementwise import floating
+from gpudl.ops.reference import reference
 
 F4, F8, F2, I4, I8, U1, B = map(np.dtype, ("f4", "f8", "f2", "i4", "i8", "u1", "?"))
 
@@ -126,6 +128,23 @@ def test_every_cast_is_said(found: str, expected: str) -> None:
 def test_zeros_of_both_signs_are_two_numbers() -> None:
     bounds = [parts("clip", F4, F4, low=low, high=1.0) for low in (0.0, -0.0)]
     assert bounds == ["minimum(maximum(input 0, number 0.0), number 1.0)", bounds[0].replace("number 0", "number -0")]
+
+
+@pytest.mark.parametrize("low", [-np.inf, np.float32(-0.5), np.int64(0), True])
+def test_any_number_can_be_a_bound(low: Any) -> None:
+    x = np.array([-1, 0.25, np.nan], np.float32)
+    with reference_only():
+        np.testing.assert_array_equal(ops.elementwise.clip(x, low=low, high=np.inf).numpy(), np.maximum(x, float(low)))
+
+
+def test_a_reference_reads_as_if_written_by_hand() -> None:
+    decay = expression.declared("decay_")
+    assert decay is not None
+    assert reference(decay, decay.expressions({"rate": 0.5})).__doc__ == (
+        "def decay_(xp, w, lr):\n"
+        "    v0 = lr if lr.dtype == w.dtype else lr.astype(w.dtype)\n"
+        "    xp.subtract(w, ((w * w.dtype.type(0.5)) * v0), out=w, dtype=w.dtype)\n"
+    )
 
 
 def test_an_expression_is_no_truth_value() -> None:

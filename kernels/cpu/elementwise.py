@@ -26,7 +26,7 @@ _COMPUTED_AS = {"f": "f", "d": "d", "l": "l", "i": "l", "B": "l"}
 _ROUNDED_OTHERWISE: dict[str, frozenset[str]] = {
     "bias_activation": frozenset(("linear", "relu", "sigmoid", "tanh")),
     "activation_grad": frozenset(("sigmoid", "tanh")),
-    "scale_shift": frozenset(("",)),
+    **dict.fromkeys(("scale_shift", "restore_"), frozenset(("",))),
 }
 """Ops with kernels of their own that add up in another order, or in which broadcasting is the point, by activation."""
 
