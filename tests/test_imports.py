@@ -29,11 +29,12 @@ FACE = (
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels.geometry": set(),
-    "kernels": {"kernels.geometry"},
+    "kernels.expression": {"kernels.geometry"},
+    "kernels": {"kernels.geometry", "kernels.expression"},
     "backend": {"kernels"},
     "engine": {"backend"},
     "engine.plan": {"engine", "backend"},
-    "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry"},
+    "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry", "kernels.expression"},
     "custom_objects": set(),
     "registry": {"custom_objects"},
     "utils": {"custom_objects", "backend", "engine"},
