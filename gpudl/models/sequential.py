@@ -97,8 +97,7 @@ class Sequential(Model):
 
     def build(self, input_shape: Any = None) -> None:
         """Create the weights of every layer for inputs of `input_shape`."""
-        if not self._stack:
-            raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
+        self._require_layers()
         if self._input is None:
             entry = InputLayer(batch_shape=tuple(input_shape), dtype=self._stack[0].compute_dtype)
             shape = entry.batch_shape
@@ -120,11 +119,28 @@ class Sequential(Model):
         if self._input is None:
             with preparing:
                 if self._input is None:
-                    self.build((None, *inputs.shape[1:]))
+                    return self._first_call(inputs, training)
         value = self._fitted(inputs)
         for layer in self._stack:
             value = layer(value, training=training)
         return value
+
+    def _first_call(self, inputs: Tensor, training: bool) -> Any:
+        """Build the layers as they are reached, and take inputs of this shape from now on."""
+        self._require_layers()
+        entry = InputLayer(batch_shape=(None, *inputs.shape[1:]), dtype=self._stack[0].compute_dtype)
+        value: Any = inputs
+        for layer in self._stack:
+            if isinstance(value, Tensor):
+                layer._note_inputs(value)
+            value = layer(value, training=training)
+        self._note_inputs(inputs)
+        self._take_input(entry)
+        return value
+
+    def _require_layers(self) -> None:
+        if not self._stack:
+            raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
 
     def _converted(self, value: Any) -> Any:
         """Return arrays as tensors; they are cast to the dtype of an `Input` that was given, and then by each layer."""

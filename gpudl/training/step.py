@@ -216,11 +216,14 @@ class Trainable(Layer):
         leaves, structure = flatten(parts)
         if self._outputs_of != structure_epoch[0]:
             self._outputs, self._outputs_of = {}, structure_epoch[0]
-        key = training, structure, tuple(None if leaf is None else leaf.spec for leaf in leaves)
+        # A model takes batches of any size, and what trains can be tested.
+        specs = structure, tuple(None if leaf is None else (leaf.shape[1:], leaf.dtype) for leaf in leaves)
+        key = training or (True, *specs) in self._outputs, *specs
         if key not in self._outputs:
             # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.
             with preparing, symbolic(), gradients(False), suppress(TracingError), self._compiled.on_trial():
                 self._outputs[key] = self._rehearsed(*parts, training=training)
+            self._outputs_of = structure_epoch[0]  # what it built is known
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
             self._compiled.check_labels(labels, y_pred)

@@ -61,6 +61,8 @@ class Layer(Tracked, Typed, Configurable):
     """
 
     _unfinished = False  # whether build() is running
+    _output_shape: Any = None
+    _inputs_seen: tuple[Any, np.dtype] | None = None
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Know what becomes an attribute, before ``super().__init__()`` too."""
@@ -88,7 +90,7 @@ class Layer(Tracked, Typed, Configurable):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self.input_spec: InputSpec | None = None
-        self.output_shape: Any = None
+        self.output_shape = None
         kind = type(self).__name__
         if input_dim is not None:
             input_shape = sizes(kind, "input_dim", (input_dim,))
@@ -254,6 +256,25 @@ class Layer(Tracked, Typed, Configurable):
         """Forget the losses that calls have added."""
         for layer in self._flattened():
             layer._added_losses.clear()
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the outputs, with None for the batch size; None before it is known."""
+        if self._output_shape is None and self._inputs_seen is not None:
+            outer = _enclosing.set(bool(_enclosing.get()))  # no call of its own: the losses of the last one stay
+            try:
+                self._output_shape = inferred_shape(self, *self._inputs_seen)
+            finally:
+                _enclosing.reset(outer)
+        return self._output_shape
+
+    @output_shape.setter
+    def output_shape(self, shape: Any) -> None:
+        self._output_shape, self._inputs_seen = shape, None
+
+    def _note_inputs(self, inputs: Tensor) -> None:
+        """Note what the layer is called with, from which `output_shape` follows when somebody asks for it."""
+        self._output_shape, self._inputs_seen = None, (_batch_free(inputs), inputs.dtype)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the outputs for inputs of `input_shape`; None stands for any batch size."""
