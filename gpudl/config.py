@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gpudl import backend as _backends
+from gpudl.engine.state import changed as _changed
 
 if TYPE_CHECKING:
     from gpudl.dtype_policies import DTypePolicy
@@ -19,6 +20,12 @@ _settings: dict[str, str | float] = {
 }
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _LAYOUTS = ("channels_last", "channels_first")
+
+
+def _set(name: str, value: str | float) -> None:
+    if _settings[name] != value:
+        _settings[name] = value
+        _changed()
 
 
 def floatx() -> str:
@@ -36,7 +43,7 @@ def set_floatx(value: str) -> None:
     """Set the default float dtype; raises ValueError for anything but float16, bfloat16, float32 or float64."""
     if value not in _FLOATS:
         raise ValueError(f"floatx must be one of {', '.join(_FLOATS)}, got {value!r}.")
-    _settings["floatx"] = value
+    _set("floatx", value)
 
 
 def float_dtype() -> np.dtype:
@@ -65,7 +72,7 @@ def epsilon() -> float:
 
 def set_epsilon(value: float) -> None:
     """Set the fuzz factor of numeric expressions."""
-    _settings["epsilon"] = float(value)
+    _set("epsilon", float(value))
 
 
 def image_data_format() -> str:
@@ -75,7 +82,7 @@ def image_data_format() -> str:
 
 def set_image_data_format(data_format: str) -> None:
     """Set the default layout of images; raises ValueError for an unknown one."""
-    _settings["image_data_format"] = check_data_format(data_format)
+    _set("image_data_format", check_data_format(data_format))
 
 
 def check_data_format(data_format: str | None) -> str:

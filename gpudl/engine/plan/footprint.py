@@ -8,14 +8,14 @@ from math import inf
 from typing import Any
 
 from gpudl.backend import Array, Backend, OutOfMemoryError, in_words
-from gpudl.engine.plan.plan import Plan, Slot
-from gpudl.engine.plan.recorder import Recorder
+from gpudl.engine.plan.plan import Plan
+from gpudl.engine.plan.record import Record
 from gpudl.engine.spec import Spec
 
 _USABLE = 0.9  # of what is free: kernels keep partial sums of which a plan knows nothing
 _BEYOND = "more than kernels can lay out in this memory"
 _EXACT = 16  # the answer is at most this part of itself too small
-Recorded = Callable[[list[Array]], tuple[Recorder, Any, list[Slot]]]
+Recorded = Callable[[list[Array]], tuple[Record, Any]]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,6 @@ def _in_words(need: Need) -> str:
 def _needed(on: Backend, inputs: Sequence[Spec], recorded: Recorded, batch: int) -> Need:
     """Return what the step needs with `batch` samples, by a plan that is never run."""
     arrays = [on.placeholder((batch, *spec.shape[1:]), spec.dtype) for spec in inputs]
-    recorder, _, slots = recorded(arrays)
-    plan = Plan(on.measuring(), recorder.instructions, slots)
-    recorder.release()
+    record, _ = recorded(arrays)
+    plan = Plan(on.measuring(), record.instructions, record.results)
     return Need.of(plan, batch, arrays)

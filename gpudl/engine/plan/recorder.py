@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import weakref
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from gpudl.backend import Array
 from gpudl.engine.plan.plan import Instruction, Slot
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, state
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.state import TracingError, seen, state, user_line
+from gpudl.engine.tensor import Tensor, Variable
 
 if TYPE_CHECKING:
     from gpudl.engine.op import Op
 
 
 class Recorder:
-    """Notes every op that is applied, and to which arrays; nothing is computed meanwhile, the plan will do it."""
+    """Notes every op that is applied, and to which arrays; nothing is computed meanwhile, the plan will do it.
 
-    def __init__(self) -> None:
+    Args:
+        lines: whether to note which line of the user's asked for each instruction, too.
+    """
+
+    def __init__(self, lines: bool = False) -> None:
+        self.seen = seen()
+        self.begun = perf_counter()
         self.instructions: list[Instruction] = []
+        self.lines: list[str] | None = [] if lines else None
+        self.variables: set[Slot] = set()
+        self.born: list[Variable] = []  # made by the step itself, anew each time that it is recorded
         # By the identity of arrays that `_alive` keeps from being freed, so that no identity recurs.
         self._slots: dict[int, Slot] = {}
         self._alive: list[Array] = []
@@ -41,6 +51,9 @@ class Recorder:
         sources = tuple(self.slot(t.data) for t in ins)
         if any(slot.root.external is None for slot in sources[: op.writes]):
             raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
+        self.variables.update(slot for t, slot in zip(ins, sources, strict=True) if isinstance(t, Variable))
+        if self.lines is not None:
+            self.lines.append(user_line())
         base = sources[0] if op.alias else None
         slots = tuple(self._enter(t.data, Slot(t.spec, base=base)) for t in outs)
         self.instructions.append(Instruction(op, slots, sources, static, state.scope))

@@ -12,10 +12,11 @@ from gpudl.backend import Array, Backend, OutOfMemoryError
 from gpudl.engine.plan import footprint, plan_cache
 from gpudl.engine.plan.capture import Steps
 from gpudl.engine.plan.interrupts import waiting
-from gpudl.engine.plan.plan import Plan, Slot
+from gpudl.engine.plan.plan import Plan
+from gpudl.engine.plan.record import Record, budget, draws, undraw
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, frozen, layout_epoch, state
+from gpudl.engine.state import TracingError, changes, frozen, layout_epoch, seen, state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 
@@ -55,7 +56,7 @@ class Entry:
 
     Attributes:
         plan: what is replayed.
-        recorded: the number of instructions that it was made of.
+        record: what it was made of.
         buffers: the arrays that hold the inputs.
         results: what the step returns, in the plan's own arrays.
         nbytes: the memory that all of this takes, about.
@@ -64,18 +65,25 @@ class Entry:
 
     used = 0
 
-    def __init__(
-        self, plan: Plan, recorded: int, leaves: list[Any], buffers: list[Array], results: Any, live: list[Slot]
-    ) -> None:
+    def __init__(self, plan: Plan, record: Record, leaves: list[Any], buffers: list[Array], results: Any) -> None:
         self.plan = plan
-        self.recorded = recorded
+        self.record = record
+        self.confirmed(record)
         # Kept alive, so that no other variable gets the identity of one of them.
         self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
         self.buffers = buffers
-        remaining = iter(live)
+        remaining = iter(record.results)
         self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
         fed = sum(int(buffer.nbytes) for buffer in buffers)
-        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(plan.steps))
+        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(record.instructions))
+
+    def confirmed(self, by: Record) -> None:
+        """Note a record that is the same, so that this one holds as from then."""
+        self.seen, self._at, self._took = by.seen, by.at, by.took
+
+    def is_doubtful(self) -> bool:
+        """Tell whether it is time to look whether the step computes something else now than when it was recorded."""
+        return self.seen != seen() or budget.suffices(self._took, self._at)
 
 
 class Traced:
@@ -98,6 +106,7 @@ class Traced:
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function, updated=())  # an attribute of the function must not hide one of ours
         self.function = function
+        self._has_warned = False  # of a step that is never recorded the same twice
         self.forget()
 
     def __reduce__(self) -> Any:
@@ -136,12 +145,15 @@ class Traced:
 
     def prepare(self, *args: Any, **static: Any) -> Entry:
         """Return the plan for such arguments, with its inputs written; nothing has been computed."""
-        return self.found(args, static, _circumstances())[0]
+        entry, feeds = self.found(args, static, _circumstances())
+        for leaf, buffer in zip(feeds, entry.buffers, strict=True):
+            _write(leaf, buffer)
+        return entry
 
     def found(
         self, args: tuple[Any, ...], static: dict[str, Any], circumstances: tuple[Any, ...]
     ) -> tuple[Entry, list[Any]]:
-        """Return what `prepare` does under present `circumstances`, and the arguments that are fed into its buffers."""
+        """Return the plan under present `circumstances`, and the arguments to be written into its buffers."""
         values, structure = flatten(args)
         leaves = list(map(_leaf, values))
         feeds = list(filter(_is_fed, leaves))
@@ -152,10 +164,27 @@ class Traced:
         if entry is None:
             entry = self._record(backend.current(), args, leaves, static)
             plans.keep(key, entry)
-            return entry, feeds
-        for buffer, leaf in zip(entry.buffers, feeds, strict=True):
-            _write(leaf, buffer)
+        elif entry.is_doubtful():
+            with budget.spent(unless=entry.seen[0] != changes[0]):
+                entry = self._compared(key, entry, args, leaves, static)
         return entry, feeds
+
+    def _compared(self, key: Any, entry: Entry, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
+        """Record the step again, and return `entry`, or a new one where the records differ."""
+        drawn = draws()
+        again, _ = self._recorded(args, leaves, entry.buffers, static, lines=True)
+        if entry.record.difference(again) is None:
+            undraw(drawn)  # as if nobody had looked
+            entry.confirmed(again)
+            return entry
+        plans = self._kept.plans
+        plans.entries.pop(key, None)
+        on = entry.plan.on
+        del entry  # and its memory, before the next one takes some
+        entry = self._record(on, args, leaves, static)
+        plans.keep(key, entry)
+        self._has_warned = self._has_warned or again.warn_unless_same(entry.record)
+        return entry
 
     def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         try:
@@ -171,38 +200,32 @@ class Traced:
         )
 
     def _entry(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
-        buffers = []
-        for leaf in filter(_is_fed, leaves):
-            buffer = on.empty(leaf.spec.shape, leaf.spec.dtype)
-            _write(leaf, buffer)
-            buffers.append(buffer)
-        recorder, results, slots = self._recorded(args, leaves, buffers, static)
-        plan = Plan(on, recorder.instructions, slots)
-        entry = Entry(plan, len(recorder.instructions), leaves, buffers, results, slots)
-        recorder.release()
-        return entry
+        buffers = [on.empty(leaf.spec.shape, leaf.spec.dtype) for leaf in filter(_is_fed, leaves)]
+        record, results = self._recorded(args, leaves, buffers, static)
+        return Entry(Plan(on, record.instructions, record.results), record, leaves, buffers, results)
 
     def _recorded(
-        self, args: Any, leaves: list[Any], buffers: list[Array], static: dict[str, Any]
-    ) -> tuple[Recorder, Any, list[Slot]]:
+        self, args: Any, leaves: list[Any], buffers: list[Array], static: dict[str, Any], lines: bool = False
+    ) -> tuple[Record, Any]:
         """Call the function on `buffers` in the place of what is fed, and return what it did and returned."""
         arrays = iter(buffers)
         values = iter([Tensor(next(arrays)) if _is_fed(leaf) else leaf for leaf in leaves])
         inputs = map_leaves(lambda _: next(values), args)
-        recorder = state.recorder = Recorder()
+        recorder = state.recorder = Recorder(lines)
         try:
             results = self.function(*inputs, **static)
-            returned = [_checked(t) for t in flatten(results)[0] if t is not None]
-            return recorder, results, [recorder.slot(t.array()) for t in returned]
+            returned, structure = flatten(results)
+            slots = [None if t is None else recorder.slot(_checked(t).array()) for t in returned]
         finally:
             state.recorder = None
+        return Record(recorder, slots, structure), results
 
 
 class Bound:
     """A `Traced` function with its arguments; each call runs steps of it on what the feeds among them bring by then.
 
     To look up a plan takes longer than a small step. So that is done once, and again when the plan may have become
-    stale: after a variable has moved, or on another backend.
+    stale: after a variable has moved or something was changed, and on another backend.
     """
 
     __slots__ = ("_args", "_before", "_found_for", "_plan", "_results", "_static", "_steps", "_traced")
@@ -219,8 +242,7 @@ class Bound:
         They are fewer when an interrupt is `waiting`.
         """
         moment = _moment()
-        if self._found_for != moment:
-            self._find(moment)
+        if self._found_for != moment and self._find(moment):
             times -= 1
         if self._steps is not None:
             self._steps.run(times)
@@ -233,26 +255,32 @@ class Bound:
                 break
         return self._results
 
-    def _find(self, moment: tuple[Any, ...]) -> None:
-        """Look up the plan, or record it, and run it for the first time; a change after `moment` is seen next time."""
+    def _find(self, moment: tuple[Any, ...]) -> bool:
+        """Look up the plan, or record it, and return whether it is another one, which is run for the first time.
+
+        A change after `moment` is seen next time.
+        """
         entry, feeds = self._traced.found(self._args, self._static, moment[-1])
+        if entry.plan is getattr(self, "_plan", None):
+            self._found_for = moment
+            return False
         writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
         cursors = {id(leaf.cursor): leaf.cursor for leaf in feeds if _is_read(leaf)}.values()
-        moves = [cursor.advance for cursor in cursors]
-        for move in moves:
-            move()
+        self._before = [*writes, *[cursor.advance for cursor in cursors]]
+        for call in self._before:
+            call()
         entry.plan.run()
-        self._before = [*writes, *moves]
         self._plan, self._results = entry.plan, entry.results
         self._steps = None
         if entry.plan.on.captures and all(_is_read(leaf) and leaf.cursor.stays for leaf in feeds):
             self._steps = Steps(entry.plan.on, [*self._before, *entry.plan.calls], entry.plan.outcome)
         self._found_for = moment
+        return True
 
 
 def _moment() -> tuple[Any, ...]:
     """Return what differs when a plan that was looked up may not be the right one any more."""
-    return layout_epoch[0], get_ident(), _circumstances()
+    return layout_epoch[0], seen(), get_ident(), _circumstances()
 
 
 def _circumstances() -> tuple[Any, ...]:
