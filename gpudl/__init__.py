@@ -37,6 +37,7 @@ from gpudl import (
     optimizers,
     random,
     regularizers,
+    saving,
     utils,
 )
 from gpudl.backend import OutOfMemoryError, device
@@ -83,6 +84,7 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "saving",
     "traced",
     "utils",
 ]

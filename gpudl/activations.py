@@ -11,8 +11,35 @@ from collections.abc import Callable, Mapping
 from math import pi, sqrt
 from typing import Any
 
-from gpudl import ops, registry
+from gpudl import ops
 from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.registry import Family
+
+__all__ = [
+    "deserialize",
+    "elu",
+    "exponential",
+    "gelu",
+    "get",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "leaky_relu",
+    "linear",
+    "log_softmax",
+    "mish",
+    "relu",
+    "relu6",
+    "selu",
+    "serialize",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "softsign",
+    "swish",
+    "tanh",
+]
 
 Activation = Callable[..., Tensor]
 
@@ -260,12 +287,6 @@ def mish(x: Any) -> Tensor:
 swish = silu
 hard_swish = hard_silu
 
-_TABLE: Mapping[str, Activation] = {
-    **registry.names(linear, relu, leaky_relu, relu6, sigmoid, tanh, softmax, log_softmax, softplus, softsign),
-    **registry.names(elu, selu, silu, gelu, exponential, hard_sigmoid, hard_silu, mish),
-    "swish": silu,
-    "hard_swish": hard_silu,
-}
 # sigmoid is not among them: its result must remember its input.
 _FUSED: Mapping[Activation, str] = {linear: "linear", relu: "relu", tanh: "tanh"}
 
@@ -294,40 +315,6 @@ def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> 
     return y if fused else activation(y)
 
 
-def get(identifier: Any) -> Activation:
-    """Return the activation that a name, a function or None (linear) stands for.
-
-    Raises:
-        ValueError: an unknown name; the text offers the nearest one.
-        TypeError: something that is no name and no function.
-
-    Example:
-        >>> get("relu") is relu, get(None) is linear
-        (True, True)
-    """
-    found: Activation = linear if identifier is None else registry.lookup("activation", identifier, _TABLE)
-    return found
-
-
-def serialize(activation: Activation) -> Any:
-    """Return the name of an activation function, or the config of an object.
-
-    Example:
-        >>> serialize(silu)
-        'silu'
-    """
-    return registry.serialize(activation)
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Activation:
-    """Return the activation that `serialize` described; `custom_objects` adds functions by name.
-
-    Raises:
-        ValueError: an unknown name.
-
-    Example:
-        >>> deserialize("silu") is silu
-        True
-    """
-    found: Activation = registry.lookup("activation", config, {**_TABLE, **(custom_objects or {})})
-    return found
+ACTIVATIONS: Family[Activation] = Family("activation", default=linear)
+get, serialize, deserialize = ACTIVATIONS.get, ACTIVATIONS.serialize, ACTIVATIONS.deserialize
+ACTIVATIONS.add(globals())

@@ -16,6 +16,10 @@ from typing import Any
 
 import numpy as np
 
+import gpudl
+from gpudl import Sequential, datasets, layers
+from gpudl.backend import BackendError, doctor
+
 Digits = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 BATCH_SIZES = {"mnist-mlp": 128, "mnist-cnn": 64}  # those of the tutorials
 
@@ -47,8 +51,6 @@ def _positive(text: str) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = parser().parse_args(arguments)
-    from gpudl.backend import BackendError
-
     try:
         return _doctor(options) if options.command == "doctor" else _train(options)
     except (BackendError, OSError, ValueError) as error:
@@ -60,8 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    import gpudl
-
     if options.backend:
         gpudl.config.set_backend(options.backend)
     if options.save_plot:
@@ -99,8 +99,6 @@ def _train(options: argparse.Namespace) -> int:
 
 def _doctor(options: argparse.Namespace) -> int:
     """Print what there is to know about the GPUs; the status is 1 if one is there and none can be used."""
-    from gpudl.backend import doctor
-
     report = doctor.examine()
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
@@ -136,8 +134,6 @@ def network(name: str) -> Any:
         >>> network("mnist-cnn").count_params()
         93322
     """
-    from gpudl import Sequential, layers
-
     if name == "mnist-mlp":
         model = Sequential(
             [
@@ -164,8 +160,6 @@ def network(name: str) -> Any:
 
 def _digits(path: str | None) -> Digits:
     """Return MNIST, or the synthetic digits where it cannot be had and no file was asked for."""
-    from gpudl import datasets
-
     if path is not None:
         file = Path(path).resolve()
         if not file.is_file():

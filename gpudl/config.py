@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
-
-import numpy as np
+import sys
 
 from gpudl import backend as _backends
+from gpudl.dtype_policies import dtype_policy as dtype_policy
+from gpudl.dtype_policies import set_dtype_policy as set_dtype_policy
+from gpudl.engine.default_float import float_dtype as float_dtype
+from gpudl.engine.default_float import floatx as floatx
+from gpudl.engine.default_float import set_floatx as set_floatx
 from gpudl.engine.state import changed as _changed
 
-if TYPE_CHECKING:
-    from gpudl.dtype_policies import DTypePolicy
-
 _settings: dict[str, str | float] = {
-    "floatx": "float32",
     "epsilon": 1e-7,
     "image_data_format": "channels_last",
 }
-_FLOATS = ("float16", "bfloat16", "float32", "float64")
 _LAYOUTS = ("channels_last", "channels_first")
 
 
@@ -26,43 +24,6 @@ def _set(name: str, value: str | float) -> None:
     if _settings[name] != value:
         _settings[name] = value
         _changed()
-
-
-def floatx() -> str:
-    """Return the default float dtype of weights and data, e.g. ``"float32"``.
-
-    Example:
-        >>> import gpudl
-        >>> gpudl.config.floatx()
-        'float32'
-    """
-    return str(_settings["floatx"])
-
-
-def set_floatx(value: str) -> None:
-    """Set the default float dtype; raises ValueError for anything but float16, bfloat16, float32 or float64."""
-    if value not in _FLOATS:
-        raise ValueError(f"floatx must be one of {', '.join(_FLOATS)}, got {value!r}.")
-    _set("floatx", value)
-
-
-def float_dtype() -> np.dtype:
-    """Return `floatx` as a NumPy dtype."""
-    return np.dtype(floatx())
-
-
-def dtype_policy() -> DTypePolicy:
-    """Return the dtype policy of layers that are given none; see `dtype_policies`."""
-    from gpudl import dtype_policies
-
-    return dtype_policies.dtype_policy()
-
-
-def set_dtype_policy(policy: DTypePolicy | str | None) -> None:
-    """Set the dtype policy of layers made from now on, e.g. ``"mixed_float16"``; see `dtype_policies`."""
-    from gpudl import dtype_policies
-
-    dtype_policies.set_dtype_policy(policy)
 
 
 def epsilon() -> float:
@@ -199,6 +160,4 @@ def matmul_precision() -> str:
 
 def is_interactive() -> bool:
     """Tell whether standard output is a terminal whose lines can be redrawn."""
-    import sys
-
     return sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb"

@@ -7,7 +7,22 @@ from typing import Any
 
 from gpudl import config, ops
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.registry import Configurable, lookup, names
+from gpudl.registry import Configurable, Family
+
+__all__ = [
+    "Constraint",
+    "MaxNorm",
+    "MinMaxNorm",
+    "NonNeg",
+    "UnitNorm",
+    "deserialize",
+    "get",
+    "max_norm",
+    "min_max_norm",
+    "non_neg",
+    "serialize",
+    "unit_norm",
+]
 
 Axis = int | Sequence[int]
 
@@ -121,18 +136,6 @@ def _norms(w: Tensor, axis: Axis) -> Tensor:
 
 non_neg, max_norm, min_max_norm, unit_norm = NonNeg, MaxNorm, MinMaxNorm, UnitNorm
 
-_known = names(NonNeg, MaxNorm, MinMaxNorm, UnitNorm)
-
-
-def get(identifier: Any) -> Any:
-    """Return the constraint that `identifier` names: ``"max_norm"``, a config dict, a function, or None.
-
-    Raises:
-        ValueError: an unknown name; the text offers the nearest one.
-        TypeError: something that is no constraint.
-
-    Example:
-        >>> get("max_norm").max_value
-        2
-    """
-    return lookup("constraint", identifier, _known)
+CONSTRAINTS: Family[Any] = Family("constraint", Constraint)
+get, serialize, deserialize = CONSTRAINTS.get, CONSTRAINTS.serialize, CONSTRAINTS.deserialize
+CONSTRAINTS.add(globals())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gpudl import config
+from gpudl.engine.default_float import floatx
 from gpudl.registry import serialize, unknown
 
 __all__ = ["DTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
@@ -92,7 +92,7 @@ def dtype_policy() -> DTypePolicy:
         >>> gpudl.config.dtype_policy()
         <DTypePolicy "float32">
     """
-    return _chosen[0] if _chosen else DTypePolicy(config.floatx())
+    return _chosen[0] if _chosen else DTypePolicy(floatx())
 
 
 def set_dtype_policy(policy: DTypePolicy | str | None) -> None:

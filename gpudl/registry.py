@@ -1,16 +1,22 @@
-"""Names to objects and back: what `get`, `serialize` and `from_config` share in every family."""
+"""The registry of what is known by name and made from a config: names to objects and back.
+
+A `Family` has the classes and functions of one kind, and `get`, `serialize` and `deserialize` for them. Those of a user
+come in from `custom_objects`.
+"""
 
 from __future__ import annotations
 
 import copy
 import difflib
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypeVar, cast
 
+from gpudl import custom_objects as users
 from gpudl.engine.state import changed
 from gpudl.engine.tree import same_value
 
+T = TypeVar("T")
 _NOTHING = object()
 
 
@@ -29,9 +35,10 @@ def snake_case(name: str) -> str:
     return "".join(words)
 
 
-def unknown(kind: str, name: str, known: Mapping[str, Any]) -> ValueError:
+def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
     """Return the error for a `name` that is not in `known`, with the nearest name that is."""
     # Of the two spellings of a name the one with underscores, unless it cuts off a stump, as in rm_sprop.
+    known = list(known)
     spelled = {other.replace("_", ""): other for other in known if "_" in other and min(map(len, other.split("_"))) > 2}
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
     hint = f" Known: {', '.join(sorted({spelled.get(other, other) for other in known}))}."
@@ -68,54 +75,127 @@ def refuse_others(cls: type, others: Mapping[str, Any], off: Mapping[str, Any]) 
             raise ValueError(f"{cls.__name__}({name}={value!r}) is not supported yet. Leave {name} out.")
 
 
-def lookup(kind: str, identifier: Any, known: Mapping[str, Any]) -> Any:
-    """Return what `identifier` stands for: a name, a `serialize`d dict, a class, or the object itself.
+class Family(Generic[T]):
+    """The classes and functions of one kind, such as losses, by all their names.
 
     Args:
-        kind: what is looked up, for the error: ``"loss"``, ``"optimizer"``.
-        identifier: a name in `known` (in any case), a dict with ``class_name`` and ``config``, a class (made
-            with its defaults), a callable, or None, which is returned as it is.
-        known: classes and functions by every accepted name, in lower case.
+        kind: what one of them is called in errors: ``"loss"``.
+        base: what their classes are derived from.
+        functions: whether functions, and objects of other classes that can be called, do as well.
+        default: what None stands for.
 
-    Raises:
-        ValueError: an unknown name; the text offers the nearest one.
-        TypeError: something that is no name, dict or callable.
+    Example:
+        >>> norms = Family("norm", gpudl.constraints.Constraint)
+        >>> norms.add(vars(gpudl.constraints))
+        >>> norms.alias(unit="UnitNorm")
+        >>> norms.get("unit_norm").axis, norms.get("UNIT").axis
+        (0, 0)
     """
-    if identifier is None:
-        return None
-    if isinstance(identifier, dict):
+
+    def __init__(self, kind: str, base: type | None = None, functions: bool = True, default: Any = None) -> None:
+        self.kind = kind
+        self.base: type = base or type(None)
+        self.functions = functions
+        self.default = default
+        self.known: dict[str, Any] = {}
+
+    def add(self, *modules: Mapping[str, Any], functions: bool = True) -> None:
+        """Take in the classes that ``__all__`` lists in the variables of `modules`, and where wanted the functions.
+
+        A class is known by its name, and by that in small letters, with and without underscores. Where a function has
+        one of the latter, as `losses.huber` has that of `losses.Huber`, it means the function.
+        """
+        named = {name: module[name] for module in modules for name in module["__all__"]}
+        for name, item in named.items():
+            if inspect.isclass(item) and issubclass(item, self.base) and item is not self.base:
+                self.known |= {name: item, name.lower(): item, snake_case(name): item}
+        if functions and self.functions:
+            self.known |= {name: item for name, item in named.items() if inspect.isfunction(item)}
+
+    def alias(self, **names: str) -> None:
+        """Make something that is known by one name known by another: ``alias(mse="mean_squared_error")``."""
+        self.known |= {alias: self.known[name] for alias, name in names.items()}
+
+    def get(self, identifier: Any) -> T:
+        """Return what `identifier` stands for.
+
+        Args:
+            identifier: a name, in any case; a dict that `serialize` made; a class, which is made with its defaults; an
+                object or a function, which is returned as it is; or None.
+
+        Raises:
+            ValueError: an unknown name; the text offers the nearest one.
+            TypeError: something that stands for none.
+
+        Example:
+            >>> gpudl.losses.get("mse") is gpudl.losses.mean_squared_error
+            True
+            >>> gpudl.losses.get({"class_name": "Huber", "config": {"delta": 2.0}}).delta
+            2.0
+        """
+        return self.deserialize(identifier)
+
+    def serialize(self, value: Any) -> Any:
+        """Return `value` as plain data: the class and the config of an object, the name of a function.
+
+        Example:
+            >>> gpudl.regularizers.serialize(gpudl.regularizers.L2(0.5))
+            {'class_name': 'L2', 'config': {'l2': 0.5}}
+            >>> gpudl.activations.serialize(gpudl.activations.silu)
+            'silu'
+        """
+        return serialize(value)
+
+    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> T:
+        """Return what `serialize` described, as `get` does; `custom_objects` adds classes and functions by name.
+
+        Example:
+            >>> gpudl.metrics.deserialize({"class_name": "BinaryAccuracy", "config": {"threshold": 0.25}}).threshold
+            0.25
+        """
+        found = self.default if config is None else self._found(config, {**users.known(), **(custom_objects or {})})
+        if found is None or isinstance(found, self.base) or (self.functions and _can_be_called(found)):
+            return cast(T, found)
+        article = "an" if self.kind[0] in "aeiou" else "a"
+        allowed = f"{article} {self.kind} is a name, an object of its class, a function or a config dict"
+        if not self.functions:
+            example = next(name for name in self.known if name != name.lower())
+            allowed = f"expected {article} {self.kind} or its name, such as {example.lower()!r} or {example}()"
+        raise TypeError(f"{allowed}, got {config!r}.")
+
+    def _found(self, identifier: Any, custom: Mapping[str, Any]) -> Any:
+        """Return the function or object that a name or a config stands for, and anything else as it is."""
+        if isinstance(identifier, str):
+            return _made(self._named(custom, identifier))
+        if not isinstance(identifier, dict):
+            return _made(identifier)
         if "class_name" not in identifier:
             raise TypeError(
-                f"the config of a {kind} is a dict with class_name and config, got the keys {list(identifier)!r}."
+                f"the config of a {self.kind} is a dict with class_name and config, got the keys {list(identifier)!r}."
             )
-        cls = _named(kind, str(identifier.get("class_name")), known)
-        return cls.from_config(identifier.get("config", {}))
-    if isinstance(identifier, str):
-        identifier = _named(kind, identifier, known)
-    if inspect.isclass(identifier):
-        return identifier()
-    if callable(identifier) or hasattr(identifier, "get_config"):
-        return identifier
-    article = "an" if kind[0] in "aeiou" else "a"
-    raise TypeError(
-        f"{article} {kind} is a name, an object of its class, a function or a config dict, got {identifier!r}."
-    )
+        name, registered = str(identifier["class_name"]), identifier.get("registered_name")
+        if name == "function":  # Keras describes one so
+            return self._named(custom, identifier["config"])
+        found = self._named(custom, name, registered or name)
+        if not inspect.isclass(found):
+            return found
+        made: Any = found
+        return made.from_config(identifier.get("config", {}))
+
+    def _named(self, custom: Mapping[str, Any], *names: str) -> Any:
+        for name in names[::-1]:
+            for known in (custom, self.known):
+                if found := known.get(name) or known.get(name.lower()):
+                    return found
+        raise unknown(self.kind, names[0], [*custom, *(name for name in self.known if name == name.lower())])
 
 
-def _named(kind: str, name: str, known: Mapping[str, Any]) -> Any:
-    found = known.get(name) or known.get(name.lower())
-    if found is None:
-        raise unknown(kind, name, known)
-    return found
+def _made(found: Any) -> Any:
+    return found() if inspect.isclass(found) else found
 
 
-def names(*objects: Any) -> dict[str, Any]:
-    """Return `objects` by their names, in lower case and in snake case."""
-    table: dict[str, Any] = {}
-    for item in objects:
-        table[item.__name__.lower()] = item
-        table[snake_case(item.__name__)] = item
-    return table
+def _can_be_called(found: Any) -> bool:
+    return callable(found) or hasattr(found, "get_config")
 
 
 class Configurable:
@@ -184,11 +264,13 @@ class Configurable:
 def serialize(value: Any) -> Any:
     """Return `value` as plain data: objects with a config as a dict, functions by name."""
     if hasattr(value, "get_config"):
-        return {"class_name": type(value).__name__, "config": value.get_config()}
+        own, registered = type(value).__name__, users.get_registered_name(type(value))
+        described = {"class_name": own, "config": value.get_config()}
+        return described if registered == own else {**described, "registered_name": registered}
     if isinstance(value, tuple | list):
         return type(value)(serialize(v) for v in value)
     if inspect.isfunction(value):
-        return value.__name__
+        return users.get_registered_name(value)
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return value.item()
     return value

@@ -7,7 +7,20 @@ from typing import Any
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.registry import Configurable, lookup, names
+from gpudl.registry import Configurable, Family
+
+__all__ = [
+    "L1",
+    "L1L2",
+    "L2",
+    "Regularizer",
+    "deserialize",
+    "get",
+    "l1",
+    "l1_l2",
+    "l2",
+    "serialize",
+]
 
 
 class Regularizer(Configurable):
@@ -95,21 +108,9 @@ class L2(Regularizer):
 
 l1, l2, l1_l2 = L1, L2, L1L2
 
-_known = names(L1, L2, L1L2) | {"l1_l2": L1L2}
-
-
-def get(identifier: Any) -> Any:
-    """Return the regularizer that `identifier` names: ``"l2"``, a config dict, a function, or None.
-
-    Raises:
-        ValueError: an unknown name; the text offers the nearest one.
-        TypeError: something that is no regularizer.
-
-    Example:
-        >>> get("l2").l2
-        0.01
-    """
-    return lookup("regularizer", identifier, _known)
+REGULARIZERS: Family[Any] = Family("regularizer", Regularizer)
+get, serialize, deserialize = REGULARIZERS.get, REGULARIZERS.serialize, REGULARIZERS.deserialize
+REGULARIZERS.add(globals())
 
 
 def _weight(name: str, value: float | None, default: float) -> float:

@@ -22,6 +22,9 @@ from gpudl.kernels import precision, team
 
 from gpudl import backend, config, dtype_policies
 from gpudl.callbacks import progress
+from gpudl.engine import default_float
+from gpudl.engine.op import Op
+from gpudl.engine.plan.record import Budget
 from gpudl.engine.state import state
 from gpudl.registry import clear_names
 
@@ -32,7 +35,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 BACKEND = os.environ.get("GPUDL_TEST_BACKEND", "numpy")
 TESTS = Path(__file__).parent
-SETTINGS = (config._settings, dtype_policies._chosen, precision._chosen, team._deterministic, progress._unfinished)
+SETTINGS = (
+    *(config._settings, default_float._chosen, dtype_policies._chosen),
+    *(precision._chosen, team._deterministic, progress._unfinished),
+)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,6 +59,13 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what is compiled for the GPU and takes longest: no process is to be left with it at the end."""
     items.sort(key=lambda item: "cuda" not in item.nodeid.partition("::")[0])
+
+
+@pytest.fixture(autouse=True)
+def compared_at_each_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have recorded steps compared whenever a pass over data begins, and never because of the time that has passed."""
+    monkeypatch.setattr(Budget, "left", lambda self: 1.0)
+    monkeypatch.setattr(Budget, "suffices", lambda self, taken, since: False)
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +93,17 @@ def _with_the_settings_of_a_new_process() -> Iterator[None]:
     for setting, values in zip(SETTINGS, before, strict=True):
         setting.clear()
         (setting.update if isinstance(setting, dict) else setting.extend)(values)
+
+
+@pytest.fixture
+def applied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names of the ops that are run."""
+    names: list[str] = []
+    run = Op.run
+
+    def noting(op: Op, *args: object) -> None:
+        names.append(op.name)
+        run(op, *args)
+
+    monkeypatch.setattr(Op, "run", noting)
+    return names

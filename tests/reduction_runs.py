@@ -15,12 +15,6 @@ from gpudl.engine.op import registry
 from gpudl.engine.spec import Spec
 
 Arrays = tuple[np.ndarray, ...]
-TYPES = [("FLOAT32", 4, "int"), ("BFLOAT16", 8, "long long"), ("FLOAT64", 2, "int")]
-"""Macros that nvcc compiles each source with: GPUDL_REAL, GPUDL_WIDTH and GPUDL_INDEX.
-
-`test_registers` compiles the first of each source that has these macros alone.
-"""
-
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 

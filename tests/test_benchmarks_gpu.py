@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -163,7 +164,7 @@ def test_sides_take_turns_and_one_that_fails_is_left_out(digits: str) -> None:
     assert "KeyError" in first["errors"]["no-such"]
 
 
-def test_lines_of_tests_are_written_as_they_end(tmp_path: Path) -> None:
+def test_lines_of_tests_are_written_as_they_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "test_three.py").write_text(
         "import pytest\n"
         "def test_good(record_property): record_property('size', 3)\n"
@@ -172,9 +173,14 @@ def test_lines_of_tests_are_written_as_they_end(tmp_path: Path) -> None:
         "def test_hangs(): import time; time.sleep(60)\n"
     )
     (tmp_path / "test_broken.py").write_text("import no_such_module_at_all\n")
-    groups = [[str(tmp_path / "test_three.py"), "-c", str(ROOT / "pyproject.toml")], [str(tmp_path / "test_broken.py")]]
-    before, *_, lines = gpu.lines.run(groups, tmp_path, 15, {})
-    assert len(before) < len(lines)
+    files = [str(tmp_path / f"test_{name}.py") for name in ("three", "broken")]
+    later = [0]
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + later[0], sleep=time.sleep)
+    monkeypatch.setattr(gpu.lines, "time", clock)
+    for lines in gpu.lines.run([[*files, "-c", str(ROOT / "pyproject.toml")]], tmp_path, 60, {}):
+        if gpu.lines.counts(lines) == {"passed": 1, "failed": 1, "error": 1, "skipped": 1}:
+            later[0] = 60  # all but the one that hangs have ended
+    assert later == [60]
     assert gpu.lines.counts(lines) == {"passed": 1, "failed": 1, "error": 2, "skipped": 1}
     outcome = {line["test"].rpartition("::")[2]: line for line in lines}
     assert outcome["test_good"]["recorded"] == {"size": 3}

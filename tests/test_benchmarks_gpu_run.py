@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import venv
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -49,7 +50,9 @@ def slow(options):
     yield "before", 3
     time.sleep(60)
 
-PARTS = {"fine": Part(fine), "wrong": Part(wrong), "gone": Part(gone), "slow": Part(slow, 0.5), "last": Part(fine)}
+PARTS = {"fine": Part(fine), "wrong": Part(wrong), "gone": Part(gone)}
+# No part that hangs is the first of its process: that one has the time to start, too.
+PARTS |= {"started": Part(fine), "slow": Part(slow, 0.5), "last": Part(fine)}
 BRIEF, AFTER = {"last": Part(fine)}, {"slow": Part(slow), "never": Part(fine)}
 SECTIONS = {name: Section("fakes", 50, parts) for name, parts in (("probe", PARTS), ("brief", BRIEF), ("after", AFTER))}
 """
@@ -79,20 +82,24 @@ def faked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_part_that_fails_dies_or_hangs_is_noted_and_the_rest_goes_on(faked: dict[str, Any]) -> None:
     notes: list[dict[str, Any]] = []
     found = gpu.runner.run("probe", faked["probe"], TINY, notes.append, seconds=50, variables={})
-    assert list(found) == ["fine", "wrong", "gone", "slow", "last"]
-    assert [part["found"] for part in found.values()] == [
-        {"number": 7},
-        *({"before": n} for n in (1, 2, 3)),
-        {"number": 7},
-    ]
-    assert "error" not in found["fine"]
-    assert "error" not in found["last"]
+    assert list(found) == ["fine", "wrong", "gone", "started", "slow", "last"]
+    assert [part["found"].get("before", part["found"].get("number")) for part in found.values()] == [7, 1, 2, 7, 3, 7]
+    assert not [name for name in ("fine", "started", "last") if "error" in found[name]]
     assert found["wrong"]["error"].endswith("ValueError: a part that fails\n")
     assert found["gone"]["error"].startswith("exit status 9\n")
     assert found["slow"]["error"].endswith("\nstopped: its time was over")
     assert {note["section"] for note in notes} == {"probe"}
     assert [note["part"] for note in notes if "key" not in note] == list(found)
     assert gpu.summary.folded(notes)["probe"] == found, "the lines alone say the same"
+
+
+def test_a_process_that_takes_too_long_to_start_is_stopped(
+    faked: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu.runner, "STARTING", 0.1)
+    short = replace(faked["after"], parts={"slow": replace(faked["after"].parts["slow"], seconds=0.1)})
+    found = gpu.runner.run("after", short, TINY, lambda note: None, seconds=50, variables={})
+    assert found["slow"]["error"].endswith("\nstopped: its time was over")
 
 
 def test_what_there_is_no_time_for_is_not_run(faked: dict[str, Any]) -> None:
@@ -110,7 +117,7 @@ def test_the_command_ends_with_a_table_and_a_record(
     assert main.main(["--device", "cpu", "--tiny", "--out", str(tmp_path / "out")]) == 1
     said = capsys.readouterr().out
     assert "not measured" in said
-    assert "2 of 5 parts ran" in said
+    assert "3 of 6 parts ran" in said
     assert "probe/wrong: FAILED" in said
     (file,) = (tmp_path / "out").glob("gpu-nvidia-fake-9000-*.json")
     record = json.loads(file.read_text())
@@ -125,7 +132,7 @@ def test_the_command_ends_with_a_table_and_a_record(
     assert main.main(["--from", str(lines)]) == 1
     again = json.loads(file.read_text())
     assert again["card"] == "NVIDIA Fake 9000"
-    assert list(again["sections"]["probe"]) == ["fine", "wrong", "gone", "slow"]
+    assert list(again["sections"]["probe"]) == ["fine", "wrong", "gone", "started", "slow"]
 
 
 def test_arguments_that_do_not_do_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,7 +230,7 @@ def patch():
             for part, made in section.parts.items()
         }}
         sections.SECTIONS[name] = replace(section, parts=parts)
-    for name, part, run in (("first", "cnn", raises), ("tiles", "tiles", hangs), ("epochs", "cnn epochs", killed)):
+    for name, part, run in (("first", "cnn", raises), ("more", "mlp", hangs), ("epochs", "cnn epochs", killed)):
         parts = sections.SECTIONS[name].parts
         parts[part] = replace(parts[part], run=run, seconds=2)
 
@@ -252,11 +259,11 @@ def test_the_whole_run_goes_on_after_each_kind_of_failure(tmp_path: Path, monkey
     assert list(sections) == list(gpu.sections.SECTIONS), errors
     assert sections["first"]["cnn"]["found"] == {"before": 1}
     assert sections["first"]["cnn"]["error"].endswith("ValueError: injected\n")
-    assert sections["tiles"]["tiles"]["found"] == {"before": 2}
-    assert sections["tiles"]["tiles"]["error"].endswith("stopped: its time was over")
+    assert sections["more"]["mlp"]["found"] == {"before": 2}
+    assert sections["more"]["mlp"]["error"].endswith("stopped: its time was over")
     assert sections["epochs"]["cnn epochs"]["error"].startswith("exit status -9")
     failed = {f"{name}/{part}" for name, parts in sections.items() for part, found in parts.items() if "error" in found}
-    assert failed - ABSENT == {"first/cnn", "tiles/tiles", "epochs/cnn epochs"}, said
+    assert failed - ABSENT == {"first/cnn", "more/mlp", "epochs/cnn epochs"}, said
     assert sections["compile"]["networks"]["found"]["kernels"] > 30
     assert sections["compile"]["networks"]["found"]["seconds of each"]
     assert sections["bandwidth"]["op take"]["found"]["GB/s"] > 0

@@ -15,7 +15,8 @@ import pytest
 from contract_cases import CONTRACTS
 from contract_cases.check import assert_close, dirty, tensors
 from cuda_batch import assembled, twice
-from cuda_twins import ARCHITECTURES, Placed, needs_nvcc, run, samples
+from cuda_cpu import kinds
+from cuda_twins import Placed, run, samples
 from gpudl.kernels import registry as kernels
 from gpudl.kernels.cuda import elementwise, launch, program
 from gpudl.kernels.registry import Call
@@ -398,7 +399,7 @@ def texts() -> Iterator[str]:
         yield elementwise.compose(made.calls, [(s.dtype, s.size) for s in made.specs], places).text
 
 
-@needs_nvcc
+@pytest.mark.skipif(shutil.which("nvcc") is None, reason="nvcc is not installed")
 def test_nvcc_compiles_without_spills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elementwise, "_works", lambda *scalars: True)
     keys = [(text, index, width) for text in texts() for index, width in (("int", 4), ("long long", 1))]
@@ -406,7 +407,7 @@ def test_nvcc_compiles_without_spills(tmp_path: Path, monkeypatch: pytest.Monkey
     unit.write_text(assembled(keys))
     command = ["nvcc", "-std=c++17", "--fmad=false", "-fatbin", "-Xptxas", "-v", "-o", str(tmp_path / "out"), str(unit)]
     command += ["-DGPUDL_REAL=FLOAT32", "-DGPUDL_INDEX=int"]
-    for arch in ARCHITECTURES:
+    for arch in kinds.ARCHITECTURES:
         command += ["-gencode", f"arch=compute_{arch},code=sm_{arch}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import cuda_cpu
 import numpy as np
 import pytest
-from cuda_twins import Placed, agrees, compiles, meter, needs_nvcc, one_launch_and_no_transfer, run
+from cuda_twins import Placed, agrees, meter, one_launch_and_no_transfer, run
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import gather, launch, scatter
 from strict_cupy import Meter, capture
@@ -185,26 +184,3 @@ def test_what_the_gradient_of_rows_does_not_take(meter: Meter) -> None:
     assert not takes(out, g, at.astype(np.uint8))
     assert not takes(out, g[:, :2], at)
     assert not takes(out.astype(int), g.astype(int), at)
-
-
-@needs_nvcc
-@pytest.mark.parametrize(
-    ("real", "index", "order"),
-    [("FLOAT64", "long long", "int"), ("BFLOAT16", "int", "int")],
-)
-def test_nvcc_compiles_the_gradient(real: str, index: str, order: str, tmp_path: Path) -> None:
-    compiles("scatter.cu", tmp_path, {"GPUDL_REAL": real, "GPUDL_INDEX": index, "GPUDL_ORDER": order})
-
-
-@needs_nvcc
-@pytest.mark.parametrize(
-    "types",
-    [
-        {"REAL": "BFLOAT16", "FROM": "double", "TO": "Real", "WIDTH": 2, "INDEX": "long long", "ORDER": "int"},
-        {"REAL": "FLOAT64", "FROM": "__half", "TO": "Real", "WIDTH": 2, "INDEX": "int", "ORDER": "int"},
-        {"REAL": "FLOAT16", "FROM": "long long", "TO": "Real", "WIDTH": 1, "INDEX": "int", "ORDER": "int"},
-        {"REAL": "FLOAT32", "FROM": "uint4", "TO": "uint4", "INDEX": "int", "ORDER": "int"},
-    ],
-)
-def test_nvcc_compiles_it(types: dict[str, str | int], tmp_path: Path) -> None:
-    compiles("gather.cu", tmp_path, {f"GPUDL_{name}": value for name, value in types.items()})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from gemm_ways import DOUBLE, SHORT, SINGLE, TENSOR, Way, check, double, inputs, normal, value, weights
-from gpudl.kernels.cuda import gemm, launch
+from gpudl.kernels.cuda import conv2d, conv2d_input_grad, conv2d_weight_grad, launch, matmul
 from gpudl.kernels.geometry import Window
 
 
@@ -48,7 +48,7 @@ def test_a_product_of_matrices(
         check(
             cupy,
             way,
-            lambda *arrays: gemm.matmul(*arrays, **static),
+            lambda *arrays: matmul.matmul(*arrays, **static),
             (m, n),
             laid,
             lambda a, b: (a.T if flips[0] else a) @ (b.T if flips[1] else b),
@@ -88,12 +88,12 @@ def convolved(name: str, rng: Any, dtype: Any, shape: tuple[int, ...], f: int, w
     x, w = normal(rng, dtype, *shape), normal(rng, dtype, *window.kernel, c, f)
     g = normal(rng, dtype, n, *window.output((h, wide)), f)
     if name == "conv2d":
-        run = partial(gemm.conv2d, window=window)
+        run = partial(conv2d.conv2d, window=window)
         return run, g.shape, (x, w), partial(value, window=window), window.taps * c
     if name == "conv2d_input_grad":
-        run = partial(gemm.conv2d_input_grad, shape=shape, window=window)
+        run = partial(conv2d_input_grad.conv2d_input_grad, shape=shape, window=window)
         return run, shape, (g, w), partial(inputs, window=window, shape=shape), window.taps * f
-    run = partial(gemm.conv2d_weight_grad, window=window)
+    run = partial(conv2d_weight_grad.conv2d_weight_grad, window=window)
     return run, w.shape, (x, g), partial(weights, window=window), n * h * wide
 
 

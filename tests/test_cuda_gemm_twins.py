@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gemm_ways import SINGLE, double, normal, value
 from gpudl.kernels import precision, registry
-from gpudl.kernels.cuda import gemm, launch
+from gpudl.kernels.cuda import gemm, launch, matmul
 from gpudl.kernels.geometry import Window
 from strict_cupy import capture, installed
 
@@ -87,9 +87,9 @@ def test_big_products_are_for_cublas(cupy: Any) -> None:
     for n, mine in ((1024, False), (1023, True), (8, True)):
         m, k = 1024, 1024
         out, a, b = (cupy.empty(shape, np.float32) for shape in ((m, n), (m, k), (k, n)))
-        assert (registry.find("matmul", "cuda", (out, a, b), {}) is gemm.matmul) == mine
+        assert (registry.find("matmul", "cuda", (out, a, b), {}) is matmul.matmul) == mine
     batch = cupy.zeros((2, 3, 3), np.float32)
-    assert registry.find("matmul", "cuda", (batch, batch, batch), {}) is not gemm.matmul
+    assert registry.find("matmul", "cuda", (batch, batch, batch), {}) is not matmul.matmul
 
 
 def test_a_pack_is_as_wide_as_the_addresses_allow(cupy: Any) -> None:
@@ -97,7 +97,7 @@ def test_a_pack_is_as_wide_as_the_addresses_allow(cupy: Any) -> None:
     out, b = cupy.empty((4, 4), np.float32), cupy.asarray(np.ones((8, 4), np.float32))
     for shift in (0, 1):
         out.fill(np.nan)
-        gemm.matmul(out, base[shift : shift + 32].reshape(4, 8), b)
+        matmul.matmul(out, base[shift : shift + 32].reshape(4, 8), b)
         np.testing.assert_array_equal(out.get(), np.full((4, 4), 8, "f"))
     packs = [(dict(key[3:])["GPUDL_PACK_A"], dict(key[3:])["GPUDL_PACK_B"]) for key in launch._kernels]
     assert packs == [(4, 4), (1, 4)]
@@ -110,15 +110,15 @@ def test_a_product_is_one_launch_or_two_with_scratch_and_is_capturable(cupy: Any
         monkeypatch.setattr(gemm, "choose", lambda *asked, splits=splits: (SINGLE[3], splits))
         with installed() as meter:
             out, left, right = cupy.empty((3, 7), np.float32), cupy.asarray(a), cupy.asarray(b)
-            gemm.matmul(out, left, right)
+            matmul.matmul(out, left, right)
             expected = out.get()
             meter.reset()
-            gemm.matmul(out, left, right)
+            matmul.matmul(out, left, right)
             assert (meter.host_to_device, meter.device_to_host, meter.synchronizations) == (0, 0, 0)
             assert meter.launches == (1 if splits == 1 else 2)
             out.fill(0)
             with capture() as graph:
-                gemm.matmul(out, left, right)
+                matmul.matmul(out, left, right)
             assert not out.get().any()
             graph.launch()
             np.testing.assert_array_equal(out.get(), expected)
@@ -128,9 +128,9 @@ def test_without_a_compiler_the_reference_does_the_work(cupy: Any, monkeypatch: 
     monkeypatch.setattr(launch, "source", lambda file: '#error "no such compiler"')
     out, a, b = (cupy.zeros((3, 3), np.float32) for _ in range(3))
     with pytest.warns(RuntimeWarning, match=r"(?s)could not compile matmul.cu.*no such compiler"):
-        assert not gemm.takes_matrices(out, a, b)
+        assert not matmul.takes_matrices(out, a, b)
     with pytest.raises(RuntimeError, match=r"matmul of matmul.cu does not compile here; ask `takes` first"):
-        gemm.matmul(out, a, b)
+        matmul.matmul(out, a, b)
 
 
 def test_tensor_cores_are_asked_for_what_they_multiply(cupy: Any) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from cuda_twins import compiles, meter, needs_nvcc
-from reduction_runs import TYPES, Arrays, agrees, outs_of, run
+from cuda_twins import meter
+from reduction_runs import Arrays, agrees, outs_of, run
 
 from gpudl.engine.op import registry
 
@@ -116,9 +114,3 @@ def test_what_a_twin_does_not_take() -> None:
     assert run("softmax", (z.astype(int),), (z.astype(int),), {}) is None
     assert run("softmax_cross_entropy", (z[:, 0], z), (z, halves), {}) is None
     assert run("sparse_softmax_cross_entropy", (z[:, 0], z), (z, labels.astype(bool)), {}) is None
-
-
-@needs_nvcc
-@pytest.mark.parametrize(("real", "wide", "index"), TYPES[1:])
-def test_nvcc_compiles_without_spills(real: str, wide: int, index: str, tmp_path: Path) -> None:
-    compiles("loss.cu", tmp_path, {"GPUDL_REAL": real, "GPUDL_WIDTH": wide, "GPUDL_INDEX": index})

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from chain_cases import CASES
 from contract_cases.check import assert_same
-from cuda_twins import compiles, meter, needs_nvcc
+from cuda_twins import meter
 from gpudl.kernels.cuda import norm
-from reduction_runs import TYPES, Arrays, agrees, outs_of, run
+from reduction_runs import Arrays, agrees, outs_of, run
 
 from gpudl.engine.op import registry
 
@@ -70,7 +69,7 @@ def test_every_way_to_share_out_the_work(name: str, shape: tuple[int, ...]) -> N
 
 
 def test_the_shapes_reach_both_ways() -> None:
-    parts = {norm._Down(norm.NORM, np.empty(shape, F4)).parts > 1 for shape in SHAPES}
+    parts = {norm.Down(norm.FILE, np.empty(shape, F4)).parts > 1 for shape in SHAPES}
     assert parts == {True, False}
 
 
@@ -138,12 +137,3 @@ def test_what_a_twin_does_not_take() -> None:
     assert run("batch_norm", (x[:0], ones, ones), (x[:0], ones, ones), EPSILON) is None
     tanh = {"stages": ({"activation": "tanh"}, EPSILON)}
     assert run("activation_grad+batch_norm_grad", outs, (x, x, x, ones, ones, ones), tanh) is None
-
-
-@needs_nvcc
-@pytest.mark.parametrize(
-    ("file", "real", "wide", "index"),
-    [(file, *types) for file in ("norm.cu", "norm_grad.cu", "layer_norm.cu") for types in TYPES[file[0] == "l" :]],
-)
-def test_nvcc_compiles_without_spills(file: str, real: str, wide: int, index: str, tmp_path: Path) -> None:
-    compiles(file, tmp_path, {"GPUDL_REAL": real, "GPUDL_WIDTH": wide, "GPUDL_INDEX": index, "GPUDL_RELU": 1})

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from chain_cases import CASES
-from cuda_twins import Placed, agrees, compiles, meter, needs_gxx, needs_nvcc, one_launch_and_no_transfer, run
+from cuda_twins import Placed, agrees, meter, needs_gxx, one_launch_and_no_transfer, run
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import launch
 from gpudl.kernels.geometry import Window
@@ -89,18 +88,3 @@ def test_the_chain_takes_a_relu_only(meter: Meter) -> None:
     arrays = tuple(Placed(a).array for a in (dx, g, y, taps))
     assert registry.find(CHAIN, "cuda", arrays, {"stages": stages}) is not None
     assert registry.find(CHAIN, "cuda", arrays, {"stages": ({"activation": "tanh"}, stages[1])}) is None
-
-
-@needs_nvcc
-@pytest.mark.parametrize(
-    ("real", "index", "width", "tap"),
-    [
-        ("FLOAT16", "int", 8, "unsigned char"),
-        ("BFLOAT16", "long long", 4, "int"),
-        ("FLOAT64", "int", 2, "unsigned char"),
-        ("FLOAT32", "long long", 1, "int"),
-    ],
-)
-def test_nvcc_compiles_it(real: str, index: str, width: int, tap: str, tmp_path: Path) -> None:
-    macros = {"GPUDL_REAL": real, "GPUDL_INDEX": index, "GPUDL_WIDTH": width, "GPUDL_TAP": tap}
-    compiles("pool.cu", tmp_path, macros)

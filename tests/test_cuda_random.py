@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from cuda_twins import Placed, agrees, compiles, meter, needs_nvcc, one_launch_and_no_transfer, run
+from cuda_twins import Placed, agrees, meter, one_launch_and_no_transfer, run
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import launch, random
 from strict_cupy import Meter, capture
@@ -100,12 +98,3 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
         random.dropout(x, x, key, rate=0.5)
     with pytest.raises(RuntimeError, match=r"advance of random.cu does not compile here; ask first whether it takes"):
         random.advance_(key)
-
-
-@needs_nvcc
-@pytest.mark.parametrize(
-    ("real", "index", "width"),
-    [("FLOAT32", "int", 4), ("FLOAT64", "long long", 2), ("FLOAT16", "int", 4), ("BFLOAT16", "int", 1)],
-)
-def test_nvcc_compiles_it(real: str, index: str, width: int, tmp_path: Path) -> None:
-    compiles("random.cu", tmp_path, {"GPUDL_REAL": real, "GPUDL_INDEX": index, "GPUDL_WIDTH": width})

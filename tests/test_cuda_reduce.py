@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cuda_twins import Placed, compiles, meter, needs_nvcc
+from cuda_twins import Placed, meter
 from gpudl.kernels import registry as kernels
 from gpudl.kernels.cuda import reduce
 from gpudl.kernels.geometry import Window
-from reduction_runs import TYPES, agrees, outs_of, run
+from reduction_runs import agrees, outs_of, run
 
 from gpudl.engine.op import registry
 
@@ -127,11 +126,3 @@ def test_what_a_twin_does_not_take() -> None:
     assert run("sum", (x[0, :, 0],), (x,), {"axis": (0, 2)}) is None
     assert run("sum", (np.zeros(4, int),), (np.ones((3, 4), int),), {"axis": 0}) is None
     assert run("argmax", (np.zeros(4, int),), (x[:, :, 0],), {"axis": 0}) is None
-
-
-@needs_nvcc
-@pytest.mark.parametrize(("real", "wide", "index"), TYPES)
-def test_nvcc_compiles_without_spills(real: str, wide: int, index: str, tmp_path: Path) -> None:
-    for stage, largest in ((0, 0), (1, 1), (2, 0)):
-        more = {"GPUDL_STAGE": stage, "GPUDL_MAX": largest}
-        compiles("reduce.cu", tmp_path, {"GPUDL_REAL": real, "GPUDL_WIDTH": wide, "GPUDL_INDEX": index, **more})

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cuda_twins import Placed, agrees, compiles, meter, needs_nvcc, one_launch_and_no_transfer
+from cuda_twins import Placed, agrees, meter, one_launch_and_no_transfer
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import launch, update
 from strict_cupy import Meter, capture
@@ -93,8 +92,3 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
         assert registry.find("sgd_", "cuda", arrays, {}) is None
     with pytest.raises(RuntimeError, match=r"sgd of update.cu does not compile here; ask first whether it takes"):
         update.sgd_(*arrays)
-
-
-@needs_nvcc
-def test_nvcc_compiles_it_with_long_indices(tmp_path: Path) -> None:
-    compiles("update.cu", tmp_path, {"GPUDL_REAL": "FLOAT64", "GPUDL_INDEX": "long long", "GPUDL_WIDTH": 2})

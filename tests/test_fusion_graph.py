@@ -12,7 +12,7 @@ from replay_tools import plan_of
 
 from gpudl import Variable, ops, traced
 from gpudl.engine.plan import rewrite
-from gpudl.engine.plan.plan import Instruction
+from gpudl.engine.plan.ir import Instruction
 from gpudl.engine.plan.rewrite import Graph
 from gpudl.engine.state import unfused
 from gpudl.ops.pool import max_pool

@@ -11,7 +11,7 @@ from gpudl.kernels.geometry import Window
 from replay_tools import assert_same_bits, plan_of
 
 from gpudl import Tensor, Variable, grad, ops, traced
-from gpudl.engine.plan.plan import Instruction
+from gpudl.engine.plan.ir import Instruction
 from gpudl.engine.state import unfused
 from gpudl.ops.pool import max_pool
 

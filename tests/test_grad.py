@@ -4,38 +4,17 @@ from __future__ import annotations
 
 import gc
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from gpudl.kernels.geometry import Window
+from gradient_tools import gradient
 
 import gpudl
 from gpudl import GradientTape, Tensor, Variable, grad, ops, traced
-from gpudl.engine.op import Op
 from gpudl.engine.state import gradients
 from gpudl.ops.pool import max_pool
-
-
-def gradient(loss: Tensor, x: Tensor) -> list:
-    (g,) = grad(loss, [x])
-    assert g is not None
-    assert g.spec == x.spec
-    return g.numpy().tolist()
-
-
-@pytest.fixture
-def applied(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The names of the ops that are run."""
-    names: list[str] = []
-    run = Op.run
-
-    def noting(op: Op, *args: object) -> None:
-        names.append(op.name)
-        run(op, *args)
-
-    monkeypatch.setattr(Op, "run", noting)
-    return names
 
 
 def test_broadcasting_is_undone() -> None:
@@ -249,8 +228,12 @@ def test_a_graph_is_freed_without_the_collector(with_gradient: bool) -> None:
 
 
 def test_an_unknown_argument_has_no_rule() -> None:
+    before = dict(ops.exp.rules), dict(ops.exp.joint)
     with pytest.raises(TypeError, match=r"^exp has no input called z\.$"):
         ops.exp.vjp(z=lambda g, y, x: g)
+    with pytest.raises(TypeError, match=r"^exp has no input called y, z\.$"):
+        ops.exp.joint_vjp(("x", "z", "y"), lambda wanted, g, y, x: (g, g, g))
+    assert (ops.exp.rules, ops.exp.joint) == before
 
 
 CALLS: dict[str, tuple[Callable[[], object], str]] = {

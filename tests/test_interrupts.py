@@ -10,7 +10,7 @@ import pytest
 
 import gpudl
 from gpudl import Sequential, layers
-from gpudl.engine.plan.trace import Entry
+from gpudl.engine.plan.entry import Entry
 
 pytestmark = pytest.mark.host
 

@@ -23,7 +23,6 @@ from gpudl.kernels.cpu import (
     pool,
     random,
     reduce,
-    sums,
     update,
 )
 from gpudl.kernels.cpu.machine import prebound, program
@@ -69,7 +68,7 @@ def slides(draw: Any) -> tuple[Window, tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    "module", [geometry, activation, conv, elementwise, loss, norm, pool, program, random, reduce, update]
+    "module", [geometry, activation, conv_im2col, elementwise, loss, norm, pool, program, random, reduce, update]
 )
 def test_examples_run(module: Any) -> None:
     found = doctest.testmod(module)
@@ -241,7 +240,7 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
         DIRECT,
     ),
     "matmul": (matmul.matmul, [blank((101, 150))], [noise(101, 37), noise(37, 150)], {}),
-    "sum_to": (sums.sum_to, [blank(37)], [noise(1001, 37)], {"shape": (37,)}),
+    "sum_to": (reduce.sum_to, [blank(37)], [noise(1001, 37)], {"shape": (37,)}),
     "softmax": (loss.softmax, [blank((333, 11))], [noise(333, 11)], {}),
     "softmax_cross_entropy": (
         loss.softmax_cross_entropy,
@@ -267,8 +266,8 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
         [noise(333), noise(333, 11), LABELS],
         {},
     ),
-    "sum": (reduce.sum, [blank(333)], [noise(333, 11)], {"axis": -1}),
-    "sum of all": (reduce.sum, [blank(())], [noise(8, 1001)], {}),
+    "sum": (reduce.sum_few, [blank(333)], [noise(333, 11)], {"axis": -1}),
+    "sum of all": (reduce.sum_few, [blank(())], [noise(8, 1001)], {}),
     "argmax": (reduce.argmax, [blank(333, np.int32)], [noise(333, 11)], {"axis": -1}),
     "batch_norm": (norm.batch_norm, [blank(MANY), *CHANNELS], [noise(*MANY), noise(37), noise(37)], {"epsilon": 1e-3}),
     "batch_norm_grad": (
@@ -492,7 +491,7 @@ def test_activations_at_the_ends_of_the_line(kind: str) -> None:
 def test_sum_to_is_more_exact_than_one_long_sum() -> None:
     x = np.full((100_000, 3), 0.1, F4)
     out = blank(3)
-    sums.sum_to(out, x, shape=(3,))
+    reduce.sum_to(out, x, shape=(3,))
     np.testing.assert_allclose(out, 100_000 * float(F4(0.1)), rtol=1e-7)
     apart = np.ones((4, 3, 2), F4)
     assert registry.find("sum_to", "cpu", (blank((3, 1)), apart), {"shape": (3, 1)}) is None

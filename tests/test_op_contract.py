@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -144,19 +144,32 @@ def differentiated(contract: Contract, sample: Sample) -> list[int]:
 
 
 class Probe:
-    """A sample in float64 with random directions, to compare rules with central differences."""
+    """A sample in float64 with random directions, to compare rules with central differences.
 
-    def __init__(self, contract: Contract, sample: Sample, wrt: list[int]) -> None:
+    What is differentiated is the sum of the outs of floats, weighed at random; `only` says of which.
+    """
+
+    def __init__(self, contract: Contract, sample: Sample, wrt: list[int], only: Sequence[int] | None = None) -> None:
         self.op, self.sample, self.wrt = op_of(contract), sample, wrt
         rng = np.random.default_rng(3)
         self.inputs = sample.cast("float64")
-        out = self.first(self.op(*tensors(self.inputs), **sample.static)).data
-        self.g = np.asarray(rng.standard_normal(out.shape))
+        outs = self.op.specs(tensors(self.inputs), sample.static)
+        weights = {number: np.asarray(rng.standard_normal(out.shape)) for number, out in enumerate(outs)}
+        self.g = {number: weights[number] for number in (smooth_outs(outs) if only is None else only)}
         self.directions = [np.asarray(rng.standard_normal(self.inputs[i].shape)) for i in wrt]
 
-    @staticmethod
-    def first(result: Any) -> Tensor:
-        return result[0] if isinstance(result, tuple) else result
+    def value(self, inputs: list[Tensor]) -> Tensor:
+        """Return the weighed sum of the outs."""
+        result = self.op(*inputs, **self.sample.static)
+        outs = result if isinstance(result, tuple) else (result,)
+        parts = [gpudl.ops.sum(outs[number] * Tensor(g)) for number, g in self.g.items()]
+        return sum(parts[1:], parts[0])
+
+    def terms(self, inputs: list[Tensor]) -> np.ndarray:
+        """Return what `value` sums."""
+        result = self.op(*inputs, **self.sample.static)
+        outs = result if isinstance(result, tuple) else (result,)
+        return np.concatenate([(outs[number].data * g).ravel() for number, g in self.g.items()])
 
     def moved(self, step: float) -> list[Tensor]:
         """Return the inputs, those of `wrt` moved along their directions and watched."""
@@ -169,8 +182,7 @@ class Probe:
         return inputs
 
     def slopes(self, inputs: list[Tensor], **options: Any) -> list[Tensor | None]:
-        y = self.first(self.op(*inputs, **self.sample.static))
-        return gpudl.grad(y, [inputs[i] for i in self.wrt], seed=Tensor(self.g), **options)
+        return gpudl.grad(self.value(inputs), [inputs[i] for i in self.wrt], **options)
 
     def along(self, slopes: list[Tensor | None]) -> tuple[float, float]:
         """Return the slope along the directions, and the size of its terms."""
@@ -184,26 +196,33 @@ class Probe:
         return float((ahead - behind).sum() / (2 * STEP)), float(np.abs(ahead).sum())
 
 
+def smooth_outs(outs: Sequence[Spec]) -> list[int]:
+    return [number for number, out in enumerate(outs) if out.dtype.kind == "f"]
+
+
+def probes(contract: Contract, sample: Sample, wrt: list[int]) -> Iterator[Probe]:
+    """Yield probes of all outs together, and of each by itself where there are several."""
+    yield Probe(contract, sample, wrt)
+    outs = smooth_outs(op_of(contract).specs(tensors(sample.cast("float64")), sample.static))
+    for number in outs if len(outs) > 1 else ():
+        yield Probe(contract, sample, wrt, [number])
+
+
 @ops
 def test_gradients_are_the_slopes(contract: Contract) -> None:
     op = op_of(contract)
     exercised = set()
     with reference_only():
         for sample in contract.samples:
-            wrt = differentiated(contract, sample)
-            if not wrt:
-                continue
-            for i in wrt:
-                probe = Probe(contract, sample, [i])
-                slopes = probe.slopes(probe.moved(0))
-                if sample.result in (None, "float64"):
-                    assert slopes[0] is None or slopes[0].spec == Spec(probe.inputs[i].shape, np.dtype(float))
-                slope, size = probe.along(slopes)
-                expected, values = probe.difference(
-                    lambda inputs, p=probe: p.first(op(*inputs, **p.sample.static)).data * p.g
-                )
-                assert slope == pytest.approx(expected, rel=0, abs=FLAT * (size + values))
-                exercised.add(op.inputs[min(i, len(op.inputs) - 1)])
+            for i in differentiated(contract, sample):
+                for probe in probes(contract, sample, [i]):
+                    slopes = probe.slopes(probe.moved(0))
+                    if sample.result in (None, "float64"):
+                        assert slopes[0] is None or slopes[0].spec == Spec(probe.inputs[i].shape, np.dtype(float))
+                    slope, size = probe.along(slopes)
+                    expected, values = probe.difference(probe.terms)
+                    assert slope == pytest.approx(expected, rel=0, abs=FLAT * (size + values))
+                    exercised.add(op.inputs[min(i, len(op.inputs) - 1)])
     assert exercised == set(op.rules)
 
 
@@ -212,22 +231,22 @@ def test_gradients_have_gradients(contract: Contract) -> None:
     with reference_only():
         for sample in contract.samples:
             wrt = differentiated(contract, sample)
-            if not wrt:
-                continue
-            probe = Probe(contract, sample, wrt)
-            rng = np.random.default_rng(4)
-            weights = [np.asarray(rng.standard_normal(probe.inputs[i].shape)) for i in wrt]
+            for probe in probes(contract, sample, wrt) if wrt else ():
+                rng = np.random.default_rng(4)
+                weights = [np.asarray(rng.standard_normal(probe.inputs[i].shape)) for i in wrt]
 
-            def weighed(slopes: list[Tensor | None], weights: list[np.ndarray] = weights) -> Tensor:
-                terms = zip(slopes, weights, strict=True)
-                parts = [gpudl.ops.sum(s * Tensor(w)) for s, w in terms if s is not None]
-                return sum(parts[1:], parts[0])
+                def weighed(slopes: list[Tensor | None], weights: list[np.ndarray] = weights) -> Tensor:
+                    terms = zip(slopes, weights, strict=True)
+                    parts = [gpudl.ops.sum(s * Tensor(w)) for s, w in terms if s is not None]
+                    return sum(parts[1:], parts[0] if parts else Tensor(np.zeros(())))
 
-            inputs = probe.moved(0)
-            total = weighed(probe.slopes(inputs, create_graph=True))
-            slope, size = probe.along(gpudl.grad(total, [inputs[i] for i in wrt]))
-            expected, values = probe.difference(lambda inputs, p=probe, f=weighed: np.asarray(f(p.slopes(inputs)).data))
-            assert slope == pytest.approx(expected, rel=0, abs=FLAT * (size + values + 1))
+                inputs = probe.moved(0)
+                total = weighed(probe.slopes(inputs, create_graph=True))
+                slope, size = probe.along(gpudl.grad(total, [inputs[i] for i in wrt]))
+                expected, values = probe.difference(
+                    lambda inputs, p=probe, f=weighed: np.asarray(f(p.slopes(inputs)).data)
+                )
+                assert slope == pytest.approx(expected, rel=0, abs=FLAT * (size + values + 1))
 
 
 @samples

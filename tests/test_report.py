@@ -11,9 +11,10 @@ from small_models import digits, mlp, same, state_of
 
 import gpudl
 from gpudl import layers, ops
-from gpudl.engine import cost
 from gpudl.engine.op import Op, registry
-from gpudl.engine.plan.plan import Instruction, Plan, Slot
+from gpudl.engine.plan import ir
+from gpudl.engine.plan.ir import Instruction, Slot
+from gpudl.engine.plan.plan import Plan
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import reference_only, state
 from gpudl.reports.explain import Profile, Row
@@ -48,7 +49,7 @@ def plan_of(model: Any, step: str = "train") -> Plan:
 
 
 def parts(plan: Plan) -> list[Instruction]:
-    return [part for step in plan.steps for part in cost.members(step)]
+    return [part for step in plan.steps for part in ir.members(step)]
 
 
 def explained(model: Any, *args: Any, **kwargs: Any) -> str:
@@ -178,7 +179,7 @@ WEIGHTS, SCALAR = Spec((100,), F32), Spec((), F32)
 )
 def test_operations_by_hand(op: str, outs: list[Spec], ins: list[Spec], static: dict[str, Any], expected: int) -> None:
     step = Instruction(registry[op], tuple(map(Slot, outs)), tuple(map(Slot, ins)), static)
-    assert cost.flops(step) == expected
+    assert ir.flops(step) == expected
 
 
 def test_every_op_has_a_count() -> None:
@@ -188,11 +189,11 @@ def test_every_op_has_a_count() -> None:
 def test_bytes_by_hand() -> None:
     a, b, out = Slot(ROWS), Slot(Spec((10,), F32)), Slot(ROWS)
     view = Slot(Spec((60,), F32), base=a)
-    assert cost.nbytes(Instruction(registry["add"], (out,), (a, b), {})) == 240 + 40 + 240
-    assert cost.nbytes(Instruction(registry["multiply"], (out,), (a, a), {})) == 240 + 240
-    assert cost.nbytes(Instruction(registry["reshape_view"], (view,), (a,), {"shape": (60,)})) == 0
+    assert ir.nbytes(Instruction(registry["add"], (out,), (a, b), {})) == 240 + 40 + 240
+    assert ir.nbytes(Instruction(registry["multiply"], (out,), (a, a), {})) == 240 + 240
+    assert ir.nbytes(Instruction(registry["reshape_view"], (view,), (a,), {"shape": (60,)})) == 0
     w, g, lr = Slot(WEIGHTS), Slot(WEIGHTS), Slot(SCALAR)
-    assert cost.nbytes(Instruction(registry["sgd_"], (), (w, g, lr), {})) == 400 + 400 + 4 + 400
+    assert ir.nbytes(Instruction(registry["sgd_"], (), (w, g, lr), {})) == 400 + 400 + 4 + 400
 
 
 def test_a_joined_instruction_computes_what_its_members_do_and_moves_less() -> None:
@@ -202,9 +203,9 @@ def test_a_joined_instruction_computes_what_its_members_do_and_moves_less() -> N
     pair = Instruction(registry["sum"], (y,), (x, b), {}, "dense", (first, second))
     outer = Instruction(registry["sum"], (y,), (x, b), {}, members=(pair,))
     for joined in (pair, outer):
-        assert list(cost.members(joined)) == [first, second]
-        assert cost.flops(joined) == 120 + 60
-        assert cost.nbytes(joined) == 240 + 40 + 4
+        assert list(ir.members(joined)) == [first, second]
+        assert ir.flops(joined) == 120 + 60
+        assert ir.nbytes(joined) == 240 + 40 + 4
 
 
 def test_explain_shows_a_line_for_each_instruction_and_the_sums() -> None:
@@ -218,7 +219,7 @@ def test_explain_shows_a_line_for_each_instruction_and_the_sums() -> None:
     (forward,) = (line for line in text.splitlines() if "conv2d " in line)
     assert all(word in forward for word in ("eyes", "(8, ", ", 4) float32", "numba"))
     assert "side by side; weights 2.76 kB." in text  # 40 + 650 numbers
-    flops = sum(map(cost.flops, plan.steps))
+    flops = sum(map(ir.flops, plan.steps))
     assert f"{flops / 1e3:.3g} k FLOPs" in text
     assert f"{len(plan.steps)} left, {len(plan.calls)} of them compute." in text
 
@@ -227,7 +228,7 @@ def test_the_matrix_products_and_convolutions_of_a_step_are_counted_whole() -> N
     model = cnn()
     explained(model, *images(), batch_size=BATCH)
     heavy = {"conv2d", "conv2d_weight_grad", "conv2d_input_grad", "matmul"}
-    total = sum(cost.flops(part) for part in parts(plan_of(model)) if part.op.name in heavy)
+    total = sum(ir.flops(part) for part in parts(plan_of(model)) if part.op.name in heavy)
     # Images want no gradient: the convolution is computed forward and for its weights, the product three times.
     assert total == 2 * (2 * BATCH * 8 * 8 * 4 * 9) + 3 * (2 * BATCH * 64 * CLASSES)
 
@@ -295,12 +296,12 @@ def test_a_profile_has_the_rows_of_the_plan_with_their_times() -> None:
     assert len(profile.rows) == len(plan.calls)
     assert all(row.seconds > 0 for row in profile.rows)
     assert [row.op.split(" + ")[0] for row in profile.rows] == [
-        next(cost.members(step)).op.name for step in plan.steps if not step.op.alias
+        next(ir.members(step)).op.name for step in plan.steps if not step.op.alias
     ]
     for totals in (profile.by_layer(), profile.by_op()):
         assert sum(t.calls for t in totals) == len(profile.rows)
-        assert sum(t.flops for t in totals) == sum(map(cost.flops, plan.steps))
-        assert sum(t.bytes for t in totals) == sum(map(cost.nbytes, plan.steps))
+        assert sum(t.flops for t in totals) == sum(map(ir.flops, plan.steps))
+        assert sum(t.bytes for t in totals) == sum(map(ir.nbytes, plan.steps))
         assert sum(t.seconds for t in totals) == pytest.approx(profile.seconds)
         assert [t.seconds for t in totals] == sorted((t.seconds for t in totals), reverse=True)
         assert all(t.name.split(" + ")[0] in text for t in totals)  # a long name goes on in the next line

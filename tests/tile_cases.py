@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from gemm_ways import DOUBLE, SHORT, SINGLE, TENSOR, Oracle, Way, inputs, normal, value, weights
-from gpudl.kernels.cuda import gemm
+from gpudl.kernels.cuda import conv2d, conv2d_input_grad, conv2d_weight_grad, matmul
 from gpudl.kernels.geometry import Window
 
 PACK = {"float16": 8, "bfloat16": 8, "float32": 4, "float64": 2}  # elements of 16 bytes
@@ -50,18 +50,18 @@ class Case:
         if self.name == "matmul":
             m, k = odd(tile.m + 5), odd(tile.k * (tile.stages + 1))
             a, b = normal(rng, dtype, m, k), normal(rng, dtype, k, f)
-            return self._finished(gemm.matmul, (m, f), (a, b), np.matmul, k)
+            return self._finished(matmul.matmul, (m, f), (a, b), np.matmul, k)
         window, c = Window((3, 3), (2, 1), "same"), odd(tile.k // 4)
         shape = (2, 15, 11, c)
         x, w = normal(rng, dtype, *shape), normal(rng, dtype, 3, 3, c, f)
         g = normal(rng, dtype, 2, *window.output(shape[1:3]), f)
         if self.name == "conv2d":
-            run, oracle = partial(gemm.conv2d, window=window), partial(value, window=window)
+            run, oracle = partial(conv2d.conv2d, window=window), partial(value, window=window)
             return self._finished(run, g.shape, (x, w), oracle, window.taps * c)
         if self.name == "conv2d_input_grad":
-            run = partial(gemm.conv2d_input_grad, shape=shape, window=window)
+            run = partial(conv2d_input_grad.conv2d_input_grad, shape=shape, window=window)
             return run, shape, (g, w), partial(inputs, window=window, shape=shape), window.taps * f
-        run = partial(gemm.conv2d_weight_grad, window=window)
+        run = partial(conv2d_weight_grad.conv2d_weight_grad, window=window)
         return run, w.shape, (x, g), partial(weights, window=window), g.size // f
 
     def _finished(
@@ -72,7 +72,7 @@ class Case:
             return run, shape, ins, oracle, depth
         bias = np.linspace(-2, 2, shape[-1]).astype(ins[0].dtype)
         stages = (getattr(run, "keywords", {}), {"activation": self.activation})
-        both = gemm.matmul_bias_activation if self.name == "matmul" else gemm.conv2d_bias_activation
+        both = matmul.matmul_bias_activation if self.name == "matmul" else conv2d.conv2d_bias_activation
         return partial(both, stages=stages), shape, (*ins, bias), oracle, depth, ACTIVATIONS[self.activation]
 
 

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from gpudl.backend import Array
-from gpudl.engine.operators import registry
 from gpudl.engine.spec import is_floating
 from gpudl.engine.state import gradients, scope, state
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Node, Tensor, faces
 
-if TYPE_CHECKING:
-    from gpudl.engine.op import Op
+Gradients = tuple[Tensor | None, ...]
+"""The gradients of several tensors, None for those that have none."""
 
 _order = count()
 
 
-class Node:
+class Differentiable(Protocol):
+    """An op with gradient rules by the names of its inputs; a variadic op's last name stands for all further ones.
+
+    Attributes:
+        joint: by the name of an input, all inputs whose gradients its rule gives together.
+    """
+
+    inputs: list[str]
+    variadic: bool
+    rules: dict[str, Callable[..., Any]]
+    joint: dict[str, tuple[str, ...]]
+
+
+class Application:
     """One application of an op, kept for its gradient.
 
     Holds the arrays of the outs, not their tensors, so that a tensor and its node are no cycle.
@@ -26,7 +38,9 @@ class Node:
 
     __slots__ = ("inputs", "op", "order", "results", "scope", "static")
 
-    def __init__(self, op: Op, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: dict[str, Any]) -> None:
+    def __init__(
+        self, op: Differentiable, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: dict[str, Any]
+    ) -> None:
         self.op = op
         self.inputs = inputs
         self.results = results
@@ -34,42 +48,71 @@ class Node:
         self.order = next(_order)
         self.scope = state.scope
 
-    def outs(self) -> Any:
-        """Return the outs as tensors, the first of them again part of the graph."""
-        outs = tuple(Tensor(data) for data in self.results)
-        outs[0].node, outs[0].requires_grad = self, True
-        return outs if len(outs) > 1 else outs[0]
+    def joined(self, outs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Return the outs, those of floats now part of the graph."""
+        for number, out in enumerate(outs):
+            if is_floating(out.dtype):
+                out.node, out.out_number, out.requires_grad = self, number, True
+        return outs
 
-    def gradient(self, position: int, g: Tensor) -> Tensor | None:
-        """Return the gradient with respect to input `position`, or None where there is no rule."""
-        names = self.op.inputs
-        if self.op.variadic and position >= len(names) - 1:
-            rule = self.op.rules.get(names[-1])
-            extra: tuple[Any, ...] = (position - len(names) + 1,)
-        else:
-            rule, extra = self.op.rules.get(names[position]), ()
-        if rule is None:
-            return None
-        result = rule(*extra, g, self.outs(), *self.inputs, **self.static)
-        if result is None:
-            return None
-        return _fitted(result, self.inputs[position])
+    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Tensor | None]]:
+        """Yield the position and the gradient of each input among `wanted` that has a rule.
+
+        Args:
+            wanted: positions of inputs.
+            g: the gradients of the outs; None for an out that the loss does not depend on.
+        """
+        op, y = self.op, self.joined(tuple(map(Tensor, self.results)))
+        given: tuple[Any, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
+        last = len(op.inputs) - 1
+        asked = {position: op.inputs[min(position, last)] for position in wanted}
+        together: dict[str, Tensor | None] = {}
+        for position, name in asked.items():
+            rule = op.rules.get(name)
+            if rule is None:
+                continue
+            if name in op.joint:
+                if name not in together:
+                    made = rule(set(asked.values()), *given, *self.inputs, **self.static)
+                    together.update(zip(op.joint[name], made, strict=True))
+                part = together[name]
+            elif op.variadic and name == op.inputs[last]:
+                part = rule(position - last, *given, *self.inputs, **self.static)
+            else:
+                part = rule(*given, *self.inputs, **self.static)
+            yield position, None if part is None else _fitted(part, self.inputs[position])
 
 
 def _fitted(g: Tensor, x: Tensor) -> Tensor:
     """Undo broadcasting and promotion: return `g` in the shape and dtype of `x`."""
     if g.shape != x.shape:
-        g = registry["sum_to"](g, shape=x.shape)
+        g = faces["sum_to"](g, shape=x.shape)
     if g.dtype != x.dtype:
-        g = registry["cast"](g, dtype=x.dtype)
+        g = faces["cast"](g, dtype=x.dtype)
     return g
 
 
-def _key(tensor: Tensor) -> int:
-    return id(tensor.node) if tensor.node is not None else id(tensor)
+def total(*terms: Tensor | None) -> Tensor | None:
+    """Return the sum of the gradients that there are."""
+    whole: Tensor | None = None
+    for term in terms:
+        if term is not None:
+            whole = term if whole is None else faces["add"](whole, term)
+    return whole
 
 
-def _between(loss: Tensor, wanted: set[int]) -> tuple[list[Node], set[int]]:
+Key = tuple[int, int]
+
+
+def _key(tensor: Tensor) -> Key:
+    return id(tensor) if tensor.node is None else id(tensor.node), tensor.out_number
+
+
+def _keys(node: Node) -> list[Key]:
+    return [(id(node), number) for number in range(len(node.results))]
+
+
+def _between(loss: Tensor, wanted: set[Key]) -> tuple[list[Node], set[Key]]:
     """Return the nodes on a path from a wanted tensor to the loss, last first, and the keys on it."""
     found: dict[int, Node] = {}
     stack = [loss.node] if loss.node is not None else []
@@ -82,7 +125,7 @@ def _between(loss: Tensor, wanted: set[int]) -> tuple[list[Node], set[int]]:
     path = []
     for node in sorted(found.values(), key=lambda n: n.order):
         if any(_key(t) in keys for t in node.inputs):
-            keys.add(id(node))
+            keys.update(_keys(node))
             path.append(node)
     return path[::-1], keys
 
@@ -113,19 +156,18 @@ def grad(
     """
     wanted = {_key(t) for t in wrt}
     with gradients(create_graph or state.open_tapes > 0), scope(_gradient_of(loss.node)):
-        first = seed if seed is not None else registry["ones_like"](loss)
-        pending: dict[int, Tensor] = {_key(loss): first}
+        first = seed if seed is not None else faces["ones_like"](loss)
+        pending: dict[Key, Tensor | None] = {_key(loss): first}
         path, keys = _between(loss, wanted)
         for node in path:
-            g = pending.get(id(node)) if id(node) in wanted else pending.pop(id(node), None)
-            if g is None:
+            g = [pending.get(key) if key in wanted else pending.pop(key, None) for key in _keys(node)]
+            if all(part is None for part in g):
                 continue
             state.scope = _gradient_of(node)
-            for position, tensor in enumerate(node.inputs):
-                key = _key(tensor)
-                part = node.gradient(position, g) if key in keys else None
-                if part is not None:
-                    pending[key] = registry["add"](pending[key], part) if key in pending else part
+            positions = [position for position, tensor in enumerate(node.inputs) if _key(tensor) in keys]
+            for position, part in node.gradients(positions, g):
+                key = _key(node.inputs[position])
+                pending[key] = total(pending.get(key), part)
     return [pending.get(_key(t)) for t in wrt]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -13,23 +13,25 @@ import numpy as np
 from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine import cost
-from gpudl.engine.grad import Node
-from gpudl.engine.operators import registry
+from gpudl.engine.grad import Application
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, Variable, operand
+from gpudl.engine.tensor import Tensor, Variable, faces, operand
 
 Forward = Callable[..., Any]
 Specs = Spec | tuple[Spec, ...] | None
+
+registry: dict[str, Op] = {}
+"""The ops by name."""
 
 
 class Op:
     """A computation: shape rule, portable reference, and one gradient rule per differentiable argument.
 
     There are three kinds. A *normal* op fills fresh outs; an *alias* op returns a view of its input; an
-    *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. Only the first of
-    several outs is differentiable. `flops` counts the operations, by default one per element. `prepare` gets the
-    inputs of a call as they were given, and returns those to compute with or raises.
+    *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. Every out of floats is
+    differentiable. `flops` counts the operations, by default one per element. `prepare` gets the inputs of a call as
+    they were given, and returns those to compute with or raises.
     """
 
     def __init__(
@@ -57,7 +59,8 @@ class Op:
         self.workspace = workspace
         self.prepare = prepare
         self.flops = flops or (cost.free if alias else cost.per_output(1) if self.outs else cost.per_input(1))
-        self.rules: dict[str, Callable[..., Tensor | None]] = {}
+        self.rules: dict[str, Callable[..., Any]] = {}
+        self.joint: dict[str, tuple[str, ...]] = {}  # the inputs that share a rule, by each of them
         parameters = list(inspect.signature(forward).parameters.values())
         positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         skipped = 1 + (0 if alias else self.outs)
@@ -69,12 +72,30 @@ class Op:
         self.__signature__ = inspect.Signature(list(shown))
 
     def vjp(self, **rules: Callable[..., Tensor | None]) -> Op:
-        """Add gradient rules ``argument=lambda g, y, *inputs, **static: gradient`` and return the op."""
-        unknown = set(rules) - set(self.inputs)
-        if unknown:
-            raise TypeError(f"{self.name} has no input called {', '.join(sorted(unknown))}.")
+        """Add gradient rules ``argument=lambda g, y, *inputs, **static: gradient`` and return the op.
+
+        `y` is the out and `g` the gradient of it. For an op with several outs both are tuples; the gradient of an out
+        that the loss does not depend on is None there. The rule of a variadic argument gets its number before `g`.
+        """
+        self._known(rules)
         self.rules.update(rules)
         return self
+
+    def joint_vjp(self, inputs: tuple[str, ...], rule: Callable[..., tuple[Tensor | None, ...]]) -> Op:
+        """Add one rule for several inputs whose gradients are computed together, and return the op.
+
+        It is called once, as ``rule(wanted, g, y, *inputs, **static)``, and returns a gradient for each of `inputs`;
+        those whose names are not in the set `wanted` may be None.
+        """
+        self._known(inputs)
+        self.rules.update(dict.fromkeys(inputs, rule))
+        self.joint.update(dict.fromkeys(inputs, inputs))
+        return self
+
+    def _known(self, names: Iterable[str]) -> None:
+        unknown = set(names) - set(self.inputs)
+        if unknown:
+            raise TypeError(f"{self.name} has no input called {', '.join(sorted(unknown))}.")
 
     def __call__(self, *inputs: Any, **static: Any) -> Tensor:
         """Apply the op to tensors, arrays or numbers; several outs are a tuple, and an update returns None."""
@@ -200,7 +221,7 @@ def op(infer: Callable[..., Specs], **options: Any) -> Callable[[Forward], Op]:
 
     def enter(forward: Forward) -> Op:
         made = Op(forward, infer, **options)
-        registry[made.name] = made
+        registry[made.name] = faces[made.name] = made
         return made
 
     return enter
@@ -244,8 +265,7 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
     if recorder is not None:
         recorder.add(op, outs, inputs, static)
     if outs and op.rules and state.gradients and any(t.requires_grad for t in inputs):
-        outs[0].requires_grad = is_floating(outs[0].dtype)
-        outs[0].node = Node(op, inputs, results, static)
+        Application(op, inputs, results, static).joined(outs)
     return _unpack(op, outs)
 
 

@@ -8,14 +8,24 @@ import threading
 from collections.abc import Iterator
 from contextlib import _GeneratorContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from gpudl.engine.plan.recorder import Recorder
-
 _PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+class Recorder(Protocol):
+    """Notes what is applied, instead of having it computed.
+
+    Attributes:
+        born: the variables that are made meanwhile.
+    """
+
+    born: list[Any]
+
+    def add(self, op: Any, outs: tuple[Any, ...], ins: tuple[Any, ...], static: dict[str, Any]) -> None:
+        """Note one application of `op` to the tensors `ins`, of which `outs` are the results."""
 
 
 class State(threading.local):

@@ -3,24 +3,70 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
-from gpudl.engine.operators import Operators, faces, registry
 from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating, is_number
 from gpudl.engine.state import LayoutError, TracingError, changed, forbid_host_read, layout_epoch, state, toggled
 
-if TYPE_CHECKING:
-    from gpudl.engine.grad import Node
+faces: dict[str, Callable[..., Tensor]] = {}
+"""What tensors, variables and gradients need of those above them: the ops by name, and what takes several of them."""
 
 
-class Tensor(Operators):
+class Node(Protocol):
+    """How a tensor was computed: one application of an op.
+
+    Attributes:
+        inputs: what the op was given.
+        results: the arrays of its outs.
+        order: counts the applications.
+        scope: whose computation it was.
+    """
+
+    inputs: tuple[Tensor, ...]
+    results: tuple[Array, ...]
+    order: int
+    scope: str
+
+    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Tensor | None]]:
+        """Yield the position and the gradient of each input among `wanted` that has a rule, from those of the outs."""
+
+
+Method = Callable[[Any, Any], "Tensor"]
+
+
+def _one(name: str) -> Callable[[Any], Tensor]:
+    return lambda x: faces[name](x)  # noqa: PLW0108 (the op is entered later)
+
+
+def _two(name: str) -> Method:
+    return lambda x, other: faces[name](x, other)  # noqa: PLW0108
+
+
+def _turned(name: str) -> Method:
+    return lambda x, other: faces[name](other, x)
+
+
+def _if_numbers(name: str) -> Callable[[Any, object], Any]:
+    """Return a comparison that leaves to Python what are no numbers: nothing else equals a tensor."""
+
+    def method(x: Any, other: object) -> Any:
+        numbers = isinstance(other, bool | int | float | list | tuple | Tensor) or hasattr(other, "dtype")
+        return faces[name](x, other) if numbers else NotImplemented
+
+    return method
+
+
+class Tensor:
     """An array on some device, with the node of the graph that computed it.
+
+    `+`, `==`, `&`, `x[key]` and so on are NumPy's, element by element, between tensors, arrays and numbers. A tensor is
+    hashed by its identity, so that it can be a key or in a set; `is` tells whether two names stand for the same one.
 
     Args:
         data: the array, or None for a symbolic tensor, which has a shape and a dtype only.
@@ -32,12 +78,13 @@ class Tensor(Operators):
         array([[3., 5.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "data", "logits", "node", "released", "requires_grad", "spec")
+    __slots__ = ("__weakref__", "data", "logits", "node", "out_number", "released", "requires_grad", "spec")
 
     def __init__(self, data: Array, spec: Spec | None = None) -> None:
         self.data = data
         self.spec = spec if spec is not None else Spec(data.shape, data.dtype)
         self.node: Node | None = None
+        self.out_number = 0  # which of the outs of its node this is
         self.requires_grad = False
         self.released = False
         # What a softmax or sigmoid was computed from, for the losses that are more exact on logits.
@@ -141,6 +188,44 @@ class Tensor(Operators):
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
+    # NumPy and CuPy, whose arrays have at most 100, leave `array + tensor` to the tensor.
+    __array_priority__ = 1000
+
+    __add__, __radd__ = _two("add"), _turned("add")
+    __sub__, __rsub__ = _two("subtract"), _turned("subtract")
+    __mul__, __rmul__ = _two("multiply"), _turned("multiply")
+    __truediv__, __rtruediv__ = _two("divide"), _turned("divide")
+    __floordiv__, __rfloordiv__ = _two("floor_divide"), _turned("floor_divide")
+    __mod__, __rmod__ = _two("mod"), _turned("mod")
+    __pow__, __rpow__ = _two("power"), _turned("power")
+    __and__, __rand__ = _two("bitwise_and"), _turned("bitwise_and")
+    __or__, __ror__ = _two("bitwise_or"), _turned("bitwise_or")
+    __xor__, __rxor__ = _two("bitwise_xor"), _turned("bitwise_xor")
+    __lshift__, __rlshift__ = _two("left_shift"), _turned("left_shift")
+    __rshift__, __rrshift__ = _two("right_shift"), _turned("right_shift")
+    __lt__, __le__, __gt__, __ge__ = map(_two, ("less", "less_equal", "greater", "greater_equal"))
+    __eq__, __ne__ = _if_numbers("equal"), _if_numbers("not_equal")
+    __neg__, __abs__, __invert__ = map(_one, ("negative", "absolute", "bitwise_not"))
+    __hash__ = object.__hash__
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __matmul__(self, other: Any) -> Tensor:
+        return faces["__matmul__"](self, other)
+
+    def __rmatmul__(self, other: Any) -> Tensor:
+        return faces["__matmul__"](other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return faces["floor_divide"](self, other), faces["mod"](self, other)
+
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return faces["floor_divide"](other, self), faces["mod"](other, self)
+
+    def __getitem__(self, key: Any) -> Tensor:
+        return faces["__getitem__"](self, key)
+
     def __repr__(self) -> str:
         name = type(self).__name__
         if self.data is None or state.recorder is not None:
@@ -220,8 +305,7 @@ class Variable(Tensor):
     @property
     def value(self) -> Tensor:
         """What the variable holds now, as a tensor that stays when the variable changes."""
-        result: Tensor = registry["copy"](self)
-        return result
+        return faces["copy"](self)
 
     @property
     def trainable(self) -> bool:
@@ -269,7 +353,7 @@ def _update(name: str, target: Variable, value: Any) -> None:
     tensor = as_tensor(value, like=target)
     if tensor.shape != target.shape:
         raise ShapeError(f"cannot assign shape {tensor.shape} to variable {target.name!r} of {target.shape}.")
-    registry[name](target, tensor)
+    faces[name](target, tensor)
 
 
 @lru_cache(maxsize=4096)  # more than a step has: a number that differs each time must not fill the memory
@@ -346,8 +430,7 @@ def convert_to_tensor(value: Any, dtype: Any = None) -> Tensor:
     tensor = as_tensor(value)
     if dtype is None or tensor.dtype == np.dtype(dtype):
         return tensor
-    result: Tensor = registry["cast"](tensor, dtype=np.dtype(dtype))
-    return result
+    return faces["cast"](tensor, dtype=np.dtype(dtype))
 
 
 def _scalar_dtype(value: float | bool, like: Tensor | None) -> np.dtype:

@@ -10,6 +10,13 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
 from gpudl.utils.checks import require_number, require_whole
 
+__all__ = [
+    "ELU",
+    "LeakyReLU",
+    "ReLU",
+    "Softmax",
+]
+
 
 class ReLU(Layer):
     """Return x above a threshold, and below it 0 or a line of small slope; see `activations.relu`.

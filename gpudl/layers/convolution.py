@@ -12,6 +12,10 @@ from gpudl.layers._affine import Affine
 from gpudl.layers._windowed import Windowed, pair
 from gpudl.layers.base.input_spec import InputSpec, Shape
 
+__all__ = [
+    "Conv2D",
+]
+
 
 class Conv2D(Affine, Windowed):
     """Slide `filters` small kernels over images: activation(x * kernel + bias), ``*`` a cross-correlation.

@@ -16,6 +16,13 @@ from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.utils.checks import sizes
 
+__all__ = [
+    "Activation",
+    "Dense",
+    "Input",
+    "InputLayer",
+]
+
 
 class Dense(Affine):
     """A fully connected layer: activation(x @ kernel + bias), along the last axis.

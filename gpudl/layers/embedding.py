@@ -13,6 +13,10 @@ from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
 
+__all__ = [
+    "Embedding",
+]
+
 
 class Embedding(Layer):
     """Give each of `input_dim` integers, such as the numbers of words, a vector that is learned.

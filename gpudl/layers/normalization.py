@@ -14,6 +14,11 @@ from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.utils.checks import require_number, require_whole
 
+__all__ = [
+    "BatchNormalization",
+    "LayerNormalization",
+]
+
 
 def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
     result: Tensor = x if x.dtype == dtype else ops.cast(x, dtype=dtype)

@@ -11,6 +11,17 @@ from gpudl.kernels.geometry import Window
 from gpudl.layers._windowed import OnImages, Windowed, pair
 from gpudl.ops.pool import avg_pool, max_pool
 
+__all__ = [
+    "AveragePooling2D",
+    "AvgPool2D",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool2D",
+    "GlobalMaxPool2D",
+    "GlobalMaxPooling2D",
+    "MaxPool2D",
+    "MaxPooling2D",
+]
+
 
 class _Pooling2D(Windowed):
     def __init__(

@@ -14,6 +14,10 @@ from gpudl.layers.base.layer import Layer
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import require_number
 
+__all__ = [
+    "Dropout",
+]
+
 
 class Dropout(Layer):
     """In training, set a share of the inputs to 0 and scale the others so that the expected sum stays.

@@ -14,6 +14,11 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import InputSpec
 from gpudl.layers.base.layer import Layer
 
+__all__ = [
+    "Flatten",
+    "Reshape",
+]
+
 
 class Flatten(Layer):
     """Lay each sample out in one axis: (batch, a, b, ...) becomes (batch, a * b * ...).

@@ -8,118 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gpudl import registry
 from gpudl.engine.spec import Spec
-from gpudl.losses.base import Loss, LossFunctionWrapper
-from gpudl.losses.probabilistic import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    KLDivergence,
-    SparseCategoricalCrossentropy,
-    binary_crossentropy,
-    categorical_crossentropy,
-    kl_divergence,
-    sparse_categorical_crossentropy,
-)
-from gpudl.losses.regression import (
-    Huber,
-    LogCosh,
-    MeanAbsoluteError,
-    MeanSquaredError,
-    huber,
-    log_cosh,
-    mean_absolute_error,
-    mean_squared_error,
-)
+from gpudl.losses import base, crossentropy, divergence, regression
+from gpudl.losses.base import *  # noqa: F403
+from gpudl.losses.base import LOSSES, Loss, LossFunctionWrapper
+from gpudl.losses.crossentropy import *  # noqa: F403
+from gpudl.losses.divergence import *  # noqa: F403
+from gpudl.losses.regression import *  # noqa: F403
 
-__all__ = [
-    "BinaryCrossentropy",
-    "CategoricalCrossentropy",
-    "Huber",
-    "KLDivergence",
-    "LogCosh",
-    "Loss",
-    "LossFunctionWrapper",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "SparseCategoricalCrossentropy",
-    "binary_crossentropy",
-    "categorical_crossentropy",
-    "deserialize",
-    "get",
-    "huber",
-    "kind_of_targets",
-    "kl_divergence",
-    "log_cosh",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "resolve",
-    "serialize",
-    "sparse_categorical_crossentropy",
-]
+__all__ = ["deserialize", "get", "kind_of_targets", "resolve", "serialize"]
+__all__ += base.__all__
+__all__ += crossentropy.__all__
+__all__ += divergence.__all__
+__all__ += regression.__all__
 
-_CLASSES = (
-    *(BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy, KLDivergence),
-    *(MeanSquaredError, MeanAbsoluteError, Huber, LogCosh, LossFunctionWrapper),
-)
-# "Huber" is the class, "huber" the function: names in small letters mean functions where there is one.
-_TABLE: Mapping[str, Any] = {
-    **{c.__name__: c for c in _CLASSES},
-    **registry.names(*_CLASSES),
-    **registry.names(binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy),
-    **registry.names(kl_divergence, mean_squared_error, mean_absolute_error, huber, log_cosh),
-    "bce": binary_crossentropy,
-    "kld": kl_divergence,
-    "mae": mean_absolute_error,
-    "mse": mean_squared_error,
-}
-
-
-def get(identifier: Any) -> Any:
-    """Return the loss that `identifier` stands for.
-
-    Args:
-        identifier: a name such as ``"mse"`` (a function) or ``"MeanSquaredError"`` (an object), a config
-            dict, a class, a function, an object, or None, which is returned as it is.
-
-    Raises:
-        ValueError: an unknown name; the text offers the nearest one.
-        TypeError: something that cannot be a loss.
-
-    Example:
-        >>> get("MSE") is mean_squared_error
-        True
-    """
-    return registry.lookup("loss", identifier, _TABLE)
-
-
-def serialize(loss: Any) -> Any:
-    """Return a loss as plain data: a function by name, an object as a dict.
-
-    Example:
-        >>> serialize(mean_squared_error)
-        'mean_squared_error'
-    """
-    return registry.serialize(loss)
-
-
-def deserialize(name: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """Return the loss that `serialize` described; `custom_objects` adds functions and classes by name.
-
-    Raises:
-        ValueError: an unknown name.
-
-    Example:
-        >>> deserialize(serialize(Huber(delta=2.0))).delta
-        2.0
-    """
-    return registry.lookup("loss", name, {**_TABLE, **(custom_objects or {})})
-
+LOSSES.add(*map(vars, (base, crossentropy, divergence, regression)))
+LOSSES.alias(bce="binary_crossentropy", kld="kl_divergence", mae="mean_absolute_error", mse="mean_squared_error")
+get, serialize, deserialize = LOSSES.get, LOSSES.serialize, LOSSES.deserialize
 
 _CROSSENTROPIES: Mapping[str, Callable[..., Any]] = {
-    "binary": binary_crossentropy,
-    "sparse_categorical": sparse_categorical_crossentropy,
-    "categorical": categorical_crossentropy,
+    "binary": crossentropy.binary_crossentropy,
+    "sparse_categorical": crossentropy.sparse_categorical_crossentropy,
+    "categorical": crossentropy.categorical_crossentropy,
 }
 
 

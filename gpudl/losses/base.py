@@ -8,7 +8,9 @@ from typing import Any
 from gpudl import config, dtype_policies, ops
 from gpudl.engine.spec import ShapeError, broadcast, is_floating, is_half
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.registry import Configurable, auto_name, snake_case
+from gpudl.registry import Configurable, Family, auto_name, snake_case
+
+__all__ = ["Loss", "LossFunctionWrapper"]
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
@@ -119,11 +121,12 @@ class LossFunctionWrapper(Loss):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Return a loss with the arguments of `config`, its function found by name."""
-        from gpudl.losses import get
-
         if "fn" in config:
-            config = {**config, "fn": get(config["fn"])}
+            config = {**config, "fn": LOSSES.get(config["fn"])}
         return cls(**config)
+
+
+LOSSES: Family[Any] = Family("loss", Loss)
 
 
 def keeping_logits(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

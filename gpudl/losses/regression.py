@@ -14,6 +14,17 @@ from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
 from gpudl.utils.checks import require_number
 
+__all__ = [
+    "Huber",
+    "LogCosh",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "huber",
+    "log_cosh",
+    "mean_absolute_error",
+    "mean_squared_error",
+]
+
 
 def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     """Return mean((y_true - y_pred)**2) along the last axis.

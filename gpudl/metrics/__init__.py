@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gpudl import losses, registry
+from gpudl import losses
 from gpudl.engine.spec import Spec
 from gpudl.losses import (
     binary_crossentropy,
@@ -20,51 +20,15 @@ from gpudl.losses import (
     mean_squared_error,
     sparse_categorical_crossentropy,
 )
-from gpudl.metrics.accuracy import (
-    Accuracy,
-    BinaryAccuracy,
-    CategoricalAccuracy,
-    SparseCategoricalAccuracy,
-    SparseTopKCategoricalAccuracy,
-    TopKCategoricalAccuracy,
-    accuracy,
-    binary_accuracy,
-    categorical_accuracy,
-    sparse_categorical_accuracy,
-    sparse_top_k_categorical_accuracy,
-    top_k_categorical_accuracy,
-)
-from gpudl.metrics.base import Mean, MeanMetricWrapper, Metric, Sum
-from gpudl.metrics.probabilistic import (
-    BinaryCrossentropy,
-    CategoricalCrossentropy,
-    KLDivergence,
-    SparseCategoricalCrossentropy,
-)
-from gpudl.metrics.regression import MeanAbsoluteError, MeanSquaredError, RootMeanSquaredError
+from gpudl.metrics import accuracy_metrics, base, crossentropy, regression
+from gpudl.metrics.accuracy_metrics import *  # noqa: F403
+from gpudl.metrics.base import *  # noqa: F403
+from gpudl.metrics.base import FUNCTIONS, METRICS, MeanMetricWrapper, Metric
+from gpudl.metrics.crossentropy import *  # noqa: F403
+from gpudl.metrics.regression import *  # noqa: F403
 
 __all__ = [
-    "Accuracy",
-    "BinaryAccuracy",
-    "BinaryCrossentropy",
-    "CategoricalAccuracy",
-    "CategoricalCrossentropy",
-    "KLDivergence",
-    "Mean",
-    "MeanAbsoluteError",
-    "MeanMetricWrapper",
-    "MeanSquaredError",
-    "Metric",
-    "RootMeanSquaredError",
-    "SparseCategoricalAccuracy",
-    "SparseCategoricalCrossentropy",
-    "SparseTopKCategoricalAccuracy",
-    "Sum",
-    "TopKCategoricalAccuracy",
-    "accuracy",
-    "binary_accuracy",
     "binary_crossentropy",
-    "categorical_accuracy",
     "categorical_crossentropy",
     "deserialize",
     "get",
@@ -75,81 +39,27 @@ __all__ = [
     "mean_squared_error",
     "resolve_accuracy",
     "serialize",
-    "sparse_categorical_accuracy",
     "sparse_categorical_crossentropy",
-    "sparse_top_k_categorical_accuracy",
-    "top_k_categorical_accuracy",
 ]
+__all__ += accuracy_metrics.__all__
+__all__ += base.__all__
+__all__ += crossentropy.__all__
+__all__ += regression.__all__
 
-# The functions that a `MeanMetricWrapper` can be made of, for its config.
-FUNCTIONS: Mapping[str, Any] = registry.names(
-    *(accuracy, binary_accuracy, categorical_accuracy, sparse_categorical_accuracy),
-    *(top_k_categorical_accuracy, sparse_top_k_categorical_accuracy),
-    *(binary_crossentropy, categorical_crossentropy, sparse_categorical_crossentropy, kl_divergence),
-    *(mean_squared_error, mean_absolute_error, huber, log_cosh),
-)
-_TABLE: Mapping[str, Any] = {
-    **registry.names(Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy),
-    **registry.names(TopKCategoricalAccuracy, SparseTopKCategoricalAccuracy),
-    **registry.names(BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy, KLDivergence),
-    **registry.names(MeanSquaredError, RootMeanSquaredError, MeanAbsoluteError),
-    **registry.names(Mean, Sum, MeanMetricWrapper),
-    "bce": BinaryCrossentropy,
-    "mae": MeanAbsoluteError,
-    "mse": MeanSquaredError,
-}
-
-
-def get(identifier: Any) -> Any:
-    """Return the metric that `identifier` stands for.
-
-    Args:
-        identifier: a name such as ``"mse"`` or ``"MeanSquaredError"`` (both give an object), a config dict, a
-            class, a function, an object, or None, which is returned as it is.
-
-    Raises:
-        ValueError: an unknown name; the text offers the nearest one.
-        TypeError: something that cannot be a metric.
-
-    Example:
-        >>> get("mse").name
-        'mean_squared_error'
-    """
-    return registry.lookup("metric", identifier, _TABLE)
-
-
-def serialize(metric: Any) -> Any:
-    """Return a metric as plain data: a function by name, an object as a dict.
-
-    Example:
-        >>> serialize(BinaryAccuracy(threshold=0.25))["config"]["threshold"]
-        0.25
-    """
-    return registry.serialize(metric)
-
-
-def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
-    """Return the metric that `serialize` described; `custom_objects` adds functions and classes by name.
-
-    Raises:
-        ValueError: an unknown name.
-
-    Example:
-        >>> deserialize(serialize(BinaryAccuracy(threshold=0.25))).threshold
-        0.25
-    """
-    return registry.lookup("metric", config, {**_TABLE, **(custom_objects or {})})
-
+# A name is that of a class; that of a function only in the config of a MeanMetricWrapper.
+METRICS.add(*map(vars, (accuracy_metrics, base, crossentropy, regression)), functions=False)
+METRICS.alias(bce="BinaryCrossentropy", mae="MeanAbsoluteError", mse="MeanSquaredError")
+get, serialize, deserialize = METRICS.get, METRICS.serialize, METRICS.deserialize
 
 _ACCURACIES: Mapping[str, type[Metric]] = {
-    "binary": BinaryAccuracy,
-    "sparse_categorical": SparseCategoricalAccuracy,
-    "categorical": CategoricalAccuracy,
+    "binary": accuracy_metrics.BinaryAccuracy,
+    "sparse_categorical": accuracy_metrics.SparseCategoricalAccuracy,
+    "categorical": accuracy_metrics.CategoricalAccuracy,
 }
 _CROSSENTROPIES: Mapping[str, Any] = {
-    "binary": BinaryCrossentropy,
-    "sparse_categorical": SparseCategoricalCrossentropy,
-    "categorical": CategoricalCrossentropy,
+    "binary": crossentropy.BinaryCrossentropy,
+    "sparse_categorical": crossentropy.SparseCategoricalCrossentropy,
+    "categorical": crossentropy.CategoricalCrossentropy,
 }
 
 
@@ -190,3 +100,6 @@ def resolve_accuracy(identifier: Any, y_true_spec: Spec, y_pred_spec: Spec, loss
     if isinstance(identifier, str):
         metric.name = identifier
     return metric
+
+
+FUNCTIONS.add(globals())

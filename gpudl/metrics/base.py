@@ -12,7 +12,9 @@ from gpudl.engine.spec import ShapeError, broadcast
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.losses.base import divide_no_nan, same_rank, single
-from gpudl.registry import Configurable, auto_name, lookup, snake_case
+from gpudl.registry import Configurable, Family, auto_name, snake_case
+
+__all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum"]
 
 COUNTER = "float64"
 """The dtype of what is added up over batches."""
@@ -245,8 +247,11 @@ class MeanMetricWrapper(Average):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Return a metric with the arguments of `config`, its function found by name."""
-        from gpudl.metrics import FUNCTIONS
-
         if "fn" in config:
-            config = {**config, "fn": lookup("metric function", config["fn"], FUNCTIONS)}
+            config = {**config, "fn": FUNCTIONS.get(config["fn"])}
         return cls(**config)
+
+
+METRICS: Family[Any] = Family("metric", Metric)
+FUNCTIONS: Family[Callable[..., Any]] = Family("metric function")
+"""What a `MeanMetricWrapper` can be made of, for its config."""

@@ -10,6 +10,12 @@ from gpudl.losses.base import pair, single
 from gpudl.losses.regression import mean_absolute_error, mean_squared_error
 from gpudl.metrics.base import Average, MeanMetricWrapper
 
+__all__ = [
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "RootMeanSquaredError",
+]
+
 
 class MeanSquaredError(MeanMetricWrapper):
     """The mean of squared errors.

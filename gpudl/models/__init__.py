@@ -1,6 +1,6 @@
 """Models: `Sequential`, and `Model` to derive from."""
 
+from gpudl.models.model import Model
 from gpudl.models.sequential import Sequential
-from gpudl.training.loop import Model
 
 __all__ = ["Model", "Sequential"]

@@ -10,9 +10,9 @@ from gpudl.engine.state import preparing
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.layer import Layer, inferred_shape
+from gpudl.models.model import Model
 from gpudl.ops import cast, reshape
 from gpudl.registry import serialize
-from gpudl.training.loop import Model
 
 
 class Sequential(Model):

@@ -4,8 +4,7 @@ What Keras has too takes its arguments: functions in `numpy` and `nn`, and ops t
 """
 
 import gpudl.ops.fused  # noqa: F401 (registers its rules)
-from gpudl.engine.op import Op
-from gpudl.engine.operators import registry
+from gpudl.engine.op import Op, registry
 from gpudl.ops.activation import activation_grad, bias_activation, relu, sigmoid, tanh
 from gpudl.ops.conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
 from gpudl.ops.elementwise import (

@@ -6,8 +6,7 @@ from typing import Any
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import Op, op
-from gpudl.engine.operators import registry
+from gpudl.engine.op import Op, op, registry
 from gpudl.engine.spec import ShapeError, Spec, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.ops.elementwise import counted, floating
@@ -101,12 +100,11 @@ def bias_activation(xp: Any, out: Array, x: Array, b: Array, *, activation: str)
         _forwards[activation].forward(xp, out, out)
 
 
-bias_activation.vjp(
-    x=lambda g, y, x, b, activation: _before(g, y, activation),
-    b=lambda g, y, x, b, activation: registry["sum_to"](_before(g, y, activation), shape=b.shape),
-)
+def _bias_gradients(
+    wanted: set[str], g: Tensor, y: Tensor, x: Tensor, b: Tensor, activation: str
+) -> tuple[Tensor, Tensor | None]:
+    before: Tensor = g if activation == "linear" else activation_grad(g, y, activation=activation)
+    return before, registry["sum_to"](before, shape=b.shape) if "b" in wanted else None
 
 
-def _before(g: Tensor, y: Tensor, activation: str) -> Tensor:
-    result: Tensor = g if activation == "linear" else activation_grad(g, y, activation=activation)
-    return result
+bias_activation.joint_vjp(("x", "b"), _bias_gradients)

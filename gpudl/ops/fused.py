@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gpudl.engine.plan.plan import Instruction, Slot
+from gpudl.engine.plan.ir import Instruction, Slot
 from gpudl.engine.plan.rewrite import Graph, rewrites
 from gpudl.kernels.geometry import Window
 from gpudl.ops.activation import activation_grad, bias_activation

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from gpudl.engine.operators import faces
 from gpudl.engine.spec import Shape, ShapeError, broadcast
 from gpudl.engine.state import TracingError, state, user_line
-from gpudl.engine.tensor import Tensor, operand
+from gpudl.engine.tensor import Tensor, faces, operand
 from gpudl.ops.elementwise import cast, where
 from gpudl.ops.shape import known, numbered, reshape, rows_at, take, take_slice, transpose
 
@@ -44,7 +43,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     return take_slice(x, key=_frozen(parts))
 
 
-faces["getitem"] = getitem
+faces["__getitem__"] = getitem
 
 
 def nonzero(x: Any) -> tuple[Tensor, ...]:

@@ -8,9 +8,9 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
+from gpudl.engine.grad import Gradients, total
+from gpudl.engine.op import Op, op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
-from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.ops import reduce
 from gpudl.ops.activation import sigmoid
@@ -32,7 +32,12 @@ def softmax(xp: Any, out: Array, x: Array) -> None:
     xp.divide(out, reduce.added(xp, out, -1, keepdims=True).astype(out.dtype), out=out)
 
 
-softmax.vjp(x=lambda g, y, x: y * (g - reduce.sum(g * y, axis=-1, keepdims=True)))
+def _before_softmax(g: Tensor, y: Tensor) -> Tensor:
+    result: Tensor = y * (g - reduce.sum(g * y, axis=-1, keepdims=True))
+    return result
+
+
+softmax.vjp(x=lambda g, y, x: _before_softmax(g, y))
 
 
 @op(_classes, flops=cost.per_output(5))
@@ -84,16 +89,30 @@ def _last(g: Tensor) -> Tensor:
     return reshape(g, (*g.shape, 1))
 
 
-def _logits_grad(g: Tensor, y: tuple[Tensor, Tensor], z: Tensor, t: Tensor) -> Tensor:
-    if state.gradients:  # a second derivative is wanted: p must be part of the graph
-        mass = reduce.sum(t, axis=-1, keepdims=True)
-        slow: Tensor = _last(g) * (softmax(z) * mass - t)
-        return slow
-    result: Tensor = softmax_cross_entropy_grad(g, y[1], t)
-    return result
+def _mass(t: Tensor) -> Tensor:
+    return reduce.sum(t, axis=-1, keepdims=True)
 
 
-softmax_cross_entropy.vjp(z=_logits_grad, t=lambda g, y, z, t: -_last(g) * log_softmax(z))
+softmax_cross_entropy_grad.vjp(
+    g=lambda gg, y, g, p, t: reduce.sum(gg * (p * _mass(t) - t), axis=-1),
+    p=lambda gg, y, g, p, t: _last(g) * _mass(t) * gg,
+    t=lambda gg, y, g, p, t: _last(g) * (reduce.sum(gg * p, axis=-1, keepdims=True) - gg),
+)
+
+
+def _logits_grad(g: Gradients, p: Tensor, targets: Tensor, of_loss: Op) -> Tensor | None:
+    """Return the gradient with respect to logits, from those of the loss and of the probabilities."""
+    loss, probabilities = g
+    return total(
+        None if loss is None else of_loss(loss, p, targets),
+        None if probabilities is None else _before_softmax(probabilities, p),
+    )
+
+
+softmax_cross_entropy.vjp(
+    z=lambda g, y, z, t: _logits_grad(g, y[1], t, softmax_cross_entropy_grad),
+    t=lambda g, y, z, t: None if g[0] is None else -_last(g[0]) * log_softmax(z),
+)
 
 
 def _sparse(z: Spec, labels: Spec) -> tuple[Spec, Spec]:
@@ -135,15 +154,9 @@ def sparse_softmax_cross_entropy_grad(xp: Any, out: Array, g: Array, p: Array, l
     xp.multiply(out, xp.where(wrong, g.dtype.type(np.nan), g)[..., None], out=out)
 
 
-def _sparse_logits_grad(g: Tensor, y: tuple[Tensor, Tensor], z: Tensor, labels: Tensor) -> Tensor:
-    if state.gradients:
-        slow: Tensor = _last(g) * (softmax(z) - one_hot(labels, classes=z.shape[-1], dtype=z.dtype))
-        return slow
-    result: Tensor = sparse_softmax_cross_entropy_grad(g, y[1], labels)
-    return result
-
-
-sparse_softmax_cross_entropy.vjp(z=_sparse_logits_grad)
+sparse_softmax_cross_entropy.vjp(
+    z=lambda g, y, z, labels: _logits_grad(g, y[1], labels, sparse_softmax_cross_entropy_grad)
+)
 
 
 def _one_hot(labels: Spec, *, classes: int, dtype: Any) -> Spec:
@@ -157,6 +170,17 @@ def one_hot(xp: Any, out: Array, labels: Array, *, classes: int, dtype: Any) -> 
     """Return rows of zeros with a 1 at the label; a label out of range gives zeros only."""
     at = labels.astype(np.int64)  # one of uint64 that is too large for it becomes negative
     xp.equal(at[..., None], xp.arange(classes), out=out, casting="unsafe")
+
+
+def _beyond(p: Tensor, labels: Tensor) -> Tensor:
+    result: Tensor = p - one_hot(labels, classes=p.shape[-1], dtype=p.dtype)
+    return result
+
+
+sparse_softmax_cross_entropy_grad.vjp(
+    g=lambda gg, y, g, p, labels: reduce.sum(gg * _beyond(p, labels), axis=-1),
+    p=lambda gg, y, g, p, labels: _last(g) * gg,
+)
 
 
 def _sigmoid_cross_entropy(z: Spec, t: Spec) -> Spec:

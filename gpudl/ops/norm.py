@@ -7,14 +7,18 @@ from typing import Any
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import Op, op
-from gpudl.engine.plan.plan import Instruction
+from gpudl.engine.grad import Gradients, total
+from gpudl.engine.op import op
+from gpudl.engine.plan.ir import Instruction
 from gpudl.engine.plan.rewrite import Graph, rewrites
 from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.ops import reduce
-from gpudl.ops.elementwise import multiply, sqrt, square
+from gpudl.ops.elementwise import multiply, sqrt
+from gpudl.ops.shape import reshape
+
+Three = tuple[Tensor, Tensor, Tensor]
 
 
 def _by_channel(x: Spec, *each: Spec) -> Spec:
@@ -89,38 +93,44 @@ def batch_norm_grad(
     dx[...] = (g - (for_beta + normal * for_gamma) * share) * (gamma * inverse)
 
 
-def _slow_gradient(number: int, g: Tensor, x: Tensor, gamma: Tensor, epsilon: float) -> Tensor:
-    """Return a gradient in ops that have gradients themselves, the statistics a part of the graph."""
+def _batch_norm_gradients(g: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, variance: Tensor, epsilon: float) -> Three:
+    """Return the gradients of y in ops that have gradients themselves."""
     axes, share = _rows(x)
-    centered = x - reduce.mean(x, axis=axes)
-    inverse = 1.0 / sqrt(reduce.mean(square(centered), axis=axes) + epsilon)
-    normal = centered * inverse
-    for_beta, for_gamma = reduce.sum(g, axis=axes), reduce.sum(g * normal, axis=axes)
-    if number:
-        result: Tensor = for_gamma if number == 1 else for_beta
-        return result
-    through: Tensor = (g - (for_beta + normal * for_gamma) * share) * (gamma * inverse)
-    return through
+    inverse = 1.0 / sqrt(variance + epsilon)
+    normal = (x - mean) * inverse
+    for_gamma, for_beta = reduce.sum(g * normal, axis=axes), reduce.sum(g, axis=axes)
+    return (g - (for_beta + normal * for_gamma) * share) * (gamma * inverse), for_gamma, for_beta
 
 
-def _gradients(op: Op, slow: Callable[..., Tensor]) -> dict[str, Any]:
-    """Return the rules of a normalization by the op of its gradients, or by `slow` ones with gradients of their own."""
-
-    def of(number: int) -> Any:
-        def rule(
-            g: Tensor, y: tuple[Tensor, Tensor, Tensor], x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
-        ) -> Tensor:
-            if state.gradients:  # a second derivative is wanted
-                return slow(number, g, x, gamma, epsilon)
-            result: Tensor = op(g, x, gamma, *y[1:], epsilon=epsilon)[number]  # a plan computes it once
-            return result
-
-        return rule
-
-    return {"x": of(0), "gamma": of(1), "beta": of(2)}
+def _of_statistics(g: Gradients, mean: Tensor, x: Tensor, share: float) -> Tensor | None:
+    """Return the gradient of x from those of means and variances, which broadcast to it."""
+    of_mean, of_variance = g
+    return total(
+        None if of_mean is None else reduce.broadcast_to(of_mean * share, shape=x.shape),
+        None if of_variance is None else (x - mean) * (of_variance * (2 * share)),
+    )
 
 
-batch_norm.vjp(**_gradients(batch_norm_grad, _slow_gradient))
+def _gradients(
+    op: Callable[..., Any], in_ops: Callable[..., Three], statistics: Callable[..., Tensor | None]
+) -> Callable[..., Any]:
+    """Return the rule of a normalization: by `op`, or by `in_ops` where a second derivative is wanted."""
+
+    def rule(
+        wanted: set[str], g: Gradients, y: Three, x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
+    ) -> Gradients:
+        of_y: Gradients = (None,) * 3
+        if g[0] is not None:
+            of_y = (in_ops if state.gradients else op)(g[0], x, gamma, *y[1:], epsilon=epsilon)
+        return total(of_y[0], statistics(g[1:], y[1], x)), *of_y[1:]
+
+    return rule
+
+
+batch_norm.joint_vjp(
+    ("x", "gamma", "beta"),
+    _gradients(batch_norm_grad, _batch_norm_gradients, lambda g, mean, x: _of_statistics(g, mean, x, _rows(x)[1])),
+)
 
 
 @op(_by_channel, flops=cost.per_output(3))
@@ -200,21 +210,25 @@ def layer_norm_grad(
     dx[...] = (slope - (plain + normal * along)) * inverse
 
 
-def _slow_row_gradient(number: int, g: Tensor, x: Tensor, gamma: Tensor, epsilon: float) -> Tensor:
-    """Return a gradient in ops that have gradients themselves, the statistics a part of the graph."""
-    centered = x - reduce.mean(x, axis=-1, keepdims=True)
-    inverse = 1.0 / sqrt(reduce.mean(square(centered), axis=-1, keepdims=True) + epsilon)
-    normal = centered * inverse
-    if number:
-        result: Tensor = reduce.sum_to(g * normal if number == 1 else g, shape=gamma.shape)
-        return result
+def _column(statistic: Tensor | None) -> Any:
+    return None if statistic is None else reshape(statistic, (*statistic.shape, 1))
+
+
+def _layer_norm_gradients(g: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, variance: Tensor, epsilon: float) -> Three:
+    """Return the gradients of y in ops that have gradients themselves."""
+    inverse = 1.0 / sqrt(_column(variance) + epsilon)
+    normal = (x - _column(mean)) * inverse
     slope = g * gamma
-    common = reduce.mean(slope, axis=-1, keepdims=True)
-    through: Tensor = (slope - common - normal * reduce.mean(slope * normal, axis=-1, keepdims=True)) * inverse
-    return through
+    common, along = (reduce.mean(terms, axis=-1, keepdims=True) for terms in (slope, slope * normal))
+    for_gamma, for_beta = (reduce.sum_to(terms, shape=gamma.shape) for terms in (g * normal, g))
+    return (slope - common - normal * along) * inverse, for_gamma, for_beta
 
 
-layer_norm.vjp(**_gradients(layer_norm_grad, _slow_row_gradient))
+def _of_row_statistics(g: Gradients, mean: Tensor, x: Tensor) -> Tensor | None:
+    return _of_statistics(tuple(map(_column, g)), _column(mean), x, 1 / max(x.shape[-1], 1))
+
+
+layer_norm.joint_vjp(("x", "gamma", "beta"), _gradients(layer_norm_grad, _layer_norm_gradients, _of_row_statistics))
 
 
 @rewrites("batch_norm")

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from gpudl.engine.op import Op
-from gpudl.engine.operators import faces
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.tensor import Tensor, operand
+from gpudl.engine.tensor import Tensor, faces, operand
 from gpudl.ops import elementwise, indexing, linalg, logic, reduce, shape
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
@@ -259,7 +258,7 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     return reshape(y, [n for axis, n in enumerate(y.shape) if axis not in gone]) if gone else y
 
 
-faces["matmul"] = matmul
+faces["__matmul__"] = matmul
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:

@@ -94,7 +94,7 @@ def max_pool_pick(xp: Any, out: Array, x: Array, argmax: Array, *, window: Windo
         xp.copyto(out[:, rows, columns], x[:, i, j], where=argmax[:, rows, columns] == tap)
 
 
-max_pool.vjp(x=lambda g, y, x, window: max_pool_grad(g, y[1], shape=x.shape, window=window))
+max_pool.vjp(x=lambda g, y, x, window: max_pool_grad(g[0], y[1], shape=x.shape, window=window))
 max_pool_grad.vjp(g=lambda gg, y, g, argmax, shape, window: max_pool_pick(gg, argmax, window=window))
 max_pool_pick.vjp(x=lambda g, y, x, argmax, window: max_pool_grad(g, argmax, shape=x.shape, window=window))
 

@@ -2,53 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from gpudl.optimizers import adagrad, adam, loss_scale, optimizer, rmsprop, sgd
+from gpudl.optimizers.adagrad import *  # noqa: F403
+from gpudl.optimizers.adam import *  # noqa: F403
+from gpudl.optimizers.loss_scale import *  # noqa: F403
+from gpudl.optimizers.optimizer import *  # noqa: F403
+from gpudl.optimizers.optimizer import OPTIMIZERS
+from gpudl.optimizers.rmsprop import *  # noqa: F403
+from gpudl.optimizers.sgd import *  # noqa: F403
 
-from gpudl.optimizers.adagrad import Adagrad
-from gpudl.optimizers.adam import Adam, AdamW
-from gpudl.optimizers.loss_scale import LossScaleOptimizer
-from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.rmsprop import RMSprop
-from gpudl.optimizers.sgd import SGD
-from gpudl.registry import lookup, names, serialize
+__all__ = ["deserialize", "get", "serialize"]
+__all__ += adagrad.__all__
+__all__ += adam.__all__
+__all__ += loss_scale.__all__
+__all__ += optimizer.__all__
+__all__ += rmsprop.__all__
+__all__ += sgd.__all__
 
-__all__ = [
-    "SGD",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "LossScaleOptimizer",
-    "Optimizer",
-    "RMSprop",
-    "deserialize",
-    "get",
-    "serialize",
-]
-
-_known = names(SGD, RMSprop, Adam, AdamW, Adagrad, LossScaleOptimizer)
-
-
-def get(identifier: Any) -> Optimizer | None:
-    """Return the optimizer that `identifier` names.
-
-    Args:
-        identifier: a name such as ``"rmsprop"``, a dict with ``class_name`` and ``config``, an optimizer
-            class, an optimizer (returned as it is), or None.
-
-    Raises:
-        ValueError: an unknown name; the text offers the nearest one.
-        TypeError: anything that is no optimizer.
-
-    Example:
-        >>> float(get("adam").learning_rate)
-        0.0010000000474974513
-    """
-    found = lookup("optimizer", identifier, _known)
-    if found is None or isinstance(found, Optimizer):
-        return found
-    raise TypeError(f"expected an optimizer or its name, such as 'rmsprop' or Adam(), got {identifier!r}.")
-
-
-def deserialize(config: dict[str, Any]) -> Optimizer | None:
-    """Return the optimizer described by a dict that `serialize` made."""
-    return get(config)
+OPTIMIZERS.add(*map(vars, (rmsprop, adagrad, adam, loss_scale, sgd)))
+get, serialize, deserialize = OPTIMIZERS.get, OPTIMIZERS.serialize, OPTIMIZERS.deserialize

@@ -7,8 +7,11 @@ from typing import Unpack
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
-from gpudl.optimizers.optimizer import Optimizer, Options
+from gpudl.optimizers.optimizer import Optimizer
+from gpudl.optimizers.options import Options
 from gpudl.utils.checks import require_number
+
+__all__ = ["Adagrad"]
 
 
 class Adagrad(Optimizer):

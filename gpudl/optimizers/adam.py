@@ -7,8 +7,11 @@ from typing import Unpack
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
-from gpudl.optimizers.optimizer import Optimizer, Options, Shared
+from gpudl.optimizers.optimizer import Optimizer
+from gpudl.optimizers.options import Options, Shared
 from gpudl.utils.checks import require_number
+
+__all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):

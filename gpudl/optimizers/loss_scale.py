@@ -10,8 +10,11 @@ import numpy as np
 from gpudl import ops
 from gpudl.engine.state import gradients
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
-from gpudl.optimizers.optimizer import OFF, Optimizer
+from gpudl.optimizers.optimizer import OPTIMIZERS, Optimizer
+from gpudl.optimizers.options import OFF
 from gpudl.registry import auto_name, snake_case
+
+__all__ = ["LossScaleOptimizer"]
 
 # Arguments that belong to the inner optimizer, with the defaults that old configs give them here.
 _INNER = {**dict.fromkeys(("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")), **OFF}
@@ -158,10 +161,8 @@ class LossScaleOptimizer(Optimizer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Return a new optimizer with the arguments of `config`, around a new inner one."""
-        from gpudl.optimizers import deserialize
-
         inner = config["inner_optimizer"]
-        return cls(**{**config, "inner_optimizer": deserialize(inner) if isinstance(inner, dict) else inner})
+        return cls(**{**config, "inner_optimizer": OPTIMIZERS.get(inner) if isinstance(inner, dict) else inner})
 
 
 def _packed(grads: Iterable[Tensor | None]) -> list[Tensor]:

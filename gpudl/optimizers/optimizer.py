@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 
@@ -15,38 +15,11 @@ from gpudl.engine.state import TracingError, gradients, state, user_line
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.optimizers.clipping import clipped
 from gpudl.optimizers.layout import Layout, check
-from gpudl.registry import Configurable, auto_name, refuse_others, snake_case
+from gpudl.optimizers.options import OFF
+from gpudl.registry import Configurable, Family, auto_name, refuse_others, snake_case
 from gpudl.utils.checks import require_number
 
-
-class Shared(TypedDict, total=False):
-    """The arguments of `Optimizer` that every optimizer takes by keyword."""
-
-    clipnorm: float | None
-    clipvalue: float | None
-    global_clipnorm: float | None
-    use_ema: bool
-    ema_momentum: float
-    ema_overwrite_frequency: int | None
-    loss_scale_factor: float | None
-    gradient_accumulation_steps: int | None
-    name: str | None
-
-
-class Options(Shared, total=False):
-    """The same with the weight decay, which is off by default."""
-
-    weight_decay: float | None
-
-
-# Keras's arguments that are understood at these values only.
-OFF = {
-    "use_ema": False,
-    "ema_momentum": 0.99,
-    "ema_overwrite_frequency": None,
-    "loss_scale_factor": None,
-    "gradient_accumulation_steps": None,
-}
+__all__ = ["Optimizer"]
 
 
 class Optimizer(Configurable):
@@ -309,6 +282,9 @@ class Optimizer(Configurable):
         """Return the constructor's arguments as plain data, with the learning rate of now."""
         shared = ("name", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
         return {**{key: getattr(self, key) for key in shared}, **super().get_config()}
+
+
+OPTIMIZERS: Family[Optimizer | None] = Family("optimizer", Optimizer, functions=False)
 
 
 def _number(learning_rate: object) -> np.ndarray:

@@ -13,9 +13,11 @@ from typing import Any
 
 from gpudl.backend import Array
 from gpudl.callbacks.progress import put
-from gpudl.engine import cost
-from gpudl.engine.plan.plan import Instruction, Plan, Slot
-from gpudl.engine.plan.trace import Entry, Traced
+from gpudl.engine.plan import ir
+from gpudl.engine.plan.entry import Entry
+from gpudl.engine.plan.ir import Instruction, Slot
+from gpudl.engine.plan.plan import Plan
+from gpudl.engine.plan.trace import Traced
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import LayoutError
 from gpudl.training.data.arrays import require_counts, trimmed, unpacked
@@ -99,7 +101,7 @@ def _total(name: str, rows: Sequence[Row]) -> Total:
 
 
 def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: PrintFn | None) -> None:
-    """Print the plan of a step of `model`; `Trainable.explain` has the arguments and errors."""
+    """Print the plan of a step of `model`; `Model.explain` has the arguments and errors."""
     entry = _planned(model, x, y, step, batch_size)
     plan = entry.plan
     rows = _rows(plan, step)
@@ -134,7 +136,7 @@ def _launched(plan: Plan) -> tuple[str, ...]:
 def profile(
     model: Any, x: Any, y: Any = None, batch_size: int = 32, repeats: int = 20, print_fn: PrintFn | None = None
 ) -> Profile:
-    """Measure and print each instruction of a training step; `Trainable.profile` has the arguments and errors."""
+    """Measure and print each instruction of a training step; `Model.profile` has the arguments and errors."""
     require_counts(1, optional=False, repeats=repeats)
     plan = _planned(model, x, y, "train", batch_size).plan
     rows = [row for row in _rows(plan, "train") if row.kernel != "view"]
@@ -193,14 +195,14 @@ def _rows(plan: Plan, step: str) -> list[Row]:
     rows = []
     for instruction in plan.steps:
         kernel = "view" if instruction.op.alias else _kernel(plan, instruction, next(calls))
-        parts = list(cost.members(instruction))
+        parts = list(ir.members(instruction))
         rows.append(
             Row(
                 op=" + ".join(part.op.name for part in parts),
                 layer=" + ".join(dict.fromkeys(part.origin or f"{step}_step" for part in parts)),
-                outs=", ".join(_spec(slot.spec) for slot in cost.written(instruction)),
-                bytes=cost.nbytes(instruction),
-                flops=cost.flops(instruction),
+                outs=", ".join(_spec(slot.spec) for slot in ir.written(instruction)),
+                bytes=ir.nbytes(instruction),
+                flops=ir.flops(instruction),
                 kernel=kernel,
             )
         )
@@ -228,7 +230,7 @@ def _unpacked(plan: Plan) -> int:
 
 def _written(plan: Plan) -> list[Array]:
     """Return the variables that a step changes."""
-    arrays = (slot.root.external for step in plan.steps for slot in cost.written(step))
+    arrays = (slot.root.external for step in plan.steps for slot in ir.written(step))
     return list({id(array): array for array in arrays if array is not None}.values())
 
 

@@ -31,32 +31,10 @@ _STOPS = {"train": "stop_training", "test": "stop_evaluating"}
 _WHOLE = 2**31  # a batch size that takes all there is
 
 
-class Model(Trainable):
-    """A layer with a training loop. Subclasses write `__init__` with the layers they use, and `call`.
+class Trainer(Trainable):
+    """The loops over the batches of an epoch: what `fit`, `evaluate` and `predict` are to every model."""
 
-    `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics` may be overridden; what they
-    compute with tensors is still recorded once and replayed.
-
-    Example:
-        >>> class TwoLayers(gpudl.Model):
-        ...     def __init__(self):
-        ...         super().__init__()
-        ...         self.hidden = gpudl.layers.Dense(4, activation="relu")
-        ...         self.out = gpudl.layers.Dense(1)
-        ...
-        ...     def call(self, x):
-        ...         return self.out(self.hidden(x))
-        >>> TwoLayers().predict(np.ones((3, 2)), verbose=0).shape
-        (3, 1)
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if args or {"inputs", "outputs"} & kwargs.keys():
-            raise NotImplementedError(
-                f"{type(self).__name__}(inputs, outputs) belongs to the functional API, which is not there yet. Stack "
-                "layers in a Sequential, or derive a class from Model that makes its layers in __init__ and calls "
-                "them in call()."
-            )
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
 

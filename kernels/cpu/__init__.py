@@ -19,10 +19,10 @@ from . import (
     loss,
     matmul,
     norm,
+    norm_grad,
     pool,
     random,
     reduce,
-    sums,
     update,
 )
 
@@ -36,9 +36,9 @@ __all__ = [
     "loss",
     "matmul",
     "norm",
+    "norm_grad",
     "pool",
     "random",
     "reduce",
-    "sums",
     "update",
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from . import conv_implicit as implicit
+from . import conv_implicit_weights, conv_winograd_weights
 from . import conv_winograd as winograd
 from .conv_choice import INPUT, VALUE, WEIGHT, chosen
 from .machine.scratch import NO_BYTES, NO_FLOATS
@@ -86,6 +87,6 @@ def takes_weights(dw: Any, x: Any, g: Any, *, window: Window, algorithm: str = "
 def conv2d_weight_grad(dw: Any, x: Any, g: Any, *, window: Window, algorithm: str = "auto") -> None:
     """Compute the gradient of `conv2d` with respect to w from that of y."""
     if chosen(WEIGHT, window, x.shape, g.shape[3], algorithm) == "winograd":
-        winograd.weighed(dw, x, g, window)
+        conv_winograd_weights.weighed(dw, x, g, window)
     else:
-        implicit.weighed(dw, NO_FLOATS, x, g, NO_BYTES, NO_FLOATS, window, None)
+        conv_implicit_weights.weighed(dw, NO_FLOATS, x, g, NO_BYTES, NO_FLOATS, window, None)

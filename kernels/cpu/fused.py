@@ -14,7 +14,7 @@ import numpy as np
 from ..registry import Stages, accelerates, floats
 from .conv import takes_pool, takes_value, takes_weights, value
 from .conv_choice import WEIGHT, chosen
-from .conv_implicit import undivided, weighed
+from .conv_implicit_weights import undivided, weighed
 from .machine.scratch import NO_BYTES
 from .matmul import multiplied, takes_matrices
 from .pool import side_by_side, spread_out

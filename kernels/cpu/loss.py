@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..registry import accelerates, floats, is_floating
-from .activation import exp
 from .machine.prebound import Kernel, share
 from .machine.threads import inner
+from .machine.transcendental import exp
 
 _MATRIX = 2
 

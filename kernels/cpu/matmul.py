@@ -11,7 +11,7 @@ differ).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from .machine.panels import turned
 from .machine.prebound import Kernel, share
 from .machine.scratch import NO_FLOATS, scratch
 from .machine.threads import inner
-from .machine.tile import PANEL, ROWS, address, compiled, product
+from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
 
 _MATRIX = 2
 _BLOCK = 16  # tiles, at most, one below the other in a unit of work
@@ -55,66 +55,66 @@ def _has_zeros(a: Any, sample: Any) -> Any:
     return 4 * full < 3 * len(sample)
 
 
+class Survey(NamedTuple):
+    """What is known of the zeros of a left side.
+
+    Attributes:
+        sample: where the rows of some tiles lie at some steps; empty where nobody shall look.
+        infinite: whether a piece of the right side is not finite.
+        steps: of each tile, those at which one of its six rows is not 0, as offsets in the left side.
+        rows: of the right side, for each of these.
+        bounds: where each block of these steps begins.
+    """
+
+    sample: Any
+    infinite: Any
+    steps: Any
+    rows: Any
+    bounds: Any
+
+
 @Kernel
-def _survey(worker, workers, infinite, steps, rows_of_b, bounds, a, b, sample, arow, step, lines):  # type: ignore[no-untyped-def]
-    # Where there are zeros: whether a piece of b is not finite; the steps, and the rows of b, at which one of the six
-    # rows of a tile is not 0, and where each block of these steps begins. b are the bits of floats: those that are
-    # infinite or no number have all eight bits of the exponent set.
-    if not _has_zeros(a, sample):
+def _survey(worker, workers, found, left, right, bits):  # type: ignore[no-untyped-def]
+    # Where there are zeros. `bits` are those of the floats of the right side, of which those that are infinite or no
+    # number have all eight bits of the exponent set.
+    a, row_offsets, step_offsets = left
+    infinite, bounds = found.infinite, found.bounds
+    if not _has_zeros(a, found.sample):
         return
-    depth = len(step) - ROWS
+    depth = len(step_offsets) - ROWS
     for p in share(len(infinite), worker, workers):
         largest = np.uint32(0)
-        for k in range(np.uintp(p * b.size // len(infinite)), np.uintp((p + 1) * b.size // len(infinite))):
-            largest = max(largest, b[k] & np.uint32(0x7FFFFFFF))
+        for k in range(np.uintp(p * bits.size // len(infinite)), np.uintp((p + 1) * bits.size // len(infinite))):
+            largest = max(largest, bits[k] & np.uint32(0x7FFFFFFF))
         infinite[p] = largest >= np.uint32(0x7F800000)
-    for t in share(len(steps), worker, workers):
+    for t in share(len(found.steps), worker, workers):
         count = 0
         for k in range(depth):
             if k % _STEPS == 0:
                 bounds[t, k // _STEPS] = count
             some = False
             for r in range(ROWS):
-                some |= a[np.uintp(arow[t * ROWS + r] + step[k])] != 0
-            steps[t, count], rows_of_b[t, count] = step[k], lines[k]
+                some |= a[np.uintp(row_offsets[t * ROWS + r] + step_offsets[k])] != 0
+            found.steps[t, count], found.rows[t, count] = step_offsets[k], right.row_offsets[k]
             count += some
         bounds[t, (depth + _STEPS - 1) // _STEPS] = count
 
 
 @inner
-def _sparse(a: Any, sample: Any, infinite: Any) -> Any:
+def _sparse(a: Any, found: Any) -> Any:
     """Tell whether the lists of a survey are there and may be used."""
-    usable = _has_zeros(a, sample)
-    for p in range(len(infinite)):
-        usable = usable and not infinite[p]
+    usable = _has_zeros(a, found.sample)
+    for p in range(len(found.infinite)):
+        usable = usable and not found.infinite[p]
     return usable
 
 
 @Kernel
-def _product(  # type: ignore[no-untyped-def]
-    worker,
-    workers,
-    code,
-    out,
-    a,
-    b,
-    bias,
-    arow,
-    step,
-    lines,
-    crow,
-    bstep,
-    positive,
-    tall,
-    sample,
-    infinite,
-    steps,
-    rows_of_b,
-    bounds,
-):
+def _product(worker, workers, tiles, left, right, result, bias, positive, tall, found):  # type: ignore[no-untyped-def]
+    out, bounds = result.data, found.bounds
     rows, columns = out.shape
-    depth = len(step) - ROWS
-    sparse = _sparse(a, sample, infinite)
+    depth = len(left.step_offsets) - ROWS
+    sparse = _sparse(left.data, found)
     panels, blocks = (columns + PANEL - 1) // PANEL, (rows + tall - 1) // tall
     high = ROWS if sparse else tall  # each tile has steps of its own
     for unit in share(panels * blocks, worker, workers):
@@ -124,22 +124,18 @@ def _product(  # type: ignore[no-untyped-def]
             last = k + _STEPS >= depth
             for row in range(block * tall, end, high):
                 at, count = k, min(_STEPS, depth - k)
-                taken, right = address(step), address(lines)
+                taken, lines = address(left.step_offsets), address(right.row_offsets)
                 if sparse:
                     t = row // ROWS
                     at, count = bounds[t, k // _STEPS], bounds[t, k // _STEPS + 1] - bounds[t, k // _STEPS]
-                    taken, right = address(steps[t]), address(rows_of_b[t])
+                    taken, lines = address(found.steps[t]), address(found.rows[t])
+                stride = right.panel_stride
                 product(
-                    code,
-                    address(a),
-                    address(arow) + 8 * row,
-                    taken + 8 * at,
-                    right + 8 * at,
+                    tiles,
+                    Left(address(left.data), address(left.row_offsets) + 8 * row, taken + 8 * at),
+                    Right(address(right.data) + 4 * column * stride, lines + 8 * at, stride),
+                    Result(address(out) + 4 * column, address(result.row_offsets) + 8 * row),
                     count,
-                    address(b) + 4 * column * bstep,
-                    bstep,
-                    address(out) + 4 * column,
-                    address(crow) + 8 * row,
                     min(high, end - row),
                     min(PANEL, columns - column),
                     1 if k else 0,
@@ -163,27 +159,24 @@ def multiplied(
     """Compute activation(a @ b + bias) for a linear or relu `activation`; an empty bias adds nothing."""
     rows, columns = out.shape
     depth = a.shape[0 if transpose_a else 1]
-    right, lines, bstep = b, multiples(depth, columns), 1
+    right = Right(b, multiples(depth, columns), 1)
     if transpose_b:
-        right, lines, bstep = scratch("turned", 1, -(-columns // PANEL), depth, PANEL), multiples(depth, PANEL), depth
-        turned(b.size, right, b[None])
-    arow, step = (
-        (multiples(rows, 1), multiples(depth, rows)) if transpose_a else (multiples(rows, depth), multiples(depth, 1))
-    )
-    left = a.reshape(-1)
+        packed = scratch("turned", 1, -(-columns // PANEL), depth, PANEL)
+        turned(b.size, packed, b[None])
+        right = Right(packed, multiples(depth, PANEL), depth)
+    apart, step = (1, rows) if transpose_a else (depth, 1)
+    left = Left(a.reshape(-1), multiples(rows, apart), multiples(depth, step))
     work = out.size * depth
     tall = ROWS * max(1, min(_BLOCK, -(-rows // ROWS) * -(-columns // PANEL) // _UNITS))
     sample = _sample(rows, depth, transpose_a) if work >= _FEW else _NO_SAMPLE
     tiles = -(-rows // ROWS) if len(sample) else 1
-    steps, rows_of_b = (scratch(name, tiles, depth + 1, dtype=np.int64) for name in ("steps", "rows of b"))
+    steps, kept_rows = (scratch(name, tiles, depth + 1, dtype=np.int64) for name in ("steps", "rows of b"))
     bounds = scratch("bounds", tiles, -(-depth // _STEPS) + 1, dtype=np.int64)
-    infinite = scratch("infinite", _PARTS, dtype=np.bool_)
+    found = Survey(sample, scratch("infinite", _PARTS, dtype=np.bool_), steps, kept_rows, bounds)
     if len(sample):
-        bits = b.reshape(-1).view(np.uint32)
-        _survey(work, infinite, steps, rows_of_b, bounds, left, bits, sample, arow, step, lines)
-    tables = arow, step, lines, multiples(rows, columns), bstep
-    lists = sample, infinite, steps, rows_of_b, bounds
-    _product(work, compiled(), out, left, right, bias, *tables, int(activation == "relu"), tall, *lists)
+        _survey(work, found, left, right, b.reshape(-1).view(np.uint32))
+    result = Result(out, multiples(rows, columns))
+    _product(work, compiled(), left, right, result, bias, int(activation == "relu"), tall, found)
 
 
 @lru_cache(maxsize=256)

@@ -10,12 +10,13 @@ import numpy as np
 from .. import team
 from ..geometry import Ints, Window
 from ..registry import accelerates, is_floating
-from .conv_im2col import clear, copy, images, inside, numbers, source
 from .machine.layout import pooling
+from .machine.memory import clear, copy
 from .machine.prebound import Kernel, share
 from .machine.scratch import NO_FLOATS, scratch
 from .machine.threads import inner
 from .machine.tile import address
+from .machine.window_ranges import images, inside, slide, source
 from .machine.windows import largest, spread
 
 
@@ -37,18 +38,19 @@ def _whole(y: Any, argmax: Any, x: Any, *, window: Window) -> bool:
 
 
 @Kernel
-def _max_of_whole(worker, workers, y, tap, x, n, h, w, c, pool, taps):  # type: ignore[no-untyped-def]
-    number, sh, sw, oh, ow, _, _ = pool
-    for r in share(n * oh, worker, workers):
-        window, at = address(x) + 4 * (r // oh * h + r % oh * sh) * w * c, r * ow * c
-        largest(window, sw * c, ow, address(taps), number, address(y) + 4 * at, address(tap) + at, c)
+def _max_of_whole(worker, workers, y, tap, x, pool):  # type: ignore[no-untyped-def]
+    n, h, w, c = x.shape
+    for r in share(n * pool.oh, worker, workers):
+        window, at = address(x) + 4 * (r // pool.oh * h + r % pool.oh * pool.sh) * w * c, r * pool.ow * c
+        y_at, tap_at = address(y) + 4 * at, address(tap) + at
+        largest(window, pool.sw * c, pool.ow, address(pool.offsets), pool.taps, y_at, tap_at, c)
 
 
 @accelerates("max_pool", device="cpu", takes=_whole)
 def max_pool_whole(y: Any, argmax: Any, x: Any, *, window: Window) -> None:
     """Do what `max_pool` does, in vector instructions, for float32 and windows without padding."""
     pool = pooling(window, tuple(x.shape[1:3]), x.shape[3])
-    _max_of_whole(x.size, y.reshape(-1), argmax.reshape(-1), x.reshape(-1), *x.shape, *pool)
+    _max_of_whole(x.size, y.reshape(-1), argmax.reshape(-1), x, pool)
 
 
 def _apart(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> bool:
@@ -56,22 +58,23 @@ def _apart(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> bool
 
 
 @Kernel
-def _spread_all(worker, workers, dx, g, tap, y, n, h, w, c, pool, taps):  # type: ignore[no-untyped-def]
-    number, sh, sw, oh, ow, _, gaps = pool
+def _spread_all(worker, workers, dx, g, tap, y, shape, pool):  # type: ignore[no-untyped-def]
+    n, h, w, c = shape
     for image in share(n, worker, workers):
-        if gaps:
+        if pool.gaps:
             clear(dx, image * h * w * c, h * w * c)
-        for i in range(oh):
-            at = (image * oh + i) * ow * c
-            window = address(dx) + 4 * (image * h + i * sh) * w * c
+        for i in range(pool.oh):
+            at = (image * pool.oh + i) * pool.ow * c
+            window = address(dx) + 4 * (image * h + i * pool.sh) * w * c
             after = address(y) + 4 * at if len(y) else 0
-            spread(window, sw * c, ow, address(taps), number, address(g) + 4 * at, address(tap) + at, after, c)
+            g_at, tap_at = address(g) + 4 * at, address(tap) + at
+            spread(window, pool.sw * c, pool.ow, address(pool.offsets), pool.taps, g_at, tap_at, after, c)
 
 
 def spread_out(dx: Any, g: Any, argmax: Any, y: Any, window: Window) -> None:
     """Compute `max_pool_grad` for windows side by side; with `y`, the maxima after a ReLU, its gradient first."""
     pool = pooling(window, tuple(dx.shape[1:3]), dx.shape[3])
-    _spread_all(dx.size, dx.reshape(-1), g.reshape(-1), argmax.reshape(-1), y.reshape(-1), *dx.shape, *pool)
+    _spread_all(dx.size, dx.reshape(-1), g.reshape(-1), argmax.reshape(-1), y.reshape(-1), dx.shape, pool)
 
 
 @accelerates("max_pool_grad", device="cpu", takes=_apart)
@@ -99,25 +102,25 @@ def _larger(y: Any, tap: Any, at: int, x: Any, first: int, count: int, index: in
 
 
 @Kernel
-def _max_pool(worker, workers, y, tap, x, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    for r in share(n * oh, worker, workers):
-        sample, y0 = r // oh, r % oh * sh - top
-        above, below = inside(y0, dh, kh, h)
-        for j in range(ow):
-            x0 = j * sw - left
-            low, high = inside(x0, dw, kw, w)
-            at = (r * ow + j) * c
+def _max_pool(worker, workers, y, tap, x, s):  # type: ignore[no-untyped-def]
+    for r in share(s.n * s.oh, worker, workers):
+        sample, y0 = r // s.oh, r % s.oh * s.sh - s.top
+        above, below = inside(y0, s.dh, s.kh, s.h)
+        for j in range(s.ow):
+            x0 = j * s.sw - s.left
+            low, high = inside(x0, s.dw, s.kw, s.w)
+            at = (r * s.ow + j) * s.c
             if above == below or low == high:  # a dilated window can miss its input altogether
-                for k in range(at, at + c):
+                for k in range(at, at + s.c):
                     y[k] = -np.inf
                     tap[k] = 0
             for a in range(above, below):
                 for b in range(low, high):
-                    pixel = ((sample * h + y0 + a * dh) * w + x0 + b * dw) * c
+                    pixel = ((sample * s.h + y0 + a * s.dh) * s.w + x0 + b * s.dw) * s.c
                     if a == above and b == low:
-                        _first(y, tap, at, x, pixel, c, a * kw + b)
+                        _first(y, tap, at, x, pixel, s.c, a * s.kw + b)
                     else:
-                        _larger(y, tap, at, x, pixel, c, a * kw + b)
+                        _larger(y, tap, at, x, pixel, s.c, a * s.kw + b)
 
 
 @accelerates("max_pool", device="cpu", takes=images)
@@ -134,8 +137,7 @@ def max_pool(y: Any, argmax: Any, x: Any, *, window: Window) -> None:
         >>> y.ravel(), argmax.ravel()
         (array([5., 7.]), array([1, 0], dtype=uint8))
     """
-    shape = x.shape
-    _max_pool(x.size, y.reshape(-1), argmax.reshape(-1), x.reshape(-1), *shape, *numbers(window, shape[1:3]))
+    _max_pool(x.size, y.reshape(-1), argmax.reshape(-1), x.reshape(-1), slide(window, x.shape))
 
 
 @inner
@@ -153,45 +155,44 @@ def _put(x: Any, to: int, g: Any, tap: Any, at: int, count: int, index: int) -> 
 
 
 @Kernel
-def _max_pool_grad(worker, workers, x, g, tap, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+def _max_pool_grad(worker, workers, x, g, tap, s):  # type: ignore[no-untyped-def]
     # x (N, H, W, C) is gathered row by row from g, tap (N, OH, OW, C)
-    apart = sh > (kh - 1) * dh and sw > (kw - 1) * dw
-    for r in share(n * h, worker, workers):
-        sample, y = r // h, r % h
-        clear(x, r * w * c, w * c)
-        for a in range(kh):
-            i = source(y + top - a * dh, sh, oh)
+    apart = s.sh > (s.kh - 1) * s.dh and s.sw > (s.kw - 1) * s.dw
+    for r in share(s.n * s.h, worker, workers):
+        sample, y = r // s.h, r % s.h
+        clear(x, r * s.w * s.c, s.w * s.c)
+        for a in range(s.kh):
+            i = source(y + s.top - a * s.dh, s.sh, s.oh)
             if i < 0:
                 continue
-            for back in range(ow):
-                j = ow - 1 - back
-                low, high = inside(j * sw - left, dw, kw, w)
-                at = ((sample * oh + i) * ow + j) * c
+            for back in range(s.ow):
+                j = s.ow - 1 - back
+                low, high = inside(j * s.sw - s.left, s.dw, s.kw, s.w)
+                at = ((sample * s.oh + i) * s.ow + j) * s.c
                 for b in range(low, high):
-                    to = (r * w + j * sw - left + b * dw) * c
+                    to = (r * s.w + j * s.sw - s.left + b * s.dw) * s.c
                     if apart:
-                        _put(x, to, g, tap, at, c, a * kw + b)
+                        _put(x, to, g, tap, at, s.c, a * s.kw + b)
                     else:
-                        _pass_on(x, to, g, tap, at, c, a * kw + b)
+                        _pass_on(x, to, g, tap, at, s.c, a * s.kw + b)
 
 
 @accelerates("max_pool_grad", device="cpu", takes=images)
 def max_pool_grad(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> None:
     """Send the gradient of each maximum to the pixel it came from: g, argmax (N, OH, OW, C) -> dx `shape`."""
-    size = tuple(shape[1:3])
-    _max_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), argmax.reshape(-1), *shape, *numbers(window, size))
+    _max_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), argmax.reshape(-1), slide(window, tuple(shape)))
 
 
 @Kernel
-def _max_pool_pick(worker, workers, y, x, tap, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
-    for r in share(n * oh, worker, workers):
-        sample, y0 = r // oh, r % oh * sh - top
-        for j in range(ow):
-            for k in range((r * ow + j) * c, (r * ow + j + 1) * c):
-                a, b = tap[k] // kw, tap[k] % kw
-                row, column = y0 + a * dh, j * sw - left + b * dw
-                inner_pixel = 0 <= row < h and 0 <= column < w
-                y[k] = x[((sample * h + row) * w + column) * c + k % c] if inner_pixel else 0
+def _max_pool_pick(worker, workers, y, x, tap, s):  # type: ignore[no-untyped-def]
+    for r in share(s.n * s.oh, worker, workers):
+        sample, y0 = r // s.oh, r % s.oh * s.sh - s.top
+        for j in range(s.ow):
+            for k in range((r * s.ow + j) * s.c, (r * s.ow + j + 1) * s.c):
+                a, b = tap[k] // s.kw, tap[k] % s.kw
+                row, column = y0 + a * s.dh, j * s.sw - s.left + b * s.dw
+                inner_pixel = 0 <= row < s.h and 0 <= column < s.w
+                y[k] = x[((sample * s.h + row) * s.w + column) * s.c + k % s.c] if inner_pixel else 0
 
 
 @accelerates("max_pool_pick", device="cpu", takes=images)
@@ -200,8 +201,7 @@ def max_pool_pick(y: Any, x: Any, argmax: Any, *, window: Window) -> None:
 
     A window that lies wholly in the padding gets 0.
     """
-    shape = x.shape
-    _max_pool_pick(y.size, y.reshape(-1), x.reshape(-1), argmax.reshape(-1), *shape, *numbers(window, shape[1:3]))
+    _max_pool_pick(y.size, y.reshape(-1), x.reshape(-1), argmax.reshape(-1), slide(window, x.shape))
 
 
 @inner
@@ -213,31 +213,30 @@ def _add_taps(line: Any, x: Any, first: int, taps: int, apart: int) -> None:
 
 
 @Kernel
-def _avg_pool(worker, workers, thread, y, x, sums, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+def _avg_pool(worker, workers, thread, y, x, sums, s):  # type: ignore[no-untyped-def]
     # sums: a line (C,) of float64 for each thread
     line = sums[thread]
-    for r in share(n * oh, worker, workers):
-        sample, y0 = r // oh, r % oh * sh - top
-        above, below = inside(y0, dh, kh, h)
-        for j in range(ow):
-            x0 = j * sw - left
-            low, high = inside(x0, dw, kw, w)
-            at, line[:] = (r * ow + j) * c, 0
+    for r in share(s.n * s.oh, worker, workers):
+        sample, y0 = r // s.oh, r % s.oh * s.sh - s.top
+        above, below = inside(y0, s.dh, s.kh, s.h)
+        for j in range(s.ow):
+            x0 = j * s.sw - s.left
+            low, high = inside(x0, s.dw, s.kw, s.w)
+            at, line[:] = (r * s.ow + j) * s.c, 0
             for a in range(above, below):
-                first = ((sample * h + y0 + a * dh) * w + x0 + low * dw) * c
-                _add_taps(line, x, first, high - low, dw * c)
+                first = ((sample * s.h + y0 + a * s.dh) * s.w + x0 + low * s.dw) * s.c
+                _add_taps(line, x, first, high - low, s.dw * s.c)
             count = float(max((below - above) * (high - low), 1))
             base = np.uintp(at)
-            for k in range(np.uintp(c)):
+            for k in range(np.uintp(s.c)):
                 y[base + k] = line[k] / count
 
 
 @accelerates("avg_pool", device="cpu", takes=images)
 def avg_pool(y: Any, x: Any, *, window: Window) -> None:
     """Take the mean of each window over its taps inside the input: x (N, H, W, C) -> y (N, OH, OW, C)."""
-    shape = x.shape
-    sums = scratch("window sums", team.size(), shape[3], dtype=np.float64)
-    _avg_pool(x.size, y.reshape(-1), x.reshape(-1), sums, *shape, *numbers(window, shape[1:3]))
+    sums = scratch("window sums", team.size(), x.shape[3], dtype=np.float64)
+    _avg_pool(x.size, y.reshape(-1), x.reshape(-1), sums, slide(window, x.shape))
 
 
 @inner
@@ -248,26 +247,26 @@ def _add_share(line: Any, to: int, g: Any, at: int, count: int, share: int) -> N
 
 
 @Kernel
-def _avg_pool_grad(worker, workers, thread, x, g, sums, n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow):  # type: ignore[no-untyped-def]
+def _avg_pool_grad(worker, workers, thread, x, g, sums, s):  # type: ignore[no-untyped-def]
     # sums: a line (W * C,) for each thread
     line = sums[thread]
-    for r in share(n * h, worker, workers):
-        sample, y = r // h, r % h
+    for r in share(s.n * s.h, worker, workers):
+        sample, y = r // s.h, r % s.h
         line[:] = 0
-        for a in range(kh):
-            i = source(y + top - a * dh, sh, oh)
+        for a in range(s.kh):
+            i = source(y + s.top - a * s.dh, s.sh, s.oh)
             if i < 0:
                 continue
-            above, below = inside(i * sh - top, dh, kh, h)
-            for back in range(ow):
-                j = ow - 1 - back
-                x0 = j * sw - left
-                low, high = inside(x0, dw, kw, w)
-                at = ((sample * oh + i) * ow + j) * c
+            above, below = inside(i * s.sh - s.top, s.dh, s.kh, s.h)
+            for back in range(s.ow):
+                j = s.ow - 1 - back
+                x0 = j * s.sw - s.left
+                low, high = inside(x0, s.dw, s.kw, s.w)
+                at = ((sample * s.oh + i) * s.ow + j) * s.c
                 for b in range(low, high):
-                    _add_share(line, (x0 + b * dw) * c, g, at, c, (below - above) * (high - low))
-        base = np.uintp(r * w * c)
-        for k in range(np.uintp(w * c)):
+                    _add_share(line, (x0 + b * s.dw) * s.c, g, at, s.c, (below - above) * (high - low))
+        base = np.uintp(r * s.w * s.c)
+        for k in range(np.uintp(s.w * s.c)):
             x[base + k] = line[k]
 
 
@@ -279,4 +278,4 @@ def avg_pool_grad(dx: Any, g: Any, *, shape: Ints, window: Window) -> None:
     """Spread each gradient over the pixels that shared its mean: g (N, OH, OW, C) -> dx `shape`."""
     most = prod(-(-k // s) for k, s in zip(window.kernel, window.strides, strict=True))
     sums = scratch("pixel sums", team.size(), shape[2] * shape[3], dtype=dx.dtype if most <= _FEW else np.float64)
-    _avg_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), sums, *shape, *numbers(window, tuple(shape[1:3])))
+    _avg_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), sums, slide(window, tuple(shape)))

@@ -1,4 +1,9 @@
-"""The reductions of a step's end: sums over all elements or the last axis, and where the maximum of a row is."""
+"""Sums along axes that neighbour each other, added up in float64, and where the maximum of a row is.
+
+A sum of few numbers, or of short rows, is made at once. For all others an array is seen as groups of rows, (O, R, C),
+and summed down the rows; a run of memory, where C is 1, as rows of `_RUN` numbers. The work is shared out by shapes
+alone, and the sums of its parts are added in their order: the bits are the same for any number of threads.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,25 @@ from typing import Any
 
 import numpy as np
 
+from ..geometry import Group, Ints, along, stretched
 from ..registry import accelerates, floats, is_floating
 from .machine.prebound import Kernel, share
+from .machine.scratch import scratch
+from .machine.tile import address
+from .machine.windows import column_sums
 
-Axis = int | tuple[int, ...] | None
-
+Axis = int | Ints | None
 
 _SMALL = 1 << 13
 """Elements up to which a sum is faster here; from there on NumPy's vector instructions outweigh what its call costs."""
 
 _SHORT = 32  # elements of a row; NumPy's cost for each row counts more
+
+_RUN = 64
+_WIDE = 512  # columns that are summed together
+_UNITS = 64  # of work, where there are rows enough
+_LEAST = 1 << 14  # numbers of a unit at least
+_NEAR = 1 << 14  # numbers whose rows are summed before the next ones: they stay in the second-level cache
 
 
 def _is_small(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> bool:
@@ -28,7 +42,7 @@ def _is_small(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) ->
 
 
 @Kernel
-def _sum(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
+def _few_sums(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
     # x flat, rows of `length` -> out (R,); four sums of float64 at a time, which do not wait for each other
     for r in share(len(out), worker, workers):
         first, last = np.uintp(r * length), np.uintp((r + 1) * length)
@@ -43,18 +57,102 @@ def _sum(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
 
 
 @accelerates("sum", device="cpu", takes=_is_small, first=True)
-def sum(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
+def sum_few(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Sum all elements, or those along the last axis: x (..., C) -> out (...), with or without the summed axes.
 
     The order depends on the shape alone. Float32 is added up in float64.
 
     Example:
         >>> out = np.empty(2)
-        >>> sum(out, np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), axis=-1)
+        >>> sum_few(out, np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), axis=-1)
         >>> out
         array([ 6., 15.])
     """
-    _sum(x.size, out.reshape(-1), x.reshape(-1), x.size // max(out.size, 1))
+    _few_sums(x.size, out.reshape(-1), x.reshape(-1), x.size // max(out.size, 1))
+
+
+@Kernel
+def _sums(worker, workers, parts, x, group, rows, step, wide):  # type: ignore[no-untyped-def]
+    # x flat, groups of `group` numbers, the first `rows` * C of each of which count -> parts (P, O, C) of `step` rows
+    groups, c = parts.shape[1:]
+    tiles = (c + wide - 1) // wide
+    for unit in share(len(parts) * groups * tiles, worker, workers):
+        column, o, p = unit % tiles * wide, unit // tiles % groups, unit // tiles // groups
+        count, low, high = min(wide, c - column), p * step, min((p + 1) * step, rows)
+        near = max(_NEAR // count, 1)
+        to = address(parts) + 8 * ((p * groups + o) * c + column)
+        for r in range(low, high, near):
+            at = address(x) + 4 * (o * group + r * c + column)
+            column_sums(at, min(near, high - r), c, count, to, 1 if r > low else 0)
+
+
+@Kernel
+def _runs(worker, workers, out, parts, x, group):  # type: ignore[no-untyped-def]
+    # parts (P, O, run), x flat, groups of `group` numbers, of which those behind the last whole run are in no part
+    run = parts.shape[2]
+    for o in share(len(out), worker, workers):
+        value = 0.0
+        for p in range(len(parts)):
+            for k in range(run):
+                value += parts[p, o, k]
+        for k in range(o * group + group // run * run, (o + 1) * group):
+            value += x[k]
+        out[o] = value
+
+
+@Kernel
+def total(worker, workers, out, parts):  # type: ignore[no-untyped-def]
+    """Add up parts (P, K) in their order, in float64: out (K,)."""
+    for k in share(len(out), worker, workers):
+        value = 0.0
+        for p in range(len(parts)):
+            value += parts[p, k]
+        out[k] = value
+
+
+def down(out: Any, x: Any, group: Group, parts: int = 0) -> None:
+    """Sum x (O, R, C) along R: out (O, C), in as many `parts` of equally many rows as are given, or in enough."""
+    groups, rows, columns = group
+    flat, c = x.reshape(-1), _RUN if columns == 1 else columns
+    whole = rows // c if columns == 1 else rows
+    wide = min(c, _WIDE)
+    tiles = groups * -(-c // wide)
+    wanted = parts or max(1, min(_UNITS // tiles, whole * wide // _LEAST, whole))
+    step = max(-(-whole // wanted), 1)
+    sums = scratch("sums down", -(-whole // step), groups, c, dtype=np.float64)
+    _sums(x.size, sums, flat, rows * columns, whole, step, wide)
+    if columns == 1:
+        _runs(sums.size, out.reshape(-1), sums, flat, rows)
+    else:
+        total(sums.size, out.reshape(-1), sums.reshape(len(sums), -1))
+
+
+def _single(out: Any, x: Any, group: Group | None) -> bool:
+    return group is not None and out.dtype == np.float32 and floats(out, x)
+
+
+def _takes(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> bool:
+    return _single(out, x, along(x.shape, axis))
+
+
+@accelerates("sum", device="cpu", takes=_takes)
+def sum(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
+    """Sum x along neighbouring axes, with or without these in out."""
+    down(out, x, along(x.shape, axis))  # type: ignore[arg-type]  # `takes` has asked
+
+
+def _narrows(out: Any, x: Any, *, shape: Ints) -> bool:
+    return _single(out, x, stretched(x.shape, shape))
+
+
+@accelerates("sum_to", device="cpu", takes=_narrows)
+def sum_to(out: Any, x: Any, *, shape: Ints) -> None:
+    """Sum x over the neighbouring axes along which `shape` is broadcast to it.
+
+    For a bias of images each image is summed by itself, as kernels do that have other work to do with it.
+    """
+    biased = len(x.shape) > 2 and tuple(shape) == x.shape[-1:]
+    down(out, x, stretched(x.shape, shape), len(x) if biased else 0)  # type: ignore[arg-type]  # `takes` has asked
 
 
 def _last_axis(out: Any, x: Any, *, axis: int) -> bool:

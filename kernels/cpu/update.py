@@ -7,7 +7,7 @@ float32 arrays would double the width of the whole loop.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..registry import accelerates
 from .machine.prebound import Kernel, share
@@ -74,10 +74,16 @@ def rmsprop_(w: Any, v: Any, g: Any, lr: Any, *, rho: float, epsilon: float) -> 
     _rmsprop(w.size, w.reshape(-1), v.reshape(-1), g.reshape(-1), lr, rho, epsilon)
 
 
+class _Adam(NamedTuple):
+    beta_1: float
+    beta_2: float
+    epsilon: float
+
+
 @Kernel
-def _adam(worker, workers, w, m, v, g, lr, step, beta_1, beta_2, epsilon):  # type: ignore[no-untyped-def]
+def _adam(worker, workers, w, m, v, g, lr, step, numbers):  # type: ignore[no-untyped-def]
     # 1 - beta ** t loses most of its digits in float32 while t is small: these few numbers are float64.
-    t = step[()] + 1
+    t, beta_1, beta_2, epsilon = step[()] + 1, numbers.beta_1, numbers.beta_2, numbers.epsilon
     alpha = w.dtype.type(lr[()] * math.sqrt(1 - beta_2**t) / (1 - beta_1**t))
     new_1, new_2, eps = w.dtype.type(1 - beta_1), w.dtype.type(1 - beta_2), w.dtype.type(epsilon)
     for block in share(pieces(w.size), worker, workers):
@@ -96,4 +102,4 @@ def adam_(w: Any, m: Any, v: Any, g: Any, lr: Any, step: Any, *, beta_1: float, 
     Kingma and Ba, "Adam: a method for stochastic optimization", 2015, end of section 2.
     """
     flat = (w.reshape(-1), m.reshape(-1), v.reshape(-1), g.reshape(-1))
-    _adam(w.size, *flat, lr, step, beta_1, beta_2, epsilon)
+    _adam(w.size, *flat, lr, step, _Adam(beta_1, beta_2, epsilon))

@@ -1,4 +1,4 @@
-"""Batch and layer normalization: the twins of `norm.cu`, `norm_grad.cu` and `layer_norm.cu`.
+"""Batch normalization, by the kernels of `norm.cu`.
 
 Where there are too many rows for one block of each tile of channels, a first kernel leaves what it knows of parts of
 them in scratch memory, and each block of a second one puts the parts together for its channels before it goes on.
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ..registry import Stages, accelerates
 from .launch import contiguous, function, index, real
-from .sharing import ITEMS, MOVES, SUMS, columns, compiled, elements, lanes_of, macros, start_rows, sum_type
+from .sharing import MOVES, SUMS, columns, compiled, macros, sum_type
 
-NORM, GRAD, LAYER = "norm.cu", "norm_grad.cu", "layer_norm.cu"
+FILE = "norm.cu"
 
 
-class _Down:
+class Down:
     """The kernels of a file that go down the columns of x (..., C).
 
     Args:
@@ -53,21 +51,22 @@ class _Down:
         self._shares.start(kernel, args, index(self._x)[1], *more)
 
 
-def _alike(x: Any, *others: Any) -> bool:
+def alike(x: Any, *others: Any) -> bool:
+    """Accept C-contiguous arrays of one kind of floats, the first of them not empty."""
     return x.size > 0 and contiguous(x, *others) and all(a.dtype == x.dtype for a in others) and real(x) is not None
 
 
 def _normalizes(y: Any, *others: Any, epsilon: float) -> bool:
-    return _alike(y, *others) and _Down(NORM, y).compiles_stages("batch_norm")
+    return alike(y, *others) and Down(FILE, y).compiles_stages("batch_norm")
 
 
 def _normalizes_to_relu(mean: Any, variance: Any, y: Any, *ins: Any, stages: Stages) -> bool:
-    return _alike(y, mean, variance, *ins) and _Down(NORM, y, True).compiles_stages("batch_norm")
+    return alike(y, mean, variance, *ins) and Down(FILE, y, True).compiles_stages("batch_norm")
 
 
 def _normalize(outs: tuple[Any, ...], ins: tuple[Any, ...], epsilon: float, relu: bool) -> None:
     y, x = outs[0], ins[0]
-    down, small = _Down(NORM, x, relu), sum_type(x.dtype)(epsilon)
+    down, small = Down(FILE, x, relu), sum_type(x.dtype)(epsilon)
     if down.parts == 1:
         down.start("batch_norm", (y, x), (*outs, *ins), small)
         return
@@ -88,16 +87,16 @@ def batch_norm_relu(mean: Any, variance: Any, y: Any, x: Any, gamma: Any, beta: 
     _normalize((y, mean, variance), (x, gamma, beta), stages[0]["epsilon"], True)
 
 
-def _scaling(y: Any, relu: bool = False) -> _Down:
-    return _Down(NORM, y, relu, MOVES)
+def _scaling(y: Any, relu: bool = False) -> Down:
+    return Down(FILE, y, relu, MOVES)
 
 
 def _scales(y: Any, *ins: Any) -> bool:
-    return _alike(y, *ins) and _scaling(y).compiles("scale_shift")
+    return alike(y, *ins) and _scaling(y).compiles("scale_shift")
 
 
 def _scales_to_relu(y: Any, *ins: Any, stages: Stages) -> bool:
-    return _alike(y, *ins) and _scaling(y, True).compiles("scale_shift")
+    return alike(y, *ins) and _scaling(y, True).compiles("scale_shift")
 
 
 @accelerates("scale_shift", device="cuda", takes=_scales, first=True)  # before the generated kernel of any shapes
@@ -110,84 +109,3 @@ def scale_shift(y: Any, x: Any, center: Any, scale: Any, shift: Any) -> None:
 def scale_shift_relu(y: Any, x: Any, center: Any, scale: Any, shift: Any, *, stages: Stages) -> None:
     """Compute relu((x - center) * scale + shift)."""
     _scaling(y, True).start("scale_shift", (y, x), (y, x, center, scale, shift))
-
-
-def _goes_back(dx: Any, *others: Any, epsilon: float) -> bool:
-    return _alike(dx, *others) and _Down(GRAD, dx).compiles_stages("batch_norm_grad")
-
-
-def _goes_back_from_relu(dx: Any, *others: Any, stages: Stages) -> bool:
-    relu = stages[0]["activation"] == "relu"
-    return relu and _alike(dx, *others) and _Down(GRAD, dx, True).compiles_stages("batch_norm_grad")
-
-
-def _gradients(outs: tuple[Any, ...], ins: tuple[Any, ...], gamma: Any, epsilon: float, relu: bool) -> None:
-    x = ins[2]
-    down, small, packed = _Down(GRAD, x, relu), sum_type(x.dtype)(epsilon), (outs[0], *ins[:3])
-    if down.parts == 1:
-        down.start("batch_norm_grad", packed, (*outs, *ins, gamma), small)
-        return
-    sums = down.scratch(2)
-    down.start("batch_norm_grad_parts", packed, (sums, *ins), small)
-    down.start("batch_norm_grad_whole", packed, (*outs, *ins, gamma, sums), small)
-
-
-@accelerates("batch_norm_grad", device="cuda", takes=_goes_back)
-def batch_norm_grad(
-    dx: Any, dgamma: Any, dbeta: Any, g: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, epsilon: float
-) -> None:
-    """Compute the gradients of `batch_norm`: g, x, dx (..., C), the others (C,)."""
-    _gradients((dx, dgamma, dbeta), (g, g, x, mean, variance), gamma, epsilon, False)
-
-
-@accelerates("activation_grad+batch_norm_grad", device="cuda", takes=_goes_back_from_relu)
-def activation_grad_batch_norm_grad(
-    dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, stages: Stages
-) -> None:
-    """Compute the gradients of `batch_norm` from that of a ReLU after it, whose result is y."""
-    _gradients((dx, dgamma, dbeta), (g, y, x, mean, variance), gamma, stages[1]["epsilon"], True)
-
-
-def _row_macros(x: Any) -> dict[str, str | int]:
-    return macros((x,), elements(x.dtype.itemsize, x.shape[-1]))
-
-
-def _by_rows(name: str, packed: tuple[Any, ...], args: tuple[Any, ...], x: Any, epsilon: float) -> None:
-    given, length = _row_macros(x), x.shape[-1]
-    wide, kind = int(given["GPUDL_WIDTH"]), index(x)[1]
-    count, lanes = x.size // length, lanes_of(length // wide, ITEMS // wide)
-    more = (kind(count), kind(length), np.int32(lanes), sum_type(x.dtype)(epsilon))
-    start_rows(compiled(LAYER, name, packed, given), count, lanes, (*args, *more))
-
-
-def _normalizes_rows(y: Any, *others: Any, epsilon: float) -> bool:
-    return _alike(y, *others) and function(LAYER, "layer_norm", **_row_macros(y)) is not None
-
-
-@accelerates("layer_norm", device="cuda", takes=_normalizes_rows)
-def layer_norm(y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, *, epsilon: float) -> None:
-    """Normalize each row of x (..., C): y (..., C), mean, variance (...), gamma, beta (C,)."""
-    _by_rows("layer_norm", (y, x, gamma, beta), (y, mean, variance, x, gamma, beta), x, epsilon)
-
-
-def _goes_back_by_rows(dx: Any, *others: Any, epsilon: float) -> bool:
-    return (
-        _alike(dx, *others)
-        and function(LAYER, "layer_norm_input_grad", **_row_macros(dx)) is not None
-        and _Down(GRAD, dx).compiles_stages("layer_norm_weight_grad")
-    )
-
-
-@accelerates("layer_norm_grad", device="cuda", takes=_goes_back_by_rows)
-def layer_norm_grad(
-    dx: Any, dgamma: Any, dbeta: Any, g: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, epsilon: float
-) -> None:
-    """Compute the gradients of `layer_norm`: g, x, dx (..., C), mean, variance (...), the others (C,)."""
-    _by_rows("layer_norm_input_grad", (dx, g, x, gamma), (dx, g, x, gamma, mean, variance), x, epsilon)
-    down, small, ins = _Down(GRAD, x), sum_type(x.dtype)(epsilon), (g, g, x, mean, variance)
-    if down.parts == 1:
-        down.start("layer_norm_weight_grad", (g, x), (dgamma, dbeta, *ins), small)
-        return
-    sums = down.scratch(2)
-    down.start("layer_norm_weight_grad_parts", (g, x), (sums, *ins), small)
-    down.start("layer_norm_weight_grad_whole", (g, x), (dgamma, dbeta, sums))

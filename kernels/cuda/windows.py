@@ -1,4 +1,4 @@
-"""Kernels that slide a window over images, as twins ``(*outs, *inputs, *, window[, shape])``."""
+"""What kernels share that slide a window over images: ``(*outs, *inputs, *, window[, shape])``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Ints, Window
-from ..registry import Stages, accelerates
-from . import reduce  # noqa: F401 (its twins of avg_pool, those for whole images, are to be asked first)
+from ..registry import accelerates
 from .launch import Kernel, contiguous, function, index, launch, real, wide, width
 
 _UINT8_TAPS = 256
@@ -80,28 +79,7 @@ def tap_dtype(window: Window) -> np.dtype[Any]:
     return np.dtype(np.uint8 if window.taps <= _UINT8_TAPS else np.int32)
 
 
-for _twin in (
-    WindowKernel("im2col", "conv.cu", image=1, together=True),  # (cols, x, *, window)
-    WindowKernel("col2im", "conv.cu", image=0),  # (x, cols, *, shape, window)
-    WindowKernel("max_pool", "pool.cu", image=2, together=True),  # (y, argmax, x, *, window)
-    WindowKernel("max_pool_grad", "pool.cu", image=0, together=True),  # (dx, g, argmax, *, shape, window)
-    WindowKernel("max_pool_pick", "pool.cu", image=1, together=True),  # (y, x, argmax, *, window)
-    WindowKernel("avg_pool", "pool.cu", image=1, together=True),  # (y, x, *, window)
-    WindowKernel("avg_pool_grad", "pool.cu", image=0, together=True),  # (dx, g, *, shape, window)
-):
-    accelerates(_twin.name, device="cuda", takes=_twin.takes)(_twin)
-
-
-_after_relu = WindowKernel(
-    "relu_max_pool_grad", "pool.cu", image=0, together=True
-)  # (dx, g, y, argmax, *, shape, window)
-
-
-def _takes_relu(*arrays: Any, stages: Stages) -> bool:
-    return bool(stages[0]["activation"] == "relu") and _after_relu.takes(*arrays, **stages[1])
-
-
-@accelerates("activation_grad+max_pool_grad", device="cuda", takes=_takes_relu)
-def activation_grad_max_pool_grad(dx: Any, g: Any, y: Any, argmax: Any, *, stages: Stages) -> None:
-    """Compute the gradient before a ReLU and a max-pooling from that of the maxima `y`."""
-    _after_relu(dx, g, y, argmax, **stages[1])
+def enter(*kernels: WindowKernel) -> None:
+    """Enter kernels in the registry, each for the op of its name."""
+    for kernel in kernels:
+        accelerates(kernel.name, device="cuda", takes=kernel.takes)(kernel)

@@ -124,7 +124,8 @@ def dense_grad_make(rng: Rng, shape: tuple[int, ...]) -> Sample:
 
 
 def sparse_grad_make(rng: Rng, shape: tuple[int, ...], dtype: str = "int64", wrong: bool = False) -> Sample:
-    return Sample((normal(rng, *shape[:-1]), near(0, 1)(rng, *shape), labels_of(rng, shape, dtype, wrong)))
+    inputs = normal(rng, *shape[:-1]), near(0, 1)(rng, *shape), labels_of(rng, shape, dtype, wrong)
+    return Sample(inputs, smooth=not wrong)
 
 
 def one_hot_make(rng: Rng, shape: tuple[int, ...], classes: int, dtype: str, label: str) -> Sample:

@@ -27,7 +27,7 @@ from pathlib import Path
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import launch
 
-from cuda_cpu import registers
+from cuda_cpu import kinds
 
 ARCHITECTURE = 90
 PROCESSES = 2
@@ -63,8 +63,8 @@ def sources() -> dict[Source, str]:
 
 def tiles() -> list[tuple[str, tuple[str, ...], str]]:
     """Return the sources of all tiles that the architecture can have."""
-    kinds = [kind for kind in registers.tile_variants() if ARCHITECTURE in registers.architectures(kind)]
-    return [(launch.source(file), ("--std=c++17", *macros), file.removesuffix(".cu")) for file, *macros in kinds]
+    made = [kind for kind in kinds.tile_variants() if ARCHITECTURE in kinds.architectures(kind)]
+    return [(launch.source(file), ("--std=c++17", *macros), file.removesuffix(".cu")) for file, *macros in made]
 
 
 def compiled(wanted: dict[Source, str], python: Sequence[str], seconds: float) -> list[dict[str, str]]:

@@ -1,38 +1,38 @@
 """What nvcc makes of the kernels: registers, spilled bytes and static shared memory, as recorded in `registers.json`.
 
-`python -m cuda_cpu.registers`, in the folder `tests`, compiles every kind of kernel and writes the table. Which kinds
-there are it learns from the launchers, which it lets make every call of the op contract's cases.
+    python -m cuda_cpu.registers                # in the folder `tests`: measures the files whose text has changed
+    python -m cuda_cpu.registers --all          # measures every kind of every file
+    python -m cuda_cpu.registers --check 6      # measures six kinds, others each time, and compares the record
+
+Beside the figures the record has a digest of each file's text: as long as it is the same, so are the figures.
 """
 
 from __future__ import annotations
 
-import itertools
+import argparse
+import hashlib
 import json
+import random
 import re
 import subprocess
-import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pytest
-from gpudl.kernels.cuda.tiles import Tile
+from gpudl.kernels.cuda import launch
+
+from cuda_cpu.kinds import Variant, architectures, parse, tile_of, used_variants
 
 TABLE = Path(__file__).with_name("registers.json")
-ARCHITECTURES = (75, 80, 90, 100)
 MOST_REGISTERS = 128
-ROOM_OF_75 = 64 << 10  # bytes of shared memory that a block can have
-PRODUCTS = ("matmul.cu", "conv2d.cu", "conv2d_input_grad.cu", "conv2d_weight_grad.cu")
-Variant = tuple[str, ...]
-"""A `.cu` file and the macros that a launcher gives to it, as options of the compiler."""
 Use = list[int]
 """Registers of a thread, bytes that it spills, and bytes of static shared memory."""
 Uses = dict[str, dict[str, Use]]
 """By kernel and by architecture."""
 
+_COMMENT = re.compile(r"//.*")
 _ENTRY = re.compile(r"Compiling entry function '(\w+)' for 'sm_(\d+)'")
 _SPILLS = re.compile(r"(\d+) bytes spill stores, (\d+) bytes spill loads")
 _USED = re.compile(r"Used (\d+) registers")
@@ -45,36 +45,14 @@ def release() -> str:
     return re.findall(r"release [\d.]+, V([\d.]+)", said)[0]
 
 
-def architectures(variant: Variant) -> list[int]:
-    """Return for which cards a kind is compiled.
-
-    Tensor cores multiply more than float16 from sm_80 on, and sm_75 has no room for the larger tiles; without tensor
-    cores 16 bits are multiplied before sm_80 alone.
-    """
-    tile = tile_of(variant)
-    if tile is None:
-        return list(ARCHITECTURES)
-    if tile.tensor:
-        fits = "-DGPUDL_REAL=FLOAT16" in variant and tile.shared_bytes(2, False, False) <= ROOM_OF_75
-        return [arch for arch in ARCHITECTURES if arch >= 80 or fits]
-    short = any(f"-DGPUDL_REAL={real}" in variant for real in ("FLOAT16", "BFLOAT16"))
-    return [arch for arch in ARCHITECTURES if arch < 80 or not short]
-
-
-def tile_of(variant: Variant) -> Tile | None:
-    """Return the tile that a kind computes, or None."""
-    macros = dict(option[2:].split("=") for option in variant[1:])
-    names = ("TILE_M", "TILE_N", "TILE_K", "PART_M", "PART_N", "STAGES", "TENSOR")
-    if "GPUDL_TILE_M" not in macros:
-        return None
-    *sizes, tensor = (int(macros[f"GPUDL_{name}"]) for name in names)
-    return Tile(*sizes, tensor=bool(tensor))
+def digest(file: str) -> str:
+    """Return a digest of what nvcc is given of a `.cu` file: with what it includes, without comments and spaces."""
+    words = _COMMENT.sub("", launch.source(file)).split()
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
 
 
 def measure(variant: Variant) -> Uses:
     """Compile a kind of a `.cu` file for its architectures; fails where nvcc refuses it or warns."""
-    from gpudl.kernels.cuda import launch
-
     with tempfile.TemporaryDirectory() as folder:
         unit = Path(folder) / "unit.cu"
         unit.write_text(launch.source(variant[0]))
@@ -101,70 +79,20 @@ def measure_all(variants: Iterable[Variant]) -> dict[Variant, Uses]:
         return dict(zip(variants, pool.map(measure, variants), strict=True))
 
 
-def used_variants() -> list[Variant]:
-    """Return what the launchers compile, for each kernel and dtype the kind that moves the most at a time."""
-    from cuda_twins import Placed
-    from gpudl.kernels import registry
-    from gpudl.kernels.cuda import elementwise, launch, program
-    from strict_cupy import installed
-    from test_cuda_twins import calls
-
-    found: dict[Any, set[Variant]] = {}
-
-    def nothing(*args: Any, **given: Any) -> None: ...
-
-    def note(text: str, title: str, name: str, options: Any = (), **macros: str | int) -> Any:
-        kind = (title, *(f"-D{macro}={value}" for macro, value in macros.items()))
-        found.setdefault((title, name, macros.get("GPUDL_REAL")), set()).add(kind)
-        return nothing
-
-    with installed(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "compiled", note)
-        for module in (elementwise, program):  # whose kernels are in no file
-            patch.setattr(module, "compile_run", lambda *args: nothing)
-        for twins in registry.twins("cuda").values():
-            for twin in twins:
-                for static, outs, inputs in calls(twin):
-                    twin.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
-    largest = {max(kinds, key=_size) for (title, *_), kinds in found.items() if title not in PRODUCTS}
-    return sorted({*largest, *tile_variants()})
-
-
-def tile_variants() -> list[Variant]:
-    """Return what the products of `gemm.py` compile: every tile with every dtype, moved 16 bytes at a time."""
-    from gpudl.kernels.cuda import gemm, launch, tiles
-    from gpudl.kernels.geometry import Window
-    from ml_dtypes import bfloat16
-    from strict_cupy import installed
-
-    found: list[Variant] = []
-    window = Window((1, 1), (1, 1))
-
-    def note(text: str, title: str, name: str, options: Any = (), **macros: str | int) -> Any:
-        found.append((title, *(f"-D{macro}={value}" for macro, value in macros.items())))
-        return found
-
-    with installed(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(launch, "compiled", note)
-        for dtype, tensor in itertools.product(("float16", bfloat16, "float32", "float64"), (False, True)):
-            matrix, image = (np.empty(shape, dtype) for shape in ((64, 64), (1, 1, 64, 64)))
-            filters = image.reshape(1, 1, 64, 64)
-            for tile in () if tensor and dtype == "float64" else tiles.candidates(matrix.itemsize, tensor):
-                patch.setattr(gemm, "choose", lambda *asked, tile=tile: (tile, 1))
-                gemm.of_matrices(matrix, matrix, matrix).compiles(matrix, matrix, matrix)
-                for product in (gemm.of_value, gemm.of_input, gemm.of_weights):
-                    product(filters, image, filters, window).compiles(image, image, image)
-    return sorted(set(found))
-
-
-def _size(variant: Variant) -> tuple[int, Variant]:
-    return sum(int(number) for option in variant for number in re.findall(r"=(\d+)$", option)), variant
-
-
 def load() -> dict[str, Any]:
-    """Return the recorded table: nvcc's version, the reasons for what is over a limit, and the uses of each variant."""
+    """Return the recorded table: nvcc's version, digests of files, the uses of each variant, and reasons.
+
+    A reason is for what is over a limit.
+    """
     table: dict[str, Any] = json.loads(TABLE.read_text())
     return table
+
+
+def known(table: Mapping[str, Any]) -> dict[Variant, Uses]:
+    """Return what the table has of files whose text is still what was measured, by the nvcc that is here."""
+    uses = {parse(line): of_line for line, of_line in table["uses"].items()} if release() == table["nvcc"] else {}
+    now = {file: digest(file) for file in {variant[0] for variant in uses} & set(table["files"])}
+    return {variant: each for variant, each in uses.items() if now.get(variant[0]) == table["files"].get(variant[0])}
 
 
 def save(uses: Mapping[Variant, Uses], reasons: Mapping[str, str]) -> None:
@@ -173,8 +101,10 @@ def save(uses: Mapping[Variant, Uses], reasons: Mapping[str, str]) -> None:
     for variant in sorted(uses):
         lines = ",\n".join(f"   {json.dumps(name)}: {json.dumps(use)}" for name, use in sorted(uses[variant].items()))
         blocks.append(f"  {json.dumps(' '.join(variant))}: {{\n{lines}\n  }}")
-    head = f' "nvcc": {json.dumps(release())},\n "reasons": {json.dumps(dict(reasons), indent=1)},\n "uses": {{\n'
-    TABLE.write_text("{\n" + head + ",\n".join(blocks) + "\n }\n}\n")
+    files = {file: digest(file) for file in sorted({variant[0] for variant in uses})}
+    head = {"nvcc": release(), "files": files, "reasons": dict(reasons)}
+    lines = "".join(f" {json.dumps(name)}: {json.dumps(value, indent=2)},\n" for name, value in head.items())
+    TABLE.write_text("{\n" + lines + ' "uses": {\n' + ",\n".join(blocks) + "\n }\n}\n")
 
 
 def faults(variant: Variant, uses: Uses, reasons: Mapping[str, str]) -> list[str]:
@@ -196,14 +126,38 @@ def faults(variant: Variant, uses: Uses, reasons: Mapping[str, str]) -> list[str
     return said
 
 
-def parse(line: str) -> Variant:
-    """Return the variant that a key of the table stands for; values of macros may hold spaces."""
-    return tuple(re.split(r" (?=-D)", line))
+def record(everything: bool) -> list[str]:
+    """Measure what has changed, or everything, write the table, and return what is over a limit."""
+    table, wanted = load(), used_variants()
+    kept = {} if everything else {each: uses for each, uses in known(table).items() if each in wanted}
+    measured = kept | measure_all(each for each in wanted if each not in kept)
+    print(f"{len(measured) - len(kept)} of {len(measured)} kinds measured, the others are as they were")
+    save(measured, table["reasons"])
+    return [fault for each, uses in measured.items() for fault in faults(each, uses, table["reasons"])]
+
+
+def check(count: int) -> list[str]:
+    """Measure some kinds of the table; return how what nvcc says differs from it, and what is over a limit."""
+    table, same = load(), known(load())
+    measured = measure_all(random.sample([parse(line) for line in table["uses"]], count))
+    print(f"{count} of {len(table['uses'])} kinds measured: {', '.join(' '.join(each) for each in measured)}")
+    said = [fault for each, uses in measured.items() for fault in faults(each, uses, table["reasons"])]
+    for each, uses in measured.items():
+        if uses != same.get(each, uses):
+            said.append(f"{' '.join(each)}: nvcc says {uses}, recorded is {same[each]}")
+    return said
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Record or check; the exit status is 1 where something is over a limit or not what is recorded."""
+    made = argparse.ArgumentParser(prog="cuda_cpu.registers")
+    made.add_argument("--all", action="store_true", help="measure what has not changed, too")
+    made.add_argument("--check", type=int, metavar="N", help="write nothing: compare N kinds with the record")
+    given = made.parse_args(arguments)
+    said = check(given.check) if given.check else record(given.all)
+    print("\n".join(said))
+    return 1 if said else 0
 
 
 if __name__ == "__main__":
-    reasons = load()["reasons"] if TABLE.exists() else {}
-    measured = measure_all(used_variants())
-    save(measured, reasons)
-    wrong = [fault for variant, uses in measured.items() for fault in faults(variant, uses, reasons)]
-    sys.exit("\n".join(wrong) or None)
+    raise SystemExit(main())

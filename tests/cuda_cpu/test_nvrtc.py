@@ -35,7 +35,7 @@ def test_a_source_that_is_refused_is_named_and_so_is_what_there_was_no_time_for(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told(STUB, monkeypatch, tmp_path, wanted={ONE: "matmul", OTHER: "wrong", SLOW: "run_add"})
-    assert nvrtc.main(["--python", sys.executable, "--minutes", "0.2"]) == 1
+    assert nvrtc.main(["--python", sys.executable, "--minutes", "0.07"]) == 1
     said = capsys.readouterr().out
     assert "wrong -DA=2\nerror: what?" in said
     assert "2 of 3 sources compiled for sm_90 by a stub in " in said

@@ -7,48 +7,12 @@ what kernel it becomes, is the composer's business.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-import numpy as np
-
-from gpudl.backend import Array, Backend
-from gpudl.backend.base import Call, Composed, Composer
-from gpudl.engine.plan.rewrite import like
-from gpudl.engine.spec import Spec
-
-if TYPE_CHECKING:
-    from gpudl.engine.plan.plan import Instruction, Slot
-
-_BYTE = np.dtype(np.uint8)
-
-
-class Run:
-    """What takes the place of an op in an instruction that stands for a run."""
-
-    name = "run"
-    alias = gathers = False
-
-    def __init__(self, kernel: Composed, outs: int, writes: int) -> None:
-        self.kernel = kernel
-        self.outs = outs
-        self.writes = writes
-        self.update = writes > 0
-
-    def work_spec(self, on: Backend, outs: Any, ins: Any, static: dict[str, Any]) -> Spec | None:
-        """Return the spec of the memory for values between the instructions."""
-        return Spec((self.kernel.work,), _BYTE)
-
-    def has_twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> bool:
-        """Return True: it is a kernel, not a reference."""
-        return True
-
-    def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Callable[[], None]:
-        """Return a call without arguments."""
-        return self.kernel.bind(arrays, work)
-
-    def __repr__(self) -> str:
-        return f"<run of {self.outs} outs>"
+from gpudl.backend import Backend
+from gpudl.backend.base import Call, Composer
+from gpudl.engine.plan.ir import Instruction, Run, Slot, like
 
 
 class _Group:
@@ -161,8 +125,6 @@ def _call(step: Instruction, outs: tuple[int, ...], ins: tuple[int, ...]) -> Cal
 
 def _run(group: _Group, outside: set[Slot], composer: Composer) -> Instruction:
     """Return one instruction for a run, of whose results those in `outside` are needed by others."""
-    from gpudl.engine.plan.plan import Instruction
-
     values: dict[Slot, int] = {}
 
     def numbers(slots: Iterable[Slot]) -> tuple[int, ...]:

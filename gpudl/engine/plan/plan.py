@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,147 +11,15 @@ from gpudl.backend import Array, Backend
 from gpudl.engine.plan.arena import Block, pack
 from gpudl.engine.plan.capture import Graph, Outcome
 from gpudl.engine.plan.elementwise_fusion import with_runs
-from gpudl.engine.plan.rewrite import like, rewritten
+from gpudl.engine.plan.ir import Instruction, Slot, like
+from gpudl.engine.plan.passes import laid_in_place, without_dead, without_repeats
+from gpudl.engine.plan.rewrite import rewritten
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import state
 from gpudl.engine.tree import flatten
 
-if TYPE_CHECKING:
-    from gpudl.engine.op import Op
-
-
 _BYTE = np.dtype(np.uint8)
 _REFERENCE_TAKES = 3  # arrays at a time, in the formulas that take most
-
-
-class Slot:
-    """A value in a record.
-
-    Attributes:
-        base: the slot that this one is a view of, for the result of an alias op.
-        same: the slot that holds this value already, once the planner has found that it does.
-        external: the array of a variable, a constant or an input, which stays where it is.
-        array: where the value lies when the plan is replayed.
-    """
-
-    __slots__ = ("array", "base", "external", "same", "spec")
-
-    def __init__(self, spec: Spec, *, base: Slot | None = None, external: Array = None) -> None:
-        self.spec = spec
-        self.base = base
-        self.same: Slot | None = None
-        self.external = external
-        self.array: Array = external
-
-    @property
-    def value(self) -> Slot:
-        """The slot whose array holds this value."""
-        return self if self.same is None else self.same.value
-
-    @property
-    def root(self) -> Slot:
-        """The slot that owns the memory."""
-        value = self.value
-        return value if value.base is None else value.base.root
-
-    @property
-    def memory(self) -> int:
-        """The identity of the memory: variables that are parts of one flat buffer have the same."""
-        array = self.root.external
-        owner = getattr(array, "base", None)
-        return id(self.root) if array is None else id(array if owner is None else owner)
-
-
-class Instruction:
-    """One op applied to slots.
-
-    Attributes:
-        origin: who asked for it: a layer, "loss", "optimizer", or the gradient of one of them.
-        members: the instructions that this one stands for, where the planner has joined several.
-    """
-
-    __slots__ = ("ins", "members", "op", "origin", "outs", "static")
-
-    def __init__(
-        self,
-        op: Op,
-        outs: tuple[Slot, ...],
-        ins: tuple[Slot, ...],
-        static: dict[str, Any],
-        origin: str = "",
-        members: tuple[Instruction, ...] = (),
-    ) -> None:
-        self.op = op
-        self.outs = outs
-        self.ins = ins
-        self.static = static
-        self.origin = origin
-        self.members = members
-
-
-def without_repeats(record: Iterable[Instruction]) -> list[Instruction]:
-    """Compute once what was asked for twice with the same inputs and no write to them in between."""
-    kept: list[Instruction] = []
-    seen: dict[tuple[Any, ...], Instruction] = {}
-    writes: dict[int, int] = {}
-    for step in record:
-        ins = tuple(slot.value for slot in step.ins)
-        if step.op.update:
-            for slot in ins[: step.op.writes]:
-                writes[slot.memory] = writes.get(slot.memory, 0) + 1
-        elif ins:
-            key = (
-                step.op.name,
-                tuple((id(slot), writes.get(slot.memory, 0)) for slot in ins),
-                tuple(sorted((name, repr(value)) for name, value in step.static.items())),
-            )
-            first = seen.setdefault(key, step)
-            if first is not step:
-                for slot, other in zip(step.outs, first.outs, strict=True):
-                    slot.same = other
-                continue
-        kept.append(step)
-    return kept
-
-
-def without_dead(steps: Sequence[Instruction], results: Iterable[Slot]) -> list[Instruction]:
-    """Drop instructions whose results nobody reads."""
-    needed = {slot.root for slot in results}
-    kept = []
-    for step in reversed(steps):
-        if step.op.update or any(slot.root in needed for slot in step.outs):
-            needed.update(slot.root for slot in step.ins)
-            kept.append(step)
-    return kept[::-1]
-
-
-def laid_in_place(
-    steps: Sequence[Instruction], pinned: set[Slot]
-) -> tuple[list[Instruction], dict[Slot, tuple[Slot, int]]]:
-    """Let the inputs of a gathering op be computed where it would copy them, and drop the copy.
-
-    Returns:
-        The remaining instructions, and for each value laid inside another: that one and its byte offset.
-    """
-    inside: dict[Slot, tuple[Slot, int]] = {}
-    filled: set[Slot] = set()  # these have values laid inside them, and must stay where they are
-    kept = []
-    for step in steps:
-        roots = [slot.root for slot in step.ins]
-        movable = step.op.gathers and len(set(roots)) == len(roots)
-        for slot, root in zip(step.ins, roots, strict=True):
-            movable = movable and root not in pinned and root not in inside and root not in filled
-            movable = movable and root.external is None
-            movable = movable and root.spec.nbytes == slot.spec.nbytes
-        if not movable:
-            kept.append(step)
-            continue
-        filled.add(step.outs[0])
-        offset = 0
-        for root in roots:
-            inside[root] = (step.outs[0], offset)
-            offset += root.spec.nbytes
-    return kept, inside
 
 
 class Plan:

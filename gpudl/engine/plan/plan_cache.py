@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 from threading import local
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakSet
 
 from gpudl.backend import Backend
+from gpudl.engine.plan.entry import Entry
 from gpudl.engine.state import layout_epoch, preparing
-
-if TYPE_CHECKING:
-    from gpudl.engine.plan.trace import Entry
 
 SHARE = 0.5
 """How much of the memory that is free, or taken by plans, the plans of all functions may take together."""

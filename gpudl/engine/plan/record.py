@@ -14,7 +14,7 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
-from gpudl.engine.plan.plan import Instruction, Slot
+from gpudl.engine.plan.ir import Instruction, Slot
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import passes
 from gpudl.engine.tree import same_value
@@ -30,6 +30,7 @@ class Record:
 
     Args:
         recorder: what noted it.
+        inputs: the buffers that it was given.
         returned: the slots that the step returned, None for each None.
         structure: of the nest of these.
 
@@ -39,8 +40,11 @@ class Record:
         took: how many seconds it took.
     """
 
-    def __init__(self, recorder: Recorder, returned: Sequence[Slot | None], structure: Any) -> None:
+    def __init__(
+        self, recorder: Recorder, inputs: Sequence[Array], returned: Sequence[Slot | None], structure: Any
+    ) -> None:
         self.instructions: list[Instruction] = recorder.instructions
+        self._inputs = [recorder.slot(array) for array in inputs]
         self.results = [slot for slot in returned if slot is not None]
         self._structure = structure, tuple(slot is None for slot in returned)
         self._lines = recorder.lines or []
@@ -58,7 +62,7 @@ class Record:
         the same instructions, the same variables and inputs, and constants with the same bytes. Variables that the
         step itself makes each time are the same.
         """
-        known: dict[Slot, Slot] = {}
+        known = dict(zip(self._inputs, other._inputs, strict=True))
 
         def same(mine: Slot, theirs: Slot) -> bool:
             if mine not in known and mine.external is not None and theirs.external is not None:

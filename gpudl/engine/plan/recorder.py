@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import weakref
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpudl.backend import Array
-from gpudl.engine.plan.plan import Instruction, Slot
+from gpudl.engine.op import Op
+from gpudl.engine.plan.ir import Instruction, Slot
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, seen, state, user_line
 from gpudl.engine.tensor import Tensor, Variable
-
-if TYPE_CHECKING:
-    from gpudl.engine.op import Op
 
 
 class Recorder:
@@ -29,7 +27,7 @@ class Recorder:
         self.instructions: list[Instruction] = []
         self.lines: list[str] | None = [] if lines else None
         self.variables: set[Slot] = set()
-        self.born: list[Variable] = []  # made by the step itself, anew each time that it is recorded
+        self.born: list[Any] = []  # variables that the step itself makes, anew each time that it is recorded
         # By the identity of arrays that `_alive` keeps from being freed, so that no identity recurs.
         self._slots: dict[int, Slot] = {}
         self._alive: list[Array] = []

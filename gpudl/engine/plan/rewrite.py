@@ -7,14 +7,11 @@ The engine knows the graph, not the ops. Which instructions may be joined or exc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gpudl.backend import Array, Backend
-from gpudl.engine.spec import Spec
-
-if TYPE_CHECKING:
-    from gpudl.engine.op import Op
-    from gpudl.engine.plan.plan import Instruction, Slot
+from gpudl.backend import Backend
+from gpudl.engine.op import Op
+from gpudl.engine.plan.ir import Fused, Instruction, Slot, like
 
 Rule = Callable[["Graph", "Instruction"], None]
 _rules: list[tuple[str, Rule]] = []
@@ -28,49 +25,6 @@ def rewrites(op: str) -> Callable[[Rule], Rule]:
         return rule
 
     return enter
-
-
-class _Flags:
-    c_contiguous = True
-
-
-class _Contiguous(Spec):
-    """What a plan will make of a spec: enough of an array to ask which twin would take it."""
-
-    flags = _Flags()
-
-
-def like(slot: Slot) -> Any:
-    """Return the array of a slot, or what stands for the one that it will get."""
-    array = slot.value.array
-    return _Contiguous(slot.spec.shape, slot.spec.dtype) if array is None else array
-
-
-class Fused:
-    """What takes the place of an op in an instruction that stands for several: one kernel."""
-
-    update = alias = gathers = False
-    writes = 0
-    workspace = None
-
-    def __init__(self, name: str, kernel: Callable[..., None], outs: int) -> None:
-        self.name = name
-        self.kernel = kernel
-        self.outs = outs
-
-    def work_spec(self, on: Backend, outs: Any, ins: Any, static: dict[str, Any]) -> None:
-        """Return None: the kernel wants no scratch array."""
-
-    def has_twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> bool:
-        """Return True: it is a kernel, not a reference."""
-        return True
-
-    def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Callable[[], None]:
-        """Return a call without arguments."""
-        return on.bind(self.kernel, arrays, static)
-
-    def __repr__(self) -> str:
-        return f"<fused {self.name}>"
 
 
 class Graph:
@@ -106,8 +60,6 @@ class Graph:
 
     def applied(self, op: Op, ins: Sequence[Slot], static: dict[str, Any], old: Instruction) -> Instruction:
         """Return a new instruction with new outs, of the origin of `old`."""
-        from gpudl.engine.plan.plan import Instruction, Slot
-
         specs: Any = op.infer(*(slot.spec for slot in ins), **static)
         outs = tuple(map(Slot, specs if isinstance(specs, tuple) else (specs,)))
         return Instruction(op, outs, tuple(ins), static, old.origin)
@@ -144,8 +96,6 @@ class Graph:
 
     def kernel(self, members: Sequence[Instruction], name: str) -> Instruction | None:
         """Return one instruction for `members` by the kernel `name`, or None where it does not take them."""
-        from gpudl.engine.plan.plan import Instruction
-
         made = {slot for step in members for slot in step.outs}
         between = {slot.value for step in members for slot in step.ins if slot.value in made}
         outs = tuple(slot for step in members for slot in step.outs if slot not in between)

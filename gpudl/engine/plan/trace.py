@@ -5,85 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from threading import get_ident
-from typing import Any, Protocol
+from typing import Any
 
 from gpudl import backend
 from gpudl.backend import Array, Backend, OutOfMemoryError
 from gpudl.engine.plan import footprint, plan_cache
 from gpudl.engine.plan.capture import Steps
+from gpudl.engine.plan.entry import Entry
 from gpudl.engine.plan.interrupts import waiting
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.record import Record, budget, draws, undraw
 from gpudl.engine.plan.recorder import Recorder
-from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, changes, frozen, layout_epoch, seen, state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
-
-_INSTRUCTION = 4096  # bytes that an instruction takes on the host, about: what was recorded, and the bound call
-
-
-class Cursor(Protocol):
-    """The place in a data set at which feeds read, which a step moves on.
-
-    Attributes:
-        stays: whether it lies in the device's memory, so that reading and moving on can be parts of a graph.
-    """
-
-    stays: bool
-
-    def advance(self) -> None:
-        """Go on to what the next step reads."""
-
-
-class Feed(Protocol):
-    """An input that writes itself into a buffer, such as rows gathered from a data set.
-
-    Attributes:
-        spec: what it writes.
-        cursor: where it reads; None if that is not for a step to move.
-    """
-
-    spec: Spec
-    cursor: Cursor | None
-
-    def write(self, out: Array) -> None:
-        """Fill `out`, an array of `spec`."""
-
-
-class Entry:
-    """A plan with its arguments, the buffers of its inputs and the nest of its results.
-
-    Attributes:
-        plan: what is replayed.
-        record: what it was made of.
-        buffers: the arrays that hold the inputs.
-        results: what the step returns, in the plan's own arrays.
-        nbytes: the memory that all of this takes, about.
-        used: when it was looked up last, counted in look-ups.
-    """
-
-    used = 0
-
-    def __init__(self, plan: Plan, record: Record, leaves: list[Any], buffers: list[Array], results: Any) -> None:
-        self.plan = plan
-        self.record = record
-        self.confirmed(record)
-        # Kept alive, so that no other variable gets the identity of one of them.
-        self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
-        self.buffers = buffers
-        remaining = iter(record.results)
-        self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
-        fed = sum(int(buffer.nbytes) for buffer in buffers)
-        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(record.instructions))
-
-    def confirmed(self, by: Record) -> None:
-        """Note a record that is the same, so that this one holds as from then."""
-        self.seen, self._at, self._took = by.seen, by.at, by.took
-
-    def is_doubtful(self) -> bool:
-        """Tell whether it is time to look whether the step computes something else now than when it was recorded."""
-        return self.seen != seen() or budget.suffices(self._took, self._at)
 
 
 class Traced:
@@ -218,7 +153,7 @@ class Traced:
             slots = [None if t is None else recorder.slot(_checked(t).array()) for t in returned]
         finally:
             state.recorder = None
-        return Record(recorder, slots, structure), results
+        return Record(recorder, buffers, slots, structure), results
 
 
 class Bound:

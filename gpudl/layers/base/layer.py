@@ -21,7 +21,7 @@ from gpudl.layers.base.dtype_policy import Typed
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.weights import Tracked
 from gpudl.ops import cast
-from gpudl.registry import Configurable, auto_name, refuse_others, snake_case
+from gpudl.registry import Configurable, Family, auto_name, refuse_others, snake_case
 from gpudl.utils.checks import sizes
 
 # Arguments of Keras's layers that are understood at these values only.
@@ -277,6 +277,9 @@ class Layer(Tracked, Typed, Configurable):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+LAYERS: Family[Any] = Family("layer", Layer, functions=False)
 
 
 def inferred_shape(function: Any, input_shape: Shape, dtype: np.dtype) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...geometry import Ints, Window
 from .tile import ROWS
+from .window_ranges import Slide, slide
 
 _SLAB = 1 << 15  # floats of a block: 128 KiB, an eighth of many second-level caches
 _MOST = 16  # images of a block
@@ -32,13 +33,22 @@ class Layout(NamedTuple):
     """How a convolution is cut into blocks: some output rows of one image, or all of them of several images.
 
     Attributes:
-        numbers: H, W, C, F, OH, OW, SH, SW, top, left, rows of a block, rows of an image in its slab (0 without
-            padding), width of the slab or the image, images of a block.
+        slide: how its window slides over its images.
+        filters: channels of the output.
+        rows: output rows of a block.
+        slab: rows of an image in the slab into which a block is copied with its padding; 0 without padding.
+        width: columns of an image there, or in memory.
+        images: of a block.
         block: the tables of a whole block.
         rest: the tables of the last block of an image or of all, which may have fewer rows or images.
     """
 
-    numbers: Any
+    slide: Slide
+    filters: int
+    rows: int
+    slab: int
+    width: int
+    images: int
     block: Tables
     rest: Tables
 
@@ -49,15 +59,14 @@ def table(values: Any) -> Any:
     return np.concatenate([flat, np.repeat(flat[-1:], ROWS)])
 
 
-def _tables(window: Window, images: int, rows: int, out: Ints, apart: Ints, width: int, channels: int) -> Tables:
-    # `out` is (OW, F), `apart` the distance of two images in the input and in y
-    (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.strides, window.dilation
-    n, i, j = np.meshgrid(np.arange(images), np.arange(rows), np.arange(out[0]), indexing="ij")
-    a, b, c = np.meshgrid(np.arange(kh), np.arange(kw), np.arange(channels), indexing="ij")
+def _tables(s: Slide, images: int, rows: int, filters: int, apart: Ints, width: int) -> Tables:
+    # `apart` is the distance of two images in the input and in y
+    n, i, j = np.meshgrid(np.arange(images), np.arange(rows), np.arange(s.ow), indexing="ij")
+    a, b, c = np.meshgrid(np.arange(s.kh), np.arange(s.kw), np.arange(s.c), indexing="ij")
     return Tables(
-        table(n * apart[0] + (i * sh * width + j * sw) * channels),
-        table(n * apart[1] + (i * out[0] + j) * out[1]),
-        table((a * dh * width + b * dw) * channels + c),
+        table(n * apart[0] + (i * s.sh * width + j * s.sw) * s.c),
+        table(n * apart[1] + (i * s.ow + j) * filters),
+        table((a * s.dh * width + b * s.dw) * s.c + c),
     )
 
 
@@ -87,53 +96,59 @@ def layout(
         pixels: about as many as a block should have, where they are the steps of a product; 0 where they are its rows.
         steps: the rows of a block are a multiple of this, where it does not have all.
     """
-    (n, h, w, channels), (sh, sw), extent = shape, window.strides, window.extent
-    (top, _), (left, _) = window.pads((h, w))
-    oh, ow = window.output((h, w))
-    padded = any(p for pair in window.pads((h, w)) for p in pair)
-    width = (ow - 1) * sw + extent[1] if padded else w
-    line = max(sh * width * channels, ow * filters)
-    high = pixels // ow if pixels else _SLAB // line
-    rows = oh if whole else min(oh, max(1, high // steps) * steps)
-    slab = (rows - 1) * sh + extent[0] if padded else 0
+    s, extent = slide(window, shape), window.extent
+    padded = any(p for pair in window.pads(shape[1:3]) for p in pair)
+    width = (s.ow - 1) * s.sw + extent[1] if padded else s.w
+    line = max(s.sh * width * s.c, s.ow * filters)
+    high = pixels // s.ow if pixels else _SLAB // line
+    rows = s.oh if whole else min(s.oh, max(1, high // steps) * steps)
+    slab = (rows - 1) * s.sh + extent[0] if padded else 0
     fits = max(1, _SLAB // (rows * line))
-    group = min(n, fits, max(1, pixels // (oh * ow))) if pixels else _together(oh * ow, min(n, fits))
-    group = group if rows == oh else 1
-    numbers = (h, w, channels, filters, oh, ow, sh, sw, top, left, rows, slab, width, group)
-    apart = (slab or h) * width * channels, oh * ow * filters
-    last = (n % group or group, oh) if rows == oh else (1, oh - (-(-oh // rows) - 1) * rows)
-    return Layout(
-        np.array(numbers, np.int64),
-        _tables(window, group, rows, (ow, filters), apart, width, channels),
-        _tables(window, *last, (ow, filters), apart, width, channels),
-    )
+    size = s.oh * s.ow
+    group = min(s.n, fits, max(1, pixels // size)) if pixels else _together(size, min(s.n, fits))
+    group = group if rows == s.oh else 1
+    apart = (slab or s.h) * width * s.c, size * filters
+    last = (s.n % group or group, s.oh) if rows == s.oh else (1, s.oh - (-(-s.oh // rows) - 1) * rows)
+    block, rest = (_tables(s, *part, filters, apart, width) for part in ((group, rows), last))
+    return Layout(s, filters, rows, slab, width, group, block, rest)
 
 
 class Pooling(NamedTuple):
     """A pooling whose windows lie inside the image.
 
     Attributes:
-        numbers: taps (0 for no pooling), SH, SW, OH, OW, rows of a window, whether windows leave pixels out.
-        taps: where each tap lies, counted in floats from the first pixel of a window.
+        taps: of a window; 0 for no pooling.
+        sh, sw: strides.
+        oh, ow: rows and columns of the output.
+        rows: from the first of a window to its last, both included.
+        gaps: whether windows leave pixels out.
+        offsets: where each tap lies, counted in floats from the first pixel of a window.
     """
 
-    numbers: Any
-    taps: Any
+    taps: int
+    sh: int
+    sw: int
+    oh: int
+    ow: int
+    rows: int
+    gaps: int
+    offsets: Any
+
+
+NO_POOLING = Pooling(0, 0, 0, 0, 0, 0, 0, np.zeros(1, np.int64))
 
 
 @lru_cache(maxsize=512)
 def pooling(window: Window | None, size: Ints, channels: int) -> Pooling:
     """Return how `window` pools images of `size` (H, W); None stands for no pooling."""
     if window is None:
-        return Pooling(np.zeros(7, np.int64), np.zeros(1, np.int64))
+        return NO_POOLING
     (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.strides, window.dilation
     oh, ow = window.output(size)
-    gaps = size != (oh * kh, ow * kw)
+    gaps = int(size != (oh * kh, ow * kw))
     a, b = np.meshgrid(np.arange(kh), np.arange(kw), indexing="ij")
-    return Pooling(
-        np.array((window.taps, sh, sw, oh, ow, window.extent[0], gaps), np.int64),
-        ((a * dh * size[1] + b * dw) * channels).reshape(-1).astype(np.int64),
-    )
+    offsets = ((a * dh * size[1] + b * dw) * channels).reshape(-1).astype(np.int64)
+    return Pooling(window.taps, sh, sw, oh, ow, window.extent[0], gaps, offsets)
 
 
 @lru_cache(maxsize=512)

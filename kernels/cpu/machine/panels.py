@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..conv_im2col import copy
 from .layout import multiples
+from .memory import copy
 from .prebound import Kernel, share
 from .scratch import scratch
-from .tile import PANEL
+from .tile import PANEL, Right
 
 
 @Kernel
@@ -21,14 +21,14 @@ def _panels(worker, workers, packed, w):  # type: ignore[no-untyped-def]
             copy(packed[p, k], 0, w[k], p * wide, count)
 
 
-def panels_of(w: Any, depth: int, columns: int) -> tuple[Any, Any, int]:
-    """Return a right side (K, F) for `product`, with lines and bstep: as it is, or in panels where it is wide."""
+def panels_of(w: Any, depth: int, columns: int) -> Right:
+    """Return a right side (K, F) of a product: as it is, or in panels where it is wide."""
     flat = w.reshape(depth, columns)
     if columns <= PANEL:
-        return flat, multiples(depth, columns), 1
+        return Right(flat, multiples(depth, columns), 1)
     packed = scratch("panels", -(-columns // PANEL), depth, PANEL)
     _panels(w.size, packed, flat)
-    return packed, multiples(depth, PANEL), depth
+    return Right(packed, multiples(depth, PANEL), depth)
 
 
 @Kernel

@@ -4,7 +4,7 @@ In a channels-last image the window of an output pixel is already in memory, as 
 product of windows and filters needs no copy of them, only addresses: row r of a tile begins at its own offset,
 and step k of the product lies at an offset that all rows share. BLAS knows no such matrix; this tile does:
 
-    C[crow[r] + v] (+)= sum over k of A[arow[r] + step[k]] * B[line[k] + v]     r < MR, v < NV * LANES
+    C[crow[r] + v] (+)= sum over k of A[arow[r] + step[k]] * B[brow[k] + v]     r < MR, v < NV * LANES
 
 and then, where that is wanted, adds a bias to each column and cuts off what is negative, before anything is stored. It
 is written in vector instructions of LLVM, so that MR * NV sums stay in registers (Goto and van de Geijn,
@@ -14,7 +14,7 @@ is written in vector instructions of LLVM, so that MR * NV sums stay in register
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -22,7 +22,7 @@ from numba import types
 
 from .cache import address as compiled_address
 from .threads import inner
-from .vectors import LANES, REGISTERS, Vectors, cgutils, intrinsic
+from .vectors import LANES, REGISTERS, Vectors, cgutils, intrinsic, words
 
 # Six rows of up to four vectors take 24 registers for the sums, and leave the addresses of the rows in registers
 # too: with eight rows or more they spill, which was measured to cost a third.
@@ -31,80 +31,138 @@ WIDEST = 4 if REGISTERS == 32 else 2
 PANEL = WIDEST * LANES
 
 
+class Left(NamedTuple):
+    """The left side A of a product, as arrays, or as their addresses, which kernels count on from.
+
+    Attributes:
+        data: the floats.
+        row_offsets: int64: where each row begins in `data`, counted in floats.
+        step_offsets: int64: where each step lies in a row.
+    """
+
+    data: Any
+    row_offsets: Any
+    step_offsets: Any
+
+
+class Right(NamedTuple):
+    """The right side B of a product, as arrays, or as their addresses.
+
+    Attributes:
+        data: the floats.
+        row_offsets: int64: where each row, which is a step of the product, begins in `data`, counted in floats.
+        panel_stride: the columns from v on lie v * panel_stride floats further, where v is a multiple of `PANEL`.
+    """
+
+    data: Any
+    row_offsets: Any
+    panel_stride: Any
+
+
+class Result(NamedTuple):
+    """The result C of a product, as arrays, or as their addresses.
+
+    Attributes:
+        data: the floats.
+        row_offsets: int64: where each row begins in `data`, counted in floats.
+    """
+
+    data: Any
+    row_offsets: Any
+
+
+class _Tile(NamedTuple):
+    """What a compiled tile is given: addresses, the number of steps, the lanes of the last vector, and what to do."""
+
+    left: Any
+    left_rows: Any
+    left_steps: Any
+    right: Any
+    right_rows: Any
+    depth: Any
+    result: Any
+    result_rows: Any
+    last: Any
+    adds: Any
+    bias: Any
+    positive: Any
+
+
 def _tile(height: int, vectors: int) -> Any:
     """Return a tile of `height` rows of `vectors` vectors as an intrinsic for Numba."""
     rows = range(height)
     cells = [(r, v) for v in range(vectors) for r in rows]
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        a, arow, step, line, depth, b, c, crow, last, adds, bias, positive = arguments
-        ops = Vectors(builder, last)
+        fields = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        it = _Tile(*(builder.load(builder.gep(fields, [ir.IntType(64)(i)])) for i in range(len(_Tile._fields))))
+        ops = Vectors(builder, it.last)
         i64, final = ops.i64, vectors - 1
         sums = {cell: cgutils.alloca_once(builder, ops.kind) for cell in cells}
-        left = [builder.gep(ops.floats(a), [ops.integer(arow, i64(r))]) for r in rows]
-        outs = [builder.gep(ops.floats(c), [ops.integer(crow, i64(r))]) for r in rows]
+        left = [builder.gep(ops.floats(it.left), [ops.integer(it.left_rows, i64(r))]) for r in rows]
+        outs = [builder.gep(ops.floats(it.result), [ops.integer(it.result_rows, i64(r))]) for r in rows]
 
         def change(function: Any) -> None:
             for cell in cells:
                 builder.store(function(builder.load(sums[cell]), cell[1]), sums[cell])
 
-        with builder.if_else(builder.icmp_signed("!=", adds, i64(0))) as (yes, no):
+        with builder.if_else(builder.icmp_signed("!=", it.adds, i64(0))) as (yes, no):
             with yes:
                 for r, v in cells:
                     builder.store(ops.load(outs[r], v, v == final), sums[r, v])
             with no:
                 for cell in cells:
                     builder.store(ops.zero, sums[cell])
-        with cgutils.for_range(builder, depth, intp=i64) as loop:
-            begin = builder.gep(ops.floats(b), [ops.integer(line, loop.index)])
+        with cgutils.for_range(builder, it.depth, intp=i64) as loop:
+            begin = builder.gep(ops.floats(it.right), [ops.integer(it.right_rows, loop.index)])
             right = [ops.load(begin, v, v == final) for v in range(vectors)]
-            offset = ops.integer(step, loop.index)
+            offset = ops.integer(it.left_steps, loop.index)
             for r in rows:
                 factor = ops.spread(builder.load(builder.gep(left[r], [offset])), ops.kind)
                 for v in range(vectors):
                     builder.store(ops.fma(factor, right[v], builder.load(sums[r, v])), sums[r, v])
-        with builder.if_then(builder.icmp_signed("!=", bias, i64(0))):
-            added = [ops.load(ops.floats(bias), v, v == final) for v in range(vectors)]
+        with builder.if_then(builder.icmp_signed("!=", it.bias, i64(0))):
+            added = [ops.load(ops.floats(it.bias), v, v == final) for v in range(vectors)]
             change(lambda value, v: builder.fadd(value, added[v]))
-        with builder.if_then(builder.icmp_signed("!=", positive, i64(0))):
+        with builder.if_then(builder.icmp_signed("!=", it.positive, i64(0))):
             change(lambda value, v: ops.positive(value))
         for r, v in cells:
             ops.store(builder.load(sums[r, v]), outs[r], v, v == final)
         return context.get_dummy_value()
 
-    def typed(context, a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-        return types.void(*[types.int64] * 12), codegen
+    def typed(context, fields):  # type: ignore[no-untyped-def]
+        return types.void(types.int64), codegen
 
     return intrinsic(typed)
 
 
-_SIGNATURE = types.void(*[types.int64] * 12)
+_SIGNATURE = types.void(types.int64)
 _inline_six_1, _inline_six_2, _inline_six_4 = (_tile(ROWS, vectors) for vectors in (1, 2, 4))
 _inline_one_1, _inline_one_2, _inline_one_4 = (_tile(1, vectors) for vectors in (1, 2, 4))
 
 
-def _six_rows_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-    _inline_six_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+def _six_rows_1(fields):  # type: ignore[no-untyped-def]
+    _inline_six_1(fields)
 
 
-def _six_rows_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-    _inline_six_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+def _six_rows_2(fields):  # type: ignore[no-untyped-def]
+    _inline_six_2(fields)
 
 
-def _six_rows_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-    _inline_six_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+def _six_rows_4(fields):  # type: ignore[no-untyped-def]
+    _inline_six_4(fields)
 
 
-def _one_row_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-    _inline_one_1(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+def _one_row_1(fields):  # type: ignore[no-untyped-def]
+    _inline_one_1(fields)
 
 
-def _one_row_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-    _inline_one_2(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+def _one_row_2(fields):  # type: ignore[no-untyped-def]
+    _inline_one_2(fields)
 
 
-def _one_row_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
-    _inline_one_4(a, arow, step, line, depth, b, c, crow, last, adds, bias, positive)
+def _one_row_4(fields):  # type: ignore[no-untyped-def]
+    _inline_one_4(fields)
 
 
 @cache
@@ -120,13 +178,18 @@ def compiled() -> Any:
 
 
 @intrinsic
-def _call(context, tile, a, arow, step, line, depth, b, c, crow, last, adds, bias, positive):  # type: ignore[no-untyped-def]
+def _call(context, compiled_tile, it):  # type: ignore[no-untyped-def]
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = ir.FunctionType(ir.VoidType(), [a.type for a in arguments[1:]])
-        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
+        function, *fields = words(context, builder, signature.args, arguments)
+        i64 = ir.IntType(64)
+        packed = cgutils.alloca_once(builder, ir.ArrayType(i64, len(fields)))
+        for place, field in enumerate(fields):
+            builder.store(field, builder.gep(packed, [i64(0), i64(place)]))
+        kind = ir.FunctionType(ir.VoidType(), [i64])
+        builder.call(builder.inttoptr(function, kind.as_pointer()), [builder.ptrtoint(packed, i64)])
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 13), codegen
+    return types.void(compiled_tile, it), codegen
 
 
 @inner
@@ -137,32 +200,27 @@ def address(array: Any) -> Any:
 
 @inner
 def product(
-    code: Any,
-    a: Any,
-    arow: Any,
-    step: Any,
-    line: Any,
+    tiles: Any,
+    left: Any,
+    right: Any,
+    result: Any,
     depth: Any,
-    b: Any,
-    bstep: Any,
-    c: Any,
-    crow: Any,
     rows: Any,
     columns: Any,
     adds: Any,
     bias: Any,
     positive: Any,
 ) -> None:
-    """Compute C (+)= A @ B tile by tile; all addresses are integers, all offsets count floats.
+    """Compute C (+)= A @ B tile by tile; all addresses are integers.
 
     Args:
-        code: what `compiled` returns.
-        a, arow, step: A[r, k] lies at a + 4 * (arow[r] + step[k]); arow and step are addresses of int64.
-        line: address of int64: row k of B begins at b + 4 * line[k].
-        depth: number of steps k.
-        b, bstep: the columns of B from v on lie at b + 4 * v * bstep, where v is a multiple of `PANEL`.
-        c, crow: C[r, v] lies at c + 4 * (crow[r] + v).
-        rows: number of rows; both tables of rows go on with `ROWS` more that repeat the last one.
+        tiles: what `compiled` returns.
+        left: A, a `Left` of addresses.
+        right: B, a `Right` of addresses.
+        result: C, a `Result` of addresses; like that of A, its table of rows goes on with `ROWS` more that repeat the
+            last one.
+        depth: number of steps.
+        rows: number of rows.
         columns: number of columns.
         adds: 1 to add to C, 0 to set it.
         bias: address of one float a column to be added at the end, or 0.
@@ -173,11 +231,12 @@ def product(
         most = min(columns - done, PANEL)
         number = 2 if most > 3 * LANES and PANEL > 2 * LANES else 1 if most > LANES else 0
         wide = min(most, LANES << number)
-        right, out = b + 4 * (done // PANEL * PANEL * bstep + done % PANEL), c + 4 * done
+        b, c = right.data + 4 * (done // PANEL * PANEL * right.panel_stride + done % PANEL), result.data + 4 * done
         added = bias + 4 * done if bias else 0
         last = wide - (((1 << number) - 1) * LANES)
         for row in range(0, rows, ROWS):
-            left, place = arow + 8 * row, crow + 8 * row
-            shape = number + len(code) // 2 if rows - row == 1 else number  # a single row has a tile of its own
-            _call(code[shape], a, left, step, line, depth, right, out, place, last, adds, added, positive)
+            a, to = left.row_offsets + 8 * row, result.row_offsets + 8 * row
+            shape = number + len(tiles) // 2 if rows - row == 1 else number  # a single row has a tile of its own
+            it = _Tile(left.data, a, left.step_offsets, b, right.row_offsets, depth, c, to, last, adds, added, positive)
+            _call(tiles[shape], it)
         done += wide

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import binding, ir
+from numba import types
 from numba.core import cgutils as _cgutils
 from numba.core import config as _config
 from numba.extending import intrinsic as _intrinsic
@@ -151,6 +152,19 @@ class Vectors:
             self._call(f"llvm.masked.store.v{LANES}i8.p0", ir.VoidType(), short, at, self.i32(1), self._mask)
         else:
             self.builder.store(short, at, align=1)
+
+
+def words(context: Any, builder: Any, kinds: Any, values: Any) -> list[Any]:
+    """Return the integers among arguments of `kinds`, those of records one by one, each as an int64."""
+    found = []
+    for kind, value in zip(kinds, values, strict=True):
+        inside = getattr(kind, "types", None)  # of a record
+        if inside is not None:
+            fields = [builder.extract_value(value, place) for place in range(len(inside))]
+            found += words(context, builder, inside, fields)
+        else:
+            found.append(context.cast(builder, value, kind, types.int64))
+    return found
 
 
 def over_lanes(builder: Any, count: Any, body: Callable[[Vectors, Any, bool], None]) -> None:

@@ -1,19 +1,27 @@
 """P d P^T for the small constant matrices P of Winograd's algorithm, a vector of channels at a time.
 
-d is a small square of vectors: element (i, j) lies i * srow + j * scol floats after the first, and that of the result
-drow and dcol apart. Addresses are integers (see `tile`).
+d and the result are each a `Square`. Addresses are integers (see `tile`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import njit, types
 
-from .vectors import LANES, Vectors, intrinsic, over_lanes
+from .vectors import LANES, Vectors, intrinsic, over_lanes, words
 
 Matrix = tuple[tuple[float, ...], ...]
+
+
+class Square(NamedTuple):
+    """A small square of vectors: element (i, j) lies i * row_stride + j * column_stride floats after `first`."""
+
+    first: Any
+    row_stride: Any
+    column_stride: Any
+
 
 # F(2x2, 3x3): Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4.1.
 INPUT: Matrix = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
@@ -63,7 +71,9 @@ def _transform(matrix: Matrix) -> Any:
     """
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, srow, scol, to, drow, dcol, adds, bias, positive, channels = arguments
+        source, srow, scol, to, drow, dcol, adds, bias, positive, channels = words(
+            context, builder, signature.args, arguments
+        )
 
         def body(ops: Vectors, offset: Any, masked: bool) -> None:
             values = _products(ops, matrix, source, srow, scol, offset, masked)
@@ -85,13 +95,13 @@ def _transform(matrix: Matrix) -> Any:
         over_lanes(builder, channels, body)
         return context.get_dummy_value()
 
-    def typed(context, source, srow, scol, to, drow, dcol, adds, bias, positive, channels):  # type: ignore[no-untyped-def]
-        return types.void(*[types.int64] * 10), codegen
+    def typed(context, source, to, adds, bias, positive, channels):  # type: ignore[no-untyped-def]
+        return types.void(source, to, adds, bias, positive, channels), codegen
 
     inline = intrinsic(typed)
 
-    def function(source, srow, scol, to, drow, dcol, adds, bias, positive, channels):  # type: ignore[no-untyped-def]
-        inline(source, srow, scol, to, drow, dcol, adds, bias, positive, channels)
+    def function(source, to, adds, bias, positive, channels):  # type: ignore[no-untyped-def]
+        inline(source, to, adds, bias, positive, channels)
 
     return njit(nogil=True)(function)
 
@@ -124,7 +134,7 @@ def _pooled() -> Any:
     """Return the maximum of the four finished values of OUTPUT d OUTPUT^T, and its tap, as a function for Numba."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        source, srow, scol, y, tap, bias, positive, channels = arguments
+        source, srow, scol, y, tap, bias, positive, channels = words(context, builder, signature.args, arguments)
 
         def body(ops: Vectors, offset: Any, masked: bool) -> None:
             values = _products(ops, OUTPUT, source, srow, scol, offset, masked)
@@ -136,13 +146,13 @@ def _pooled() -> Any:
         over_lanes(builder, channels, body)
         return context.get_dummy_value()
 
-    def typed(context, source, srow, scol, y, tap, bias, positive, channels):  # type: ignore[no-untyped-def]
-        return types.void(*[types.int64] * 8), codegen
+    def typed(context, source, y, tap, bias, positive, channels):  # type: ignore[no-untyped-def]
+        return types.void(source, y, tap, bias, positive, channels), codegen
 
     inline = intrinsic(typed)
 
-    def function(source, srow, scol, y, tap, bias, positive, channels):  # type: ignore[no-untyped-def]
-        inline(source, srow, scol, y, tap, bias, positive, channels)
+    def function(source, y, tap, bias, positive, channels):  # type: ignore[no-untyped-def]
+        inline(source, y, tap, bias, positive, channels)
 
     return njit(nogil=True)(function)
 

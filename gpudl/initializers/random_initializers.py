@@ -1,4 +1,4 @@
-"""First values of weights, as host arrays."""
+"""Initializers that draw random numbers."""
 
 from __future__ import annotations
 
@@ -9,93 +9,38 @@ from typing import Any
 import numpy as np
 
 from gpudl import config
-from gpudl.engine.operators import faces
 from gpudl.engine.spec import is_floating
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.initializers.base import Initializer, Shape
 from gpudl.random import SeedGenerator, make_default_seed
-from gpudl.registry import Configurable, lookup, names
-from gpudl.utils.checks import require_number, sizes
+from gpudl.utils.checks import require_number
 
-Shape = Sequence[int]
+__all__ = [
+    "GlorotNormal",
+    "GlorotUniform",
+    "HeNormal",
+    "HeUniform",
+    "LecunNormal",
+    "LecunUniform",
+    "Orthogonal",
+    "RandomInitializer",
+    "RandomNormal",
+    "RandomUniform",
+    "TruncatedNormal",
+    "VarianceScaling",
+    "glorot_normal",
+    "glorot_uniform",
+    "he_normal",
+    "he_uniform",
+    "lecun_normal",
+    "lecun_uniform",
+    "orthogonal",
+    "random_normal",
+    "random_uniform",
+    "truncated_normal",
+    "variance_scaling",
+]
+
 Axes = Sequence[int] | None
-
-
-class Initializer(Configurable):
-    """The base of all initializers: a function from a shape and a dtype to an array."""
-
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
-        """Return an array of `shape` in `dtype`, by default ``config.floatx()``."""
-        raise NotImplementedError(f"{type(self).__name__} needs a __call__(shape, dtype=None).")
-
-    def _sizes(self, shape: Any) -> tuple[int, ...]:
-        """Return a shape as a tuple of integers; raises ValueError when it is none."""
-        kind = type(self).__name__
-        known = [n for n in sizes(kind, "shape", shape) if n is not None]
-        if len(known) < len(shape):
-            raise ValueError(f"{kind}: shape must have no None, got {shape!r}. Weights have known sizes.")
-        return tuple(known)
-
-
-class Constant(Initializer):
-    """Every element is `value`.
-
-    Example:
-        >>> Constant(0.5)((2,))
-        array([0.5, 0.5], dtype=float32)
-    """
-
-    def __init__(self, value: float = 0.0) -> None:
-        self.value = value
-
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
-        """Return an array filled with the value."""
-        kept = np.empty(self._sizes(shape), dtype or config.float_dtype())
-        try:
-            kept[...] = self.value
-        except ValueError:
-            if np.ndim(self.value) == 0:
-                raise
-            raise ValueError(
-                f"Constant: a value of shape {np.shape(self.value)} does not fit the shape {kept.shape}."
-            ) from None
-        return kept
-
-
-class Zeros(Initializer):
-    """Every element is 0."""
-
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
-        """Return an array of zeros."""
-        return np.zeros(self._sizes(shape), dtype or config.float_dtype())
-
-
-class Ones(Initializer):
-    """Every element is 1."""
-
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
-        """Return an array of ones."""
-        return np.ones(self._sizes(shape), dtype or config.float_dtype())
-
-
-class Identity(Initializer):
-    """The identity matrix times `gain`; for shapes with two axes.
-
-    Example:
-        >>> Identity(gain=2.0)((2, 2))
-        array([[2., 0.],
-               [0., 2.]], dtype=float32)
-    """
-
-    def __init__(self, gain: float = 1.0) -> None:
-        self.gain = gain
-
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
-        """Return the identity matrix times the gain; raises ValueError unless there are two axes."""
-        shape = self._sizes(shape)
-        if len(shape) != 2:
-            raise ValueError(f"Identity makes matrices, got the shape {shape}.")
-        matrix: np.ndarray = self.gain * np.eye(shape[0], shape[1])
-        return matrix.astype(dtype or config.float_dtype())
 
 
 class RandomInitializer(Initializer):
@@ -334,7 +279,7 @@ class Orthogonal(RandomInitializer):
 
     Example:
         >>> q = Orthogonal(seed=1)((3, 3))
-        >>> bool(abs(q.T @ q - Identity()((3, 3))).max() < 1e-6)
+        >>> bool(abs(q.T @ q - np.eye(3)).max() < 1e-6)
         True
     """
 
@@ -353,34 +298,6 @@ class Orthogonal(RandomInitializer):
         return self.gain * (q if rows >= columns else q.T).reshape(shape)
 
 
-zeros, ones, constant, identity, orthogonal = Zeros, Ones, Constant, Identity, Orthogonal
-random_uniform, random_normal, truncated_normal = RandomUniform, RandomNormal, TruncatedNormal
+random_uniform, random_normal, truncated_normal, orthogonal = RandomUniform, RandomNormal, TruncatedNormal, Orthogonal
 glorot_uniform, glorot_normal, variance_scaling = GlorotUniform, GlorotNormal, VarianceScaling
 he_uniform, he_normal, lecun_uniform, lecun_normal = HeUniform, HeNormal, LecunUniform, LecunNormal
-
-_known = names(
-    *(Zeros, Ones, Constant, Identity, Orthogonal, RandomUniform, RandomNormal, TruncatedNormal),
-    *(VarianceScaling, GlorotUniform, GlorotNormal, HeUniform, HeNormal, LecunUniform, LecunNormal),
-) | {"zero": Zeros, "one": Ones, "uniform": RandomUniform, "normal": RandomNormal}
-
-
-def get(identifier: Any) -> Any:
-    """Return the initializer that `identifier` names: ``"he_normal"``, a config dict, a function, or None.
-
-    Raises:
-        ValueError: an unknown name; the text offers the nearest one.
-        TypeError: something that is no initializer.
-
-    Example:
-        >>> get("glorot_uniform").mode
-        'fan_avg'
-    """
-    return lookup("initializer", identifier, _known)
-
-
-def _initial(identifier: Any, shape: Shape, dtype: Any) -> Tensor:
-    """Return the first value of a variable."""
-    return as_tensor(get(identifier)(shape, dtype=dtype))
-
-
-faces["initial"] = _initial

@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from gpudl.engine.tensor import as_tensor
-from gpudl.losses.base import masked
-from gpudl.losses.probabilistic import (
+from gpudl.losses import (
     binary_crossentropy,
     categorical_crossentropy,
-    ignored,
     kl_divergence,
     sparse_categorical_crossentropy,
 )
+from gpudl.losses.base import masked
+from gpudl.losses.crossentropy import ignored
 from gpudl.metrics.base import MeanMetricWrapper
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "KLDivergence",
+    "SparseCategoricalCrossentropy",
+]
 
 
 class BinaryCrossentropy(MeanMetricWrapper):

@@ -1,4 +1,4 @@
-"""Losses for probabilities: cross-entropies and the Kullback-Leibler divergence.
+"""Cross-entropies.
 
 The predictions are probabilities, or logits where ``from_logits=True``. Probabilities that come straight
 from `activations.softmax` or `activations.sigmoid` know their logits, and the loss is computed from these, which
@@ -15,6 +15,15 @@ from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
 from gpudl.utils.checks import require_number, require_whole
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "SparseCategoricalCrossentropy",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "sparse_categorical_crossentropy",
+]
 
 
 def binary_crossentropy(
@@ -138,23 +147,6 @@ def sparse_categorical_crossentropy(
 
 
 sparse_categorical_crossentropy.keeps_labels = True  # type: ignore[attr-defined]
-
-
-def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
-    """Return sum(t * log(t / p)) along the last axis, t and p kept `config.epsilon` away from 0.
-
-    Raises:
-        ShapeError: targets and predictions of different shapes.
-
-    Example:
-        >>> kl_divergence([[0.5, 0.5]], [[0.25, 0.75]]).numpy().round(3)
-        array([0.144], dtype=float32)
-    """
-    t, p = pair(y_true, y_pred, "kl_divergence")
-    low = config.epsilon()
-    t, p = ops.clip(t, low, 1.0), ops.clip(p, low, 1.0)
-    result: Tensor = ops.sum(t * ops.log(t / p), axis=-1)
-    return result
 
 
 def ignored(y_true: Tensor, y_pred: Tensor, ignore_class: int | None, axis: int) -> Tensor | None:
@@ -307,20 +299,3 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
         """Return, as bool, which labels count."""
         return ignored(y_true, y_pred, self.ignore_class, self.axis)
-
-
-class KLDivergence(LossFunctionWrapper):
-    """The Kullback-Leibler divergence of predicted probabilities from the targets.
-
-    Example:
-        >>> round(float(KLDivergence()([[0.5, 0.5]], [[0.25, 0.75]])), 4)
-        0.1438
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "kl_divergence",
-        dtype: Any = None,
-    ) -> None:
-        super().__init__(kl_divergence, reduction, name, dtype)

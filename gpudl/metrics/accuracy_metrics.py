@@ -14,6 +14,21 @@ from gpudl.losses.base import pair
 from gpudl.metrics.base import MeanMetricWrapper
 from gpudl.utils.checks import require_number, require_whole
 
+__all__ = [
+    "Accuracy",
+    "BinaryAccuracy",
+    "CategoricalAccuracy",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "TopKCategoricalAccuracy",
+    "accuracy",
+    "binary_accuracy",
+    "categorical_accuracy",
+    "sparse_categorical_accuracy",
+    "sparse_top_k_categorical_accuracy",
+    "top_k_categorical_accuracy",
+]
+
 
 def accuracy(y_true: Any, y_pred: Any) -> Tensor:
     """Return 1.0 where `y_pred` equals `y_true`, element by element.

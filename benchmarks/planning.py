@@ -1,0 +1,105 @@
+"""How long it takes to record and plan a step that is a Python loop over time.
+
+    python -m benchmarks.planning --json planning.json
+
+The step goes through two stacked recurrent cells written with ops, back through all of it, and updates by Adam. Its
+time is split: the call that records and plans it, and a replay. Both should grow as the number of time steps does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+import gpudl
+from gpudl import ops
+
+LENGTHS = (28, 112, 200)
+BATCH, FEATURES, UNITS = 32, 28, 64
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="benchmarks.planning", description="Planning a loop over time, by its length.")
+    made.add_argument("--lengths", type=int, nargs="+", default=list(LENGTHS), help="time steps (default 28 112 200)")
+    made.add_argument("--replays", type=int, default=10, help="replays, of which the median is taken (default 10)")
+    made.add_argument("--json", metavar="FILE", help="write what was measured to this file")
+    return made
+
+
+def loop() -> Callable[[Any], Any]:
+    """Return a training step of two stacked recurrent cells; it takes x: (batch, time, features)."""
+    noise = np.random.default_rng(0)
+
+    def weight(*shape: int) -> gpudl.Variable:
+        return gpudl.Variable((0.1 * noise.standard_normal(shape)).astype(np.float32))
+
+    cells = [(weight(n, UNITS), weight(UNITS, UNITS), weight(UNITS)) for n in (FEATURES, UNITS)]
+    variables = [variable for cell in cells for variable in cell]
+    start = gpudl.convert_to_tensor(np.zeros((BATCH, UNITS), np.float32))
+    optimizer = gpudl.optimizers.Adam()
+    optimizer.build(variables)
+
+    def step(x: Any) -> Any:
+        first = second = start
+        (w1, u1, b1), (w2, u2, b2) = cells
+        for t in range(x.shape[1]):
+            first = ops.tanh(ops.matmul(x[:, t], w1) + ops.matmul(first, u1) + b1)
+            second = ops.tanh(ops.matmul(first, w2) + ops.matmul(second, u2) + b2)
+        loss = ops.mean(ops.square(second))
+        optimizer.apply(gpudl.grad(loss, variables), variables)
+        return loss
+
+    return step
+
+
+def measure(length: int, replays: int) -> dict[str, Any]:
+    """Return the seconds of the first call and of a replay, and what the plan is made of."""
+    x = np.random.default_rng(1).standard_normal((BATCH, length, FEATURES)).astype(np.float32)
+    step = gpudl.traced(loop())
+    begin = time.perf_counter()
+    step.run(x)
+    first = time.perf_counter() - begin
+    seconds = []
+    for _ in range(replays):
+        begin = time.perf_counter()
+        step.run(x)
+        seconds.append(time.perf_counter() - begin)
+    (entry,) = step.entries.values()
+    replay = statistics.median(seconds)
+    return {
+        "length": length,
+        "planned": first - replay,
+        "replay": replay,
+        "recorded": entry.recorded,
+        "instructions": len(entry.plan.steps),
+        "arena": int(entry.plan.arena.nbytes),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """Measure each length, and print and return what was found."""
+    options = parser().parse_args(arguments)
+    measure(2, 1)  # imports, and compiles what is not in the cache
+    found = []
+    for length in options.lengths:
+        found.append(measure(length, options.replays))
+        print(
+            "{length:4} time steps: planned in {planned:.2f} s, replayed in {replay:.4f} s, {recorded} instructions "
+            "recorded, {instructions} planned, arena of {arena} bytes".format(**found[-1]),
+            flush=True,
+        )
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(found, file, indent=2)
+    return found
+
+
+if __name__ == "__main__":
+    main()

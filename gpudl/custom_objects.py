@@ -1,0 +1,108 @@
+"""Classes and functions of a user that configs may name: registered for good, or for a ``with`` block."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+__all__ = [
+    "CustomObjectScope",
+    "custom_object_scope",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "register_keras_serializable",
+]
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+_registered: dict[str, Any] = {}
+_scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default={})  # noqa: B039 (nobody writes to it)
+
+
+def known() -> dict[str, Any]:
+    """Return the user's classes and functions that are known now, by name."""
+    return {**_registered, **_scope.get()}
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """Return the user's classes and functions by name, a dict that may be changed.
+
+    Example:
+        >>> sorted(get_custom_objects())
+        []
+    """
+    return _registered
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[C], C]:
+    """Return a decorator that makes a class or a function known by name, as ``package>name``.
+
+    Args:
+        package: whose it is.
+        name: its name there; by default that of the class or function.
+
+    Raises:
+        ValueError: a class without `get_config`.
+
+    Example:
+        >>> @register_keras_serializable("mine")
+        ... class Fixed(gpudl.initializers.Constant): pass
+        >>> config = gpudl.initializers.serialize(Fixed(2.0))
+        >>> config
+        {'class_name': 'Fixed', 'config': {'value': 2.0}, 'registered_name': 'mine>Fixed'}
+        >>> gpudl.initializers.deserialize(config).value
+        2.0
+        >>> del get_custom_objects()["mine>Fixed"]
+    """
+
+    def register(item: C) -> C:
+        if inspect.isclass(item) and not hasattr(item, "get_config"):
+            raise ValueError(
+                f"{item.__name__} has no get_config(), from which a copy could be made. Write one that returns the "
+                "constructor's arguments."
+            )
+        _registered[f"{package}>{name or item.__name__}"] = item
+        return item
+
+    return register
+
+
+def get_registered_name(obj: Any) -> str:
+    """Return the name by which a class or function was registered; its own name where it was not.
+
+    Example:
+        >>> get_registered_name(gpudl.layers.Dense)
+        'Dense'
+    """
+    return next((name for name, item in _registered.items() if item is obj), str(obj.__name__))
+
+
+def get_registered_object(
+    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """Return the class or function of that name, also out of `custom_objects` and `module_objects`, or None."""
+    return {**(module_objects or {}), **(custom_objects or {}), **known()}.get(name)
+
+
+@contextmanager
+def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+    """Make classes and functions known by name inside a ``with`` block.
+
+    Example:
+        >>> class Half(gpudl.initializers.Constant): pass
+        >>> with custom_object_scope({"Half": Half}):
+        ...     gpudl.initializers.get({"class_name": "Half", "config": {"value": 0.5}}).value
+        0.5
+    """
+    token = _scope.set({**_scope.get(), **custom_objects})
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+CustomObjectScope = custom_object_scope

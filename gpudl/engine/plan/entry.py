@@ -1,0 +1,78 @@
+"""What a recorded step is called with, and a plan that is ready for such a call."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from gpudl.backend import Array
+from gpudl.engine.plan.plan import Plan
+from gpudl.engine.plan.record import Record, budget
+from gpudl.engine.spec import Spec
+from gpudl.engine.state import seen
+from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tree import map_leaves
+
+_INSTRUCTION = 4096  # bytes that an instruction takes on the host, about: what was recorded, and the bound call
+
+
+class Cursor(Protocol):
+    """The place in a data set at which feeds read, which a step moves on.
+
+    Attributes:
+        stays: whether it lies in the device's memory, so that reading and moving on can be parts of a graph.
+    """
+
+    stays: bool
+
+    def advance(self) -> None:
+        """Go on to what the next step reads."""
+
+
+class Feed(Protocol):
+    """An input that writes itself into a buffer, such as rows gathered from a data set.
+
+    Attributes:
+        spec: what it writes.
+        cursor: where it reads; None if that is not for a step to move.
+    """
+
+    spec: Spec
+    cursor: Cursor | None
+
+    def write(self, out: Array) -> None:
+        """Fill `out`, an array of `spec`."""
+
+
+class Entry:
+    """A plan with its arguments, the buffers of its inputs and the nest of its results.
+
+    Attributes:
+        plan: what is replayed.
+        record: what it was made of.
+        buffers: the arrays that hold the inputs.
+        results: what the step returns, in the plan's own arrays.
+        nbytes: the memory that all of this takes, about.
+        used: when it was looked up last, counted in look-ups.
+    """
+
+    used = 0
+
+    def __init__(self, plan: Plan, record: Record, leaves: list[Any], buffers: list[Array], results: Any) -> None:
+        self.plan = plan
+        self.record = record
+        self.confirmed(record)
+        # Kept alive, so that no other variable gets the identity of one of them.
+        self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
+        self.buffers = buffers
+        remaining = iter(record.results)
+        self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
+        fed = sum(int(buffer.nbytes) for buffer in buffers)
+        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(record.instructions))
+
+    def confirmed(self, by: Record) -> None:
+        """Note a record that is the same, so that this one holds as from then."""
+        self.seen, self._at, self._took = by.seen, by.at, by.took
+
+    def is_doubtful(self) -> bool:
+        """Tell whether it is time to look whether the step computes something else now than when it was recorded."""
+        return self.seen != seen() or budget.suffices(self._took, self._at)

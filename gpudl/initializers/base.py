@@ -1,0 +1,34 @@
+"""The base of all initializers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpudl.registry import Configurable, Family
+from gpudl.utils.checks import sizes
+
+__all__ = ["Initializer"]
+
+Shape = Sequence[int]
+
+
+class Initializer(Configurable):
+    """The base of all initializers: a function from a shape and a dtype to an array."""
+
+    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
+        """Return an array of `shape` in `dtype`, by default ``config.floatx()``."""
+        raise NotImplementedError(f"{type(self).__name__} needs a __call__(shape, dtype=None).")
+
+    def _sizes(self, shape: Any) -> tuple[int, ...]:
+        """Return a shape as a tuple of integers; raises ValueError when it is none."""
+        kind = type(self).__name__
+        known = [n for n in sizes(kind, "shape", shape) if n is not None]
+        if len(known) < len(shape):
+            raise ValueError(f"{kind}: shape must have no None, got {shape!r}. Weights have known sizes.")
+        return tuple(known)
+
+
+INITIALIZERS: Family[Any] = Family("initializer", Initializer)

@@ -1,0 +1,35 @@
+"""The arguments that optimizers share."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+
+class Shared(TypedDict, total=False):
+    """The arguments of `Optimizer` that every optimizer takes by keyword."""
+
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    use_ema: bool
+    ema_momentum: float
+    ema_overwrite_frequency: int | None
+    loss_scale_factor: float | None
+    gradient_accumulation_steps: int | None
+    name: str | None
+
+
+class Options(Shared, total=False):
+    """The same with the weight decay, which is off by default."""
+
+    weight_decay: float | None
+
+
+# Keras's arguments that are understood at these values only.
+OFF = {
+    "use_ema": False,
+    "ema_momentum": 0.99,
+    "ema_overwrite_frequency": None,
+    "loss_scale_factor": None,
+    "gradient_accumulation_steps": None,
+}

@@ -1,0 +1,36 @@
+"""Runs of numbers in flat arrays: cleared, copied, added.
+
+Offsets are unsigned inside, which spares Numba's test for negative indices and lets LLVM move and add whole vectors.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .threads import inner
+
+
+@inner
+def clear(to: Any, at: int, count: int) -> None:
+    """Set to[at : at + count] to zero."""
+    base = np.uintp(at)
+    for k in range(np.uintp(count)):
+        to[base + k] = 0
+
+
+@inner
+def copy(to: Any, at: int, source: Any, first: int, count: int) -> None:
+    """Copy source[first : first + count] to to[at : at + count]."""
+    t, s = np.uintp(at), np.uintp(first)
+    for k in range(np.uintp(count)):
+        to[t + k] = source[s + k]
+
+
+@inner
+def add(to: Any, at: int, source: Any, first: int, count: int) -> None:
+    """Add source[first : first + count] to to[at : at + count]."""
+    t, s = np.uintp(at), np.uintp(first)
+    for k in range(np.uintp(count)):
+        to[t + k] += source[s + k]

@@ -1,0 +1,77 @@
+"""Which positions of an image a window looks at, inside kernels: a range of taps, of outputs, and the way back."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from ...geometry import Ints, Window
+from ...registry import floats
+from .threads import inner
+
+AXES = 2
+
+
+class Slide(NamedTuple):
+    """A window that slides over images: numbers of elements and steps along their axes.
+
+    Attributes:
+        n, h, w, c: images, their rows, columns and channels.
+        kh, kw: rows and columns of the window.
+        sh, sw: strides.
+        dh, dw: dilation.
+        top, left: padding before the first row and column.
+        oh, ow: rows and columns of the output.
+    """
+
+    n: int
+    h: int
+    w: int
+    c: int
+    kh: int
+    kw: int
+    sh: int
+    sw: int
+    dh: int
+    dw: int
+    top: int
+    left: int
+    oh: int
+    ow: int
+
+
+@lru_cache(maxsize=1024)
+def slide(window: Window, shape: Ints) -> Slide:
+    """Return how `window` slides over images of `shape` (N, H, W, C)."""
+    (n, h, w, c), (kh, kw), (sh, sw), (dh, dw) = shape, window.kernel, window.strides, window.dilation
+    (top, _), (left, _) = window.pads((h, w))
+    oh, ow = window.output((h, w))
+    return Slide(n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow)
+
+
+def images(*arrays: Any, window: Window, **static: Any) -> bool:
+    """Accept `floats` under a window over two axes."""
+    return floats(*arrays) and len(window.kernel) == AXES
+
+
+@inner
+def inside(start: int, step: int, taps: int, size: int) -> tuple[int, int]:
+    """Return the range of taps for which 0 <= start + tap * step < size."""
+    low = 0 if start >= 0 else min((step - 1 - start) // step, taps)
+    high = taps if start + (taps - 1) * step < size else (size - 1 - start) // step + 1
+    return low, max(low, high)
+
+
+@inner
+def interior(taps: int, stride: int, step: int, before: int, size: int, outputs: int) -> tuple[int, int]:
+    """Return the range of output positions whose window lies wholly inside the input."""
+    low = min((before + stride - 1) // stride, outputs)
+    high = (size + before - (taps - 1) * step - 1) // stride + 1
+    return low, max(low, min(high, outputs))
+
+
+@inner
+def source(y: int, stride: int, outputs: int) -> int:
+    """Return the output position that stands at `y` of the padded input, or -1."""
+    i = y // stride
+    return i if y >= 0 and i * stride == y and i < outputs else -1
