@@ -35,6 +35,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 BACKEND = os.environ.get("GPUDL_TEST_BACKEND", "numpy")
 TESTS = Path(__file__).parent
+LONG = ("cuda", "gpu_run", "kernels_apart", "double", "threads_config", "parity", "test_layers.py")
 SETTINGS = (
     *(config._settings, default_float._chosen, dtype_policies._chosen),
     *(precision._chosen, team._deterministic, progress._unfinished),
@@ -57,8 +58,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what is compiled for the GPU and takes longest: no process is to be left with it at the end."""
-    items.sort(key=lambda item: "cuda" not in item.nodeid.partition("::")[0])
+    """Begin with the files that take longest: no process is to be left with one of them at the end."""
+    items.sort(key=lambda item: not any(word in item.nodeid.partition("::")[0] for word in LONG))
 
 
 @pytest.fixture(autouse=True)

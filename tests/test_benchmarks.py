@@ -17,9 +17,9 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[1]
 # At the end: the gpudl that is installed comes before that of the checkout.
 sys.path.append(str(ROOT))
-busy, children, compare, curves, memory, peaks, roofline, start, workloads = (
-    importlib.import_module(f"benchmarks.{name}")
-    for name in ("busy", "children", "compare", "curves", "memory", "peaks", "roofline", "start", "workloads")
+NAMES = ("busy", "children", "compare", "curves", "memory", "peaks", "planning", "roofline", "start", "workloads")
+busy, children, compare, curves, memory, peaks, planning, roofline, start, workloads = (
+    importlib.import_module(f"benchmarks.{name}") for name in NAMES
 )
 convolutions = importlib.import_module("benchmarks.workloads.convolutions")
 harness = importlib.import_module("benchmarks.suites.harness")
@@ -238,6 +238,16 @@ def test_a_start_is_split_into_marks(
     assert found["first"]["first step"] == 20.0
     assert found["median_later"]["first step"] == 2.0
     assert "first ever" in capsys.readouterr().out
+
+
+def test_planning_is_measured_by_length(tmp_path: Path) -> None:
+    file = tmp_path / "planning.json"
+    short, long = planning.main(["--lengths", "2", "4", "--replays", "1", "--json", str(file)])
+    assert json.loads(file.read_text()) == [short, long]
+    assert short["recorded"] < long["recorded"] < 2 * short["recorded"]
+    # Each gradient of a slice, and each sum of two of them, is an array of the whole.
+    assert 0 < short["slices"] < long["slices"]
+    assert short["planned"] > 0 < short["replay"]
 
 
 def test_the_roofline_holds_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:

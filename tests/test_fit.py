@@ -93,9 +93,10 @@ class TestCompile:
             ({"loss": "sparse_crossentropy"}, r"Unknown loss: 'sparse_crossentropy'\. Did you mean '.*crossentropy'\?"),
             ({"metrics": ["acuracy"]}, r"Unknown metric: 'acuracy'\. Did you mean 'accuracy'\?"),
             ({"weighted_metrics": ["msee"]}, r"Unknown metric: 'msee'\. Did you mean 'mse'\?"),
-            ({"metrics": {"a": "mae", "b": "mae"}}, r"metrics for each of several outputs are not supported yet"),
-            ({"loss_weights": [1.0, 2.0]}, r"loss_weights for each of several outputs are not supported yet"),
-            ({"loss_weights": "a"}, r"compile: loss_weights must be a number, got 'a'"),
+            ({"loss": {"a": "mse", "b": "mss"}}, r"Unknown loss: 'mss'\. Did you mean 'mse'\?"),
+            ({"metrics": {"a": ["mae"], "b": ["maee"]}}, r"Unknown metric: 'maee'\. Did you mean 'mae'\?"),
+            ({"metrics": [None]}, r"a metric is a name, a Metric or a function, got None\. Leave it out of the list\."),
+            ({"loss_weights": [1.0, "a"]}, r"compile: loss_weights must be a number, got 'a'"),
         ],
     )
     def test_what_is_unknown_leaves_the_model_as_it_was(self, bad: dict[str, Any], match: str) -> None:
@@ -744,7 +745,7 @@ class TestOnBatch:
         fitted.fit(x, y, batch_size=SAMPLES, shuffle=False, verbose=0)
         assert same(state_of(model), state_of(fitted))
         second = model.train_on_batch(x, y, return_dict=True)
-        assert list(second) == ["loss", "accuracy"]
+        assert list(second) == ["accuracy", "loss"]
         fitted.fit(x, y, batch_size=SAMPLES, shuffle=False, verbose=0)
         assert same(state_of(model), state_of(fitted))
 

@@ -12,6 +12,7 @@ from small_models import same, state_of
 
 import gpudl
 from gpudl import layers
+from gpudl.engine.plan import ir
 from gpudl.engine.state import unfused
 from gpudl.layers import AveragePooling2D, BatchNormalization, Conv2D, Dense, Dropout, Flatten, MaxPooling2D
 
@@ -136,7 +137,7 @@ def test_the_same_bits_for_any_batch(name: str, rows: int) -> None:
 
 def joined(model: gpudl.Sequential, step: str = "train") -> list[str]:
     (entry,) = getattr(model, f"_{step}").entries.values()
-    return sorted(i.op.name for i in entry.plan.steps if "+" in i.op.name)
+    return sorted(i.name for i in entry.plan.steps if "+" in i.name)
 
 
 @pytest.fixture(scope="module")
@@ -159,11 +160,11 @@ def test_what_becomes_of_the_network_of_the_tutorials(digits: gpudl.Sequential) 
 
 def test_no_pixel_is_computed_that_no_pooling_looks_at(digits: gpudl.Sequential) -> None:
     (entry,) = digits._train.entries.values()
-    instructions = [part for step in entry.plan.steps for part in (step.members or (step,))]
+    instructions = [part for step in entry.plan.steps for part in ir.members(step)]
     crops = {
-        (i.op.name, i.ins[0].spec.shape[1:3]): i.static["window"].crop
+        (i.name, i.ins[0].spec.shape[1:3]): i.static["window"].crop
         for i in instructions
-        if i.op.name in ("conv2d", "conv2d_weight_grad", "conv2d_input_grad")
+        if i.name in ("conv2d", "conv2d_weight_grad", "conv2d_input_grad")
     }
     # 28 x 28 become 26 x 26, pooled without rest; 13 x 13 become 11 x 11, of which the pooling leaves out one.
     assert crops["conv2d", (28, 28)] == crops["conv2d_weight_grad", (28, 28)] == (0, 0)

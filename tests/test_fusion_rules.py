@@ -11,7 +11,7 @@ from gpudl.kernels.geometry import Window
 from replay_tools import assert_same_bits, plan_of
 
 from gpudl import Tensor, Variable, grad, ops, traced
-from gpudl.engine.plan.ir import Instruction
+from gpudl.engine.plan import ir
 from gpudl.engine.state import unfused
 from gpudl.ops.pool import max_pool
 
@@ -27,8 +27,8 @@ def noise(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
 
 
-def names(steps: list[Instruction]) -> list[str]:
-    return [step.op.name for step in steps]
+def names(steps: list[ir.Instruction]) -> list[str]:
+    return [step.name for step in steps]
 
 
 def flat(results: Any) -> tuple[Tensor, ...]:
@@ -220,8 +220,8 @@ def windows(make: Callable[[], Step], *args: Any) -> set[Any]:
     """Return what the convolutions in a plan leave out."""
     step = traced(make())
     step(*args)
-    parts = [part for i in plan_of(step).steps for part in (i.members or (i,))]
-    return {part.static["window"].crop for part in parts if part.op.name.startswith("conv2d")}
+    parts = [part for i in plan_of(step).steps for part in ir.members(i)]
+    return {part.static["window"].crop for part in parts if part.name.startswith("conv2d")}
 
 
 ALONE: dict[str, Any] = {

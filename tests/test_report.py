@@ -13,10 +13,11 @@ import gpudl
 from gpudl import layers, ops
 from gpudl.engine.op import Op, registry
 from gpudl.engine.plan import ir
-from gpudl.engine.plan.ir import Instruction, Slot
+from gpudl.engine.plan.ir import Applied, Fused
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import reference_only, state
+from gpudl.engine.value import Recording, Value
 from gpudl.reports.explain import Profile, Row
 
 BATCH, SIZE, CLASSES = 8, 10, 10
@@ -48,7 +49,11 @@ def plan_of(model: Any, step: str = "train") -> Plan:
     return list(getattr(model, f"_{step}").entries.values())[-1].plan
 
 
-def parts(plan: Plan) -> list[Instruction]:
+def value(spec: Spec) -> Value:
+    return Value(spec, Recording(gpudl.backend.current()))
+
+
+def parts(plan: Plan) -> list[Applied]:
     return [part for step in plan.steps for part in ir.members(step)]
 
 
@@ -178,7 +183,7 @@ WEIGHTS, SCALAR = Spec((100,), F32), Spec((), F32)
     ],
 )
 def test_operations_by_hand(op: str, outs: list[Spec], ins: list[Spec], static: dict[str, Any], expected: int) -> None:
-    step = Instruction(registry[op], tuple(map(Slot, outs)), tuple(map(Slot, ins)), static)
+    step = Applied(registry[op], tuple(map(value, outs)), tuple(map(value, ins)), static)
     assert ir.flops(step) == expected
 
 
@@ -187,25 +192,24 @@ def test_every_op_has_a_count() -> None:
 
 
 def test_bytes_by_hand() -> None:
-    a, b, out = Slot(ROWS), Slot(Spec((10,), F32)), Slot(ROWS)
-    view = Slot(Spec((60,), F32), base=a)
-    assert ir.nbytes(Instruction(registry["add"], (out,), (a, b), {})) == 240 + 40 + 240
-    assert ir.nbytes(Instruction(registry["multiply"], (out,), (a, a), {})) == 240 + 240
-    assert ir.nbytes(Instruction(registry["reshape_view"], (view,), (a,), {"shape": (60,)})) == 0
-    w, g, lr = Slot(WEIGHTS), Slot(WEIGHTS), Slot(SCALAR)
-    assert ir.nbytes(Instruction(registry["sgd_"], (), (w, g, lr), {})) == 400 + 400 + 4 + 400
+    a, b, out = value(ROWS), value(Spec((10,), F32)), value(ROWS)
+    view = Value(Spec((60,), F32), a.recording, base=a)
+    assert ir.nbytes(Applied(registry["add"], (out,), (a, b), {})) == 240 + 40 + 240
+    assert ir.nbytes(Applied(registry["multiply"], (out,), (a, a), {})) == 240 + 240
+    assert ir.nbytes(Applied(registry["reshape_view"], (view,), (a,), {"shape": (60,)})) == 0
+    w, g, lr = value(WEIGHTS), value(WEIGHTS), value(SCALAR)
+    assert ir.nbytes(Applied(registry["sgd_"], (), (w, g, lr), {})) == 400 + 400 + 4 + 400
 
 
 def test_a_joined_instruction_computes_what_its_members_do_and_moves_less() -> None:
-    x, b, between, y = Slot(ROWS), Slot(Spec((10,), F32)), Slot(ROWS), Slot(SCALAR)
-    first = Instruction(registry["bias_activation"], (between,), (x, b), {"activation": "relu"}, "dense")
-    second = Instruction(registry["sum"], (y,), (between,), {}, "loss")
-    pair = Instruction(registry["sum"], (y,), (x, b), {}, "dense", (first, second))
-    outer = Instruction(registry["sum"], (y,), (x, b), {}, members=(pair,))
-    for joined in (pair, outer):
-        assert list(ir.members(joined)) == [first, second]
-        assert ir.flops(joined) == 120 + 60
-        assert ir.nbytes(joined) == 240 + 40 + 4
+    x, b, between, y = value(ROWS), value(Spec((10,), F32)), value(ROWS), value(SCALAR)
+    first = Applied(registry["bias_activation"], (between,), (x, b), {"activation": "relu"}, "dense")
+    second = Applied(registry["sum"], (y,), (between,), {}, "loss")
+    joined = Fused("both", lambda *arrays, stages: None, (y,), (x, b), (first, second))
+    assert (joined.name, joined.origin) == ("both", "dense")
+    assert list(ir.members(joined)) == [first, second]
+    assert ir.flops(joined) == 120 + 60
+    assert ir.nbytes(joined) == 240 + 40 + 4
 
 
 def test_explain_shows_a_line_for_each_instruction_and_the_sums() -> None:
@@ -296,7 +300,7 @@ def test_a_profile_has_the_rows_of_the_plan_with_their_times() -> None:
     assert len(profile.rows) == len(plan.calls)
     assert all(row.seconds > 0 for row in profile.rows)
     assert [row.op.split(" + ")[0] for row in profile.rows] == [
-        next(ir.members(step)).op.name for step in plan.steps if not step.op.alias
+        next(ir.members(step)).name for step in plan.steps if not step.alias
     ]
     for totals in (profile.by_layer(), profile.by_op()):
         assert sum(t.calls for t in totals) == len(profile.rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +93,7 @@ def parts(nested: bool, eager: bool) -> Parts:
 
 
 def set_scale(p: Parts) -> None:
-    global SCALE
+    global SCALE  # noqa: PLW0603
     SCALE = 3.0
 
 

@@ -322,7 +322,7 @@ class TestArguments:
         ("bad", "match"),
         [
             (["early"], r"callbacks expected objects of gpudl.callbacks.Callback, got 'early'\. Subclass Callback"),
-            ([callbacks.EarlyStopping], r"got <class '.*EarlyStopping'>\. Write EarlyStopping\(\)"),
+            ([callbacks.EarlyStopping], r"got the class EarlyStopping\. Write EarlyStopping\(\)"),
             (print, r"callbacks expected objects of gpudl.callbacks.Callback"),
         ],
     )

@@ -115,21 +115,6 @@ class TestLayers:
 
 
 class TestCompile:
-    @pytest.mark.parametrize(
-        ("options", "text"),
-        [
-            ({"loss": ["mse", "mae"]}, "a loss for each of several outputs is not supported yet, got ['mse', 'mae']."),
-            ({"loss": {"a": "mse", "b": "mae"}}, "a loss for each of several outputs is not supported yet, got {'a': "),
-            ({"metrics": {"a": "mae", "b": "mse"}}, "metrics for each of several outputs are not supported yet, got {"),
-            ({"metrics": [["mae"], ["mse"]]}, "metrics for each of several outputs are not supported yet, got [["),
-        ],
-    )
-    def test_what_is_for_several_outputs(self, options: Any, text: str) -> None:
-        with pytest.raises(ValueError) as caught:  # noqa: PT011
-            line(**options)
-        assert str(caught.value).startswith(text)
-        assert "Pass what the only output has, or write compute_loss() and compute_metrics()" in str(caught.value)
-
     def test_a_config_without_a_class(self) -> None:
         for get, kind in ((losses.get, "loss"), (optimizers.get, "optimizer"), (metrics.get, "metric")):
             with pytest.raises(TypeError, match=rf"the config of an? {kind} is a dict with class_name and config, got"):
@@ -294,7 +279,7 @@ class TestData:
             ((iter([]),), "there is no data: the list_iterator brought no batch."),
             (
                 (X, [Y, Y]),
-                "the loss of compile() compares one array of targets with one of predictions, got a list of 2",
+                "y must have the form of what the model returns, one array, got [..., ...]. None stands for nothing.",
             ),
             ((np.array([[None]] * 8), Y), "x has dtype object, expected numbers. Convert text and objects first"),
         ],

@@ -97,10 +97,6 @@ class Backend(Protocol):
         """Return how much memory can still be had."""
         raise BackendError(f"{self.describe()} does not count its memory.")
 
-    def placeholder(self, shape: Shape, dtype: np.dtype) -> Array:
-        """Return an array that stands for one to come: nobody reads or writes it, and it may have no memory."""
-        return self.empty(shape, dtype)
-
     def measuring(self) -> Backend:
         """Return a backend for plans that are never run, whose arrays take no memory where that can be avoided."""
         return self

@@ -152,14 +152,14 @@ class CupyBackend(Backend):
             raise error
         raise no_room(wanted, f"GPU {self.index}", self.free_bytes(), detail(error)) from error
 
-    def placeholder(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    def _nowhere(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
         """Return an array at an address where nothing is."""
         nbytes = prod(shape) * dtype.itemsize
         nowhere = self.xp.cuda.UnownedMemory(_NOWHERE, nbytes, None, self.index)
         return self.xp.ndarray(shape, dtype, self.xp.cuda.MemoryPointer(nowhere, 0))
 
     def measuring(self) -> CupyBackend:
-        """Return a backend for the same card that hands out placeholders only."""
+        """Return a backend for the same card that hands out arrays at an address where nothing is."""
         measuring = copy(self)
-        vars(measuring).update(empty=self.placeholder, reserve=lambda nbytes: None)
+        vars(measuring).update(empty=self._nowhere, reserve=lambda nbytes: None)
         return measuring

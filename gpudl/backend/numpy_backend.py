@@ -41,13 +41,6 @@ class NumpyBackend(Backend):
         start = -raw.ctypes.data % ALIGNMENT
         return raw[start : start + size].view(dtype).reshape(shape)
 
-    def placeholder(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Return an array that stands for one to come; without memory for it, one at an address where nothing is."""
-        try:
-            return self.empty(shape, dtype)
-        except OutOfMemoryError:
-            return _nowhere(shape, dtype)
-
     def measuring(self) -> NumpyBackend:
         """Return a backend that hands out arrays at an address where nothing is."""
         measuring = copy(self)

@@ -33,7 +33,7 @@ class Differentiable(Protocol):
 class Application:
     """One application of an op, kept for its gradient.
 
-    Holds the arrays of the outs, not their tensors, so that a tensor and its node are no cycle.
+    Holds the arrays or recorded values of the outs, not their tensors, so that a tensor and its node are no cycle.
     """
 
     __slots__ = ("inputs", "op", "order", "results", "scope", "static")

@@ -17,6 +17,7 @@ from gpudl.engine.grad import Application
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, Variable, faces, operand
+from gpudl.engine.value import Value
 
 Forward = Callable[..., Any]
 Specs = Spec | tuple[Spec, ...] | None
@@ -130,37 +131,32 @@ class Op:
             raise ShapeError(f"{self.name}({got}): {error}") from error
         return () if specs is None else specs if isinstance(specs, tuple) else (specs,)
 
-    def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Forward:
-        """Return a call without arguments, to be made many times: a twin that takes these arrays, or the reference."""
-        kernel = self._twin(on, arrays, static)
-        return self._reference(on, arrays, static, work) if kernel is None else on.bind(kernel, arrays, static)
+    def kernel(self, on: Backend, arrays: tuple[Any, ...], static: dict[str, Any]) -> Forward | None:
+        """Return a faster kernel than the reference that takes these outs and inputs, or None."""
+        return on.twin(self.name, arrays, static) if state.twins else None
 
-    def work_spec(
-        self, on: Backend, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]
-    ) -> Spec | None:
-        """Return the spec of the scratch array that the reference wants for one call; a twin wants none."""
-        arrays = (*outs, *inputs)
-        if self.workspace is None or self._rounds(arrays) or self._twin(on, arrays, static) is not None:
+    def work_spec(self, arrays: tuple[Any, ...], static: dict[str, Any]) -> Spec | None:
+        """Return the spec of the scratch array that the reference wants for one call with these outs and inputs."""
+        if self.workspace is None or self._rounds(arrays):
             return None
-        return self.workspace(*(Spec(a.shape, a.dtype) for a in inputs), **static)
+        return self.workspace(*(Spec(a.shape, a.dtype) for a in arrays[self.outs :]), **static)
+
+    def bind(
+        self, on: Backend, kernel: Forward | None, arrays: tuple[Array, ...], static: dict[str, Any], work: Array
+    ) -> Forward:
+        """Return a call without arguments, to be made many times: of `kernel`, or of the reference where it is None."""
+        return self._reference(on, arrays, static, work) if kernel is None else on.bind(kernel, arrays, static)
 
     def run(self, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]) -> None:
         """Compute plain arrays into plain arrays; what a forward uses to call another op."""
         on = backend.of(outs[0] if outs else inputs[0])
         arrays = (*outs, *inputs)
-        kernel = self._twin(on, arrays, static)
+        kernel = self.kernel(on, arrays, static)
         if kernel is not None:
             kernel(*arrays, **static)
             return
-        wanted = self.work_spec(on, outs, inputs, static)
+        wanted = self.work_spec(arrays, static)
         self._reference(on, arrays, static, None if wanted is None else on.empty(wanted.shape, wanted.dtype))()
-
-    def has_twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> bool:
-        """Tell whether a faster kernel than the reference takes these outs and inputs."""
-        return self._twin(on, arrays, static) is not None
-
-    def _twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> Forward | None:
-        return on.twin(self.name, arrays, static) if state.twins else None
 
     def _reference(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Forward:
         if self._rounds(arrays):
@@ -242,31 +238,37 @@ def apply(op: Op, *inputs: Tensor, **static: Any) -> Any:
     if op.update and state.symbolic:
         return None
     if any(t.data is None for t in inputs):
-        outs = tuple(Tensor(None, spec) for spec in specs)
         for t in inputs:
-            if t.released:
+            if t.data is not None and not t.is_computed:
                 t.array()  # raises: the tensor outlived its step
-        return _unpack(op, outs)
-    on = _common_backend(op, inputs)
-    arrays = tuple(t.data for t in inputs)
+        return _unpack(op, tuple(Tensor(None, spec) for spec in specs))
     recorder = state.recorder
+    outs: tuple[Tensor, ...] = (
+        _computed(op, specs, inputs, static) if recorder is None else recorder.add(op, specs, inputs, static)
+    )
+    if outs and op.rules and state.gradients and any(t.requires_grad for t in inputs):
+        Application(op, inputs, tuple(t.data for t in outs), static).joined(outs)
+    return _unpack(op, outs)
+
+
+def _computed(
+    op: Op, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: dict[str, Any]
+) -> tuple[Tensor, ...]:
+    """Return the results of an op as tensors with values."""
+    arrays = tuple(t.data for t in inputs)
+    if Value in map(type, arrays):
+        arrays = tuple(t.array() for t in inputs)  # raises: a tensor outlived its step
+    on = _common_backend(op, arrays)
     with _HERE if on is backend.current() else on.active():
         if op.alias:
             results: tuple[Array, ...] = (op.forward(on.xp, *arrays, **static),)
-        elif recorder is not None:  # the plan will compute
-            results = tuple(on.placeholder(spec.shape, spec.dtype) for spec in specs)
         else:
             try:
                 results = tuple(on.empty(spec.shape, spec.dtype) for spec in specs)
                 op.run(results, arrays, static)
             except MemoryError as error:
                 on.out_of_memory(error, f"what {op.name} needs")
-    outs = tuple(Tensor(data, spec) for data, spec in zip(results, specs, strict=True))
-    if recorder is not None:
-        recorder.add(op, outs, inputs, static)
-    if outs and op.rules and state.gradients and any(t.requires_grad for t in inputs):
-        Application(op, inputs, results, static).joined(outs)
-    return _unpack(op, outs)
+    return tuple(map(Tensor, results, specs))
 
 
 _HERE = nullcontext()
@@ -276,13 +278,17 @@ def _unpack(op: Op, outs: tuple[Tensor, ...]) -> Any:
     return outs if op.outs > 1 else outs[0] if outs else None
 
 
-def _common_backend(op: Op, inputs: tuple[Tensor, ...]) -> Backend:
-    on = backend.of(inputs[0].data) if inputs else backend.current()
-    for tensor in inputs[1:]:
-        if not on.owns(tensor.data):
-            there = backend.of(tensor.data)
-            raise TypeError(
-                f"{op.name} got arrays on two devices ({on.describe()}; {there.describe()}). Convert one: "
-                "gpudl.convert_to_tensor(x.numpy()) puts it on the current backend."
-            )
+def _common_backend(op: Op, arrays: tuple[Array, ...]) -> Backend:
+    on = backend.of(arrays[0]) if arrays else backend.current()
+    for array in arrays[1:]:
+        if not on.owns(array):
+            raise apart(op, on, array)
     return on
+
+
+def apart(op: Op, on: Backend, array: Array) -> TypeError:
+    """Return the error for an op that works on `on` and was given an array on another device."""
+    return TypeError(
+        f"{op.name} got arrays on two devices ({on.describe()}; {backend.of(array).describe()}). Convert one: "
+        "gpudl.convert_to_tensor(x.numpy()) puts it on the current backend."
+    )

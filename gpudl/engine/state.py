@@ -24,8 +24,8 @@ class Recorder(Protocol):
 
     born: list[Any]
 
-    def add(self, op: Any, outs: tuple[Any, ...], ins: tuple[Any, ...], static: dict[str, Any]) -> None:
-        """Note one application of `op` to the tensors `ins`, of which `outs` are the results."""
+    def add(self, op: Any, specs: tuple[Any, ...], inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, ...]:
+        """Note one application of `op` to the tensors `inputs`; return its results, tensors of `specs`."""
 
 
 class State(threading.local):

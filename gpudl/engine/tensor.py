@@ -10,12 +10,17 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from gpudl import backend
-from gpudl.backend import Array
+from gpudl.backend import Array, Backend
 from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating, is_number
 from gpudl.engine.state import LayoutError, TracingError, changed, forbid_host_read, layout_epoch, state, toggled
+from gpudl.engine.value import Recording, Value
 
 faces: dict[str, Callable[..., Tensor]] = {}
 """What tensors, variables and gradients need of those above them: the ops by name, and what takes several of them."""
+
+
+_over = Recording(backend.get("numpy"))  # of tensors that were copied after the step which computed them
+_over.over = True
 
 
 class Node(Protocol):
@@ -69,7 +74,8 @@ class Tensor:
     hashed by its identity, so that it can be a key or in a set; `is` tells whether two names stand for the same one.
 
     Args:
-        data: the array, or None for a symbolic tensor, which has a shape and a dtype only.
+        data: the array; inside a step that is being recorded, the value in its record; or None for a symbolic tensor,
+            which has a shape and a dtype only.
         spec: shape and dtype; taken from `data` where it is given.
 
     Example:
@@ -78,15 +84,16 @@ class Tensor:
         array([[3., 5.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "data", "logits", "node", "out_number", "released", "requires_grad", "spec")
+    __slots__ = ("__weakref__", "data", "logits", "node", "out_number", "requires_grad", "spec")
 
     def __init__(self, data: Array, spec: Spec | None = None) -> None:
         self.data = data
-        self.spec = spec if spec is not None else Spec(data.shape, data.dtype)
+        if spec is None:
+            spec = data.spec if isinstance(data, Value) else Spec(data.shape, data.dtype)
+        self.spec: Spec = spec
         self.node: Node | None = None
         self.out_number = 0  # which of the outs of its node this is
         self.requires_grad = False
-        self.released = False
         # What a softmax or sigmoid was computed from, for the losses that are more exact on logits.
         self.logits: Tensor | None = None
 
@@ -110,14 +117,28 @@ class Tensor:
         """Number of elements."""
         return self.spec.size
 
+    @property
+    def is_computed(self) -> bool:
+        """Whether it has values, or will have them when the step is replayed that is being recorded."""
+        return self.data is not None and not (isinstance(self.data, Value) and self.data.recording.over)
+
+    @property
+    def on(self) -> Backend:
+        """The backend of its device; the current one for a symbolic tensor."""
+        if isinstance(self.data, Value):
+            return self.data.recording.on
+        return backend.current() if self.data is None else backend.of(self.data)
+
     def array(self) -> Array:
-        """Return the array; raises TracingError for a symbolic tensor or one whose step is over."""
+        """Return the array; raises TracingError for a tensor that has none: symbolic, recorded, or of a step before."""
         if self.data is None:
+            raise TracingError("a symbolic tensor has a shape but no values: it stands for an input to come.")
+        if isinstance(self.data, Value):
+            if not self.data.recording.over:
+                forbid_host_read()
             raise TracingError(
                 "this tensor was computed inside a recorded step and used after it: its memory belongs to "
                 "the plan. Return it from the step instead of keeping it."
-                if self.released
-                else "a symbolic tensor has a shape but no values: it stands for an input to come."
             )
         return self.data
 
@@ -126,13 +147,15 @@ class Tensor:
         names = (name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ()))
         state = {name: getattr(self, name) for name in names if name not in ("__weakref__", "data", "node")}
         state["requires_grad"] = self.requires_grad and self.node is None
-        return state | {"data": None if self.data is None else self.numpy()}
+        recorded = isinstance(self.data, Value)
+        return state | {"recorded": recorded, "data": None if self.data is None or recorded else self.numpy()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        data = state.pop("data")
+        data, recorded = state.pop("data"), state.pop("recorded")
         for name, value in state.items():
             setattr(self, name, value)
-        self.node = self.data = None
+        self.node = None
+        self.data = Value(self.spec, _over) if recorded else None
         if data is not None:
             on = backend.current()
             self.data = on.empty(data.shape, data.dtype)
@@ -141,7 +164,7 @@ class Tensor:
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         """Return a tensor with memory of its own on the same device."""
         made = memo[id(self)] = type(self).__new__(type(self))
-        with backend.within(backend.current() if self.data is None else backend.of(self.data)):
+        with backend.within(self.on):
             made.__setstate__(copy.deepcopy(self.__getstate__(), memo))
         return made
 
@@ -228,7 +251,7 @@ class Tensor:
 
     def __repr__(self) -> str:
         name = type(self).__name__
-        if self.data is None or state.recorder is not None:
+        if not self.is_computed or state.recorder is not None:
             return f"<{name} shape={self.shape} dtype={self.dtype}>"
         return f"<{name} shape={self.shape} dtype={self.dtype}, value={self.numpy()!r}>"
 
@@ -357,11 +380,11 @@ def _update(name: str, target: Variable, value: Any) -> None:
 
 
 @lru_cache(maxsize=4096)  # more than a step has: a number that differs each time must not fill the memory
-def _constant(text: str, value: float | bool, dtype: np.dtype, on: backend.Backend) -> Tensor:
+def _constant(text: str, value: float | bool, dtype: np.dtype, on: Backend) -> Tensor:
     return Tensor(on.asarray(np.array(value, dtype)))
 
 
-def constant(value: float | bool, dtype: np.dtype, on: backend.Backend) -> Tensor:
+def constant(value: float | bool, dtype: np.dtype, on: Backend) -> Tensor:
     """Return a 0-d tensor that is made once per value, dtype and device: a step uploads nothing."""
     # The text tells 1 from True, and 0.0 from -0.0.
     return _constant(repr(value), value, dtype, on)  # type: ignore[arg-type]
@@ -375,7 +398,7 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
     """
     if isinstance(value, Tensor):
         return value
-    on = backend.of(like.data) if like is not None and like.data is not None else backend.current()
+    on = backend.current() if like is None else like.on
     if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
         return constant(value, _scalar_dtype(value, like), on)
     is_array = hasattr(value, "dtype")

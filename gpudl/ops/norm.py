@@ -9,8 +9,8 @@ from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.grad import Gradients, total
 from gpudl.engine.op import op
-from gpudl.engine.plan.ir import Instruction
-from gpudl.engine.plan.rewrite import Graph, rewrites
+from gpudl.engine.plan.ir import Applied
+from gpudl.engine.plan.rewrite import Rewriter, rewrites
 from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
@@ -233,16 +233,16 @@ layer_norm.joint_vjp(("x", "gamma", "beta"), _gradients(layer_norm_grad, _layer_
 
 @rewrites("batch_norm")
 @rewrites("scale_shift")
-def cut_off_at_once(graph: Graph, step: Instruction) -> None:
+def cut_off_at_once(rewriter: Rewriter, step: Applied) -> None:
     """Join a normalization with the ReLU after it."""
-    cut = graph.only_user(step.outs[0], "relu")
+    cut = rewriter.only_user(step.outs[0], "relu")
     if cut is not None:
-        graph.fuse([step, cut], f"{step.op.name}+relu")
+        rewriter.fuse([step, cut], f"{step.name}+relu")
 
 
 @rewrites("batch_norm_grad")
-def go_back_at_once(graph: Graph, step: Instruction) -> None:
+def go_back_at_once(rewriter: Rewriter, step: Applied) -> None:
     """Join the gradients of a ReLU and of the normalization before it."""
-    slope = graph.maker(step.ins[0], "activation_grad")
+    slope = rewriter.maker(step.ins[0], "activation_grad")
     if slope is not None:
-        graph.fuse([slope, step], "activation_grad+batch_norm_grad")
+        rewriter.fuse([slope, step], "activation_grad+batch_norm_grad")

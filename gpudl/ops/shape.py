@@ -49,7 +49,8 @@ def reshape(x: Any, newshape: int | Sequence[int]) -> Tensor:
         (4,)
     """
     x = operand(x)
-    if x.data is not None and not x.data.flags.c_contiguous:
+    flags = getattr(x.data, "flags", None)  # what is computed in a recorded step is contiguous
+    if flags is not None and not flags.c_contiguous:
         x = transpose(x, axes=tuple(range(x.ndim)))  # the plain copy
     return reshape_view(x, shape=sizes(newshape))
 

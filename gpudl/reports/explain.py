@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -15,7 +14,7 @@ from gpudl.backend import Array
 from gpudl.callbacks.progress import put
 from gpudl.engine.plan import ir
 from gpudl.engine.plan.entry import Entry
-from gpudl.engine.plan.ir import Instruction, Slot
+from gpudl.engine.plan.ir import Instruction
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.trace import Traced
 from gpudl.engine.spec import Spec
@@ -114,7 +113,7 @@ def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: Pr
     weights = sum(v.spec.nbytes for v in model.weights)
     lines = (
         f"{len(entry.record.instructions)} instructions recorded, {len(rows)} left, {len(plan.calls)} of them compute.",
-        f"Arena {_scaled(plan.arena.nbytes)}B for values that would take {_scaled(_unpacked(plan))}B side by side; "
+        f"Arena {_scaled(plan.arena.nbytes)}B for values that would take {_scaled(plan.unpacked)}B side by side; "
         f"weights {_scaled(weights)}B.",
         f"{_scaled(sum(row.flops for row in rows))} FLOPs and {_scaled(sum(row.bytes for row in rows))}B a step.",
         *_launched(plan),
@@ -191,16 +190,15 @@ def _planned(model: Any, x: Any, y: Any, step: str, batch_size: int) -> Entry:
 
 
 def _rows(plan: Plan, step: str) -> list[Row]:
-    calls = iter(plan.calls)
     rows = []
     for instruction in plan.steps:
-        kernel = "view" if instruction.op.alias else _kernel(plan, instruction, next(calls))
+        kernel = "view" if instruction.alias else _kernel(plan, instruction)
         parts = list(ir.members(instruction))
         rows.append(
             Row(
                 op=" + ".join(part.op.name for part in parts),
                 layer=" + ".join(dict.fromkeys(part.origin or f"{step}_step" for part in parts)),
-                outs=", ".join(_spec(slot.spec) for slot in ir.written(instruction)),
+                outs=", ".join(_spec(value.spec) for value in ir.written(instruction)),
                 bytes=ir.nbytes(instruction),
                 flops=ir.flops(instruction),
                 kernel=kernel,
@@ -209,28 +207,13 @@ def _rows(plan: Plan, step: str) -> list[Row]:
     return rows
 
 
-def _kernel(plan: Plan, instruction: Instruction, call: Callable[[], None]) -> str:
-    if not instruction.members and isinstance(call, partial) and call.func is instruction.op.forward:
-        return plan.on.name
-    return _KERNELS[plan.on.device]
-
-
-def _unpacked(plan: Plan) -> int:
-    """Return the bytes of all that lies in the arena, each value and scratch array in a place of its own."""
-    values: dict[Slot, int] = {}
-    scratch = 0
-    for step in plan.steps:
-        outs, ins = (tuple(slot.value.array for slot in slots) for slots in (step.outs, step.ins))
-        work = None if step.op.alias else step.op.work_spec(plan.on, outs, ins, step.static)
-        scratch += 0 if work is None else work.nbytes
-        values |= {slot.root: slot.root.spec.nbytes for slot in (*step.ins, *step.outs)}
-    apart = {slot.root for slot in plan.results}
-    return scratch + sum(size for slot, size in values.items() if slot.external is None and slot not in apart)
+def _kernel(plan: Plan, instruction: Instruction) -> str:
+    return _KERNELS[plan.on.device] if instruction.is_kernel(plan.on) else plan.on.name
 
 
 def _written(plan: Plan) -> list[Array]:
     """Return the variables that a step changes."""
-    arrays = (slot.root.external for step in plan.steps for slot in ir.written(step))
+    arrays = (value.root.external for step in plan.steps for value in ir.written(step))
     return list({id(array): array for array in arrays if array is not None}.values())
 
 

@@ -18,7 +18,7 @@ from gpudl.engine.plan.trace import Traced
 from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.training.data.arrays import Data, alone, require_counts
+from gpudl.training.data.arrays import Data, require_counts
 from gpudl.training.data.batch_inputs import advance
 from gpudl.training.data.epochs import Epochs
 from gpudl.training.data.sources import ArrayBatches, Batches, batches, by_class, validation_batches
@@ -221,7 +221,7 @@ class Trainer(Trainable):
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         with closing(listeners):
             logs = self._evaluation(data, listeners) or {}
-        return logs if return_dict else _values(logs)
+        return logs if return_dict else self._values(logs)
 
     def predict(
         self,
@@ -310,14 +310,20 @@ class Trainer(Trainable):
         ((batch, _),) = source.epoch()
         with whole_steps():
             logs = _numbers(self._ready(step, batch)())
-        return logs if return_dict else _values(logs)
+        return logs if return_dict else self._values(logs)
 
     def _try_first(self, source: Batches, *, training: bool) -> None:
         """Raise an error when the model and the first batch do not fit, or the labels and the outputs."""
         labels = None
-        if isinstance(source, ArrayBatches) and len(source.data) > 1 and hasattr(alone(source.data[1]), "min"):
-            labels = alone(source.data[1])
+        if isinstance(source, ArrayBatches) and len(source.data) > 1:
+            labels = source.data[1]
         self._rehearse(source.first(), training=training, labels=labels)
+
+    def _values(self, logs: Logs) -> Any:
+        """Return the values of `logs`, those of `metrics` first and the others by name; a single one by itself."""
+        names = dict.fromkeys([*(name for name in self.metrics_names if name in logs), *sorted(logs)])
+        values = [logs[name] for name in names]
+        return values[0] if len(values) == 1 else values
 
     def _require_compiled(self, method: str) -> None:
         if not self.compiled:
@@ -334,14 +340,8 @@ class Trainer(Trainable):
 
 
 def _numbers(results: dict[str, Any]) -> Logs:
-    """Return metrics as Python numbers; one with axes becomes an array."""
-    return {name: np.asarray(v) if getattr(v, "ndim", 0) else float(v) for name, v in results.items()}
-
-
-def _values(logs: Logs) -> Any:
-    """Return the values of `logs`; a single one by itself."""
-    values = list(logs.values())
-    return values[0] if len(values) == 1 else values
+    """Return metrics by sorted names, as Python numbers; one with axes becomes an array."""
+    return {name: np.asarray(v) if getattr(v, "ndim", 0) else float(v) for name, v in sorted(results.items())}
 
 
 def _joined(parts: list[list[np.ndarray]], outputs: Any) -> Any:

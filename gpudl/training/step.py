@@ -17,7 +17,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.base.layer import Layer
 from gpudl.metrics import Metric
-from gpudl.training.data.arrays import Data, alone, require_counts, unpacked
+from gpudl.training.data.arrays import Data, require_counts, unpacked
 from gpudl.training.losses_and_metrics import Compiled
 from gpudl.training.remembered import Remembered
 
@@ -91,9 +91,11 @@ class Trainable(Layer):
 
         Args:
             optimizer: a name or an `optimizers.Optimizer`.
-            loss: a name, a `losses.Loss`, or a function of (y_true, y_pred).
-            loss_weights: what the loss is multiplied by: a number, also in a list, or by the name of the output.
-            metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred).
+            loss: a name, a `losses.Loss`, or a function of (y_true, y_pred). For a model with several outputs one for
+                all, or a list or dict as `call` returns it; outputs with None, or without an entry, have no loss.
+            loss_weights: what the loss is multiplied by, a number; for several outputs also a list or dict of them.
+            metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred), in a list. For several outputs
+                a list or dict as `call` returns it, with the metric or the list of metrics of each.
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute every step op by op, for debugging, instead of recording it once.
             steps_per_execution: how many steps the hooks of callbacks for batches stand for, each time they are called.
@@ -124,7 +126,7 @@ class Trainable(Layer):
     @property
     def metrics(self) -> list[Metric]:
         """The metrics of the model: the loss, those of `compile`, and those that layers own."""
-        compiled = () if self._compiled is None else self._compiled.named.values()
+        compiled = [] if self._compiled is None else [metric for _, metric in self._compiled.named]
         held = (m for layer in self._flattened() for m in layer._metrics)
         return list({id(m): m for m in [*compiled, *held]}.values())
 
@@ -167,7 +169,7 @@ class Trainable(Layer):
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """Return the results of all metrics by name."""
-        names = {} if self._compiled is None else {id(m): name for name, m in self._compiled.named.items()}
+        names = {} if self._compiled is None else {id(m): name for name, m in self._compiled.named}
         return {names.get(id(m), m.name): m.result() for m in self.metrics}
 
     @scope("metrics")
@@ -210,7 +212,7 @@ class Trainable(Layer):
         Args:
             data: one batch, of arrays or feeds.
             training: whether it is a step of training.
-            labels: all targets, where they are one array, to be checked against the outputs.
+            labels: all targets, where they are arrays, to be checked against the outputs.
         """
         assert self._compiled is not None
         if type(self).call is Layer.call:  # a model of several networks, which its own train_step calls
@@ -226,7 +228,7 @@ class Trainable(Layer):
                 self._outputs[key] = self._rehearsed(*parts, training=training)
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
-            self._compiled.check_labels(labels, alone(y_pred))
+            self._compiled.check_labels(labels, y_pred)
 
     def _rehearsed(self, x: Any, y: Any, sample_weight: Any, *, training: bool) -> Any:
         assert self._compiled is not None
@@ -235,7 +237,7 @@ class Trainable(Layer):
         if getattr(type(self), step) is getattr(Trainable, step):
             self._loss_of(x, y, y_pred, sample_weight, training=training)
             self.compute_metrics(x, y, y_pred, sample_weight)
-        elif isinstance(y, Tensor) and isinstance(y_pred, Tensor):
+        elif y is not None and flatten(y)[1] == flatten(y_pred)[1]:
             self._compiled.make(y, y_pred)
         return y_pred
 

@@ -34,6 +34,7 @@ _FOLDER = "CUDA_CPU_FOLDER"
 ORDERS = ("forward", "reverse")
 _FLAGS = ("-std=c++17", "-ffp-contract=off", "-fPIC", "-fvisibility=hidden")
 _SHARED = 'static __attribute__((section("cuda_shared")))'
+_HEADER, _GRID = "words.h.gch", "grid.o"
 _NESTED = r"\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\)"
 _ALIGNED = rf"((?:alignas|__align__){_NESTED}\s*)?"
 _BOUNDS = re.compile(rf"__launch_bounds__\s*({_NESTED})")
@@ -215,7 +216,11 @@ def compiled(source: Path | str, macros: Mapping[str, str | int], flags: tuple[s
     unit.write_text(f'#include "words.h"\nnamespace {{\n{text}\n}}\n{exports}')
     library.with_suffix(".names").write_text(" ".join(kernels))
     made = unit.with_suffix(".so")
-    _run("g++", *_FLAGS, *flags, f"-I{_words(flags)}", f"-I{HERE}", "-shared", str(unit), "-o", str(made))
+    words = _words(flags)
+    common = (f"-I{words}", f"-I{HERE}", "-shared", str(unit), str(words / _GRID), "-lm")
+    _run(
+        "gcc", *_FLAGS, *flags, *common, "-o", str(made)
+    )  # g++ would link its library, which takes longer than the rest
     return made.rename(library)
 
 
@@ -231,15 +236,15 @@ def _no_headers() -> Path:
 
 @cache
 def _words(flags: tuple[str, ...]) -> Path:
-    """Return a folder with `words.h` precompiled: most of the time to compile a kernel would go into it."""
+    """Return a folder with `words.h` precompiled and `grid.cpp` compiled, which would take most of a kernel's time."""
     made = folder() / f"words{hashlib.sha256(repr(flags).encode()).hexdigest()[:12]}"
-    header = made / "words.h.gch"
     made.mkdir(exist_ok=True)
     with _lock:
-        if not header.exists():
-            new = header.with_suffix(f".{os.getpid()}")  # another process may be doing the same
-            _run("g++", *_FLAGS, *flags, "-x", "c++-header", str(HERE / "words.h"), "-o", str(new))
-            new.rename(header)
+        for name, kind, source in ((_HEADER, ("-x", "c++-header"), "words.h"), (_GRID, ("-c",), "grid.cpp")):
+            if not (made / name).exists():
+                new = made / f"{name}.{os.getpid()}"  # another process may be doing the same
+                _run("g++", *_FLAGS, *flags, *kind, f"-I{made}", str(HERE / source), "-o", str(new))
+                new.rename(made / name)
     return made
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 ALIGNMENT = 512  # bytes: what CuPy's pool gives, and more than any CPU asks
 
 
@@ -31,17 +33,18 @@ def pack(blocks: Sequence[Block]) -> int:
         >>> third.offset == first.offset
         True
     """
-    placed: list[Block] = []
-    for block in sorted(blocks, key=lambda b: (-b.nbytes, b.start)):
-        offset = 0
-        alive = (p for p in placed if p.start <= block.end and block.start <= p.end)
-        for other in sorted(alive, key=lambda p: p.offset):
-            if offset + _padded(block.nbytes) <= other.offset:
-                break
-            offset = max(offset, other.offset + _padded(other.nbytes))
-        block.offset = offset
-        placed.append(block)
-    return max((b.offset + _padded(b.nbytes) for b in placed), default=0)
+    # What has been placed, by offset: where each block begins and ends, in bytes and in instructions.
+    placed = np.zeros((4, len(blocks)), np.int64)
+    for count, block in enumerate(sorted(blocks, key=lambda b: (-b.nbytes, b.start))):
+        begins, ends, first, last = placed[:, :count]
+        alive = (first <= block.end) & (last >= block.start)
+        below = np.concatenate(([0], np.maximum.accumulate(ends[alive])))
+        gaps = np.flatnonzero(below[:-1] + _padded(block.nbytes) <= begins[alive])
+        block.offset = int(below[gaps[0] if gaps.size else -1])
+        at = int(np.searchsorted(begins, block.offset))
+        placed[:, at + 1 : count + 1] = placed[:, at:count].copy()
+        placed[:, at] = block.offset, block.offset + _padded(block.nbytes), block.start, block.end
+    return int(placed[1].max(initial=0))
 
 
 def _padded(nbytes: int) -> int:

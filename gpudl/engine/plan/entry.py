@@ -64,8 +64,8 @@ class Entry:
         # Kept alive, so that no other variable gets the identity of one of them.
         self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
         self.buffers = buffers
-        remaining = iter(record.results)
-        self.results = map_leaves(lambda t: None if t is None else Tensor(next(remaining).value.array), results)
+        returned = iter(plan.returned)
+        self.results = map_leaves(lambda t: None if t is None else Tensor(next(returned)), results)
         fed = sum(int(buffer.nbytes) for buffer in buffers)
         self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(record.instructions))
 

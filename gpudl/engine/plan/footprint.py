@@ -43,8 +43,8 @@ class Need:
         """Return what `plan` needs; `inputs` are the arrays that it was recorded with."""
         given = {id(array): int(array.nbytes) for array in inputs}
         there: dict[int, int] = {}
-        for slot in (slot for step in plan.steps for slot in step.ins):
-            array = slot.root.external
+        for value in (value for step in plan.steps for value in step.ins):
+            array = value.root.external
             if array is not None and id(array) not in given:
                 owner = array if array.base is None else array.base
                 there[id(owner)] = int(owner.nbytes)
@@ -117,7 +117,7 @@ def _in_words(need: Need) -> str:
 
 def _needed(on: Backend, inputs: Sequence[Spec], recorded: Recorded, batch: int) -> Need:
     """Return what the step needs with `batch` samples, by a plan that is never run."""
-    arrays = [on.placeholder((batch, *spec.shape[1:]), spec.dtype) for spec in inputs]
+    nowhere = on.measuring()
+    arrays = [nowhere.empty((batch, *spec.shape[1:]), spec.dtype) for spec in inputs]
     record, _ = recorded(arrays)
-    plan = Plan(on.measuring(), record.instructions, record.results)
-    return Need.of(plan, batch, arrays)
+    return Need.of(Plan(nowhere, record.instructions, record.results), batch, arrays)

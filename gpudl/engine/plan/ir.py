@@ -1,117 +1,21 @@
-"""What a record is made of: values, and the instructions that compute them."""
+"""What a record is made of: instructions, which compute values from values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 
 from gpudl.backend import Array, Backend
-from gpudl.backend.base import Composed
+from gpudl.backend.base import Composed, Kernel
 from gpudl.engine.op import Op
 from gpudl.engine.spec import Spec
+from gpudl.engine.value import Value
 
-_BYTE = np.dtype(np.uint8)
-
-
-class Slot:
-    """A value in a record.
-
-    Attributes:
-        base: the slot that this one is a view of, for the result of an alias op.
-        same: the slot that holds this value already, once the planner has found that it does.
-        external: the array of a variable, a constant or an input, which stays where it is.
-        array: where the value lies when the plan is replayed.
-    """
-
-    __slots__ = ("array", "base", "external", "same", "spec")
-
-    def __init__(self, spec: Spec, *, base: Slot | None = None, external: Array = None) -> None:
-        self.spec = spec
-        self.base = base
-        self.same: Slot | None = None
-        self.external = external
-        self.array: Array = external
-
-    @property
-    def value(self) -> Slot:
-        """The slot whose array holds this value."""
-        return self if self.same is None else self.same.value
-
-    @property
-    def root(self) -> Slot:
-        """The slot that owns the memory."""
-        value = self.value
-        return value if value.base is None else value.base.root
-
-    @property
-    def memory(self) -> int:
-        """The identity of the memory: variables that are parts of one flat buffer have the same."""
-        array = self.root.external
-        owner = getattr(array, "base", None)
-        return id(self.root) if array is None else id(array if owner is None else owner)
-
-
-class Instruction:
-    """One op applied to slots.
-
-    Attributes:
-        origin: who asked for it: a layer, "loss", "optimizer", or the gradient of one of them.
-        members: the instructions that this one stands for, where the planner has joined several.
-    """
-
-    __slots__ = ("ins", "members", "op", "origin", "outs", "static")
-
-    def __init__(
-        self,
-        op: Op,
-        outs: tuple[Slot, ...],
-        ins: tuple[Slot, ...],
-        static: dict[str, Any],
-        origin: str = "",
-        members: tuple[Instruction, ...] = (),
-    ) -> None:
-        self.op = op
-        self.outs = outs
-        self.ins = ins
-        self.static = static
-        self.origin = origin
-        self.members = members
-
-
-def members(step: Instruction) -> Iterator[Instruction]:
-    """Yield the instructions that `step` stands for, in order: itself, where nothing was joined."""
-    if not step.members:
-        yield step
-    for member in step.members:
-        yield from members(member)
-
-
-def written(step: Instruction) -> list[Slot]:
-    """Return what an instruction writes: its outs, and the variables that it, or a member, updates."""
-    updated = (slot for part in members(step) for slot in part.ins[: part.op.writes])
-    return list(dict.fromkeys((*step.outs, *updated)))
-
-
-def flops(step: Instruction) -> int:
-    """Return the arithmetic operations of an instruction; a joined one does those of its members."""
-    return sum(
-        part.op.flops(tuple(slot.spec for slot in part.outs), tuple(slot.spec for slot in part.ins), part.static)
-        for part in members(step)
-    )
-
-
-def nbytes(step: Instruction) -> int:
-    """Return the bytes of the distinct inputs that an instruction reads, and of what it writes.
-
-    What lies between the members of a joined instruction never leaves the caches, and does not count. An update
-    counts as reading what it writes.
-    """
-    if step.op.alias:
-        return 0
-    read = {slot.root: slot.spec.nbytes for slot in step.ins}
-    return sum(read.values()) + sum(slot.spec.nbytes for slot in written(step))
+Call = Callable[[], None]
+BYTE = np.dtype(np.uint8)
 
 
 class _Flags:
@@ -119,67 +23,189 @@ class _Flags:
 
 
 class _Contiguous(Spec):
-    """What a plan will make of a spec: enough of an array to ask which twin would take it."""
+    """What a plan will make of a spec: enough of an array to ask which kernel would take it."""
 
     flags = _Flags()
 
 
-def like(slot: Slot) -> Any:
-    """Return the array of a slot, or what stands for the one that it will get."""
-    array = slot.value.array
-    return _Contiguous(slot.spec.shape, slot.spec.dtype) if array is None else array
+def like(value: Value) -> Any:
+    """Return the array of an external value, or what stands for the one that a plan will give it."""
+    return _Contiguous(value.spec.shape, value.spec.dtype) if value.external is None else value.external
 
 
-class Fused:
-    """What takes the place of an op in an instruction that stands for several: one kernel."""
+class Instruction:
+    """A computation that is one call of a kernel, or of an op's reference.
 
-    update = alias = gathers = False
+    Attributes:
+        name: of the op, or of the kernel that computes several.
+        outs: what it computes.
+        ins: what it reads; the first `writes` of them are variables that it updates.
+        origin: who asked for it: a layer, "loss", "optimizer", or the gradient of one of them.
+        members: the instructions that this one stands for, where the planner has joined several.
+        alias: whether its out is a view of its first input, and nothing has to be called.
+        gathers: whether it copies its inputs one after another into its out.
+    """
+
+    alias = False
+    gathers = False
     writes = 0
-    workspace = None
 
-    def __init__(self, name: str, kernel: Callable[..., None], outs: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        outs: tuple[Value, ...],
+        ins: tuple[Value, ...],
+        origin: str = "",
+        members: tuple[Instruction, ...] = (),
+    ) -> None:
         self.name = name
-        self.kernel = kernel
         self.outs = outs
+        self.ins = ins
+        self.origin = origin
+        self.members = members
 
-    def work_spec(self, on: Backend, outs: Any, ins: Any, static: dict[str, Any]) -> None:
-        """Return None: the kernel wants no scratch array."""
+    def reading(self, other: Mapping[Value, Value]) -> Self:
+        """Return the same computation of the same outs from what `other` names in place of the inputs that it lists."""
+        changed = copy(self)
+        changed.ins = tuple(other.get(value, value) for value in self.ins)
+        if self.alias:
+            self.outs[0].rest_on(changed.ins[0])
+        return changed
 
-    def has_twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> bool:
-        """Return True: it is a kernel, not a reference."""
+    def is_kernel(self, on: Backend) -> bool:
+        """Tell whether a kernel computes this, and not the reference of an op."""
         return True
 
-    def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Callable[[], None]:
-        """Return a call without arguments."""
-        return on.bind(self.kernel, arrays, static)
+    def work_spec(self, on: Backend) -> Spec | None:
+        """Return the spec of the scratch array that a call needs, or None."""
+        return None
+
+    def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
+        """Return a call without arguments on the arrays of the outs and inputs."""
+        raise NotImplementedError
 
     def __repr__(self) -> str:
-        return f"<fused {self.name}>"
+        return f"<{type(self).__name__} {self.name}>"
 
 
-class Run:
-    """What takes the place of an op in an instruction that stands for a run."""
+class Applied(Instruction):
+    """One op applied to values.
 
-    name = "run"
-    alias = gathers = False
+    Attributes:
+        op: the op.
+        static: its static arguments.
+    """
 
-    def __init__(self, kernel: Composed, outs: int, writes: int) -> None:
-        self.kernel = kernel
-        self.outs = outs
+    def __init__(
+        self, op: Op, outs: tuple[Value, ...], ins: tuple[Value, ...], static: dict[str, Any], origin: str = ""
+    ) -> None:
+        super().__init__(op.name, outs, ins, origin)
+        self.op = op
+        self.static = static
+        self.alias = op.alias
+        self.gathers = op.gathers
+        self.writes = op.writes
+        self._chosen: tuple[Kernel | None] | None = None
+
+    def kernel(self, on: Backend) -> Kernel | None:
+        """Return the kernel that computes this in place of the op's reference, or None; it is chosen once."""
+        if self._chosen is None:
+            self._chosen = (self.op.kernel(on, tuple(map(like, (*self.outs, *self.ins))), self.static),)
+        return self._chosen[0]
+
+    def is_kernel(self, on: Backend) -> bool:
+        """Tell whether a kernel computes this, and not the reference of the op."""
+        return self.kernel(on) is not None
+
+    def work_spec(self, on: Backend) -> Spec | None:
+        """Return the spec of the scratch array that the reference wants; a kernel wants none."""
+        if self.op.workspace is None or self.is_kernel(on):
+            return None
+        return self.op.work_spec(tuple(map(like, (*self.outs, *self.ins))), self.static)
+
+    def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
+        """Return a call without arguments on the arrays of the outs and inputs."""
+        return self.op.bind(on, self.kernel(on), arrays, self.static, work)
+
+
+class Fused(Instruction):
+    """Several instructions that one kernel computes.
+
+    Attributes:
+        kernel: the kernel.
+        stages: the static arguments of each of the members.
+    """
+
+    def __init__(
+        self, name: str, kernel: Kernel, outs: tuple[Value, ...], ins: tuple[Value, ...], members: tuple[Applied, ...]
+    ) -> None:
+        super().__init__(name, outs, ins, members[0].origin, members)
+        self.stages = tuple(member.static for member in members)
+        self._kernel = kernel
+
+    def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
+        """Return a call without arguments on the arrays of the outs and inputs."""
+        return on.bind(self._kernel, arrays, {"stages": self.stages})
+
+
+class Run(Instruction):
+    """Elementwise instructions that one kernel computes, which was composed for them; the first inputs are updated."""
+
+    def __init__(
+        self,
+        kernel: Composed,
+        outs: tuple[Value, ...],
+        ins: tuple[Value, ...],
+        writes: int,
+        members: tuple[Applied, ...],
+    ) -> None:
+        super().__init__("run", outs, ins, members[0].origin, members)
         self.writes = writes
-        self.update = writes > 0
+        self._kernel = kernel
 
-    def work_spec(self, on: Backend, outs: Any, ins: Any, static: dict[str, Any]) -> Spec | None:
-        """Return the spec of the memory for values between the instructions."""
-        return Spec((self.kernel.work,), _BYTE)
+    def work_spec(self, on: Backend) -> Spec:
+        """Return the spec of the memory for values between the members."""
+        return Spec((self._kernel.work,), BYTE)
 
-    def has_twin(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> bool:
-        """Return True: it is a kernel, not a reference."""
-        return True
+    def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
+        """Return a call without arguments on the arrays of the outs and inputs."""
+        return self._kernel.bind(arrays, work)
 
-    def bind(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any], work: Array) -> Callable[[], None]:
-        """Return a call without arguments."""
-        return self.kernel.bind(arrays, work)
 
-    def __repr__(self) -> str:
-        return f"<run of {self.outs} outs>"
+def applies(instruction: Instruction, op: Op) -> TypeGuard[Applied]:
+    """Tell whether an instruction is `op` applied, by itself."""
+    return isinstance(instruction, Applied) and instruction.op is op
+
+
+def members(instruction: Instruction) -> Iterator[Applied]:
+    """Yield the ops that `instruction` stands for, in order: its own, where nothing was joined."""
+    if isinstance(instruction, Applied):
+        yield instruction
+    for member in instruction.members:
+        yield from members(member)
+
+
+def written(instruction: Instruction) -> list[Value]:
+    """Return what an instruction writes: its outs, and the variables that it, or a member, updates."""
+    updated = (value for part in members(instruction) for value in part.ins[: part.writes])
+    return list(dict.fromkeys((*instruction.outs, *updated)))
+
+
+def flops(instruction: Instruction) -> int:
+    """Return the arithmetic operations of an instruction; a joined one does those of its members."""
+    return sum(
+        part.op.flops(tuple(value.spec for value in part.outs), tuple(value.spec for value in part.ins), part.static)
+        for part in members(instruction)
+    )
+
+
+def nbytes(instruction: Instruction) -> int:
+    """Return the bytes of the distinct inputs that an instruction reads, and of what it writes.
+
+    What lies between the members of a joined instruction never leaves the caches, and does not count. An update
+    counts as reading what it writes.
+    """
+    if instruction.alias:
+        return 0
+    read = {value.root: value.spec.nbytes for value in instruction.ins}
+    return sum(read.values()) + sum(value.spec.nbytes for value in written(instruction))

@@ -14,10 +14,11 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
-from gpudl.engine.plan.ir import Instruction, Slot
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import passes
-from gpudl.engine.tree import same_value
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import flatten, same_value
+from gpudl.engine.value import Value
 
 SHARE = 0.01
 """How much of the time may be spent on recording steps again that turn out to be the same."""
@@ -31,27 +32,26 @@ class Record:
     Args:
         recorder: what noted it.
         inputs: the buffers that it was given.
-        returned: the slots that the step returned, None for each None.
-        structure: of the nest of these.
+        returned: the nest of tensors, or None, that the step returned.
 
     Attributes:
+        instructions: what it did, in order.
+        results: the values that it returned.
         seen: what had been changed when it was begun, by `state.seen`.
         at: the time at which it was finished, by `time.perf_counter`.
         took: how many seconds it took.
     """
 
-    def __init__(
-        self, recorder: Recorder, inputs: Sequence[Array], returned: Sequence[Slot | None], structure: Any
-    ) -> None:
-        self.instructions: list[Instruction] = recorder.instructions
-        self._inputs = [recorder.slot(array) for array in inputs]
-        self.results = [slot for slot in returned if slot is not None]
-        self._structure = structure, tuple(slot is None for slot in returned)
+    def __init__(self, recorder: Recorder, inputs: Sequence[Array], returned: Any) -> None:
+        tensors, structure = flatten(returned)
+        self.instructions = recorder.instructions
+        self.results = [recorder.value(t) for t in tensors if t is not None]
+        self._structure = structure, tuple(t is None for t in tensors)
+        self._inputs = [recorder.value(Tensor(array)) for array in inputs]
         self._lines = recorder.lines or []
-        written = {slot.root for step in recorder.instructions for slot in step.ins[: step.op.writes]}
+        written = {value.root for step in recorder.instructions for value in step.ins[: step.op.writes]}
         self._fixed = recorder.variables | written
-        self._born = {recorder.slot(variable.data) for variable in recorder.born}
-        recorder.release()
+        self._born = {recorder.value(variable) for variable in recorder.born}
         self.seen, self.at = recorder.seen, time.perf_counter()
         self.took = self.at - recorder.begun
 
@@ -64,7 +64,7 @@ class Record:
         """
         known = dict(zip(self._inputs, other._inputs, strict=True))
 
-        def same(mine: Slot, theirs: Slot) -> bool:
+        def same(mine: Value, theirs: Value) -> bool:
             if mine not in known and mine.external is not None and theirs.external is not None:
                 known[mine] = theirs if self._holds_same(mine, other, theirs) else mine
             return known.get(mine) is theirs
@@ -97,9 +97,10 @@ class Record:
         )
         return True
 
-    def _holds_same(self, mine: Slot, other: Record, theirs: Slot) -> bool:
+    def _holds_same(self, mine: Value, other: Record, theirs: Value) -> bool:
         """Tell whether two arrays that no instruction makes are one, or constants with one value."""
         a, b = mine.external, theirs.external
+        assert a is not None
         if a is b:
             return True
         on = backend.of(a)

@@ -2,64 +2,75 @@
 
 from __future__ import annotations
 
-import weakref
 from time import perf_counter
 from typing import Any
 
-from gpudl.backend import Array
-from gpudl.engine.op import Op
-from gpudl.engine.plan.ir import Instruction, Slot
+from gpudl.backend import Array, Backend
+from gpudl.engine.op import Op, apart
+from gpudl.engine.plan.ir import Applied
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, seen, state, user_line
 from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.value import Recording, Value
 
 
 class Recorder:
-    """Notes every op that is applied, and to which arrays; nothing is computed meanwhile, the plan will do it.
+    """Notes every op that is applied, and to which values; nothing is computed meanwhile, the plan will do it.
 
     Args:
+        on: the backend of the plan.
         lines: whether to note which line of the user's asked for each instruction, too.
+
+    Attributes:
+        variables: the values of variables that instructions read or update.
+        born: variables that the step itself makes, anew each time that it is recorded.
+        seen: what had been changed when the recording began, by `state.seen`.
+        begun: the time then, by `time.perf_counter`.
     """
 
-    def __init__(self, lines: bool = False) -> None:
+    def __init__(self, on: Backend, lines: bool = False) -> None:
         self.seen = seen()
         self.begun = perf_counter()
-        self.instructions: list[Instruction] = []
+        self.instructions: list[Applied] = []
         self.lines: list[str] | None = [] if lines else None
-        self.variables: set[Slot] = set()
-        self.born: list[Any] = []  # variables that the step itself makes, anew each time that it is recorded
-        # By the identity of arrays that `_alive` keeps from being freed, so that no identity recurs.
-        self._slots: dict[int, Slot] = {}
-        self._alive: list[Array] = []
-        self._made: list[weakref.ref[Tensor]] = []
+        self.variables: set[Value] = set()
+        self.born: list[Any] = []
+        self._recording = Recording(on)
+        self._external: dict[int, Value] = {}  # by the identity of their arrays, which they keep alive
 
-    def slot(self, array: Array) -> Slot:
-        """Return the slot of `array`; one that no recorded op made is external."""
-        if id(array) not in self._slots:
-            self._enter(array, Slot(Spec(array.shape, array.dtype), external=array))
-        return self._slots[id(array)]
+    def value(self, tensor: Tensor) -> Value:
+        """Return the value of `tensor` in this record: one that no recorded op made is external."""
+        data = tensor.data
+        if isinstance(data, Value) and data.recording is self._recording:
+            return data
+        array: Array = tensor.array()
+        if id(array) not in self._external:
+            self._external[id(array)] = Value(tensor.spec, self._recording, external=array)
+        return self._external[id(array)]
 
-    def _enter(self, array: Array, slot: Slot) -> Slot:
-        self._alive.append(array)
-        self._slots[id(array)] = slot
-        return slot
+    def add(
+        self, op: Op, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: dict[str, Any]
+    ) -> tuple[Tensor, ...]:
+        """Note one application of `op`, and return its results.
 
-    def add(self, op: Op, outs: tuple[Tensor, ...], ins: tuple[Tensor, ...], static: dict[str, Any]) -> None:
-        """Note one application of `op`; raises TracingError if it updates something else than a variable."""
-        sources = tuple(self.slot(t.data) for t in ins)
-        if any(slot.root.external is None for slot in sources[: op.writes]):
+        Raises:
+            TracingError: it would update something else than a variable.
+            TypeError: an input lies on another device.
+        """
+        ins = tuple(map(self.value, inputs))
+        if any(value.root.external is None for value in ins[: op.writes]):
             raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
-        self.variables.update(slot for t, slot in zip(ins, sources, strict=True) if isinstance(t, Variable))
+        for value in ins:
+            if value.external is not None and not self._recording.on.owns(value.external):
+                raise apart(op, self._recording.on, value.external)
+        self.variables.update(value for t, value in zip(inputs, ins, strict=True) if isinstance(t, Variable))
         if self.lines is not None:
             self.lines.append(user_line())
-        base = sources[0] if op.alias else None
-        slots = tuple(self._enter(t.data, Slot(t.spec, base=base)) for t in outs)
-        self.instructions.append(Instruction(op, slots, sources, static, state.scope))
-        self._made.extend(weakref.ref(t) for t in outs)
+        base = ins[0] if op.alias else None
+        outs = tuple(Value(spec, self._recording, base=base) for spec in specs)
+        self.instructions.append(Applied(op, outs, ins, static, state.scope))
+        return tuple(map(Tensor, outs, specs))
 
     def release(self) -> None:
-        """Take the memory from the tensors that outlive the step, so that a stale value is an error."""
-        for reference in self._made:
-            tensor = reference()
-            if tensor is not None:
-                tensor.data, tensor.node, tensor.released = None, None, True
+        """End the recording: a tensor that outlives the step has no value any more, and says so."""
+        self._recording.over = True

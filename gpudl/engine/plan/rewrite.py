@@ -1,19 +1,23 @@
 """Rewriting a record before it becomes a plan: the same values from fewer instructions.
 
-The engine knows the graph, not the ops. Which instructions may be joined or exchanged is said by rules, which
+The engine knows the record, not the ops. Which instructions may be joined or exchanged is said by rules, which
 `gpudl.ops` registers.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gpudl.backend import Backend
 from gpudl.engine.op import Op
-from gpudl.engine.plan.ir import Fused, Instruction, Slot, like
+from gpudl.engine.plan.ir import Applied, Fused, Instruction, like
+from gpudl.engine.value import Value
 
-Rule = Callable[["Graph", "Instruction"], None]
+Rule = Callable[["Rewriter", Applied], None]
+Place = tuple[int, ...]
+"""Where an instruction stands: one that comes in has a place within that of the one it stands for, as 2.1 within 2."""
 _rules: list[tuple[str, Rule]] = []
 
 
@@ -27,116 +31,149 @@ def rewrites(op: str) -> Callable[[Rule], Rule]:
     return enter
 
 
-class Graph:
-    """The instructions of a step, and who makes and uses which value."""
+class Rewriter:
+    """The instructions of a record as they are being rewritten, and who makes and uses which value.
 
-    def __init__(self, on: Backend, steps: Sequence[Instruction], results: Iterable[Slot]) -> None:
+    A change costs what the changed instructions have of inputs and outs, however long the record is.
+    """
+
+    def __init__(self, on: Backend, steps: Iterable[Instruction], results: Iterable[Value]) -> None:
         self.on = on
-        self.steps = list(steps)
-        self._results = {slot.root for slot in results}
-        self._index()
+        self._results = {value.root for value in results}
+        self._places: dict[Instruction, Place] = {}
+        self._makers: dict[Value, Instruction] = {}
+        self._users: dict[Value, dict[Instruction, None]] = {}
+        self._updates: dict[int, list[Place]] = {}  # where a piece of memory is written, in order
+        for number, step in enumerate(steps):
+            self._enter(step, (number,))
 
-    def _index(self) -> None:
-        self._at = {id(step): number for number, step in enumerate(self.steps)}
-        self._makers = {slot: step for step in self.steps for slot in step.outs}
-        self._users: dict[Slot, list[Instruction]] = {}
-        for step in self.steps:
-            for slot in dict.fromkeys(s.value for s in step.ins):
-                self._users.setdefault(slot, []).append(step)
+    def _enter(self, step: Instruction, place: Place) -> None:
+        self._places[step] = place
+        self._makers.update(dict.fromkeys(step.outs, step))
+        for value in step.ins:
+            self._users.setdefault(value, {})[step] = None
+        for value in step.ins[: step.writes]:
+            insort(self._updates.setdefault(value.memory, []), place)
 
-    def maker(self, slot: Slot, *ops: str) -> Instruction | None:
+    def _remove(self, step: Instruction) -> Place:
+        for value in step.outs:
+            if self._makers.get(value) is step:
+                del self._makers[value]
+        for value in step.ins:
+            self._users[value].pop(step, None)
+        place = self._places.pop(step)
+        for value in step.ins[: step.writes]:
+            self._updates[value.memory].remove(place)
+        return place
+
+    @property
+    def steps(self) -> list[Instruction]:
+        """The instructions in order."""
+        return sorted(self._places, key=self._places.__getitem__)
+
+    def __contains__(self, step: Instruction) -> bool:
+        return step in self._places
+
+    def maker(self, value: Value, *ops: str) -> Applied | None:
         """Return the instruction that makes a value, if it is one of `ops`."""
-        made = self._makers.get(slot.value)
-        return made if made is not None and made.op.name in ops else None
+        made = self._makers.get(value)
+        return made if isinstance(made, Applied) and made.name in ops else None
 
-    def users(self, slot: Slot) -> list[Instruction]:
-        """Return the instructions that read a value."""
-        return self._users.get(slot.value, [])
+    def users(self, value: Value) -> list[Instruction]:
+        """Return the instructions that read a value, in order."""
+        return sorted(self._users.get(value, ()), key=self._places.__getitem__)
 
-    def only_user(self, slot: Slot, *ops: str) -> Instruction | None:
+    def only_user(self, value: Value, *ops: str) -> Applied | None:
         """Return the one instruction that reads a value, if it is one of `ops` and the value is not returned."""
-        users = self.users(slot)
-        return users[0] if len(users) == 1 and users[0].op.name in ops and not self.kept(slot) else None
+        users = self._users.get(value, {})
+        if len(users) != 1 or self.kept(value):
+            return None
+        (user,) = users
+        return user if isinstance(user, Applied) and user.name in ops else None
 
-    def applied(self, op: Op, ins: Sequence[Slot], static: dict[str, Any], old: Instruction) -> Instruction:
+    def kept(self, value: Value) -> bool:
+        """Tell whether the step returns a value."""
+        return value in self._results
+
+    def applied(self, op: Op, ins: Sequence[Value], static: dict[str, Any], old: Applied) -> Applied:
         """Return a new instruction with new outs, of the origin of `old`."""
-        specs: Any = op.infer(*(slot.spec for slot in ins), **static)
-        outs = tuple(map(Slot, specs if isinstance(specs, tuple) else (specs,)))
-        return Instruction(op, outs, tuple(ins), static, old.origin)
+        specs = op.infer(*(value.spec for value in ins), **static)
+        outs = specs if isinstance(specs, tuple) else (specs,)
+        recording = old.ins[0].recording
+        return Applied(op, tuple(Value(spec, recording) for spec in outs if spec), tuple(ins), static, old.origin)
 
     def replace(self, old: Sequence[Instruction], new: Sequence[Instruction], at: Instruction) -> None:
         """Put `new` where `at`, one of `old`, stands, and take out the others."""
-        gone = set(map(id, old))
-        where = self._at[id(at)]
-        before = [step for step in self.steps[:where] if id(step) not in gone]
-        after = [step for step in self.steps[where:] if id(step) not in gone]
-        self.steps = [*before, *new, *after]
-        self._index()
+        places = {step: self._remove(step) for step in old}
+        for number, step in enumerate(new):
+            self._enter(step, (*places[at], number))
 
-    def has_twin(self, step: Instruction) -> bool:
-        """Tell whether a kernel of the backend stands in for the op's reference."""
-        arrays = tuple(map(like, (*step.outs, *step.ins)))
-        return self.on.twin(step.op.name, arrays, step.static) is not None
-
-    def substitute(self, step: Instruction, other: Instruction, value: Slot) -> None:
-        """Drop `step`, whose only value `other` computes too, as `value`, unless somebody reads it before that."""
-        slot, at = step.outs[0], self._at[id(other)]
-        if not self.kept(slot) and all(self._at[id(user)] > at for user in self.users(slot)):
-            slot.same = value
-            self.replace([step], [], step)
-
-    def exchange(self, pairs: dict[Instruction, Instruction]) -> None:
+    def exchange(self, pairs: dict[Applied, Applied]) -> None:
         """Put another instruction in the place of each of some."""
-        self.steps = [pairs.get(step, step) for step in self.steps]
-        self._index()
+        places = [self._remove(step) for step in pairs]
+        for step, place in zip(pairs.values(), places, strict=True):
+            self._enter(step, place)
 
-    def kept(self, slot: Slot) -> bool:
-        """Tell whether the step returns a value."""
-        return slot.value in self._results
+    def substitute(self, step: Instruction, other: Instruction, value: Value) -> None:
+        """Drop `step`, whose only value `other` computes too, as `value`, unless somebody reads it before that."""
+        old, at = step.outs[0], self._places[other]
+        users = self.users(old)
+        if self.kept(old) or any(self._places[user] <= at for user in users):
+            return
+        self._remove(step)
+        for user in users:
+            place, changed = self._remove(user), user.reading({old: value})
+            self._enter(changed, place)
+            self._rest(changed)
 
-    def kernel(self, members: Sequence[Instruction], name: str) -> Instruction | None:
+    def _rest(self, view: Instruction) -> None:
+        """Let the views of a view follow it to other memory."""
+        if view.alias:
+            for user in self.users(view.outs[0]):
+                if user.alias:
+                    user.outs[0].rest_on(view.outs[0])
+                    self._rest(user)
+
+    def kernel(self, members: Sequence[Applied], name: str) -> Fused | None:
         """Return one instruction for `members` by the kernel `name`, or None where it does not take them."""
-        made = {slot for step in members for slot in step.outs}
-        between = {slot.value for step in members for slot in step.ins if slot.value in made}
-        outs = tuple(slot for step in members for slot in step.outs if slot not in between)
-        ins = tuple(slot for step in members for slot in step.ins if slot.value not in made)
-        static = {"stages": tuple(step.static for step in members)}
-        kernel = self.on.twin(name, tuple(map(like, (*outs, *ins))), static)
-        if kernel is None:
-            return None
-        fused: Any = Fused(name, kernel, len(outs))
-        return Instruction(fused, outs, ins, static, members[0].origin, tuple(members))
+        made = {value for step in members for value in step.outs}
+        between = {value for step in members for value in step.ins if value in made}
+        outs = tuple(value for step in members for value in step.outs if value not in between)
+        ins = tuple(value for step in members for value in step.ins if value not in made)
+        stages = tuple(step.static for step in members)
+        kernel = self.on.twin(name, tuple(map(like, (*outs, *ins))), {"stages": stages})
+        return None if kernel is None else Fused(name, kernel, outs, ins, tuple(members))
 
-    def fuse(self, members: Sequence[Instruction], name: str) -> None:
+    def fuse(self, members: Sequence[Applied], name: str) -> None:
         """Join `members`, in order, by the kernel `name`, if it takes them and nobody else needs what lies between."""
         joined = self.kernel(members, name)
         if joined is None:
             return
-        inside = set(map(id, members))
-        for slot in (slot for step in members for slot in step.outs if slot not in joined.outs):
-            if self.kept(slot) or any(id(user) not in inside for user in self.users(slot)):
+        inside = set(members)
+        for value in (value for step in members for value in step.outs if value not in joined.outs):
+            if self.kept(value) or not inside.issuperset(self._users.get(value, ())):
                 return
-        at = min((step for step in members if set(step.outs) & set(joined.outs)), key=lambda s: self._at[id(s)])
+        at = min((step for step in members if set(step.outs) & set(joined.outs)), key=self._places.__getitem__)
         if all(self._reaches(step, at, inside) for step in members):
             self.replace(members, [joined], at)
 
-    def _reaches(self, step: Instruction, at: Instruction, inside: set[int]) -> bool:
+    def _reaches(self, step: Instruction, at: Instruction, inside: set[Applied]) -> bool:
         """Tell whether what `step` reads has the same value at `at`."""
-        here, there = self._at[id(step)], self._at[id(at)]
-        for slot in step.ins:
-            made = self._makers.get(slot.value)
-            if made is not None and id(made) not in inside and self._at[id(made)] >= there:
+        here, there = self._places[step], self._places[at]
+        for value in step.ins:
+            made = self._makers.get(value)
+            if made is not None and made not in inside and self._places[made] >= there:
                 return False
-        memory = {slot.value.memory for slot in step.ins}
-        span = self.steps[min(here, there) : max(here, there)]
-        return not any(s.op.update and memory & {w.value.memory for w in s.ins[: s.op.writes]} for s in span)
+        first, last = min(here, there), max(here, there)
+        written = (self._updates.get(value.memory, []) for value in step.ins)
+        return all(bisect_left(places, first) == bisect_left(places, last) for places in written)
 
 
-def rewritten(on: Backend, steps: Sequence[Instruction], results: Iterable[Slot]) -> list[Instruction]:
+def rewritten(on: Backend, steps: Iterable[Applied], results: Iterable[Value]) -> list[Instruction]:
     """Return the instructions after every rule has been tried on them."""
-    graph = Graph(on, steps, results)
+    rewriter = Rewriter(on, steps, results)
     for name, rule in _rules:
-        for step in list(graph.steps):
-            if step.op.name == name and id(step) in graph._at:
-                rule(graph, step)
-    return graph.steps
+        for step in rewriter.steps:
+            if step.name == name and isinstance(step, Applied) and step in rewriter:
+                rule(rewriter, step)
+    return rewriter.steps

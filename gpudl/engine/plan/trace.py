@@ -107,7 +107,7 @@ class Traced:
     def _compared(self, key: Any, entry: Entry, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         """Record the step again, and return `entry`, or a new one where the records differ."""
         drawn = draws()
-        again, _ = self._recorded(args, leaves, entry.buffers, static, lines=True)
+        again, _ = self._recorded(entry.plan.on, args, leaves, entry.buffers, static, lines=True)
         if entry.record.difference(again) is None:
             undraw(drawn)  # as if nobody had looked
             entry.confirmed(again)
@@ -131,29 +131,34 @@ class Traced:
         # Only now is free again what the failure had taken.
         specs = [leaf.spec for leaf in filter(_is_fed, leaves)]
         raise OutOfMemoryError(
-            footprint.sentence(on, specs, lambda buffers: self._recorded(args, leaves, buffers, static)) or said
+            footprint.sentence(on, specs, lambda buffers: self._recorded(on, args, leaves, buffers, static)) or said
         )
 
     def _entry(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         buffers = [on.empty(leaf.spec.shape, leaf.spec.dtype) for leaf in filter(_is_fed, leaves)]
-        record, results = self._recorded(args, leaves, buffers, static)
+        record, results = self._recorded(on, args, leaves, buffers, static)
         return Entry(Plan(on, record.instructions, record.results), record, leaves, buffers, results)
 
     def _recorded(
-        self, args: Any, leaves: list[Any], buffers: list[Array], static: dict[str, Any], lines: bool = False
+        self,
+        on: Backend,
+        args: Any,
+        leaves: list[Any],
+        buffers: list[Array],
+        static: dict[str, Any],
+        lines: bool = False,
     ) -> tuple[Record, Any]:
         """Call the function on `buffers` in the place of what is fed, and return what it did and returned."""
         arrays = iter(buffers)
         values = iter([Tensor(next(arrays)) if _is_fed(leaf) else leaf for leaf in leaves])
         inputs = map_leaves(lambda _: next(values), args)
-        recorder = state.recorder = Recorder(lines)
+        recorder = state.recorder = Recorder(on, lines)
         try:
             results = self.function(*inputs, **static)
-            returned, structure = flatten(results)
-            slots = [None if t is None else recorder.slot(_checked(t).array()) for t in returned]
+            return Record(recorder, buffers, map_leaves(_checked, results)), results
         finally:
             state.recorder = None
-        return Record(recorder, buffers, slots, structure), results
+            recorder.release()
 
 
 class Bound:
@@ -269,8 +274,8 @@ def _write(leaf: Any, buffer: Array) -> None:
         leaf.write(buffer)
 
 
-def _checked(result: Any) -> Tensor:
-    if not isinstance(result, Tensor):
+def _checked(result: Any) -> Tensor | None:
+    if not isinstance(result, Tensor | None):
         raise TracingError(
             f"a recorded step must return tensors, got {type(result).__name__}: later steps would return this "
             "same value. Return a tensor, or None."

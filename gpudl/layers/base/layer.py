@@ -248,7 +248,7 @@ class Layer(Tracked, Typed, Configurable):
         found = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
         added = (loss for layer in self._flattened() for loss in layer._added_losses)
         # Without a value a loss is left over from asking for shapes, or from a recorded step.
-        return [*found, *(loss for loss in added if state.symbolic or loss.data is not None)]
+        return [*found, *(loss for loss in added if state.symbolic or loss.is_computed)]
 
     def clear_losses(self) -> None:
         """Forget the losses that calls have added."""

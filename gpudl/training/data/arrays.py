@@ -140,18 +140,6 @@ def _is_data(leaf: Any) -> bool:
     return getattr(leaf, "shape", ()) != () or hasattr(leaf, "to_numpy")
 
 
-def alone(value: Any) -> Any:
-    """Return the one thing in a list, tuple or dict of one, and anything else as it is.
-
-    Example:
-        >>> alone([3]), alone({"a": [4]}), alone([1, 2])
-        (3, 4, [1, 2])
-    """
-    while isinstance(value, list | tuple | dict) and len(value) == 1:
-        (value,) = value.values() if isinstance(value, dict) else value
-    return value
-
-
 def trimmed(x: Any, y: Any, sample_weight: Any) -> Data:
     """Return (x,), (x, y) or (x, y, sample_weight), as far as there is something."""
     if sample_weight is not None:

@@ -120,7 +120,8 @@ class DeviceCursor(Cursor):
     def copy(self, out: Array, source: Array) -> Copy:
         """Return a call that copies the present rows of `source` into `out`, cast on the way."""
         static = {"count": self.count, "dtype": out.dtype}
-        return take_batch.bind(self._on, (out, source, self._order, self._start), static, None)
+        arrays = (out, source, self._order, self._start)
+        return take_batch.bind(self._on, take_batch.kernel(self._on, arrays, static), arrays, static, None)
 
 
 class StreamedCursor(HostCursor):
@@ -213,7 +214,8 @@ def _gather(out: Array, source: Array, indices: Array) -> Copy:
     plain = source.flags.c_contiguous and source.flags.aligned and source.dtype.isnative
     if plain and out.nbytes < _MANY:
         return partial(source.take, indices, 0, out, "clip")
-    return take.bind(backend.of(out), (out, source, indices), {}, None)
+    on, arrays = backend.of(out), (out, source, indices)
+    return take.bind(on, take.kernel(on, arrays, {}), arrays, {}, None)
 
 
 def _densely(out: Array, source: SparseRows, rows: Array) -> None:

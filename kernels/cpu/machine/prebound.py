@@ -48,6 +48,7 @@ class Kernel:
     def __init__(self, body: Callable[..., None]) -> None:
         self.body = kept(body, **WITHOUT_WRAPPERS)
         self.first = (0, 1, 0) if _has_thread(body) else (0, 1)
+        self._entries: dict[tuple[Any, ...], int] = {}  # by what the arguments look like
 
     def __call__(self, work: int, *args: Any) -> None:
         """Run on `args`, with all threads that gpudl may use if `work`, in elements, is worth waking them."""
@@ -62,8 +63,17 @@ class Kernel:
     def _bound(self, count: int, args: tuple[Any, ...]) -> Callable[[], None]:
         """Return a call without arguments of the compiled body, by `count` threads."""
         numbers = np.array(list(_packed(args)), np.int64)
-        entry = _entry(self.body, (*map(typeof, self.first), *map(typeof, args)))
-        return called(entry, numbers.ctypes.data, count, (numbers, args))
+        alike = tuple(map(_looks, args))
+        if alike not in self._entries:
+            self._entries[alike] = _entry(self.body, (*map(typeof, self.first), *map(typeof, args)))
+        return called(self._entries[alike], numbers.ctypes.data, count, (numbers, args))
+
+
+def _looks(arg: Any) -> Any:
+    """Return what decides on the type that Numba sees in an argument; to ask Numba itself takes ten times as long."""
+    if isinstance(arg, np.ndarray):
+        return arg.dtype, arg.ndim, arg.flags.num
+    return tuple(map(_looks, arg)) if isinstance(arg, tuple) else type(arg)
 
 
 def _has_thread(body: Any) -> bool:

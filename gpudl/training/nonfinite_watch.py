@@ -1,0 +1,43 @@
+"""The watch for a loss that is not a number any more."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+
+from gpudl import ops
+from gpudl.engine.tensor import Tensor, Variable
+
+
+class NonfiniteWatch:
+    """Notes, on the device, the first step whose loss was NaN or infinite."""
+
+    def __init__(self) -> None:
+        self._reported = False
+        self._first = Variable(np.array(-1, np.int64), trainable=False, name="first_nonfinite_step")
+
+    def begin(self) -> None:
+        """Forget what an earlier training has noted."""
+        self._reported = False
+        self._first.assign(-1)
+
+    def note(self, loss: Tensor, finished: Tensor) -> None:
+        """Look at the loss of the step after `finished` ones."""
+        ops.note_nonfinite_(self._first, loss, finished)
+
+    def report(self, logs: Mapping[str, float], epoch: int) -> None:
+        """Warn, once a training, when the loss of an epoch was not a finite number."""
+        if self._reported or math.isfinite(logs.get("loss", 0.0)):
+            return
+        self._reported = True
+        first = int(self._first)
+        at = f" at step {first + 1}" if first >= 0 else ""
+        warnings.warn(
+            f"the loss became NaN or infinite{at}, in epoch {epoch + 1}; the weights are probably lost. Lower the "
+            "learning rate, or look for NaN and labels out of range in the data.",
+            RuntimeWarning,
+            stacklevel=3,
+        )
