@@ -11,12 +11,19 @@ from gpudl.dtype_policies import set_dtype_policy as set_dtype_policy
 from gpudl.engine.default_float import float_dtype as float_dtype
 from gpudl.engine.default_float import floatx as floatx
 from gpudl.engine.default_float import set_floatx as set_floatx
+from gpudl.engine.state import changed as _changed
 
 _settings: dict[str, str | float] = {
     "epsilon": 1e-7,
     "image_data_format": "channels_last",
 }
 _LAYOUTS = ("channels_last", "channels_first")
+
+
+def _set(name: str, value: str | float) -> None:
+    if _settings[name] != value:
+        _settings[name] = value
+        _changed()
 
 
 def epsilon() -> float:
@@ -26,7 +33,7 @@ def epsilon() -> float:
 
 def set_epsilon(value: float) -> None:
     """Set the fuzz factor of numeric expressions."""
-    _settings["epsilon"] = float(value)
+    _set("epsilon", float(value))
 
 
 def image_data_format() -> str:
@@ -36,7 +43,7 @@ def image_data_format() -> str:
 
 def set_image_data_format(data_format: str) -> None:
     """Set the default layout of images; raises ValueError for an unknown one."""
-    _settings["image_data_format"] = check_data_format(data_format)
+    _set("image_data_format", check_data_format(data_format))
 
 
 def check_data_format(data_format: str | None) -> str:

@@ -13,8 +13,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from gpudl import custom_objects as users
+from gpudl.engine.state import changed
+from gpudl.engine.tree import same_value
 
 T = TypeVar("T")
+_NOTHING = object()
 
 
 def snake_case(name: str) -> str:
@@ -196,10 +199,14 @@ def _can_be_called(found: Any) -> bool:
 
 
 class Configurable:
-    """Remembers the arguments of its constructor, so that `get_config` needs no code in subclasses."""
+    """What steps are made with: recorded steps are looked at again when an attribute gets another value.
+
+    It remembers the arguments of its constructor, so that `get_config` needs no code in subclasses.
+    """
 
     _arguments: dict[str, Any]
     _obsolete: tuple[str, ...] = ()  # arguments under old names, which no config has
+    _unread: frozenset[str] = frozenset()  # attributes of which no step depends
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Note the arguments, with the defaults of those that were not given."""
@@ -219,6 +226,23 @@ class Configurable:
             arguments.pop(name, None)
         object.__setattr__(made, "_arguments", arguments)
         return made
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        before = vars(self).get(name, _NOTHING)
+        object.__setattr__(self, name, value)
+        if before is not value:
+            self._note_change(name, before)
+
+    def __delattr__(self, name: str) -> None:
+        before = vars(self).get(name, _NOTHING)
+        object.__delattr__(self, name)
+        self._note_change(name, before)
+
+    def _note_change(self, name: str, before: Any) -> None:
+        """Have steps looked at again that may depend on an attribute; one that an object has first is none's yet."""
+        known = before is not _NOTHING or hasattr(type(self), name) or getattr(self, "built", False)
+        if known and name not in self._unread and not same_value(before, vars(self).get(name, _NOTHING)):
+            changed()
 
     def __copy__(self) -> Any:
         """Return a copy that shares nothing with this object, as `copy.deepcopy` does."""

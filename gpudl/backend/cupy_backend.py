@@ -60,6 +60,10 @@ class CupyBackend(Backend):
         """Tell whether `value` is a CuPy array on this card."""
         return isinstance(value, self.xp.ndarray) and value.data.device_id == self.index
 
+    def address(self, array: Any) -> int:
+        """Return where the data of an array begin."""
+        return int(array.data.ptr)
+
     def asarray(self, value: Any) -> Any:
         """Copy an array of the host, or of another card, to this one; an array of this card is returned as it is.
 

@@ -57,6 +57,10 @@ class NumpyBackend(Backend):
         """Tell whether `value` is a NumPy array."""
         return isinstance(value, np.ndarray)
 
+    def address(self, array: np.ndarray) -> int:
+        """Return where the data of an array begin."""
+        return int(array.__array_interface__["data"][0])
+
     def asarray(self, value: Any) -> np.ndarray:
         """Return `value` as a NumPy array, copied from the GPU where it lies there."""
         if hasattr(value, "get") and hasattr(value, "device"):

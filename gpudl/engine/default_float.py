@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpudl.engine.state import changed
+
 _FLOATS = ("float16", "bfloat16", "float32", "float64")
 _chosen = ["float32"]
 
@@ -23,7 +25,9 @@ def set_floatx(value: str) -> None:
     """Set the default float dtype; raises ValueError for anything but float16, bfloat16, float32 or float64."""
     if value not in _FLOATS:
         raise ValueError(f"floatx must be one of {', '.join(_FLOATS)}, got {value!r}.")
-    _chosen[0] = value
+    if value != _chosen[0]:
+        _chosen[0] = value
+        changed()
 
 
 def float_dtype() -> np.dtype:

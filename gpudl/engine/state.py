@@ -16,7 +16,13 @@ _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 class Recorder(Protocol):
-    """Notes what is applied, instead of having it computed."""
+    """Notes what is applied, instead of having it computed.
+
+    Attributes:
+        born: the variables that are made meanwhile.
+    """
+
+    born: list[Any]
 
     def add(self, op: Any, specs: tuple[Any, ...], inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, ...]:
         """Note one application of `op` to the tensors `inputs`; return its results, tensors of `specs`."""
@@ -32,6 +38,7 @@ class State(threading.local):
         self.fusion = True
         self.graphs = True
         self.symbolic = False
+        self.building = False  # whether layers make their weights
         self.open_tapes = 0
         self.autocast: np.dtype | None = None  # in which dtype ops see float variables; None: in their own
         self.scope = ""  # whose computation this is, for reports on recorded steps
@@ -63,6 +70,22 @@ def restructured() -> None:
     """Let every step be recorded anew: layers, weights or metrics came or went."""
     structure_epoch[0] += 1
     layout_epoch[0] += 1
+
+
+# Count what may make a step compute something else: when one has moved, a plan is compared with a new record first.
+changes = [0]
+passes = [0]
+
+
+def seen() -> tuple[int, int]:
+    """Return what differs when something was changed, or a pass has begun."""
+    return changes[0], passes[0]
+
+
+def changed() -> None:
+    """Note that an attribute or a setting was changed; what a step itself sets while it is recorded does not count."""
+    if state.recorder is None and not state.symbolic and not state.building:
+        changes[0] += 1
 
 
 @contextmanager

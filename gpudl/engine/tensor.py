@@ -12,7 +12,7 @@ import numpy as np
 from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating, is_number
-from gpudl.engine.state import LayoutError, TracingError, forbid_host_read, layout_epoch, state, toggled
+from gpudl.engine.state import LayoutError, TracingError, changed, forbid_host_read, layout_epoch, state, toggled
 from gpudl.engine.value import Recording, Value
 
 faces: dict[str, Callable[..., Tensor]] = {}
@@ -256,6 +256,9 @@ class Tensor:
         return f"<{name} shape={self.shape} dtype={self.dtype}, value={self.numpy()!r}>"
 
 
+_READ = {"autocast", "constraint", "regularizer"}  # attributes of variables that steps depend on
+
+
 class Variable(Tensor):
     """A tensor whose value changes in place and whose address stays.
 
@@ -319,6 +322,8 @@ class Variable(Tensor):
         self.autocast = True
         self.regularizer: Any = None
         self.constraint: Any = None
+        if state.recorder is not None:
+            state.recorder.born.append(self)
 
     @property
     def value(self) -> Tensor:
@@ -336,6 +341,12 @@ class Variable(Tensor):
             self._trainable = value
             self.requires_grad = value and is_floating(self.dtype)
             toggled(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        before = getattr(self, name, value) if name in _READ else value
+        object.__setattr__(self, name, value)
+        if before is not value:
+            changed()
 
     def assign(self, value: Any) -> None:
         """Set the value in place; raises ShapeError when the shape differs."""

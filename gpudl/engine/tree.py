@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 
 def flatten(tree: Any) -> tuple[list[Any], Any]:
     """Return the leaves of a nest of tuples, lists and dicts, and a hashable picture of its structure.
@@ -34,3 +36,27 @@ def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: map_leaves(function, child) for key, child in tree.items()}
     return function(tree)
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Tell whether a step computes the same with either value: 1, 1.0 and True differ, and so do 0.0 and -0.0.
+
+    Arrays and tensors are the same only if they are one object.
+
+    Example:
+        >>> same_value((1, float("nan")), (1, float("nan"))), same_value(1, 1.0)
+        (True, False)
+    """
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, float | np.generic):
+        return repr(one) == repr(other)
+    if hasattr(one, "__array__"):
+        return False
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(map(same_value, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(map(same_value, one.values(), other.values()))
+    return bool(one == other)

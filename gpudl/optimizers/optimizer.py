@@ -53,6 +53,7 @@ class Optimizer(Configurable):
     """
 
     slot_start = 0.0
+    _unread = frozenset({"_layout", "_warned"})
 
     def __init__(
         self,
@@ -148,11 +149,8 @@ class Optimizer(Configurable):
 
     def _is_decayed(self, variable: Variable) -> bool:
         spared, patterns = self._excluded
-        return (
-            self.weight_decay is not None
-            and not any(variable is v for v in spared)
-            and not any(re.search(pattern, variable.name) for pattern in patterns)
-        )
+        listed = any(variable is v for v in spared)
+        return not listed and not any(re.search(pattern, variable.name) for pattern in patterns)
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Move `variables` into flat buffers and make their slots.
@@ -276,7 +274,7 @@ class Optimizer(Configurable):
             self._decay_and_step(whole, run.flat, rate, run.decayed, run.slots)
 
     def _decay_and_step(self, g: Tensor, w: Tensor, rate: Tensor, decayed: bool, slots: dict[str, Any]) -> None:
-        if decayed:
+        if decayed and self.weight_decay is not None:
             ops.decay_(w, rate, rate=self.weight_decay)
         self.update_step(g, w, rate, **slots)
 

@@ -112,7 +112,7 @@ def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: Pr
     inputs = ", ".join(_spec(Spec(a.shape, a.dtype)) for a in entry.buffers)
     weights = sum(v.spec.nbytes for v in model.weights)
     lines = (
-        f"{entry.recorded} instructions recorded, {len(rows)} left, {len(plan.calls)} of them compute.",
+        f"{len(entry.record.instructions)} instructions recorded, {len(rows)} left, {len(plan.calls)} of them compute.",
         f"Arena {_scaled(plan.arena.nbytes)}B for values that would take {_scaled(plan.unpacked)}B side by side; "
         f"weights {_scaled(weights)}B.",
         f"{_scaled(sum(row.flops for row in rows))} FLOPs and {_scaled(sum(row.bytes for row in rows))}B a step.",

@@ -13,6 +13,7 @@ from gpudl import backend
 from gpudl.callbacks import CallbackList, History
 from gpudl.engine.plan.capture import STEPS_A_LAUNCH
 from gpudl.engine.plan.interrupts import interrupted, waiting, whole_steps
+from gpudl.engine.plan.record import begin_pass
 from gpudl.engine.plan.trace import Traced
 from gpudl.engine.state import LayoutError
 from gpudl.engine.tensor import Tensor, as_tensor
@@ -161,6 +162,7 @@ class Trainer(Trainable):
 
     def _pass(self, step: Traced, data: Epochs, listeners: CallbackList, mode: str) -> Logs | None:
         """Run every batch of one pass and return the metrics after it; None when there was no batch."""
+        begin_pass()
         self.reset_metrics()
         begin = getattr(listeners, f"on_{mode}_batch_begin")
         end = getattr(listeners, f"on_{mode}_batch_end")

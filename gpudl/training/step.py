@@ -25,6 +25,11 @@ from gpudl.training.remembered import Remembered
 class Trainable(Layer):
     """A layer that knows what one step of training, of evaluation and of prediction is."""
 
+    _unread = Layer._unread | {
+        *("_history", "_optimized", "_outputs", "_outputs_of", "run_eagerly", "steps_per_execution"),
+        *("stop_training", "stop_evaluating", "stop_predicting"),
+    }
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.optimizer: optimizers.Optimizer | None = None

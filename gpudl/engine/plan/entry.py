@@ -6,7 +6,9 @@ from typing import Any, Protocol
 
 from gpudl.backend import Array
 from gpudl.engine.plan.plan import Plan
+from gpudl.engine.plan.record import Record, budget
 from gpudl.engine.spec import Spec
+from gpudl.engine.state import seen
 from gpudl.engine.tensor import Tensor, Variable
 from gpudl.engine.tree import map_leaves
 
@@ -46,7 +48,7 @@ class Entry:
 
     Attributes:
         plan: what is replayed.
-        recorded: the number of instructions that it was made of.
+        record: what it was made of.
         buffers: the arrays that hold the inputs.
         results: what the step returns, in the plan's own arrays.
         nbytes: the memory that all of this takes, about.
@@ -55,13 +57,22 @@ class Entry:
 
     used = 0
 
-    def __init__(self, plan: Plan, recorded: int, leaves: list[Any], buffers: list[Array], results: Any) -> None:
+    def __init__(self, plan: Plan, record: Record, leaves: list[Any], buffers: list[Array], results: Any) -> None:
         self.plan = plan
-        self.recorded = recorded
+        self.record = record
+        self.confirmed(record)
         # Kept alive, so that no other variable gets the identity of one of them.
         self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
         self.buffers = buffers
         returned = iter(plan.returned)
         self.results = map_leaves(lambda t: None if t is None else Tensor(next(returned)), results)
         fed = sum(int(buffer.nbytes) for buffer in buffers)
-        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(plan.steps))
+        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(record.instructions))
+
+    def confirmed(self, by: Record) -> None:
+        """Note a record that is the same, so that this one holds as from then."""
+        self.seen, self._at, self._took = by.seen, by.at, by.took
+
+    def is_doubtful(self) -> bool:
+        """Tell whether it is time to look whether the step computes something else now than when it was recorded."""
+        return self.seen != seen() or budget.suffices(self._took, self._at)

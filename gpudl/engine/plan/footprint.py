@@ -8,15 +8,14 @@ from math import inf
 from typing import Any
 
 from gpudl.backend import Array, Backend, OutOfMemoryError, in_words
-from gpudl.engine.plan.ir import Applied
 from gpudl.engine.plan.plan import Plan
+from gpudl.engine.plan.record import Record
 from gpudl.engine.spec import Spec
-from gpudl.engine.value import Value
 
 _USABLE = 0.9  # of what is free: kernels keep partial sums of which a plan knows nothing
 _BEYOND = "more than kernels can lay out in this memory"
 _EXACT = 16  # the answer is at most this part of itself too small
-Recorded = Callable[[list[Array]], tuple[list[Applied], Any, list[Value]]]
+Recorded = Callable[[list[Array]], tuple[Record, Any]]
 
 
 @dataclass(frozen=True)
@@ -120,5 +119,5 @@ def _needed(on: Backend, inputs: Sequence[Spec], recorded: Recorded, batch: int)
     """Return what the step needs with `batch` samples, by a plan that is never run."""
     nowhere = on.measuring()
     arrays = [nowhere.empty((batch, *spec.shape[1:]), spec.dtype) for spec in inputs]
-    instructions, _, values = recorded(arrays)
-    return Need.of(Plan(nowhere, instructions, values), batch, arrays)
+    record, _ = recorded(arrays)
+    return Need.of(Plan(nowhere, record.instructions, record.results), batch, arrays)

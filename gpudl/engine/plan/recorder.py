@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 from gpudl.backend import Array, Backend
 from gpudl.engine.op import Op, apart
 from gpudl.engine.plan.ir import Applied
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, state
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.state import TracingError, seen, state, user_line
+from gpudl.engine.tensor import Tensor, Variable
 from gpudl.engine.value import Recording, Value
 
 
@@ -18,10 +19,22 @@ class Recorder:
 
     Args:
         on: the backend of the plan.
+        lines: whether to note which line of the user's asked for each instruction, too.
+
+    Attributes:
+        variables: the values of variables that instructions read or update.
+        born: variables that the step itself makes, anew each time that it is recorded.
+        seen: what had been changed when the recording began, by `state.seen`.
+        begun: the time then, by `time.perf_counter`.
     """
 
-    def __init__(self, on: Backend) -> None:
+    def __init__(self, on: Backend, lines: bool = False) -> None:
+        self.seen = seen()
+        self.begun = perf_counter()
         self.instructions: list[Applied] = []
+        self.lines: list[str] | None = [] if lines else None
+        self.variables: set[Value] = set()
+        self.born: list[Any] = []
         self._recording = Recording(on)
         self._external: dict[int, Value] = {}  # by the identity of their arrays, which they keep alive
 
@@ -50,6 +63,9 @@ class Recorder:
         for value in ins:
             if value.external is not None and not self._recording.on.owns(value.external):
                 raise apart(op, self._recording.on, value.external)
+        self.variables.update(value for t, value in zip(inputs, ins, strict=True) if isinstance(t, Variable))
+        if self.lines is not None:
+            self.lines.append(user_line())
         base = ins[0] if op.alias else None
         outs = tuple(Value(spec, self._recording, base=base) for spec in specs)
         self.instructions.append(Applied(op, outs, ins, static, state.scope))

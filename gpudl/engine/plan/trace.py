@@ -13,13 +13,12 @@ from gpudl.engine.plan import footprint, plan_cache
 from gpudl.engine.plan.capture import Steps
 from gpudl.engine.plan.entry import Entry
 from gpudl.engine.plan.interrupts import waiting
-from gpudl.engine.plan.ir import Applied
 from gpudl.engine.plan.plan import Plan
+from gpudl.engine.plan.record import Record, budget, draws, undraw
 from gpudl.engine.plan.recorder import Recorder
-from gpudl.engine.state import TracingError, frozen, layout_epoch, state
+from gpudl.engine.state import TracingError, changes, frozen, layout_epoch, seen, state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.engine.value import Value
 
 
 class Traced:
@@ -42,6 +41,7 @@ class Traced:
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function, updated=())  # an attribute of the function must not hide one of ours
         self.function = function
+        self._has_warned = False  # of a step that is never recorded the same twice
         self.forget()
 
     def __reduce__(self) -> Any:
@@ -80,12 +80,15 @@ class Traced:
 
     def prepare(self, *args: Any, **static: Any) -> Entry:
         """Return the plan for such arguments, with its inputs written; nothing has been computed."""
-        return self.found(args, static, _circumstances())[0]
+        entry, feeds = self.found(args, static, _circumstances())
+        for leaf, buffer in zip(feeds, entry.buffers, strict=True):
+            _write(leaf, buffer)
+        return entry
 
     def found(
         self, args: tuple[Any, ...], static: dict[str, Any], circumstances: tuple[Any, ...]
     ) -> tuple[Entry, list[Any]]:
-        """Return what `prepare` does under present `circumstances`, and the arguments that are fed into its buffers."""
+        """Return the plan under present `circumstances`, and the arguments to be written into its buffers."""
         values, structure = flatten(args)
         leaves = list(map(_leaf, values))
         feeds = list(filter(_is_fed, leaves))
@@ -96,10 +99,27 @@ class Traced:
         if entry is None:
             entry = self._record(backend.current(), args, leaves, static)
             plans.keep(key, entry)
-            return entry, feeds
-        for buffer, leaf in zip(entry.buffers, feeds, strict=True):
-            _write(leaf, buffer)
+        elif entry.is_doubtful():
+            with budget.spent(unless=entry.seen[0] != changes[0]):
+                entry = self._compared(key, entry, args, leaves, static)
         return entry, feeds
+
+    def _compared(self, key: Any, entry: Entry, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
+        """Record the step again, and return `entry`, or a new one where the records differ."""
+        drawn = draws()
+        again, _ = self._recorded(entry.plan.on, args, leaves, entry.buffers, static, lines=True)
+        if entry.record.difference(again) is None:
+            undraw(drawn)  # as if nobody had looked
+            entry.confirmed(again)
+            return entry
+        plans = self._kept.plans
+        plans.entries.pop(key, None)
+        on = entry.plan.on
+        del entry  # and its memory, before the next one takes some
+        entry = self._record(on, args, leaves, static)
+        plans.keep(key, entry)
+        self._has_warned = self._has_warned or again.warn_unless_same(entry.record)
+        return entry
 
     def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
         try:
@@ -115,26 +135,27 @@ class Traced:
         )
 
     def _entry(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
-        buffers = []
-        for leaf in filter(_is_fed, leaves):
-            buffer = on.empty(leaf.spec.shape, leaf.spec.dtype)
-            _write(leaf, buffer)
-            buffers.append(buffer)
-        instructions, results, values = self._recorded(on, args, leaves, buffers, static)
-        return Entry(Plan(on, instructions, values), len(instructions), leaves, buffers, results)
+        buffers = [on.empty(leaf.spec.shape, leaf.spec.dtype) for leaf in filter(_is_fed, leaves)]
+        record, results = self._recorded(on, args, leaves, buffers, static)
+        return Entry(Plan(on, record.instructions, record.results), record, leaves, buffers, results)
 
     def _recorded(
-        self, on: Backend, args: Any, leaves: list[Any], buffers: list[Array], static: dict[str, Any]
-    ) -> tuple[list[Applied], Any, list[Value]]:
-        """Call the function on `buffers` in the place of what is fed; return what it did, its results, their values."""
+        self,
+        on: Backend,
+        args: Any,
+        leaves: list[Any],
+        buffers: list[Array],
+        static: dict[str, Any],
+        lines: bool = False,
+    ) -> tuple[Record, Any]:
+        """Call the function on `buffers` in the place of what is fed, and return what it did and returned."""
         arrays = iter(buffers)
         values = iter([Tensor(next(arrays)) if _is_fed(leaf) else leaf for leaf in leaves])
         inputs = map_leaves(lambda _: next(values), args)
-        recorder = state.recorder = Recorder(on)
+        recorder = state.recorder = Recorder(on, lines)
         try:
             results = self.function(*inputs, **static)
-            returned = [_checked(t) for t in flatten(results)[0] if t is not None]
-            return recorder.instructions, results, list(map(recorder.value, returned))
+            return Record(recorder, buffers, map_leaves(_checked, results)), results
         finally:
             state.recorder = None
             recorder.release()
@@ -144,7 +165,7 @@ class Bound:
     """A `Traced` function with its arguments; each call runs steps of it on what the feeds among them bring by then.
 
     To look up a plan takes longer than a small step. So that is done once, and again when the plan may have become
-    stale: after a variable has moved, or on another backend.
+    stale: after a variable has moved or something was changed, and on another backend.
     """
 
     __slots__ = ("_args", "_before", "_found_for", "_plan", "_results", "_static", "_steps", "_traced")
@@ -161,8 +182,7 @@ class Bound:
         They are fewer when an interrupt is `waiting`.
         """
         moment = _moment()
-        if self._found_for != moment:
-            self._find(moment)
+        if self._found_for != moment and self._find(moment):
             times -= 1
         if self._steps is not None:
             self._steps.run(times)
@@ -175,26 +195,32 @@ class Bound:
                 break
         return self._results
 
-    def _find(self, moment: tuple[Any, ...]) -> None:
-        """Look up the plan, or record it, and run it for the first time; a change after `moment` is seen next time."""
+    def _find(self, moment: tuple[Any, ...]) -> bool:
+        """Look up the plan, or record it, and return whether it is another one, which is run for the first time.
+
+        A change after `moment` is seen next time.
+        """
         entry, feeds = self._traced.found(self._args, self._static, moment[-1])
+        if entry.plan is getattr(self, "_plan", None):
+            self._found_for = moment
+            return False
         writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
         cursors = {id(leaf.cursor): leaf.cursor for leaf in feeds if _is_read(leaf)}.values()
-        moves = [cursor.advance for cursor in cursors]
-        for move in moves:
-            move()
+        self._before = [*writes, *[cursor.advance for cursor in cursors]]
+        for call in self._before:
+            call()
         entry.plan.run()
-        self._before = [*writes, *moves]
         self._plan, self._results = entry.plan, entry.results
         self._steps = None
         if entry.plan.on.captures and all(_is_read(leaf) and leaf.cursor.stays for leaf in feeds):
             self._steps = Steps(entry.plan.on, [*self._before, *entry.plan.calls], entry.plan.outcome)
         self._found_for = moment
+        return True
 
 
 def _moment() -> tuple[Any, ...]:
     """Return what differs when a plan that was looked up may not be the right one any more."""
-    return layout_epoch[0], get_ident(), _circumstances()
+    return layout_epoch[0], seen(), get_ident(), _circumstances()
 
 
 def _circumstances() -> tuple[Any, ...]:
@@ -248,8 +274,8 @@ def _write(leaf: Any, buffer: Array) -> None:
         leaf.write(buffer)
 
 
-def _checked(result: Any) -> Tensor:
-    if not isinstance(result, Tensor):
+def _checked(result: Any) -> Tensor | None:
+    if not isinstance(result, Tensor | None):
         raise TracingError(
             f"a recorded step must return tensors, got {type(result).__name__}: later steps would return this "
             "same value. Return a tensor, or None."

@@ -9,7 +9,7 @@ import numpy as np
 from gpudl import dtype_policies
 from gpudl.dtype_policies import DTypePolicy
 from gpudl.engine.spec import is_floating
-from gpudl.engine.state import layout_epoch, state
+from gpudl.engine.state import state
 
 
 class Typed:
@@ -27,7 +27,6 @@ class Typed:
     @dtype_policy.setter
     def dtype_policy(self, policy: Any) -> None:
         self._dtype_policy = dtype_policies.get(policy)
-        layout_epoch[0] += 1  # steps are recorded anew
 
     @property
     def compute_dtype(self) -> np.dtype:

@@ -345,13 +345,13 @@ def _all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
 @contextmanager
 def _apart() -> Iterator[None]:
     """Compute for real and unrecorded inside a ``with`` block, whatever step or question of shapes is going on."""
-    before = state.symbolic, state.recorder
-    state.symbolic, state.recorder = False, None
+    before = state.symbolic, state.recorder, state.building
+    state.symbolic, state.recorder, state.building = False, None, True
     try:
         with autocast(None):
             yield
     finally:
-        state.symbolic, state.recorder = before
+        state.symbolic, state.recorder, state.building = before
 
 
 def _array(value: Any) -> Any:

@@ -23,6 +23,7 @@ class Tracked(Holder):
     name: str
     built = False
     _trainable = True
+    _unread = frozenset({*_NOT_ATTRIBUTES, "built", "output_shape", "_trainable", "_unfinished"})
 
     def _begin_tracking(self) -> None:
         self._own: list[Variable]
@@ -37,16 +38,16 @@ class Tracked(Holder):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not isinstance(value, HOLDING) and not isinstance(vars(self).get(name), HOLDING):
-            object.__setattr__(self, name, value)
+            super().__setattr__(name, value)
             return
         before = members(vars(self).get(name))
         value = value if name.startswith("__") else tracked(value)
-        object.__setattr__(self, name, value)
+        super().__setattr__(name, value)
         self._exchanged(before, members(value))
 
     def __delattr__(self, name: str) -> None:
         before = members(vars(self).get(name))
-        object.__delattr__(self, name)
+        super().__delattr__(name)
         self._exchanged(before, [])
 
     def _exchanged(self, before: list[Any], after: list[Any]) -> None:
