@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, TypeVar, cast
 
 from gpudl import custom_objects as users
@@ -18,6 +18,8 @@ from gpudl.engine.tree import same_value
 
 T = TypeVar("T")
 _NOTHING = object()
+Identifier = str | Mapping[str, Any] | Callable[..., Any] | None
+"""What `Family.get` takes: a name, a config, a class, an object or function that can be called, or None."""
 
 
 def snake_case(name: str) -> str:

@@ -43,7 +43,7 @@ EITHER = (
         (lambda: Dense(0), "Dense: units must be a positive integer, got 0."),
         (lambda: Dense(2.5), "Dense: units must be a positive integer, got 2.5."),
         (lambda: Dense(3, activation="relo"), "Unknown activation: 'relo'. Did you mean 'relu'?"),
-        (lambda: Conv2D(0, 3), f"Conv2D: filters {PAIR} 0."),
+        (lambda: Conv2D(0, 3), "Conv2D: filters must be a positive integer, got 0."),
         (lambda: Conv2D(3, 0), f"Conv2D: kernel_size {PAIR} 0."),
         (lambda: Conv2D(3, (3, -1)), f"Conv2D: kernel_size {PAIR} (3, -1)."),
         (lambda: Conv2D(3, (3, 3, 3)), f"Conv2D: kernel_size {PAIR} (3, 3, 3)."),

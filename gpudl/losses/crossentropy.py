@@ -14,6 +14,7 @@ from gpudl import config, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
+from gpudl.losses.labels import class_labels, differs, ignored, label_shapes
 from gpudl.utils.checks import require_number, require_whole
 
 __all__ = [
@@ -84,7 +85,7 @@ def categorical_crossentropy(
             SyntaxWarning,
             stacklevel=2,
         )
-    elif y_true.shape in _label_shapes(y_pred, axis):
+    elif y_true.shape in label_shapes(y_pred, axis):
         raise ShapeError(
             f"categorical_crossentropy expected one-hot targets of shape {y_pred.shape}, got {y_true.shape}, "
             "which looks like class labels. Use sparse_categorical_crossentropy, or encode the labels: "
@@ -130,10 +131,10 @@ def sparse_categorical_crossentropy(
     """
     p = as_tensor(y_pred)
     _check_axis("sparse_categorical_crossentropy", p, axis)
-    labels = _labels(as_tensor(y_true), p, axis)
+    labels = class_labels(as_tensor(y_true), p, axis)
     z = _logits(p, from_logits, "sparse_categorical_crossentropy", "softmax")
     scores = _classes_last(p if z is None else z, axis)
-    valid = None if ignore_class is None else _differs(labels, ignore_class)
+    valid = None if ignore_class is None else differs(labels, ignore_class)
     if valid is not None:
         # A row of ones has a finite loss and passes no gradient: nothing it stands for can spoil the others.
         labels = ops.where(valid, labels, 0)
@@ -149,42 +150,9 @@ def sparse_categorical_crossentropy(
 sparse_categorical_crossentropy.keeps_labels = True  # type: ignore[attr-defined]
 
 
-def ignored(y_true: Tensor, y_pred: Tensor, ignore_class: int | None, axis: int) -> Tensor | None:
-    """Return, as bool, which labels are not `ignore_class`; None where there is no such class."""
-    return None if ignore_class is None else _differs(_labels(y_true, y_pred, axis), ignore_class)
-
-
 def _check_axis(loss: str, y_pred: Tensor, axis: int) -> None:
     if not -y_pred.ndim <= axis < y_pred.ndim:
         raise ShapeError(f"{loss}: axis {axis} is out of range for predictions of shape {y_pred.shape}.")
-
-
-def _differs(labels: Tensor, ignore_class: int) -> Tensor:
-    other: Tensor = ops.equal(ops.equal(labels, ignore_class), False)
-    return other
-
-
-def _label_shapes(y_pred: Tensor, axis: int) -> tuple[tuple[int, ...], ...]:
-    """Return the two shapes that class labels can have: without the axis of the classes, or with size 1."""
-    at = axis % y_pred.ndim
-    before, after = y_pred.shape[:at], y_pred.shape[at + 1 :]
-    return (*before, *after), (*before, 1, *after)
-
-
-def _labels(y_true: Tensor, y_pred: Tensor, axis: int) -> Tensor:
-    """Return class labels as int32, without the axis of the classes."""
-    plain, kept = _label_shapes(y_pred, axis)
-    if y_true.shape not in (plain, kept):
-        advice = "Reshape y_true."
-        if y_true.shape == y_pred.shape:
-            advice = "It looks one-hot: use categorical_crossentropy, or y_true.argmax(axis=-1)."
-        raise ShapeError(
-            "sparse_categorical_crossentropy expected one class label per prediction, "
-            f"shape {plain} for predictions of shape {y_pred.shape}, got {y_true.shape}. {advice}"
-        )
-    if y_true.dtype != "int32":  # one dtype, so that the kernels are compiled once
-        y_true = ops.cast(y_true, dtype="int32")
-    return y_true if y_true.shape == plain else ops.reshape(y_true, plain)
 
 
 def _logits(p: Tensor, from_logits: bool, loss: str, activation: str) -> Tensor | None:

@@ -12,7 +12,7 @@ from gpudl.losses import (
     sparse_categorical_crossentropy,
 )
 from gpudl.losses.base import masked
-from gpudl.losses.crossentropy import ignored
+from gpudl.losses.labels import ignored
 from gpudl.metrics.base import MeanMetricWrapper
 
 __all__ = [

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from gpudl import config, ops
+from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import TracingError, gradients, state, user_line
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.optimizers.clipping import clipped
 from gpudl.optimizers.layout import Layout, check
-from gpudl.optimizers.options import OFF
+from gpudl.optimizers.options import OFF, number
 from gpudl.registry import Configurable, Family, auto_name, refuse_others, snake_case
 from gpudl.utils.checks import require_number
 
@@ -81,7 +81,7 @@ class Optimizer(Configurable):
         self.clipvalue = clipvalue
         self.global_clipnorm = global_clipnorm
         self.iterations = Variable(np.array(0, np.int64), trainable=False, name="iteration")
-        rate = _number(learning_rate)
+        rate = number(learning_rate)
         self._learning_rate = Variable(rate, trainable=False, name="learning_rate")
         self._excluded: tuple[list[Variable], list[str]] = ([], [])
         self._layout: Layout | None = None
@@ -99,7 +99,7 @@ class Optimizer(Configurable):
                 f"{user_line()}: a number was assigned to learning_rate while a step was being recorded, and every "
                 "replayed step would assign the same. Assign it between steps, or assign a tensor."
             )
-        self._learning_rate.assign(value if isinstance(value, Tensor) else _number(value))
+        self._learning_rate.assign(value if isinstance(value, Tensor) else number(value))
 
     @property
     def built(self) -> bool:
@@ -285,15 +285,3 @@ class Optimizer(Configurable):
 
 
 OPTIMIZERS: Family[Optimizer | None] = Family("optimizer", Optimizer, functions=False)
-
-
-def _number(learning_rate: object) -> np.ndarray:
-    """Return a learning rate in the default float dtype; raise ValueError for what is no number."""
-    if callable(learning_rate):
-        raise ValueError(
-            "learning rate schedules and functions are not supported yet. Pass a number, and assign "
-            "optimizer.learning_rate between steps."
-        )
-    if not isinstance(learning_rate, int | float | np.number) or isinstance(learning_rate, bool):
-        raise ValueError(f"learning_rate must be a number such as 0.001, got {learning_rate!r}.")
-    return np.array(learning_rate, config.float_dtype())

@@ -12,8 +12,8 @@ from gpudl.engine.spec import is_floating
 from gpudl.engine.state import state
 
 
-class Typed:
-    """Something with a dtype policy."""
+class HasDtypePolicy:
+    """The base of layers that knows in which dtypes they compute."""
 
     def _begin_typing(self, dtype: Any, autocast: bool) -> None:
         self._dtype_policy = dtype_policies.get(dtype)

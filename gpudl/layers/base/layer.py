@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from functools import wraps
 from typing import Any
 
 import numpy as np
 
-from gpudl import constraints, initializers, regularizers
+from gpudl import regularizers
 from gpudl.engine.spec import ShapeError, Spec, is_floating
 from gpudl.engine.state import autocast, preparing, state, symbolic
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.layers.base.dtype_policy import Typed
+from gpudl.layers.base.build import all_or_nothing, apart
+from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.input_spec import InputSpec, Shape
-from gpudl.layers.base.weights import Tracked
+from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_up, spelled_out
+from gpudl.layers.base.weights import HasWeights
 from gpudl.ops import cast
-from gpudl.registry import Configurable, Family, auto_name, refuse_others, snake_case
+from gpudl.registry import Configurable, Family, Identifier, auto_name, refuse_others, snake_case
 from gpudl.utils.checks import sizes
 
 # Arguments of Keras's layers that are understood at these values only.
@@ -36,7 +36,7 @@ _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 _enclosing: ContextVar[bool | None] = ContextVar("enclosing", default=None)
 
 
-class Layer(Tracked, Typed, Configurable):
+class Layer(HasWeights, HasDtypePolicy, Configurable):
     """A callable with weights. Subclasses write `build` (once the input shape is known) and `call`.
 
     Args:
@@ -63,6 +63,7 @@ class Layer(Tracked, Typed, Configurable):
     _unfinished = False  # whether build() is running
     _output_shape: Any = None
     _inputs_seen: tuple[Any, np.dtype] | None = None
+    _options: Mapping[str, Any] = {}  # what those of its family are called, with their defaults
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         """Know what becomes an attribute, before ``super().__init__()`` too."""
@@ -75,13 +76,15 @@ class Layer(Tracked, Typed, Configurable):
         *,
         name: str | None = None,
         trainable: bool = True,
-        dtype: Any = None,
+        dtype: DtypeLike = None,
         autocast: bool = True,
-        activity_regularizer: Any = None,
+        activity_regularizer: Identifier = None,
         input_shape: Iterable[int | None] | None = None,
         input_dim: int | None = None,
         **others: Any,
     ) -> None:
+        for option, default in self._options.items():
+            setattr(self, option, looked_up(option, others.pop(option, default)))
         refuse_others(type(self), others, _OFF)
         self._trainable = trainable
         self._added_losses: list[Tensor] = []
@@ -99,10 +102,16 @@ class Layer(Tracked, Typed, Configurable):
             self.batch_shape = (None, *sizes(kind, "input_shape", input_shape))
         self._takes_training = "training" in inspect.signature(self.call).parameters
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, options: Any = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if options is not None:
+            shared = defaults(options)
+            cls._options = {
+                name: default for name, default in shared.items() if name not in LayerOptions.__annotations__
+            }
+            cls.__init__ = spelled_out(cls.__init__, shared)  # type: ignore[method-assign]
         if "build" in vars(cls):
-            cls.build = _all_or_nothing(cls.build)  # type: ignore[method-assign]
+            cls.build = all_or_nothing(cls.build)  # type: ignore[method-assign]
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights for inputs of `input_shape`, whose batch size is None."""
@@ -176,7 +185,7 @@ class Layer(Tracked, Typed, Configurable):
     def _build_once(self, shapes: Any) -> None:
         if self.built:  # by another thread
             return
-        with _apart():
+        with apart():
             self.build(shapes)
         self.built = True
         self._check_shapes(shapes)
@@ -202,60 +211,6 @@ class Layer(Tracked, Typed, Configurable):
         """Return integers and bools in the dtype that the layer computes in, floats as they are."""
         result: Tensor = x if is_floating(x.dtype) else cast(x, dtype=self.compute_dtype)
         return result
-
-    def add_weight(
-        self,
-        shape: Iterable[int | None] | None = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        name: str | None = None,
-        autocast: bool = True,
-    ) -> Variable:
-        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none, and
-        for integers.
-
-        In mixed precision `call` sees it in the dtype that the layer computes in, unless `autocast` is false.
-
-        Raises:
-            ShapeError: a size that is not known.
-        """
-        shape = () if shape is None else tuple(shape)
-        if None in shape:
-            raise ShapeError(
-                f"weight {name or 'variable'!r} cannot have shape {shape}: the inputs must have a known size along "
-                "that axis."
-            )
-        kind = np.dtype(dtype) if dtype is not None else self.variable_dtype
-        default = "glorot_uniform" if len(shape) > 1 and is_floating(kind) else "zeros"
-        values = initializers.get(default if initializer is None else initializer)(shape, dtype=kind)
-        variable = Variable(values, trainable=trainable and self._trainable, name=name or "variable")
-        variable.path = f"{self.name}/{variable.name}"
-        variable.wanted = trainable
-        variable.autocast = autocast
-        variable.regularizer = regularizers.get(regularizer)
-        variable.constraint = constraints.get(constraint)
-        self._own.append(variable)
-        return variable
-
-    def add_loss(self, loss: Tensor) -> None:
-        """Add a scalar tensor to what training minimises; it counts for this call of the model."""
-        self._added_losses.append(loss)
-
-    @property
-    def losses(self) -> list[Tensor]:
-        """The regularization losses of the weights, and what the last call added."""
-        found = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
-        added = (loss for layer in self._flattened() for loss in layer._added_losses)
-        # Without a value a loss is left over from asking for shapes, or from a recorded step.
-        return [*found, *(loss for loss in added if state.symbolic or loss.is_computed)]
-
-    def clear_losses(self) -> None:
-        """Forget the losses that calls have added."""
-        for layer in self._flattened():
-            layer._added_losses.clear()
 
     @property
     def output_shape(self) -> Any:
@@ -320,38 +275,6 @@ def inferred_shape(function: Any, input_shape: Shape, dtype: np.dtype) -> Any:
         return tuple(a if a == b else None for a, b in pairs)
 
     return map_leaves(merged, results[0])
-
-
-def _all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
-    """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
-
-    @wraps(build)
-    def built_whole(self: Layer, *args: Any, **kwargs: Any) -> None:
-        with preparing:
-            before, own, outer = self.built, list(self._own), self._unfinished
-            self._unfinished = True  # though a build() of the base class says that it is built
-            try:
-                build(self, *args, **kwargs)
-                self.built = True
-            except BaseException:
-                self.built, self._own[:] = before, own
-                raise
-            finally:
-                self._unfinished = outer
-
-    return built_whole
-
-
-@contextmanager
-def _apart() -> Iterator[None]:
-    """Compute for real and unrecorded inside a ``with`` block, whatever step or question of shapes is going on."""
-    before = state.symbolic, state.recorder, state.building
-    state.symbolic, state.recorder, state.building = False, None, True
-    try:
-        with autocast(None):
-            yield
-    finally:
-        state.symbolic, state.recorder, state.building = before
 
 
 def _array(value: Any) -> Any:
