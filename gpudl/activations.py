@@ -9,9 +9,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from math import pi, sqrt
+from types import FunctionType
 from typing import Any
 
 from gpudl import ops, registry
+from gpudl.engine.calls import public
 from gpudl.engine.tensor import Tensor, as_tensor
 
 Activation = Callable[..., Tensor]
@@ -116,7 +118,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
         warnings.warn(
             f"softmax over axis {axis} of shape {x.shape} always returns 1, because that axis has size 1. "
             "Use sigmoid for one output, or give the layer one unit per class.",
-            stacklevel=2,
+            stacklevel=3,
         )
     if axis in (-1, x.ndim - 1):
         result.logits = x
@@ -256,6 +258,11 @@ def mish(x: Any) -> Tensor:
     result: Tensor = x * ops.tanh(softplus(x))
     return result
 
+
+# What is called on symbols is remembered as users call it, and not as the ops inside.
+for _name, _function in list(globals().items()):
+    if isinstance(_function, FunctionType) and _function.__module__ == __name__:
+        globals()[_name] = public(_function)
 
 swish = silu
 hard_swish = hard_silu

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kernels.geometry": set(),
     "kernels": {"kernels.geometry"},
     "backend": {"kernels"},
-    "engine": {"backend"},
+    "engine": {"backend", "registry"},
     "engine.plan": {"engine", "backend"},
     "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry"},
     "registry": set(),

@@ -7,6 +7,7 @@ from typing import Any
 
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
+from gpudl.engine.symbol import KerasTensor, open_shape
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.layer import Layer, inferred_shape
@@ -45,6 +46,8 @@ class Sequential(Model):
             ValueError: something that is no layer, a name that is taken, or this model itself.
             ShapeError: a layer that does not fit what is below it; then the stack is as it was.
         """
+        if isinstance(layer, KerasTensor) and layer.call is not None and isinstance(layer.call.operation, InputLayer):
+            layer = layer.call.operation  # what Input() gives
         if not isinstance(layer, Layer):
             raise ValueError(
                 f"only layers can be added to a Sequential, got {layer!r} of type {type(layer).__name__}. "
@@ -120,7 +123,7 @@ class Sequential(Model):
         if self._input is None:
             with preparing:
                 if self._input is None:
-                    self.build((None, *inputs.shape[1:]))
+                    self.build((None, *open_shape(inputs.shape[1:])))
         value = self._fitted(inputs)
         for layer in self._stack:
             value = layer(value, training=training)
