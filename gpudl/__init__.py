@@ -46,6 +46,7 @@ from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.plan.trace import traced
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import TracingError
+from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor, Variable, convert_to_tensor
 from gpudl.layers import Input
 from gpudl.models import Model, Sequential
@@ -56,6 +57,7 @@ __all__ = [
     "DTypePolicy",
     "GradientTape",
     "Input",
+    "KerasTensor",
     "Model",
     "OutOfMemoryError",
     "Sequential",

@@ -15,26 +15,12 @@ from typing import Any, Generic, TypeVar, cast
 from gpudl import custom_objects as users
 from gpudl.engine.state import changed
 from gpudl.engine.tree import same_value
+from gpudl.names import snake_case
 
 T = TypeVar("T")
 _NOTHING = object()
 Identifier = str | Mapping[str, Any] | Callable[..., Any] | None
 """What `Family.get` takes: a name, a config, a class, an object or function that can be called, or None."""
-
-
-def snake_case(name: str) -> str:
-    """Return a class name in Keras's snake case.
-
-    Example:
-        >>> snake_case("MaxPooling2D"), snake_case("CategoricalCrossentropy")
-        ('max_pooling2d', 'categorical_crossentropy')
-    """
-    words: list[str] = []
-    for at, letter in enumerate(name):
-        before, after = name[at - 1 : at], name[at + 1 : at + 2]
-        starts = letter.isupper() and at > 0 and (before.islower() or (after.islower() and before.isupper()))
-        words.append(("_" if starts else "") + letter.lower())
-    return "".join(words)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
@@ -276,18 +262,3 @@ def serialize(value: Any) -> Any:
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return value.item()
     return value
-
-
-_counts: dict[str, int] = {}
-
-
-def auto_name(prefix: str) -> str:
-    """Return ``prefix``, then ``prefix_1``, ``prefix_2`` and so on, as Keras names layers."""
-    count = _counts.get(prefix, 0)
-    _counts[prefix] = count + 1
-    return f"{prefix}_{count}" if count else prefix
-
-
-def clear_names() -> None:
-    """Begin to count names from the start."""
-    _counts.clear()

@@ -19,6 +19,7 @@ from gpudl.layers import (
     Dropout,
     Flatten,
     Input,
+    InputLayer,
     Layer,
     LeakyReLU,
     MaxPooling2D,
@@ -158,7 +159,7 @@ INPUTS: list[tuple[Callable[[], Layer], tuple[int, ...], str]] = [
         'Softmax "s": axis 3 is out of range for an array with 2 axes.',
     ),
     (
-        lambda: Input((28, 28), name="i"),
+        lambda: InputLayer((28, 28), name="i"),
         (2, 28, 27),
         'InputLayer "i" was built for size 28 along axis 2, got shape (None, 28, 27). '
         "The inputs are (None, 28, 28): reshape the data.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpudl import ops
+from gpudl.engine.calls import public
 from gpudl.engine.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 
+@public
 def linear(x: Any) -> Tensor:
     """Return x itself.
 
@@ -28,6 +30,7 @@ def linear(x: Any) -> Tensor:
     return as_tensor(x)
 
 
+@public
 def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """Return x above a threshold and 0, or a line of small slope, below it.
 
@@ -50,6 +53,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
     return y - ops.relu(threshold - x) * negative_slope if negative_slope else y
 
 
+@public
 def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
     """Return x where it is positive, negative_slope * x elsewhere.
 
@@ -62,6 +66,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
     return result
 
 
+@public
 def relu6(x: Any) -> Tensor:
     """Return x limited to [0, 6].
 
@@ -72,6 +77,7 @@ def relu6(x: Any) -> Tensor:
     return relu(x, max_value=6.0)
 
 
+@public
 def hard_sigmoid(x: Any) -> Tensor:
     """Return x / 6 + 0.5 limited to [0, 1].
 
@@ -82,6 +88,7 @@ def hard_sigmoid(x: Any) -> Tensor:
     return relu6(as_tensor(x) + 3.0) / 6.0
 
 
+@public
 def hard_silu(x: Any) -> Tensor:
     """Return x * hard_sigmoid(x), also called hard_swish (Howard et al., 2019).
 

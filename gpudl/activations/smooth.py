@@ -7,6 +7,7 @@ from math import pi, sqrt
 from typing import Any
 
 from gpudl import ops
+from gpudl.engine.calls import public
 from gpudl.engine.tensor import Tensor, as_tensor
 
 __all__ = [
@@ -29,6 +30,7 @@ _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
 
+@public
 def sigmoid(x: Any) -> Tensor:
     """Return 1 / (1 + exp(-x)), and remember x: a loss that is given the result computes from x, exactly.
 
@@ -42,6 +44,7 @@ def sigmoid(x: Any) -> Tensor:
     return result
 
 
+@public
 def tanh(x: Any) -> Tensor:
     """Return the hyperbolic tangent of x.
 
@@ -53,6 +56,7 @@ def tanh(x: Any) -> Tensor:
     return result
 
 
+@public
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
 
@@ -71,13 +75,14 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
         warnings.warn(
             f"softmax over axis {axis} of shape {x.shape} always returns 1, because that axis has size 1. "
             "Use sigmoid for one output, or give the layer one unit per class.",
-            stacklevel=2,
+            stacklevel=3,
         )
     if axis in (-1, x.ndim - 1):
         result.logits = x
     return result
 
 
+@public
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """Return log(softmax(x)) along `axis`, exact where the softmax is nearly 0.
 
@@ -91,6 +96,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
     return ops.log_softmax(x, axis)
 
 
+@public
 def softplus(x: Any) -> Tensor:
     """Return log(1 + exp(x)), without overflow.
 
@@ -103,6 +109,7 @@ def softplus(x: Any) -> Tensor:
     return result
 
 
+@public
 def softsign(x: Any) -> Tensor:
     """Return x / (1 + |x|).
 
@@ -115,6 +122,7 @@ def softsign(x: Any) -> Tensor:
     return result
 
 
+@public
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere (Clevert et al., ICLR 2016).
 
@@ -128,6 +136,7 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     return result
 
 
+@public
 def selu(x: Any) -> Tensor:
     """Return the scaled elu that keeps mean 0 and variance 1 from layer to layer (Klambauer et al., 2017).
 
@@ -138,6 +147,7 @@ def selu(x: Any) -> Tensor:
     return elu(x, _SELU_ALPHA) * _SELU_SCALE
 
 
+@public
 def silu(x: Any) -> Tensor:
     """Return x * sigmoid(x), also called swish (Ramachandran et al., 2017).
 
@@ -150,6 +160,7 @@ def silu(x: Any) -> Tensor:
     return result
 
 
+@public
 def gelu(x: Any, approximate: bool = False) -> Tensor:
     """Return x * P(X <= x) for a standard normal X (Hendrycks and Gimpel, 2016).
 
@@ -167,6 +178,7 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     return result
 
 
+@public
 def exponential(x: Any) -> Tensor:
     """Return e ** x.
 
@@ -178,6 +190,7 @@ def exponential(x: Any) -> Tensor:
     return result
 
 
+@public
 def mish(x: Any) -> Tensor:
     """Return x * tanh(softplus(x)) (Misra, 2019).
 

@@ -13,9 +13,11 @@ import numpy as np
 from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine import cost
+from gpudl.engine.calls import remember
 from gpudl.engine.grad import Application
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
+from gpudl.engine.symbol import any_symbol
 from gpudl.engine.tensor import Tensor, Variable, faces, operand
 from gpudl.engine.value import Value
 
@@ -100,6 +102,9 @@ class Op:
 
     def __call__(self, *inputs: Any, **static: Any) -> Tensor:
         """Apply the op to tensors, arrays or numbers; several outs are a tuple, and an update returns None."""
+        if any_symbol(inputs) and not self.update:
+            symbols: Tensor = remember(self, inputs, static)
+            return symbols
         if not self.variadic and len(inputs) != len(self.inputs):
             inputs, static = self._bound(inputs, static)
         if self.prepare is not None:

@@ -8,6 +8,8 @@ from math import prod
 from typing import Any, Unpack
 
 from gpudl import activations, config, ops
+from gpudl.engine.calls import declare
+from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
@@ -146,6 +148,7 @@ class InputLayer(Layer):
             self.batch_shape: Shape = (batch_size, *sizes("Input", "shape", shape))
         else:
             self.batch_shape = sizes("Input", "batch_shape", batch_shape)
+        self.output_shape = self.batch_shape
         self.built = True
         fixed = {axis: n for axis, n in enumerate(self.batch_shape) if axis and n is not None}
         self.input_spec = InputSpec(
@@ -165,14 +168,49 @@ def Input(  # noqa: N802 (Keras's name)
     shape: Iterable[int | None] | None = None,
     batch_size: int | None = None,
     dtype: DtypeLike = None,
-    *,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: Iterable[int | None] | None = None,
     name: str | None = None,
-) -> InputLayer:
-    """Return an `InputLayer`, the first thing in a `Sequential`; see there for the arguments.
+    tensor: KerasTensor | None = None,
+    optional: bool = False,
+) -> KerasTensor:
+    """Return a symbolic tensor that stands for inputs to come, to call layers on and to make a `Model` of.
+
+    It can also be the first thing in a `Sequential`.
+
+    Args:
+        shape: shape of one sample; None stands for any size.
+        batch_size: size of a batch where it is fixed.
+        dtype: dtype of the inputs, by default `config.floatx()`.
+        sparse: accepted; sparse matrices become dense batch by batch.
+        ragged: not supported.
+        batch_shape: shape of a batch, instead of `shape` and `batch_size`.
+        name: a name for the input and its layer; ``input_layer`` by default, numbered.
+        tensor: a symbolic tensor, which is returned as it is.
+        optional: not supported.
+
+    Raises:
+        ValueError: no shape, or both kinds; what is not supported.
 
     Example:
-        >>> gpudl.layers.Input((784,), name="pixels").batch_shape
-        (None, 784)
+        >>> x = gpudl.Input((784,), name="pixels")
+        >>> x
+        <KerasTensor shape=(None, 784), dtype=float32, sparse=False, ragged=False, name=pixels>
+        >>> gpudl.Model(x, gpudl.layers.Dense(10)(x)).predict(np.ones((2, 784)), verbose=0).shape
+        (2, 10)
     """
-    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)
+    if ragged or optional:
+        raise ValueError(
+            f"Input({'ragged' if ragged else 'optional'}=True) is not supported: every batch of an input is one array. "
+            "Leave it out, and pad sequences to one length."
+        )
+    if tensor is not None:
+        if not isinstance(tensor, KerasTensor):
+            raise ValueError(
+                f"Input(tensor=...) takes a symbolic tensor, got {type(tensor).__name__}. Give Input a shape, and the "
+                "data to the model."
+            )
+        return tensor
+    layer = InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)
+    return declare(layer, KerasTensor(layer.batch_shape, layer.dtype, sparse=bool(sparse), name=name))

@@ -8,7 +8,8 @@ from typing import Any
 from gpudl import config, dtype_policies, ops
 from gpudl.engine.spec import ShapeError, broadcast, is_floating, is_half
 from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.registry import Configurable, Family, auto_name, snake_case
+from gpudl.names import auto_name, snake_case
+from gpudl.registry import Configurable, Family
 
 __all__ = ["Loss", "LossFunctionWrapper"]
 

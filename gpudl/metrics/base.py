@@ -12,7 +12,8 @@ from gpudl.engine.spec import ShapeError, broadcast
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
 from gpudl.losses.base import divide_no_nan, same_rank, single
-from gpudl.registry import Configurable, Family, auto_name, snake_case
+from gpudl.names import auto_name, snake_case
+from gpudl.registry import Configurable, Family
 
 __all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum"]
 

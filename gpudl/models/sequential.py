@@ -7,6 +7,7 @@ from typing import Any
 
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
+from gpudl.engine.symbol import KerasTensor, open_shape
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.layer import Layer, inferred_shape
@@ -45,6 +46,8 @@ class Sequential(Model):
             ValueError: something that is no layer, a name that is taken, or this model itself.
             ShapeError: a layer that does not fit what is below it; then the stack is as it was.
         """
+        if isinstance(layer, KerasTensor) and layer.call is not None and isinstance(layer.call.operation, InputLayer):
+            layer = layer.call.operation  # what Input() gives
         if not isinstance(layer, Layer):
             raise ValueError(
                 f"only layers can be added to a Sequential, got {layer!r} of type {type(layer).__name__}. "
@@ -119,16 +122,16 @@ class Sequential(Model):
         if self._input is None:
             with preparing:
                 if self._input is None:
-                    return self._first_call(inputs, training)
+                    return self._build_by_call(inputs, training)
         value = self._fitted(inputs)
         for layer in self._stack:
             value = layer(value, training=training)
         return value
 
-    def _first_call(self, inputs: Tensor, training: bool) -> Any:
+    def _build_by_call(self, inputs: Tensor, training: bool) -> Any:
         """Build the layers as they are reached, and take inputs of this shape from now on."""
         self._require_layers()
-        entry = InputLayer(batch_shape=(None, *inputs.shape[1:]), dtype=self._stack[0].compute_dtype)
+        entry = InputLayer(batch_shape=(None, *open_shape(inputs.shape[1:])), dtype=self._stack[0].compute_dtype)
         value: Any = inputs
         for layer in self._stack:
             if isinstance(value, Tensor):

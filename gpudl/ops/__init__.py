@@ -3,8 +3,12 @@
 What Keras has too takes its arguments: functions in `numpy` and `nn`, and ops that take nothing but tensors.
 """
 
+from types import FunctionType
+
 import gpudl.ops.fused  # noqa: F401 (registers its rules)
+from gpudl.engine.calls import public
 from gpudl.engine.op import Op, registry
+from gpudl.engine.tensor import faces
 from gpudl.ops.activation import activation_grad, bias_activation, relu, sigmoid, tanh
 from gpudl.ops.conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
 from gpudl.ops.elementwise import (
@@ -197,3 +201,10 @@ __all__ = [
     "where",
     "zeros_like",
 ]
+
+# What is called on symbols is remembered as users call it, and not as it calls ops inside.
+for _name in __all__:
+    if isinstance(globals()[_name], FunctionType):
+        globals()[_name] = public(globals()[_name])
+        globals()[_name].__module__ = __name__  # where pickles find it
+faces["__matmul__"], faces["__getitem__"] = matmul, getitem

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpudl.engine.spec import Shape, ShapeError, broadcast
 from gpudl.engine.state import TracingError, state, user_line
-from gpudl.engine.tensor import Tensor, faces, operand
+from gpudl.engine.tensor import Tensor, operand
 from gpudl.ops.elementwise import cast, where
 from gpudl.ops.shape import known, numbered, reshape, rows_at, take, take_slice, transpose
 
@@ -41,9 +41,6 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     if any(map(_is_array, parts)):
         return gathered(x, _spelled_out(x.shape, parts))
     return take_slice(x, key=_frozen(parts))
-
-
-faces["__getitem__"] = getitem
 
 
 def nonzero(x: Any) -> tuple[Tensor, ...]:

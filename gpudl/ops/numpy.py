@@ -14,7 +14,7 @@ import numpy as np
 
 from gpudl.engine.op import Op
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.tensor import Tensor, faces, operand
+from gpudl.engine.tensor import Tensor, operand
 from gpudl.ops import elementwise, indexing, linalg, logic, reduce, shape
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
@@ -256,9 +256,6 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     y = linalg.matmul(reshape(a, (1, -1)) if a.ndim == 1 else a, reshape(b, (-1, 1)) if b.ndim == 1 else b)
     gone = {*([y.ndim - 2] if a.ndim == 1 else []), *([y.ndim - 1] if b.ndim == 1 else [])}
     return reshape(y, [n for axis, n in enumerate(y.shape) if axis not in gone]) if gone else y
-
-
-faces["__matmul__"] = matmul
 
 
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:

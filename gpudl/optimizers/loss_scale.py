@@ -10,9 +10,9 @@ import numpy as np
 from gpudl import ops
 from gpudl.engine.state import gradients
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.names import auto_name, snake_case
 from gpudl.optimizers.optimizer import OPTIMIZERS, Optimizer
 from gpudl.optimizers.options import OFF
-from gpudl.registry import auto_name, snake_case
 
 __all__ = ["LossScaleOptimizer"]
 

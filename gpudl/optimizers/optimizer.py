@@ -13,10 +13,11 @@ from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import TracingError, gradients, state, user_line
 from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.names import auto_name, snake_case
 from gpudl.optimizers.clipping import clipped
 from gpudl.optimizers.layout import Layout, check
 from gpudl.optimizers.options import OFF, number
-from gpudl.registry import Configurable, Family, auto_name, refuse_others, snake_case
+from gpudl.registry import Configurable, Family, refuse_others
 from gpudl.utils.checks import require_number
 
 __all__ = ["Optimizer"]

@@ -206,6 +206,9 @@ class Trainable(Layer):
         """Return the outputs for one batch."""
         return self(unpacked(data)[0], training=False)
 
+    def _has_call(self) -> bool:
+        return type(self).call is not Layer.call
+
     def _rehearse(self, data: Data, *, training: bool, labels: Any = None) -> None:
         """Ask for the shapes of a step with `data`: it builds the layers, and a misfit is an error here.
 
@@ -215,7 +218,7 @@ class Trainable(Layer):
             labels: all targets, where they are arrays, to be checked against the outputs.
         """
         assert self._compiled is not None
-        if type(self).call is Layer.call:  # a model of several networks, which its own train_step calls
+        if not self._has_call():  # a model of several networks, which its own train_step calls
             return
         parts = map_leaves(_symbolic, unpacked(data))
         leaves, structure = flatten(parts)

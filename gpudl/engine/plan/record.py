@@ -100,7 +100,8 @@ class Record:
     def _holds_same(self, mine: Value, other: Record, theirs: Value) -> bool:
         """Tell whether two arrays that no instruction makes are one, or constants with one value."""
         a, b = mine.external, theirs.external
-        assert a is not None and b is not None
+        assert a is not None
+        assert b is not None
         if a is b:
             return True
         on = backend.of(a)

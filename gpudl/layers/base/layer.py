@@ -11,17 +11,22 @@ from typing import Any
 import numpy as np
 
 from gpudl import regularizers
-from gpudl.engine.spec import ShapeError, Spec, is_floating
-from gpudl.engine.state import autocast, preparing, state, symbolic
+from gpudl.engine.calls import Call, calls_of, inferred, remember
+from gpudl.engine.spec import ShapeError, is_floating
+from gpudl.engine.state import autocast, preparing, state
+from gpudl.engine.symbol import KerasTensor, Pair, any_symbol
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.base.build import all_or_nothing, apart
+from gpudl.layers.base.build_shapes import build_arguments, open_batch
+from gpudl.layers.base.derived import derived
 from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_up, spelled_out
 from gpudl.layers.base.weights import HasWeights
+from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
-from gpudl.registry import Configurable, Family, Identifier, auto_name, refuse_others, snake_case
+from gpudl.registry import Configurable, Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
 
 # Arguments of Keras's layers that are understood at these values only.
@@ -30,7 +35,6 @@ _OFF = {
     **dict.fromkeys(("synchronized", "renorm", "rms_scaling"), False),
     "renorm_momentum": 0.99,
 }
-_BATCHES = (2, 3)  # an axis whose size follows the batch differs between two symbolic runs
 _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 # The `training` of the call that is going on; None outside of all calls.
 _enclosing: ContextVar[bool | None] = ContextVar("enclosing", default=None)
@@ -122,9 +126,14 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
         raise NotImplementedError(f"{type(self).__name__} has no call(): write one.")
 
     def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        """Build the layer if this is its first call, then return `call`'s result."""
+        """Build the layer if this is its first call, then return `call`'s result.
+
+        Called with symbols, such as an `Input`, it returns symbols, of which a `Model` can be made.
+        """
         if "_takes_training" not in self.__dict__:
             raise RuntimeError(f"{type(self).__name__}.__init__ must begin with super().__init__().")
+        if any_symbol(args) or (kwargs and any_symbol(kwargs.values())):
+            return remember(self, args, kwargs if training is None else kwargs | {"training": training})
         outermost = _enclosing.get() is None
         if outermost:
             self.clear_losses()
@@ -150,11 +159,10 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
         return outputs
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self._refuse_layers(args)
         args = tuple(map_leaves(self._converted, _array(arg)) for arg in args)
         if kwargs.keys() - {"training"}:
             kwargs = {name: map_leaves(self._converted_array, value) for name, value in kwargs.items()}
-        shapes = map_leaves(_batch_free, args[0]) if args else ()
+        shapes = map_leaves(open_batch, args[0]) if args else ()
         if (
             self.input_spec is not None
             and not kwargs.keys() - {"training"}
@@ -165,7 +173,7 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
         try:
             if not self.built or self._unfinished:
                 with preparing:
-                    self._build_once(shapes)
+                    self._build_once(shapes, args, kwargs)
             with autocast(self._seen_as()):
                 return self.call(*args, **kwargs)
         except ShapeError as error:
@@ -173,20 +181,12 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
                 raise
             raise ShapeError(f"{self._who()}: {error}") from error
 
-    def _refuse_layers(self, args: tuple[Any, ...]) -> None:
-        for given in flatten(args)[0]:
-            if isinstance(given, Layer):
-                raise NotImplementedError(
-                    f"{self._who()} was called on {given._who()}, a layer and no array: the functional API, in which "
-                    "layers are called on Input() and Model takes inputs and outputs, is not there yet. Stack the "
-                    "layers in a Sequential, or derive a class from Model and call them in its call()."
-                )
-
-    def _build_once(self, shapes: Any) -> None:
+    def _build_once(self, shapes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.built:  # by another thread
             return
+        given = build_arguments(self._who(), self.build, self.call, args, kwargs)
         with apart():
-            self.build(shapes)
+            self.build(**given)
         self.built = True
         self._check_shapes(shapes)
 
@@ -198,6 +198,11 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
         """Return arrays as tensors, floats in the dtype that the layer computes in."""
         if value is None or isinstance(value, str | bool):
             return value
+        if isinstance(value, Layer):
+            raise TypeError(
+                f"{self._who()} was called on {value._who()}, a layer and no array. Call that layer on Input() or on "
+                "data first, and this one on what it returns."
+            )
         tensor = as_tensor(value)
         if self.autocast and is_floating(tensor.dtype) and tensor.dtype != self.compute_dtype:
             tensor = cast(tensor, dtype=self.compute_dtype)
@@ -229,7 +234,27 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
 
     def _note_inputs(self, inputs: Tensor) -> None:
         """Note what the layer is called with, from which `output_shape` follows when somebody asks for it."""
-        self._output_shape, self._inputs_seen = None, (_batch_free(inputs), inputs.dtype)
+        self._output_shape, self._inputs_seen = None, (open_batch(inputs), inputs.dtype)
+
+    @derived
+    def input(self) -> Any:
+        """The symbol, or the symbols in a list, that the layer took in its first call on symbols."""
+        found = self._first_call("input").inputs
+        return found[0] if len(found) == 1 else found
+
+    @derived
+    def output(self) -> Any:
+        """The symbols that the layer returned to its first call on symbols."""
+        return self._first_call("output").outputs
+
+    def _first_call(self, wanted: str) -> Call:
+        calls = calls_of(self)
+        if not calls:
+            raise AttributeError(
+                f"{self._who()} has no {wanted}: it was not called on symbols. Call it on Input(shape), or on what "
+                "layers return for that."
+            )
+        return calls[0]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the outputs for inputs of `input_shape`; None stands for any batch size."""
@@ -258,23 +283,19 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
 LAYERS: Family[Any] = Family("layer", Layer, functions=False)
 
 
-def inferred_shape(function: Any, input_shape: Shape, dtype: np.dtype) -> Any:
-    """Return the output shapes of `function` for a symbolic input, with None where they follow the batch."""
-    results = []
-    with symbolic():
-        for batch in _BATCHES:
-            shape = tuple(batch if n is None else int(n) for n in input_shape)
-            outputs = function(Tensor(None, Spec(shape, dtype)))
-            results.append(map_leaves(lambda t: t.spec, outputs))
-    first, second = (iter(flatten(r)[0]) for r in results)
-    if None not in input_shape:
-        return map_leaves(lambda s: s.shape, results[0])
+def inferred_shape(function: Any, input_shape: Any, dtype: np.dtype) -> Any:
+    """Return the output shapes of `function` for a symbol, or a nest of them, with None where they are not known."""
+    results = inferred(function, (_symbols(input_shape, dtype),), {})
+    return map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, results)
 
-    def merged(_: Any) -> Shape:
-        pairs = zip(next(first).shape, next(second).shape, strict=True)
-        return tuple(a if a == b else None for a, b in pairs)
 
-    return map_leaves(merged, results[0])
+def _symbols(shapes: Any, dtype: np.dtype) -> Any:
+    """Return a nest of shapes as one of symbols."""
+    if isinstance(shapes, dict):
+        return {name: _symbols(shape, dtype) for name, shape in shapes.items()}
+    if any(isinstance(shape, tuple | list | dict) for shape in shapes):
+        return [_symbols(shape, dtype) for shape in shapes]
+    return KerasTensor(shapes, dtype, name="")
 
 
 def _array(value: Any) -> Any:
@@ -291,9 +312,3 @@ def _described(args: tuple[Any, ...]) -> str:
     if isinstance(given, list | tuple | dict):
         return f"a {type(given).__name__} of {len(given)}"
     return repr(given)
-
-
-def _batch_free(value: Any) -> Any:
-    if not isinstance(value, Tensor):
-        return None
-    return (None, *value.shape[1:]) if value.ndim else ()
