@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expression import Typed, declared, typed
+from ..expression import Declared, Expression, Typed, declared, typed
 from ..registry import Call, accelerates, composes
 from .machine.interpreter import CODES
 from .machine.program import Assembler, Program, kind_of
@@ -138,9 +138,14 @@ def _can(x: Typed) -> bool:
 def _expressions(op: str, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tuple[Typed, ...] | None:
     """Return the expressions of an op that the interpreter can compute for these dtypes; else None."""
     found = declared(op)
-    if found is None or static.get("activation", "") in _ROUNDED_OTHERWISE.get(op, ()) or not all(map(kind_of, dtypes)):
+    if found is None or static.get("activation", "") in _ROUNDED_OTHERWISE.get(op, ()):
         return None
-    expressions = typed(found, dtypes, static)
+    return _interpreted(found, dtypes, found.expressions(static))
+
+
+@lru_cache(maxsize=4096)
+def _interpreted(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+    expressions = typed(op, dtypes, given) if all(map(kind_of, dtypes)) else None
     return expressions if expressions is not None and all(map(_can, expressions)) else None
 
 
