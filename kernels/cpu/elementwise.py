@@ -23,12 +23,12 @@ _PATHS = {"Bd": "Bld", "Bi": "Bli", "if": "ilf", "id": "ild"} | {
     pair: pair for pair in ("Bf", "Bl", "il", "li", "lf", "ld", "fd", "df")
 }
 _COMPUTED_AS = {"f": "f", "d": "d", "l": "l", "i": "l", "B": "l"}
-_ROUNDED_OTHERWISE: dict[str, frozenset[str]] = {
-    "bias_activation": frozenset(("linear", "relu", "sigmoid", "tanh")),
-    "activation_grad": frozenset(("sigmoid", "tanh")),
-    **dict.fromkeys(("scale_shift", "restore_"), frozenset(("",))),
+_ELSEWHERE = {("activation_grad", activation) for activation in ("sigmoid", "tanh")} | {
+    *(("bias_activation", activation) for activation in ("linear", "relu", "sigmoid", "tanh")),
+    *(("scale_shift", ""), ("restore_", "")),
 }
-"""Ops with kernels of their own that add up in another order, or in which broadcasting is the point, by activation."""
+"""Ops, by name and activation, that are no part of a run: they have kernels of their own, which multiply in another
+order or are about broadcasting, or a reference that moves nothing most of the time."""
 
 
 class _Run:
@@ -138,7 +138,7 @@ def _can(x: Typed) -> bool:
 def _expressions(op: str, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tuple[Typed, ...] | None:
     """Return the expressions of an op that the interpreter can compute for these dtypes; else None."""
     found = declared(op)
-    if found is None or static.get("activation", "") in _ROUNDED_OTHERWISE.get(op, ()):
+    if found is None or (op, static.get("activation", "")) in _ELSEWHERE:
         return None
     return _interpreted(found, dtypes, found.expressions(static))
 
