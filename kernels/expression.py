@@ -143,7 +143,7 @@ def of(name: str, *operands: Expression) -> Expression:
     return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Declared:
     """An elementwise op.
 
@@ -222,19 +222,14 @@ class Typed(NamedTuple):
     value: Any = 0
 
 
-def typed(op: Declared, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tuple[Typed, ...] | None:
-    """Return the typed expressions of an op with such outs and inputs; None for dtypes that it has no meaning for.
+def typed(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+    """Return the expressions `given` of an op with such outs and inputs; None for dtypes that they have no meaning for.
 
     A part that is used twice is one object, and so can be computed once.
     """
-    return _typed(op, dtypes, op.expressions(static))
-
-
-@lru_cache(maxsize=4096)
-def _typed(op: Declared, dtypes: tuple[Any, ...], expressions: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
     ins = dtypes if op.update else dtypes[1:]
     try:
-        return tuple(_Typing(ins, dtype).cast(x, dtype) for x, dtype in zip(expressions, dtypes, strict=False))
+        return tuple(_Typing(ins, dtype).cast(x, dtype) for x, dtype in zip(given, dtypes, strict=False))
     except _Unfit:
         return None
 

@@ -86,8 +86,6 @@ def test_every_primitive_has_a_meaning_everywhere() -> None:
 
 
 def test_what_several_parts_share_is_written_once() -> None:
-    found = typed(expression.declared("sigmoid"), (F4, F4), {})  # type: ignore[arg-type]
-    assert found is not None
     text = on_gpu.compose([Call("sigmoid", (1,), (0,))], [(F4, 9)] * 2, (1, 0)).text
     assert text.partition(program.BEGIN)[2].count("exp_of") == 1
 
@@ -101,7 +99,9 @@ def parts(op: str, *dtypes: Any, **static: Any) -> str:
         inner = ", ".join(map(text, x.operands))
         return f"{x.dtype if x.name == 'cast' else x.name}({inner})"
 
-    found = typed(expression.declared(op), dtypes, static)  # type: ignore[arg-type]
+    declared = expression.declared(op)
+    assert declared is not None
+    found = typed(declared, dtypes, declared.expressions(static))
     return "nothing" if found is None else "; ".join(map(text, found))
 
 

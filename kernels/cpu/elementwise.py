@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expression import Typed, declared, typed
+from ..expression import Declared, Expression, Typed, declared, typed
 from ..registry import Call, accelerates, composes
 from .machine.interpreter import CODES
 from .machine.program import Assembler, Program, kind_of
@@ -23,12 +23,12 @@ _PATHS = {"Bd": "Bld", "Bi": "Bli", "if": "ilf", "id": "ild"} | {
     pair: pair for pair in ("Bf", "Bl", "il", "li", "lf", "ld", "fd", "df")
 }
 _COMPUTED_AS = {"f": "f", "d": "d", "l": "l", "i": "l", "B": "l"}
-_ROUNDED_OTHERWISE: dict[str, frozenset[str]] = {
-    "bias_activation": frozenset(("linear", "relu", "sigmoid", "tanh")),
-    "activation_grad": frozenset(("sigmoid", "tanh")),
-    **dict.fromkeys(("scale_shift", "restore_"), frozenset(("",))),
+_ELSEWHERE = {("activation_grad", activation) for activation in ("sigmoid", "tanh")} | {
+    *(("bias_activation", activation) for activation in ("linear", "relu", "sigmoid", "tanh")),
+    *(("scale_shift", ""), ("restore_", "")),
 }
-"""Ops with kernels of their own that add up in another order, or in which broadcasting is the point, by activation."""
+"""Ops, by name and activation, that are no part of a run: they have kernels of their own, which multiply in another
+order or are about broadcasting, or a reference that moves nothing most of the time."""
 
 
 class _Run:
@@ -138,9 +138,14 @@ def _can(x: Typed) -> bool:
 def _expressions(op: str, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tuple[Typed, ...] | None:
     """Return the expressions of an op that the interpreter can compute for these dtypes; else None."""
     found = declared(op)
-    if found is None or static.get("activation", "") in _ROUNDED_OTHERWISE.get(op, ()) or not all(map(kind_of, dtypes)):
+    if found is None or (op, static.get("activation", "")) in _ELSEWHERE:
         return None
-    expressions = typed(found, dtypes, static)
+    return _interpreted(found, dtypes, found.expressions(static))
+
+
+@lru_cache(maxsize=4096)
+def _interpreted(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+    expressions = typed(op, dtypes, given) if all(map(kind_of, dtypes)) else None
     return expressions if expressions is not None and all(map(_can, expressions)) else None
 
 

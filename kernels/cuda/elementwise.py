@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..expression import Typed, declared, follow, typed
+from ..expression import Declared, Expression, Typed, declared, follow, typed
 from ..registry import Call, accelerates, composes
 from .launch import contiguous
 from .program import Program, Shape, Value, Writer, compile_run, spread
@@ -107,8 +107,14 @@ def _can(x: Typed) -> bool:
 
 
 def _expressions(op: str, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tuple[Typed, ...] | None:
+    """Return the expressions of an op that there are texts for with these dtypes; else None."""
     found = declared(op)
-    expressions = None if found is None else typed(found, dtypes, static)
+    return None if found is None else _compiled(found, dtypes, found.expressions(static))
+
+
+@lru_cache(maxsize=4096)
+def _compiled(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+    expressions = typed(op, dtypes, given)
     return expressions if expressions is not None and all(map(_can, expressions)) else None
 
 
