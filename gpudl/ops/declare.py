@@ -15,19 +15,12 @@ from gpudl.ops.reference import reference
 def elementwise(infer: Callable[..., Any], **options: Any) -> Callable[[Body], Op]:
     """Make an op of ``body(*inputs, **static)``, the expression of its result.
 
-    The name of an update ends in ``_``: its body returns what becomes of the target, or of each of the first inputs.
+    So ``@elementwise(floating)`` before ``def halved_square(x): return x * x / 2`` makes an op of that name. The name
+    of an update ends in ``_``: its body returns what becomes of the target, or of each of the first inputs.
 
     Args:
         infer: the rule for shape and dtype, as of `op`.
         options: those of `op`.
-
-    Example:
-        >>> from gpudl.ops.elementwise import floating
-        >>> @elementwise(floating)
-        ... def halved_square(x):
-        ...     return x * x / 2
-        >>> halved_square(3.0).numpy()
-        array(4.5, dtype=float32)
     """
 
     def enter(body: Body) -> Op:
