@@ -8,7 +8,7 @@ from typing import Any
 from gpudl.layers.layer import Layer, inferred_shape
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
-from gpudl.training.loop import Trainer
+from gpudl.training.one_batch import Trainer
 
 
 class Model(Trainer):
