@@ -20,7 +20,7 @@ from gpudl.training.data.arrays import Data, require_counts
 from gpudl.training.data.batch_inputs import advance, materialized
 from gpudl.training.data.epochs import Epochs
 from gpudl.training.data.sources import ArrayBatches, Batches, batches, by_class, validation_batches
-from gpudl.training.logs import Logs, numbers, values
+from gpudl.training.results import Logs, joined, numbers, values
 from gpudl.training.step import Trainable
 
 Run = Callable[..., Any]
@@ -256,14 +256,14 @@ class Loop(Trainable):
                         outputs = run()
                         parts.append([t.numpy() for t in flatten(outputs)[0]])
                 if heard:
-                    of_these = _joined(parts[before:], outputs) if len(parts) > before + 1 else outputs
+                    of_these = joined(parts[before:], outputs) if len(parts) > before + 1 else outputs
                     listeners.on_predict_batch_end((number + 1) * together - 1, {"outputs": of_these})
                 if self.stop_predicting:
                     break
             listeners.on_predict_end()
         if not parts:
             raise ValueError("there is nothing to predict: the data brought no batch.")
-        return _joined(parts, outputs)
+        return joined(parts, outputs)
 
     def _on_batch(self, step: Traced, source: Batches, training: bool, return_dict: bool) -> Any:
         self._try_first(source, training=training)
@@ -288,12 +288,6 @@ class Loop(Trainable):
         return CallbackList(
             callbacks, add_history=add_history, add_progbar=level != 0, model=self, verbose=level, **params
         )
-
-
-def _joined(parts: list[list[np.ndarray]], outputs: Any) -> Any:
-    """Return the outputs of several batches, each a list of arrays, as one nest of arrays such as `outputs`."""
-    columns = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
-    return map_leaves(lambda _: next(columns), outputs)
 
 
 def _due(epoch: int, frequency: int | Iterable[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Results of metrics as what users get."""
+"""Results of steps as users get them: metrics as numbers, outputs of batches joined."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+
+from gpudl.engine.tree import map_leaves
 
 Logs = dict[str, Any]
 
@@ -25,3 +27,9 @@ def values(logs: Logs, names: Iterable[str]) -> Any:
     order = dict.fromkeys([*(name for name in names if name in logs), *sorted(logs)])
     found = [logs[name] for name in order]
     return found[0] if len(found) == 1 else found
+
+
+def joined(parts: list[list[np.ndarray]], outputs: Any) -> Any:
+    """Return the outputs of several batches, each a list of arrays, as one nest of arrays such as `outputs`."""
+    columns = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
+    return map_leaves(lambda _: next(columns), outputs)
