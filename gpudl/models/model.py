@@ -14,7 +14,7 @@ from gpudl.models.functional import Graph
 from gpudl.names import auto_name
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
-from gpudl.training.loop import Trainer
+from gpudl.training.one_batch import Trainer
 
 
 class Model(Trainer):

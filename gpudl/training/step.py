@@ -75,6 +75,10 @@ class Trainable(Layer):
         """Whether `compile` was called."""
         return self._compiled is not None
 
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(f"call compile(optimizer=..., loss=...) before {method}().")
+
     def compile(
         self,
         optimizer: Any = "rmsprop",
