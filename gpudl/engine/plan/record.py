@@ -22,8 +22,8 @@ from gpudl.engine.value import Value
 
 SHARE = 0.01
 """How much of the time may be spent on recording steps again that turn out to be the same."""
-_MOST = 0.2  # seconds that may be saved up while nothing is compared
-_KEPT_BACK = 0.1  # seconds of them that are there for the beginnings of passes alone
+_MOST = 0.1  # seconds that may be saved up while nothing is compared
+_KEPT_BACK = 0.05  # seconds of them that are there for the beginnings of passes alone
 
 
 class Record:
