@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from gpudl.engine.spec import Spec
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor, Variable, faces
 from gpudl.engine.tree import flatten
 from gpudl.names import auto_name
 
@@ -177,6 +177,12 @@ class KerasTensor(Tensor):
     def numpy(self) -> NoReturn:
         """Raise ValueError."""
         self.array()
+
+    def __truediv__(self, other: Any) -> Tensor:
+        return faces["true_divide"](self, other)
+
+    def __rtruediv__(self, other: Any) -> Tensor:
+        return faces["true_divide"](other, self)
 
     def __bool__(self) -> bool:
         raise self._refused(TypeError, "is neither true nor false (gpudl.ops.where chooses element by element)")

@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gpudl.engine.calls import calls_of, declare
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
 from gpudl.engine.symbol import KerasTensor, open_shape
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.layers import InputLayer, deserialize
+from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer, inferred_shape
 from gpudl.models.model import Model
 from gpudl.ops import cast, reshape
 from gpudl.registry import serialize
+
+
+class Chain:
+    """Symbols for a stack of layers: for the inputs, and for what each layer returns."""
+
+    def __init__(self, stack: list[Layer], entry: InputLayer) -> None:
+        self.stack = stack
+        calls = calls_of(entry)
+        first = KerasTensor(entry.batch_shape, entry.dtype, name=entry.name)
+        self.symbols: list[Any] = [calls[0].outputs if calls else declare(entry, first)]
+        for layer in stack:
+            self.symbols.append(layer(self.symbols[-1]))
 
 
 class Sequential(Model):
@@ -167,6 +181,32 @@ class Sequential(Model):
                 "Reshape the data, or build a model for them."
             )
         return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
+
+    @derived
+    def input(self) -> Any:
+        """The symbol for the inputs, once their shape is known; a `Model` can be made of it and a layer's `output`."""
+        return self._symbols()[0]
+
+    @derived
+    def output(self) -> Any:
+        """The symbols for what the topmost layer returns, once the shape of the inputs is known."""
+        return self._symbols()[-1]
+
+    def _symbols(self) -> list[Any]:
+        """Return symbols for the inputs and for what each layer returns; they are made at the first question."""
+        if self._input is None or not self._stack:
+            raise AttributeError(
+                f"{self._who()} has no symbols for its inputs and outputs: their shapes are not known. Begin it with "
+                "Input(shape), call it on a batch, or build() it."
+            )
+        known = vars(self).get("_chain")
+        if known is None or known.stack is not self._stack:
+            known = Chain(self._stack, self._input)
+            object.__setattr__(self, "_chain", known)  # which changes nothing of what is computed
+        return known.symbols
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_chain"}
 
     def get_config(self) -> dict[str, Any]:
         """Return the name and the layers, with the `Input` or the shape that it was built for, as plain data."""

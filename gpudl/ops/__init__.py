@@ -73,6 +73,7 @@ from gpudl.ops.numpy import (
     sum,
     take,
     transpose,
+    true_divide,
     where,
     zeros_like,
 )
@@ -198,6 +199,7 @@ __all__ = [
     "take_batch",
     "tanh",
     "transpose",
+    "true_divide",
     "where",
     "zeros_like",
 ]
@@ -207,4 +209,4 @@ for _name in __all__:
     if isinstance(globals()[_name], FunctionType):
         globals()[_name] = public(globals()[_name])
         globals()[_name].__module__ = __name__  # where pickles find it
-faces["__matmul__"], faces["__getitem__"] = matmul, getitem
+faces.update(__matmul__=matmul, __getitem__=getitem, true_divide=true_divide)

@@ -258,6 +258,16 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     return reshape(y, [n for axis, n in enumerate(y.shape) if axis not in gone]) if gone else y
 
 
+def true_divide(x1: Any, x2: Any) -> Tensor:
+    """Return x1 / x2, as `divide` does: floats, also of integers.
+
+    Example:
+        >>> true_divide([1, 2], 2).numpy()
+        array([0.5, 1. ], dtype=float32)
+    """
+    return elementwise.divide(x1, x2)
+
+
 def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     """Return x with its axes in another order, by default reversed, copied.
 
