@@ -14,7 +14,7 @@ from gpudl.engine.spec import Spec
 from gpudl.engine.tree import flatten
 from gpudl.models.arrays import fed_dtype
 from gpudl.models.sparse import SparseRows
-from gpudl.ops.shape import take, take_batch
+from gpudl.ops.gather import take, take_batch
 
 _MANY = 1 << 19  # bytes; below, NumPy's own call is done before a kernel for all threads has begun
 _INT64 = np.dtype(np.int64)
