@@ -14,7 +14,7 @@ from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine import cost
 from gpudl.engine.calls import remember
-from gpudl.engine.grad import Application
+from gpudl.engine.grad import Application, Part
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
 from gpudl.engine.symbol import any_symbol
@@ -74,7 +74,7 @@ class Op:
         shown = (p for p in parameters if p.name in self.inputs or p.name in self.static)
         self.__signature__ = inspect.Signature(list(shown))
 
-    def vjp(self, **rules: Callable[..., Tensor | None]) -> Op:
+    def vjp(self, **rules: Callable[..., Tensor | Part | None]) -> Op:
         """Add gradient rules ``argument=lambda g, y, *inputs, **static: gradient`` and return the op.
 
         `y` is the out and `g` the gradient of it. For an op with several outs both are tuples; the gradient of an out

@@ -38,7 +38,7 @@ class Node(Protocol):
     order: int
     scope: str
 
-    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Tensor | None]]:
+    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Any]]:
         """Yield the position and the gradient of each input among `wanted` that has a rule, from those of the outs."""
 
 

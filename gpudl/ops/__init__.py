@@ -33,6 +33,7 @@ from gpudl.ops.elementwise import (
     square,
     subtract,
 )
+from gpudl.ops.gather import take_batch
 from gpudl.ops.indexing import getitem, nonzero
 from gpudl.ops.logic import (
     bitwise_and,
@@ -80,7 +81,7 @@ from gpudl.ops.numpy import (
 from gpudl.ops.pool import avg_pool, max_pool_grad, max_pool_pick
 from gpudl.ops.random import advance_, draw_key, dropout, random_normal, random_uniform
 from gpudl.ops.reduce import all_finite, sum_to
-from gpudl.ops.shape import copy, pack, reshape, take_batch
+from gpudl.ops.shape import copy, pack, reshape
 from gpudl.ops.update import (
     adam_,
     assign_,

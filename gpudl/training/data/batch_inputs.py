@@ -13,7 +13,7 @@ from gpudl.backend import Array
 from gpudl.engine.spec import Spec
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.engine.tree import flatten
-from gpudl.ops.shape import take, take_batch
+from gpudl.ops.gather import take, take_batch
 from gpudl.training.data.arrays import fed_dtype
 from gpudl.training.data.sparse import SparseRows
 
