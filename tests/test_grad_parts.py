@@ -15,6 +15,7 @@ from strict_cupy import installed
 import gpudl
 from gpudl import Tensor, Variable, convert_to_tensor, grad, ops, traced
 from gpudl.engine.op import registry
+from gpudl.engine.plan.ir import Run
 
 KINDS = ("slice_grad", "take_grad", "add")
 
