@@ -10,7 +10,7 @@ import copy
 import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 from gpudl import custom_objects as users
 from gpudl.engine.state import changed
@@ -21,6 +21,7 @@ T = TypeVar("T")
 _NOTHING = object()
 Identifier = str | Mapping[str, Any] | Callable[..., Any] | None
 """What `Family.get` takes: a name, a config, a class, an object or function that can be called, or None."""
+N = TypeVar("N")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
@@ -63,7 +64,7 @@ def refuse_others(cls: type, others: Mapping[str, Any], off: Mapping[str, Any]) 
             raise ValueError(f"{cls.__name__}({name}={value!r}) is not supported yet. Leave {name} out.")
 
 
-class Family(Generic[T]):
+class Family(Generic[T, N]):
     """The classes and functions of one kind, such as losses, by all their names.
 
     Args:
@@ -80,7 +81,7 @@ class Family(Generic[T]):
         (0, 0)
     """
 
-    def __init__(self, kind: str, base: type | None = None, functions: bool = True, default: Any = None) -> None:
+    def __init__(self, kind: str, base: type | None = None, functions: bool = True, default: N = None) -> None:  # type: ignore[assignment]
         self.kind = kind
         self.base: type = base or type(None)
         self.functions = functions
@@ -104,7 +105,13 @@ class Family(Generic[T]):
         """Make something that is known by one name known by another: ``alias(mse="mean_squared_error")``."""
         self.known |= {alias: self.known[name] for alias, name in names.items()}
 
-    def get(self, identifier: Any) -> T:
+    @overload
+    def get(self, identifier: None) -> N: ...
+
+    @overload
+    def get(self, identifier: str | Mapping[str, Any] | Callable[..., Any] | T) -> T: ...
+
+    def get(self, identifier: Any) -> T | N:
         """Return what `identifier` stands for.
 
         Args:
@@ -141,8 +148,10 @@ class Family(Generic[T]):
             >>> gpudl.metrics.deserialize({"class_name": "BinaryAccuracy", "config": {"threshold": 0.25}}).threshold
             0.25
         """
-        found = self.default if config is None else self._found(config, {**users.known(), **(custom_objects or {})})
-        if found is None or isinstance(found, self.base) or (self.functions and _can_be_called(found)):
+        if config is None:
+            return cast(T, self.default)
+        found = self._found(config, {**users.known(), **(custom_objects or {})})
+        if isinstance(found, self.base) or (self.functions and _can_be_called(found)):
             return cast(T, found)
         article = "an" if self.kind[0] in "aeiou" else "a"
         allowed = f"{article} {self.kind} is a name, an object of its class, a function or a config dict"
@@ -196,7 +205,7 @@ class Configurable:
     _obsolete: tuple[str, ...] = ()  # arguments under old names, which no config has
     _unread: frozenset[str] = frozenset()  # attributes of which no step depends
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note the arguments, with the defaults of those that were not given."""
         made = super().__new__(cls)
         try:
@@ -241,7 +250,7 @@ class Configurable:
         return {name: serialize(getattr(self, name, value)) for name, value in self._arguments.items()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a new object with the arguments of `config`; what it does not take and is None is left out."""
         parameters = inspect.signature(cls.__init__).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):

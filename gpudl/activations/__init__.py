@@ -50,6 +50,6 @@ def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> 
     return y if fused else activation(y)
 
 
-ACTIVATIONS: Family[Activation] = Family("activation", default=linear)
+ACTIVATIONS: Family[Activation, Activation] = Family("activation", default=linear)
 get, serialize, deserialize = ACTIVATIONS.get, ACTIVATIONS.serialize, ACTIVATIONS.deserialize
 ACTIVATIONS.add(vars(piecewise), vars(smooth))

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import config
 from gpudl.engine.spec import is_floating
@@ -47,7 +48,7 @@ class RandomInitializer(Initializer):
         found = super().get_config()
         return found | {"seed": None} if self._arguments.get("seed") is None else found
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> np.ndarray:
         """Return random numbers; raises ValueError when `dtype` is no float."""
         kind = np.dtype(dtype or config.float_dtype())
         if not is_floating(kind):

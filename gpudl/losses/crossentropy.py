@@ -8,9 +8,11 @@ loses no digits; other probabilities are kept `config.epsilon` away from 0 and 1
 from __future__ import annotations
 
 import warnings
-from typing import Any
+
+from numpy.typing import ArrayLike
 
 from gpudl import config, ops
+from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, as_tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
@@ -28,7 +30,7 @@ __all__ = [
 
 
 def binary_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
     """Return the mean along `axis` of -t log(p) - (1 - t) log(1 - p).
 
@@ -57,7 +59,7 @@ def binary_crossentropy(
 
 
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
     """Return -sum(t * log(p)) along `axis`, for targets that are one-hot or probabilities.
 
@@ -104,8 +106,8 @@ def categorical_crossentropy(
 
 
 def sparse_categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
@@ -208,7 +210,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         require_number("BinaryCrossentropy", 0, 1, label_smoothing=label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
@@ -231,7 +233,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         require_number("CategoricalCrossentropy", 0, 1, label_smoothing=label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
@@ -256,7 +258,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         if ignore_class is not None:
             require_whole("SparseCategoricalCrossentropy", ignore_class=ignore_class)

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gpudl import ops
 from gpudl.engine.spec import ShapeError
@@ -180,7 +181,7 @@ class Optimizer(Configurable):
         """Return what to differentiate in place of the loss: the loss itself, unless a subclass scales it."""
         return loss
 
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike | None, Variable]]) -> Variable:
         """Update variables from pairs (gradient, variable), and return the iteration count."""
         pairs = list(grads_and_vars)
         for pair in pairs:
@@ -191,7 +192,7 @@ class Optimizer(Configurable):
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self.iterations
 
-    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
+    def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
         """Update variables from their gradients, and count the update.
 
         Args:
@@ -239,7 +240,7 @@ class Optimizer(Configurable):
         self._lay(variables)  # somebody else may have moved them
         return variables
 
-    def _present(self, grads: list[Any], variables: list[Variable]) -> dict[int, Tensor]:
+    def _present(self, grads: list[ArrayLike | None], variables: list[Variable]) -> dict[int, Tensor]:
         """Return the gradients that are there, by the identity of their variables."""
         present: dict[int, Tensor] = {}
         missing = []
@@ -285,4 +286,4 @@ class Optimizer(Configurable):
         return {**{key: getattr(self, key) for key in shared}, **super().get_config()}
 
 
-OPTIMIZERS: Family[Optimizer | None] = Family("optimizer", Optimizer, functions=False)
+OPTIMIZERS: Family[Optimizer, None] = Family("optimizer", Optimizer, functions=False)

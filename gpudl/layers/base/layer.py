@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
     _inputs_seen: tuple[Any, np.dtype] | None = None
     _options: Mapping[str, Any] = {}  # what those of its family are called, with their defaults
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Know what becomes an attribute, before ``super().__init__()`` too."""
         made = super().__new__(cls, *args, **kwargs)
         made._begin_tracking()
@@ -266,7 +266,7 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
         return {**given, **{k: v for k, v in super().get_config().items() if k not in given}}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a new layer; name, trainable and dtype are set on it where its constructor does not take them."""
         parameters = inspect.signature(cls.__init__).parameters
         takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -280,7 +280,7 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
-LAYERS: Family[Any] = Family("layer", Layer, functions=False)
+LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
 
 
 def inferred_shape(function: Any, input_shape: Any, dtype: np.dtype) -> Any:

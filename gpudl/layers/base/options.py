@@ -9,13 +9,10 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Annotated, Any, TypedDict
 
-import numpy as np
-
 from gpudl import constraints, initializers, regularizers
-from gpudl.dtype_policies import DTypePolicy
+from gpudl.dtype_policies import DtypeLike as DtypeLike
 from gpudl.registry import Identifier
 
-DtypeLike = str | type | np.dtype | DTypePolicy | dict[str, Any] | None
 _LOOK_UP = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from gpudl import constraints, initializers, regularizers
 from gpudl.engine.spec import ShapeError, is_floating
@@ -14,6 +15,7 @@ from gpudl.engine.tensor import Tensor, Variable
 from gpudl.layers.base.containers import HOLDING, Holder, members, same, tracked
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
+from gpudl.registry import Identifier
 
 _KNOWN = ("_own", "_children", "_generators", "_metrics")
 _NOT_ATTRIBUTES = {*_KNOWN, "_arguments", "_added_losses", "_outputs"}
@@ -153,11 +155,11 @@ class HasWeights(Holder):
     def add_weight(
         self,
         shape: Iterable[int | None] | None = None,
-        initializer: Any = None,
-        dtype: Any = None,
+        initializer: Identifier = None,
+        dtype: DTypeLike | None = None,
         trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
+        regularizer: Identifier = None,
+        constraint: Identifier = None,
         name: str | None = None,
         autocast: bool = True,
     ) -> Variable:
@@ -215,7 +217,7 @@ class HasWeights(Holder):
         """Return copies of all weights as NumPy arrays."""
         return [v.numpy() for v in self.weights]
 
-    def set_weights(self, weights: list[Any]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Set all weights from arrays in the order of `get_weights`.
 
         Raises:
