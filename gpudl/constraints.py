@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from numpy.typing import ArrayLike
 
 from gpudl import config, ops
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.registry import Configurable, Family
 
 __all__ = [

@@ -10,7 +10,8 @@ import numpy as np
 
 from gpudl import ops
 from gpudl.engine.spec import ShapeError
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 
 Shape = tuple[int, ...]
 

@@ -13,9 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST_FILE = 300
 # Files that are longer still, by what is to become of them.
 TOO_LONG = {
-    "gpudl/engine/tensor.py": "variables get a file",
     "gpudl/layers/base/layer.py": "what is asked for shapes gets a file",
-    "gpudl/ops/numpy.py": "by family",
 }
 LONGEST = {
     ("gpudl/layers/core.py", "Dense"): 25,

@@ -6,7 +6,8 @@ from typing import Any
 
 from gpudl import ops
 from gpudl.engine.calls import public
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.tensor import Tensor
 
 __all__ = [
     "hard_sigmoid",

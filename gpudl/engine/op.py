@@ -14,12 +14,14 @@ from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine import cost
 from gpudl.engine.calls import remember
+from gpudl.engine.convert import operand
 from gpudl.engine.grad import Application, Part
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
 from gpudl.engine.symbol import any_symbol
-from gpudl.engine.tensor import Tensor, Variable, faces, operand
+from gpudl.engine.tensor import Tensor, faces
 from gpudl.engine.value import Value
+from gpudl.engine.variable import Variable
 
 Forward = Callable[..., Any]
 Specs = Spec | tuple[Spec, ...] | None

@@ -9,8 +9,9 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from gpudl.engine.spec import Spec
-from gpudl.engine.tensor import Tensor, Variable, faces
+from gpudl.engine.tensor import Tensor, faces
 from gpudl.engine.tree import flatten
+from gpudl.engine.variable import Variable
 from gpudl.names import auto_name
 
 OpenShape = tuple[int | None, ...]

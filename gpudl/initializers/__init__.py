@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpudl.engine.tensor import Tensor, as_tensor, faces
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.tensor import Tensor, faces
 from gpudl.initializers import constants, random_initializers, scaled
 from gpudl.initializers.base import INITIALIZERS, Initializer, Shape
 from gpudl.initializers.constants import *  # noqa: F403

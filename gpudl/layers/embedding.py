@@ -8,8 +8,9 @@ from typing import Any, Unpack
 import numpy as np
 
 from gpudl import constraints, initializers, ops, regularizers
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import is_floating
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import Common

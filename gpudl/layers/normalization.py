@@ -8,8 +8,10 @@ from typing import Unpack
 import numpy as np
 
 from gpudl import ops
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import FLOAT32, ShapeError, is_half
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import BatchNormOptions, LayerNormOptions

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from gpudl import config, dtype_policies, ops
 from gpudl.dtype_policies import DtypeLike
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, broadcast, is_floating, is_half
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.names import auto_name, snake_case
 from gpudl.registry import Configurable, Family
 

@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 
 from gpudl import config, ops
 from gpudl.dtype_policies import DtypeLike
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
 from gpudl.losses.labels import class_labels, differs, ignored, label_shapes
 from gpudl.utils.checks import require_number, require_whole

@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike
 
 from gpudl import config, ops
 from gpudl.dtype_policies import DtypeLike
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import Shape, ShapeError, is_floating
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import pair
 from gpudl.metrics.base import MeanMetricWrapper
 from gpudl.utils.checks import require_number, require_whole

@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from gpudl import config, dtype_policies, initializers, ops
 from gpudl.dtype_policies import DtypeLike
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, broadcast
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 from gpudl.losses.base import divide_no_nan, same_rank, single
 from gpudl.names import auto_name, snake_case
 from gpudl.registry import Configurable, Family

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from gpudl.dtype_policies import DtypeLike
-from gpudl.engine.tensor import as_tensor
+from gpudl.engine.convert import as_tensor
 from gpudl.losses import (
     binary_crossentropy,
     categorical_crossentropy,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.symbol import KerasTensor, symbols
-from gpudl.engine.tensor import as_tensor
 from gpudl.engine.tree import map_leaves
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer, inferred_shape

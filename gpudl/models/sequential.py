@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpudl.engine.calls import calls_of, declare
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
 from gpudl.engine.symbol import KerasTensor, open_shape
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer, inferred_shape

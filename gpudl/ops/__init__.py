@@ -10,6 +10,7 @@ from gpudl.engine.calls import public
 from gpudl.engine.op import Op, registry
 from gpudl.engine.tensor import faces
 from gpudl.ops.activation import activation_grad, bias_activation, relu, sigmoid, tanh
+from gpudl.ops.arrangement import broadcast_to, concatenate, expand_dims, squeeze, stack, transpose
 from gpudl.ops.conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
 from gpudl.ops.elementwise import (
     absolute,
@@ -56,11 +57,8 @@ from gpudl.ops.numpy import (
     all,
     any,
     argmax,
-    broadcast_to,
     cast,
     clip,
-    concatenate,
-    expand_dims,
     logical_and,
     logical_not,
     logical_or,
@@ -69,11 +67,8 @@ from gpudl.ops.numpy import (
     mean,
     min,
     ones_like,
-    squeeze,
-    stack,
     sum,
     take,
-    transpose,
     true_divide,
     where,
     zeros_like,

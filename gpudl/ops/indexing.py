@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from gpudl.engine.convert import operand
 from gpudl.engine.spec import Shape, ShapeError, broadcast
 from gpudl.engine.state import TracingError, state, user_line
-from gpudl.engine.tensor import Tensor, operand
+from gpudl.engine.tensor import Tensor
 from gpudl.ops.elementwise import cast, where
 from gpudl.ops.gather import known, numbered, rows_at, take
 from gpudl.ops.shape import reshape, take_slice, transpose

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gpudl import ops
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.state import gradients
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 from gpudl.names import auto_name, snake_case
 from gpudl.optimizers.optimizer import OPTIMIZERS, Optimizer
 from gpudl.optimizers.options import OFF

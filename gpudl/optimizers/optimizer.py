@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gpudl import ops
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import TracingError, gradients, state, user_line
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 from gpudl.names import auto_name, snake_case
 from gpudl.optimizers.clipping import clipped
 from gpudl.optimizers.layout import Layout, check

@@ -12,10 +12,11 @@ import numpy as np
 
 from gpudl import regularizers
 from gpudl.engine.calls import Call, calls_of, inferred, remember
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import autocast, preparing, state
 from gpudl.engine.symbol import KerasTensor, Pair, any_symbol
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.base.build import all_or_nothing, apart
 from gpudl.layers.base.build_shapes import build_arguments, open_batch

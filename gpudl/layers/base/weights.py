@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, DTypeLike
 from gpudl import constraints, initializers, regularizers
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import restructured, state, toggled
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 from gpudl.layers.base.containers import HOLDING, Holder, members, same, tracked
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator

@@ -10,8 +10,9 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import Spec
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten
 from gpudl.ops.gather import take, take_batch
 from gpudl.training.data.arrays import fed_dtype
