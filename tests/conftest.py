@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def compared_at_each_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have recorded steps compared whenever a pass over data begins, and never because of the time that has passed."""
     monkeypatch.setattr(Budget, "left", lambda self: 1.0)
-    monkeypatch.setattr(Budget, "suffices", lambda self, taken, since: False)
+    monkeypatch.setattr(Budget, "is_ample", lambda self: False)
 
 
 @pytest.fixture(autouse=True)

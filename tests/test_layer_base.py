@@ -12,7 +12,7 @@ import gpudl
 from gpudl import layers, metrics, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.layers import BatchNormalization, Dense, Dropout, Layer
-from gpudl.layers.base.layer import inferred_shape
+from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.names import clear_names
 from gpudl.random import SeedGenerator
 

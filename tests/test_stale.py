@@ -11,6 +11,7 @@ import pytest
 
 import gpudl
 from gpudl import callbacks, constraints, layers, losses, metrics, optimizers, regularizers
+from gpudl.engine.plan import entry
 from gpudl.engine.plan.record import Budget
 
 Change = Callable[[], None]
@@ -173,6 +174,12 @@ def check(run: Callable[[Parts, Change], list[Any]], name: str, nested: bool) ->
     assert any(not np.array_equal(a, b) for a, b in zip(expected, unchanged, strict=True)), "the change does nothing"
 
 
+def after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let it always be so long that a step is compared, as it is when somebody has typed something meanwhile."""
+    monkeypatch.setattr(Budget, "is_ample", lambda self: True)
+    monkeypatch.setattr(entry, "SHARE", float("inf"))
+
+
 where = pytest.mark.parametrize("nested", [False, True], ids=["model", "nested model"])
 
 
@@ -203,7 +210,7 @@ def test_a_change_between_two_fits(name: str, nested: bool) -> None:
 @where
 @pytest.mark.parametrize("name", OF_PREDICT)
 def test_a_change_between_two_predictions(name: str, nested: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Budget, "suffices", lambda *args: True)  # as after a second or so
+    after_a_while(monkeypatch)
 
     def run(p: Parts, change: Change) -> list[Any]:
         before = p.model.predict(data(4)[0], verbose=0)
@@ -218,7 +225,7 @@ def test_a_change_between_two_predictions(name: str, nested: bool, monkeypatch: 
 def test_a_change_between_single_steps_and_evaluations(
     name: str, nested: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Budget, "suffices", lambda *args: True)
+    after_a_while(monkeypatch)
 
     def run(p: Parts, change: Change) -> list[Any]:
         x, y = data(4)

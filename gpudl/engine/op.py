@@ -8,14 +8,13 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine import cost
 from gpudl.engine.calls import remember
 from gpudl.engine.convert import operand
 from gpudl.engine.grad import Application, Part
+from gpudl.engine.rounding import quiet
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
 from gpudl.engine.symbol import any_symbol
@@ -183,7 +182,7 @@ class Op:
             if single is not array and position >= self.outs:
                 on.xp.copyto(single, array)
             wide.append(single)
-        with _quiet():
+        with quiet():
             self.run(tuple(wide[: self.outs]), tuple(wide[self.outs :]), static)
             for array, single in zip(arrays[: self.outs or self.writes], wide, strict=False):
                 if single is not array:
@@ -206,17 +205,6 @@ def _autocast(value: Any) -> Any:
     if wanted is None or not (isinstance(value, Variable) and value.autocast and is_floating(value.dtype)):
         return value
     return value if value.dtype == wanted else apply(registry["cast"], value, dtype=wanted)
-
-
-def rounded(xp: Any, out: Array, x: Array) -> None:
-    """Set out to x in the dtype of out; what is too large becomes infinite."""
-    with _quiet():
-        xp.copyto(out, x, casting="unsafe")
-
-
-def _quiet() -> np.errstate:
-    """Let NumPy be as silent as a GPU is about what a float of 16 bits cannot hold."""
-    return np.errstate(over="ignore", invalid="ignore")
 
 
 def op(infer: Callable[..., Specs], **options: Any) -> Callable[[Forward], Op]:

@@ -72,20 +72,16 @@ def restructured() -> None:
     layout_epoch[0] += 1
 
 
-# Count what may make a step compute something else: when one has moved, a plan is compared with a new record first.
-changes = [0]
-passes = [0]
-
-
-def seen() -> tuple[int, int]:
-    """Return what differs when something was changed, or a pass has begun."""
-    return changes[0], passes[0]
+# How many changes there were of what steps may depend on, and how many passes over data have begun: when this is
+# another pair, a plan is compared with a new record first.
+seen = [(0, 0)]
 
 
 def changed() -> None:
     """Note that an attribute or a setting was changed; what a step itself sets while it is recorded does not count."""
     if state.recorder is None and not state.symbolic and not state.building:
-        changes[0] += 1
+        changes, passes = seen[0]
+        seen[0] = changes + 1, passes
 
 
 @contextmanager

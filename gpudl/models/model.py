@@ -8,8 +8,9 @@ from typing import Any
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.symbol import KerasTensor, symbols
 from gpudl.engine.tree import map_leaves
+from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
-from gpudl.layers.base.layer import Layer, inferred_shape
+from gpudl.layers.base.layer import Layer
 from gpudl.models.functional import Graph
 from gpudl.names import auto_name
 from gpudl.reports import explain as reports

@@ -12,8 +12,9 @@ from gpudl.engine.state import preparing
 from gpudl.engine.symbol import KerasTensor, open_shape
 from gpudl.engine.tensor import Tensor
 from gpudl.layers import InputLayer, deserialize
+from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
-from gpudl.layers.base.layer import Layer, inferred_shape
+from gpudl.layers.base.layer import Layer
 from gpudl.models.model import Model
 from gpudl.ops import cast, reshape
 from gpudl.registry import serialize

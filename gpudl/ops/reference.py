@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gpudl.engine.op import rounded
+from gpudl.engine.rounding import rounded
 from gpudl.kernels.expression import ARITHMETIC, COMPARISONS, Declared, Expression
 from gpudl.ops.erf import erf
 

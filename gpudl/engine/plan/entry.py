@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any, Protocol
 
 from gpudl.backend import Array
 from gpudl.engine.plan.plan import Plan
-from gpudl.engine.plan.record import Record, budget
+from gpudl.engine.plan.record import SHARE, Record, budget
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import seen
 from gpudl.engine.tensor import Tensor
@@ -72,8 +73,8 @@ class Entry:
 
     def confirmed(self, by: Record) -> None:
         """Note a record that is the same, so that this one holds as from then."""
-        self.seen, self._at, self._took = by.seen, by.at, by.took
+        self.seen, self._due = by.seen, by.at + by.took / SHARE
 
     def is_doubtful(self) -> bool:
         """Tell whether it is time to look whether the step computes something else now than when it was recorded."""
-        return self.seen != seen() or budget.suffices(self._took, self._at)
+        return self.seen != seen[0] or (perf_counter() > self._due and budget.is_ample())

@@ -15,7 +15,7 @@ import numpy as np
 from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.plan.recorder import Recorder
-from gpudl.engine.state import passes
+from gpudl.engine.state import seen
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, same_value
 from gpudl.engine.value import Value
@@ -142,9 +142,9 @@ class Budget:
             if not unless:
                 self._seconds -= time.perf_counter() - begun
 
-    def suffices(self, taken: float, since: float) -> bool:
-        """Tell whether a step whose recording has `taken` so many seconds may be compared `since` the last time."""
-        return SHARE * (time.perf_counter() - since) > taken and self.left() > _KEPT_BACK
+    def is_ample(self) -> bool:
+        """Tell whether there is more than what is kept back."""
+        return self.left() > _KEPT_BACK
 
 
 budget = Budget()
@@ -153,7 +153,8 @@ budget = Budget()
 def begin_pass() -> None:
     """Have steps compared before a pass over data, unless passes are so short that it would take too much time."""
     if budget.left() > 0:
-        passes[0] += 1
+        changes, passes = seen[0]
+        seen[0] = changes, passes + 1
 
 
 def draws() -> Any:

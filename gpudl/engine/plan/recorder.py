@@ -30,7 +30,7 @@ class Recorder:
     """
 
     def __init__(self, on: Backend, lines: bool = False) -> None:
-        self.seen = seen()
+        self.seen = seen[0]
         self.begun = perf_counter()
         self.instructions: list[Applied] = []
         self.lines: list[str] | None = [] if lines else None

@@ -17,7 +17,7 @@ from gpudl.engine.plan.interrupts import waiting
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.record import Record, budget, draws, undraw
 from gpudl.engine.plan.recorder import Recorder
-from gpudl.engine.state import TracingError, changes, frozen, layout_epoch, seen, state
+from gpudl.engine.state import TracingError, frozen, layout_epoch, seen, state
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.engine.variable import Variable
@@ -102,7 +102,7 @@ class Traced:
             entry = self._record(backend.current(), args, leaves, static)
             plans.keep(key, entry)
         elif entry.is_doubtful():
-            with budget.spent(unless=entry.seen[0] != changes[0]):
+            with budget.spent(unless=entry.seen[0] != seen[0][0]):
                 entry = self._compared(key, entry, args, leaves, static)
         return entry, feeds
 
@@ -222,7 +222,7 @@ class Bound:
 
 def _moment() -> tuple[Any, ...]:
     """Return what differs when a plan that was looked up may not be the right one any more."""
-    return layout_epoch[0], seen(), get_ident(), _circumstances()
+    return layout_epoch[0], seen[0], get_ident(), _circumstances()
 
 
 def _circumstances() -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Which shapes `build` gets: those of what `call` was given, by Keras's names."""
+"""Shapes with None in them: those that `build` gets, by Keras's names, and those of outputs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from gpudl.engine.symbol import open_shape
+import numpy as np
+
+from gpudl.engine.calls import inferred
+from gpudl.engine.symbol import KerasTensor, Pair, open_shape
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 
@@ -55,3 +58,18 @@ def build_arguments(
                 f"{_SUFFIX!r}, or take one argument, the shape of the first."
             )
     return {name: shapes[name] for name in names if name in shapes}
+
+
+def inferred_shape(function: Any, input_shape: Any, dtype: np.dtype) -> Any:
+    """Return the output shapes of `function` for a symbol, or a nest of them, with None where they are not known."""
+    results = inferred(function, (_symbols(input_shape, dtype),), {})
+    return map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, results)
+
+
+def _symbols(shapes: Any, dtype: np.dtype) -> Any:
+    """Return a nest of shapes as one of symbols."""
+    if isinstance(shapes, dict):
+        return {name: _symbols(shape, dtype) for name, shape in shapes.items()}
+    if any(isinstance(shape, tuple | list | dict) for shape in shapes):
+        return [_symbols(shape, dtype) for shape in shapes]
+    return KerasTensor(shapes, dtype, name="")

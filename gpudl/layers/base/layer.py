@@ -11,15 +11,15 @@ from typing import Any, Self
 import numpy as np
 
 from gpudl import regularizers
-from gpudl.engine.calls import Call, calls_of, inferred, remember
+from gpudl.engine.calls import Call, calls_of, remember
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import autocast, preparing, state
-from gpudl.engine.symbol import KerasTensor, Pair, any_symbol
+from gpudl.engine.symbol import any_symbol
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.base.build import all_or_nothing, apart
-from gpudl.layers.base.build_shapes import build_arguments, open_batch
+from gpudl.layers.base.build_shapes import build_arguments, inferred_shape, open_batch
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.input_spec import InputSpec, Shape
@@ -282,21 +282,6 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
 
 
 LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
-
-
-def inferred_shape(function: Any, input_shape: Any, dtype: np.dtype) -> Any:
-    """Return the output shapes of `function` for a symbol, or a nest of them, with None where they are not known."""
-    results = inferred(function, (_symbols(input_shape, dtype),), {})
-    return map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, results)
-
-
-def _symbols(shapes: Any, dtype: np.dtype) -> Any:
-    """Return a nest of shapes as one of symbols."""
-    if isinstance(shapes, dict):
-        return {name: _symbols(shape, dtype) for name, shape in shapes.items()}
-    if any(isinstance(shape, tuple | list | dict) for shape in shapes):
-        return [_symbols(shape, dtype) for shape in shapes]
-    return KerasTensor(shapes, dtype, name="")
 
 
 def _array(value: Any) -> Any:

@@ -18,6 +18,7 @@ from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
 from gpudl.registry import Identifier
 
+_NOTHING = object()
 _KNOWN = ("_own", "_children", "_generators", "_metrics")
 _NOT_ATTRIBUTES = {*_KNOWN, "_arguments", "_added_losses", "_outputs"}
 
@@ -44,10 +45,13 @@ class HasWeights(Holder):
         return f'{type(self).__name__} "{self.name}"'
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not isinstance(value, HOLDING) and not isinstance(vars(self).get(name), HOLDING):
+        there = vars(self).get(name, _NOTHING)
+        if there is value:
+            return
+        if not isinstance(value, HOLDING) and not isinstance(there, HOLDING):
             super().__setattr__(name, value)
             return
-        before = members(vars(self).get(name))
+        before = members(there)
         value = value if name.startswith("__") else tracked(value)
         super().__setattr__(name, value)
         self._exchanged(before, members(value))
