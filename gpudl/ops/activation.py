@@ -11,6 +11,14 @@ from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 from gpudl.ops.elementwise import counted, floating
 
+__all__ = [
+    "activation_grad",
+    "bias_activation",
+    "relu",
+    "sigmoid",
+    "tanh",
+]
+
 # Operations for each element: of the activation, and of its gradient.
 _FLOPS = {"linear": 0, "relu": 1, "sigmoid": 4, "tanh": 1}
 _SLOPES = {"linear": 0, "relu": 2, "sigmoid": 3, "tanh": 3}

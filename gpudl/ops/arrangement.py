@@ -15,6 +15,15 @@ from gpudl.ops.numpy import Axis, plain
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
 
+__all__ = [
+    "broadcast_to",
+    "concatenate",
+    "expand_dims",
+    "squeeze",
+    "stack",
+    "transpose",
+]
+
 
 def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
     """Return x repeated along its axes of size 1 and new leading ones up to `shape`.

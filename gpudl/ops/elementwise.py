@@ -16,6 +16,22 @@ from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 from gpudl.ops.logic import equal
 
+__all__ = [
+    "absolute",
+    "add",
+    "cast_like",
+    "divide",
+    "floor_divide",
+    "maximum",
+    "minimum",
+    "mod",
+    "multiply",
+    "negative",
+    "sign",
+    "square",
+    "subtract",
+]
+
 _BOOL = np.dtype(bool)
 
 
@@ -38,7 +54,7 @@ def counted(x: Spec, **_: Any) -> Spec:
     return x.with_dtype("int32") if x.dtype == _BOOL else x
 
 
-def _whole(a: Spec, b: Spec) -> Spec:
+def whole(a: Spec, b: Spec) -> Spec:
     return counted(_binary(a, b))
 
 
@@ -95,22 +111,13 @@ def divide(x1: Expression, x2: Expression) -> Expression:
 divide.vjp(x1=lambda g, y, a, b: g / b, x2=lambda g, y, a, b: -g * y / b)
 
 
-@elementwise(floating)
-def log(x: Expression) -> Expression:
-    """Return the natural logarithm of x."""
-    return e.log(x)
-
-
-log.vjp(x=lambda g, y, x: g / x)
-
-
-@op(_whole)
+@op(whole)
 def floor_divide(xp: Any, out: Array, x1: Array, x2: Array) -> None:
     """Return x1 / x2 rounded down, broadcast; its gradient is 0 everywhere. An integer divided by 0 is 0."""
     xp.floor_divide(x1, x2, out=out, dtype=out.dtype)
 
 
-@op(_whole)
+@op(whole)
 def mod(xp: Any, out: Array, x1: Array, x2: Array) -> None:
     """Return x1 - floor(x1 / x2) * x2, broadcast, which has the sign of x2. What an integer leaves by 0 is 0."""
     xp.remainder(x1, x2, out=out, dtype=out.dtype)
@@ -138,15 +145,6 @@ def cast_like(x: Tensor, like: Tensor) -> Tensor:
         return x
     result: Tensor = cast(x, dtype=like.dtype)
     return result
-
-
-@elementwise(_whole)
-def power(x1: Expression, x2: Expression) -> Expression:
-    """Return x1 ** x2, broadcast; the gradient with respect to x2 wants a positive x1. Bools count as int32."""
-    return x1**x2
-
-
-power.vjp(x1=lambda g, y, a, b: g * b * a ** (b - 1), x2=lambda g, y, a, b: g * y * log(a))
 
 
 @elementwise(_binary)
@@ -200,42 +198,6 @@ def square(x: Expression) -> Expression:
 square.vjp(x=lambda g, y, x: g * (x * 2))
 
 
-@elementwise(floating)
-def sqrt(x: Expression) -> Expression:
-    """Return the square root of x."""
-    return e.sqrt(x)
-
-
-sqrt.vjp(x=lambda g, y, x: g * 0.5 / y)
-
-
-@elementwise(floating)
-def exp(x: Expression) -> Expression:
-    """Return e ** x."""
-    return e.exp(x)
-
-
-exp.vjp(x=lambda g, y, x: g * y)
-
-
-@elementwise(floating)
-def log1p(x: Expression) -> Expression:
-    """Return log(1 + x), exact for small x."""
-    return e.log1p(x)
-
-
-log1p.vjp(x=lambda g, y, x: g / (x + 1))
-
-
-@elementwise(floating)
-def expm1(x: Expression) -> Expression:
-    """Return e ** x - 1, exact for small x."""
-    return e.expm1(x)
-
-
-expm1.vjp(x=lambda g, y, x: g * (y + 1))
-
-
 @elementwise(counted, flops=cost.per_output(2))
 def clip(x: Expression, *, low: float, high: float) -> Expression:
     """Return x limited to [low, high]; the gradient is 0 outside."""
@@ -273,12 +235,3 @@ def ones_like(x: Expression) -> Expression:
 def zeros_like(x: Expression) -> Expression:
     """Return zeros in the shape and dtype of x."""
     return e.number(0)
-
-
-@elementwise(floating)
-def erf(x: Expression) -> Expression:
-    """Return the error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
-    return e.erf(x)
-
-
-erf.vjp(x=lambda g, y, x: g * (exp(-(x * x)) * (2 / np.pi**0.5)))

@@ -17,6 +17,10 @@ from gpudl.engine.tensor import Tensor
 from gpudl.ops.elementwise import cast, minimum
 from gpudl.ops.shape import concatenate, reshape
 
+__all__ = [
+    "take_batch",
+]
+
 
 def _taken(x: Spec, indices: Spec) -> Spec:
     if x.ndim < 1 or indices.dtype.kind not in "iu":

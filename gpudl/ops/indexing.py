@@ -15,6 +15,11 @@ from gpudl.ops.elementwise import cast, where
 from gpudl.ops.gather import known, numbered, rows_at, take
 from gpudl.ops.shape import reshape, take_slice, transpose
 
+__all__ = [
+    "getitem",
+    "nonzero",
+]
+
 Part = None | slice | int | np.ndarray | Tensor
 _ALL = slice(None)
 _INT64 = np.dtype(np.int64)

@@ -12,6 +12,21 @@ from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 
+__all__ = [
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "equal",
+    "greater",
+    "greater_equal",
+    "left_shift",
+    "less",
+    "less_equal",
+    "not_equal",
+    "right_shift",
+]
+
 _BOOL = np.dtype(bool)
 
 

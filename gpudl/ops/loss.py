@@ -17,8 +17,14 @@ from gpudl.kernels.expression import Expression
 from gpudl.ops import reduce
 from gpudl.ops.activation import sigmoid
 from gpudl.ops.declare import elementwise
-from gpudl.ops.elementwise import exp
+from gpudl.ops.exponential import exp
 from gpudl.ops.shape import reshape
+
+__all__ = [
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "sparse_softmax_cross_entropy",
+]
 
 
 def _classes(x: Spec) -> Spec:

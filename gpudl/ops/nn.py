@@ -19,6 +19,14 @@ from gpudl.ops.numpy import cast, plain
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
 
+__all__ = [
+    "average_pool",
+    "log_softmax",
+    "max_pool",
+    "one_hot",
+    "softmax",
+]
+
 
 def softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`, one or several.

@@ -17,8 +17,15 @@ from gpudl.engine.tensor import Tensor
 from gpudl.kernels.expression import Expression
 from gpudl.ops import reduce
 from gpudl.ops.declare import elementwise
-from gpudl.ops.elementwise import multiply, sqrt
+from gpudl.ops.elementwise import multiply
+from gpudl.ops.exponential import sqrt
 from gpudl.ops.shape import reshape
+
+__all__ = [
+    "batch_norm",
+    "layer_norm",
+    "scale_shift",
+]
 
 Three = tuple[Tensor, Tensor, Tensor]
 

@@ -20,6 +20,27 @@ from gpudl.ops import elementwise, indexing, linalg, logic, reduce
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
 
+__all__ = [
+    "all",
+    "any",
+    "argmax",
+    "cast",
+    "clip",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "matmul",
+    "max",
+    "mean",
+    "min",
+    "ones_like",
+    "sum",
+    "take",
+    "true_divide",
+    "where",
+    "zeros_like",
+]
+
 Axis = int | Sequence[int] | None
 
 

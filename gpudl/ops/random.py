@@ -14,6 +14,14 @@ from gpudl.engine.spec import Shape, ShapeError, Spec
 from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 
+__all__ = [
+    "advance_",
+    "draw_key",
+    "dropout",
+    "random_normal",
+    "random_uniform",
+]
+
 _KEY = Spec((4,), np.dtype(np.uint32))
 
 

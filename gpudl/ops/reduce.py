@@ -17,6 +17,11 @@ from gpudl.ops.elementwise import cast, cast_like
 from gpudl.ops.logic import equal
 from gpudl.ops.shape import reshape
 
+__all__ = [
+    "all_finite",
+    "sum_to",
+]
+
 Axis = int | tuple[int, ...] | None
 
 _COUNT, _UNSIGNED = np.dtype(np.int32), np.dtype(np.uint32)

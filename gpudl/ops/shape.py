@@ -20,6 +20,12 @@ from gpudl.engine.tensor import Tensor
 from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 
+__all__ = [
+    "copy",
+    "pack",
+    "reshape",
+]
+
 Key = tuple[Any, ...]
 
 

@@ -18,6 +18,20 @@ from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 
+__all__ = [
+    "adam_",
+    "assign_",
+    "assign_add_",
+    "decay_",
+    "increment_",
+    "note_nonfinite_",
+    "rescale_",
+    "restore_",
+    "rmsprop_",
+    "sgd_",
+    "sgd_momentum_",
+]
+
 
 def _one_value(target: Spec, value: Spec) -> None:
     if value.shape not in (target.shape, ()):
