@@ -30,7 +30,7 @@ def flatten(tree: Any) -> tuple[list[Any], Any]:
 def map_leaves(function: Callable[[Any], Any], tree: Any) -> Any:
     """Return `tree` with every leaf replaced by ``function(leaf)``, in the order of `flatten`."""
     if isinstance(tree, tuple):
-        return tuple(map_leaves(function, child) for child in tree)
+        return tuple([map_leaves(function, child) for child in tree])
     if isinstance(tree, list):
         return [map_leaves(function, child) for child in tree]
     if isinstance(tree, dict):

@@ -20,9 +20,10 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, same_value
 from gpudl.engine.value import Value
 
-SHARE = 0.01
+SHARE = 0.005
 """How much of the time may be spent on recording steps again that turn out to be the same."""
 _MOST = 0.1  # seconds that may be saved up while nothing is compared
+_PAUSE = 1.0  # seconds; in shorter gaps the time that others have the processor does not count
 _KEPT_BACK = 0.05  # seconds of them that are there for the beginnings of passes alone
 
 
@@ -119,16 +120,20 @@ def _bytes(on: backend.Backend, array: Array) -> bytes:
 
 
 class Budget:
-    """The time that may be spent on recording steps again: a share of all time that passes."""
+    """The time that may be spent on recording steps again: a share of the time in which the program computes.
+
+    A longer pause, in which somebody may have changed something, counts too.
+    """
 
     def __init__(self) -> None:
         self._seconds = _MOST
-        self._at = time.perf_counter()
+        self._at = time.perf_counter(), time.process_time()
 
     def left(self) -> float:
         """Return how many seconds there are; less than none after a step that took longer."""
-        now = time.perf_counter()
-        self._seconds = min(_MOST, self._seconds + SHARE * (now - self._at))
+        now = time.perf_counter(), time.process_time()
+        passed, computed = now[0] - self._at[0], now[1] - self._at[1]
+        self._seconds = min(_MOST, self._seconds + SHARE * (passed if passed > _PAUSE else min(passed, computed)))
         self._at = now
         return self._seconds
 

@@ -43,7 +43,7 @@ class Epochs:
                 taken = self._taken(wanted)
             if not taken:
                 break
-            count += sum(times for _, times in taken)
+            count += sum([times for _, times in taken])
             yield taken
         self.source.ended()
         if count < (1 if self._most is None else self.steps or 1):

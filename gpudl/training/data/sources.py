@@ -73,7 +73,7 @@ class ArrayBatches:
         """Return the feeds of batches of `count` rows, the same ones each time, at a place that must be chosen yet."""
         if count not in self._feeds:
             cursor = cursor_of(count, self._order, self.samples)
-            batch = tuple(map_leaves(lambda a: Rows(a, cursor), part) for part in self.data)
+            batch = map_leaves(lambda a: Rows(a, cursor), self.data)
             self._feeds[count] = cursor, batch
         return self._feeds[count]
 
