@@ -20,6 +20,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.base.build import all_or_nothing, apart
 from gpudl.layers.base.build_shapes import build_arguments, inferred_shape, open_batch
+from gpudl.layers.base.config import HasConfig
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.input_spec import InputSpec, Shape
@@ -27,7 +28,7 @@ from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_
 from gpudl.layers.base.weights import HasWeights
 from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
-from gpudl.registry import Configurable, Family, Identifier, refuse_others
+from gpudl.registry import Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
 
 # Arguments of Keras's layers that are understood at these values only.
@@ -41,7 +42,7 @@ _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 _enclosing: ContextVar[bool | None] = ContextVar("enclosing", default=None)
 
 
-class Layer(HasWeights, HasDtypePolicy, Configurable):
+class Layer(HasWeights, HasDtypePolicy, HasConfig):
     """A callable with weights. Subclasses write `build` (once the input shape is known) and `call`.
 
     Args:
@@ -260,22 +261,6 @@ class Layer(HasWeights, HasDtypePolicy, Configurable):
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the outputs for inputs of `input_shape`; None stands for any batch size."""
         return inferred_shape(self, input_shape, self.compute_dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data."""
-        given = {"name": self.name, "trainable": self.trainable, "dtype": self._dtype_policy.name}
-        return {**given, **{k: v for k, v in super().get_config().items() if k not in given}}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return a new layer; name, trainable and dtype are set on it where its constructor does not take them."""
-        parameters = inspect.signature(cls.__init__).parameters
-        takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        later = () if takes_all else {"name", "trainable", "dtype"} & config.keys() - parameters.keys()
-        layer = cls(**{key: value for key, value in config.items() if key not in later})
-        for key in later:
-            setattr(layer, "dtype_policy" if key == "dtype" else key, config[key])
-        return layer
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

@@ -1,0 +1,33 @@
+"""The config of a layer: its constructor's arguments as plain data, and a layer from them."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+from gpudl.dtype_policies import DTypePolicy
+from gpudl.registry import Configurable
+
+
+class HasConfig(Configurable):
+    """The base of layers that knows what they were made with."""
+
+    name: str
+    trainable: bool
+    dtype_policy: DTypePolicy
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data."""
+        given = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name}
+        return {**given, **{k: v for k, v in super().get_config().items() if k not in given}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Return a new layer; name, trainable and dtype are set on it where its constructor does not take them."""
+        parameters = inspect.signature(cls.__init__).parameters
+        takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        later = () if takes_all else {"name", "trainable", "dtype"} & config.keys() - parameters.keys()
+        layer = cls(**{key: value for key, value in config.items() if key not in later})
+        for key in later:
+            setattr(layer, "dtype_policy" if key == "dtype" else key, config[key])
+        return layer
