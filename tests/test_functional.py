@@ -26,7 +26,6 @@ Y = rng.random((40, 1), dtype=np.float32)
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     gpudl.utils.set_random_seed(1)
-    gpudl.registry.clear_names()
 
 
 def branches(of: Any = gpudl) -> Any:
@@ -401,18 +400,16 @@ def noting(texts: list[str]) -> Callable[..., None]:
 
 class TestBesideKeras:
     @parity
+    @pytest.mark.parametrize("options", [{}, {"show_trainable": True, "expand_nested": True}])
     @pytest.mark.parametrize("name", MAKERS)
-    def test_the_summary(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_summary(self, name: str, options: dict[str, bool], monkeypatch: pytest.MonkeyPatch) -> None:
         keras = keras_or_skip()
         monkeypatch.setenv("COLUMNS", "130")
         keras.backend.clear_session()
-        for options in ({}, {"show_trainable": True, "expand_nested": True}):
-            texts: list[str] = []
-            for of in (keras, gpudl):
-                gpudl.registry.clear_names()
-                keras.backend.clear_session()
-                MAKERS[name](of).summary(print_fn=noting(texts), **options)
-            assert texts[0] == texts[1]
+        texts: list[str] = []
+        for of in (keras, gpudl):
+            MAKERS[name](of).summary(print_fn=noting(texts), **options)
+        assert texts[0] == texts[1]
 
     @parity
     @pytest.mark.parametrize("name", MAKERS)
