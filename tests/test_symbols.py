@@ -32,7 +32,6 @@ class TestWhatASymbolShows:
         assert Input((), dtype="bool").shape == (None,)
 
     def test_names_are_counted(self) -> None:
-        gpudl.names.clear_names()
         assert [Input((1,)).name, Input((1,)).name] == ["keras_tensor", "keras_tensor_1"]
         assert Input((1,)).call.operation.name == "input_layer_2"
 
@@ -109,7 +108,6 @@ class TestOps:
 
     def test_one_call_is_remembered_under_the_name_of_the_op(self, name: str) -> None:
         function, known_as = {**OPERATORS, **FUNCTIONS}[name]
-        gpudl.names.clear_names()
         x = Input((4,), batch_size=2)
         call = function(x).call
         assert call.operation.name == known_as

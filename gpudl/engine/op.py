@@ -17,7 +17,7 @@ from gpudl.engine.grad import Application, Part
 from gpudl.engine.rounding import quiet
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
-from gpudl.engine.symbol import any_symbol
+from gpudl.engine.symbol import SymbolError, any_symbol
 from gpudl.engine.tensor import Tensor, faces
 from gpudl.engine.value import Value
 from gpudl.engine.variable import Variable
@@ -103,20 +103,25 @@ class Op:
 
     def __call__(self, *inputs: Any, **static: Any) -> Tensor:
         """Apply the op to tensors, arrays or numbers; several outs are a tuple, and an update returns None."""
-        if any_symbol(inputs) and not self.update:
-            symbols: Tensor = remember(self, inputs, static)
-            return symbols
         if not self.variadic and len(inputs) != len(self.inputs):
             inputs, static = self._bound(inputs, static)
+        given = inputs
         if self.prepare is not None:
-            inputs = self.prepare(*inputs)
+            inputs = given if any_symbol(given) else self.prepare(*given)
         if state.autocast is not None and not self.update:
             inputs = tuple(map(_autocast, inputs))
         tensors = [t for t in inputs if isinstance(t, Tensor)]
         # A number takes the dtype of a float beside it, and not that of a condition.
         like = max(tensors, key=lambda t: (is_floating(t.dtype), "bui".find(t.dtype.kind)), default=None)
-        result: Tensor = apply(self, *(operand(t, like) for t in inputs), **static)
-        return result
+        try:
+            result: Tensor = apply(self, *(operand(t, like) for t in inputs), **static)
+        except SymbolError:  # found where the shapes are inferred, so that tensors need not be looked at before
+            if self.update:
+                raise
+        else:
+            return result
+        symbols: Tensor = remember(self, given, static)
+        return symbols
 
     def _bound(self, inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the inputs in their order, some of which were given by keyword, and the static arguments."""

@@ -99,10 +99,13 @@ def broadcast(*shapes: Shape) -> Shape:
     """Return the shape that `shapes` broadcast to; raises ShapeError when they do not."""
     try:
         result = np.broadcast_shapes(*shapes)
-        return next((shape for shape in shapes if shape == result), result)  # whose sizes may stand for unknown ones
     except ValueError:
         listed = " and ".join(str(s) for s in shapes)
         raise ShapeError(
             f"shapes {listed} do not broadcast: aligned from the right, each pair of sizes must be equal "
             "or contain a 1."
         ) from None
+    for shape in shapes:
+        if shape == result:
+            return shape  # whose sizes may stand for unknown ones
+    return result

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Self
 
 import numpy as np
 
-from gpudl.engine.spec import Spec
+from gpudl.engine.spec import Shape, Spec
 from gpudl.engine.tensor import Tensor, faces
 from gpudl.engine.tree import flatten
 from gpudl.engine.variable import Variable
@@ -39,8 +39,10 @@ for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "floordiv", "rfloordi
     setattr(Unknown, f"__{_name}__", _staying_unknown(f"__{_name}__"))
 
 
-def open_shape(shape: Iterable[int]) -> OpenShape:
+def open_shape(shape: Shape) -> OpenShape:
     """Return `shape` with None for sizes that only stand for others."""
+    if Unknown not in map(type, shape):
+        return shape
     return tuple(None if type(size) is Unknown else size for size in shape)
 
 
@@ -82,6 +84,10 @@ class Pair:
             Tensor(None, Spec(tuple(Unknown(s[at]) if s[0] != s[1] else s[at] for s in self.sizes), self.first.dtype))
             for at in (0, 1)
         )
+
+
+class SymbolError(TypeError):
+    """A symbol was found where there must be values."""
 
 
 class KerasTensor(Tensor):
@@ -163,8 +169,8 @@ class KerasTensor(Tensor):
 
     @property
     def spec(self) -> Spec:  # type: ignore[override]
-        """Raise TypeError: what computes asks for it."""
-        raise self._refused(TypeError, "was given to something that computes with values")
+        """Raise SymbolError: what computes asks for it."""
+        raise self._refused(SymbolError, "was given to something that computes with values")
 
     @property
     def size(self) -> int:
@@ -221,11 +227,11 @@ _PLAIN = {Tensor, Variable, np.ndarray, int, float, bool, str, type(None)}
 
 def any_symbol(values: Iterable[Any]) -> bool:
     """Tell whether there is a symbol among `values` or in a nest among them."""
-    kinds = set(map(type, values))
-    if kinds <= _PLAIN:
+    if _PLAIN.issuperset(map(type, values)):
         return False
-    if KerasTensor in kinds:
-        return True
-    return any(
-        any_symbol(v.values() if isinstance(v, dict) else v) for v in values if isinstance(v, list | tuple | dict)
-    )
+    for value in values:
+        if type(value) is KerasTensor:
+            return True
+        if isinstance(value, list | tuple | dict) and any_symbol(value.values() if isinstance(value, dict) else value):
+            return True
+    return False
