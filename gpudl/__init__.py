@@ -42,11 +42,14 @@ from gpudl import (
 )
 from gpudl.backend import OutOfMemoryError, device
 from gpudl.dtype_policies import DTypePolicy
+from gpudl.engine.convert import convert_to_tensor
 from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.plan.trace import traced
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import TracingError
-from gpudl.engine.tensor import Tensor, Variable, convert_to_tensor
+from gpudl.engine.symbol import KerasTensor
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 from gpudl.layers import Input
 from gpudl.models import Model, Sequential
 
@@ -56,6 +59,7 @@ __all__ = [
     "DTypePolicy",
     "GradientTape",
     "Input",
+    "KerasTensor",
     "Model",
     "OutOfMemoryError",
     "Sequential",

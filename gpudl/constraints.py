@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+
+from numpy.typing import ArrayLike
 
 from gpudl import config, ops
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.registry import Configurable, Family
 
 __all__ = [
@@ -30,7 +32,7 @@ Axis = int | Sequence[int]
 class Constraint(Configurable):
     """The base of all constraints: a function from weights to weights of the same shape."""
 
-    def __call__(self, w: Any) -> Tensor:
+    def __call__(self, w: ArrayLike) -> Tensor:
         """Return `w`, projected."""
         raise NotImplementedError(f"{type(self).__name__} needs a __call__(w) that returns the new weights.")
 
@@ -43,7 +45,7 @@ class NonNeg(Constraint):
         array([0., 2.], dtype=float32)
     """
 
-    def __call__(self, w: Any) -> Tensor:
+    def __call__(self, w: ArrayLike) -> Tensor:
         """Return max(w, 0)."""
         result: Tensor = ops.maximum(w, 0.0)
         return result
@@ -71,7 +73,7 @@ class MinMaxNorm(Constraint):
         self.rate = rate
         self.axis = axis
 
-    def __call__(self, w: Any) -> Tensor:
+    def __call__(self, w: ArrayLike) -> Tensor:
         """Return `w` with its norms moved towards the range."""
         w = as_tensor(w)
         norms = _norms(w, self.axis)
@@ -101,7 +103,7 @@ class MaxNorm(Constraint):
         self.max_value = max_value
         self.axis = axis
 
-    def __call__(self, w: Any) -> Tensor:
+    def __call__(self, w: ArrayLike) -> Tensor:
         """Return `w` with no norm above the largest."""
         return MinMaxNorm(0.0, self.max_value, 1.0, self.axis)(w)
 
@@ -121,7 +123,7 @@ class UnitNorm(Constraint):
     def __init__(self, axis: Axis = 0) -> None:
         self.axis = axis
 
-    def __call__(self, w: Any) -> Tensor:
+    def __call__(self, w: ArrayLike) -> Tensor:
         """Return `w` over its norms."""
         w = as_tensor(w)
         result: Tensor = w / (_norms(w, self.axis) + config.epsilon())
@@ -136,6 +138,6 @@ def _norms(w: Tensor, axis: Axis) -> Tensor:
 
 non_neg, max_norm, min_max_norm, unit_norm = NonNeg, MaxNorm, MinMaxNorm, UnitNorm
 
-CONSTRAINTS: Family[Any] = Family("constraint", Constraint)
+CONSTRAINTS: Family[Callable[[Tensor], Tensor], None] = Family("constraint", Constraint)
 get, serialize, deserialize = CONSTRAINTS.get, CONSTRAINTS.serialize, CONSTRAINTS.deserialize
 CONSTRAINTS.add(globals())

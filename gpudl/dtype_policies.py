@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from gpudl.registry import serialize, unknown
 
 __all__ = ["DTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
 
+DtypeLike: TypeAlias = "str | type | np.dtype | DTypePolicy | Mapping[str, Any] | None"
+"""What `get` takes: a dtype or a policy, by itself, by name or as a config, or None."""
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _DTYPES = (
     *("float16", "bfloat16", "float32", "float64", "bool"),
@@ -68,7 +71,7 @@ class DTypePolicy:
         return {"name": self._name}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> DTypePolicy:
+    def from_config(cls, config: Mapping[str, Any]) -> DTypePolicy:
         """Return the policy of a name."""
         return cls(**config)
 
@@ -106,7 +109,7 @@ def set_dtype_policy(policy: DTypePolicy | str | None) -> None:
     _chosen[:] = [] if policy is None else [get(policy)]
 
 
-def get(identifier: Any) -> DTypePolicy:
+def get(identifier: DtypeLike) -> DTypePolicy:
     """Return the policy that `identifier` stands for.
 
     Args:
@@ -124,7 +127,7 @@ def get(identifier: Any) -> DTypePolicy:
         return dtype_policy()
     if isinstance(identifier, DTypePolicy):
         return identifier
-    if isinstance(identifier, dict):
+    if isinstance(identifier, Mapping):
         return deserialize(identifier)
     if isinstance(identifier, str):
         return DTypePolicy(identifier)
@@ -136,7 +139,7 @@ def get(identifier: Any) -> DTypePolicy:
         ) from None
 
 
-def deserialize(config: dict[str, Any]) -> DTypePolicy:
+def deserialize(config: Mapping[str, Any]) -> DTypePolicy:
     """Return the policy described by a dict that `serialize` made."""
     if config.get("class_name") != "DTypePolicy":
         raise ValueError(f"expected the config of a DTypePolicy, got {config!r}.")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random as python_random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from gpudl import ops
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.spec import ShapeError
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 
 Shape = tuple[int, ...]
 
@@ -88,7 +91,42 @@ def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | See
     return result
 
 
-def dropout(x: Tensor, rate: float, seed: int | SeedGenerator | None = None) -> Tensor:
-    """Return `x` with a share `rate` of its elements set to 0 and the others scaled by 1 / (1 - rate)."""
-    result: Tensor = ops.dropout(x, _key(seed), rate=rate)
-    return result
+def dropout(
+    inputs: Tensor,
+    rate: float,
+    noise_shape: Sequence[int | None] | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> Tensor:
+    """Return floats with a share `rate` of them set to 0 and the others scaled by 1 / (1 - rate).
+
+    Args:
+        inputs: a tensor of floats.
+        rate: the share, from 0 to 1.
+        noise_shape: shape of the mask where one decision covers several elements: each size is 1 or that of the
+            inputs, None is that of the inputs.
+        seed: as for `uniform`.
+
+    Raises:
+        ShapeError: a noise_shape that does not fit the inputs.
+
+    Example:
+        >>> dropped = dropout(gpudl.convert_to_tensor(np.ones((2, 4), "float32")), 0.5, noise_shape=(1, None), seed=1)
+        >>> set(dropped.numpy().ravel().tolist()) <= {0.0, 2.0}
+        True
+    """
+    if noise_shape is None and rate < 1:
+        thinned: Tensor = ops.dropout(inputs, _key(seed), rate=rate)
+        return thinned
+    kept = uniform(_mask_shape(noise_shape, inputs.shape), seed=seed) >= rate
+    masked: Tensor = ops.where(kept, inputs / (1.0 - rate) if rate < 1 else inputs, 0.0)
+    return masked
+
+
+def _mask_shape(noise_shape: Sequence[int | None] | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    wanted = tuple(noise_shape or (None,) * len(shape))
+    if len(wanted) != len(shape) or not all(n in (None, 1, m) for n, m in zip(wanted, shape, strict=True)):
+        raise ShapeError(
+            f"noise_shape {wanted} does not fit inputs of shape {shape}: each size must be 1, None or that of "
+            "the inputs."
+        )
+    return tuple(m if n is None else n for n, m in zip(wanted, shape, strict=True))

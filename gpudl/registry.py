@@ -9,30 +9,19 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
-from collections.abc import Iterable, Mapping
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 from gpudl import custom_objects as users
 from gpudl.engine.state import changed
 from gpudl.engine.tree import same_value
+from gpudl.names import snake_case
 
 T = TypeVar("T")
 _NOTHING = object()
-
-
-def snake_case(name: str) -> str:
-    """Return a class name in Keras's snake case.
-
-    Example:
-        >>> snake_case("MaxPooling2D"), snake_case("CategoricalCrossentropy")
-        ('max_pooling2d', 'categorical_crossentropy')
-    """
-    words: list[str] = []
-    for at, letter in enumerate(name):
-        before, after = name[at - 1 : at], name[at + 1 : at + 2]
-        starts = letter.isupper() and at > 0 and (before.islower() or (after.islower() and before.isupper()))
-        words.append(("_" if starts else "") + letter.lower())
-    return "".join(words)
+Identifier = str | Mapping[str, Any] | Callable[..., Any] | None
+"""What `Family.get` takes: a name, a config, a class, an object or function that can be called, or None."""
+N = TypeVar("N")
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
@@ -75,7 +64,7 @@ def refuse_others(cls: type, others: Mapping[str, Any], off: Mapping[str, Any]) 
             raise ValueError(f"{cls.__name__}({name}={value!r}) is not supported yet. Leave {name} out.")
 
 
-class Family(Generic[T]):
+class Family(Generic[T, N]):
     """The classes and functions of one kind, such as losses, by all their names.
 
     Args:
@@ -92,7 +81,7 @@ class Family(Generic[T]):
         (0, 0)
     """
 
-    def __init__(self, kind: str, base: type | None = None, functions: bool = True, default: Any = None) -> None:
+    def __init__(self, kind: str, base: type | None = None, functions: bool = True, default: N = None) -> None:  # type: ignore[assignment]
         self.kind = kind
         self.base: type = base or type(None)
         self.functions = functions
@@ -116,7 +105,13 @@ class Family(Generic[T]):
         """Make something that is known by one name known by another: ``alias(mse="mean_squared_error")``."""
         self.known |= {alias: self.known[name] for alias, name in names.items()}
 
-    def get(self, identifier: Any) -> T:
+    @overload
+    def get(self, identifier: None) -> N: ...
+
+    @overload
+    def get(self, identifier: str | Mapping[str, Any] | Callable[..., Any] | T) -> T: ...
+
+    def get(self, identifier: Any) -> T | N:
         """Return what `identifier` stands for.
 
         Args:
@@ -153,8 +148,10 @@ class Family(Generic[T]):
             >>> gpudl.metrics.deserialize({"class_name": "BinaryAccuracy", "config": {"threshold": 0.25}}).threshold
             0.25
         """
-        found = self.default if config is None else self._found(config, {**users.known(), **(custom_objects or {})})
-        if found is None or isinstance(found, self.base) or (self.functions and _can_be_called(found)):
+        if config is None:
+            return cast(T, self.default)
+        found = self._found(config, {**users.known(), **(custom_objects or {})})
+        if isinstance(found, self.base) or (self.functions and _can_be_called(found)):
             return cast(T, found)
         article = "an" if self.kind[0] in "aeiou" else "a"
         allowed = f"{article} {self.kind} is a name, an object of its class, a function or a config dict"
@@ -208,7 +205,7 @@ class Configurable:
     _obsolete: tuple[str, ...] = ()  # arguments under old names, which no config has
     _unread: frozenset[str] = frozenset()  # attributes of which no step depends
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Note the arguments, with the defaults of those that were not given."""
         made = super().__new__(cls)
         try:
@@ -253,7 +250,7 @@ class Configurable:
         return {name: serialize(getattr(self, name, value)) for name, value in self._arguments.items()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a new object with the arguments of `config`; what it does not take and is None is left out."""
         parameters = inspect.signature(cls.__init__).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
@@ -274,18 +271,3 @@ def serialize(value: Any) -> Any:
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return value.item()
     return value
-
-
-_counts: dict[str, int] = {}
-
-
-def auto_name(prefix: str) -> str:
-    """Return ``prefix``, then ``prefix_1``, ``prefix_2`` and so on, as Keras names layers."""
-    count = _counts.get(prefix, 0)
-    _counts[prefix] = count + 1
-    return f"{prefix}_{count}" if count else prefix
-
-
-def clear_names() -> None:
-    """Begin to count names from the start."""
-    _counts.clear()

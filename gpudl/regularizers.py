@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable
+
+from numpy.typing import ArrayLike
 
 from gpudl import ops
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.registry import Configurable, Family
 
 __all__ = [
@@ -26,7 +29,7 @@ __all__ = [
 class Regularizer(Configurable):
     """The base of all regularizers: a function from a tensor to a scalar tensor."""
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: ArrayLike) -> Tensor:
         """Return the penalty of `x`, a scalar in its dtype."""
         raise NotImplementedError(f"{type(self).__name__} needs a __call__(x) that returns a scalar tensor.")
 
@@ -50,7 +53,7 @@ class L1L2(Regularizer):
         self.l1 = _weight("l1", l1, 0.0)
         self.l2 = _weight("l2", l2, 0.0)
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: ArrayLike) -> Tensor:
         """Return the penalty of `x`, a scalar in its dtype."""
         x = as_tensor(x)
         parts = [L1(self.l1)(x)] if self.l1 else []
@@ -77,7 +80,7 @@ class L1(Regularizer):
     def __init__(self, l1: float | None = 0.01) -> None:
         self.l1 = _weight("l1", l1, 0.01)
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: ArrayLike) -> Tensor:
         """Return the penalty of `x`, a scalar in its dtype."""
         result: Tensor = ops.sum(ops.absolute(x)) * self.l1
         return result
@@ -100,7 +103,7 @@ class L2(Regularizer):
     def __init__(self, l2: float | None = 0.01) -> None:
         self.l2 = _weight("l2", l2, 0.01)
 
-    def __call__(self, x: Any) -> Tensor:
+    def __call__(self, x: ArrayLike) -> Tensor:
         """Return the penalty of `x`, a scalar in its dtype."""
         result: Tensor = ops.sum(ops.square(x)) * self.l2
         return result
@@ -108,7 +111,7 @@ class L2(Regularizer):
 
 l1, l2, l1_l2 = L1, L2, L1L2
 
-REGULARIZERS: Family[Any] = Family("regularizer", Regularizer)
+REGULARIZERS: Family[Callable[[Tensor], Tensor], None] = Family("regularizer", Regularizer)
 get, serialize, deserialize = REGULARIZERS.get, REGULARIZERS.serialize, REGULARIZERS.deserialize
 REGULARIZERS.add(globals())
 

@@ -26,7 +26,7 @@ from gpudl.engine import default_float
 from gpudl.engine.op import Op
 from gpudl.engine.plan.record import Budget
 from gpudl.engine.state import state
-from gpudl.registry import clear_names
+from gpudl.names import clear_names
 
 # A Python that a test starts takes the package that is installed, not the folder that it is started in.
 os.environ["PYTHONSAFEPATH"] = "1"

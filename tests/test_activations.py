@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_peer import keras_or_skip
+from public_names import functions
 
 import gpudl
 from gpudl import activations
@@ -217,3 +218,7 @@ def test_erf_is_exact_to_rounding_and_passes_nan_and_infinity() -> None:
     assert half.dtype == np.float16
     assert half.numpy() == pytest.approx(np.array([-1.0, math.erf(0.25), 1.0]), abs=5e-4)
     assert gpudl.ops.erf(np.array([1])).dtype == np.float32
+
+
+def test_every_activation_has_a_case() -> None:
+    assert functions(activations) - {"softmax", "log_softmax"} <= FORMULAS.keys()

@@ -14,7 +14,7 @@ import pytest
 
 import gpudl
 from gpudl.engine.op import registry
-from gpudl.registry import clear_names
+from gpudl.names import clear_names
 
 
 def modules() -> Iterator[str]:

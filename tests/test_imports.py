@@ -19,6 +19,7 @@ FOLDERS = {"gpudl": ROOT / "gpudl", "gpudl.kernels": ROOT / "kernels"}
 
 BASE = (
     *("backend", "engine", "engine.plan", "ops", "random", "config", "dtype_policies", "custom_objects", "registry"),
+    "names",
     "utils",
     "kernels.geometry",
 )
@@ -29,13 +30,15 @@ FACE = (
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels.geometry": set(),
-    "kernels": {"kernels.geometry"},
+    "kernels.expression": {"kernels.geometry"},
+    "kernels": {"kernels.geometry", "kernels.expression"},
     "backend": {"kernels"},
-    "engine": {"backend"},
+    "names": set(),
+    "engine": {"backend", "names"},
     "engine.plan": {"engine", "backend"},
-    "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry"},
+    "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry", "kernels.expression"},
     "custom_objects": set(),
-    "registry": {"custom_objects", "engine"},
+    "registry": {"custom_objects", "engine", "names"},
     "utils": {"custom_objects", "backend", "engine"},
     "config": {"backend", "engine", "dtype_policies"},
     "dtype_policies": {"registry", "engine"},

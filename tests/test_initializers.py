@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_peer import keras_or_skip, parity
+from public_names import classes
 
 import gpudl
 from gpudl import initializers
@@ -294,3 +295,7 @@ def test_keras_has_the_same_limits(keras: Any, mode: str, shape: tuple[int, ...]
     assert abs(theirs).max() <= F4(limit)
     if theirs.size > 1000:
         assert abs(theirs).max() > limit * (1 - 20 / theirs.size)
+
+
+def test_every_initializer_has_a_case() -> None:
+    assert classes(initializers, initializers.Initializer) - {"RandomInitializer"} == set(ALL_NAMES)

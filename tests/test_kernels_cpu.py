@@ -20,6 +20,7 @@ from gpudl.kernels.cpu import (
     loss,
     matmul,
     norm,
+    norm_grad,
     pool,
     random,
     reduce,
@@ -271,7 +272,7 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
     "argmax": (reduce.argmax, [blank(333, np.int32)], [noise(333, 11)], {"axis": -1}),
     "batch_norm": (norm.batch_norm, [blank(MANY), *CHANNELS], [noise(*MANY), noise(37), noise(37)], {"epsilon": 1e-3}),
     "batch_norm_grad": (
-        norm.batch_norm_grad,
+        norm_grad.batch_norm_grad,
         [blank(MANY), *CHANNELS],
         [noise(*MANY), noise(*MANY, seed=1), noise(37), noise(37), abs(noise(37))],
         {"epsilon": 1e-3},

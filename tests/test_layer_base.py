@@ -12,9 +12,9 @@ import gpudl
 from gpudl import layers, metrics, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.layers import BatchNormalization, Dense, Dropout, Layer
-from gpudl.layers.base.layer import inferred_shape
+from gpudl.layers.base.build_shapes import inferred_shape
+from gpudl.names import clear_names
 from gpudl.random import SeedGenerator
-from gpudl.registry import clear_names
 
 X = np.arange(6.0, dtype=np.float32).reshape(2, 3)
 
@@ -378,8 +378,7 @@ def test_layers_are_looked_up() -> None:
 
 
 def test_input_says_what_a_batch_looks_like() -> None:
-    layer = layers.Input((28, 28), batch_size=4, dtype="uint8", name="pixels")
-    assert isinstance(layer, layers.InputLayer)
+    layer = layers.InputLayer((28, 28), batch_size=4, dtype="uint8", name="pixels")
     assert layer.batch_shape == (4, 28, 28)
     assert layer.dtype == np.uint8
     assert layer.built
@@ -387,7 +386,7 @@ def test_input_says_what_a_batch_looks_like() -> None:
     assert twin.get_config() == {"batch_shape": (4, 28, 28), "dtype": "uint8", "name": "pixels"}
     x = np.ones((4, 28, 28), np.uint8)
     np.testing.assert_array_equal(layer(x).numpy(), x)
-    assert layers.Input(batch_shape=(None, 3)).batch_shape == (None, 3)
+    assert layers.InputLayer(batch_shape=(None, 3)).batch_shape == (None, 3)
 
 
 def test_shape_of_the_first_layer_is_kept() -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from keras_peer import keras_or_skip, parity
 from layer_cases import CASES, Array, Case
+from public_names import classes
 
 import gpudl
 from gpudl import layers, ops
@@ -195,3 +196,8 @@ def test_whole_numbers_are_computed_as_floats(case: Case, kind: str) -> None:
     x = (np.abs(case.inputs()) * 100 % 256).astype(kind)
     found = layer(x).numpy()
     np.testing.assert_allclose(found, layer(x.astype(np.float32)).numpy(), rtol=1e-6)
+
+
+def test_every_layer_has_a_case() -> None:
+    elsewhere = {"Embedding", "InputLayer"}
+    assert classes(layers, layers.Layer) - elsewhere == {case.kind for case in CASES}

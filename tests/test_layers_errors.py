@@ -19,6 +19,7 @@ from gpudl.layers import (
     Dropout,
     Flatten,
     Input,
+    InputLayer,
     Layer,
     LeakyReLU,
     MaxPooling2D,
@@ -43,7 +44,7 @@ EITHER = (
         (lambda: Dense(0), "Dense: units must be a positive integer, got 0."),
         (lambda: Dense(2.5), "Dense: units must be a positive integer, got 2.5."),
         (lambda: Dense(3, activation="relo"), "Unknown activation: 'relo'. Did you mean 'relu'?"),
-        (lambda: Conv2D(0, 3), f"Conv2D: filters {PAIR} 0."),
+        (lambda: Conv2D(0, 3), "Conv2D: filters must be a positive integer, got 0."),
         (lambda: Conv2D(3, 0), f"Conv2D: kernel_size {PAIR} 0."),
         (lambda: Conv2D(3, (3, -1)), f"Conv2D: kernel_size {PAIR} (3, -1)."),
         (lambda: Conv2D(3, (3, 3, 3)), f"Conv2D: kernel_size {PAIR} (3, 3, 3)."),
@@ -158,7 +159,7 @@ INPUTS: list[tuple[Callable[[], Layer], tuple[int, ...], str]] = [
         'Softmax "s": axis 3 is out of range for an array with 2 axes.',
     ),
     (
-        lambda: Input((28, 28), name="i"),
+        lambda: InputLayer((28, 28), name="i"),
         (2, 28, 27),
         'InputLayer "i" was built for size 28 along axis 2, got shape (None, 28, 27). '
         "The inputs are (None, 28, 28): reshape the data.",

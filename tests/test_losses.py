@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_peer import keras_or_skip
+from public_names import classes
 
 import gpudl
 from gpudl import activations, losses
@@ -515,3 +516,7 @@ def test_crossentropy_is_resolved_by_shape(y_true: Any, y_pred: Any, function: A
     assert losses.resolve(None, *specs) is None
     ready = losses.MeanSquaredError()
     assert losses.resolve(ready, *specs) is ready
+
+
+def test_every_loss_has_a_case() -> None:
+    assert classes(losses, losses.Loss) - {"LossFunctionWrapper"} == {name for name, *_ in CASES.values()}

@@ -71,10 +71,10 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     found: list[bool] = []
     plain = matmul._survey
 
-    def survey(work: int, infinite: Any, steps: Any, rows_of_b: Any, bounds: Any, *rest: Any) -> None:
-        infinite[...], bounds[...] = False, -1
-        plain(work, infinite, steps, rows_of_b, bounds, *rest)
-        found.append(bool(bounds.min() >= 0 and not infinite.any()))
+    def survey(work: int, known: matmul.Survey, *rest: Any) -> None:
+        known.infinite[...], known.bounds[...] = False, -1
+        plain(work, known, *rest)
+        found.append(bool(known.bounds.min() >= 0 and not known.infinite.any()))
 
     monkeypatch.setattr(matmul, "_FEW", 0)
     monkeypatch.setattr(matmul, "_survey", survey)

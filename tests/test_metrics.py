@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_peer import keras_or_skip
+from public_names import classes
 from replay_tools import address, names_in
 
 import gpudl
@@ -440,3 +441,8 @@ def test_functions_and_objects_are_resolved() -> None:
     assert ready.name == "ready"
     with pytest.raises(ValueError, match=r"a metric is a name, a Metric or a function, got None\. Leave it out"):
         metrics.resolve_accuracy(None, *specs)
+
+
+def test_every_metric_has_a_case() -> None:
+    elsewhere = {"Mean", "MeanMetricWrapper", "Sum"}
+    assert classes(metrics, metrics.Metric) - elsewhere == {name for name, *_ in CASES.values()}

@@ -14,7 +14,8 @@ import gpudl
 from gpudl.engine.op import Op, registry
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import reference_only
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 
 Arrays = tuple[np.ndarray, ...]
 STEP = 1e-5  # of central differences: their error is about STEP**2 + eps / STEP, 1e-10 each

@@ -31,7 +31,19 @@ UNARY = (
     *("all", "any", "argmax", "max", "mean", "min", "sum", "softmax", "log_softmax", "squeeze"),
 )
 BINARY = (
-    *("add", "subtract", "multiply", "divide", "floor_divide", "mod", "power", "maximum", "minimum", "matmul"),
+    *(
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "true_divide",
+        "floor_divide",
+        "mod",
+        "power",
+        "maximum",
+        "minimum",
+        "matmul",
+    ),
     *("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"),
 )

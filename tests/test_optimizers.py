@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import strict_cupy
 from keras_peer import keras_or_skip, parity
+from public_names import classes
 
 import gpudl
 from gpudl import constraints, ops, optimizers, regularizers
@@ -664,3 +665,7 @@ def test_on_a_device_a_step_copies_nothing_from_or_to_the_host(kind: str, option
             with gpudl.backend.scope(on):
                 results.append(run(on))
     assert_same_bits(*results)
+
+
+def test_every_optimizer_has_a_case() -> None:
+    assert classes(optimizers, optimizers.Optimizer) - {"LossScaleOptimizer"} == {name for name, _ in CASES}

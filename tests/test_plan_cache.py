@@ -13,7 +13,7 @@ import pytest
 
 import gpudl
 from gpudl import backend
-from gpudl.engine import tensor
+from gpudl.engine import convert
 from gpudl.engine.plan import plan_cache
 from gpudl.engine.plan.trace import Traced
 
@@ -125,11 +125,11 @@ def test_plans_of_a_thread_go_when_it_ends() -> None:
 
 
 def test_numbers_that_differ_each_time_do_not_fill_the_memory() -> None:
-    x, most = gpudl.convert_to_tensor([1.0]), tensor._constant.cache_info().maxsize
+    x, most = gpudl.convert_to_tensor([1.0]), convert._constant.cache_info().maxsize
     assert most is not None
     for number in range(most + 100):
         x * (0.5 + number)
-    assert tensor._constant.cache_info().currsize == most
+    assert convert._constant.cache_info().currsize == most
 
 
 def test_free_memory_is_counted_within_the_limit_of_a_container(monkeypatch: pytest.MonkeyPatch) -> None:

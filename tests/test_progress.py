@@ -15,7 +15,8 @@ from small_models import line
 
 from gpudl import ops
 from gpudl.callbacks import Callback
-from gpudl.callbacks.progress import ProgbarLogger, ProgressLine, end_line, say
+from gpudl.callbacks.progbar_logger import ProgbarLogger
+from gpudl.callbacks.progress import ProgressLine, end_line, say
 
 
 class Clock:

@@ -13,7 +13,7 @@ from small_models import digits, mlp, same, state_of
 
 import gpudl
 from gpudl import Input, Sequential, layers
-from gpudl.registry import clear_names
+from gpudl.names import clear_names
 
 
 def conv_net() -> Sequential:

@@ -9,12 +9,9 @@ import pytest
 from small_models import line
 
 import gpudl
-from gpudl import Input, Model, Sequential, callbacks, initializers, layers, losses, metrics, optimizers
+from gpudl import Input, Model, callbacks, initializers, layers, losses, metrics, optimizers
 
 X, Y = np.ones((8, 1), np.float32), np.ones((8, 1), np.float32)
-FUNCTIONAL = (
-    "the functional API, in which layers are called on Input() and Model takes inputs and outputs, is not there"
-)
 
 
 class TestLayers:
@@ -101,17 +98,30 @@ class TestLayers:
             with pytest.raises(ValueError, match=r'"d" expected at least \d axes, got shape \(\)'):
                 layer(np.float32(3))
 
-    def test_the_functional_api_is_not_there(self) -> None:
-        net = Sequential([layers.Dense(1)])
-        for layer in (layers.Dense(3), layers.Dropout(0.5), net):
-            for given in (Input((4,)), layers.Dense(2), [Input((4,)), Input((4,))]):
-                with pytest.raises(NotImplementedError, match=r" was called on .*, a layer and no array: ") as caught:
-                    layer(given)
-                assert FUNCTIONAL in str(caught.value)
-                assert "Stack the layers in a Sequential, or derive a class from Model" in str(caught.value)
-        for call in (lambda: Model(Input((4,)), net), lambda: Model(inputs=1, outputs=2), lambda: Model("name")):
-            with pytest.raises(NotImplementedError, match=r"^Model\(inputs, outputs\) belongs to the functional API"):
-                call()
+    def test_a_layer_called_on_a_layer(self) -> None:
+        for layer in (layers.Dense(3, name="d"), layers.Dropout(0.5, name="d")):
+            with pytest.raises(
+                TypeError, match=r' "d" was called on Dense ".*", a layer and no array\. Call that layer'
+            ):
+                layer(layers.Dense(2))
+
+    @pytest.mark.parametrize(
+        ("call", "text"),
+        [
+            (lambda: Model(Input((4,)), layers.Dense(1)), "the outputs of a Model are symbols, got <Dense name="),
+            (lambda: Model(inputs=1, outputs=2), "the inputs of a Model are symbols, got 1 of type int. Begin with In"),
+            (lambda: Model([], Input((4,))), "the inputs of a Model are symbols, got none. Begin with Input(shape)."),
+            (
+                lambda: Model("name"),
+                "Model got inputs alone: it takes symbols for inputs and outputs, such as Input() ",
+            ),
+            (lambda: Model(outputs=Input((4,))), "Model got outputs alone: it takes symbols for inputs and outputs, "),
+        ],
+    )
+    def test_models_of_something_else_than_symbols(self, call: Any, text: str) -> None:
+        with pytest.raises(ValueError) as caught:  # noqa: PT011
+            call()
+        assert str(caught.value).startswith(text)
 
 
 class TestCompile:

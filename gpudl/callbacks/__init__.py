@@ -4,7 +4,7 @@ from gpudl.callbacks.base import Callback, LazyLogs
 from gpudl.callbacks.callback_list import CallbackList
 from gpudl.callbacks.early_stopping import EarlyStopping
 from gpudl.callbacks.history import History
-from gpudl.callbacks.progress import ProgbarLogger
+from gpudl.callbacks.progbar_logger import ProgbarLogger
 from gpudl.callbacks.small import LambdaCallback, TerminateOnNaN
 
 __all__ = [

@@ -10,7 +10,8 @@ from typing import Any
 
 from gpudl.callbacks.base import HOOKS, Callback, LazyLogs
 from gpudl.callbacks.history import History
-from gpudl.callbacks.progress import ProgbarLogger, end_line
+from gpudl.callbacks.progbar_logger import ProgbarLogger
+from gpudl.callbacks.progress import end_line
 from gpudl.engine.tree import flatten
 
 

@@ -9,7 +9,8 @@ from functools import partial
 
 from gpudl import backend
 from gpudl.backend import Array
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 
 
 class FlatGroup:

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import count
+from math import prod
 from typing import Any, Protocol
 
 from gpudl.backend import Array
-from gpudl.engine.spec import is_floating
+from gpudl.engine.spec import Shape, is_floating
 from gpudl.engine.state import gradients, scope, state
 from gpudl.engine.tensor import Node, Tensor, faces
 
 Gradients = tuple[Tensor | None, ...]
 """The gradients of several tensors, None for those that have none."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The gradient of a part of a tensor, which is 0 elsewhere; a rule may return it in place of a gradient.
+
+    Attributes:
+        g: the gradient of the part, in the part's shape.
+        at: which part it is, as `lay` understands it.
+        lay: makes the gradient of a tensor of parts, ``lay(parts, shape, whole)``; `whole` is a gradient that they are
+            added to, or None.
+    """
+
+    g: Tensor
+    at: Any
+    lay: Callable[[list[Part], Shape, Tensor | None], Tensor | None]
+
 
 _order = count()
 
@@ -55,7 +74,9 @@ class Application:
                 out.node, out.out_number, out.requires_grad = self, number, True
         return outs
 
-    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Tensor | None]]:
+    def gradients(
+        self, wanted: Sequence[int], g: Sequence[Tensor | None]
+    ) -> Iterator[tuple[int, Tensor | Part | None]]:
         """Yield the position and the gradient of each input among `wanted` that has a rule.
 
         Args:
@@ -66,7 +87,7 @@ class Application:
         given: tuple[Any, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
         last = len(op.inputs) - 1
         asked = {position: op.inputs[min(position, last)] for position in wanted}
-        together: dict[str, Tensor | None] = {}
+        together: dict[str, Tensor | Part | None] = {}
         for position, name in asked.items():
             rule = op.rules.get(name)
             if rule is None:
@@ -83,8 +104,10 @@ class Application:
             yield position, None if part is None else _fitted(part, self.inputs[position])
 
 
-def _fitted(g: Tensor, x: Tensor) -> Tensor:
+def _fitted(g: Tensor | Part, x: Tensor) -> Tensor | Part:
     """Undo broadcasting and promotion: return `g` in the shape and dtype of `x`."""
+    if isinstance(g, Part):
+        return g if g.g.dtype == x.dtype else replace(g, g=faces["cast"](g.g, dtype=x.dtype))
     if g.shape != x.shape:
         g = faces["sum_to"](g, shape=x.shape)
     if g.dtype != x.dtype:
@@ -99,6 +122,37 @@ def total(*terms: Tensor | None) -> Tensor | None:
         if term is not None:
             whole = term if whole is None else faces["add"](whole, term)
     return whole
+
+
+class _Sum:
+    """The gradient of a tensor as it comes together.
+
+    Parts wait for each other, so that they are laid into one array. They wait no longer when they have more elements
+    than the tensor: so neither what waits nor what is moved is ever much more than the parts themselves.
+    """
+
+    def __init__(self, shape: Shape, whole: Tensor | None = None) -> None:
+        self._shape = shape
+        self._whole = whole
+        self._parts: list[Part] = []
+        self._waiting = 0
+
+    def add(self, term: Tensor | Part | None) -> None:
+        """Add the gradient of one use of the tensor."""
+        if not isinstance(term, Part):
+            self._whole = total(self._whole, term)
+            return
+        self._parts.append(term)
+        self._waiting += term.g.size
+        if self._waiting > prod(self._shape):
+            self.value()
+
+    def value(self) -> Tensor | None:
+        """Return the sum, None of nothing."""
+        parts, self._parts, self._waiting = self._parts, [], 0
+        for lay in dict.fromkeys(part.lay for part in parts):
+            self._whole = lay([part for part in parts if part.lay == lay], self._shape, self._whole)
+        return self._whole
 
 
 Key = tuple[int, int]
@@ -157,18 +211,20 @@ def grad(
     wanted = {_key(t) for t in wrt}
     with gradients(create_graph or state.open_tapes > 0), scope(_gradient_of(loss.node)):
         first = seed if seed is not None else faces["ones_like"](loss)
-        pending: dict[Key, Tensor | None] = {_key(loss): first}
+        pending = {_key(loss): _Sum(loss.shape, first)}
         path, keys = _between(loss, wanted)
         for node in path:
-            g = [pending.get(key) if key in wanted else pending.pop(key, None) for key in _keys(node)]
+            sums = [pending.get(key) if key in wanted else pending.pop(key, None) for key in _keys(node)]
+            state.scope = _gradient_of(node)
+            g = [None if each is None else each.value() for each in sums]
             if all(part is None for part in g):
                 continue
-            state.scope = _gradient_of(node)
             positions = [position for position, tensor in enumerate(node.inputs) if _key(tensor) in keys]
             for position, part in node.gradients(positions, g):
-                key = _key(node.inputs[position])
-                pending[key] = total(pending.get(key), part)
-    return [pending.get(_key(t)) for t in wrt]
+                x = node.inputs[position]
+                pending.setdefault(_key(x), _Sum(x.shape)).add(part)
+        found = [pending.get(_key(t)) for t in wrt]
+        return [None if each is None else each.value() for each in found]
 
 
 class GradientTape:

@@ -8,16 +8,19 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine import cost
-from gpudl.engine.grad import Application
+from gpudl.engine.calls import remember
+from gpudl.engine.convert import operand
+from gpudl.engine.grad import Application, Part
+from gpudl.engine.rounding import quiet
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, Variable, faces, operand
+from gpudl.engine.symbol import any_symbol
+from gpudl.engine.tensor import Tensor, faces
 from gpudl.engine.value import Value
+from gpudl.engine.variable import Variable
 
 Forward = Callable[..., Any]
 Specs = Spec | tuple[Spec, ...] | None
@@ -72,7 +75,7 @@ class Op:
         shown = (p for p in parameters if p.name in self.inputs or p.name in self.static)
         self.__signature__ = inspect.Signature(list(shown))
 
-    def vjp(self, **rules: Callable[..., Tensor | None]) -> Op:
+    def vjp(self, **rules: Callable[..., Tensor | Part | None]) -> Op:
         """Add gradient rules ``argument=lambda g, y, *inputs, **static: gradient`` and return the op.
 
         `y` is the out and `g` the gradient of it. For an op with several outs both are tuples; the gradient of an out
@@ -100,6 +103,9 @@ class Op:
 
     def __call__(self, *inputs: Any, **static: Any) -> Tensor:
         """Apply the op to tensors, arrays or numbers; several outs are a tuple, and an update returns None."""
+        if any_symbol(inputs) and not self.update:
+            symbols: Tensor = remember(self, inputs, static)
+            return symbols
         if not self.variadic and len(inputs) != len(self.inputs):
             inputs, static = self._bound(inputs, static)
         if self.prepare is not None:
@@ -176,7 +182,7 @@ class Op:
             if single is not array and position >= self.outs:
                 on.xp.copyto(single, array)
             wide.append(single)
-        with _quiet():
+        with quiet():
             self.run(tuple(wide[: self.outs]), tuple(wide[self.outs :]), static)
             for array, single in zip(arrays[: self.outs or self.writes], wide, strict=False):
                 if single is not array:
@@ -199,17 +205,6 @@ def _autocast(value: Any) -> Any:
     if wanted is None or not (isinstance(value, Variable) and value.autocast and is_floating(value.dtype)):
         return value
     return value if value.dtype == wanted else apply(registry["cast"], value, dtype=wanted)
-
-
-def rounded(xp: Any, out: Array, x: Array) -> None:
-    """Set out to x in the dtype of out; what is too large becomes infinite."""
-    with _quiet():
-        xp.copyto(out, x, casting="unsafe")
-
-
-def _quiet() -> np.errstate:
-    """Let NumPy be as silent as a GPU is about what a float of 16 bits cannot hold."""
-    return np.errstate(over="ignore", invalid="ignore")
 
 
 def op(infer: Callable[..., Specs], **options: Any) -> Callable[[Forward], Op]:

@@ -98,7 +98,8 @@ def promote(*dtypes: np.dtype) -> np.dtype:
 def broadcast(*shapes: Shape) -> Shape:
     """Return the shape that `shapes` broadcast to; raises ShapeError when they do not."""
     try:
-        return np.broadcast_shapes(*shapes)
+        result = np.broadcast_shapes(*shapes)
+        return next((shape for shape in shapes if shape == result), result)  # whose sizes may stand for unknown ones
     except ValueError:
         listed = " and ".join(str(s) for s in shapes)
         raise ShapeError(

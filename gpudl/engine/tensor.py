@@ -1,18 +1,17 @@
-"""Tensors: arrays that remember how they were computed; variables: tensors that keep their memory."""
+"""Tensors: arrays that remember how they were computed."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any, Protocol, Self
 
 import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array, Backend
-from gpudl.engine.spec import Shape, ShapeError, Spec, is_floating, is_number
-from gpudl.engine.state import LayoutError, TracingError, changed, forbid_host_read, layout_epoch, state, toggled
+from gpudl.engine.spec import Shape, Spec
+from gpudl.engine.state import TracingError, forbid_host_read, state
 from gpudl.engine.value import Recording, Value
 
 faces: dict[str, Callable[..., Tensor]] = {}
@@ -38,7 +37,7 @@ class Node(Protocol):
     order: int
     scope: str
 
-    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Tensor | None]]:
+    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Any]]:
         """Yield the position and the gradient of each input among `wanted` that has a rule, from those of the outs."""
 
 
@@ -254,211 +253,3 @@ class Tensor:
         if not self.is_computed or state.recorder is not None:
             return f"<{name} shape={self.shape} dtype={self.dtype}>"
         return f"<{name} shape={self.shape} dtype={self.dtype}, value={self.numpy()!r}>"
-
-
-_READ = {"autocast", "constraint", "regularizer"}  # attributes of variables that steps depend on
-
-
-class Variable(Tensor):
-    """A tensor whose value changes in place and whose address stays.
-
-    Args:
-        initializer: the initial value, a number, an array or a tensor; or an initializer, by its name or itself.
-        shape: what an initializer is asked for.
-        dtype: by default that of the value, or `config.floatx` for an initializer.
-        trainable: whether gradients are wanted.
-        autocast: whether a layer of mixed precision sees it in the dtype that it computes in.
-        aggregation, synchronization, layout: Keras's, for variables on several devices; without effect.
-        name: a name for reports.
-
-    Raises:
-        ValueError: an initializer without a shape.
-
-    Example:
-        >>> v = gpudl.Variable([1.0, 2.0], name="v")
-        >>> v.assign_add([1.0, 1.0])
-        >>> v.value.numpy(), gpudl.Variable("ones", (3,)).numpy()
-        (array([2., 3.], dtype=float32), array([1., 1., 1.], dtype=float32))
-    """
-
-    __slots__ = ("_trainable", "autocast", "constraint", "name", "path", "regularizer", "wanted")
-
-    def __init__(
-        self,
-        initializer: Any,
-        shape: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        aggregation: str | None = "none",
-        synchronization: str | None = "auto",
-        name: str | None = None,
-        layout: Any = None,
-    ) -> None:
-        if callable(initializer) or isinstance(initializer, str):
-            if shape is None:
-                raise ValueError(f"a variable made by an initializer needs a shape, got {initializer!r} alone.")
-            initializer = faces["initial"](initializer, tuple(shape), dtype)
-        source = as_tensor(initializer).array()
-        data = backend.current().empty(source.shape, source.dtype if dtype is None else np.dtype(dtype))
-        data[...] = backend.current().asarray(source)
-        self._adopt(data, bool(trainable), name or "variable")
-        self.autocast = autocast
-
-    @classmethod
-    def over(cls, data: Array, *, trainable: bool = True, name: str = "variable") -> Variable:
-        """Return a variable whose memory is `data` itself."""
-        variable = cls.__new__(cls)
-        variable._adopt(data, trainable, name)
-        return variable
-
-    def _adopt(self, data: Array, trainable: bool, name: str) -> None:
-        Tensor.__init__(self, data)
-        self.name = name
-        self.path = name
-        self.wanted = trainable  # what it is when its layer is not frozen
-        self._trainable = trainable
-        self.requires_grad = trainable and is_floating(self.dtype)
-        self.autocast = True
-        self.regularizer: Any = None
-        self.constraint: Any = None
-        if state.recorder is not None:
-            state.recorder.born.append(self)
-
-    @property
-    def value(self) -> Tensor:
-        """What the variable holds now, as a tensor that stays when the variable changes."""
-        return faces["copy"](self)
-
-    @property
-    def trainable(self) -> bool:
-        """Whether gradients are wanted; steps are recorded once for each choice."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        if value != self._trainable:
-            self._trainable = value
-            self.requires_grad = value and is_floating(self.dtype)
-            toggled(self)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        before = getattr(self, name, value) if name in _READ else value
-        object.__setattr__(self, name, value)
-        if before is not value:
-            changed()
-
-    def assign(self, value: Any) -> None:
-        """Set the value in place; raises ShapeError when the shape differs."""
-        _update("assign_", self, value)
-
-    def assign_add(self, value: Any) -> None:
-        """Add to the value in place; raises ShapeError when the shape differs."""
-        _update("assign_add_", self, value)
-
-    def assign_sub(self, value: Any) -> None:
-        """Subtract from the value in place; raises ShapeError when the shape differs."""
-        _update("assign_add_", self, -as_tensor(value, like=self))
-
-    def rebind(self, data: Array) -> None:
-        """Move the value to other memory of the same shape; plans that know the old address become stale."""
-        if state.recorder is not None:
-            raise LayoutError(
-                "a variable would have to move while a step is being recorded. Build the optimizer first: "
-                "optimizer.build(variables)."
-            )
-        data[...] = self.data
-        self.data = data
-        layout_epoch[0] += 1
-
-
-def _update(name: str, target: Variable, value: Any) -> None:
-    tensor = as_tensor(value, like=target)
-    if tensor.shape != target.shape:
-        raise ShapeError(f"cannot assign shape {tensor.shape} to variable {target.name!r} of {target.shape}.")
-    faces[name](target, tensor)
-
-
-@lru_cache(maxsize=4096)  # more than a step has: a number that differs each time must not fill the memory
-def _constant(text: str, value: float | bool, dtype: np.dtype, on: Backend) -> Tensor:
-    return Tensor(on.asarray(np.array(value, dtype)))
-
-
-def constant(value: float | bool, dtype: np.dtype, on: Backend) -> Tensor:
-    """Return a 0-d tensor that is made once per value, dtype and device: a step uploads nothing."""
-    # The text tells 1 from True, and 0.0 from -0.0.
-    return _constant(repr(value), value, dtype, on)  # type: ignore[arg-type]
-
-
-def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
-    """Return `value` as a tensor; Python numbers take the dtype of `like`, and never widen it.
-
-    Raises:
-        TypeError: text, objects, or anything else that is not numbers.
-    """
-    if isinstance(value, Tensor):
-        return value
-    on = backend.current() if like is None else like.on
-    if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
-        return constant(value, _scalar_dtype(value, like), on)
-    is_array = hasattr(value, "dtype")
-    array = value if on.owns(value) else backend.get("numpy").asarray(value)
-    if not is_number(array.dtype):
-        raise TypeError(
-            f"expected numbers, got {type(value).__name__} of dtype {array.dtype}. "
-            "Convert text and objects to numbers first."
-        )
-    if on.owns(value):
-        return Tensor(value)
-    if not is_array:
-        array = _narrowed(array)
-    return Tensor(on.asarray(array))
-
-
-def _narrowed(array: np.ndarray) -> np.ndarray:
-    """Return what NumPy makes of Python's numbers in 32 bits, unless they are integers that need more."""
-    if array.dtype == np.float64:
-        return array.astype(np.float32)
-    fits = array.dtype == np.int64 and (not array.size or -(2**31) <= array.min() <= array.max() < 2**31)
-    return array.astype(np.int32) if fits else array
-
-
-def operand(value: Any, like: Tensor | None = None) -> Tensor:
-    """Return what an op is given as a tensor, as `as_tensor`, but float64 from NumPy does not widen `like`.
-
-    It is NumPy's default, and hardly ever a wish: beside a tensor of another dtype it is float32.
-    """
-    if isinstance(value, Tensor):
-        return value
-    if like is not None and like.dtype != np.float64 == getattr(value, "dtype", None):
-        value = value.astype(np.float32)
-    return as_tensor(value, like)
-
-
-def convert_to_tensor(value: Any, dtype: Any = None) -> Tensor:
-    """Return `value` as a tensor on the current backend, in `dtype` where one is given.
-
-    Args:
-        value: a tensor, an array, a number, or nested lists of numbers.
-        dtype: a dtype or its name, ``"bfloat16"`` among them; by default that of an array or a tensor, float32 for
-            Python's floats, int32 for a Python integer.
-
-    Raises:
-        TypeError: text, objects, or anything else that is not numbers; a dtype that there is not.
-
-    Example:
-        >>> gpudl.convert_to_tensor([1.0, 0.1], dtype="bfloat16").numpy()
-        array([1, 0.100098], dtype=bfloat16)
-    """
-    tensor = as_tensor(value)
-    if dtype is None or tensor.dtype == np.dtype(dtype):
-        return tensor
-    return faces["cast"](tensor, dtype=np.dtype(dtype))
-
-
-def _scalar_dtype(value: float | bool, like: Tensor | None) -> np.dtype:
-    if like is not None and (is_floating(like.dtype) or (isinstance(value, int) and like.dtype.kind in "iu")):
-        return like.dtype
-    if isinstance(value, bool):
-        return np.dtype(bool)
-    return np.dtype(np.float32 if isinstance(value, float) else np.int32)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.registry import Configurable, Family
 from gpudl.utils.checks import sizes
@@ -18,7 +19,7 @@ Shape = Sequence[int]
 class Initializer(Configurable):
     """The base of all initializers: a function from a shape and a dtype to an array."""
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> np.ndarray:
         """Return an array of `shape` in `dtype`, by default ``config.floatx()``."""
         raise NotImplementedError(f"{type(self).__name__} needs a __call__(shape, dtype=None).")
 
@@ -31,4 +32,4 @@ class Initializer(Configurable):
         return tuple(known)
 
 
-INITIALIZERS: Family[Any] = Family("initializer", Initializer)
+INITIALIZERS: Family[Callable[..., np.ndarray], None] = Family("initializer", Initializer)

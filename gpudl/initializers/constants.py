@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import config
 from gpudl.initializers.base import Initializer, Shape
@@ -23,7 +22,7 @@ class Constant(Initializer):
     def __init__(self, value: float = 0.0) -> None:
         self.value = value
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> np.ndarray:
         """Return an array filled with the value."""
         kept = np.empty(self._sizes(shape), dtype or config.float_dtype())
         try:
@@ -40,7 +39,7 @@ class Constant(Initializer):
 class Zeros(Initializer):
     """Every element is 0."""
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> np.ndarray:
         """Return an array of zeros."""
         return np.zeros(self._sizes(shape), dtype or config.float_dtype())
 
@@ -48,7 +47,7 @@ class Zeros(Initializer):
 class Ones(Initializer):
     """Every element is 1."""
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> np.ndarray:
         """Return an array of ones."""
         return np.ones(self._sizes(shape), dtype or config.float_dtype())
 
@@ -65,7 +64,7 @@ class Identity(Initializer):
     def __init__(self, gain: float = 1.0) -> None:
         self.gain = gain
 
-    def __call__(self, shape: Shape, dtype: Any = None) -> np.ndarray:
+    def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> np.ndarray:
         """Return the identity matrix times the gain; raises ValueError unless there are two axes."""
         shape = self._sizes(shape)
         if len(shape) != 2:

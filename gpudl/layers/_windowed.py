@@ -20,13 +20,16 @@ _IMAGES = {
     "channels_first": "Images are (batch, channels, height, width)",
 }
 _RESHAPED = {"channels_last": "x.reshape(-1, 28, 28, 1)", "channels_first": "x.reshape(-1, 1, 28, 28)"}
+Pair = tuple[int, int]
+Size = int | Pair
 
 
-def pair(value: Any, what: str) -> tuple[int, int]:
-    """Return a positive integer, or two of them, as a pair; `what` names it in the ValueError."""
+def pair(who: str, **size: Any) -> Pair:
+    """Return a positive integer, or two of them, as a pair; raises ValueError for anything else, by its name."""
+    ((name, value),) = size.items()
     both = tuple(value) if isinstance(value, list | tuple) else (value, value)
     if len(both) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in both):
-        raise ValueError(f"{what} must be a positive integer or a pair of them, got {value!r}.")
+        raise ValueError(f"{who}: {name} must be a positive integer or a pair of them, got {value!r}.")
     return int(both[0]), int(both[1])
 
 
@@ -35,11 +38,11 @@ class OnImages(Layer):
 
     Args:
         data_format: ``"channels_last"`` or ``"channels_first"``; None is `config.image_data_format`.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
     """
 
-    def __init__(self, *, data_format: str | None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, *, data_format: str | None, **options: Any) -> None:
+        super().__init__(**options)
         self.data_format = config.check_data_format(data_format)
         self.input_spec = InputSpec(ndim=4, hint=self._hint)
 
@@ -61,13 +64,13 @@ class Windowed(OnImages):
     Args:
         padding: ``"valid"`` or ``"same"``.
         data_format: that of `OnImages`.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
     """
 
     window: Window
 
-    def __init__(self, *, padding: str, data_format: str | None, **kwargs: Any) -> None:
-        super().__init__(data_format=data_format, **kwargs)
+    def __init__(self, *, padding: str, data_format: str | None, **options: Any) -> None:
+        super().__init__(data_format=data_format, **options)
         self.padding = str(padding).lower()
 
     def build(self, input_shape: Shape) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Unpack
 
 from gpudl import activations
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.options import LayerOptions
 from gpudl.utils.checks import require_number, require_whole
 
 __all__ = [
@@ -25,7 +26,7 @@ class ReLU(Layer):
         max_value: the largest value returned; None for no limit.
         negative_slope: the slope below the threshold.
         threshold: where the function begins to let x through.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ValueError: a negative argument.
@@ -36,9 +37,13 @@ class ReLU(Layer):
     """
 
     def __init__(
-        self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any
+        self,
+        max_value: float | None = None,
+        negative_slope: float = 0.0,
+        threshold: float = 0.0,
+        **options: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**options)
         require_number("ReLU", 0, negative_slope=negative_slope, threshold=threshold)
         if max_value is not None:
             require_number("ReLU", 0, max_value=max_value)
@@ -51,12 +56,18 @@ class ReLU(Layer):
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
 
 
+class LeakyOptions(LayerOptions, total=False):
+    """The arguments of `Layer`, and the old name of one of `LeakyReLU`."""
+
+    alpha: float
+
+
 class LeakyReLU(Layer):
     """Return x where it is positive, negative_slope * x elsewhere.
 
     Args:
         negative_slope: the slope below 0.
-        **kwargs: those of `Layer`, and ``alpha``, the old name of `negative_slope`.
+        **options: those of `Layer`, and ``alpha``, the old name of `negative_slope`.
 
     Raises:
         ValueError: a negative slope parameter.
@@ -68,11 +79,11 @@ class LeakyReLU(Layer):
 
     _obsolete = ("alpha",)
 
-    def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
-        if "alpha" in kwargs:
+    def __init__(self, negative_slope: float = 0.3, **options: Unpack[LeakyOptions]) -> None:
+        if "alpha" in options:
             warnings.warn("LeakyReLU: alpha is the old name of negative_slope. Write negative_slope.", stacklevel=2)
-            negative_slope = kwargs.pop("alpha")
-        super().__init__(**kwargs)
+            negative_slope = options.pop("alpha")
+        super().__init__(**options)
         require_number("LeakyReLU", 0, negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
@@ -86,15 +97,15 @@ class ELU(Layer):
 
     Args:
         alpha: minus the value far below 0.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Example:
         >>> gpudl.layers.ELU()(np.array([[-1.0, 2.0]])).numpy()
         array([[-0.63212055,  2.        ]], dtype=float32)
     """
 
-    def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, alpha: float = 1.0, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
         require_number("ELU", alpha=alpha)
         self.alpha = alpha
 
@@ -108,7 +119,7 @@ class Softmax(Layer):
 
     Args:
         axis: the axis along which they do.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ShapeError: inputs without such an axis.
@@ -118,8 +129,8 @@ class Softmax(Layer):
         array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
     """
 
-    def __init__(self, axis: int = -1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
         require_whole("Softmax", axis=axis)
         self.axis = int(axis)
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from gpudl import activations, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Window
-from gpudl.layers._affine import Affine
-from gpudl.layers._windowed import Windowed, pair
+from gpudl.layers._windowed import Pair, Size, Windowed, pair
 from gpudl.layers.base.input_spec import InputSpec, Shape
+from gpudl.layers.base.options import KernelOptions
+from gpudl.registry import Identifier
+from gpudl.utils.checks import positive
 
 __all__ = [
     "Conv2D",
 ]
 
 
-class Conv2D(Affine, Windowed):
+class Conv2D(Windowed, options=KernelOptions):
     """Slide `filters` small kernels over images: activation(x * kernel + bias), ``*`` a cross-correlation.
 
     Images (batch, height, width, channels) become (batch, new height, new width, filters).
@@ -40,7 +42,7 @@ class Conv2D(Affine, Windowed):
         activity_regularizer: penalty of the outputs.
         kernel_constraint: projection of the kernel after each update.
         bias_constraint: projection of the bias after each update.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ValueError: arguments that are no positive integers or do not go together.
@@ -55,60 +57,33 @@ class Conv2D(Affine, Windowed):
     def __init__(
         self,
         filters: int,
-        kernel_size: int | tuple[int, int],
-        strides: int | tuple[int, int] = (1, 1),
+        kernel_size: Size,
+        strides: Size = (1, 1),
         padding: str = "valid",
         data_format: str | None = None,
-        dilation_rate: int | tuple[int, int] = (1, 1),
+        dilation_rate: Size = (1, 1),
         groups: int = 1,
-        activation: Any = None,
+        activation: Identifier = None,
         use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **kwargs: Any,
+        **options: Unpack[KernelOptions],
     ) -> None:
-        super().__init__(
-            padding=padding,
-            data_format=data_format,
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            **kwargs,
-        )
-        self.filters, _ = pair(filters, "Conv2D: filters")
-        self.kernel_size = pair(kernel_size, "Conv2D: kernel_size")
-        self.strides = pair(strides, "Conv2D: strides")
-        self.dilation_rate = pair(dilation_rate, "Conv2D: dilation_rate")
-        self.groups, _ = pair(groups, "Conv2D: groups")
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise ValueError(
-                f"Conv2D: strides {self.strides} above 1 cannot be combined with dilation_rate "
-                f"{self.dilation_rate} above 1. Set one of the two to 1."
-            )
+        super().__init__(padding=padding, data_format=data_format, **options)
+        self.filters, self.groups = positive("Conv2D", filters=filters), positive("Conv2D", groups=groups)
+        self.kernel_size = pair("Conv2D", kernel_size=kernel_size)
+        self.strides = pair("Conv2D", strides=strides)
+        self.dilation_rate = pair("Conv2D", dilation_rate=dilation_rate)
+        self.activation, self.use_bias = activations.get(activation), use_bias
         if self.filters % self.groups:
             raise ValueError(f"Conv2D: filters={self.filters} cannot be split into groups={self.groups}.")
-        self.window = Window(self.kernel_size, self.strides, self.padding, self.dilation_rate)
+        self.window = strided("Conv2D", self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     def build(self, input_shape: Shape) -> None:
         """Create kernel and bias for images of `input_shape`; raises ShapeError when the window is larger."""
         super().build(input_shape)
-        channels = input_shape[self.channel_axis]
-        if channels is not None and channels % self.groups:
-            raise ShapeError(f"{channels} channels of inputs {input_shape} cannot be split into {self.groups} groups.")
-        share = None if channels is None else channels // self.groups
-        self.add_kernel_and_bias((*self.kernel_size, share, self.filters))
-        assert channels is not None  # add_weight refuses an unknown size
+        share = shared_out(input_shape, self.channel_axis, self.groups)
+        self.kernel = self._add("kernel", (*self.kernel_size, share, self.filters))
+        self.bias = self._add("bias", (self.filters,)) if self.use_bias else None
+        channels = self.kernel.shape[2] * self.groups
         self.input_spec = InputSpec(ndim=4, axes={self.channel_axis: channels}, hint=self._hint)
 
     def call(self, x: Tensor) -> Tensor:
@@ -120,19 +95,36 @@ class Conv2D(Affine, Windowed):
     def slide(self, x: Tensor) -> Tensor:
         """Return the feature maps, before the activation for channels-first images."""
         activation = self.activation if self.channel_axis == -1 else activations.linear
-        return activations.with_bias(self._convolved(self._floating(x)), self.bias, activation)
+        y = convolved(self._floating(x), self.kernel, self.window, self.groups)
+        return activations.with_bias(y, self.bias, activation)
 
-    def _convolved(self, x: Tensor) -> Tensor:
-        if self.groups == 1:
-            whole: Tensor = ops.conv2d(x, self.kernel, window=self.window)
-            return whole
-        inputs, outputs = self.kernel.shape[2], self.filters // self.groups
-        parts = (
-            ops.conv2d(
-                x[..., g * inputs : (g + 1) * inputs],
-                self.kernel[..., g * outputs : (g + 1) * outputs],
-                window=self.window,
-            )
-            for g in range(self.groups)
+
+def strided(who: str, size: Pair, strides: Pair, padding: str, dilation: Pair) -> Window:
+    """Return the window of a convolution; raises ValueError for one with both strides and gaps."""
+    if max(strides) > 1 and max(dilation) > 1:
+        raise ValueError(
+            f"{who}: strides {strides} above 1 cannot be combined with dilation_rate {dilation} above 1. "
+            "Set one of the two to 1."
         )
-        return ops.concatenate(list(parts), axis=-1)
+    return Window(size, strides, padding, dilation)
+
+
+def shared_out(input_shape: Shape, axis: int, groups: int) -> int | None:
+    """Return how many channels of the inputs each group has; raises ShapeError where they do not divide evenly."""
+    channels = input_shape[axis]
+    if channels is not None and channels % groups:
+        raise ShapeError(f"{channels} channels of inputs {input_shape} cannot be split into {groups} groups.")
+    return None if channels is None else channels // groups
+
+
+def convolved(x: Tensor, kernel: Tensor, window: Window, groups: int) -> Tensor:
+    """Return the convolution of images, the channels in `groups` that know nothing of each other."""
+    if groups == 1:
+        whole: Tensor = ops.conv2d(x, kernel, window=window)
+        return whole
+    inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
+    parts = (
+        ops.conv2d(x[..., g * inputs : (g + 1) * inputs], kernel[..., g * outputs : (g + 1) * outputs], window=window)
+        for g in range(groups)
+    )
+    return ops.concatenate(list(parts), axis=-1)

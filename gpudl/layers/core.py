@@ -5,16 +5,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from math import prod
-from typing import Any
-
-import numpy as np
+from typing import Any, Unpack
 
 from gpudl import activations, config, ops
+from gpudl.engine.calls import declare
+from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
-from gpudl.layers._affine import Affine
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
-from gpudl.utils.checks import sizes
+from gpudl.layers.base.options import DtypeLike, KernelOptions, LayerOptions
+from gpudl.registry import Identifier
+from gpudl.utils.checks import positive, sizes
 
 __all__ = [
     "Activation",
@@ -23,8 +24,10 @@ __all__ = [
     "InputLayer",
 ]
 
+_SAMPLES = "Samples are (batch, features): add the batch axis, e.g. x.reshape(1, -1)."
 
-class Dense(Affine):
+
+class Dense(Layer, options=KernelOptions):
     """A fully connected layer: activation(x @ kernel + bias), along the last axis.
 
     Inputs (batch, ..., features) become (batch, ..., units).
@@ -40,7 +43,7 @@ class Dense(Affine):
         activity_regularizer: penalty of the outputs.
         kernel_constraint: projection of the kernel after each update.
         bias_constraint: projection of the bias after each update.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ValueError: `units` is no positive integer.
@@ -53,41 +56,18 @@ class Dense(Affine):
     """
 
     def __init__(
-        self,
-        units: int,
-        activation: Any = None,
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        activity_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        **kwargs: Any,
+        self, units: int, activation: Identifier = None, use_bias: bool = True, **options: Unpack[KernelOptions]
     ) -> None:
-        super().__init__(
-            activation=activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            kernel_regularizer=kernel_regularizer,
-            bias_regularizer=bias_regularizer,
-            activity_regularizer=activity_regularizer,
-            kernel_constraint=kernel_constraint,
-            bias_constraint=bias_constraint,
-            **kwargs,
-        )
-        if not isinstance(units, int | np.integer) or units < 1:
-            raise ValueError(f"Dense: units must be a positive integer, got {units!r}.")
-        self.units = int(units)
-        self.input_spec = InputSpec(
-            min_ndim=2, hint="Samples are (batch, features): add the batch axis, e.g. x.reshape(1, -1)."
-        )
+        super().__init__(**options)
+        self.units = positive("Dense", units=units)
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.input_spec = InputSpec(min_ndim=2, hint=_SAMPLES)
 
     def build(self, input_shape: Shape) -> None:
         """Create kernel and bias for inputs of `input_shape`."""
-        self.add_kernel_and_bias((input_shape[-1], self.units))
+        self.kernel = self._add("kernel", (input_shape[-1], self.units))
+        self.bias = self._add("bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: self.kernel.shape[0]}, hint=self._hint)
 
     def _hint(self, shape: Shape) -> str:
@@ -99,10 +79,9 @@ class Dense(Affine):
     def call(self, x: Tensor) -> Tensor:
         """Return the outputs for inputs (batch, ..., features)."""
         x = self._floating(x)
-        rows = x if x.ndim == 2 else ops.reshape(x, (-1, x.shape[-1]))
-        y = rows @ self.kernel
-        if x.ndim != y.ndim:
-            y = ops.reshape(y, (*x.shape[:-1], self.units))
+        if x.ndim == 2:
+            return activations.with_bias(x @ self.kernel, self.bias, self.activation)
+        y = ops.reshape(ops.reshape(x, (-1, x.shape[-1])) @ self.kernel, (*x.shape[:-1], self.units))
         return activations.with_bias(y, self.bias, self.activation)
 
 
@@ -118,8 +97,8 @@ class Activation(Layer):
         array([[0., 2.]], dtype=float32)
     """
 
-    def __init__(self, activation: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, activation: Identifier, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
         self.activation = activations.get(activation)
 
     def call(self, x: Tensor) -> Tensor:
@@ -150,7 +129,7 @@ class InputLayer(Layer):
         self,
         shape: Iterable[int | None] | None = None,
         batch_size: int | None = None,
-        dtype: Any = None,
+        dtype: DtypeLike = None,
         *,
         batch_shape: Iterable[int | None] | None = None,
         name: str | None = None,
@@ -169,6 +148,7 @@ class InputLayer(Layer):
             self.batch_shape: Shape = (batch_size, *sizes("Input", "shape", shape))
         else:
             self.batch_shape = sizes("Input", "batch_shape", batch_shape)
+        self.output_shape = self.batch_shape
         self.built = True
         fixed = {axis: n for axis, n in enumerate(self.batch_shape) if axis and n is not None}
         self.input_spec = InputSpec(
@@ -187,15 +167,50 @@ class InputLayer(Layer):
 def Input(  # noqa: N802 (Keras's name)
     shape: Iterable[int | None] | None = None,
     batch_size: int | None = None,
-    dtype: Any = None,
-    *,
+    dtype: DtypeLike = None,
+    sparse: bool | None = None,
+    ragged: bool | None = None,
     batch_shape: Iterable[int | None] | None = None,
     name: str | None = None,
-) -> InputLayer:
-    """Return an `InputLayer`, the first thing in a `Sequential`; see there for the arguments.
+    tensor: KerasTensor | None = None,
+    optional: bool = False,
+) -> KerasTensor:
+    """Return a symbolic tensor that stands for inputs to come, to call layers on and to make a `Model` of.
+
+    It can also be the first thing in a `Sequential`.
+
+    Args:
+        shape: shape of one sample; None stands for any size.
+        batch_size: size of a batch where it is fixed.
+        dtype: dtype of the inputs, by default `config.floatx()`.
+        sparse: accepted; sparse matrices become dense batch by batch.
+        ragged: not supported.
+        batch_shape: shape of a batch, instead of `shape` and `batch_size`.
+        name: a name for the input and its layer; ``input_layer`` by default, numbered.
+        tensor: a symbolic tensor, which is returned as it is.
+        optional: not supported.
+
+    Raises:
+        ValueError: no shape, or both kinds; what is not supported.
 
     Example:
-        >>> gpudl.layers.Input((784,), name="pixels").batch_shape
-        (None, 784)
+        >>> x = gpudl.Input((784,), name="pixels")
+        >>> x
+        <KerasTensor shape=(None, 784), dtype=float32, sparse=False, ragged=False, name=pixels>
+        >>> gpudl.Model(x, gpudl.layers.Dense(10)(x)).predict(np.ones((2, 784)), verbose=0).shape
+        (2, 10)
     """
-    return InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)
+    if ragged or optional:
+        raise ValueError(
+            f"Input({'ragged' if ragged else 'optional'}=True) is not supported: every batch of an input is one array. "
+            "Leave it out, and pad sequences to one length."
+        )
+    if tensor is not None:
+        if not isinstance(tensor, KerasTensor):
+            raise ValueError(
+                f"Input(tensor=...) takes a symbolic tensor, got {type(tensor).__name__}. Give Input a shape, and the "
+                "data to the model."
+            )
+        return tensor
+    layer = InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)
+    return declare(layer, KerasTensor(layer.batch_shape, layer.dtype, sparse=bool(sparse), name=name))

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
 from gpudl import constraints, initializers, ops, regularizers
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import is_floating
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.options import Common
+from gpudl.registry import Identifier
+from gpudl.utils.checks import positive
 
 __all__ = [
     "Embedding",
 ]
+
+
+class EmbeddingOptions(Common, total=False):
+    """The arguments of `Layer`, and one that `Embedding` has no more."""
+
+    activity_regularizer: Identifier
+    input_length: int | None
 
 
 class Embedding(Layer):
@@ -32,7 +43,7 @@ class Embedding(Layer):
         embeddings_regularizer: penalty of the vectors.
         embeddings_constraint: projection of the vectors after each update.
         mask_zero: must be False: no layer here leaves out samples by a mask.
-        **kwargs: those of `Layer`, and ``input_length``, which old programs give and which does nothing.
+        **options: those of `Layer`, and ``input_length``, which old programs give and which does nothing.
 
     Raises:
         ValueError: `input_dim` or `output_dim` is no positive integer, or `mask_zero` is set.
@@ -49,24 +60,22 @@ class Embedding(Layer):
         self,
         input_dim: int,
         output_dim: int,
-        embeddings_initializer: Any = "uniform",
-        embeddings_regularizer: Any = None,
-        embeddings_constraint: Any = None,
+        embeddings_initializer: Identifier = "uniform",
+        embeddings_regularizer: Identifier = None,
+        embeddings_constraint: Identifier = None,
         mask_zero: bool = False,
-        **kwargs: Any,
+        **options: Unpack[EmbeddingOptions],
     ) -> None:
-        if kwargs.pop("input_length", None) is not None:
+        if options.pop("input_length", None) is not None:
             warnings.warn("Embedding: input_length does nothing any more. Leave it out.", stacklevel=2)
-        super().__init__(**kwargs)
-        for name, size in (("input_dim", input_dim), ("output_dim", output_dim)):
-            if not isinstance(size, int | np.integer) or isinstance(size, bool) or size < 1:
-                raise ValueError(f"Embedding: {name} must be a positive integer, got {size!r}.")
+        super().__init__(**options)
+        self.input_dim = positive("Embedding", input_dim=input_dim)
+        self.output_dim = positive("Embedding", output_dim=output_dim)
         if mask_zero:
             raise ValueError(
                 "Embedding: mask_zero=True expects layers that leave out what a mask says, and none here does. Leave "
                 "it out, and give the padding's 0 a sample_weight of 0, or a vector like any other."
             )
-        self.input_dim, self.output_dim = int(input_dim), int(output_dim)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
@@ -74,13 +83,7 @@ class Embedding(Layer):
 
     def build(self, input_shape: Shape) -> None:
         """Create the vectors."""
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim),
-            initializer=self.embeddings_initializer,
-            regularizer=self.embeddings_regularizer,
-            constraint=self.embeddings_constraint,
-            name="embeddings",
-        )
+        self.embeddings = self._add("embeddings", (self.input_dim, self.output_dim))
 
     def _converted(self, value: Any) -> Any:
         """Return arrays as tensors; floats keep their dtype, for a shorter one cannot count as far."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
-from gpudl import constraints, initializers, ops, regularizers
+from gpudl import ops
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import FLOAT32, ShapeError, is_half
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.options import BatchNormOptions, LayerNormOptions
 from gpudl.utils.checks import require_number, require_whole
 
 __all__ = [
@@ -25,7 +28,7 @@ def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
     return result
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(Layer, options=BatchNormOptions):
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, channel by channel.
 
     In training, mean and variance are those of the batch, and moving averages follow them; otherwise, and in a layer
@@ -47,7 +50,7 @@ class BatchNormalization(Layer):
         gamma_regularizer: penalty of gamma.
         beta_constraint: projection of beta after each update.
         gamma_constraint: projection of gamma after each update.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ShapeError: inputs without such an axis, or with other channels than those it was built for.
@@ -71,17 +74,9 @@ class BatchNormalization(Layer):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        moving_mean_initializer: Any = "zeros",
-        moving_variance_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        **kwargs: Any,
+        **options: Unpack[BatchNormOptions],
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**options)
         require_whole("BatchNormalization", axis=axis)
         require_number("BatchNormalization", 0, 1, momentum=momentum)
         require_number("BatchNormalization", 0, epsilon=epsilon)
@@ -90,56 +85,21 @@ class BatchNormalization(Layer):
         self.epsilon = float(epsilon)
         self.center = center
         self.scale = scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.moving_mean_initializer = initializers.get(moving_mean_initializer)
-        self.moving_variance_initializer = initializers.get(moving_variance_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Create gamma and beta where they are wanted, and the moving averages."""
         if not -len(input_shape) <= self.axis < len(input_shape):
             raise ShapeError(f"axis {self.axis} is out of range for inputs of shape {input_shape}.")
         channels = input_shape[self.axis]
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self._one_each(
-                channels, "gamma", self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint
-            )
-        if self.center:
-            self.beta = self._one_each(
-                channels, "beta", self.beta_initializer, self.beta_regularizer, self.beta_constraint
-            )
-        self.moving_mean = self._one_each(channels, "moving_mean", self.moving_mean_initializer, trainable=False)
-        self.moving_variance = self._one_each(
-            channels, "moving_variance", self.moving_variance_initializer, trainable=False
-        )
+        each = (channels,)
+        self.gamma = self._add("gamma", each, autocast=False) if self.scale else None
+        self.beta = self._add("beta", each, autocast=False) if self.center else None
+        self.moving_mean = self._add("moving_mean", each, trainable=False, autocast=False)
+        self.moving_variance = self._add("moving_variance", each, trainable=False, autocast=False)
         self.input_spec = InputSpec(
             ndim=len(input_shape),
             axes={self.axis: self.moving_mean.size},
             hint=f"Later inputs must look like the first, {input_shape}.",
-        )
-
-    def _one_each(
-        self,
-        channels: int | None,
-        name: str,
-        initializer: Any,
-        regularizer: Any = None,
-        constraint: Any = None,
-        trainable: bool = True,
-    ) -> Variable:
-        return self.add_weight(
-            (channels,),
-            initializer,
-            trainable=trainable,
-            regularizer=regularizer,
-            constraint=constraint,
-            name=name,
-            autocast=False,
         )
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
@@ -178,7 +138,7 @@ class BatchNormalization(Layer):
         moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
 
 
-class LayerNormalization(Layer):
+class LayerNormalization(Layer, options=LayerNormOptions):
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, sample by sample.
 
     Mean and variance are those along `axis`, in training and afterwards alike.
@@ -196,7 +156,7 @@ class LayerNormalization(Layer):
         gamma_regularizer: penalty of gamma.
         beta_constraint: projection of beta after each update.
         gamma_constraint: projection of gamma after each update.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         TypeError: an axis that is no integer.
@@ -217,15 +177,9 @@ class LayerNormalization(Layer):
         epsilon: float = 1e-3,
         center: bool = True,
         scale: bool = True,
-        beta_initializer: Any = "zeros",
-        gamma_initializer: Any = "ones",
-        beta_regularizer: Any = None,
-        gamma_regularizer: Any = None,
-        beta_constraint: Any = None,
-        gamma_constraint: Any = None,
-        **kwargs: Any,
+        **options: Unpack[LayerNormOptions],
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**options)
         self.autocast = False
         several = list(axis) if isinstance(axis, list | tuple) else [axis]
         if not several or not all(isinstance(a, int | np.integer) for a in several):
@@ -235,12 +189,6 @@ class LayerNormalization(Layer):
         self.epsilon = float(epsilon)
         self.center = center
         self.scale = scale
-        self.beta_initializer = initializers.get(beta_initializer)
-        self.gamma_initializer = initializers.get(gamma_initializer)
-        self.beta_regularizer = regularizers.get(beta_regularizer)
-        self.gamma_regularizer = regularizers.get(gamma_regularizer)
-        self.beta_constraint = constraints.get(beta_constraint)
-        self.gamma_constraint = constraints.get(gamma_constraint)
 
     def build(self, input_shape: Shape) -> None:
         """Create gamma and beta where they are wanted."""
@@ -250,25 +198,8 @@ class LayerNormalization(Layer):
             raise ShapeError(f"axis {self.axis} does not fit inputs of shape {input_shape}: name each axis once.")
         self._axes = tuple(sorted(a % ndim for a in several))
         sizes = tuple(input_shape[a] for a in self._axes)
-        self.gamma = self.beta = None
-        if self.scale:
-            self.gamma = self.add_weight(
-                sizes,
-                self.gamma_initializer,
-                regularizer=self.gamma_regularizer,
-                constraint=self.gamma_constraint,
-                name="gamma",
-                autocast=False,
-            )
-        if self.center:
-            self.beta = self.add_weight(
-                sizes,
-                self.beta_initializer,
-                regularizer=self.beta_regularizer,
-                constraint=self.beta_constraint,
-                name="beta",
-                autocast=False,
-            )
+        self.gamma = self._add("gamma", sizes, autocast=False) if self.scale else None
+        self.beta = self._add("beta", sizes, autocast=False) if self.center else None
         known = {a: n for a, n in zip(self._axes, sizes, strict=True) if n is not None}
         hint = f"Later inputs must look like the first, {input_shape}."
         self.input_spec = InputSpec(ndim=ndim, axes=known, hint=hint)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Window
-from gpudl.layers._windowed import OnImages, Windowed, pair
+from gpudl.layers._windowed import OnImages, Size, Windowed, pair
+from gpudl.layers.base.options import LayerOptions
 from gpudl.ops.pool import avg_pool, max_pool
 
 __all__ = [
@@ -26,16 +27,16 @@ __all__ = [
 class _Pooling2D(Windowed):
     def __init__(
         self,
-        pool_size: int | tuple[int, int] = (2, 2),
-        strides: int | tuple[int, int] | None = None,
+        pool_size: Size = (2, 2),
+        strides: Size | None = None,
         padding: str = "valid",
         data_format: str | None = None,
-        **kwargs: Any,
+        **options: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(padding=padding, data_format=data_format, **kwargs)
+        super().__init__(padding=padding, data_format=data_format, **options)
         who = type(self).__name__
-        self.pool_size = pair(pool_size, f"{who}: pool_size")
-        self.strides = self.pool_size if strides is None else pair(strides, f"{who}: strides")
+        self.pool_size = pair(who, pool_size=pool_size)
+        self.strides = self.pool_size if strides is None else pair(who, strides=strides)
         self.window = Window(self.pool_size, self.strides, self.padding)
 
 
@@ -47,7 +48,7 @@ class MaxPooling2D(_Pooling2D):
         strides: step of the window; None for windows side by side.
         padding: ``"valid"`` leaves out what fills no window; ``"same"`` keeps it, and padding never wins.
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ValueError: sizes that are not positive integers, unknown padding.
@@ -71,7 +72,7 @@ class AveragePooling2D(_Pooling2D):
         strides: step of the window; None for windows side by side.
         padding: ``"valid"`` leaves out what fills no window; ``"same"`` keeps it, and padding does not count.
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ValueError: sizes that are not positive integers, unknown padding.
@@ -89,8 +90,8 @@ class AveragePooling2D(_Pooling2D):
 
 
 class _GlobalPooling2D(OnImages):
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any) -> None:
-        super().__init__(data_format=data_format, **kwargs)
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(data_format=data_format, **options)
         self.keepdims = bool(keepdims)
 
     @property
@@ -105,7 +106,7 @@ class GlobalMaxPooling2D(_GlobalPooling2D):
     Args:
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
         keepdims: whether height and width stay, with the size 1.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ShapeError: inputs that are no images, or have no pixels.
@@ -127,7 +128,7 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
     Args:
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
         keepdims: whether height and width stay, with the size 1.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ShapeError: inputs that are no images, or have no pixels.

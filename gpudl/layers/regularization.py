@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from gpudl import ops, random
-from gpudl.engine.spec import ShapeError
+from gpudl import random
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.options import LayerOptions
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import require_number
 
 __all__ = [
     "Dropout",
 ]
+
+MaskShape = Iterable[int | None] | None
 
 
 class Dropout(Layer):
@@ -29,7 +31,7 @@ class Dropout(Layer):
         noise_shape: shape of the mask where one decision covers several elements: each size is 1 or that of the
             inputs, None is that of the inputs.
         seed: an integer for repeatable masks.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ValueError: a rate outside of [0, 1], or a noise_shape that is no shape.
@@ -44,9 +46,9 @@ class Dropout(Layer):
     """
 
     def __init__(
-        self, rate: float, noise_shape: Iterable[int | None] | None = None, seed: int | None = None, **kwargs: Any
+        self, rate: float, noise_shape: MaskShape = None, seed: int | None = None, **options: Unpack[LayerOptions]
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**options)
         require_number("Dropout", 0, 1, rate=rate)
         self.rate = rate
         self.noise_shape = None if noise_shape is None else _checked(noise_shape)
@@ -58,23 +60,7 @@ class Dropout(Layer):
         """Return x, thinned out in training."""
         if not training or self.rate == 0:
             return x
-        x = self._floating(x)
-        if self.noise_shape is None and self.rate < 1:
-            return random.dropout(x, self.rate, self.seed_generator)
-        kept = random.uniform(self._mask_shape(x.shape), seed=self.seed_generator) >= self.rate
-        scaled = x / (1.0 - self.rate) if self.rate < 1 else x
-        result: Tensor = ops.where(kept, scaled, 0.0)
-        return result
-
-    def _mask_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        wanted = self.noise_shape or (None,) * len(shape)
-        fits = len(wanted) == len(shape) and all(n in (None, 1, m) for n, m in zip(wanted, shape, strict=True))
-        if not fits:
-            raise ShapeError(
-                f"noise_shape {wanted} does not fit inputs of shape {shape}: each size must be 1, None or that of "
-                "the inputs."
-            )
-        return tuple(m if n is None else n for n, m in zip(wanted, shape, strict=True))
+        return random.dropout(self._floating(x), self.rate, self.noise_shape, self.seed_generator)
 
 
 def _checked(noise_shape: Any) -> tuple[int | None, ...]:

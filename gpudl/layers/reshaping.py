@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from math import prod
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import InputSpec
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.options import LayerOptions
 
 __all__ = [
     "Flatten",
@@ -26,15 +27,15 @@ class Flatten(Layer):
     Args:
         data_format: with ``"channels_first"`` axis 1 is moved last before, so that both layouts of an image
             give the same features.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Example:
         >>> gpudl.layers.Flatten()(np.zeros((2, 28, 28))).shape
         (2, 784)
     """
 
-    def __init__(self, data_format: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
         self.data_format = config.check_data_format(data_format)
         self.input_spec = InputSpec(min_ndim=1, hint="The first axis is that of the batch.")
 
@@ -50,7 +51,7 @@ class Reshape(Layer):
 
     Args:
         target_shape: the shape, without the batch axis; one size may be -1, which takes what remains.
-        **kwargs: those of `Layer`.
+        **options: those of `Layer`.
 
     Raises:
         ValueError: a size below -1, or more than one -1.
@@ -61,8 +62,8 @@ class Reshape(Layer):
         (2, 28, 28)
     """
 
-    def __init__(self, target_shape: Iterable[int], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, target_shape: Iterable[int], **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
         sizes = tuple(target_shape) if isinstance(target_shape, Iterable) else (target_shape,)
         if not all(isinstance(n, int | np.integer) and n >= -1 for n in sizes) or sizes.count(-1) > 1:
             raise ValueError(f"Reshape: target_shape must be sizes, at most one of them -1, got {target_shape!r}.")

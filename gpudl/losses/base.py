@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
+
+from numpy.typing import ArrayLike
 
 from gpudl import config, dtype_policies, ops
+from gpudl.dtype_policies import DtypeLike
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, broadcast, is_floating, is_half
-from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.registry import Configurable, Family, auto_name, snake_case
+from gpudl.engine.tensor import Tensor
+from gpudl.names import auto_name, snake_case
+from gpudl.registry import Configurable, Family
 
 __all__ = ["Loss", "LossFunctionWrapper"]
 
@@ -43,7 +48,7 @@ class Loss(Configurable):
         self,
         name: str | None = None,
         reduction: str | None = "sum_over_batch_size",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         if reduction not in REDUCTIONS:
             raise ValueError(f"reduction must be one of {', '.join(map(str, REDUCTIONS))}, got {reduction!r}.")
@@ -51,7 +56,7 @@ class Loss(Configurable):
         self.reduction = reduction
         self.dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+    def __call__(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> Tensor:
         """Return the loss of predictions `y_pred` against targets `y_true`.
 
         Args:
@@ -104,7 +109,7 @@ class LossFunctionWrapper(Loss):
         fn: Callable[..., Any],
         reduction: str | None = "sum_over_batch_size",
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DtypeLike = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(name, reduction, dtype)
@@ -119,14 +124,14 @@ class LossFunctionWrapper(Loss):
         return result
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a loss with the arguments of `config`, its function found by name."""
         if "fn" in config:
             config = {**config, "fn": LOSSES.get(config["fn"])}
         return cls(**config)
 
 
-LOSSES: Family[Any] = Family("loss", Loss)
+LOSSES: Family[Loss | Callable[..., Tensor], None] = Family("loss", Loss)
 
 
 def keeping_logits(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -137,7 +142,7 @@ def keeping_logits(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return result
 
 
-def single(x: Any) -> Tensor:
+def single(x: ArrayLike) -> Tensor:
     """Return floats of 16 bits in float32, with their logits, and anything else as it is."""
     x = as_tensor(x)
     return keeping_logits(lambda t: _as(t, "float32"), x) if is_half(x.dtype) else x
@@ -166,7 +171,7 @@ def same_rank(a: Tensor, b: Tensor, expand: bool = True) -> tuple[Tensor, Tensor
     return a, b
 
 
-def pair(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
+def pair(y_true: ArrayLike, y_pred: ArrayLike, name: str) -> tuple[Tensor, Tensor]:
     """Return targets and predictions as tensors of one dtype and shape, or raise ShapeError."""
     y_pred = as_tensor(y_pred)
     if not is_floating(y_pred.dtype):

@@ -8,12 +8,16 @@ loses no digits; other probabilities are kept `config.epsilon` away from 0 and 1
 from __future__ import annotations
 
 import warnings
-from typing import Any
+
+from numpy.typing import ArrayLike
 
 from gpudl import config, ops
+from gpudl.dtype_policies import DtypeLike
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
+from gpudl.losses.labels import class_labels, differs, ignored, label_shapes
 from gpudl.utils.checks import require_number, require_whole
 
 __all__ = [
@@ -27,7 +31,7 @@ __all__ = [
 
 
 def binary_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
     """Return the mean along `axis` of -t log(p) - (1 - t) log(1 - p).
 
@@ -56,7 +60,7 @@ def binary_crossentropy(
 
 
 def categorical_crossentropy(
-    y_true: Any, y_pred: Any, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: ArrayLike, y_pred: ArrayLike, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
     """Return -sum(t * log(p)) along `axis`, for targets that are one-hot or probabilities.
 
@@ -84,7 +88,7 @@ def categorical_crossentropy(
             SyntaxWarning,
             stacklevel=2,
         )
-    elif y_true.shape in _label_shapes(y_pred, axis):
+    elif y_true.shape in label_shapes(y_pred, axis):
         raise ShapeError(
             f"categorical_crossentropy expected one-hot targets of shape {y_pred.shape}, got {y_true.shape}, "
             "which looks like class labels. Use sparse_categorical_crossentropy, or encode the labels: "
@@ -103,8 +107,8 @@ def categorical_crossentropy(
 
 
 def sparse_categorical_crossentropy(
-    y_true: Any,
-    y_pred: Any,
+    y_true: ArrayLike,
+    y_pred: ArrayLike,
     from_logits: bool = False,
     ignore_class: int | None = None,
     axis: int = -1,
@@ -130,10 +134,10 @@ def sparse_categorical_crossentropy(
     """
     p = as_tensor(y_pred)
     _check_axis("sparse_categorical_crossentropy", p, axis)
-    labels = _labels(as_tensor(y_true), p, axis)
+    labels = class_labels(as_tensor(y_true), p, axis)
     z = _logits(p, from_logits, "sparse_categorical_crossentropy", "softmax")
     scores = _classes_last(p if z is None else z, axis)
-    valid = None if ignore_class is None else _differs(labels, ignore_class)
+    valid = None if ignore_class is None else differs(labels, ignore_class)
     if valid is not None:
         # A row of ones has a finite loss and passes no gradient: nothing it stands for can spoil the others.
         labels = ops.where(valid, labels, 0)
@@ -149,42 +153,9 @@ def sparse_categorical_crossentropy(
 sparse_categorical_crossentropy.keeps_labels = True  # type: ignore[attr-defined]
 
 
-def ignored(y_true: Tensor, y_pred: Tensor, ignore_class: int | None, axis: int) -> Tensor | None:
-    """Return, as bool, which labels are not `ignore_class`; None where there is no such class."""
-    return None if ignore_class is None else _differs(_labels(y_true, y_pred, axis), ignore_class)
-
-
 def _check_axis(loss: str, y_pred: Tensor, axis: int) -> None:
     if not -y_pred.ndim <= axis < y_pred.ndim:
         raise ShapeError(f"{loss}: axis {axis} is out of range for predictions of shape {y_pred.shape}.")
-
-
-def _differs(labels: Tensor, ignore_class: int) -> Tensor:
-    other: Tensor = ops.equal(ops.equal(labels, ignore_class), False)
-    return other
-
-
-def _label_shapes(y_pred: Tensor, axis: int) -> tuple[tuple[int, ...], ...]:
-    """Return the two shapes that class labels can have: without the axis of the classes, or with size 1."""
-    at = axis % y_pred.ndim
-    before, after = y_pred.shape[:at], y_pred.shape[at + 1 :]
-    return (*before, *after), (*before, 1, *after)
-
-
-def _labels(y_true: Tensor, y_pred: Tensor, axis: int) -> Tensor:
-    """Return class labels as int32, without the axis of the classes."""
-    plain, kept = _label_shapes(y_pred, axis)
-    if y_true.shape not in (plain, kept):
-        advice = "Reshape y_true."
-        if y_true.shape == y_pred.shape:
-            advice = "It looks one-hot: use categorical_crossentropy, or y_true.argmax(axis=-1)."
-        raise ShapeError(
-            "sparse_categorical_crossentropy expected one class label per prediction, "
-            f"shape {plain} for predictions of shape {y_pred.shape}, got {y_true.shape}. {advice}"
-        )
-    if y_true.dtype != "int32":  # one dtype, so that the kernels are compiled once
-        y_true = ops.cast(y_true, dtype="int32")
-    return y_true if y_true.shape == plain else ops.reshape(y_true, plain)
 
 
 def _logits(p: Tensor, from_logits: bool, loss: str, activation: str) -> Tensor | None:
@@ -240,7 +211,7 @@ class BinaryCrossentropy(LossFunctionWrapper):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "binary_crossentropy",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         require_number("BinaryCrossentropy", 0, 1, label_smoothing=label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
@@ -263,7 +234,7 @@ class CategoricalCrossentropy(LossFunctionWrapper):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         require_number("CategoricalCrossentropy", 0, 1, label_smoothing=label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
@@ -288,7 +259,7 @@ class SparseCategoricalCrossentropy(LossFunctionWrapper):
         reduction: str | None = "sum_over_batch_size",
         axis: int = -1,
         name: str | None = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         if ignore_class is not None:
             require_whole("SparseCategoricalCrossentropy", ignore_class=ignore_class)

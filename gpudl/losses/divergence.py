@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from numpy.typing import ArrayLike
 
 from gpudl import config, ops
+from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
 
 __all__ = ["KLDivergence", "kl_divergence"]
 
 
-def kl_divergence(y_true: Any, y_pred: Any) -> Tensor:
+def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Return sum(t * log(t / p)) along the last axis, t and p kept `config.epsilon` away from 0.
 
     Raises:
@@ -40,6 +41,6 @@ class KLDivergence(LossFunctionWrapper):
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "kl_divergence",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(kl_divergence, reduction, name, dtype)

@@ -6,10 +6,12 @@ The functions return the mean along the last axis, one loss per sample; the clas
 from __future__ import annotations
 
 from math import log
-from typing import Any
+
+from numpy.typing import ArrayLike
 
 from gpudl import ops
 from gpudl.activations import softplus
+from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import LossFunctionWrapper, pair
 from gpudl.utils.checks import require_number
@@ -26,7 +28,7 @@ __all__ = [
 ]
 
 
-def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
+def mean_squared_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Return mean((y_true - y_pred)**2) along the last axis.
 
     Raises:
@@ -40,7 +42,7 @@ def mean_squared_error(y_true: Any, y_pred: Any) -> Tensor:
     return ops.mean(ops.square(y_true - y_pred), axis=-1)
 
 
-def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
+def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Return mean(|y_true - y_pred|) along the last axis.
 
     Raises:
@@ -54,7 +56,7 @@ def mean_absolute_error(y_true: Any, y_pred: Any) -> Tensor:
     return ops.mean(abs(y_true - y_pred), axis=-1)
 
 
-def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
+def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Tensor:
     """Return the mean along the last axis of e**2 / 2 for errors e up to `delta`, linear beyond.
 
     Source: Huber, "Robust estimation of a location parameter", 1964.
@@ -72,7 +74,7 @@ def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Tensor:
     return ops.mean(ops.where(size <= delta, ops.square(error) * 0.5, size * delta - 0.5 * delta**2), axis=-1)
 
 
-def log_cosh(y_true: Any, y_pred: Any) -> Tensor:
+def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Return the mean of log(cosh(y_pred - y_true)) along the last axis, without overflow.
 
     Raises:
@@ -99,7 +101,7 @@ class MeanSquaredError(LossFunctionWrapper):
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "mean_squared_error",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(mean_squared_error, reduction, name, dtype)
 
@@ -116,7 +118,7 @@ class MeanAbsoluteError(LossFunctionWrapper):
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "mean_absolute_error",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(mean_absolute_error, reduction, name, dtype)
 
@@ -134,7 +136,7 @@ class Huber(LossFunctionWrapper):
         delta: float = 1.0,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "huber_loss",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         require_number("Huber", 0, delta=delta)
         super().__init__(huber, reduction, name, dtype, delta=delta)
@@ -152,6 +154,6 @@ class LogCosh(LossFunctionWrapper):
         self,
         reduction: str | None = "sum_over_batch_size",
         name: str | None = "log_cosh",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
     ) -> None:
         super().__init__(log_cosh, reduction, name, dtype)

@@ -5,11 +5,13 @@ The functions return 1.0 or 0.0 per prediction; the classes are the means of tho
 
 from __future__ import annotations
 
-from typing import Any
+from numpy.typing import ArrayLike
 
 from gpudl import config, ops
+from gpudl.dtype_policies import DtypeLike
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import Shape, ShapeError, is_floating
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import pair
 from gpudl.metrics.base import MeanMetricWrapper
 from gpudl.utils.checks import require_number, require_whole
@@ -30,7 +32,7 @@ __all__ = [
 ]
 
 
-def accuracy(y_true: Any, y_pred: Any) -> Tensor:
+def accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Return 1.0 where `y_pred` equals `y_true`, element by element.
 
     Raises:
@@ -43,7 +45,7 @@ def accuracy(y_true: Any, y_pred: Any) -> Tensor:
     return _float(ops.equal(*pair(y_true, y_pred, "accuracy")))
 
 
-def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
+def binary_accuracy(y_true: ArrayLike, y_pred: ArrayLike, threshold: float = 0.5) -> Tensor:
     """Return 1.0 where `y_pred` is on the side of `threshold` that the target, 0 or 1, says.
 
     Raises:
@@ -58,7 +60,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Tensor:
     return _float(ops.equal(y_true, ops.greater(y_pred, threshold)))
 
 
-def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+def categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Return 1.0 where the largest of the scores is at the largest of the one-hot targets, along the last axis.
 
     Raises:
@@ -72,7 +74,7 @@ def categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     return _hits(ops.argmax(y_true, axis=-1), y_pred)
 
 
-def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
+def sparse_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """Return 1.0 where the largest of the scores along the last axis is at the class label.
 
     Raises:
@@ -85,7 +87,7 @@ def sparse_categorical_accuracy(y_true: Any, y_pred: Any) -> Tensor:
     return _hits(*_sparse(y_true, y_pred, "sparse_categorical_accuracy"))
 
 
-def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> Tensor:
     """Return 1.0 where the class of the one-hot target is among the `k` highest scores.
 
     Raises:
@@ -99,7 +101,7 @@ def top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
     return _among(ops.argmax(y_true, axis=-1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true: Any, y_pred: Any, k: int = 5) -> Tensor:
+def sparse_top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> Tensor:
     """Return 1.0 where the class label is among the `k` highest scores; equal scores share the better rank.
 
     Raises:
@@ -130,7 +132,7 @@ def _among(labels: Tensor, scores: Tensor, k: int) -> Tensor:
     return _float(ops.less(better, k))
 
 
-def _dense(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
+def _dense(y_true: ArrayLike, y_pred: ArrayLike, name: str) -> tuple[Tensor, Tensor]:
     """Return targets and predictions as tensors; raises ShapeError unless they have one shape."""
     y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
     if y_true.shape != y_pred.shape:
@@ -139,7 +141,7 @@ def _dense(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
     return y_true, y_pred
 
 
-def _sparse(y_true: Any, y_pred: Any, name: str) -> tuple[Tensor, Tensor]:
+def _sparse(y_true: ArrayLike, y_pred: ArrayLike, name: str) -> tuple[Tensor, Tensor]:
     """Return class labels, in the shape of the predictions less the classes, and predictions."""
     y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
     expected = y_pred.shape[:-1]
@@ -169,7 +171,7 @@ class Accuracy(MeanMetricWrapper):
         0.75
     """
 
-    def __init__(self, name: str | None = "accuracy", dtype: Any = None) -> None:
+    def __init__(self, name: str | None = "accuracy", dtype: DtypeLike = None) -> None:
         super().__init__(accuracy, name, dtype)
 
 
@@ -181,7 +183,7 @@ class BinaryAccuracy(MeanMetricWrapper):
         0.75
     """
 
-    def __init__(self, name: str | None = "binary_accuracy", dtype: Any = None, threshold: float = 0.5) -> None:
+    def __init__(self, name: str | None = "binary_accuracy", dtype: DtypeLike = None, threshold: float = 0.5) -> None:
         require_number("BinaryAccuracy", threshold=threshold)
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
@@ -194,7 +196,7 @@ class CategoricalAccuracy(MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, name: str | None = "categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(self, name: str | None = "categorical_accuracy", dtype: DtypeLike = None) -> None:
         super().__init__(categorical_accuracy, name, dtype)
 
 
@@ -206,7 +208,7 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: DtypeLike = None) -> None:
         super().__init__(sparse_categorical_accuracy, name, dtype)
 
 
@@ -218,7 +220,7 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: DtypeLike = None) -> None:
         require_whole("TopKCategoricalAccuracy", 1, k=k)
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
@@ -231,6 +233,8 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy", dtype: Any = None) -> None:
+    def __init__(
+        self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy", dtype: DtypeLike = None
+    ) -> None:
         require_whole("SparseTopKCategoricalAccuracy", 1, k=k)
         super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k)

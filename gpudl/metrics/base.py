@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from gpudl import config, dtype_policies, initializers, ops
+from gpudl.dtype_policies import DtypeLike
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, broadcast
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 from gpudl.losses.base import divide_no_nan, same_rank, single
-from gpudl.registry import Configurable, Family, auto_name, snake_case
+from gpudl.names import auto_name, snake_case
+from gpudl.registry import Configurable, Family
 
 __all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum"]
 
@@ -45,13 +50,17 @@ class Metric(Configurable):
         3.0
     """
 
-    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(self, name: str | None = None, dtype: DtypeLike = None) -> None:
         self.name = name or auto_name(snake_case(type(self).__name__))
         self.dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
         self._variables: list[Variable] = []
 
     def add_variable(
-        self, shape: tuple[int, ...] = (), initializer: Any = None, dtype: Any = None, name: str | None = None
+        self,
+        shape: tuple[int, ...] = (),
+        initializer: Any = None,
+        dtype: DTypeLike | None = None,
+        name: str | None = None,
     ) -> Variable:
         """Return a new variable that `reset_state` sets to zero, with zeros or what `initializer` gives."""
         value = initializers.get(initializer or "zeros")(shape, np.dtype(dtype or self.dtype))
@@ -60,7 +69,11 @@ class Metric(Configurable):
         return variable
 
     def add_weight(
-        self, shape: tuple[int, ...] = (), initializer: Any = None, dtype: Any = None, name: str | None = None
+        self,
+        shape: tuple[int, ...] = (),
+        initializer: Any = None,
+        dtype: DTypeLike | None = None,
+        name: str | None = None,
     ) -> Variable:
         """Return a new variable; another name of `add_variable`."""
         return self.add_variable(shape, initializer, dtype, name)
@@ -122,7 +135,9 @@ def _total(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     return result
 
 
-def _per_sample(values: Any, sample_weight: Any, dtype: str, reduce: Reduction) -> tuple[Tensor, Tensor | None]:
+def _per_sample(
+    values: ArrayLike, sample_weight: ArrayLike | None, dtype: str, reduce: Reduction
+) -> tuple[Tensor, Tensor | None]:
     """Return one weighted value per sample, and one weight per sample where there are weights."""
     values = _as(values, dtype)
     if sample_weight is None:
@@ -143,7 +158,7 @@ def _per_sample(values: Any, sample_weight: Any, dtype: str, reduce: Reduction) 
     return _flat(values * weight, 1, reduce), _flat(weight, 1, reduce)
 
 
-def _as(x: Any, dtype: str) -> Tensor:
+def _as(x: ArrayLike, dtype: str) -> Tensor:
     x = as_tensor(x)
     result: Tensor = x if x.dtype == dtype else ops.cast(x, dtype=dtype)
     return result
@@ -163,11 +178,11 @@ class Sum(Metric):
         (3.0, 7.0)
     """
 
-    def __init__(self, name: str | None = "sum", dtype: Any = None) -> None:
+    def __init__(self, name: str | None = "sum", dtype: DtypeLike = None) -> None:
         super().__init__(name, dtype)
         self.total = self.add_counter("total")
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Add `values`, any shape, times `sample_weight`, which broadcasts to them."""
         values, _ = _per_sample(values, sample_weight, self.dtype, _total)
         self.total.assign_add(_as(ops.sum(values), COUNTER))
@@ -183,12 +198,12 @@ class Average(Metric):
     A value with several axes counts as the mean of its elements, so that every sample weighs the same.
     """
 
-    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(self, name: str | None = None, dtype: DtypeLike = None) -> None:
         super().__init__(name, dtype)
         self.total = self.add_counter("total")
         self.count = self.add_counter("count")
 
-    def add(self, values: Any, sample_weight: Any = None) -> None:
+    def add(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Take in `values`, (samples, ...) or a scalar, with weights that broadcast to them."""
         values, weight = _per_sample(values, sample_weight, self.dtype, ops.mean)
         self.total.assign_add(_as(ops.sum(values) if values.ndim else values, COUNTER))
@@ -211,10 +226,10 @@ class Mean(Average):
         (2.0, 3.0)
     """
 
-    def __init__(self, name: str | None = "mean", dtype: Any = None) -> None:
+    def __init__(self, name: str | None = "mean", dtype: DtypeLike = None) -> None:
         super().__init__(name, dtype)
 
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Take in `values`, (samples, ...) or a scalar, with weights that broadcast to them."""
         self.add(values, sample_weight)
 
@@ -234,24 +249,24 @@ class MeanMetricWrapper(Average):
         0.25
     """
 
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: DtypeLike = None, **kwargs: Any) -> None:
         super().__init__(name, dtype)
         self.fn = fn
         self.options = kwargs
         vars(self).update(kwargs)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Take in one batch of targets and predictions, with weights that broadcast to the values."""
         self.add(self.fn(y_true, single(y_pred), **self.options), sample_weight)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a metric with the arguments of `config`, its function found by name."""
         if "fn" in config:
             config = {**config, "fn": FUNCTIONS.get(config["fn"])}
         return cls(**config)
 
 
-METRICS: Family[Any] = Family("metric", Metric)
-FUNCTIONS: Family[Callable[..., Any]] = Family("metric function")
+METRICS: Family[Metric | Callable[..., Tensor], None] = Family("metric", Metric)
+FUNCTIONS: Family[Callable[..., Tensor], None] = Family("metric function")
 """What a `MeanMetricWrapper` can be made of, for its config."""

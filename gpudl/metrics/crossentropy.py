@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from numpy.typing import ArrayLike
 
-from gpudl.engine.tensor import as_tensor
+from gpudl.dtype_policies import DtypeLike
+from gpudl.engine.convert import as_tensor
 from gpudl.losses import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -12,7 +13,7 @@ from gpudl.losses import (
     sparse_categorical_crossentropy,
 )
 from gpudl.losses.base import masked
-from gpudl.losses.crossentropy import ignored
+from gpudl.losses.labels import ignored
 from gpudl.metrics.base import MeanMetricWrapper
 
 __all__ = [
@@ -34,7 +35,7 @@ class BinaryCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "binary_crossentropy",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
     ) -> None:
@@ -53,7 +54,7 @@ class CategoricalCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "categorical_crossentropy",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
         from_logits: bool = False,
         label_smoothing: float = 0.0,
         axis: int = -1,
@@ -73,7 +74,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
     def __init__(
         self,
         name: str | None = "sparse_categorical_crossentropy",
-        dtype: Any = None,
+        dtype: DtypeLike = None,
         from_logits: bool = False,
         ignore_class: int | None = None,
         axis: int = -1,
@@ -82,7 +83,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(sparse_categorical_crossentropy, name, dtype, **options)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Take in one batch; as in Keras an ignored label is left out of the count only where there are weights."""
         if sample_weight is not None:
             y_true, y_pred, weight = as_tensor(y_true), as_tensor(y_pred), as_tensor(sample_weight)
@@ -98,5 +99,5 @@ class KLDivergence(MeanMetricWrapper):
         0.1438
     """
 
-    def __init__(self, name: str | None = "kl_divergence", dtype: Any = None) -> None:
+    def __init__(self, name: str | None = "kl_divergence", dtype: DtypeLike = None) -> None:
         super().__init__(kl_divergence, name, dtype)

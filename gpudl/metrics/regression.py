@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from numpy.typing import ArrayLike
 
 from gpudl import ops
+from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import pair, single
 from gpudl.losses.regression import mean_absolute_error, mean_squared_error
@@ -25,7 +26,7 @@ class MeanSquaredError(MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, name: str | None = "mean_squared_error", dtype: Any = None) -> None:
+    def __init__(self, name: str | None = "mean_squared_error", dtype: DtypeLike = None) -> None:
         super().__init__(mean_squared_error, name, dtype)
 
 
@@ -37,7 +38,7 @@ class MeanAbsoluteError(MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, name: str | None = "mean_absolute_error", dtype: Any = None) -> None:
+    def __init__(self, name: str | None = "mean_absolute_error", dtype: DtypeLike = None) -> None:
         super().__init__(mean_absolute_error, name, dtype)
 
 
@@ -49,10 +50,10 @@ class RootMeanSquaredError(Average):
         2.0
     """
 
-    def __init__(self, name: str | None = "root_mean_squared_error", dtype: Any = None) -> None:
+    def __init__(self, name: str | None = "root_mean_squared_error", dtype: DtypeLike = None) -> None:
         super().__init__(name, dtype)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Take in one batch of targets and predictions, with weights that broadcast to the errors."""
         y_true, y_pred = pair(y_true, single(y_pred), "root_mean_squared_error")
         self.add(ops.square(y_pred - y_true), sample_weight)

@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from gpudl.layers.base.layer import Layer, inferred_shape
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.symbol import KerasTensor, symbols
+from gpudl.engine.tree import map_leaves
+from gpudl.layers.base.build_shapes import inferred_shape
+from gpudl.layers.base.derived import derived
+from gpudl.layers.base.layer import Layer
+from gpudl.models.functional import Graph
+from gpudl.names import auto_name
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
-from gpudl.training.loop import Trainer
+from gpudl.training.one_batch import Trainer
 
 
 class Model(Trainer):
-    """A layer with a training loop. Subclasses write `__init__` with the layers they use, and `call`.
+    """A layer with a training loop, made of inputs and outputs, or a class of its own with `__init__` and `call`.
+
+    ``Model(inputs, outputs)`` computes what layers and functions of `gpudl.ops` returned for symbols when they are
+    called on data; either may be a nest of symbols. A subclass makes the layers that it uses in `__init__`, and calls
+    them in `call`.
 
     `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics` may be overridden; what they
     compute with tensors is still recorded once and replayed.
 
+    Args:
+        inputs: a symbol that `Input` returns, or a nest of them.
+        outputs: what was computed of them, a symbol or a nest.
+        name: a name; by default ``functional`` or the class name in snake case, numbered.
+        **kwargs: those of `Layer`.
+
+    Raises:
+        ValueError: something that is no symbol, or outputs that need an input which is not there.
+
     Example:
+        >>> x = gpudl.Input((2,))
+        >>> hidden = gpudl.layers.Dense(4, activation="relu")(x)
+        >>> gpudl.Model(x, gpudl.layers.Dense(1)(hidden) + 1).predict(np.ones((3, 2)), verbose=0).shape
+        (3, 1)
         >>> class TwoLayers(gpudl.Model):
         ...     def __init__(self):
         ...         super().__init__()
@@ -30,19 +54,87 @@ class Model(Trainer):
         (3, 1)
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        if args or {"inputs", "outputs"} & kwargs.keys():
-            raise NotImplementedError(
-                f"{type(self).__name__}(inputs, outputs) belongs to the functional API, which is not there yet. Stack "
-                "layers in a Sequential, or derive a class from Model that makes its layers in __init__ and calls "
-                "them in call()."
+    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
+        self._graph: Graph | None = None
+        if inputs is None and outputs is None:
+            super().__init__(name=name, **kwargs)
+            return
+        if inputs is None or outputs is None:
+            raise ValueError(
+                f"{type(self).__name__} got {'outputs' if inputs is None else 'inputs'} alone: it takes symbols for "
+                "inputs and outputs, such as Input() and what layers return for it, or neither and has a call()."
             )
-        super().__init__(**kwargs)
+        graph = Graph(inputs, outputs)
+        functional = auto_name("functional") if type(self) is Model and name is None else name
+        super().__init__(name=functional, **kwargs)
+        self._graph = graph
+        self._calls = tuple(graph.layers)
+        self.built = True
+        self.output_shape = map_leaves(lambda symbol: symbol.shape, graph.outputs)
+        self.batch_shape = self.input_shape if isinstance(self.input, KerasTensor) else None
+
+    @property
+    def kind(self) -> str:
+        """The name of the class, as reports print it; that of a model of inputs and outputs is Keras's."""
+        return "Functional" if type(self) is Model and self._graph is not None else type(self).__name__
+
+    @derived
+    def input(self) -> Any:
+        """The symbols that a functional model was made of, in their nest; else what the model was called on."""
+        return self._graph.inputs if self._graph is not None else super().input
+
+    @derived
+    def output(self) -> Any:
+        """The symbols for the outputs of a functional model, in their nest; else what a call on symbols returned."""
+        return self._graph.outputs if self._graph is not None else super().output
+
+    @derived
+    def inputs(self) -> list[Any]:
+        """The symbols for the inputs in a row."""
+        return symbols(self.input)
+
+    @derived
+    def outputs(self) -> list[Any]:
+        """The symbols for the outputs in a row."""
+        return symbols(self.output)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the inputs, in their nest, with None for sizes that are not known."""
+        return map_leaves(lambda symbol: symbol.shape, self.input)
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers directly inside."""
-        return list(self._children)
+        """The layers directly inside; those of a functional model from the inputs to the outputs."""
+        return list(self._children) if self._graph is None else self._graph.layers
+
+    @property
+    def operations(self) -> list[Any]:
+        """The layers of a functional model, and the plain ops between them."""
+        return list(self.layers) if self._graph is None else list(self._graph.operations)
+
+    @property
+    def connections(self) -> Callable[[Any], list[str]] | None:
+        """What tells where a layer or op takes its arguments from, for a functional model that is no plain chain."""
+        return None if self._graph is None or self._graph.linear else self._graph.connections
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs. A model that is not made of inputs and outputs has its own."""
+        if self._graph is None:
+            return super().call(*args, **kwargs)
+        inputs, *more = args or (kwargs.pop("inputs", None),)
+        if more:
+            raise ValueError(f"{self._who()} takes one nest of inputs, got {len(args)} arguments. Put them in a list.")
+        return self._graph(inputs, self._who())
+
+    def _has_call(self) -> bool:
+        return self._graph is not None or type(self).call is not Model.call
+
+    def _converted(self, value: Any) -> Any:
+        """Return arrays as tensors; a functional model casts them to the dtypes of its inputs."""
+        if self._graph is None or value is None or isinstance(value, str | bool):
+            return super()._converted(value)
+        return as_tensor(value)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by name or by index; raises ValueError when there is none."""
@@ -72,7 +164,7 @@ class Model(Trainer):
         Args:
             input_shape: shape of a batch; None stands for any batch size.
         """
-        self.output_shape = inferred_shape(self, tuple(input_shape), self.dtype)
+        self.output_shape = inferred_shape(self, input_shape, self.dtype)
 
     def summary(
         self,

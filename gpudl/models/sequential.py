@@ -5,14 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gpudl.engine.calls import calls_of, declare
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.symbol import KerasTensor, open_shape
+from gpudl.engine.tensor import Tensor
 from gpudl.layers import InputLayer, deserialize
-from gpudl.layers.base.layer import Layer, inferred_shape
+from gpudl.layers.base.build_shapes import inferred_shape
+from gpudl.layers.base.derived import derived
+from gpudl.layers.base.layer import Layer
 from gpudl.models.model import Model
 from gpudl.ops import cast, reshape
 from gpudl.registry import serialize
+
+
+class Chain:
+    """Symbols for a stack of layers: for the inputs, and for what each layer returns."""
+
+    def __init__(self, stack: list[Layer], entry: InputLayer) -> None:
+        self.stack = stack
+        calls = calls_of(entry)
+        first = KerasTensor(entry.batch_shape, entry.dtype, name=entry.name)
+        self.symbols: list[Any] = [calls[0].outputs if calls else declare(entry, first)]
+        for layer in stack:
+            self.symbols.append(layer(self.symbols[-1]))
 
 
 class Sequential(Model):
@@ -45,6 +62,8 @@ class Sequential(Model):
             ValueError: something that is no layer, a name that is taken, or this model itself.
             ShapeError: a layer that does not fit what is below it; then the stack is as it was.
         """
+        if isinstance(layer, KerasTensor) and layer.call is not None and isinstance(layer.call.operation, InputLayer):
+            layer = layer.call.operation  # what Input() gives
         if not isinstance(layer, Layer):
             raise ValueError(
                 f"only layers can be added to a Sequential, got {layer!r} of type {type(layer).__name__}. "
@@ -97,8 +116,7 @@ class Sequential(Model):
 
     def build(self, input_shape: Any = None) -> None:
         """Create the weights of every layer for inputs of `input_shape`."""
-        if not self._stack:
-            raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
+        self._require_layers()
         if self._input is None:
             entry = InputLayer(batch_shape=tuple(input_shape), dtype=self._stack[0].compute_dtype)
             shape = entry.batch_shape
@@ -120,11 +138,28 @@ class Sequential(Model):
         if self._input is None:
             with preparing:
                 if self._input is None:
-                    self.build((None, *inputs.shape[1:]))
+                    return self._build_by_call(inputs, training)
         value = self._fitted(inputs)
         for layer in self._stack:
             value = layer(value, training=training)
         return value
+
+    def _build_by_call(self, inputs: Tensor, training: bool) -> Any:
+        """Build the layers as they are reached, and take inputs of this shape from now on."""
+        self._require_layers()
+        entry = InputLayer(batch_shape=(None, *open_shape(inputs.shape[1:])), dtype=self._stack[0].compute_dtype)
+        value: Any = inputs
+        for layer in self._stack:
+            if isinstance(value, Tensor):
+                layer._note_inputs(value)
+            value = layer(value, training=training)
+        self._note_inputs(inputs)
+        self._take_input(entry)
+        return value
+
+    def _require_layers(self) -> None:
+        if not self._stack:
+            raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
 
     def _converted(self, value: Any) -> Any:
         """Return arrays as tensors; they are cast to the dtype of an `Input` that was given, and then by each layer."""
@@ -148,6 +183,32 @@ class Sequential(Model):
                 "Reshape the data, or build a model for them."
             )
         return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
+
+    @derived
+    def input(self) -> Any:
+        """The symbol for the inputs, once their shape is known; a `Model` can be made of it and a layer's `output`."""
+        return self._symbols()[0]
+
+    @derived
+    def output(self) -> Any:
+        """The symbols for what the topmost layer returns, once the shape of the inputs is known."""
+        return self._symbols()[-1]
+
+    def _symbols(self) -> list[Any]:
+        """Return symbols for the inputs and for what each layer returns; they are made at the first question."""
+        if self._input is None or not self._stack:
+            raise AttributeError(
+                f"{self._who()} has no symbols for its inputs and outputs: their shapes are not known. Begin it with "
+                "Input(shape), call it on a batch, or build() it."
+            )
+        known = vars(self).get("_chain")
+        if known is None or known.stack is not self._stack:
+            known = Chain(self._stack, self._input)
+            object.__setattr__(self, "_chain", known)  # which changes nothing of what is computed
+        return known.symbols
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_chain"}
 
     def get_config(self) -> dict[str, Any]:
         """Return the name and the layers, with the `Input` or the shape that it was built for, as plain data."""

@@ -3,197 +3,71 @@
 What Keras has too takes its arguments: functions in `numpy` and `nn`, and ops that take nothing but tensors.
 """
 
-import gpudl.ops.fused  # noqa: F401 (registers its rules)
-from gpudl.engine.op import Op, registry
-from gpudl.ops.activation import activation_grad, bias_activation, relu, sigmoid, tanh
-from gpudl.ops.conv import col2im, conv2d, conv2d_input_grad, conv2d_weight_grad, im2col
-from gpudl.ops.elementwise import (
-    absolute,
-    add,
-    cast_like,
-    divide,
-    erf,
-    exp,
-    expm1,
-    floor_divide,
-    log,
-    log1p,
-    maximum,
-    minimum,
-    mod,
-    multiply,
-    negative,
-    power,
-    sign,
-    sqrt,
-    square,
-    subtract,
-)
-from gpudl.ops.indexing import getitem, nonzero
-from gpudl.ops.logic import (
-    bitwise_and,
-    bitwise_not,
-    bitwise_or,
-    bitwise_xor,
-    equal,
-    greater,
-    greater_equal,
-    left_shift,
-    less,
-    less_equal,
-    not_equal,
-    right_shift,
-)
-from gpudl.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy, sparse_softmax_cross_entropy
-from gpudl.ops.nn import average_pool, log_softmax, max_pool, one_hot, softmax
-from gpudl.ops.norm import batch_norm, layer_norm, scale_shift
-from gpudl.ops.numpy import (
-    all,
-    any,
-    argmax,
-    broadcast_to,
-    cast,
-    clip,
-    concatenate,
-    expand_dims,
-    logical_and,
-    logical_not,
-    logical_or,
-    matmul,
-    max,
-    mean,
-    min,
-    ones_like,
-    squeeze,
-    stack,
-    sum,
-    take,
-    transpose,
-    where,
-    zeros_like,
-)
-from gpudl.ops.pool import avg_pool, max_pool_grad, max_pool_pick
-from gpudl.ops.random import advance_, draw_key, dropout, random_normal, random_uniform
-from gpudl.ops.reduce import all_finite, sum_to
-from gpudl.ops.shape import copy, pack, reshape, take_batch
-from gpudl.ops.update import (
-    adam_,
-    assign_,
-    assign_add_,
-    decay_,
-    increment_,
-    note_nonfinite_,
-    rescale_,
-    restore_,
-    rmsprop_,
-    sgd_,
-    sgd_momentum_,
-)
+from types import FunctionType
 
-__all__ = [
-    "Op",
-    "absolute",
-    "activation_grad",
-    "adam_",
-    "add",
-    "advance_",
-    "all",
-    "all_finite",
-    "any",
-    "argmax",
-    "assign_",
-    "assign_add_",
-    "average_pool",
-    "avg_pool",
-    "batch_norm",
-    "bias_activation",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "broadcast_to",
-    "cast",
-    "cast_like",
-    "clip",
-    "col2im",
-    "concatenate",
-    "conv2d",
-    "conv2d_input_grad",
-    "conv2d_weight_grad",
-    "copy",
-    "decay_",
-    "divide",
-    "draw_key",
-    "dropout",
-    "equal",
-    "erf",
-    "exp",
-    "expand_dims",
-    "expm1",
-    "floor_divide",
-    "getitem",
-    "greater",
-    "greater_equal",
-    "im2col",
-    "increment_",
-    "layer_norm",
-    "left_shift",
-    "less",
-    "less_equal",
-    "log",
-    "log1p",
-    "log_softmax",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "matmul",
-    "max",
-    "max_pool",
-    "max_pool_grad",
-    "max_pool_pick",
-    "maximum",
-    "mean",
-    "min",
-    "minimum",
-    "mod",
-    "multiply",
-    "negative",
-    "nonzero",
-    "not_equal",
-    "note_nonfinite_",
-    "one_hot",
-    "ones_like",
-    "pack",
-    "power",
-    "random_normal",
-    "random_uniform",
-    "registry",
-    "relu",
-    "rescale_",
-    "reshape",
-    "restore_",
-    "right_shift",
-    "rmsprop_",
-    "scale_shift",
-    "sgd_",
-    "sgd_momentum_",
-    "sigmoid",
-    "sigmoid_cross_entropy",
-    "sign",
-    "softmax",
-    "softmax_cross_entropy",
-    "sparse_softmax_cross_entropy",
-    "sqrt",
-    "square",
-    "squeeze",
-    "stack",
-    "subtract",
-    "sum",
-    "sum_to",
-    "take",
-    "take_batch",
-    "tanh",
-    "transpose",
-    "where",
-    "zeros_like",
-]
+import gpudl.ops.fused  # noqa: F401 (registers its rules)
+from gpudl.engine.calls import public
+from gpudl.engine.op import Op, registry
+from gpudl.engine.tensor import faces
+from gpudl.ops import (
+    activation,
+    arrangement,
+    conv,
+    elementwise,
+    exponential,
+    gather,
+    indexing,
+    logic,
+    loss,
+    nn,
+    norm,
+    numpy,
+    pool,
+    random,
+    reduce,
+    shape,
+    update,
+)
+from gpudl.ops.activation import *  # noqa: F403
+from gpudl.ops.arrangement import *  # noqa: F403
+from gpudl.ops.conv import *  # noqa: F403
+from gpudl.ops.elementwise import *  # noqa: F403
+from gpudl.ops.exponential import *  # noqa: F403
+from gpudl.ops.gather import *  # noqa: F403
+from gpudl.ops.indexing import *  # noqa: F403
+from gpudl.ops.logic import *  # noqa: F403
+from gpudl.ops.loss import *  # noqa: F403
+from gpudl.ops.nn import *  # noqa: F403
+from gpudl.ops.norm import *  # noqa: F403
+from gpudl.ops.numpy import *  # noqa: F403
+from gpudl.ops.pool import *  # noqa: F403
+from gpudl.ops.random import *  # noqa: F403
+from gpudl.ops.reduce import *  # noqa: F403
+from gpudl.ops.shape import *  # noqa: F403
+from gpudl.ops.update import *  # noqa: F403
+
+__all__ = ["Op", "registry"]
+__all__ += activation.__all__
+__all__ += arrangement.__all__
+__all__ += conv.__all__
+__all__ += elementwise.__all__
+__all__ += exponential.__all__
+__all__ += gather.__all__
+__all__ += indexing.__all__
+__all__ += logic.__all__
+__all__ += loss.__all__
+__all__ += nn.__all__
+__all__ += norm.__all__
+__all__ += numpy.__all__
+__all__ += pool.__all__
+__all__ += random.__all__
+__all__ += reduce.__all__
+__all__ += shape.__all__
+__all__ += update.__all__
+
+# What is called on symbols is remembered as users call it, and not as it calls ops inside.
+for _name in __all__:
+    if isinstance(globals()[_name], FunctionType):
+        globals()[_name] = public(globals()[_name])
+        globals()[_name].__module__ = __name__  # where pickles find it
+faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "true_divide")})

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import Op, op, registry
+from gpudl.engine.op import registry
 from gpudl.engine.spec import ShapeError, Spec, promote
 from gpudl.engine.tensor import Tensor
+from gpudl.kernels import expression as e
+from gpudl.kernels.expression import Expression
+from gpudl.ops.declare import elementwise
 from gpudl.ops.elementwise import counted, floating
+
+__all__ = [
+    "activation_grad",
+    "bias_activation",
+    "relu",
+    "sigmoid",
+    "tanh",
+]
 
 # Operations for each element: of the activation, and of its gradient.
 _FLOPS = {"linear": 0, "relu": 1, "sigmoid": 4, "tanh": 1}
@@ -22,21 +30,14 @@ def _activation_grad(g: Spec, y: Spec, *, activation: str) -> Spec:
     return y
 
 
-@op(_activation_grad, flops=lambda outs, ins, static: _SLOPES[static["activation"]] * outs[0].size)
-def activation_grad(xp: Any, out: Array, g: Array, y: Array, *, activation: str) -> None:
+@elementwise(_activation_grad, flops=lambda outs, ins, static: _SLOPES[static["activation"]] * outs[0].size)
+def activation_grad(g: Expression, y: Expression, *, activation: str) -> Expression:
     """Return the gradient before an activation, from the one after it and the activation's output y."""
     if activation == "linear":
-        out[...] = g
-        return
+        return g
     if activation == "relu":
-        xp.greater(y, 0, out=out, casting="unsafe")
-    elif activation == "sigmoid":
-        xp.subtract(out.dtype.type(1), y, out=out)
-        xp.multiply(out, y, out=out)
-    else:
-        xp.multiply(y, y, out=out)
-        xp.subtract(out.dtype.type(1), out, out=out)
-    xp.multiply(out, g, out=out)
+        return e.gate(g, y)
+    return (1 - y) * y * g if activation == "sigmoid" else (1 - y * y) * g
 
 
 def _slope_of_slope(g: Tensor, x: Tensor, y: Tensor, activation: str) -> Tensor | None:
@@ -52,36 +53,34 @@ activation_grad.vjp(
 )
 
 
-@op(floating)
-def tanh(xp: Any, out: Array, x: Array) -> None:
+@elementwise(floating)
+def tanh(x: Expression) -> Expression:
     """Return the hyperbolic tangent of x."""
-    xp.tanh(x, out=out, dtype=out.dtype)
+    return e.tanh(x)
 
 
 tanh.vjp(x=lambda g, y, x: activation_grad(g, y, activation="tanh"))
 
 
-@op(floating, flops=cost.per_output(_FLOPS["sigmoid"]))
-def sigmoid(xp: Any, out: Array, x: Array) -> None:
+@elementwise(floating, flops=cost.per_output(_FLOPS["sigmoid"]))
+def sigmoid(x: Expression) -> Expression:
     """Return 1 / (1 + exp(-x)), without overflow, and exact near 0 too."""
-    one = out.dtype.type(1)
-    small = xp.exp(-xp.absolute(x.astype(out.dtype)))
-    xp.divide(xp.where(x < 0, small, one), one + small, out=out)
+    small = e.exp(-e.absolute(x))
+    return e.where(x < 0, small, 1) / (1 + small)
 
 
 sigmoid.vjp(x=lambda g, y, x: activation_grad(g, y, activation="sigmoid"))
 
 
-@op(counted)
-def relu(xp: Any, out: Array, x: Array) -> None:
+@elementwise(counted)
+def relu(x: Expression) -> Expression:
     """Return max(x, 0); NaN propagates, and bools count as int32."""
-    xp.maximum(x, out.dtype.type(0), out=out)
+    return e.maximum(x, 0)
 
 
 relu.vjp(x=lambda g, y, x: activation_grad(g, y, activation="relu"))
 
-_forwards: dict[str, Op] = {"relu": relu, "sigmoid": sigmoid, "tanh": tanh}
-FUSED = ("linear", *_forwards)
+FUSED = ("linear", "relu", "sigmoid", "tanh")
 
 
 def _bias_activation(x: Spec, b: Spec, *, activation: str) -> Spec:
@@ -92,12 +91,10 @@ def _bias_activation(x: Spec, b: Spec, *, activation: str) -> Spec:
     return Spec(x.shape, promote(x.dtype, b.dtype))
 
 
-@op(_bias_activation, flops=lambda outs, ins, static: (1 + _FLOPS[static["activation"]]) * outs[0].size)
-def bias_activation(xp: Any, out: Array, x: Array, b: Array, *, activation: str) -> None:
+@elementwise(_bias_activation, flops=lambda outs, ins, static: (1 + _FLOPS[static["activation"]]) * outs[0].size)
+def bias_activation(x: Expression, b: Expression, *, activation: str) -> Expression:
     """Return activation(x + b), with b along the last axis, for relu, sigmoid, tanh or linear."""
-    xp.add(x, b, out=out)
-    if activation != "linear":
-        _forwards[activation].forward(xp, out, out)
+    return x + b if activation == "linear" else e.of(activation, x + b)
 
 
 def _bias_gradients(

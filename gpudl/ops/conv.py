@@ -16,6 +16,14 @@ from gpudl.engine.spec import Shape, ShapeError, Spec, promote
 from gpudl.kernels.geometry import Window
 from gpudl.ops.linalg import matmul
 
+__all__ = [
+    "col2im",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "im2col",
+]
+
 
 def _windows(shape: Shape, window: Window) -> Shape:
     """Return (N, OH, OW) for an input of shape (N, H, W, C)."""

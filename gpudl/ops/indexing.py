@@ -7,11 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from gpudl.engine.convert import operand
 from gpudl.engine.spec import Shape, ShapeError, broadcast
 from gpudl.engine.state import TracingError, state, user_line
-from gpudl.engine.tensor import Tensor, faces, operand
+from gpudl.engine.tensor import Tensor
 from gpudl.ops.elementwise import cast, where
-from gpudl.ops.shape import known, numbered, reshape, rows_at, take, take_slice, transpose
+from gpudl.ops.gather import known, numbered, rows_at, take
+from gpudl.ops.shape import reshape, take_slice, transpose
+
+__all__ = [
+    "getitem",
+    "nonzero",
+]
 
 Part = None | slice | int | np.ndarray | Tensor
 _ALL = slice(None)
@@ -41,9 +48,6 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     if any(map(_is_array, parts)):
         return gathered(x, _spelled_out(x.shape, parts))
     return take_slice(x, key=_frozen(parts))
-
-
-faces["__getitem__"] = getitem
 
 
 def nonzero(x: Any) -> tuple[Tensor, ...]:
@@ -131,7 +135,7 @@ def gathered(x: Tensor, parts: list[Part]) -> Tensor:
     first in the result, unless all arrays stand side by side.
     """
     chosen = [at for at, part in enumerate(parts) if not (part is None or isinstance(part, slice))]
-    if any(part is not _ALL for at, part in enumerate(parts) if at not in chosen):
+    if any(part != _ALL for at, part in enumerate(parts) if at not in chosen):
         x = take_slice(x, key=_frozen([_ALL if at in chosen else part for at, part in enumerate(parts)]))
     others = [at for at in range(x.ndim) if at not in chosen]
     rows = _rows([parts[at] for at in chosen], tuple(x.shape[at] for at in chosen))

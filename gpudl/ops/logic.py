@@ -9,6 +9,23 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
+from gpudl.kernels.expression import Expression
+from gpudl.ops.declare import elementwise
+
+__all__ = [
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "equal",
+    "greater",
+    "greater_equal",
+    "left_shift",
+    "less",
+    "less_equal",
+    "not_equal",
+    "right_shift",
+]
 
 _BOOL = np.dtype(bool)
 
@@ -17,40 +34,40 @@ def _compared(a: Spec, b: Spec) -> Spec:
     return Spec(broadcast(a.shape, b.shape), _BOOL)
 
 
-@op(_compared)
-def equal(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+@elementwise(_compared)
+def equal(x1: Expression, x2: Expression) -> Any:
     """Return x1 == x2 as bool; NaN equals nothing."""
-    xp.equal(x1, x2, out=out)
+    return x1 == x2
 
 
-@op(_compared)
-def not_equal(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+@elementwise(_compared)
+def not_equal(x1: Expression, x2: Expression) -> Any:
     """Return x1 != x2 as bool."""
-    xp.not_equal(x1, x2, out=out)
+    return x1 != x2
 
 
-@op(_compared)
-def greater(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+@elementwise(_compared)
+def greater(x1: Expression, x2: Expression) -> Expression:
     """Return x1 > x2 as bool."""
-    xp.greater(x1, x2, out=out)
+    return x1 > x2
 
 
-@op(_compared)
-def greater_equal(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+@elementwise(_compared)
+def greater_equal(x1: Expression, x2: Expression) -> Expression:
     """Return x1 >= x2 as bool."""
-    xp.greater_equal(x1, x2, out=out)
+    return x1 >= x2
 
 
-@op(_compared)
-def less(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+@elementwise(_compared)
+def less(x1: Expression, x2: Expression) -> Expression:
     """Return x1 < x2 as bool."""
-    xp.less(x1, x2, out=out)
+    return x1 < x2
 
 
-@op(_compared)
-def less_equal(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+@elementwise(_compared)
+def less_equal(x1: Expression, x2: Expression) -> Expression:
     """Return x1 <= x2 as bool."""
-    xp.less_equal(x1, x2, out=out)
+    return x1 <= x2
 
 
 def _bits(*xs: Spec) -> Spec:

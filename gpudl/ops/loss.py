@@ -12,10 +12,19 @@ from gpudl.engine.grad import Gradients, total
 from gpudl.engine.op import Op, op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
+from gpudl.kernels import expression as e
+from gpudl.kernels.expression import Expression
 from gpudl.ops import reduce
 from gpudl.ops.activation import sigmoid
-from gpudl.ops.elementwise import exp
+from gpudl.ops.declare import elementwise
+from gpudl.ops.exponential import exp
 from gpudl.ops.shape import reshape
+
+__all__ = [
+    "sigmoid_cross_entropy",
+    "softmax_cross_entropy",
+    "sparse_softmax_cross_entropy",
+]
 
 
 def _classes(x: Spec) -> Spec:
@@ -187,10 +196,10 @@ def _sigmoid_cross_entropy(z: Spec, t: Spec) -> Spec:
     return Spec(broadcast(z.shape, t.shape), promote(z.dtype, t.dtype))
 
 
-@op(_sigmoid_cross_entropy, flops=cost.per_output(8))
-def sigmoid_cross_entropy(xp: Any, out: Array, z: Array, t: Array) -> None:
+@elementwise(_sigmoid_cross_entropy, flops=cost.per_output(8))
+def sigmoid_cross_entropy(z: Expression, t: Expression) -> Expression:
     """Return -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z)), element by element, without overflow."""
-    xp.add(xp.maximum(z, z.dtype.type(0)) - z * t, xp.log1p(xp.exp(-xp.absolute(z))), out=out)
+    return e.maximum(z, 0) - z * t + e.log1p(e.exp(-e.absolute(z)))
 
 
 sigmoid_cross_entropy.vjp(

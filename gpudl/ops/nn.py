@@ -8,14 +8,24 @@ from typing import Any
 import numpy as np
 
 from gpudl import config
+from gpudl.engine.convert import operand
 from gpudl.engine.op import Op
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.tensor import Tensor, operand
+from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Window
 from gpudl.ops import loss, pool
-from gpudl.ops.numpy import cast, plain, transpose
+from gpudl.ops.arrangement import transpose
+from gpudl.ops.numpy import cast, plain
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
+
+__all__ = [
+    "average_pool",
+    "log_softmax",
+    "max_pool",
+    "one_hot",
+    "softmax",
+]
 
 
 def softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:

@@ -14,9 +14,18 @@ from gpudl.engine.plan.rewrite import Rewriter, rewrites
 from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
+from gpudl.kernels.expression import Expression
 from gpudl.ops import reduce
-from gpudl.ops.elementwise import multiply, sqrt
+from gpudl.ops.declare import elementwise
+from gpudl.ops.elementwise import multiply
+from gpudl.ops.exponential import sqrt
 from gpudl.ops.shape import reshape
+
+__all__ = [
+    "batch_norm",
+    "layer_norm",
+    "scale_shift",
+]
 
 Three = tuple[Tensor, Tensor, Tensor]
 
@@ -133,12 +142,10 @@ batch_norm.joint_vjp(
 )
 
 
-@op(_by_channel, flops=cost.per_output(3))
-def scale_shift(xp: Any, out: Array, x: Array, center: Array, scale: Array, shift: Array) -> None:
+@elementwise(_by_channel, flops=cost.per_output(3))
+def scale_shift(x: Expression, center: Expression, scale: Expression, shift: Expression) -> Expression:
     """Return (x - center) * scale + shift, each of these one number a channel."""
-    xp.subtract(x, center, out=out)
-    xp.multiply(out, scale, out=out)
-    xp.add(out, shift, out=out)
+    return (x - center) * scale + shift
 
 
 scale_shift.vjp(

@@ -12,12 +12,34 @@ from typing import Any
 
 import numpy as np
 
+from gpudl.engine.convert import operand
 from gpudl.engine.op import Op
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.tensor import Tensor, faces, operand
-from gpudl.ops import elementwise, indexing, linalg, logic, reduce, shape
+from gpudl.engine.tensor import Tensor
+from gpudl.ops import elementwise, indexing, linalg, logic, reduce
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
+
+__all__ = [
+    "all",
+    "any",
+    "argmax",
+    "cast",
+    "clip",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "matmul",
+    "max",
+    "mean",
+    "min",
+    "ones_like",
+    "sum",
+    "take",
+    "true_divide",
+    "where",
+    "zeros_like",
+]
 
 Axis = int | Sequence[int] | None
 
@@ -118,20 +140,6 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
         return at
     gone = axes_of(x.ndim, axis)
     return reshape(at, [1 if a in gone else n for a, n in enumerate(x.shape)])
-
-
-def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
-    """Return x repeated along its axes of size 1 and new leading ones up to `shape`.
-
-    Raises:
-        ShapeError: a shape that x does not broadcast to.
-
-    Example:
-        >>> broadcast_to([1.0, 2.0], (2, 2)).numpy()
-        array([[1., 2.],
-               [1., 2.]], dtype=float32)
-    """
-    return reduce.broadcast_to(x, shape=sizes(shape))
 
 
 def cast(x: Any, dtype: Any) -> Tensor:
@@ -258,22 +266,14 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     return reshape(y, [n for axis, n in enumerate(y.shape) if axis not in gone]) if gone else y
 
 
-faces["__matmul__"] = matmul
-
-
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
-    """Return x with its axes in another order, by default reversed, copied.
-
-    Raises:
-        ShapeError: axes that do not name each axis of x once.
+def true_divide(x1: Any, x2: Any) -> Tensor:
+    """Return x1 / x2, as `divide` does: floats, also of integers.
 
     Example:
-        >>> transpose([[1.0, 2.0, 3.0]]).shape
-        (3, 1)
+        >>> true_divide([1, 2], 2).numpy()
+        array([0.5, 1. ], dtype=float32)
     """
-    x = operand(x)
-    order = range(x.ndim)[::-1] if axes is None else sizes(axes)
-    return shape.transpose(x, axes=tuple(a + x.ndim if -x.ndim <= a < 0 else a for a in order))
+    return elementwise.divide(x1, x2)
 
 
 def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
@@ -297,58 +297,3 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
         x, axis = reshape(x, -1), 0
     (at,) = axes_of(x.ndim, index(axis))
     return indexing.gathered(x, [slice(None)] * at + [indexing.whole(indices)] + [slice(None)] * (x.ndim - at - 1))
-
-
-def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
-    """Return arrays joined along `axis`, which is the only one along which their sizes may differ.
-
-    Raises:
-        ShapeError: other sizes that differ, an axis that the arrays do not have.
-
-    Example:
-        >>> concatenate([[[1.0], [2.0]], [[3.0], [4.0]]], axis=1).numpy()
-        array([[1., 3.],
-               [2., 4.]], dtype=float32)
-    """
-    return shape.concatenate(*xs, axis=index(axis))
-
-
-def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
-    """Return arrays of one shape joined along a new `axis`.
-
-    Example:
-        >>> stack([[1.0, 2.0], [3.0, 4.0]], axis=1).numpy()
-        array([[1., 3.],
-               [2., 4.]], dtype=float32)
-    """
-    return concatenate([expand_dims(part, axis) for part in x], axis)
-
-
-def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
-    """Return x with new axes of size 1, which are `axis` of the result.
-
-    Example:
-        >>> expand_dims([1.0, 2.0], -1).shape
-        (2, 1)
-    """
-    x, new = operand(x), sizes(axis)
-    axes = axes_of(x.ndim + len(new), new)
-    old = iter(x.shape)
-    return reshape(x, [1 if a in axes else next(old) for a in range(x.ndim + len(axes))])
-
-
-def squeeze(x: Any, axis: Axis = None) -> Tensor:
-    """Return x without `axis`, whose size must be 1, by default without all axes of size 1.
-
-    Raises:
-        ShapeError: an axis of another size.
-
-    Example:
-        >>> squeeze([[1.0], [2.0]]).shape
-        (2,)
-    """
-    x = operand(x)
-    gone = axes_of(x.ndim, plain(axis)) if axis is not None else [a for a, n in enumerate(x.shape) if n == 1]
-    if builtins.any(x.shape[a] != 1 for a in gone):
-        raise ShapeError(f"only axes of size 1 can be squeezed, got axis {axis} of {x.shape}.")
-    return reshape(x, [n for a, n in enumerate(x.shape) if a not in gone])

@@ -12,6 +12,12 @@ from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in, is_floating
 from gpudl.kernels.geometry import Window
 
+__all__ = [
+    "avg_pool",
+    "max_pool_grad",
+    "max_pool_pick",
+]
+
 
 def _pooled(x: Spec, *, window: Window) -> Spec:
     if x.ndim != 4:

@@ -11,6 +11,16 @@ from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.rng import uniform
 from gpudl.engine.spec import Shape, ShapeError, Spec
+from gpudl.kernels.expression import Expression
+from gpudl.ops.declare import elementwise
+
+__all__ = [
+    "advance_",
+    "draw_key",
+    "dropout",
+    "random_normal",
+    "random_uniform",
+]
 
 _KEY = Spec((4,), np.dtype(np.uint32))
 
@@ -25,10 +35,10 @@ def _key(state: Spec) -> Spec:
     return state
 
 
-@op(_key, flops=cost.free)
-def draw_key(xp: Any, out: Array, state: Array) -> None:
+@elementwise(_key, flops=cost.free)
+def draw_key(state: Expression) -> Expression:
     """Return a copy of a generator's state: the key of one draw."""
-    out[...] = state
+    return state
 
 
 def _advance(state: Spec) -> None:

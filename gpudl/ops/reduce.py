@@ -11,9 +11,16 @@ from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, added_in, is_floating, is_half, promote
 from gpudl.engine.tensor import Tensor
+from gpudl.kernels.expression import Expression
+from gpudl.ops.declare import elementwise
 from gpudl.ops.elementwise import cast, cast_like
 from gpudl.ops.logic import equal
 from gpudl.ops.shape import reshape
+
+__all__ = [
+    "all_finite",
+    "sum_to",
+]
 
 Axis = int | tuple[int, ...] | None
 
@@ -48,10 +55,10 @@ def _broadcast_to(x: Spec, *, shape: Shape) -> Spec:
     return x.with_shape(shape)
 
 
-@op(_broadcast_to, flops=cost.free)
-def broadcast_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
+@elementwise(_broadcast_to, flops=cost.free)
+def broadcast_to(x: Expression, *, shape: Shape) -> Expression:
     """Return x repeated along its axes of size 1 and new leading ones up to `shape`."""
-    out[...] = x
+    return x
 
 
 def _sum(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:

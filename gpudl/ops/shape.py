@@ -1,8 +1,9 @@
-"""Shapes: reshape without copying, transpose, slices, concatenation, rows by index."""
+"""Shapes: reshape without copying, transpose, slices, concatenation."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from math import prod
 from operator import index
 from typing import Any
@@ -11,11 +12,19 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
+from gpudl.engine.convert import operand
+from gpudl.engine.grad import Part
 from gpudl.engine.op import op
-from gpudl.engine.spec import Shape, ShapeError, Spec, added_in, promote
-from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor, operand
-from gpudl.ops.elementwise import cast, minimum
+from gpudl.engine.spec import Shape, ShapeError, Spec, promote
+from gpudl.engine.tensor import Tensor
+from gpudl.kernels.expression import Expression
+from gpudl.ops.declare import elementwise
+
+__all__ = [
+    "copy",
+    "pack",
+    "reshape",
+]
 
 Key = tuple[Any, ...]
 
@@ -76,10 +85,10 @@ def _same(x: Spec) -> Spec:
     return x
 
 
-@op(_same, flops=cost.free)
-def copy(xp: Any, out: Array, x: Array) -> None:
+@elementwise(_same, flops=cost.free)
+def copy(x: Expression) -> Expression:
     """Return a copy of x: what a variable holds now, for later."""
-    out[...] = x
+    return x
 
 
 copy.vjp(x=lambda g, y, x: g)
@@ -109,137 +118,69 @@ def take_slice(xp: Any, out: Array, x: Array, *, key: Key) -> None:
     out[...] = x[_slices(key)]
 
 
-def _unsliced(g: Spec, *, key: Key, shape: Shape) -> Spec:
-    x = g.with_shape(shape)
-    if _sliced(x, key=key).shape != g.shape:
-        raise ShapeError(f"the gradient of that part of {shape} cannot have shape {g.shape}.")
-    return x
+def _unsliced(*gs: Spec, keys: tuple[Key, ...], shape: Shape) -> Spec:
+    if len(gs) != len(keys):
+        raise ShapeError(f"{len(keys)} keys say where {len(gs)} gradients lie.")
+    whole = Spec(shape, promote(*(g.dtype for g in gs)))
+    for g, key in zip(gs, keys, strict=True):
+        if _sliced(whole, key=key).shape != g.shape:
+            raise ShapeError(f"the gradient of the part {key} of {shape} cannot have shape {g.shape}.")
+    return whole
 
 
-@op(_unsliced, flops=cost.free)
-def slice_grad(xp: Any, out: Array, g: Array, *, key: Key, shape: Shape) -> None:
-    """Return zeros of `shape` with g at [key]: the adjoint of slicing."""
-    out[...] = 0
-    out[_slices(key)] = g
+def _by_axis(key: Key, shape: Shape) -> list[Any]:
+    """Return what a key takes along each axis."""
+    parts = [part for part in _slices(key) if part is not None]
+    at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
+    rest = len(shape) - sum(part is not Ellipsis for part in parts)
+    return [*parts[:at], *(slice(None),) * rest, *parts[at + 1 :]]
 
 
-take_slice.vjp(x=lambda g, y, x, key: slice_grad(g, key=key, shape=x.shape))
-slice_grad.vjp(g=lambda gg, y, g, key, shape: take_slice(gg, key=key))
+def _is_whole(part: Any, size: int) -> bool:
+    return isinstance(part, slice) and len(range(size)[part]) == size
 
 
-def _taken(x: Spec, indices: Spec) -> Spec:
-    if x.ndim < 1 or indices.dtype.kind not in "iu":
-        raise ShapeError("rows are taken from an array with axes by integer indices.")
-    if indices.size and not x.shape[0]:
-        raise ShapeError("no row can be taken from an array that has none.")
-    return x.with_shape((*indices.shape, *x.shape[1:]))
+@lru_cache(maxsize=1024)
+def _layout(keys: tuple[Key, ...], shape: Shape) -> tuple[bool, tuple[tuple[Any, bool], ...]]:
+    """Return whether parts laid in an array leave gaps to be zeros, and for each its place and whether it is the first.
 
-
-def _numbered(x: Any, indices: Any) -> tuple[Any, Any]:
-    """Return the inputs of `take` with indices that all kernels know; raises IndexError for one seen to be wrong."""
-    x = operand(x)
-    if isinstance(indices, int | list | tuple):
-        indices = np.asarray(indices) if np.size(indices) else np.zeros(np.shape(indices), np.int64)
-    known(indices, x.shape[0] if x.ndim else 0)
-    return x, numbered(operand(indices, x))
-
-
-def known(indices: Any, rows: int) -> Any:
-    """Return indices that the host has; None for those on a device, and those of a step being recorded.
-
-    Raises:
-        IndexError: one of them is out of range, where there are any rows.
+    A part that is the first at its place can be copied; the others are added.
     """
-    here = (indices.data if state.recorder is None else None) if isinstance(indices, Tensor) else indices
-    if not isinstance(here, np.ndarray | np.generic):
-        return None
-    if here.size and here.dtype.kind in "iu" and rows:
-        lowest, highest = int(here.min()), int(here.max())
-        if lowest < -rows or highest >= rows:
-            raise IndexError(
-                f"index {highest if highest >= rows else lowest} is out of range for an axis of size {rows}: indices "
-                f"go from {-rows} to {rows - 1}, those below 0 count from the end."
-            )
-    return here
+    spelled = [_by_axis(key, shape) for key in keys]
+    alike = [all(_is_whole(parts[a], n) for parts in spelled) for a, n in enumerate(shape)]
+    seen = np.zeros([1 if same else n for same, n in zip(alike, shape, strict=True)], bool)
+    gaps, places = False, []
+    for key, parts in zip(keys, spelled, strict=True):
+        at = tuple(slice(None) if same else part for same, part in zip(alike, parts, strict=True))
+        before = seen[at]
+        gaps = gaps or bool(before.any() and not before.all())
+        places.append(((*_slices(key), *(() if Ellipsis in key else (...,))), not before.any()))
+        seen[at] = True
+    return gaps or not seen.all(), tuple(places)
 
 
-def numbered(numbers: Tensor) -> Tensor:
-    """Return integers as int32 or int64, which all kernels know; what an int64 cannot hold stays out of range."""
-    if numbers.dtype == np.uint64:
-        numbers = minimum(numbers, np.uint64(2**63 - 1))
-    if numbers.dtype.kind in "iu" and numbers.dtype.name not in ("int32", "int64"):
-        numbers = cast(numbers, dtype=np.int64 if numbers.dtype.name in ("uint32", "uint64") else np.int32)
-    return numbers
+@op(_unsliced, flops=lambda outs, ins, static: sum(g.size for g in ins))
+def slice_grad(xp: Any, out: Array, *gs: Array, keys: tuple[Key, ...], shape: Shape) -> None:
+    """Return zeros of `shape` to which each of gs has been added at its key: the adjoint of slicing."""
+    gaps, places = _layout(keys, shape)
+    if gaps:
+        out[...] = 0
+    for g, (at, first) in zip(gs, places, strict=True):
+        part = out[at]
+        if first:
+            part[...] = g
+        else:
+            xp.add(part, g, out=part)
 
 
-def rows_at(xp: Any, indices: Array, rows: int) -> Array:
-    """Return the numbers of rows from 0 on that indices stand for, and `rows` for those out of range."""
-    at = indices.astype(np.int64)
-    at = xp.where(at < 0, at + rows, at)
-    return xp.where((at < 0) | (at >= rows), at.dtype.type(rows), at)
+def _slices_laid(parts: list[Part], shape: Shape, whole: Tensor | None) -> Tensor:
+    if whole is not None:
+        parts = [Part(whole, (), _slices_laid), *parts]
+    return slice_grad(*(part.g for part in parts), keys=tuple(part.at for part in parts), shape=shape)
 
 
-def _no_row(dtype: np.dtype) -> Any:
-    return dtype.type(True) if dtype.kind == "b" else np.frombuffer(b"\xff" * dtype.itemsize, dtype)[0]
-
-
-@op(_taken, flops=cost.free, prepare=_numbered)
-def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
-    """Return the rows x[indices] along the first axis; an index below 0 counts from the end, whatever its dtype.
-
-    The row of an index out of range that is not known to be wrong has all bits set. It has no part in the gradient.
-    """
-    at = rows_at(xp, indices, x.shape[0])
-    missing = at == x.shape[0]
-    out[...] = x[xp.where(missing, at.dtype.type(0), at)]
-    xp.copyto(out, _no_row(out.dtype), where=missing.reshape(missing.shape + (1,) * (x.ndim - 1)))
-
-
-def _untaken(g: Spec, indices: Spec, *, rows: int) -> Spec:
-    if g.shape[: indices.ndim] != indices.shape or indices.dtype.kind not in "iu":
-        raise ShapeError(f"rows taken by indices {indices.shape} cannot have a gradient of shape {g.shape}.")
-    return g.with_shape((rows, *g.shape[indices.ndim :]))
-
-
-@op(_untaken, flops=cost.per_input(1))
-def take_grad(xp: Any, out: Array, g: Array, indices: Array, *, rows: int) -> None:
-    """Return the sum of the rows of g that were taken from each row: the adjoint of `take`.
-
-    One after another, so that a sum is the same at every run: a device that adds many at once would not keep the order.
-    """
-    numbers = rows_at(xp, indices, rows).reshape(-1)
-    terms = g.reshape(numbers.size, *out.shape[1:])
-    sums = xp.zeros((rows + 1, *out.shape[1:]), added_in(out.dtype))
-    for i in range(numbers.size):
-        sums[numbers[i : i + 1]] += terms[i : i + 1]
-    out[...] = sums[:rows]
-
-
-take.vjp(x=lambda g, y, x, indices: take_grad(g, indices, rows=x.shape[0]))
-take_grad.vjp(g=lambda gg, y, g, indices, rows: take(gg, indices))
-
-
-def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: Any) -> Spec:
-    if source.ndim < 1 or order.ndim != 1 or order.dtype.kind not in "iu":
-        raise ShapeError("a batch is taken from an array with axes, by an axis of integers.")
-    if start != Spec((), np.dtype(np.int64)):
-        raise ShapeError(f"where a batch starts is one int64, got {start.dtype} of shape {start.shape}.")
-    if count and not (source.shape[0] and order.size):
-        raise ShapeError(
-            f"{count} rows cannot be taken from an array of {source.shape[0]} in an order of {order.size}."
-        )
-    return Spec((count, *source.shape[1:]), np.dtype(dtype))
-
-
-@op(_batch, flops=cost.free)
-def take_batch(xp: Any, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: Any) -> None:
-    """Return source[order[start : start + count]] as `dtype`; past the end of either the last row is taken again.
-
-    `start` is read where the arrays lie, so that a replay goes on from wherever it has been set.
-    """
-    if count:
-        numbers = order[xp.clip(xp.arange(count) + start, 0, order.size - 1)]
-        out[...] = source[xp.clip(numbers, 0, source.shape[0] - 1)]
+take_slice.vjp(x=lambda g, y, x, key: Part(g, key, _slices_laid))
+slice_grad.vjp(gs=lambda i, gg, y, *gs, keys, shape: take_slice(gg, key=keys[i]))
 
 
 def _concatenated(*xs: Spec, axis: int) -> Spec:

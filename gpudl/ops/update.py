@@ -12,8 +12,25 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op, rounded
+from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec
+from gpudl.kernels import expression as e
+from gpudl.kernels.expression import Expression
+from gpudl.ops.declare import elementwise
+
+__all__ = [
+    "adam_",
+    "assign_",
+    "assign_add_",
+    "decay_",
+    "increment_",
+    "note_nonfinite_",
+    "rescale_",
+    "restore_",
+    "rmsprop_",
+    "sgd_",
+    "sgd_momentum_",
+]
 
 
 def _one_value(target: Spec, value: Spec) -> None:
@@ -21,16 +38,16 @@ def _one_value(target: Spec, value: Spec) -> None:
         raise ShapeError(f"cannot assign shape {value.shape} to a variable of shape {target.shape}.")
 
 
-@op(_one_value, flops=cost.free)
-def assign_(xp: Any, target: Array, value: Array) -> None:
+@elementwise(_one_value, flops=cost.free)
+def assign_(target: Expression, value: Expression) -> Expression:
     """Set target to value."""
-    rounded(xp, target, value)
+    return value
 
 
-@op(_one_value)
-def assign_add_(xp: Any, target: Array, value: Array) -> None:
+@elementwise(_one_value)
+def assign_add_(target: Expression, value: Expression) -> Expression:
     """Add value to target."""
-    xp.add(target, value, out=target, casting="unsafe")
+    return e.promoted(target + value)
 
 
 def _alike(*specs: Spec, **_: Any) -> None:
@@ -105,10 +122,10 @@ def _decay(w: Spec, lr: Spec, *, rate: float) -> None:
         raise ShapeError(f"the learning rate must be a scalar, got shape {lr.shape}.")
 
 
-@op(_decay, flops=cost.per_input(3))
-def decay_(xp: Any, w: Array, lr: Array, *, rate: float) -> None:
+@elementwise(_decay, flops=cost.per_input(3))
+def decay_(w: Expression, lr: Expression, *, rate: float) -> Expression:
     """w -= w * rate * lr: decoupled weight decay (Loshchilov and Hutter, ICLR 2019)."""
-    w -= w * w.dtype.type(rate) * lr
+    return w - w * rate * lr
 
 
 _INT64 = np.dtype(np.int64)
@@ -120,10 +137,10 @@ def _count(step: Spec) -> None:
         raise ShapeError(f"a step counter is int64, got {step.dtype}.")
 
 
-@op(_count)
-def increment_(xp: Any, step: Array) -> None:
+@elementwise(_count)
+def increment_(step: Expression) -> Expression:
     """step += 1."""
-    xp.add(step, 1, out=step)
+    return step + 1
 
 
 def _like_target(target: Spec, before: Spec, keep: Spec) -> None:
@@ -131,10 +148,10 @@ def _like_target(target: Spec, before: Spec, keep: Spec) -> None:
         raise ShapeError("the value of before must be like the target, and whether to keep the new one a bool.")
 
 
-@op(_like_target, flops=cost.free)
-def restore_(xp: Any, target: Array, before: Array, keep: Array) -> None:
+@elementwise(_like_target, flops=cost.free)
+def restore_(target: Expression, before: Expression, keep: Expression) -> Expression:
     """Set target back to its value of before, unless `keep`, a bool."""
-    xp.copyto(target, before, where=~keep)
+    return e.where(keep, target, before)
 
 
 def _scale(scale: Spec, good: Spec, finite: Spec, *, growth_steps: int) -> None:
@@ -142,20 +159,17 @@ def _scale(scale: Spec, good: Spec, finite: Spec, *, growth_steps: int) -> None:
         raise ShapeError("a loss scale is a scalar, the count of good steps is int64, and whether one was good a bool.")
 
 
-@op(_scale, writes=2)
-def rescale_(xp: Any, scale: Array, good: Array, finite: Array, *, growth_steps: int) -> None:
+@elementwise(_scale, writes=2)
+def rescale_(scale: Expression, good: Expression, finite: Expression, *, growth_steps: int) -> Any:
     """Double a loss scale after so many finite steps, halve it after one that was not; `good` counts between changes.
 
     It is not doubled to infinity, and not halved to less than 2**-24, the smallest float16: from 0 or infinity no
     scale comes back. Source: Micikevicius et al., "Mixed precision training", ICLR 2018, section 3.2.
     """
-    grown = good == growth_steps - 1
-    real = scale.dtype.type
-    with np.errstate(over="ignore"):
-        doubled = scale * real(2)
-    better = xp.where(grown & xp.isfinite(doubled), doubled, scale)
-    xp.copyto(scale, xp.where(finite, better, xp.maximum(scale * real(0.5), real(2.0**-24))))
-    xp.copyto(good, xp.where(finite & ~grown, good + 1, 0))
+    grown, doubled = good == growth_steps - 1, scale * 2
+    better = e.where(grown, e.where(e.is_finite(doubled), doubled, scale), scale)
+    counted = e.where(grown, 0, good + 1)
+    return e.where(finite, better, e.maximum(scale * 0.5, 2.0**-24)), e.where(finite, counted, 0)
 
 
 def _first(first: Spec, value: Spec, step: Spec) -> None:
@@ -163,7 +177,7 @@ def _first(first: Spec, value: Spec, step: Spec) -> None:
         raise ShapeError("the step numbers are int64, and the watched value is a scalar.")
 
 
-@op(_first)
-def note_nonfinite_(xp: Any, first: Array, value: Array, step: Array) -> None:
+@elementwise(_first)
+def note_nonfinite_(first: Expression, value: Expression, step: Expression) -> Expression:
     """Set first to step where value is NaN or infinite and first is still negative."""
-    xp.copyto(first, step, where=(first < 0) & ~xp.isfinite(value))
+    return e.where(first < 0, e.where(e.is_finite(value), first, step), first)

@@ -11,7 +11,8 @@ from typing import Any
 from gpudl import backend
 from gpudl.engine.flat import FlatGroup, place_of
 from gpudl.engine.spec import is_floating
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 
 
 @dataclass

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gpudl import ops
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.state import gradients
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
+from gpudl.names import auto_name, snake_case
 from gpudl.optimizers.optimizer import OPTIMIZERS, Optimizer
 from gpudl.optimizers.options import OFF
-from gpudl.registry import auto_name, snake_case
 
 __all__ = ["LossScaleOptimizer"]
 
@@ -134,7 +137,7 @@ class LossScaleOptimizer(Optimizer):
         scaled: Tensor = loss * self.dynamic_scale
         return scaled
 
-    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
+    def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
         """Let the inner optimizer update from the gradients of the scaled loss, if all of them are finite.
 
         Args:
@@ -159,7 +162,7 @@ class LossScaleOptimizer(Optimizer):
         return {"name": self.name} | {k: v for k, v in super(Optimizer, self).get_config().items() if k != "name"}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a new optimizer with the arguments of `config`, around a new inner one."""
         inner = config["inner_optimizer"]
         return cls(**{**config, "inner_optimizer": OPTIMIZERS.get(inner) if isinstance(inner, dict) else inner})

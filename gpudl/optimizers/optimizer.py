@@ -8,15 +8,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from gpudl import config, ops
+from gpudl import ops
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import TracingError, gradients, state, user_line
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
+from gpudl.names import auto_name, snake_case
 from gpudl.optimizers.clipping import clipped
 from gpudl.optimizers.layout import Layout, check
-from gpudl.optimizers.options import OFF
-from gpudl.registry import Configurable, Family, auto_name, refuse_others, snake_case
+from gpudl.optimizers.options import OFF, number
+from gpudl.registry import Configurable, Family, refuse_others
 from gpudl.utils.checks import require_number
 
 __all__ = ["Optimizer"]
@@ -81,7 +85,7 @@ class Optimizer(Configurable):
         self.clipvalue = clipvalue
         self.global_clipnorm = global_clipnorm
         self.iterations = Variable(np.array(0, np.int64), trainable=False, name="iteration")
-        rate = _number(learning_rate)
+        rate = number(learning_rate)
         self._learning_rate = Variable(rate, trainable=False, name="learning_rate")
         self._excluded: tuple[list[Variable], list[str]] = ([], [])
         self._layout: Layout | None = None
@@ -99,7 +103,7 @@ class Optimizer(Configurable):
                 f"{user_line()}: a number was assigned to learning_rate while a step was being recorded, and every "
                 "replayed step would assign the same. Assign it between steps, or assign a tensor."
             )
-        self._learning_rate.assign(value if isinstance(value, Tensor) else _number(value))
+        self._learning_rate.assign(value if isinstance(value, Tensor) else number(value))
 
     @property
     def built(self) -> bool:
@@ -179,7 +183,7 @@ class Optimizer(Configurable):
         """Return what to differentiate in place of the loss: the loss itself, unless a subclass scales it."""
         return loss
 
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Variable]]) -> Variable:
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike | None, Variable]]) -> Variable:
         """Update variables from pairs (gradient, variable), and return the iteration count."""
         pairs = list(grads_and_vars)
         for pair in pairs:
@@ -190,7 +194,7 @@ class Optimizer(Configurable):
         self.apply([g for g, _ in pairs], [v for _, v in pairs])
         return self.iterations
 
-    def apply(self, grads: Iterable[Any], trainable_variables: Iterable[Variable] | None = None) -> None:
+    def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
         """Update variables from their gradients, and count the update.
 
         Args:
@@ -238,7 +242,7 @@ class Optimizer(Configurable):
         self._lay(variables)  # somebody else may have moved them
         return variables
 
-    def _present(self, grads: list[Any], variables: list[Variable]) -> dict[int, Tensor]:
+    def _present(self, grads: list[ArrayLike | None], variables: list[Variable]) -> dict[int, Tensor]:
         """Return the gradients that are there, by the identity of their variables."""
         present: dict[int, Tensor] = {}
         missing = []
@@ -284,16 +288,4 @@ class Optimizer(Configurable):
         return {**{key: getattr(self, key) for key in shared}, **super().get_config()}
 
 
-OPTIMIZERS: Family[Optimizer | None] = Family("optimizer", Optimizer, functions=False)
-
-
-def _number(learning_rate: object) -> np.ndarray:
-    """Return a learning rate in the default float dtype; raise ValueError for what is no number."""
-    if callable(learning_rate):
-        raise ValueError(
-            "learning rate schedules and functions are not supported yet. Pass a number, and assign "
-            "optimizer.learning_rate between steps."
-        )
-    if not isinstance(learning_rate, int | float | np.number) or isinstance(learning_rate, bool):
-        raise ValueError(f"learning_rate must be a number such as 0.001, got {learning_rate!r}.")
-    return np.array(learning_rate, config.float_dtype())
+OPTIMIZERS: Family[Optimizer, None] = Family("optimizer", Optimizer, functions=False)

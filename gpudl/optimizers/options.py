@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+import numpy as np
+
+from gpudl import config
+
 
 class Shared(TypedDict, total=False):
     """The arguments of `Optimizer` that every optimizer takes by keyword."""
@@ -33,3 +37,15 @@ OFF = {
     "loss_scale_factor": None,
     "gradient_accumulation_steps": None,
 }
+
+
+def number(learning_rate: object) -> np.ndarray:
+    """Return a learning rate in the default float dtype; raise ValueError for what is no number."""
+    if callable(learning_rate):
+        raise ValueError(
+            "learning rate schedules and functions are not supported yet. Pass a number, and assign "
+            "optimizer.learning_rate between steps."
+        )
+    if not isinstance(learning_rate, int | float | np.number) or isinstance(learning_rate, bool):
+        raise ValueError(f"learning_rate must be a number such as 0.001, got {learning_rate!r}.")
+    return np.array(learning_rate, config.float_dtype())

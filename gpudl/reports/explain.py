@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,7 +10,6 @@ from time import perf_counter
 from typing import Any
 
 from gpudl.backend import Array
-from gpudl.callbacks.progress import put
 from gpudl.engine.plan import ir
 from gpudl.engine.plan.entry import Entry
 from gpudl.engine.plan.ir import Instruction
@@ -19,16 +17,13 @@ from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.trace import Traced
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import LayoutError
+from gpudl.reports.tables import PrintFn, empty_table, plain, scaled, show
 from gpudl.training.data.arrays import require_counts, trimmed, unpacked
 from gpudl.training.data.sources import batches
 
-PrintFn = Callable[[str], Any]
-
 # What each step is recorded by, for the text of errors.
 _METHODS = {"train": "fit", "test": "evaluate", "predict": "predict"}
-_WIDE = 160  # characters of a table that goes to a file or a function, where no window bounds it
 _KERNELS = {"cpu": "numba", "cuda": "cuda"}
-_DIGITS = 999.5  # what three digits can show
 
 
 @dataclass(frozen=True)
@@ -104,21 +99,21 @@ def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: Pr
     entry = _planned(model, x, y, step, batch_size)
     plan = entry.plan
     rows = _rows(plan, step)
-    table = _table("#", "op", "where from", "outs", "bytes", "FLOPs", "by")
+    table = empty_table("#", "op", "where from", "outs", "bytes", "FLOPs", "by")
     for number, row in enumerate(rows, start=1):
         table.add_row(
-            str(number), *map(_text, (row.op, row.layer, row.outs)), _scaled(row.bytes), _scaled(row.flops), row.kernel
+            str(number), *map(plain, (row.op, row.layer, row.outs)), scaled(row.bytes), scaled(row.flops), row.kernel
         )
     inputs = ", ".join(_spec(Spec(a.shape, a.dtype)) for a in entry.buffers)
     weights = sum(v.spec.nbytes for v in model.weights)
     lines = (
         f"{len(entry.record.instructions)} instructions recorded, {len(rows)} left, {len(plan.calls)} of them compute.",
-        f"Arena {_scaled(plan.arena.nbytes)}B for values that would take {_scaled(plan.unpacked)}B side by side; "
-        f"weights {_scaled(weights)}B.",
-        f"{_scaled(sum(row.flops for row in rows))} FLOPs and {_scaled(sum(row.bytes for row in rows))}B a step.",
+        f"Arena {scaled(plan.arena.nbytes)}B for values that would take {scaled(plan.unpacked)}B side by side; "
+        f"weights {scaled(weights)}B.",
+        f"{scaled(sum(row.flops for row in rows))} FLOPs and {scaled(sum(row.bytes for row in rows))}B a step.",
         *_launched(plan),
     )
-    _show(print_fn, f"The {step} step of {model.name!r} for {inputs}", table, *lines)
+    show(print_fn, f"The {step} step of {model.name!r} for {inputs}", table, *lines)
 
 
 def _launched(plan: Plan) -> tuple[str, ...]:
@@ -144,14 +139,14 @@ def profile(
     measured = Profile([replace(row, seconds=seconds) for row, seconds in zip(rows, times, strict=True)])
     parts: list[Any] = []
     for by, totals in (("layer", measured.by_layer()), ("op", measured.by_op())):
-        table = _table(by, "calls", "us", "share", "GFLOP/s", "GB/s", left=1)
+        table = empty_table(by, "calls", "us", "share", "GFLOP/s", "GB/s", left=1)
         for total in totals:
-            table.add_row(_text(total.name), str(total.calls), *_rates(total, measured.seconds))
+            table.add_row(plain(total.name), str(total.calls), *_rates(total, measured.seconds))
         parts.append(table)
     step = _total("step", measured.rows)
     us, _, gflops, gbytes = _rates(step, step.seconds)
     parts.append(f"{step.calls} instructions in {us} us a step: {gflops} GFLOP/s, {gbytes} GB/s.")
-    _show(print_fn, f"A train step of {model.name!r}, medians of {repeats}", *parts)
+    show(print_fn, f"A train step of {model.name!r}, medians of {repeats}", *parts)
     return measured
 
 
@@ -255,47 +250,3 @@ def _rates(total: Total, whole: float) -> tuple[str, str, str, str]:
 
 def _spec(spec: Spec) -> str:
     return f"{spec.shape} {spec.dtype}"
-
-
-def _scaled(number: float) -> str:
-    """Return a number with three digits and the prefix of a power of 1000, ready for a unit."""
-    for prefix in ("", "k", "M", "G"):
-        if number < _DIGITS:
-            return f"{number:.3g} {prefix}"
-        number /= 1000
-    return f"{number:,.0f} T"
-
-
-def _text(value: str) -> Any:
-    from rich.text import Text
-
-    return Text(value)  # in which brackets are no markup
-
-
-def _table(*header: str, left: int = 4) -> Any:
-    """Return an empty table; all but the first columns, and a last one of words, are numbers."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for at, name in enumerate(header):
-        table.add_column(name, justify="left" if at < left or name == "by" else "right", overflow="fold")
-    return table
-
-
-def _show(print_fn: PrintFn | None, title: str, *parts: Any) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    if print_fn is not None:
-        console = Console(highlight=False, force_terminal=False, color_system=None)
-    if print_fn is not None or not console.is_terminal:
-        console.width = max(console.width, _WIDE)
-    with console.capture() as captured:
-        for part in (title, *parts):
-            console.print(_text(part) if isinstance(part, str) else part)
-    (print_fn or _printed)(captured.get())
-
-
-def _printed(text: str) -> None:
-    put(sys.stdout, text)

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _NUMBER, _NONE, _TYPE = "color(34)", "color(45)", "color(33)"
-_WIDTH, _TRAINABLE_WIDTH, _MARGIN, _NARROWEST = 88, 12, 4, 4
+_WIDTH, _CONNECTED_WIDTH, _TRAINABLE_WIDTH, _MARGIN, _NARROWEST = 88, 108, 12, 4, 4
+_SIDES: dict[str, Any] = {
+    "Layer (type)": "left",
+    "Output Shape": "left",
+    "Param #": "right",
+    "Connected to": "left",
+    "Trainable": "center",
+}
 _UNIT = 1024
 
 
@@ -50,8 +57,12 @@ def print_summary(
     if print_fn is not None:
         console = Console(highlight=False, force_terminal=False, color_system=None)
     header = ["Layer (type)", "Output Shape", "Param #"]
-    shares = [0.45, 0.80, 1.0] if positions is None else list(positions)
-    width = _WIDTH
+    shares, width = [0.45, 0.80, 1.0], _WIDTH
+    connections = getattr(model, "connections", None)
+    if connections is not None:
+        header.append("Connected to")
+        shares, width = [0.3, 0.56, 0.74, 1.0], _CONNECTED_WIDTH
+    shares = shares if positions is None else list(positions)
     if show_trainable:
         header.append("Trainable")
         shares = [*(0.9 * share for share in shares), 1.0]
@@ -60,9 +71,10 @@ def print_summary(
     # A table that was asked to be wide is not cut at the console's edge.
     console.width = max(console.width, width)
     table = _table(header, width, shares)
-    for layer in _in_range(list(model.layers), layer_range):
+    for layer in _in_range(list(_inside(model)), layer_range):
         for depth, shown in _nested(layer, 0, expand_nested):
-            table.add_row(*_row(shown, depth, show_trainable))
+            links = None if connections is None else () if depth else connections(shown)
+            table.add_row(*_row(shown, depth, show_trainable, links))
     with nullcontext() if console.is_jupyter and not print_fn else console.capture() as captured:
         for part in (_text((f'Model: "{model.name}"', "bold")), table, *_totals(model)):
             console.print(part)
@@ -84,8 +96,7 @@ def _table(header: list[str], width: int, shares: list[float]) -> Any:
             f"a summary of {width} characters leaves columns of {widths}. Pass a larger line_length or other "
             "positions, or widen the terminal."
         )
-    justify: list[Any] = ["left", "left", "right", "center"][: len(header)]
-    columns = [Column(name, justify=side, width=size) for name, side, size in zip(header, justify, widths, strict=True)]
+    columns = [Column(name, justify=_SIDES[name], width=size) for name, size in zip(header, widths, strict=True)]
     return Table(*columns, width=width, show_lines=True)
 
 
@@ -104,17 +115,24 @@ def _in_range(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]
     return layers[start : stop + 1]
 
 
+def _inside(layer: Any) -> Any:
+    """Return what is shown of a model: its layers, and the plain ops between them."""
+    return getattr(layer, "operations", getattr(layer, "layers", ()))
+
+
 def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
     yield depth, layer
-    for inner in getattr(layer, "layers", ()) if expand else ():
+    for inner in _inside(layer) if expand else ():
         yield from _nested(inner, depth + 1, expand)
 
 
-def _row(layer: Any, depth: int, show_trainable: bool) -> list[Text]:
+def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str] | None) -> list[Text]:
     prefix = "   " * depth + "└ " if depth else ""
-    name = _text(f"{prefix}{layer.name} (", (type(layer).__name__, _TYPE), ")")
+    name = _text(f"{prefix}{layer.name} (", (getattr(layer, "kind", type(layer).__name__), _TYPE), ")")
     count = f"{layer.count_params():,}" if layer.built else "0"
     cells = [name, _shape(layer.output_shape), _text((count, _NUMBER), "" if layer.built else " (unbuilt)")]
+    if connections is not None:
+        cells.append(_text(", ".join(connections) or "-"))
     if show_trainable:
         trains, colour = ("Y", _NUMBER) if layer.trainable else ("N", "color(9)")
         cells.append(_text((trains, f"bold {colour}") if layer.weights else ("-", "bold")))

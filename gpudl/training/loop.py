@@ -1,4 +1,4 @@
-"""The training loop: fit, evaluate, predict, and the same for one batch."""
+"""The training loop: fit, evaluate and predict."""
 
 from __future__ import annotations
 
@@ -9,29 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from gpudl import backend
 from gpudl.callbacks import CallbackList, History
 from gpudl.engine.plan.capture import STEPS_A_LAUNCH
 from gpudl.engine.plan.interrupts import interrupted, waiting, whole_steps
 from gpudl.engine.plan.record import begin_pass
 from gpudl.engine.plan.trace import Traced
 from gpudl.engine.state import LayoutError
-from gpudl.engine.tensor import Tensor, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.training.data.arrays import Data, require_counts
-from gpudl.training.data.batch_inputs import advance
+from gpudl.training.data.batch_inputs import advance, materialized
 from gpudl.training.data.epochs import Epochs
 from gpudl.training.data.sources import ArrayBatches, Batches, batches, by_class, validation_batches
+from gpudl.training.results import Logs, joined, numbers, values
 from gpudl.training.step import Trainable
 
-Logs = dict[str, Any]
 Run = Callable[..., Any]
 """Runs a number of steps, by default one, and returns the results of the last."""
 _STOPS = {"train": "stop_training", "test": "stop_evaluating"}
-_WHOLE = 2**31  # a batch size that takes all there is
 
 
-class Trainer(Trainable):
+class Loop(Trainable):
     """The loops over the batches of an epoch: what `fit`, `evaluate` and `predict` are to every model."""
 
     def __init__(self, **kwargs: Any) -> None:
@@ -43,7 +41,7 @@ class Trainer(Trainable):
 
         def eagerly(times: int = 1) -> Any:
             for _ in range(times):
-                results = step.function(*map_leaves(_materialized, data))
+                results = step.function(*map_leaves(materialized, data))
                 advance(data)
             return results
 
@@ -181,7 +179,7 @@ class Trainer(Trainable):
                 end((number + 1) * together - 1, results)
             if getattr(self, stop):
                 break
-        return None if results is None else _numbers(results)
+        return None if results is None else numbers(results)
 
     def _evaluation(self, data: Epochs, listeners: CallbackList) -> Logs | None:
         self.stop_evaluating = False
@@ -221,7 +219,7 @@ class Trainer(Trainable):
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         with closing(listeners):
             logs = self._evaluation(data, listeners) or {}
-        return logs if return_dict else self._values(logs)
+        return logs if return_dict else values(logs, self.metrics_names)
 
     def predict(
         self,
@@ -260,47 +258,14 @@ class Trainer(Trainable):
                         outputs = run()
                         parts.append([t.numpy() for t in flatten(outputs)[0]])
                 if heard:
-                    of_these = _joined(parts[before:], outputs) if len(parts) > before + 1 else outputs
+                    of_these = joined(parts[before:], outputs) if len(parts) > before + 1 else outputs
                     listeners.on_predict_batch_end((number + 1) * together - 1, {"outputs": of_these})
                 if self.stop_predicting:
                     break
             listeners.on_predict_end()
         if not parts:
             raise ValueError("there is nothing to predict: the data brought no batch.")
-        return _joined(parts, outputs)
-
-    def train_on_batch(
-        self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
-        class_weight: dict[Any, float] | None = None,
-        return_dict: bool = False,
-    ) -> Any:
-        """Train on one batch; return its loss, or a list of its loss and metrics.
-
-        The metrics are reset first, so that a call inside `fit` begins the epoch's anew.
-
-        Args:
-            x: inputs, as for `fit`: all of them are one batch.
-            y: targets.
-            sample_weight: a weight for each sample.
-            class_weight: a weight for each class, as for `fit`.
-            return_dict: return a dict by name instead.
-        """
-        self._require_compiled("train_on_batch")
-        source = by_class(batches(x, y, sample_weight, batch_size=_WHOLE), class_weight)
-        return self._on_batch(self._train, source, True, return_dict)
-
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Evaluate one batch; return its loss, or a list of its loss and metrics, which are reset first."""
-        self._require_compiled("test_on_batch")
-        return self._on_batch(self._test, batches(x, y, sample_weight, batch_size=_WHOLE), False, return_dict)
-
-    def predict_on_batch(self, x: Any) -> Any:
-        """Return the outputs for one batch, as NumPy arrays."""
-        ((batch, _),) = batches(x, batch_size=_WHOLE).epoch()
-        return map_leaves(lambda t: t.numpy(), self._ready(self._predict, batch)())
+        return joined(parts, outputs)
 
     def _on_batch(self, step: Traced, source: Batches, training: bool, return_dict: bool) -> Any:
         self._try_first(source, training=training)
@@ -309,25 +274,13 @@ class Trainer(Trainable):
         self.reset_metrics()
         ((batch, _),) = source.epoch()
         with whole_steps():
-            logs = _numbers(self._ready(step, batch)())
-        return logs if return_dict else self._values(logs)
+            logs = numbers(self._ready(step, batch)())
+        return logs if return_dict else values(logs, self.metrics_names)
 
     def _try_first(self, source: Batches, *, training: bool) -> None:
         """Raise an error when the model and the first batch do not fit, or the labels and the outputs."""
-        labels = None
-        if isinstance(source, ArrayBatches) and len(source.data) > 1:
-            labels = source.data[1]
+        labels = source.data[1] if isinstance(source, ArrayBatches) and len(source.data) > 1 else None
         self._rehearse(source.first(), training=training, labels=labels)
-
-    def _values(self, logs: Logs) -> Any:
-        """Return the values of `logs`, those of `metrics` first and the others by name; a single one by itself."""
-        names = dict.fromkeys([*(name for name in self.metrics_names if name in logs), *sorted(logs)])
-        values = [logs[name] for name in names]
-        return values[0] if len(values) == 1 else values
-
-    def _require_compiled(self, method: str) -> None:
-        if not self.compiled:
-            raise ValueError(f"call compile(optimizer=..., loss=...) before {method}().")
 
     def _listeners(self, callbacks: Any, verbose: int | str, add_history: bool = False, **params: Any) -> CallbackList:
         """Return the callbacks of one run, with a progress line unless `verbose` is 0."""
@@ -337,26 +290,6 @@ class Trainer(Trainable):
         return CallbackList(
             callbacks, add_history=add_history, add_progbar=level != 0, model=self, verbose=level, **params
         )
-
-
-def _numbers(results: dict[str, Any]) -> Logs:
-    """Return metrics by sorted names, as Python numbers; one with axes becomes an array."""
-    return {name: np.asarray(v) if getattr(v, "ndim", 0) else float(v) for name, v in sorted(results.items())}
-
-
-def _joined(parts: list[list[np.ndarray]], outputs: Any) -> Any:
-    """Return the outputs of several batches, each a list of arrays, as one nest of arrays such as `outputs`."""
-    columns = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
-    return map_leaves(lambda _: next(columns), outputs)
-
-
-def _materialized(leaf: Any) -> Any:
-    """Return an array, or the rows of a feed, as a tensor."""
-    if not hasattr(leaf, "write"):
-        return leaf if leaf is None else as_tensor(leaf)
-    out = backend.current().empty(leaf.spec.shape, leaf.spec.dtype)
-    leaf.write(out)
-    return Tensor(out)
 
 
 def _due(epoch: int, frequency: int | Iterable[int]) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from gpudl import ops
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 
 
 class NonfiniteWatch:

@@ -75,6 +75,10 @@ class Trainable(Layer):
         """Whether `compile` was called."""
         return self._compiled is not None
 
+    def _require_compiled(self, method: str) -> None:
+        if not self.compiled:
+            raise ValueError(f"call compile(optimizer=..., loss=...) before {method}().")
+
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -206,6 +210,9 @@ class Trainable(Layer):
         """Return the outputs for one batch."""
         return self(unpacked(data)[0], training=False)
 
+    def _has_call(self) -> bool:
+        return type(self).call is not Layer.call
+
     def _rehearse(self, data: Data, *, training: bool, labels: Any = None) -> None:
         """Ask for the shapes of a step with `data`: it builds the layers, and a misfit is an error here.
 
@@ -215,17 +222,20 @@ class Trainable(Layer):
             labels: all targets, where they are arrays, to be checked against the outputs.
         """
         assert self._compiled is not None
-        if type(self).call is Layer.call:  # a model of several networks, which its own train_step calls
+        if not self._has_call():  # a model of several networks, which its own train_step calls
             return
         parts = map_leaves(_symbolic, unpacked(data))
         leaves, structure = flatten(parts)
         if self._outputs_of != structure_epoch[0]:
             self._outputs, self._outputs_of = {}, structure_epoch[0]
-        key = training, structure, tuple(None if leaf is None else leaf.spec for leaf in leaves)
+        # A model takes batches of any size, and what trains can be tested.
+        specs = structure, tuple(None if leaf is None else (leaf.shape[1:], leaf.dtype) for leaf in leaves)
+        key = training or (True, *specs) in self._outputs, *specs
         if key not in self._outputs:
             # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.
             with preparing, symbolic(), gradients(False), suppress(TracingError), self._compiled.on_trial():
                 self._outputs[key] = self._rehearsed(*parts, training=training)
+            self._outputs_of = structure_epoch[0]  # what it built is known
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
             self._compiled.check_labels(labels, y_pred)

@@ -47,6 +47,23 @@ def require_whole(who: str, least: float = -inf, **values: Any) -> None:
             raise ValueError(f"{who}: {name} must be a whole number{bounds}, got {value!r}.")
 
 
+def positive(who: str, **size: Any) -> int:
+    """Return a size, given by its name, as an integer; raises ValueError unless it is one above 0.
+
+    Example:
+        >>> positive("Dense", units=np.int64(3))
+        3
+        >>> positive("Dense", units=0)
+        Traceback (most recent call last):
+        ...
+        ValueError: Dense: units must be a positive integer, got 0.
+    """
+    ((name, value),) = size.items()
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{who}: {name} must be a positive integer, got {value!r}.")
+    return int(value)
+
+
 def sizes(who: str, name: str, shape: Any) -> tuple[int | None, ...]:
     """Return a shape as a tuple of integers, with None for any size.
 

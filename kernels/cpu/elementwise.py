@@ -1,4 +1,4 @@
-"""Runs of elementwise ops as one call: which ops can take part, and what each does in the interpreter's instructions.
+"""Runs of elementwise ops as one call, in the instructions of the interpreter, read from the ops' expressions.
 
 Only ops whose result arithmetic determines take part, so that a run gives the bits that its ops give one by one. Where
 NumPy leaves open which of two zeros is the larger, the op has a twin here that runs the same program by itself.
@@ -7,7 +7,6 @@ NumPy leaves open which of two zeros is the larger, the op has a twin here that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from types import SimpleNamespace
@@ -15,29 +14,34 @@ from typing import Any
 
 import numpy as np
 
+from ..expression import Declared, Expression, Typed, declared, typed
 from ..registry import Call, accelerates, composes
+from .machine.interpreter import CODES
 from .machine.program import Assembler, Program, kind_of
 
 _PATHS = {"Bd": "Bld", "Bi": "Bli", "if": "ilf", "id": "ild"} | {
     pair: pair for pair in ("Bf", "Bl", "il", "li", "lf", "ld", "fd", "df")
 }
 _COMPUTED_AS = {"f": "f", "d": "d", "l": "l", "i": "l", "B": "l"}
-_REAL = frozenset("fd")
-_NUMBERS = frozenset("fdli")
-_ALL = frozenset("fdliB")
+_ELSEWHERE = {("activation_grad", activation) for activation in ("sigmoid", "tanh")} | {
+    *(("bias_activation", activation) for activation in ("linear", "relu", "sigmoid", "tanh")),
+    *(("scale_shift", ""), ("restore_", "")),
+}
+"""Ops, by name and activation, that are no part of a run: they have kernels of their own, which multiply in another
+order or are about broadcasting, or a reference that moves nothing most of the time."""
 
 
 class _Run:
     """The calls of a run while their instructions are written."""
 
-    def __init__(self, calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Sequence[int]) -> None:
-        size = max(values[(*call.outs, *call.ins)[0]][1] for call in calls)
+    def __init__(self, size: int, values: Sequence[tuple[Any, int]], arrays: Sequence[int], written: set[int]) -> None:
         self.to = Assembler(size)
         self.values = values
         self.place = {value: position for position, value in enumerate(arrays)}
-        self.written = {call.ins[0] for call in calls if call.op.endswith("_")}
+        self.written = written
         self.at: dict[int, int] = {}  # operand by value
         self.casts: dict[tuple[int, str], int] = {}
+        self.made: dict[int, int] = {}  # operand by the identity of a part of the current expression
 
     def kind(self, value: int) -> str:
         """Return the kind of the numbers of a value."""
@@ -75,151 +79,79 @@ class _Run:
         self.to.store(self.cast(x, self.kind(target)), into)
         self.casts = {key: cast for key, cast in self.casts.items() if key[0] != into}
 
+    def compute(self, call: Call, expressions: tuple[Typed, ...]) -> None:
+        """Write the instructions of a call."""
+        self.made = {}
+        results = [self.operand(x, call.ins) for x in expressions]
+        if call.outs:
+            self.define(call.outs[0], results[0])
+            return
+        if len(results) > 1:  # what is written first may be what is read next
+            results = [self.to.copy(x) if x in self.at.values() else x for x in results]
+        for target, x in zip(call.ins, results, strict=False):
+            self.assign(target, x)
 
-@dataclass(frozen=True)
-class _Rule:
-    """For which dtypes of outs and inputs an op can take part, and how its result is computed (None: an update)."""
+    def operand(self, x: Typed, ins: tuple[int, ...]) -> int:
+        """Return the operand that holds what a typed expression of the values `ins` computes."""
+        if id(x) not in self.made:
+            self.made[id(x)] = self._emitted(x, ins)
+        return self.made[id(x)]
 
-    takes: Callable[..., bool]
-    emit: Callable[..., int | None]
-
-
-_rules: dict[str, _Rule] = {}
-
-
-def _castable(source: Any, target: Any) -> bool:
-    pair = kind_of(source) + kind_of(target)
-    return bool(source == target or pair in _PATHS or (source == np.bool_ and pair == "BB"))
-
-
-def _into(kinds: frozenset[str]) -> Callable[..., bool]:
-    """Accept results of these kinds, and inputs that are cast to them without loss of meaning."""
-    return lambda out, *ins, **_: kind_of(out) in kinds and all(_castable(x, out) for x in ins)
-
-
-def _comparable(out: Any, a: Any, b: Any) -> bool:
-    return bool(kind_of(a) and kind_of(b) and kind_of(np.result_type(a, b)))
-
-
-def _rule(name: str, takes: Callable[..., bool]) -> Callable[..., Any]:
-    def enter(emit: Callable[..., int | None]) -> Callable[..., int | None]:
-        _rules[name] = _Rule(takes, emit)
-        return emit
-
-    return enter
-
-
-def _arithmetic(name: str) -> Callable[..., int]:
-    def emit(run: _Run, out: int, *ins: int) -> int:
-        kind = _COMPUTED_AS[run.kind(out)]
-        return run.cast(run.to.emit(f"{name} {kind}", kind, *(run.read(x, kind) for x in ins)), run.kind(out))
-
-    return emit
+    def _emitted(self, x: Typed, ins: tuple[int, ...]) -> int:
+        kind = kind_of(x.dtype)
+        if x.name == "input":
+            return self.read(ins[x.value])
+        if x.name == "number":
+            return self.to.constant(x.value, kind)
+        operands = [self.operand(o, ins) for o in x.operands]
+        if x.name == "cast":
+            return self.cast(operands[0], kind)
+        if x.name == "where":
+            return self.to.select(*operands)
+        computed = _COMPUTED_AS[kind_of(x.operands[0].dtype)]
+        operands = [self.cast(operand, computed) for operand in operands]
+        if x.name == "is_finite":
+            nothing = self.to.emit(f"subtract {computed}", computed, operands[0], operands[0])  # 0, or NaN
+            return self.to.emit(f"equal {computed}", "B", nothing, nothing)
+        if x.dtype == np.bool_:
+            return self.to.emit(f"{x.name} {computed}", "B", *operands)
+        return self.cast(self.to.emit(f"{x.name} {computed}", computed, *operands), kind)
 
 
-for _name, _kinds in {
-    **dict.fromkeys(("add", "subtract", "multiply"), _NUMBERS),
-    **dict.fromkeys(("divide", "maximum", "minimum", "negative", "absolute", "sign", "sqrt"), _REAL),
-}.items():
-    _rules[_name] = _Rule(_into(_kinds), _arithmetic(_name))
+def _can(x: Typed) -> bool:
+    """Tell whether the interpreter has the instructions for a typed expression."""
+    kind, kinds = kind_of(x.dtype), [kind_of(o.dtype) for o in x.operands]
+    if not kind or not all(map(_can, x.operands)):
+        return False
+    if x.name in ("input", "number"):
+        return True
+    if x.name == "cast":
+        return kinds[0] + kind in _PATHS or (x.operands[0].dtype == np.bool_ and kind == "B")
+    if x.name == "where":
+        return set(kinds[1:]) == {kind}
+    computed = _COMPUTED_AS[kinds[0]]
+    names = ("subtract", "equal") if x.name == "is_finite" else (x.name,)
+    back = x.dtype == np.bool_ or computed == kind or computed + kind in _PATHS
+    return back and all(f"{name} {computed}" in CODES for name in names)
 
 
-def _comparison(name: str, turned: bool) -> Callable[..., int]:
-    def emit(run: _Run, out: int, *ins: int) -> int:
-        kind = _COMPUTED_AS[kind_of(np.result_type(*(run.values[x][0] for x in ins)))]
-        return run.to.emit(f"{name} {kind}", "B", *(run.read(x, kind) for x in (ins[::-1] if turned else ins)))
-
-    return emit
-
-
-for _name, _same, _turned in (
-    *(("equal", "equal", False), ("not_equal", "not_equal", False)),
-    *(("greater", "greater", False), ("greater_equal", "greater_equal", False)),
-    *(("less", "greater", True), ("less_equal", "greater_equal", True)),
-):
-    _rules[_name] = _Rule(_comparable, _comparison(_same, _turned))
+def _expressions(op: str, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tuple[Typed, ...] | None:
+    """Return the expressions of an op that the interpreter can compute for these dtypes; else None."""
+    found = declared(op)
+    if found is None or (op, static.get("activation", "")) in _ELSEWHERE:
+        return None
+    return _interpreted(found, dtypes, found.expressions(static))
 
 
-@_rule("square", _into(_NUMBERS))
-def _square(run: _Run, out: int, x: int) -> int:
-    return _arithmetic("multiply")(run, out, x, x)
-
-
-@_rule("relu", _into(_REAL))
-def _relu(run: _Run, out: int, x: int) -> int:
-    kind = run.kind(out)
-    return run.to.emit(f"maximum {kind}", kind, run.read(x, kind), run.to.constant(0, kind))
-
-
-@_rule("clip", _into(_REAL))
-def _clip(run: _Run, out: int, x: int, *, low: float, high: float) -> int:
-    kind = run.kind(out)
-    above = run.to.emit(f"maximum {kind}", kind, run.read(x, kind), run.to.constant(low, kind))
-    return run.to.emit(f"minimum {kind}", kind, above, run.to.constant(high, kind))
-
-
-def _has_plain_slope(out: Any, g: Any, y: Any, *, activation: str) -> bool:
-    return activation in ("relu", "linear") and kind_of(out) in _REAL and out == g == y
-
-
-@_rule("activation_grad", _has_plain_slope)
-def _activation_grad(run: _Run, out: int, g: int, y: int, *, activation: str) -> int:
-    if activation == "linear":
-        return run.read(g)
-    kind = run.kind(out)
-    return run.to.emit(f"gate {kind}", kind, run.read(g), run.read(y))
-
-
-@_rule("where", lambda out, condition, a, b: condition == np.bool_ and _into(_ALL)(out, a, b))
-def _where(run: _Run, out: int, condition: int, a: int, b: int) -> int:
-    return run.to.select(run.read(condition), *(run.read(x, run.kind(out)) for x in (a, b)))
-
-
-@_rule("cast", _into(_ALL))
-@_rule("broadcast_to", _into(_ALL))
-def _moved(run: _Run, out: int, x: int, **_: Any) -> int:
-    return run.read(x, run.kind(out))
-
-
-@_rule("ones_like", lambda out, _: bool(kind_of(out)))
-def _ones_like(run: _Run, out: int, _: int) -> int:
-    return run.to.constant(1, run.kind(out))
-
-
-@_rule("zeros_like", lambda out, _: bool(kind_of(out)))
-def _zeros_like(run: _Run, out: int, _: int) -> int:
-    return run.to.constant(0, run.kind(out))
-
-
-@_rule("assign_", _into(_ALL))
-def _assign(run: _Run, target: int, value: int) -> None:
-    run.assign(target, run.read(value, run.kind(target)))
-
-
-@_rule("assign_add_", lambda target, value: kind_of(target) in _NUMBERS and target == value)
-def _assign_add(run: _Run, target: int, value: int) -> None:
-    run.assign(target, _arithmetic("add")(run, target, target, value))
-
-
-@_rule("increment_", lambda step: kind_of(step) == "l")
-def _increment(run: _Run, step: int) -> None:
-    run.assign(step, run.to.emit("add l", "l", run.read(step), run.to.constant(1, "l")))
-
-
-@_rule("note_nonfinite_", lambda first, value, step: kind_of(value) in _REAL)
-def _note_nonfinite(run: _Run, first: int, value: int, step: int) -> None:
-    kind, x, noted = run.kind(value), run.read(value), run.read(first)
-    nothing = run.to.emit(f"subtract {kind}", kind, x, x)  # 0, or NaN where x is not finite
-    finite = run.to.emit(f"equal {kind}", "B", nothing, nothing)
-    new = run.to.select(finite, noted, run.read(step))
-    negative = run.to.emit("greater l", "B", run.to.constant(0, "l"), noted)
-    run.assign(first, run.to.select(negative, new, noted))
+@lru_cache(maxsize=4096)
+def _interpreted(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+    expressions = typed(op, dtypes, given) if all(map(kind_of, dtypes)) else None
+    return expressions if expressions is not None and all(map(_can, expressions)) else None
 
 
 def joins(op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> bool:
     """Tell whether an op with these outs and inputs can be part of a run: each has as many elements, or one."""
-    rule = _rules.get(op)
-    if rule is None or not rule.takes(*(a.dtype for a in arrays), **static):
+    if _expressions(op, tuple(a.dtype for a in arrays), static) is None:
         return False
     sizes = {a.size for a in arrays} - {1}
     plain = all(a.flags.c_contiguous and getattr(a.flags, "aligned", True) for a in arrays)
@@ -238,11 +170,16 @@ def compose(calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Se
         >>> y
         array([4., 4., 4.], dtype=float32)
     """
-    run = _Run(calls, values, arrays)
+    computed = []
     for call in calls:
-        result = _rules[call.op].emit(run, *call.outs, *call.ins, **call.static)
-        if result is not None:
-            run.define(call.outs[0], result)
+        expressions = _expressions(call.op, tuple(values[x][0] for x in (*call.outs, *call.ins)), call.static)
+        assert expressions is not None, f"{call.op} does not join"
+        computed.append((call, expressions))
+    written = {x for call, expressions in computed if not call.outs for x in call.ins[: len(expressions)]}
+    size = max(values[(*call.outs, *call.ins)[0]][1] for call in calls)
+    run = _Run(size, values, arrays, written)
+    for call, expressions in computed:
+        run.compute(call, expressions)
     return run.to.finish()
 
 

@@ -32,6 +32,12 @@ FUNCTION(sqrt)
 FUNCTION(tanh)
 FUNCTION(erf)
 template <class T>
+__device__ __forceinline__ T negative_of(T x) {
+    return subtract_of(T(0), x);
+}
+__device__ __forceinline__ float negative_of(float x) { return -x; }
+__device__ __forceinline__ double negative_of(double x) { return -x; }
+template <class T>
 __device__ __forceinline__ T absolute_of(T x) {
     return x < T(0) ? subtract_of(T(0), x) : x;
 }
@@ -60,11 +66,13 @@ __device__ __forceinline__ bool is_finite(T x) {
     return x - x == T(0);
 }
 
-// Activations, and their gradients from that of the result y and from y.
+// g where y > 0, else 0 * g.
 template <class T>
-__device__ __forceinline__ T linear_of(T x) {
-    return x;
+__device__ __forceinline__ T gate_of(T g, T y) {
+    return g * T(y > T(0) ? 1 : 0);
 }
+
+// Activations.
 template <class T>
 __device__ __forceinline__ T relu_of(T x) {
     return maximum_of(x, T(0));
@@ -74,29 +82,6 @@ __device__ __forceinline__ T sigmoid_of(T x) {
     const T small = exp_of(-absolute_of(x));  // cannot overflow
     return (x < T(0) ? small : T(1)) / (T(1) + small);
 }
-template <class T>
-__device__ __forceinline__ T linear_grad(T g, T) {
-    return g;
-}
-template <class T>
-__device__ __forceinline__ T relu_grad(T g, T y) {
-    return g * T(y > T(0) ? 1 : 0);
-}
-template <class T>
-__device__ __forceinline__ T sigmoid_grad(T g, T y) {
-    return (T(1) - y) * y * g;
-}
-template <class T>
-__device__ __forceinline__ T tanh_grad(T g, T y) {
-    return (T(1) - y * y) * g;
-}
-
-// -t log(sigmoid(z)) - (1 - t) log(1 - sigmoid(z))
-template <class T>
-__device__ __forceinline__ T sigmoid_loss(T z, T t) {
-    return relu_of(z) - z * t + log1p_of(exp_of(-absolute_of(z)));
-}
-
 // N elements at x, which is a multiple of N elements away from a multiple of 16 bytes if N is more than 1.
 template <int N, class T>
 __device__ __forceinline__ Pack<T, N> packed(const T* x) {

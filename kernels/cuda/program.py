@@ -142,6 +142,12 @@ class Writer:
         if value in self._places:
             self._written[value] = None
 
+    def keep(self, scalar: Scalar, text: str) -> str:
+        """Return a variable that holds an expression, as it is computed."""
+        name = f"v{len(self._body)}"
+        self._body.append(f"const {scalar.computed} {name} = {text};")
+        return name
+
     def finish(self, title: str, size: int) -> Program:
         """Return the kernel for results of `size` elements."""
         stored = {place: self.scalars[value].stored for value, place in self._places.items()}

@@ -68,10 +68,11 @@ def take_slice(x: np.ndarray, key: tuple[Any, ...]) -> np.ndarray:
     return np.array([x[at] for at in found], np.float64).reshape(shape)
 
 
-def slice_grad(g: np.ndarray, key: tuple[Any, ...], shape: Shape) -> np.ndarray:
+def slice_grad(*gs: np.ndarray, keys: tuple[Any, ...], shape: Shape) -> np.ndarray:
     out = np.zeros(shape)
-    for at, value in zip(places(key, shape)[1], g.flat, strict=True):
-        out[at] = value
+    for g, key in zip(gs, keys, strict=True):
+        for at, value in zip(places(key, shape)[1], g.flat, strict=True):
+            out[at] += value
     return out
 
 
@@ -79,16 +80,36 @@ def take_slice_make(rng: Rng, shape: Shape, key: tuple[Any, ...]) -> Sample:
     return Sample((normal(rng, *shape),), {"key": key})
 
 
-def slice_grad_make(rng: Rng, shape: Shape, key: tuple[Any, ...]) -> Sample:
-    return Sample((normal(rng, *places(key, shape)[0]),), {"key": key, "shape": shape})
+def slice_grad_make(rng: Rng, shape: Shape, *keys: tuple[Any, ...]) -> Sample:
+    gs = tuple(normal(rng, *places(key, shape)[0]) for key in keys)
+    return Sample(gs, {"keys": keys, "shape": shape})
 
 
 def random_slice(rng: Rng) -> tuple[Any, ...]:
     shape = random_shape(rng, size=9)
+    return shape, random_key(rng, shape)
+
+
+def random_slices(rng: Rng) -> tuple[Any, ...]:
+    shape = random_shape(rng, size=9)
+    return shape, *(random_key(rng, shape) for _ in range(int(rng.integers(1, 5))))
+
+
+def random_key(rng: Rng, shape: Shape) -> tuple[Any, ...]:
     steps = [-2, -1, None, 2]
-    return shape, tuple((None, None, steps[int(rng.integers(0, 4))]) for _ in shape)
+    return tuple((None, None, steps[int(rng.integers(0, 4))]) for _ in shape)
 
 
+PARTS = [
+    ((2, 3), ((ALL_OF, 0), (ALL_OF, 2), (ALL_OF, 1))),  # all of it
+    ((2, 3), ((ALL_OF, 0), (ALL_OF, -3), ())),  # the same part, and the whole
+    ((2, 3), ((), (0, ..., (1, None, None)), (1,))),
+    ((4,), (((0, 2, None),), ((1, 3, None),))),  # parts that overlap, and a gap
+    ((3, 4), (((0, 2, None), (0, 2, None)), ((1, None, None), (1, 3, None)))),
+    ((3, 1, 2), ((0, None), (..., 0, (0, 1, None)), ((None, None, -1), 0))),
+    ((1, 1), ((0, 0), (0, 0))),
+    ((0, 2), ((ALL_OF, 0), (ALL_OF, 1))),
+]
 SLICES = [
     ((4, 5, 6), ((1, 3, None), 2)),
     ((4, 5), (..., (None, None, -1))),
@@ -240,9 +261,15 @@ CONTRACTS = [
         "slice_grad",
         slice_grad,
         slice_grad_make,
-        SLICES,
-        random_slice,
-        [Sample((np.ones(3),), {"key": (0,), "shape": (2, 4)}), Sample((np.ones(3),), {"key": (5,), "shape": (2, 3)})],
+        [*SLICES, *((shape, *keys) for shape, keys in PARTS)],
+        random_slices,
+        [
+            Sample((np.ones(3),), {"keys": ((0,),), "shape": (2, 4)}),
+            Sample((np.ones(3),), {"keys": ((5,),), "shape": (2, 3)}),
+            Sample((np.ones(3), np.ones(3)), {"keys": ((0,),), "shape": (2, 3)}),
+        ],
+        roundings=lambda sample: len(sample.inputs) - 1,
+        magnitude=lambda *gs, **static: slice_grad(*map(np.abs, gs), **static),
     ),
     Contract(
         "take",

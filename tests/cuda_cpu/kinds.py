@@ -126,8 +126,8 @@ def used_variants() -> list[Variant]:
 
 
 def tile_variants() -> list[Variant]:
-    """Return what the products of `gemm.py` compile: every tile with every dtype, moved 16 bytes at a time."""
-    from gpudl.kernels.cuda import gemm, launch, tiles
+    """Return what the products by tiles compile: every tile with every dtype, moved 16 bytes at a time."""
+    from gpudl.kernels.cuda import conv2d, conv2d_input_grad, conv2d_weight_grad, gemm, launch, matmul, tiles
     from gpudl.kernels.geometry import Window
     from ml_dtypes import bfloat16
     from strict_cupy import installed
@@ -146,8 +146,8 @@ def tile_variants() -> list[Variant]:
             filters = image.reshape(1, 1, 64, 64)
             for tile in () if tensor and dtype == "float64" else tiles.candidates(matrix.itemsize, tensor):
                 patch.setattr(gemm, "choose", lambda *asked, tile=tile: (tile, 1))
-                gemm.of_matrices(matrix, matrix, matrix).compiles(matrix, matrix, matrix)
-                for product in (gemm.of_value, gemm.of_input, gemm.of_weights):
+                matmul.of_matrices(matrix, matrix, matrix).compiles(matrix, matrix, matrix)
+                for product in (conv2d.of_value, conv2d_input_grad.of_input, conv2d_weight_grad.of_weights):
                     product(filters, image, filters, window).compiles(image, image, image)
     return sorted(set(found))
 

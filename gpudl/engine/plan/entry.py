@@ -10,8 +10,9 @@ from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.record import SHARE, Record, budget
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import seen
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import map_leaves
+from gpudl.engine.variable import Variable
 
 _INSTRUCTION = 4096  # bytes that an instruction takes on the host, about: what was recorded, and the bound call
 

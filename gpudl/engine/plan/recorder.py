@@ -10,8 +10,9 @@ from gpudl.engine.op import Op, apart
 from gpudl.engine.plan.ir import Applied
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, seen, state, user_line
-from gpudl.engine.tensor import Tensor, Variable
+from gpudl.engine.tensor import Tensor
 from gpudl.engine.value import Recording, Value
+from gpudl.engine.variable import Variable
 
 
 class Recorder:

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpudl import backend
 from gpudl.backend import Array, Backend, OutOfMemoryError
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.plan import footprint, plan_cache
 from gpudl.engine.plan.capture import Steps
 from gpudl.engine.plan.entry import Entry
@@ -17,8 +18,9 @@ from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.record import Record, budget, draws, undraw
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import TracingError, frozen, layout_epoch, seen, state
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.variable import Variable
 
 
 class Traced:

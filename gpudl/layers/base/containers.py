@@ -7,7 +7,7 @@ from functools import wraps
 from typing import Any
 
 from gpudl.engine.state import restructured
-from gpudl.engine.tensor import Variable
+from gpudl.engine.variable import Variable
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
 

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 
 from gpudl import dtype_policies
-from gpudl.dtype_policies import DTypePolicy
+from gpudl.dtype_policies import DtypeLike, DTypePolicy
 from gpudl.engine.spec import is_floating
 from gpudl.engine.state import state
 
 
-class Typed:
-    """Something with a dtype policy."""
+class HasDtypePolicy:
+    """The base of layers that knows in which dtypes they compute."""
 
-    def _begin_typing(self, dtype: Any, autocast: bool) -> None:
+    def _begin_typing(self, dtype: DtypeLike, autocast: bool) -> None:
         self._dtype_policy = dtype_policies.get(dtype)
         self.autocast = autocast
 

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
-from functools import wraps
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from gpudl import constraints, initializers, regularizers
-from gpudl.engine.spec import ShapeError, Spec, is_floating
-from gpudl.engine.state import autocast, preparing, state, symbolic
-from gpudl.engine.tensor import Tensor, Variable, as_tensor
+from gpudl import regularizers
+from gpudl.engine.calls import Call, calls_of, remember
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.spec import ShapeError, is_floating
+from gpudl.engine.state import autocast, preparing, state
+from gpudl.engine.symbol import any_symbol
+from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.layers.base.dtype_policy import Typed
+from gpudl.layers.base.build import all_or_nothing, apart
+from gpudl.layers.base.build_shapes import build_arguments, inferred_shape, open_batch
+from gpudl.layers.base.derived import derived
+from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.input_spec import InputSpec, Shape
-from gpudl.layers.base.weights import Tracked
+from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_up, spelled_out
+from gpudl.layers.base.weights import HasWeights
+from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
-from gpudl.registry import Configurable, Family, auto_name, refuse_others, snake_case
+from gpudl.registry import Configurable, Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
 
 # Arguments of Keras's layers that are understood at these values only.
@@ -30,13 +36,12 @@ _OFF = {
     **dict.fromkeys(("synchronized", "renorm", "rms_scaling"), False),
     "renorm_momentum": 0.99,
 }
-_BATCHES = (2, 3)  # an axis whose size follows the batch differs between two symbolic runs
 _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 # The `training` of the call that is going on; None outside of all calls.
 _enclosing: ContextVar[bool | None] = ContextVar("enclosing", default=None)
 
 
-class Layer(Tracked, Typed, Configurable):
+class Layer(HasWeights, HasDtypePolicy, Configurable):
     """A callable with weights. Subclasses write `build` (once the input shape is known) and `call`.
 
     Args:
@@ -61,8 +66,11 @@ class Layer(Tracked, Typed, Configurable):
     """
 
     _unfinished = False  # whether build() is running
+    _output_shape: Any = None
+    _inputs_seen: tuple[Any, np.dtype] | None = None
+    _options: Mapping[str, Any] = {}  # what those of its family are called, with their defaults
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Know what becomes an attribute, before ``super().__init__()`` too."""
         made = super().__new__(cls, *args, **kwargs)
         made._begin_tracking()
@@ -73,13 +81,15 @@ class Layer(Tracked, Typed, Configurable):
         *,
         name: str | None = None,
         trainable: bool = True,
-        dtype: Any = None,
+        dtype: DtypeLike = None,
         autocast: bool = True,
-        activity_regularizer: Any = None,
+        activity_regularizer: Identifier = None,
         input_shape: Iterable[int | None] | None = None,
         input_dim: int | None = None,
         **others: Any,
     ) -> None:
+        for option, default in self._options.items():
+            setattr(self, option, looked_up(option, others.pop(option, default)))
         refuse_others(type(self), others, _OFF)
         self._trainable = trainable
         self._added_losses: list[Tensor] = []
@@ -88,7 +98,7 @@ class Layer(Tracked, Typed, Configurable):
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.built = False
         self.input_spec: InputSpec | None = None
-        self.output_shape: Any = None
+        self.output_shape = None
         kind = type(self).__name__
         if input_dim is not None:
             input_shape = sizes(kind, "input_dim", (input_dim,))
@@ -97,10 +107,16 @@ class Layer(Tracked, Typed, Configurable):
             self.batch_shape = (None, *sizes(kind, "input_shape", input_shape))
         self._takes_training = "training" in inspect.signature(self.call).parameters
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, options: Any = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if options is not None:
+            shared = defaults(options)
+            cls._options = {
+                name: default for name, default in shared.items() if name not in LayerOptions.__annotations__
+            }
+            cls.__init__ = spelled_out(cls.__init__, shared)  # type: ignore[method-assign]
         if "build" in vars(cls):
-            cls.build = _all_or_nothing(cls.build)  # type: ignore[method-assign]
+            cls.build = all_or_nothing(cls.build)  # type: ignore[method-assign]
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights for inputs of `input_shape`, whose batch size is None."""
@@ -111,9 +127,14 @@ class Layer(Tracked, Typed, Configurable):
         raise NotImplementedError(f"{type(self).__name__} has no call(): write one.")
 
     def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        """Build the layer if this is its first call, then return `call`'s result."""
+        """Build the layer if this is its first call, then return `call`'s result.
+
+        Called with symbols, such as an `Input`, it returns symbols, of which a `Model` can be made.
+        """
         if "_takes_training" not in self.__dict__:
             raise RuntimeError(f"{type(self).__name__}.__init__ must begin with super().__init__().")
+        if any_symbol(args) or (kwargs and any_symbol(kwargs.values())):
+            return remember(self, args, kwargs if training is None else kwargs | {"training": training})
         outermost = _enclosing.get() is None
         if outermost:
             self.clear_losses()
@@ -139,11 +160,10 @@ class Layer(Tracked, Typed, Configurable):
         return outputs
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        self._refuse_layers(args)
         args = tuple(map_leaves(self._converted, _array(arg)) for arg in args)
         if kwargs.keys() - {"training"}:
             kwargs = {name: map_leaves(self._converted_array, value) for name, value in kwargs.items()}
-        shapes = map_leaves(_batch_free, args[0]) if args else ()
+        shapes = map_leaves(open_batch, args[0]) if args else ()
         if (
             self.input_spec is not None
             and not kwargs.keys() - {"training"}
@@ -154,7 +174,7 @@ class Layer(Tracked, Typed, Configurable):
         try:
             if not self.built or self._unfinished:
                 with preparing:
-                    self._build_once(shapes)
+                    self._build_once(shapes, args, kwargs)
             with autocast(self._seen_as()):
                 return self.call(*args, **kwargs)
         except ShapeError as error:
@@ -162,20 +182,12 @@ class Layer(Tracked, Typed, Configurable):
                 raise
             raise ShapeError(f"{self._who()}: {error}") from error
 
-    def _refuse_layers(self, args: tuple[Any, ...]) -> None:
-        for given in flatten(args)[0]:
-            if isinstance(given, Layer):
-                raise NotImplementedError(
-                    f"{self._who()} was called on {given._who()}, a layer and no array: the functional API, in which "
-                    "layers are called on Input() and Model takes inputs and outputs, is not there yet. Stack the "
-                    "layers in a Sequential, or derive a class from Model and call them in its call()."
-                )
-
-    def _build_once(self, shapes: Any) -> None:
+    def _build_once(self, shapes: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self.built:  # by another thread
             return
-        with _apart():
-            self.build(shapes)
+        given = build_arguments(self._who(), self.build, self.call, args, kwargs)
+        with apart():
+            self.build(**given)
         self.built = True
         self._check_shapes(shapes)
 
@@ -187,6 +199,11 @@ class Layer(Tracked, Typed, Configurable):
         """Return arrays as tensors, floats in the dtype that the layer computes in."""
         if value is None or isinstance(value, str | bool):
             return value
+        if isinstance(value, Layer):
+            raise TypeError(
+                f"{self._who()} was called on {value._who()}, a layer and no array. Call that layer on Input() or on "
+                "data first, and this one on what it returns."
+            )
         tensor = as_tensor(value)
         if self.autocast and is_floating(tensor.dtype) and tensor.dtype != self.compute_dtype:
             tensor = cast(tensor, dtype=self.compute_dtype)
@@ -201,59 +218,44 @@ class Layer(Tracked, Typed, Configurable):
         result: Tensor = x if is_floating(x.dtype) else cast(x, dtype=self.compute_dtype)
         return result
 
-    def add_weight(
-        self,
-        shape: Iterable[int | None] | None = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        name: str | None = None,
-        autocast: bool = True,
-    ) -> Variable:
-        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none, and
-        for integers.
-
-        In mixed precision `call` sees it in the dtype that the layer computes in, unless `autocast` is false.
-
-        Raises:
-            ShapeError: a size that is not known.
-        """
-        shape = () if shape is None else tuple(shape)
-        if None in shape:
-            raise ShapeError(
-                f"weight {name or 'variable'!r} cannot have shape {shape}: the inputs must have a known size along "
-                "that axis."
-            )
-        kind = np.dtype(dtype) if dtype is not None else self.variable_dtype
-        default = "glorot_uniform" if len(shape) > 1 and is_floating(kind) else "zeros"
-        values = initializers.get(default if initializer is None else initializer)(shape, dtype=kind)
-        variable = Variable(values, trainable=trainable and self._trainable, name=name or "variable")
-        variable.path = f"{self.name}/{variable.name}"
-        variable.wanted = trainable
-        variable.autocast = autocast
-        variable.regularizer = regularizers.get(regularizer)
-        variable.constraint = constraints.get(constraint)
-        self._own.append(variable)
-        return variable
-
-    def add_loss(self, loss: Tensor) -> None:
-        """Add a scalar tensor to what training minimises; it counts for this call of the model."""
-        self._added_losses.append(loss)
-
     @property
-    def losses(self) -> list[Tensor]:
-        """The regularization losses of the weights, and what the last call added."""
-        found = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
-        added = (loss for layer in self._flattened() for loss in layer._added_losses)
-        # Without a value a loss is left over from asking for shapes, or from a recorded step.
-        return [*found, *(loss for loss in added if state.symbolic or loss.is_computed)]
+    def output_shape(self) -> Any:
+        """The shape of the outputs, with None for the batch size; None before it is known."""
+        if self._output_shape is None and self._inputs_seen is not None:
+            outer = _enclosing.set(bool(_enclosing.get()))  # no call of its own: the losses of the last one stay
+            try:
+                self._output_shape = inferred_shape(self, *self._inputs_seen)
+            finally:
+                _enclosing.reset(outer)
+        return self._output_shape
 
-    def clear_losses(self) -> None:
-        """Forget the losses that calls have added."""
-        for layer in self._flattened():
-            layer._added_losses.clear()
+    @output_shape.setter
+    def output_shape(self, shape: Any) -> None:
+        self._output_shape, self._inputs_seen = shape, None
+
+    def _note_inputs(self, inputs: Tensor) -> None:
+        """Note what the layer is called with, from which `output_shape` follows when somebody asks for it."""
+        self._output_shape, self._inputs_seen = None, (open_batch(inputs), inputs.dtype)
+
+    @derived
+    def input(self) -> Any:
+        """The symbol, or the symbols in a list, that the layer took in its first call on symbols."""
+        found = self._first_call("input").inputs
+        return found[0] if len(found) == 1 else found
+
+    @derived
+    def output(self) -> Any:
+        """The symbols that the layer returned to its first call on symbols."""
+        return self._first_call("output").outputs
+
+    def _first_call(self, wanted: str) -> Call:
+        calls = calls_of(self)
+        if not calls:
+            raise AttributeError(
+                f"{self._who()} has no {wanted}: it was not called on symbols. Call it on Input(shape), or on what "
+                "layers return for that."
+            )
+        return calls[0]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Return the shape of the outputs for inputs of `input_shape`; None stands for any batch size."""
@@ -265,7 +267,7 @@ class Layer(Tracked, Typed, Configurable):
         return {**given, **{k: v for k, v in super().get_config().items() if k not in given}}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Self:
         """Return a new layer; name, trainable and dtype are set on it where its constructor does not take them."""
         parameters = inspect.signature(cls.__init__).parameters
         takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -279,58 +281,7 @@ class Layer(Tracked, Typed, Configurable):
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
 
-LAYERS: Family[Any] = Family("layer", Layer, functions=False)
-
-
-def inferred_shape(function: Any, input_shape: Shape, dtype: np.dtype) -> Any:
-    """Return the output shapes of `function` for a symbolic input, with None where they follow the batch."""
-    results = []
-    with symbolic():
-        for batch in _BATCHES:
-            shape = tuple(batch if n is None else int(n) for n in input_shape)
-            outputs = function(Tensor(None, Spec(shape, dtype)))
-            results.append(map_leaves(lambda t: t.spec, outputs))
-    first, second = (iter(flatten(r)[0]) for r in results)
-    if None not in input_shape:
-        return map_leaves(lambda s: s.shape, results[0])
-
-    def merged(_: Any) -> Shape:
-        pairs = zip(next(first).shape, next(second).shape, strict=True)
-        return tuple(a if a == b else None for a, b in pairs)
-
-    return map_leaves(merged, results[0])
-
-
-def _all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
-    """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
-
-    @wraps(build)
-    def built_whole(self: Layer, *args: Any, **kwargs: Any) -> None:
-        with preparing:
-            before, own, outer = self.built, list(self._own), self._unfinished
-            self._unfinished = True  # though a build() of the base class says that it is built
-            try:
-                build(self, *args, **kwargs)
-                self.built = True
-            except BaseException:
-                self.built, self._own[:] = before, own
-                raise
-            finally:
-                self._unfinished = outer
-
-    return built_whole
-
-
-@contextmanager
-def _apart() -> Iterator[None]:
-    """Compute for real and unrecorded inside a ``with`` block, whatever step or question of shapes is going on."""
-    before = state.symbolic, state.recorder, state.building
-    state.symbolic, state.recorder, state.building = False, None, True
-    try:
-        with autocast(None):
-            yield
-    finally:
-        state.symbolic, state.recorder, state.building = before
+LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
 
 
 def _array(value: Any) -> Any:
@@ -347,9 +298,3 @@ def _described(args: tuple[Any, ...]) -> str:
     if isinstance(given, list | tuple | dict):
         return f"a {type(given).__name__} of {len(given)}"
     return repr(given)
-
-
-def _batch_free(value: Any) -> Any:
-    if not isinstance(value, Tensor):
-        return None
-    return (None, *value.shape[1:]) if value.ndim else ()

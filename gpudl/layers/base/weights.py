@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from gpudl.engine.state import restructured, toggled
-from gpudl.engine.tensor import Variable
+from gpudl import constraints, initializers, regularizers
+from gpudl.engine.spec import ShapeError, is_floating
+from gpudl.engine.state import restructured, state, toggled
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.variable import Variable
 from gpudl.layers.base.containers import HOLDING, Holder, members, same, tracked
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
+from gpudl.registry import Identifier
 
 _NOTHING = object()
 _KNOWN = ("_own", "_children", "_generators", "_metrics")
 _NOT_ATTRIBUTES = {*_KNOWN, "_arguments", "_added_losses", "_outputs"}
 
 
-class Tracked(Holder):
-    """Something that knows the variables it holds, its own and those of what is in its attributes, lists and dicts."""
+class HasWeights(Holder):
+    """The base of layers that knows what they hold, themselves and in attributes, lists and dicts."""
 
     name: str
+    variable_dtype: np.dtype
     built = False
     _trainable = True
-    _unread = frozenset({*_NOT_ATTRIBUTES, "built", "output_shape", "_trainable", "_unfinished"})
+    _unread = frozenset({*_NOT_ATTRIBUTES, "built", "_output_shape", "_inputs_seen", "_trainable", "_unfinished"})
+    _added_losses: list[Tensor]
 
     def _begin_tracking(self) -> None:
         self._own: list[Variable]
@@ -69,7 +76,7 @@ class Tracked(Holder):
     def _track(self, item: Any) -> None:
         for kind, known in (
             (Variable, self._own),
-            (Tracked, self._children),
+            (HasWeights, self._children),
             (SeedGenerator, self._generators),
             (Metric, self._metrics),
         ):
@@ -150,11 +157,72 @@ class Tracked(Holder):
             for variable in layer._own:
                 variable.trainable = bool(value) and variable.wanted
 
+    def add_weight(
+        self,
+        shape: Iterable[int | None] | None = None,
+        initializer: Identifier = None,
+        dtype: DTypeLike | None = None,
+        trainable: bool = True,
+        regularizer: Identifier = None,
+        constraint: Identifier = None,
+        name: str | None = None,
+        autocast: bool = True,
+    ) -> Variable:
+        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none, and
+        for integers.
+
+        In mixed precision `call` sees it in the dtype that the layer computes in, unless `autocast` is false.
+
+        Raises:
+            ShapeError: a size that is not known.
+        """
+        shape = () if shape is None else tuple(shape)
+        if None in shape:
+            raise ShapeError(
+                f"weight {name or 'variable'!r} cannot have shape {shape}: the inputs must have a known size along "
+                "that axis."
+            )
+        kind = np.dtype(dtype) if dtype is not None else self.variable_dtype
+        default = "glorot_uniform" if len(shape) > 1 and is_floating(kind) else "zeros"
+        values = initializers.get(default if initializer is None else initializer)(shape, dtype=kind)
+        variable = Variable(values, trainable=trainable and self._trainable, name=name or "variable")
+        variable.path = f"{self.name}/{variable.name}"
+        variable.wanted = trainable
+        variable.autocast = autocast
+        variable.regularizer = regularizers.get(regularizer)
+        variable.constraint = constraints.get(constraint)
+        self._own.append(variable)
+        return variable
+
+    def _add(self, name: str, shape: Iterable[int | None], trainable: bool = True, autocast: bool = True) -> Variable:
+        """Create the weight that options such as ``kernel_initializer`` are for, `name` being ``"kernel"``."""
+        initializer, regularizer, constraint = (
+            getattr(self, f"{name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")
+        )
+        return self.add_weight(shape, initializer, None, trainable, regularizer, constraint, name, autocast)
+
+    def add_loss(self, loss: Tensor) -> None:
+        """Add a scalar tensor to what training minimises; it counts for this call of the model."""
+        self._added_losses.append(loss)
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """The regularization losses of the weights, and what the last call added."""
+        found = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
+        added = (loss for layer in self._flattened() for loss in layer._added_losses)
+        # Without a value a loss is left over from asking for shapes, or from a recorded step.
+        return [*found, *(loss for loss in added if state.symbolic or loss.is_computed)]
+
+    def clear_losses(self) -> None:
+        """Forget the losses that calls have added."""
+        for layer in self._flattened():
+            layer._added_losses.clear()
+
     def get_weights(self) -> list[np.ndarray]:
         """Return copies of all weights as NumPy arrays."""
         return [v.numpy() for v in self.weights]
 
-    def set_weights(self, weights: list[Any]) -> None:
+    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
         """Set all weights from arrays in the order of `get_weights`.
 
         Raises:

@@ -10,9 +10,11 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import Spec
+from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten
-from gpudl.ops.shape import take, take_batch
+from gpudl.ops.gather import take, take_batch
 from gpudl.training.data.arrays import fed_dtype
 from gpudl.training.data.sparse import SparseRows
 
@@ -205,6 +207,15 @@ class Rows:
         if self._copy is None or out is not self._out:
             self._copy, self._out = self.cursor.copy(out, self.source), out
         self._copy()
+
+
+def materialized(leaf: Any) -> Any:
+    """Return an array, or the rows of a feed, as a tensor."""
+    if not hasattr(leaf, "write"):
+        return leaf if leaf is None else as_tensor(leaf)
+    out = backend.current().empty(leaf.spec.shape, leaf.spec.dtype)
+    leaf.write(out)
+    return Tensor(out)
 
 
 def _gather(out: Array, source: Array, indices: Array) -> Copy:

@@ -1,37 +1,23 @@
-"""Activation functions: element by element, except the softmaxes, which work along an axis.
-
-Each takes a tensor or array of any shape and returns a tensor of that shape, in the dtype of a float input
-and in float32 for integers.
-"""
+"""Activations made of exponentials, and the softmaxes."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
 from math import pi, sqrt
 from typing import Any
 
 from gpudl import ops
-from gpudl.engine.tensor import Tensor, as_tensor
-from gpudl.registry import Family
+from gpudl.engine.calls import public
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.tensor import Tensor
 
 __all__ = [
-    "deserialize",
     "elu",
     "exponential",
     "gelu",
-    "get",
-    "hard_sigmoid",
-    "hard_silu",
-    "hard_swish",
-    "leaky_relu",
-    "linear",
     "log_softmax",
     "mish",
-    "relu",
-    "relu6",
     "selu",
-    "serialize",
     "sigmoid",
     "silu",
     "softmax",
@@ -41,66 +27,11 @@ __all__ = [
     "tanh",
 ]
 
-Activation = Callable[..., Tensor]
-
 _SELU_ALPHA = 1.6732632423543772
 _SELU_SCALE = 1.0507009873554805
 
 
-def linear(x: Any) -> Tensor:
-    """Return x itself.
-
-    Example:
-        >>> linear([-1.0, 2.0]).numpy()
-        array([-1.,  2.], dtype=float32)
-    """
-    return as_tensor(x)
-
-
-def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
-    """Return x above a threshold and 0, or a line of small slope, below it.
-
-    Args:
-        x: input of any shape.
-        negative_slope: the slope below the threshold; the line meets 0 at the threshold.
-        max_value: the largest value returned; None for no limit.
-        threshold: where the function begins to let x through.
-
-    Example:
-        >>> relu([-2.0, 0.5, 3.0]).numpy()
-        array([0. , 0.5, 3. ], dtype=float32)
-        >>> relu([-2.0, 0.5, 3.0], negative_slope=0.5, max_value=2.0).numpy()
-        array([-1. ,  0.5,  2. ], dtype=float32)
-    """
-    x = as_tensor(x)
-    y: Tensor = ops.where(x > threshold, x, 0.0) if threshold else ops.relu(x)
-    if max_value is not None:
-        y = ops.clip(y, 0.0, float(max_value))
-    return y - ops.relu(threshold - x) * negative_slope if negative_slope else y
-
-
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
-    """Return x where it is positive, negative_slope * x elsewhere.
-
-    Example:
-        >>> leaky_relu([-1.0, 2.0]).numpy()
-        array([-0.2,  2. ], dtype=float32)
-    """
-    x = as_tensor(x)
-    result: Tensor = ops.where(x >= 0.0, x, x * negative_slope)
-    return result
-
-
-def relu6(x: Any) -> Tensor:
-    """Return x limited to [0, 6].
-
-    Example:
-        >>> relu6([-1.0, 2.0, 9.0]).numpy()
-        array([0., 2., 6.], dtype=float32)
-    """
-    return relu(x, max_value=6.0)
-
-
+@public
 def sigmoid(x: Any) -> Tensor:
     """Return 1 / (1 + exp(-x)), and remember x: a loss that is given the result computes from x, exactly.
 
@@ -114,6 +45,7 @@ def sigmoid(x: Any) -> Tensor:
     return result
 
 
+@public
 def tanh(x: Any) -> Tensor:
     """Return the hyperbolic tangent of x.
 
@@ -125,6 +57,7 @@ def tanh(x: Any) -> Tensor:
     return result
 
 
+@public
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
 
@@ -143,13 +76,14 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
         warnings.warn(
             f"softmax over axis {axis} of shape {x.shape} always returns 1, because that axis has size 1. "
             "Use sigmoid for one output, or give the layer one unit per class.",
-            stacklevel=2,
+            stacklevel=3,
         )
     if axis in (-1, x.ndim - 1):
         result.logits = x
     return result
 
 
+@public
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """Return log(softmax(x)) along `axis`, exact where the softmax is nearly 0.
 
@@ -163,6 +97,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
     return ops.log_softmax(x, axis)
 
 
+@public
 def softplus(x: Any) -> Tensor:
     """Return log(1 + exp(x)), without overflow.
 
@@ -175,6 +110,7 @@ def softplus(x: Any) -> Tensor:
     return result
 
 
+@public
 def softsign(x: Any) -> Tensor:
     """Return x / (1 + |x|).
 
@@ -187,6 +123,7 @@ def softsign(x: Any) -> Tensor:
     return result
 
 
+@public
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere (Clevert et al., ICLR 2016).
 
@@ -200,6 +137,7 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     return result
 
 
+@public
 def selu(x: Any) -> Tensor:
     """Return the scaled elu that keeps mean 0 and variance 1 from layer to layer (Klambauer et al., 2017).
 
@@ -210,6 +148,7 @@ def selu(x: Any) -> Tensor:
     return elu(x, _SELU_ALPHA) * _SELU_SCALE
 
 
+@public
 def silu(x: Any) -> Tensor:
     """Return x * sigmoid(x), also called swish (Ramachandran et al., 2017).
 
@@ -222,6 +161,7 @@ def silu(x: Any) -> Tensor:
     return result
 
 
+@public
 def gelu(x: Any, approximate: bool = False) -> Tensor:
     """Return x * P(X <= x) for a standard normal X (Hendrycks and Gimpel, 2016).
 
@@ -239,6 +179,7 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
     return result
 
 
+@public
 def exponential(x: Any) -> Tensor:
     """Return e ** x.
 
@@ -250,28 +191,7 @@ def exponential(x: Any) -> Tensor:
     return result
 
 
-def hard_sigmoid(x: Any) -> Tensor:
-    """Return x / 6 + 0.5 limited to [0, 1].
-
-    Example:
-        >>> hard_sigmoid([-4.0, 0.0, 1.5]).numpy()
-        array([0.  , 0.5 , 0.75], dtype=float32)
-    """
-    return relu6(as_tensor(x) + 3.0) / 6.0
-
-
-def hard_silu(x: Any) -> Tensor:
-    """Return x * hard_sigmoid(x), also called hard_swish (Howard et al., 2019).
-
-    Example:
-        >>> hard_silu([0.0, 1.5, 4.0]).numpy()
-        array([0.   , 1.125, 4.   ], dtype=float32)
-    """
-    x = as_tensor(x)
-    result: Tensor = x * hard_sigmoid(x)
-    return result
-
-
+@public
 def mish(x: Any) -> Tensor:
     """Return x * tanh(softplus(x)) (Misra, 2019).
 
@@ -285,36 +205,3 @@ def mish(x: Any) -> Tensor:
 
 
 swish = silu
-hard_swish = hard_silu
-
-# sigmoid is not among them: its result must remember its input.
-_FUSED: Mapping[Activation, str] = {linear: "linear", relu: "relu", tanh: "tanh"}
-
-
-def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> Tensor:
-    """Return activation(x + bias), in one op where there is one.
-
-    Args:
-        x: input (..., channels).
-        bias: (channels,), or None.
-        activation: a function, as `get` returns it, or None for none.
-
-    Raises:
-        ShapeError: the bias does not have one element per channel.
-
-    Example:
-        >>> x, bias = gpudl.convert_to_tensor([[1.0, 2.0]]), gpudl.convert_to_tensor([0.5, -3.0])
-        >>> with_bias(x, bias, relu).numpy()
-        array([[1.5, 0. ]], dtype=float32)
-    """
-    activation = linear if activation is None else activation
-    if bias is None:
-        return activation(x)
-    fused = _FUSED.get(activation)
-    y: Tensor = ops.bias_activation(x, bias, activation=fused or "linear")
-    return y if fused else activation(y)
-
-
-ACTIVATIONS: Family[Activation] = Family("activation", default=linear)
-get, serialize, deserialize = ACTIVATIONS.get, ACTIVATIONS.serialize, ACTIVATIONS.deserialize
-ACTIVATIONS.add(globals())

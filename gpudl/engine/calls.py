@@ -1,0 +1,211 @@
+"""Calls on symbols, remembered: what a functional model is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+
+from gpudl.engine.spec import Shape, ShapeError, Spec
+from gpudl.engine.state import gradients, state, symbolic
+from gpudl.engine.symbol import KerasTensor, Pair, any_symbol, symbols
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.names import auto_name
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_NAMES = {"getitem": "get_item"}  # Keras's
+_calls: WeakKeyDictionary[Any, list[ref[Call]]] = WeakKeyDictionary()
+
+
+class Operation:
+    """A public op, or a function of several, as one part of a graph of calls."""
+
+    __slots__ = ("__weakref__", "function", "name", "output_shape")
+    built, trainable = True, True
+    weights = ()
+
+    def __init__(self, function: Any) -> None:
+        name = getattr(function, "__name__", None) or function.name
+        self.function = function
+        self.name = auto_name(_NAMES.get(name, name))
+        self.output_shape: Any = None
+
+    @property
+    def kind(self) -> str:
+        """What reports call it, as Keras's class is called."""
+        words = self.name.rstrip("0123456789").rstrip("_").split("_")
+        return "".join(word.capitalize() for word in words)
+
+    def count_params(self) -> int:
+        """Return 0: an op has no weights."""
+        return 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute, under the name of the operation in reports."""
+        outer, state.scope = state.scope, self.name
+        try:
+            return self.function(*args, **kwargs)
+        finally:
+            state.scope = outer
+
+    def __repr__(self) -> str:
+        return f"<Operation name={self.name}>"
+
+
+class Call:
+    """One call of a layer or an `Operation` on symbols.
+
+    The symbols hold their call, the call its arguments and with them the calls before; a layer knows its calls only
+    weakly. So there is no cycle.
+
+    Attributes:
+        operation: what was called.
+        args, kwargs: nests with symbols in them, which nobody else has.
+        results: what was returned, with a `Pair` in the place of each tensor.
+        index: how many calls of the operation there were before.
+    """
+
+    __slots__ = ("__weakref__", "_made", "args", "index", "kwargs", "operation", "results")
+
+    def __init__(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: Any) -> None:
+        self.operation = operation
+        self.args = args
+        self.kwargs = kwargs
+        self.results = results
+        self._made: dict[int, ref[KerasTensor]] = {}
+        known = _calls.setdefault(operation, [])
+        self.index = len(known)
+        known.append(ref(self))
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbols among the arguments."""
+        return symbols((self.args, self.kwargs))
+
+    @property
+    def outputs(self) -> Any:
+        """What was returned, with a symbol in the place of each tensor."""
+        places = iter(range(len(flatten(self.results)[0])))
+        return map_leaves(lambda leaf: self._symbol(leaf, next(places)), self.results)
+
+    def _symbol(self, leaf: Any, position: int) -> Any:
+        if not isinstance(leaf, Pair):
+            return leaf
+        known = self._made.get(position)
+        symbol = None if known is None else known()
+        if symbol is None:
+            symbol = KerasTensor.returned(leaf, self, position)
+            self._made[position] = ref(symbol)
+        return symbol
+
+
+def calls_of(operation: Any) -> list[Call]:
+    """Return the calls of a layer on symbols, as long as somebody has what they, or later ones, returned."""
+    return [call for known in _calls.get(operation, ()) if (call := known()) is not None]
+
+
+def declare(operation: Any, symbol: KerasTensor) -> KerasTensor:
+    """Return `symbol` as what `operation` returns to a call without arguments: an input."""
+    symbol.call = call = Call(operation, (), {}, symbol.pair)
+    call._made[0] = ref(symbol)
+    return symbol
+
+
+def remember(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Note a call with symbols among its arguments, and return symbols for its results.
+
+    Args:
+        operation: a layer, or an op or a function of ops, which becomes an `Operation`.
+        args, kwargs: its arguments; later changes of nests and NumPy arrays among them have no effect.
+
+    Raises:
+        ShapeError: shapes that the operation cannot work with.
+    """
+    args, kwargs = map_leaves(_kept, tuple(args)), {name: map_leaves(_kept, value) for name, value in kwargs.items()}
+    results = inferred(operation, args, kwargs)
+    made = operation if hasattr(operation, "output_shape") else Operation(operation)
+    made.output_shape = map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, results)
+    return Call(made, args, kwargs, results).outputs
+
+
+def _kept(leaf: Any) -> Any:
+    return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
+
+
+def inferred(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Return what `function` would return for symbols, with a `Pair` in the place of each tensor.
+
+    It is asked twice, with two sets of sizes for those that are not known; what differs is not known. So no op has to
+    know about sizes that are not known.
+    """
+    leaves = flatten((args, kwargs))[0]
+    pairs = [leaf.pair for leaf in leaves if type(leaf) is KerasTensor]
+    try:
+        return _asked(function, args, kwargs, pairs)
+    except ShapeError:
+        fixed = [leaf.shape for leaf in leaves if hasattr(leaf, "dtype") and type(leaf) is not KerasTensor]
+        agreed = _agreed(pairs, fixed)
+        if agreed == pairs:
+            raise
+        try:
+            return _asked(function, args, kwargs, agreed)
+        except ShapeError:
+            pass
+        raise
+
+
+def _asked(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], pairs: list[Pair]) -> Any:
+    results = []
+    with symbolic(), gradients(False):
+        for tensors in zip(*(pair.tensors() for pair in pairs), strict=True):
+            given = iter(tensors)
+            filled = map_leaves(lambda v: next(given) if type(v) is KerasTensor else v, (args, kwargs))  # noqa: B023
+            results.append(function(*filled[0], **filled[1]))
+    others = iter(flatten(results[1])[0])
+    return map_leaves(lambda leaf: _paired(leaf, next(others)), results[0])
+
+
+def _paired(first: Any, second: Any) -> Any:
+    if not isinstance(first, Tensor):
+        return first
+    specs = (Spec(tuple(map(int, t.shape)), t.dtype) for t in (first, second))
+    return Pair(*specs)
+
+
+def _agreed(pairs: list[Pair], fixed: list[Shape]) -> list[Pair]:
+    """Return `pairs` with sizes that are not known set to those of others along the same axis, counted from the last.
+
+    A size that is known, also one of the `fixed` shapes beside them, goes before one that is not.
+    """
+    shapes = [pair.sizes for pair in pairs]
+    for axis in range(1, max(map(len, shapes)) + 1):
+        there = [sizes for sizes in shapes if len(sizes) >= axis]
+        known = {sizes[-axis] for sizes in there if sizes[-axis][0] == sizes[-axis][1] != 1}
+        known |= {(shape[-axis],) * 2 for shape in fixed if len(shape) >= axis and shape[-axis] != 1}
+        unknown = [sizes for sizes in there if sizes[-axis][0] != sizes[-axis][1]]
+        chosen = known.pop() if len(known) == 1 else unknown[0][-axis] if unknown else None
+        for sizes in unknown:
+            sizes[-axis] = chosen  # type: ignore[assignment]
+    return [
+        Pair(*(pair.first.with_shape(tuple(size[at] for size in sizes)) for at in (0, 1)))
+        for pair, sizes in zip(pairs, shapes, strict=True)
+    ]
+
+
+def public(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function of ops that called on symbols is remembered as one operation."""
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        if any_symbol(args) or (kwargs and any_symbol(kwargs.values())):
+            result: R = remember(function, args, kwargs)
+            return result
+        return function(*args, **kwargs)
+
+    return called

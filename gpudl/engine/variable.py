@@ -1,0 +1,136 @@
+"""Variables: tensors that keep their memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpudl import backend
+from gpudl.backend import Array
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.spec import ShapeError, is_floating
+from gpudl.engine.state import LayoutError, changed, layout_epoch, state, toggled
+from gpudl.engine.tensor import Tensor, faces
+
+_READ = {"autocast", "constraint", "regularizer"}  # attributes of variables that steps depend on
+
+
+class Variable(Tensor):
+    """A tensor whose value changes in place and whose address stays.
+
+    Args:
+        initializer: the initial value, a number, an array or a tensor; or an initializer, by its name or itself.
+        shape: what an initializer is asked for.
+        dtype: by default that of the value, or `config.floatx` for an initializer.
+        trainable: whether gradients are wanted.
+        autocast: whether a layer of mixed precision sees it in the dtype that it computes in.
+        aggregation, synchronization, layout: Keras's, for variables on several devices; without effect.
+        name: a name for reports.
+
+    Raises:
+        ValueError: an initializer without a shape.
+
+    Example:
+        >>> v = gpudl.Variable([1.0, 2.0], name="v")
+        >>> v.assign_add([1.0, 1.0])
+        >>> v.value.numpy(), gpudl.Variable("ones", (3,)).numpy()
+        (array([2., 3.], dtype=float32), array([1., 1., 1.], dtype=float32))
+    """
+
+    __slots__ = ("_trainable", "autocast", "constraint", "name", "path", "regularizer", "wanted")
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = "none",
+        synchronization: str | None = "auto",
+        name: str | None = None,
+        layout: Any = None,
+    ) -> None:
+        if callable(initializer) or isinstance(initializer, str):
+            if shape is None:
+                raise ValueError(f"a variable made by an initializer needs a shape, got {initializer!r} alone.")
+            initializer = faces["initial"](initializer, tuple(shape), dtype)
+        source = as_tensor(initializer).array()
+        data = backend.current().empty(source.shape, source.dtype if dtype is None else np.dtype(dtype))
+        data[...] = backend.current().asarray(source)
+        self._adopt(data, bool(trainable), name or "variable")
+        self.autocast = autocast
+
+    @classmethod
+    def over(cls, data: Array, *, trainable: bool = True, name: str = "variable") -> Variable:
+        """Return a variable whose memory is `data` itself."""
+        variable = cls.__new__(cls)
+        variable._adopt(data, trainable, name)
+        return variable
+
+    def _adopt(self, data: Array, trainable: bool, name: str) -> None:
+        Tensor.__init__(self, data)
+        self.name = name
+        self.path = name
+        self.wanted = trainable  # what it is when its layer is not frozen
+        self._trainable = trainable
+        self.requires_grad = trainable and is_floating(self.dtype)
+        self.autocast = True
+        self.regularizer: Any = None
+        self.constraint: Any = None
+        if state.recorder is not None:
+            state.recorder.born.append(self)
+
+    @property
+    def value(self) -> Tensor:
+        """What the variable holds now, as a tensor that stays when the variable changes."""
+        return faces["copy"](self)
+
+    @property
+    def trainable(self) -> bool:
+        """Whether gradients are wanted; steps are recorded once for each choice."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        if value != self._trainable:
+            self._trainable = value
+            self.requires_grad = value and is_floating(self.dtype)
+            toggled(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        before = getattr(self, name, value) if name in _READ else value
+        object.__setattr__(self, name, value)
+        if before is not value:
+            changed()
+
+    def assign(self, value: Any) -> None:
+        """Set the value in place; raises ShapeError when the shape differs."""
+        _update("assign_", self, value)
+
+    def assign_add(self, value: Any) -> None:
+        """Add to the value in place; raises ShapeError when the shape differs."""
+        _update("assign_add_", self, value)
+
+    def assign_sub(self, value: Any) -> None:
+        """Subtract from the value in place; raises ShapeError when the shape differs."""
+        _update("assign_add_", self, -as_tensor(value, like=self))
+
+    def rebind(self, data: Array) -> None:
+        """Move the value to other memory of the same shape; plans that know the old address become stale."""
+        if state.recorder is not None:
+            raise LayoutError(
+                "a variable would have to move while a step is being recorded. Build the optimizer first: "
+                "optimizer.build(variables)."
+            )
+        data[...] = self.data
+        self.data = data
+        layout_epoch[0] += 1
+
+
+def _update(name: str, target: Variable, value: Any) -> None:
+    tensor = as_tensor(value, like=target)
+    if tensor.shape != target.shape:
+        raise ShapeError(f"cannot assign shape {tensor.shape} to variable {target.name!r} of {target.shape}.")
+    faces[name](target, tensor)

@@ -1,0 +1,75 @@
+"""Shapes with None in them: those that `build` gets, by Keras's names, and those of outputs."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gpudl.engine.calls import inferred
+from gpudl.engine.symbol import KerasTensor, Pair, open_shape
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import flatten, map_leaves
+
+_SUFFIX = "_shape"
+
+
+def open_batch(value: Any) -> Any:
+    """Return the shape of a tensor with None for the batch size, and for other sizes that are not known."""
+    if not isinstance(value, Tensor):
+        return None
+    return (None, *open_shape(value.shape[1:])) if value.ndim else ()
+
+
+def build_arguments(
+    who: str, build: Callable[..., Any], call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments of `build` for a call with `args` and `kwargs`.
+
+    ``query_shape`` is the shape of the argument ``query`` of `call`, or a nest of shapes. A single argument of another
+    name is that of what `call` takes first.
+
+    Raises:
+        ValueError: an argument of `build`, one of several, that is no shape of an argument of `call`.
+    """
+    wanted = [
+        p for p in inspect.signature(build).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    taken = inspect.signature(call)
+    try:
+        given = taken.bind_partial(*args, **kwargs).arguments
+    except TypeError:  # which the call will raise again
+        given = {str(place): arg for place, arg in enumerate(args)}
+    shapes = {
+        f"{name}{_SUFFIX}": map_leaves(open_batch, value)
+        for name, value in given.items()
+        if any(isinstance(leaf, Tensor) for leaf in flatten(value)[0])
+    }
+    if len(wanted) == 1 and wanted[0].name not in shapes:
+        return {wanted[0].name: next(iter(shapes.values()), ())}
+    names = [p.name for p in wanted]
+    for p in wanted if len(wanted) > 1 else ():
+        if p.name.removesuffix(_SUFFIX) not in taken.parameters or not p.name.endswith(_SUFFIX):
+            raise ValueError(
+                f"{who}: build() takes {', '.join(names)}, but call() has no argument whose shape {p.name!r} could be. "
+                f"Name each argument of build() after one of call() ({', '.join(taken.parameters)}), followed by "
+                f"{_SUFFIX!r}, or take one argument, the shape of the first."
+            )
+    return {name: shapes[name] for name in names if name in shapes}
+
+
+def inferred_shape(function: Any, input_shape: Any, dtype: np.dtype) -> Any:
+    """Return the output shapes of `function` for a symbol, or a nest of them, with None where they are not known."""
+    results = inferred(function, (_symbols(input_shape, dtype),), {})
+    return map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, results)
+
+
+def _symbols(shapes: Any, dtype: np.dtype) -> Any:
+    """Return a nest of shapes as one of symbols."""
+    if isinstance(shapes, dict):
+        return {name: _symbols(shape, dtype) for name, shape in shapes.items()}
+    if any(isinstance(shape, tuple | list | dict) for shape in shapes):
+        return [_symbols(shape, dtype) for shape in shapes]
+    return KerasTensor(shapes, dtype, name="")

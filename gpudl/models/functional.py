@@ -1,0 +1,282 @@
+"""The graph of a functional model: the calls that lead from its inputs to its outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from gpudl.engine.calls import Call
+from gpudl.engine.spec import ShapeError
+from gpudl.engine.symbol import KerasTensor, Pair
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.layers import Input, InputLayer
+from gpudl.layers.base.layer import Layer
+from gpudl.ops import cast, reshape
+
+
+@dataclass(frozen=True)
+class Place:
+    """Stands in a nest for a value of the graph.
+
+    Attributes:
+        step: the number of the step that computes it.
+        position: which of the step's results in a row it is.
+    """
+
+    step: int
+    position: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call of the graph, as `Call`, with a `Place` for each symbol; that of an input has no arguments."""
+
+    operation: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    results: Any
+    index: int
+
+    @property
+    def places(self) -> list[Place]:
+        """Where the values among the arguments come from."""
+        return [leaf for leaf in flatten((self.args, self.kwargs))[0] if isinstance(leaf, Place)]
+
+
+class Graph:
+    """The calls that lead from inputs to outputs, in an order in which they can be made.
+
+    It keeps the calls and not the shapes, so it computes batches of any size. A copy has symbols of its own.
+
+    Args:
+        inputs: a nest of symbols; those that no `Input` has made become inputs too.
+        outputs: a nest of symbols that are computed from them.
+
+    Raises:
+        ValueError: something that is no symbol, or outputs that need another input.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any) -> None:
+        given = _checked(inputs, "inputs")
+        wanted = _checked(outputs, "outputs")
+        if len({symbol.key for symbol in given}) < len(given):
+            raise ValueError("Model got the same input twice among its inputs. Give each Input once.")
+        entries = [symbol if _is_input(symbol) else _entry(symbol) for symbol in given]
+        names = [entry.call.operation.name for entry in entries]
+        if len(set(names)) < len(names):
+            raise ValueError(f"Model got inputs of the same name: {', '.join(names)}. Give each Input its own name.")
+        calls, ranks = _before(wanted, {symbol.key for symbol in given}, names)
+        numbers = {id(entry.call): number for number, entry in enumerate(entries)}
+        numbers |= {id(call): len(entries) + number for number, call in enumerate(calls)}
+        known = {symbol.key: Place(number, 0) for number, symbol in enumerate(given)}
+
+        def placed(leaf: Any) -> Any:
+            if type(leaf) is not KerasTensor:
+                return leaf
+            return known.get(leaf.key) or Place(numbers[id(leaf.call)], leaf.position)
+
+        self.steps = [
+            Step(
+                call.operation, map_leaves(placed, call.args), map_leaves(placed, call.kwargs), call.results, call.index
+            )
+            for call in (*(entry.call for entry in entries), *calls)
+        ]
+        self.entries = len(entries)
+        self._in = map_leaves(placed, inputs)
+        self._out = map_leaves(placed, outputs)
+        depths = self._depths()
+        self.operations = self._ordered(depths, ranks)
+        self.linear = self._is_linear(depths)
+        self._symbols: list[Any] = [flatten(call.outputs)[0] for call in (*(e.call for e in entries), *calls)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_symbols"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._symbols = []
+        for step in self.steps:
+            args, kwargs = self._with_symbols((step.args, step.kwargs))
+            call = Call(step.operation, args, kwargs, step.results)
+            self._symbols.append(flatten(call.outputs)[0])
+
+    def _with_symbols(self, nest: Any) -> Any:
+        return _filled(nest, self._symbols)
+
+    @property
+    def inputs(self) -> Any:
+        """The inputs, as symbols in the nest in which they were given."""
+        return self._with_symbols(self._in)
+
+    @property
+    def outputs(self) -> Any:
+        """The outputs, as symbols in the nest in which they were given."""
+        return self._with_symbols(self._out)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without plain ops, from the inputs to the outputs."""
+        return [operation for operation in self.operations if isinstance(operation, Layer)]
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs."""
+        return [step.operation.name for step in self.steps[: self.entries]]
+
+    def connections(self, operation: Any) -> list[str]:
+        """Return what each call of `operation` takes, as ``name[call][result]``."""
+        return [
+            f"{self.steps[place.step].operation.name}[{self.steps[place.step].index}][{place.position}]"
+            for step in self.steps
+            if step.operation is operation
+            for place in step.places
+        ]
+
+    def __call__(self, inputs: Any, who: str) -> Any:
+        """Compute the outputs for a nest of tensors; errors say that it is for `who`."""
+        values: list[list[Any]] = [[value] for value in self._fitted(inputs, who)]
+        for step in self.steps[self.entries :]:
+            args, kwargs = _filled((step.args, step.kwargs), values)
+            results = flatten(step.operation(*args, **kwargs))[0]
+            if len(results) != len(flatten(step.results)[0]):
+                raise ValueError(
+                    f"{who}: {step.operation.name} returned {len(results)} results, and {len(flatten(step.results)[0])}"
+                    " when it was called on symbols. Return the same nest in every call."
+                )
+            values.append(results)
+        return _filled(self._out, values)
+
+    def _fitted(self, inputs: Any, who: str) -> list[Tensor]:
+        """Return the inputs in the order, shapes and dtypes of the graph's own."""
+        given = self._listed(inputs, who)
+        return [_fitting(x, step) for x, step in zip(given, self.steps, strict=False)]
+
+    def _listed(self, inputs: Any, who: str) -> list[Any]:
+        names = self.input_names
+        wants = f"{who} takes {len(names)} input{'s' * (len(names) > 1)} ({', '.join(names)})"
+        if isinstance(inputs, dict):
+            keys = names
+            if isinstance(self._in, dict) and not any(isinstance(v, dict | list | tuple) for v in self._in.values()):
+                keys = sorted(self._in)
+            if set(keys) == set(inputs):
+                return [inputs[key] for key in keys]
+            raise ValueError(f"{wants}, got a dict of {', '.join(map(str, inputs)) or 'nothing'}. Use these names.")
+        given = flatten(inputs)[0]
+        if len(given) != len(names) or not all(isinstance(value, Tensor) for value in given):
+            raise ValueError(f"{wants}, got {len(given)}. Give one array for each, in a list or a dict by name.")
+        if len(names) > 1 and isinstance(self._in, dict):
+            raise ValueError(f"{wants}, got a {type(inputs).__name__}. Give a dict: its inputs are known by name.")
+        return given
+
+    def _depths(self) -> list[int]:
+        """Return for each step the length of the longest way to an output; calls of one layer are equally deep."""
+        depths = [0] * len(self.steps)
+        deepest: dict[int, int] = {}
+        for number, step in reversed(list(enumerate(self.steps))[self.entries :]):
+            depths[number] = deepest[id(step.operation)] = max(depths[number], deepest.get(id(step.operation), 0))
+            for place in step.places:
+                depths[place.step] = max(depths[place.step], depths[number] + 1)
+        return depths
+
+    def _ordered(self, depths: list[int], ranks: dict[int, int]) -> list[Any]:
+        """Return the operations, the deepest first; those of one depth in the order in which outputs ask for them."""
+        found: dict[int, tuple[Any, int]] = {}
+        for depth, step in zip(depths, self.steps, strict=True):
+            _, before = found.get(id(step.operation), (None, 0))
+            found[id(step.operation)] = step.operation, max(depth, before)
+        return [
+            operation
+            for operation, _ in sorted(found.values(), key=lambda item: (-item[1], ranks.get(id(item[0]), -1)))
+        ]
+
+    def _is_linear(self, depths: list[int]) -> bool:
+        """Tell whether each operation takes what the one before returns, and nothing else."""
+        alone = len(set(depths)) == len(depths) == len({id(step.operation) for step in self.steps})
+        return alone and all(len(step.places) <= 1 for step in self.steps)
+
+
+def _filled(nest: Any, values: list[Any]) -> Any:
+    """Return `nest` with the value of each `Place` in it."""
+    return map_leaves(lambda v: values[v.step][v.position] if type(v) is Place else v, nest)
+
+
+def _sorted_leaves(nest: Any) -> Iterator[Any]:
+    """Yield the leaves of a nest, those of a dict in the order of the keys, as Keras does."""
+    if isinstance(nest, dict):
+        nest = [nest[key] for key in sorted(nest)]
+    if isinstance(nest, list | tuple):
+        for child in nest:
+            yield from _sorted_leaves(child)
+    else:
+        yield nest
+
+
+def _checked(nest: Any, what: str) -> list[KerasTensor]:
+    found = list(_sorted_leaves(nest))
+    for leaf in found:
+        if type(leaf) is not KerasTensor or leaf.call is None:
+            raise ValueError(
+                f"the {what} of a Model are symbols, got {leaf!r} of type {type(leaf).__name__}. Begin with "
+                "Input(shape), and call layers and functions of gpudl.ops on it."
+            )
+    if not found:
+        raise ValueError(f"the {what} of a Model are symbols, got none. Begin with Input(shape).")
+    return found
+
+
+def _is_input(symbol: KerasTensor) -> bool:
+    return isinstance(symbol.call.operation, InputLayer) and not symbol.call.args
+
+
+def _entry(symbol: KerasTensor) -> KerasTensor:
+    """Return an input for what was computed where it is given as an input."""
+    return Input(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)
+
+
+def _before(
+    wanted: list[KerasTensor], given: set[tuple[int, int]], names: list[str]
+) -> tuple[list[Call], dict[int, int]]:
+    """Return the calls that `wanted` need, each after those that it needs, and in which order operations were found."""
+    ranks: dict[int, int] = {}
+    calls: list[Call] = []
+    seen: set[int] = set()
+    stack: list[tuple[Call | None, Iterator[KerasTensor]]] = [(None, iter(wanted))]
+    while stack:  # a recursion would be too deep for long networks
+        above, symbols = stack[-1]
+        symbol = next(symbols, None)
+        if symbol is None:
+            stack.pop()
+            if above is not None:
+                calls.append(above)
+            continue
+        call: Call = symbol.call
+        ranks.setdefault(id(call.operation), len(ranks))
+        if symbol.key in given or id(call) in seen:
+            continue
+        if _is_input(symbol):
+            raise ValueError(
+                f'the outputs of the Model need the input "{call.operation.name}" of shape {symbol.shape}, which is '
+                f"not among its inputs ({', '.join(names)}). Add it to the inputs."
+            )
+        seen.add(id(call))
+        stack.append((call, iter(call.inputs)))
+    return calls, ranks
+
+
+def _fitting(x: Tensor, entry: Step) -> Tensor:
+    """Return x in the shape and dtype of an input; an axis of size 1 at the end may be missing, or too many."""
+    pair: Pair = entry.results
+    shape, dtype = pair.shape, pair.first.dtype
+    if x.ndim == len(shape) - 1 and shape[-1] == 1:
+        x = reshape(x, (*x.shape, 1))
+    elif x.ndim == len(shape) + 1 and x.shape[-1] == 1:
+        x = reshape(x, x.shape[:-1])
+    sizes = zip(shape[1:], x.shape[1:], strict=False)
+    if x.ndim != len(shape) or any(wanted not in (None, size) for wanted, size in sizes):
+        raise ShapeError(
+            f"its input {entry.operation.name!r} has shape {shape}, got {x.shape}. Reshape the data, or build a model "
+            "for them."
+        )
+    return x if x.dtype == dtype else cast(x, dtype=dtype)

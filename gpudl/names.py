@@ -1,0 +1,32 @@
+"""Names as Keras gives them: snake case of classes, counted."""
+
+from __future__ import annotations
+
+_counts: dict[str, int] = {}
+
+
+def snake_case(name: str) -> str:
+    """Return a class name in Keras's snake case.
+
+    Example:
+        >>> snake_case("MaxPooling2D"), snake_case("CategoricalCrossentropy")
+        ('max_pooling2d', 'categorical_crossentropy')
+    """
+    words: list[str] = []
+    for at, letter in enumerate(name):
+        before, after = name[at - 1 : at], name[at + 1 : at + 2]
+        starts = letter.isupper() and at > 0 and (before.islower() or (after.islower() and before.isupper()))
+        words.append(("_" if starts else "") + letter.lower())
+    return "".join(words)
+
+
+def auto_name(prefix: str) -> str:
+    """Return ``prefix``, then ``prefix_1``, ``prefix_2`` and so on, as Keras names layers."""
+    count = _counts.get(prefix, 0)
+    _counts[prefix] = count + 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def clear_names() -> None:
+    """Begin to count names from the start."""
+    _counts.clear()

@@ -1,0 +1,109 @@
+"""NumPy's functions that arrange what is in tensors, with Keras's arguments, defaults and dtypes."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from operator import index
+from typing import Any
+
+from gpudl.engine.convert import operand
+from gpudl.engine.spec import ShapeError
+from gpudl.engine.tensor import Tensor
+from gpudl.ops import reduce, shape
+from gpudl.ops.numpy import Axis, plain
+from gpudl.ops.reduce import axes_of
+from gpudl.ops.shape import reshape, sizes
+
+__all__ = [
+    "broadcast_to",
+    "concatenate",
+    "expand_dims",
+    "squeeze",
+    "stack",
+    "transpose",
+]
+
+
+def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
+    """Return x repeated along its axes of size 1 and new leading ones up to `shape`.
+
+    Raises:
+        ShapeError: a shape that x does not broadcast to.
+
+    Example:
+        >>> broadcast_to([1.0, 2.0], (2, 2)).numpy()
+        array([[1., 2.],
+               [1., 2.]], dtype=float32)
+    """
+    return reduce.broadcast_to(x, shape=sizes(shape))
+
+
+def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+    """Return x with its axes in another order, by default reversed, copied.
+
+    Raises:
+        ShapeError: axes that do not name each axis of x once.
+
+    Example:
+        >>> transpose([[1.0, 2.0, 3.0]]).shape
+        (3, 1)
+    """
+    x = operand(x)
+    order = range(x.ndim)[::-1] if axes is None else sizes(axes)
+    return shape.transpose(x, axes=tuple(a + x.ndim if -x.ndim <= a < 0 else a for a in order))
+
+
+def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
+    """Return arrays joined along `axis`, which is the only one along which their sizes may differ.
+
+    Raises:
+        ShapeError: other sizes that differ, an axis that the arrays do not have.
+
+    Example:
+        >>> concatenate([[[1.0], [2.0]], [[3.0], [4.0]]], axis=1).numpy()
+        array([[1., 3.],
+               [2., 4.]], dtype=float32)
+    """
+    return shape.concatenate(*xs, axis=index(axis))
+
+
+def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
+    """Return arrays of one shape joined along a new `axis`.
+
+    Example:
+        >>> stack([[1.0, 2.0], [3.0, 4.0]], axis=1).numpy()
+        array([[1., 3.],
+               [2., 4.]], dtype=float32)
+    """
+    return concatenate([expand_dims(part, axis) for part in x], axis)
+
+
+def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
+    """Return x with new axes of size 1, which are `axis` of the result.
+
+    Example:
+        >>> expand_dims([1.0, 2.0], -1).shape
+        (2, 1)
+    """
+    x, new = operand(x), sizes(axis)
+    axes = axes_of(x.ndim + len(new), new)
+    old = iter(x.shape)
+    return reshape(x, [1 if a in axes else next(old) for a in range(x.ndim + len(axes))])
+
+
+def squeeze(x: Any, axis: Axis = None) -> Tensor:
+    """Return x without `axis`, whose size must be 1, by default without all axes of size 1.
+
+    Raises:
+        ShapeError: an axis of another size.
+
+    Example:
+        >>> squeeze([[1.0], [2.0]]).shape
+        (2,)
+    """
+    x = operand(x)
+    gone = axes_of(x.ndim, plain(axis)) if axis is not None else [a for a, n in enumerate(x.shape) if n == 1]
+    if builtins.any(x.shape[a] != 1 for a in gone):
+        raise ShapeError(f"only axes of size 1 can be squeezed, got axis {axis} of {x.shape}.")
+    return reshape(x, [n for a, n in enumerate(x.shape) if a not in gone])

@@ -1,0 +1,75 @@
+"""Powers, exponentials and logarithms, element by element."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpudl.kernels import expression as e
+from gpudl.kernels.expression import Expression
+from gpudl.ops.declare import elementwise
+from gpudl.ops.elementwise import floating, whole
+
+__all__ = ["erf", "exp", "expm1", "log", "log1p", "power", "sqrt"]
+
+
+@elementwise(floating)
+def log(x: Expression) -> Expression:
+    """Return the natural logarithm of x."""
+    return e.log(x)
+
+
+log.vjp(x=lambda g, y, x: g / x)
+
+
+@elementwise(whole)
+def power(x1: Expression, x2: Expression) -> Expression:
+    """Return x1 ** x2, broadcast; the gradient with respect to x2 wants a positive x1. Bools count as int32."""
+    return x1**x2
+
+
+power.vjp(x1=lambda g, y, a, b: g * b * a ** (b - 1), x2=lambda g, y, a, b: g * y * log(a))
+
+
+@elementwise(floating)
+def sqrt(x: Expression) -> Expression:
+    """Return the square root of x."""
+    return e.sqrt(x)
+
+
+sqrt.vjp(x=lambda g, y, x: g * 0.5 / y)
+
+
+@elementwise(floating)
+def exp(x: Expression) -> Expression:
+    """Return e ** x."""
+    return e.exp(x)
+
+
+exp.vjp(x=lambda g, y, x: g * y)
+
+
+@elementwise(floating)
+def log1p(x: Expression) -> Expression:
+    """Return log(1 + x), exact for small x."""
+    return e.log1p(x)
+
+
+log1p.vjp(x=lambda g, y, x: g / (x + 1))
+
+
+@elementwise(floating)
+def expm1(x: Expression) -> Expression:
+    """Return e ** x - 1, exact for small x."""
+    return e.expm1(x)
+
+
+expm1.vjp(x=lambda g, y, x: g * (y + 1))
+
+
+@elementwise(floating)
+def erf(x: Expression) -> Expression:
+    """Return the error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
+    return e.erf(x)
+
+
+erf.vjp(x=lambda g, y, x: g * (exp(-(x * x)) * (2 / np.pi**0.5)))

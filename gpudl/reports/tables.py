@@ -1,0 +1,60 @@
+"""Tables of reports, as text for a terminal, a file or a function."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from gpudl.callbacks.progress import put
+
+PrintFn = Callable[[str], Any]
+
+_WIDE = 160  # characters of a table that goes to a file or a function, where no window bounds it
+_DIGITS = 999.5  # what three digits can show
+
+
+def scaled(number: float) -> str:
+    """Return a number with three digits and the prefix of a power of 1000, ready for a unit."""
+    for prefix in ("", "k", "M", "G"):
+        if number < _DIGITS:
+            return f"{number:.3g} {prefix}"
+        number /= 1000
+    return f"{number:,.0f} T"
+
+
+def plain(value: str) -> Any:
+    """Return `value` as a cell, in which brackets are no markup."""
+    from rich.text import Text
+
+    return Text(value)
+
+
+def empty_table(*header: str, left: int = 4) -> Any:
+    """Return an empty table; all but the first columns, and a last one of words, are numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for at, name in enumerate(header):
+        table.add_column(name, justify="left" if at < left or name == "by" else "right", overflow="fold")
+    return table
+
+
+def show(print_fn: PrintFn | None, title: str, *parts: Any) -> None:
+    """Print a title and the parts of a report, tables and lines, or hand them to `print_fn` as one text."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if print_fn is not None:
+        console = Console(highlight=False, force_terminal=False, color_system=None)
+    if print_fn is not None or not console.is_terminal:
+        console.width = max(console.width, _WIDE)
+    with console.capture() as captured:
+        for part in (title, *parts):
+            console.print(plain(part) if isinstance(part, str) else part)
+    (print_fn or _printed)(captured.get())
+
+
+def _printed(text: str) -> None:
+    put(sys.stdout, text)

@@ -1,0 +1,35 @@
+"""Results of steps as users get them: metrics as numbers, outputs of batches joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from gpudl.engine.tree import map_leaves
+
+Logs = dict[str, Any]
+
+
+def numbers(results: dict[str, Any]) -> Logs:
+    """Return metrics by sorted names, as Python numbers; one with axes becomes an array."""
+    return {name: np.asarray(v) if getattr(v, "ndim", 0) else float(v) for name, v in sorted(results.items())}
+
+
+def values(logs: Logs, names: Iterable[str]) -> Any:
+    """Return the values of `logs`, those of `names` first and the others by name; a single one by itself.
+
+    Example:
+        >>> values({"a": 1.0, "b": 2.0, "loss": 3.0}, ["loss", "b"])
+        [3.0, 2.0, 1.0]
+    """
+    order = dict.fromkeys([*(name for name in names if name in logs), *sorted(logs)])
+    found = [logs[name] for name in order]
+    return found[0] if len(found) == 1 else found
+
+
+def joined(parts: list[list[np.ndarray]], outputs: Any) -> Any:
+    """Return the outputs of several batches, each a list of arrays, as one nest of arrays such as `outputs`."""
+    columns = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
+    return map_leaves(lambda _: next(columns), outputs)

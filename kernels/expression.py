@@ -1,0 +1,292 @@
+"""Elementwise ops as expressions: what each computes, said once.
+
+An op is declared by a function of its inputs, written in the primitives of this file. The reference of the op, the
+instructions of the interpreter on the CPU and the text of CUDA kernels are read from the expression that it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from inspect import Parameter, signature
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Body = Callable[..., Any]
+
+ARITHMETIC = (
+    *("add", "subtract", "multiply", "divide", "power", "negative", "absolute", "sign", "sqrt"),
+    *("exp", "expm1", "log", "log1p", "tanh", "erf", "maximum", "minimum", "gate"),
+)
+"""Primitives that compute in the dtype of the op's result, to which their operands are cast."""
+
+COMPARISONS = ("equal", "not_equal", "greater", "greater_equal")
+"""Primitives whose result is a bool; two operands are compared in the dtype that both have in common."""
+
+_BOOL = np.dtype(bool)
+
+
+class Expression:
+    """What is computed for each element: a primitive of operands, an input by its place, or a number.
+
+    Attributes:
+        name: of the primitive, or "input", "number".
+        operands: expressions.
+        value: the place of an input, or the number.
+    """
+
+    __slots__ = ("name", "operands", "value")
+
+    def __init__(self, name: str, *operands: Expression | float, value: float = 0) -> None:
+        self.name = name
+        self.operands = tuple(o if isinstance(o, Expression) else number(o) for o in operands)
+        self.value = value
+
+    def __add__(self, other: Expression | float) -> Expression:
+        return Expression("add", self, other)
+
+    def __radd__(self, other: float) -> Expression:
+        return Expression("add", other, self)
+
+    def __sub__(self, other: Expression | float) -> Expression:
+        return Expression("subtract", self, other)
+
+    def __rsub__(self, other: float) -> Expression:
+        return Expression("subtract", other, self)
+
+    def __mul__(self, other: Expression | float) -> Expression:
+        return Expression("multiply", self, other)
+
+    def __truediv__(self, other: Expression | float) -> Expression:
+        return Expression("divide", self, other)
+
+    def __pow__(self, other: Expression | float) -> Expression:
+        return Expression("power", self, other)
+
+    def __neg__(self) -> Expression:
+        return Expression("negative", self)
+
+    def __eq__(self, other: object) -> Any:
+        return Expression("equal", self, other)  # type: ignore[arg-type]
+
+    def __ne__(self, other: object) -> Any:
+        return Expression("not_equal", self, other)  # type: ignore[arg-type]
+
+    def __gt__(self, other: Expression | float) -> Expression:
+        return Expression("greater", self, other)
+
+    def __ge__(self, other: Expression | float) -> Expression:
+        return Expression("greater_equal", self, other)
+
+    def __lt__(self, other: Expression | float) -> Expression:
+        return Expression("greater", other, self)
+
+    def __le__(self, other: Expression | float) -> Expression:
+        return Expression("greater_equal", other, self)
+
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        raise TypeError("an expression stands for every element: choose by `where`, not by `if`, `and` or `or`.")
+
+    def inputs(self) -> Iterator[int]:
+        """Yield the places of the inputs in the expression."""
+        if self.name == "input":
+            yield int(self.value)
+        for operand in self.operands:
+            yield from operand.inputs()
+
+
+def number(value: float) -> Expression:
+    """Return a number, in the dtype in which it is needed."""
+    return Expression("number", value=value.item() if isinstance(value, np.generic) else value)
+
+
+def _function(name: str) -> Callable[..., Expression]:
+    def make(*operands: Expression | float) -> Expression:
+        return Expression(name, *operands)
+
+    return make
+
+
+absolute, sign, sqrt, exp, expm1, log, log1p, tanh, erf = map(
+    _function, ("absolute", "sign", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf")
+)
+maximum, minimum = _function("maximum"), _function("minimum")  # a NaN wins
+
+
+def gate(x: Expression, y: Expression) -> Expression:
+    """Return x where y > 0, else 0 * x."""
+    return Expression("gate", x, y)
+
+
+def is_finite(x: Expression) -> Expression:
+    """Return whether x is neither infinite nor NaN."""
+    return Expression("is_finite", x)
+
+
+def where(condition: Expression, x: Expression | float, y: Expression | float) -> Expression:
+    """Return x where the condition, a bool, holds, and y elsewhere."""
+    return Expression("where", condition, x, y)
+
+
+def promoted(x: Expression) -> Expression:
+    """Return x computed in the dtype that its inputs have in common, and then cast."""
+    return Expression("promoted", x)
+
+
+def of(name: str, *operands: Expression) -> Expression:
+    """Return what another declared op computes from `operands`."""
+    found: Expression = _declared[name].body(*operands)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Declared:
+    """An elementwise op.
+
+    Attributes:
+        name: of the op; an update, which writes its first inputs, ends in ``_``.
+        body: ``body(*inputs, **static)`` returns the expression of the result, or one for each input that an update
+            writes.
+        inputs: names.
+    """
+
+    name: str
+    body: Body
+    inputs: tuple[str, ...]
+
+    @property
+    def update(self) -> bool:
+        """Whether it writes its first inputs."""
+        return self.name.endswith("_")
+
+    def expressions(self, static: dict[str, Any]) -> tuple[Expression, ...]:
+        """Return the expressions of its results."""
+        return _traced(self, tuple(static.items()), repr(static) if static else "")
+
+
+@lru_cache(maxsize=4096)
+def _traced(op: Declared, items: tuple[Any, ...], text: str) -> tuple[Expression, ...]:
+    # `text` tells 0.0 from -0.0.
+    found = op.body(*(Expression("input", value=place) for place in range(len(op.inputs))), **dict(items))
+    return found if isinstance(found, tuple) else (found,)
+
+
+_declared: dict[str, Declared] = {}
+_followers: list[Callable[[str], None]] = []
+
+
+def declare(body: Body) -> Declared:
+    """Enter the elementwise op that is named like `body`, and return it."""
+    parameters = signature(body).parameters.values()
+    inputs = tuple(p.name for p in parameters if p.kind is not Parameter.KEYWORD_ONLY)
+    made = _declared[body.__name__] = Declared(body.__name__, body, inputs)
+    for follow in _followers:
+        follow(made.name)
+    return made
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the ops that are declared."""
+    return tuple(_declared)
+
+
+def declared(name: str) -> Declared | None:
+    """Return the op of a name, or None where no elementwise op has it."""
+    return _declared.get(name)
+
+
+def follow(enter: Callable[[str], None]) -> None:
+    """Call `enter` with the name of each op that is declared, now or later."""
+    _followers.append(enter)
+    for name in list(_declared):
+        enter(name)
+
+
+class Typed(NamedTuple):
+    """A part of an expression for certain dtypes, every cast of which is said.
+
+    Attributes:
+        name: of the primitive, or "input", "number", "cast".
+        dtype: of what is computed.
+        operands: what it is computed from.
+        value: the place of an input, or the number.
+    """
+
+    name: str
+    dtype: Any
+    operands: tuple[Typed, ...] = ()
+    value: Any = 0
+
+
+def typed(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+    """Return the expressions `given` of an op with such outs and inputs; None for dtypes that they have no meaning for.
+
+    A part that is used twice is one object, and so can be computed once.
+    """
+    ins = dtypes if op.update else dtypes[1:]
+    try:
+        return tuple(_Typing(ins, dtype).cast(x, dtype) for x, dtype in zip(given, dtypes, strict=False))
+    except _Unfit:
+        return None
+
+
+class _Unfit(Exception):  # noqa: N818 (no error: the op is computed otherwise)
+    pass
+
+
+class _Typing:
+    def __init__(self, ins: tuple[Any, ...], computed: Any) -> None:
+        self._ins, self._computed = ins, computed
+        self._made: dict[tuple[int, Any], Typed] = {}
+
+    def cast(self, x: Expression, to: Any) -> Typed:
+        """Return `x` as numbers of a dtype."""
+        key = id(x), to
+        if key not in self._made:
+            made = self._made_of(x, to)
+            # Half precision is computed in float32, and rounded where an op ends.
+            alike = made.dtype == to or (to.name in ("float16", "bfloat16") and made.dtype == np.float32)
+            self._made[key] = made if alike else Typed("cast", to, (made,))
+        return self._made[key]
+
+    def _made_of(self, x: Expression, to: Any) -> Typed:
+        if x.name == "input":
+            return Typed("input", self._ins[int(x.value)], (), int(x.value))
+        if x.name == "number":
+            return Typed("number", to, (), x.value)
+        if x.name in ARITHMETIC:
+            return Typed(x.name, to, tuple(self.cast(o, to) for o in x.operands))
+        if x.name == "where":
+            return Typed("where", to, (self._condition(x.operands[0]), *(self.cast(o, to) for o in x.operands[1:])))
+        if x.name == "promoted":
+            common = _common([self._ins[place] for place in x.inputs()])
+            return self.cast(x.operands[0], common)
+        known = [dtype for dtype in map(self._own, x.operands) if dtype is not None]
+        common = _common(known or [self._computed])
+        return Typed(x.name, _BOOL, tuple(self.cast(o, common) for o in x.operands))
+
+    def _condition(self, x: Expression) -> Typed:
+        if self._own(x) != _BOOL:
+            raise _Unfit
+        return self.cast(x, _BOOL)
+
+    def _own(self, x: Expression) -> Any:
+        """Return the dtype that an expression has by itself; None for a number."""
+        if x.name == "input":
+            return self._ins[int(x.value)]
+        if x.name == "number":
+            return None
+        return _BOOL if x.name in COMPARISONS or x.name == "is_finite" else self._computed
+
+
+def _common(dtypes: list[Any]) -> Any:
+    if len(set(dtypes)) == 1:
+        return dtypes[0]
+    try:
+        return np.result_type(*dtypes)
+    except TypeError:  # bfloat16 has nothing in common with integers
+        raise _Unfit from None
