@@ -60,7 +60,6 @@ class TestWhatIsNot:
         ("first", "second"),
         [
             (0.5, 0.25),
-            (1, 1.0),
             (0.0, -0.0),
             (np.float32([1, 2, 3]), np.float32([1, 2, 4])),
             (np.float32([0, 0, 0]), np.float32([-0.0, 0, 0])),
