@@ -238,11 +238,16 @@ class TestCalls:
                 super().__init__()
                 self.input = layers.Dense(3)
                 self.output = layers.Dense(1)
+                self.operations = self.kind = "its own"
 
             def call(self, x: Any) -> Any:
                 return self.output(self.input(x))
 
-        assert Own()(X).shape == (2, 1)
+        model, texts = Own(), list[str]()
+        assert model(X).shape == (2, 1)
+        model.summary(print_fn=texts.append)
+        assert "(Dense)" in texts[0]
+        assert "own" not in texts[0].split("Layer")[1]
 
 
 REFUSED: list[tuple[Callable[[Any], Any], type[Exception], str]] = [

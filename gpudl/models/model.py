@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from gpudl.engine.convert import as_tensor
@@ -73,11 +73,6 @@ class Model(Trainer):
         self.output_shape = map_leaves(lambda symbol: symbol.shape, graph.outputs)
         self.batch_shape = self.input_shape if isinstance(self.input, KerasTensor) else None
 
-    @property
-    def kind(self) -> str:
-        """The name of the class, as reports print it; that of a model of inputs and outputs is Keras's."""
-        return "Functional" if type(self) is Model and self._graph is not None else type(self).__name__
-
     @derived
     def input(self) -> Any:
         """The symbols that a functional model was made of, in their nest; else what the model was called on."""
@@ -108,15 +103,10 @@ class Model(Trainer):
         """The layers directly inside; those of a functional model from the inputs to the outputs."""
         return list(self._children) if self._graph is None else self._graph.layers
 
-    @property
+    @derived
     def operations(self) -> list[Any]:
         """The layers of a functional model, and the plain ops between them."""
         return list(self.layers) if self._graph is None else list(self._graph.operations)
-
-    @property
-    def connections(self) -> Callable[[Any], list[str]] | None:
-        """What tells where a layer or op takes its arguments from, for a functional model that is no plain chain."""
-        return None if self._graph is None or self._graph.linear else self._graph.connections
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs. A model that is not made of inputs and outputs has its own."""

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gpudl.callbacks.progress import put
+from gpudl.engine.calls import Operation
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -58,7 +59,8 @@ def print_summary(
         console = Console(highlight=False, force_terminal=False, color_system=None)
     header = ["Layer (type)", "Output Shape", "Param #"]
     shares, width = [0.45, 0.80, 1.0], _WIDTH
-    connections = getattr(model, "connections", None)
+    graph = getattr(model, "_graph", None)
+    connections = None if graph is None or graph.linear else graph.connections
     if connections is not None:
         header.append("Connected to")
         shares, width = [0.3, 0.56, 0.74, 1.0], _CONNECTED_WIDTH
@@ -117,7 +119,16 @@ def _in_range(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]
 
 def _inside(layer: Any) -> Any:
     """Return what is shown of a model: its layers, and the plain ops between them."""
-    return getattr(layer, "operations", getattr(layer, "layers", ()))
+    graph = getattr(layer, "_graph", None)
+    return getattr(layer, "layers", ()) if graph is None else graph.operations
+
+
+def _kind(layer: Any) -> str:
+    """Return the name of the class, or Keras's for a plain op and for a model of inputs and outputs."""
+    if isinstance(layer, Operation):
+        return layer.kind
+    name = type(layer).__name__
+    return "Functional" if name == "Model" and getattr(layer, "_graph", None) is not None else name
 
 
 def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
@@ -128,7 +139,7 @@ def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
 
 def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str] | None) -> list[Text]:
     prefix = "   " * depth + "└ " if depth else ""
-    name = _text(f"{prefix}{layer.name} (", (getattr(layer, "kind", type(layer).__name__), _TYPE), ")")
+    name = _text(f"{prefix}{layer.name} (", (_kind(layer), _TYPE), ")")
     count = f"{layer.count_params():,}" if layer.built else "0"
     cells = [name, _shape(layer.output_shape), _text((count, _NUMBER), "" if layer.built else " (unbuilt)")]
     if connections is not None:
