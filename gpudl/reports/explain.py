@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from statistics import median
 from time import perf_counter
 from typing import Any
+
+import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine.plan import ir
@@ -234,7 +235,7 @@ def _times(plan: Plan, repeats: int) -> list[float]:
             call()
             plan.on.synchronize()
             taken.append(perf_counter() - begin)
-    return [median(taken) for taken in seconds]
+    return [float(np.median(taken)) for taken in seconds]
 
 
 def _rates(total: Total, whole: float) -> tuple[str, str, str, str]:
