@@ -167,6 +167,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "Flatten": flatten,
     "Reshape": lambda x, target_shape, **_: x.reshape(len(x), *target_shape),
     "Dropout": lambda x, **_: x,
+    "GaussianNoise": lambda x, **_: x,
 }
 
 
@@ -256,4 +257,6 @@ CASES = [
     Case("Reshape", (2, 3, 4), {"target_shape": (4, 3)}),
     Case("Dropout", (3, 4), {"rate": 0.5}),
     Case("Dropout", (3, 4), {"rate": 0.0}, training=True),
+    Case("GaussianNoise", (3, 4), {"stddev": 0.5}),
+    Case("GaussianNoise", (3, 4), {"stddev": 0.0}, training=True),
 ]

@@ -17,7 +17,11 @@ from gpudl.engine.op import Op
 every = pytest.mark.parametrize("case", CASES, ids=str)
 random_too = pytest.mark.parametrize(
     "case",
-    [*CASES, Case("Dropout", (6, 5), {"rate": 0.4, "seed": 3}, training=True)],
+    [
+        *CASES,
+        Case("Dropout", (6, 5), {"rate": 0.4, "seed": 3}, training=True),
+        Case("GaussianNoise", (6, 5), {"stddev": 0.4, "seed": 3}, training=True),
+    ],
     ids=str,
 )
 TOLERANCE = {"rtol": 1e-5, "atol": 2e-6}

@@ -9,7 +9,7 @@ import pytest
 
 import gpudl
 from gpudl import layers, ops
-from gpudl.layers import BatchNormalization, Dropout
+from gpudl.layers import BatchNormalization, Dropout, GaussianNoise
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(3.0, 2.0, (64, 5)).astype(np.float32)
@@ -50,6 +50,20 @@ def test_dropout_differs_from_call_to_call_and_repeats_under_its_seed() -> None:
     assert not np.array_equal(draws[0], draws[2])
     assert not np.array_equal(draws[0], draws[3])
     assert not np.array_equal(Dropout(0.5)(X, training=True).numpy(), Dropout(0.5)(X, training=True).numpy())
+
+
+def test_noise_is_added_in_training_only_and_repeats_under_its_seed() -> None:
+    x = np.full((200, 100), 3.0, np.float32)
+    layer = GaussianNoise(0.5, seed=1)
+    noise = layer(x, training=True).numpy() - x
+    # 20 000 draws: four standard deviations.
+    assert noise.mean() == pytest.approx(0, abs=4 * 0.5 / np.sqrt(20_000))
+    assert noise.std() == pytest.approx(0.5, abs=4 * 0.5 / np.sqrt(40_000))
+    np.testing.assert_array_equal(GaussianNoise(0.5, seed=1)(x, training=True).numpy() - x, noise)
+    assert not np.array_equal(layer(x, training=True).numpy() - x, noise)
+    np.testing.assert_array_equal(layer(x).numpy(), x)
+    np.testing.assert_array_equal(GaussianNoise(0)(x, training=True).numpy(), x)
+    assert GaussianNoise(0.5, dtype="float16")(x, training=True).dtype == np.float16
 
 
 def test_dropout_without_a_seed_has_none_in_its_config() -> None:

@@ -67,6 +67,12 @@ def _logit(p: np.ndarray) -> np.ndarray:
 CASES: dict[str, tuple[str, dict[str, Any], Callable[..., Arrays], Callable[..., np.ndarray]]] = {
     "mse": ("MeanSquaredError", {}, _numbers, lambda t, p: ((t - p) ** 2).mean(-1)),
     "mae": ("MeanAbsoluteError", {}, _numbers, lambda t, p: np.abs(t - p).mean(-1)),
+    "msle": (
+        "MeanSquaredLogarithmicError",
+        {},
+        _numbers,  # some of them below 0
+        lambda t, p: (np.diff(np.log1p(np.maximum((t, p), EPSILON)), axis=0)[0] ** 2).mean(-1),
+    ),
     "huber": (
         "Huber",
         {"delta": 0.8},
@@ -476,6 +482,8 @@ def test_get_resolves_as_keras(keras: Any) -> None:
         "MSE",
         "mae",
         "MAE",
+        "msle",
+        "MSLE",
         "bce",
         "BCE",
         "kld",

@@ -130,7 +130,7 @@ def test_wrong_inputs_are_named(contract: Contract) -> None:
 
 NEVER_WRONG = {  # functions of one array of any shape
     *("negative", "absolute", "sign", "square", "sqrt", "exp", "log", "log1p", "expm1", "tanh", "sigmoid"),
-    *("erf", "relu", "ones_like", "zeros_like", "clip", "cast", "copy", "all_finite"),
+    *("reciprocal", "erf", "relu", "ones_like", "zeros_like", "clip", "cast", "copy", "all_finite"),
 }
 
 

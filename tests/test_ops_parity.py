@@ -27,7 +27,7 @@ RULES = ("add", "divide", "floor_divide", "power", "matmul", "maximum", "equal",
 
 UNARY = (
     *("absolute", "bitwise_not", "copy", "erf", "exp", "expm1", "log", "log1p", "logical_not", "negative", "relu"),
-    *("sigmoid", "sign", "sqrt", "square", "tanh", "transpose", "ones_like", "zeros_like", "nonzero"),
+    *("reciprocal", "sigmoid", "sign", "sqrt", "square", "tanh", "transpose", "ones_like", "zeros_like", "nonzero"),
     *("all", "any", "argmax", "max", "mean", "min", "sum", "softmax", "log_softmax", "squeeze"),
 )
 BINARY = (

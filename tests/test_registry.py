@@ -26,7 +26,7 @@ FAMILIES = {
 every_family = pytest.mark.parametrize("kind", FAMILIES)
 BASES = {"Initializer", "RandomInitializer", "Regularizer", "Constraint", "Loss", "Metric", "Optimizer", "Layer"}
 NEED_ARGUMENTS = {"Activation", "Conv2D", "Dense", "Dropout", "Embedding", "InputLayer", "LossFunctionWrapper"}
-NEED_ARGUMENTS |= {"LossScaleOptimizer", "MeanMetricWrapper", "Reshape"}
+NEED_ARGUMENTS |= {"GaussianNoise", "LossScaleOptimizer", "MeanMetricWrapper", "Reshape"}
 
 
 @pytest.fixture

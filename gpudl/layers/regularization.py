@@ -7,7 +7,7 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from gpudl import random
+from gpudl import ops, random
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import LayerOptions
@@ -16,6 +16,7 @@ from gpudl.utils.checks import require_number
 
 __all__ = [
     "Dropout",
+    "GaussianNoise",
 ]
 
 MaskShape = Iterable[int | None] | None
@@ -61,6 +62,37 @@ class Dropout(Layer):
         if not training or self.rate == 0:
             return x
         return random.dropout(self._floating(x), self.rate, self.noise_shape, self.seed_generator)
+
+
+class GaussianNoise(Layer):
+    """In training, add normal noise of mean 0 to the inputs.
+
+    Args:
+        stddev: the standard deviation of the noise, from 0 (none) to 1.
+        seed: an integer for repeatable noise.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: a stddev outside of [0, 1].
+
+    Example:
+        >>> gpudl.layers.GaussianNoise(0.1)(np.ones((1, 4))).numpy()
+        array([[1., 1., 1., 1.]], dtype=float32)
+    """
+
+    def __init__(self, stddev: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        require_number("GaussianNoise", 0, 1, stddev=stddev)
+        self.stddev, self.seed = stddev, seed
+        if stddev > 0:
+            self.seed_generator = SeedGenerator(seed)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        """Return x, with noise in training."""
+        if not training or self.stddev == 0:
+            return x
+        x = self._floating(x)
+        return x + ops.cast_like(random.normal(x.shape, stddev=self.stddev, seed=self.seed_generator), x)
 
 
 def _checked(noise_shape: Any) -> tuple[int | None, ...]:

@@ -24,6 +24,7 @@ __all__ += regression.__all__
 
 LOSSES.add(*map(vars, (base, crossentropy, divergence, regression)))
 LOSSES.alias(bce="binary_crossentropy", kld="kl_divergence", mae="mean_absolute_error", mse="mean_squared_error")
+LOSSES.alias(msle="mean_squared_logarithmic_error")
 get, serialize, deserialize = LOSSES.get, LOSSES.serialize, LOSSES.deserialize
 
 _CROSSENTROPIES: Mapping[str, Callable[..., Any]] = {

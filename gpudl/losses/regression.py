@@ -9,7 +9,7 @@ from math import log
 
 from numpy.typing import ArrayLike
 
-from gpudl import ops
+from gpudl import config, ops
 from gpudl.activations import softplus
 from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.tensor import Tensor
@@ -21,10 +21,12 @@ __all__ = [
     "LogCosh",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "MeanSquaredLogarithmicError",
     "huber",
     "log_cosh",
     "mean_absolute_error",
     "mean_squared_error",
+    "mean_squared_logarithmic_error",
 ]
 
 
@@ -54,6 +56,21 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """
     y_true, y_pred = pair(y_true, y_pred, "mean_absolute_error")
     return ops.mean(abs(y_true - y_pred), axis=-1)
+
+
+def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
+    """Return the mean of (log(1 + t) - log(1 + p))**2 along the last axis, t and p at least `config.epsilon`.
+
+    Raises:
+        ShapeError: targets and predictions of different shapes.
+
+    Example:
+        >>> mean_squared_logarithmic_error([[0.0, 1.0]], [[0.0, 3.0]]).numpy().round(3)
+        array([0.24], dtype=float32)
+    """
+    t, p = pair(y_true, y_pred, "mean_squared_logarithmic_error")
+    low = config.epsilon()
+    return ops.mean(ops.square(ops.log1p(ops.maximum(t, low)) - ops.log1p(ops.maximum(p, low))), axis=-1)
 
 
 def huber(y_true: ArrayLike, y_pred: ArrayLike, delta: float = 1.0) -> Tensor:
@@ -104,6 +121,23 @@ class MeanSquaredError(LossFunctionWrapper):
         dtype: DtypeLike = None,
     ) -> None:
         super().__init__(mean_squared_error, reduction, name, dtype)
+
+
+class MeanSquaredLogarithmicError(LossFunctionWrapper):
+    """The mean of squared differences of log(1 + x).
+
+    Example:
+        >>> round(float(MeanSquaredLogarithmicError()([[0.0, 1.0]], [[0.0, 3.0]])), 4)
+        0.2402
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "mean_squared_logarithmic_error",
+        dtype: DtypeLike = None,
+    ) -> None:
+        super().__init__(mean_squared_logarithmic_error, reduction, name, dtype)
 
 
 class MeanAbsoluteError(LossFunctionWrapper):

@@ -27,6 +27,7 @@ __all__ = [
     "mod",
     "multiply",
     "negative",
+    "reciprocal",
     "sign",
     "square",
     "subtract",
@@ -109,6 +110,15 @@ def divide(x1: Expression, x2: Expression) -> Expression:
 
 
 divide.vjp(x1=lambda g, y, a, b: g / b, x2=lambda g, y, a, b: -g * y / b)
+
+
+@elementwise(floating)
+def reciprocal(x: Expression) -> Expression:
+    """Return 1 / x; integers become floats."""
+    return e.number(1) / x
+
+
+reciprocal.vjp(x=lambda g, y, x: -g * y * y)
 
 
 @op(whole)

@@ -205,6 +205,7 @@ CONTRACTS = [
     binary("less", lambda a, b: a < b, extra=(INTEGERS, TIES), kind=bool),
     binary("less_equal", lambda a, b: a <= b, extra=(INTEGERS, TIES), kind=bool),
     unary("negative", lambda x: -x, special=(0.0, NAN, INF)),
+    unary("reciprocal", lambda x: 1 / x, positive, special=(-4.0, NAN, INF, -INF), roundings=1, widens=True),
     unary("absolute", abs, special=(0.0, NAN, -INF)),
     unary("sign", lambda x: x if math.isnan(x) else (x > 0) - (x < 0), special=(0.0, NAN, -INF)),
     unary("square", lambda x: x * x, special=(0.0, NAN, -INF), roundings=1),
