@@ -81,7 +81,7 @@ def measure(length: int, replays: int) -> dict[str, Any]:
         "length": length,
         "planned": first - replay,
         "replay": replay,
-        "recorded": entry.recorded,
+        "recorded": len(entry.record.instructions),
         "instructions": len(entry.plan.steps),
         "slices": sum(value.spec.nbytes for i in slices for value in {*i.ins, *i.outs}),
         "arena": int(entry.plan.arena.nbytes),

@@ -59,8 +59,14 @@ class Expression:
     def __mul__(self, other: Expression | float) -> Expression:
         return Expression("multiply", self, other)
 
+    def __rmul__(self, other: float) -> Expression:
+        return Expression("multiply", other, self)
+
     def __truediv__(self, other: Expression | float) -> Expression:
         return Expression("divide", self, other)
+
+    def __rtruediv__(self, other: float) -> Expression:
+        return Expression("divide", other, self)
 
     def __pow__(self, other: Expression | float) -> Expression:
         return Expression("power", self, other)

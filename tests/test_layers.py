@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,7 @@ def test_outputs_gradients_and_states_are_those_of_keras(case: Case) -> None:
 
     def outputs(x: Any, trained: Any) -> Any:
         fixed = [v.value for v in peer.non_trainable_variables]
-        said = {"training": case.training} if case.kind in ("BatchNormalization", "Dropout") else {}
+        said = {"training": case.training} if "training" in inspect.signature(peer.call).parameters else {}
         return peer.stateless_call(trained, fixed, x, **said)
 
     trained = [v.value for v in peer.trainable_variables]

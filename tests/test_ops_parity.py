@@ -13,10 +13,12 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+from gpudl.kernels import expression
 from keras_peer import keras_or_skip, parity
 
 import gpudl
 from gpudl import ops
+from gpudl.engine.op import registry
 
 INTEGERS = ("uint8", "uint16", "uint32", "int8", "int16", "int32")
 FLOATS = ("float16", "bfloat16", "float32")
@@ -26,9 +28,14 @@ RULES = ("add", "divide", "floor_divide", "power", "matmul", "maximum", "equal",
 """Ops of which each has another rule for its result's dtype."""
 
 UNARY = (
-    *("absolute", "bitwise_not", "copy", "erf", "exp", "expm1", "log", "log1p", "logical_not", "negative", "relu"),
-    *("reciprocal", "sigmoid", "sign", "sqrt", "square", "tanh", "transpose", "ones_like", "zeros_like", "nonzero"),
+    *("bitwise_not", "logical_not", "nonzero", "transpose"),
     *("all", "any", "argmax", "max", "mean", "min", "sum", "softmax", "log_softmax", "squeeze"),
+    # An op that is declared by an expression of one array is compared by itself.
+    *(
+        name
+        for name in ops.__all__
+        if (it := expression.declared(name)) and len(it.inputs) == 1 and not registry[name].static
+    ),
 )
 BINARY = (
     *(
@@ -142,7 +149,8 @@ OWN = {
 
 
 def test_every_public_op_is_compared() -> None:
-    assert {*shared()} == {*UNARY, *CALLS}
+    wanted, compared = {*shared()}, {*UNARY, *CALLS} - OWN
+    assert compared == wanted, f"of {sorted(wanted - compared)} say in CALLS how they are called, or in OWN"
 
 
 @parity

@@ -25,8 +25,6 @@ FAMILIES = {
 }
 every_family = pytest.mark.parametrize("kind", FAMILIES)
 BASES = {"Initializer", "RandomInitializer", "Regularizer", "Constraint", "Loss", "Metric", "Optimizer", "Layer"}
-NEED_ARGUMENTS = {"Activation", "Conv2D", "Dense", "Dropout", "Embedding", "InputLayer", "LossFunctionWrapper"}
-NEED_ARGUMENTS |= {"GaussianNoise", "LossScaleOptimizer", "MeanMetricWrapper", "Reshape"}
 
 
 @pytest.fixture
@@ -38,6 +36,13 @@ def registered() -> Iterator[dict[str, Any]]:
     known.update(before)
 
 
+def needs_arguments(kind: type) -> bool:
+    options = list(inspect.signature(kind).parameters.values())
+    return kind is layers.InputLayer or any(
+        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in options
+    )
+
+
 def public_classes(kind: str) -> dict[str, type]:
     module = FAMILIES[kind]
     base = {"Loss": losses.Loss, "Metric": metrics.Metric}.get(kind.title()) or getattr(module, kind.title(), None)
@@ -45,7 +50,7 @@ def public_classes(kind: str) -> dict[str, type]:
     return {
         name: item
         for name, item in found.items()
-        if base and inspect.isclass(item) and issubclass(item, base) and name not in BASES | NEED_ARGUMENTS
+        if base and inspect.isclass(item) and issubclass(item, base) and name not in BASES and not needs_arguments(item)
     }
 
 
