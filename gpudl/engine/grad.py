@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, Protocol
 
@@ -14,7 +15,8 @@ from gpudl.engine.tensor import Node, Tensor, faces
 Gradients = tuple[Tensor | None, ...]
 """The gradients of several tensors, None for those that have none."""
 
-_order = count()
+next_order = partial(next, count())
+"""Return the number of a node of the graph: the later, the higher."""
 
 
 class Differentiable(Protocol):
@@ -45,7 +47,7 @@ class Application:
         self.inputs = inputs
         self.results = results
         self.static = static
-        self.order = next(_order)
+        self.order = next_order()
         self.scope = state.scope
 
     def joined(self, outs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -55,12 +57,15 @@ class Application:
                 out.node, out.out_number, out.requires_grad = self, number, True
         return outs
 
-    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Tensor | None]]:
-        """Yield the position and the gradient of each input among `wanted` that has a rule.
+    def gradients(
+        self, wanted: Sequence[int], g: Sequence[Tensor | None], so_far: Callable[[int], Tensor | None]
+    ) -> Iterator[tuple[int, Tensor | None]]:
+        """Yield the position of each input among `wanted` that has a rule, and its gradient with what is added here.
 
         Args:
             wanted: positions of inputs.
             g: the gradients of the outs; None for an out that the loss does not depend on.
+            so_far: returns the gradient that an input has already, by its position.
         """
         op, y = self.op, self.joined(tuple(map(Tensor, self.results)))
         given: tuple[Any, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
@@ -80,7 +85,7 @@ class Application:
                 part = rule(position - last, *given, *self.inputs, **self.static)
             else:
                 part = rule(*given, *self.inputs, **self.static)
-            yield position, None if part is None else _fitted(part, self.inputs[position])
+            yield position, total(so_far(position), None if part is None else _fitted(part, self.inputs[position]))
 
 
 def _fitted(g: Tensor, x: Tensor) -> Tensor:
@@ -104,7 +109,8 @@ def total(*terms: Tensor | None) -> Tensor | None:
 Key = tuple[int, int]
 
 
-def _key(tensor: Tensor) -> Key:
+def key_of(tensor: Tensor) -> Key:
+    """Return what tells a tensor from others in the graph."""
     return id(tensor) if tensor.node is None else id(tensor.node), tensor.out_number
 
 
@@ -112,19 +118,25 @@ def _keys(node: Node) -> list[Key]:
     return [(id(node), number) for number in range(len(node.results))]
 
 
-def _between(loss: Tensor, wanted: set[Key]) -> tuple[list[Node], set[Key]]:
-    """Return the nodes on a path from a wanted tensor to the loss, last first, and the keys on it."""
+def between(ends: Iterable[Tensor], wanted: set[Key], after: int = -1) -> tuple[list[Node], set[Key]]:
+    """Return the nodes on a path from a wanted tensor to one of `ends`, last first, and the keys on it.
+
+    Args:
+        ends: where the paths end.
+        wanted: the keys of the tensors where they begin.
+        after: only nodes whose order is higher are looked at.
+    """
     found: dict[int, Node] = {}
-    stack = [loss.node] if loss.node is not None else []
+    stack = [t.node for t in ends]
     while stack:
         node = stack.pop()
-        if id(node) not in found:
+        if node is not None and node.order > after and id(node) not in found:
             found[id(node)] = node
-            stack.extend(t.node for t in node.inputs if t.node is not None)
+            stack.extend(t.node for t in node.inputs)
     keys = set(wanted)
     path = []
     for node in sorted(found.values(), key=lambda n: n.order):
-        if any(_key(t) in keys for t in node.inputs):
+        if any(key_of(t) in keys for t in node.inputs):
             keys.update(_keys(node))
             path.append(node)
     return path[::-1], keys
@@ -154,21 +166,40 @@ def grad(
         >>> gpudl.grad(gpudl.ops.sum(x * x), [x])[0].numpy()
         array([2., 4., 6.], dtype=float32)
     """
-    wanted = {_key(t) for t in wrt}
     with gradients(create_graph or state.open_tapes > 0), scope(_gradient_of(loss.node)):
-        first = seed if seed is not None else faces["ones_like"](loss)
-        pending: dict[Key, Tensor | None] = {_key(loss): first}
-        path, keys = _between(loss, wanted)
-        for node in path:
-            g = [pending.get(key) if key in wanted else pending.pop(key, None) for key in _keys(node)]
-            if all(part is None for part in g):
-                continue
-            state.scope = _gradient_of(node)
-            positions = [position for position, tensor in enumerate(node.inputs) if _key(tensor) in keys]
-            for position, part in node.gradients(positions, g):
-                key = _key(node.inputs[position])
-                pending[key] = total(pending.get(key), part)
-    return [pending.get(_key(t)) for t in wrt]
+        return carried_back([(loss, seed if seed is not None else faces["ones_like"](loss))], wrt)
+
+
+def carried_back(
+    ends: Sequence[tuple[Tensor, Tensor]], wrt: Sequence[Tensor], so_far: Gradients = (), after: int = -1
+) -> list[Tensor | None]:
+    """Return the gradients with respect to `wrt` of something whose gradients with respect to `ends` are given.
+
+    Args:
+        ends: tensors, each with its gradient.
+        wrt: tensors.
+        so_far: the gradients that the first tensors of `wrt` have already, to which those found here are added.
+        after: only nodes whose order is higher are gone through.
+    """
+    wanted = {key_of(t) for t in wrt}
+    pending: dict[Key, Tensor | None] = {key_of(t): g for t, g in zip(wrt, so_far, strict=False)}
+    for end, g in ends:
+        pending[key_of(end)] = total(pending.get(key_of(end)), g)
+    path, keys = between((end for end, _ in ends), wanted, after)
+    for node in path:
+        parts = [pending.get(key) if key in wanted else pending.pop(key, None) for key in _keys(node)]
+        if all(part is None for part in parts):
+            continue
+        state.scope = _gradient_of(node)
+        inputs = list(map(key_of, node.inputs))
+        positions = [position for position, key in enumerate(inputs) if key in keys]
+        for position, whole in node.gradients(positions, parts, partial(_pending, pending, inputs)):
+            pending[inputs[position]] = whole
+    return [pending.get(key_of(t)) for t in wrt]
+
+
+def _pending(pending: dict[Key, Tensor | None], keys: Sequence[Key], position: int) -> Tensor | None:
+    return pending.get(keys[position])
 
 
 class GradientTape:

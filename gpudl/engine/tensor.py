@@ -28,18 +28,22 @@ class Node(Protocol):
 
     Attributes:
         inputs: what the op was given.
-        results: the arrays of its outs.
         order: counts the applications.
         scope: whose computation it was.
     """
 
     inputs: tuple[Tensor, ...]
-    results: tuple[Array, ...]
     order: int
     scope: str
 
-    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Tensor | None]]:
-        """Yield the position and the gradient of each input among `wanted` that has a rule, from those of the outs."""
+    @property
+    def results(self) -> tuple[Array, ...]:
+        """The arrays or the recorded values of the outs."""
+
+    def gradients(
+        self, wanted: Sequence[int], g: Sequence[Tensor | None], so_far: Callable[[int], Tensor | None]
+    ) -> Iterator[tuple[int, Tensor | None]]:
+        """Yield the position of each input among `wanted` that has a rule, and its gradient with what is added here."""
 
 
 Method = Callable[[Any, Any], "Tensor"]

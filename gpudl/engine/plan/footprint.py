@@ -8,7 +8,7 @@ from math import inf
 from typing import Any
 
 from gpudl.backend import Array, Backend, OutOfMemoryError, in_words
-from gpudl.engine.plan.ir import Applied
+from gpudl.engine.plan.ir import Instruction
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.spec import Spec
 from gpudl.engine.value import Value
@@ -16,7 +16,7 @@ from gpudl.engine.value import Value
 _USABLE = 0.9  # of what is free: kernels keep partial sums of which a plan knows nothing
 _BEYOND = "more than kernels can lay out in this memory"
 _EXACT = 16  # the answer is at most this part of itself too small
-Recorded = Callable[[list[Array]], tuple[list[Applied], Any, list[Value]]]
+Recorded = Callable[[list[Array]], tuple[list[Instruction], Any, list[Value]]]
 
 
 @dataclass(frozen=True)

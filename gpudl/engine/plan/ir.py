@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -15,6 +15,7 @@ from gpudl.engine.value import Value
 
 Call = Callable[[], None]
 BYTE = np.dtype(np.uint8)
+_REFERENCE_TAKES = 3  # arrays at a time, in the formulas that take most
 
 
 class _Flags:
@@ -40,13 +41,15 @@ class Instruction:
         outs: what it computes.
         ins: what it reads; the first `writes` of them are variables that it updates.
         origin: who asked for it: a layer, "loss", "optimizer", or the gradient of one of them.
-        members: the instructions that this one stands for, where the planner has joined several.
+        members: the instructions that this one stands for: those that the planner has joined, or the body of a loop.
+        times: how often it does what its members do.
         alias: whether its out is a view of its first input, and nothing has to be called.
         gathers: whether it copies its inputs one after another into its out.
     """
 
     alias = False
     gathers = False
+    times = 1
     writes = 0
 
     def __init__(
@@ -76,6 +79,15 @@ class Instruction:
     def work_spec(self, on: Backend) -> Spec | None:
         """Return the spec of the scratch array that a call needs, or None."""
         return None
+
+    def scratch(self, on: Backend) -> int:
+        """Return how many bytes this may take for itself: a reference makes arrays like those it works on."""
+        if self.alias or self.is_kernel(on):
+            return 0
+        return _REFERENCE_TAKES * max((value.spec.nbytes for value in (*self.outs, *self.ins)), default=0)
+
+    def drop_unread(self, needed: Set[Value]) -> None:
+        """Compute no outs that are not `needed`, where it can do without them."""
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
         """Return a call without arguments on the arrays of the outs and inputs."""
@@ -190,10 +202,10 @@ def written(instruction: Instruction) -> list[Value]:
 
 def flops(instruction: Instruction) -> int:
     """Return the arithmetic operations of an instruction; a joined one does those of its members."""
-    return sum(
-        part.op.flops(tuple(value.spec for value in part.outs), tuple(value.spec for value in part.ins), part.static)
-        for part in members(instruction)
-    )
+    if not isinstance(instruction, Applied):
+        return instruction.times * sum(map(flops, instruction.members))
+    outs, ins = (tuple(value.spec for value in values) for values in (instruction.outs, instruction.ins))
+    return instruction.op.flops(outs, ins, instruction.static)
 
 
 def nbytes(instruction: Instruction) -> int:

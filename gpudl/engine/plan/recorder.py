@@ -6,7 +6,7 @@ from typing import Any
 
 from gpudl.backend import Array, Backend
 from gpudl.engine.op import Op, apart
-from gpudl.engine.plan.ir import Applied
+from gpudl.engine.plan.ir import Applied, Instruction
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, state
 from gpudl.engine.tensor import Tensor
@@ -18,21 +18,25 @@ class Recorder:
 
     Args:
         on: the backend of the plan.
+
+    Attributes:
+        instructions: what was noted.
+        recording: what its values belong to.
     """
 
     def __init__(self, on: Backend) -> None:
-        self.instructions: list[Applied] = []
-        self._recording = Recording(on)
+        self.instructions: list[Instruction] = []
+        self.recording = Recording(on)
         self._external: dict[int, Value] = {}  # by the identity of their arrays, which they keep alive
 
     def value(self, tensor: Tensor) -> Value:
         """Return the value of `tensor` in this record: one that no recorded op made is external."""
         data = tensor.data
-        if isinstance(data, Value) and data.recording is self._recording:
+        if isinstance(data, Value) and data.recording is self.recording:
             return data
         array: Array = tensor.array()
         if id(array) not in self._external:
-            self._external[id(array)] = Value(tensor.spec, self._recording, external=array)
+            self._external[id(array)] = Value(tensor.spec, self.recording, external=array)
         return self._external[id(array)]
 
     def add(
@@ -48,13 +52,13 @@ class Recorder:
         if any(value.root.external is None for value in ins[: op.writes]):
             raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
         for value in ins:
-            if value.external is not None and not self._recording.on.owns(value.external):
-                raise apart(op, self._recording.on, value.external)
+            if value.external is not None and not self.recording.on.owns(value.external):
+                raise apart(op, self.recording.on, value.external)
         base = ins[0] if op.alias else None
-        outs = tuple(Value(spec, self._recording, base=base) for spec in specs)
+        outs = tuple(Value(spec, self.recording, base=base) for spec in specs)
         self.instructions.append(Applied(op, outs, ins, static, state.scope))
         return tuple(map(Tensor, outs, specs))
 
     def release(self) -> None:
         """End the recording: a tensor that outlives the step has no value any more, and says so."""
-        self._recording.over = True
+        self.recording.over = True

@@ -13,7 +13,7 @@ from gpudl.engine.plan import footprint, plan_cache
 from gpudl.engine.plan.capture import Steps
 from gpudl.engine.plan.entry import Entry
 from gpudl.engine.plan.interrupts import waiting
-from gpudl.engine.plan.ir import Applied
+from gpudl.engine.plan.ir import Instruction
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import TracingError, frozen, layout_epoch, state
@@ -125,7 +125,7 @@ class Traced:
 
     def _recorded(
         self, on: Backend, args: Any, leaves: list[Any], buffers: list[Array], static: dict[str, Any]
-    ) -> tuple[list[Applied], Any, list[Value]]:
+    ) -> tuple[list[Instruction], Any, list[Value]]:
         """Call the function on `buffers` in the place of what is fed; return what it did, its results, their values."""
         arrays = iter(buffers)
         values = iter([Tensor(next(arrays)) if _is_fed(leaf) else leaf for leaf in leaves])
