@@ -75,6 +75,7 @@ from gpudl.ops.numpy import (
 from gpudl.ops.pool import avg_pool, max_pool_grad, max_pool_pick
 from gpudl.ops.random import advance_, draw_key, dropout, random_normal, random_uniform
 from gpudl.ops.reduce import all_finite, sum_to
+from gpudl.ops.scan import scan
 from gpudl.ops.shape import copy, pack, reshape, take_batch
 from gpudl.ops.update import (
     adam_,
@@ -175,6 +176,7 @@ __all__ = [
     "right_shift",
     "rmsprop_",
     "scale_shift",
+    "scan",
     "sgd_",
     "sgd_momentum_",
     "sigmoid",
