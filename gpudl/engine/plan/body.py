@@ -82,6 +82,10 @@ class Body(Recorder):
         fed[-1].leaf.requires_grad = state.gradients and wanted and is_floating(spec.dtype)
         return fed[-1].leaf
 
+    def knows(self, value: Value) -> bool:
+        """Tell whether a value differs from step to step: one of this body, or of the forward loop that it reads."""
+        return value.recording is self.recording or value in self._rows
+
     def value(self, tensor: Tensor) -> Value:
         """Return the value of `tensor` in this record, which may come from around or from the forward loop."""
         data = tensor.data
@@ -90,7 +94,7 @@ class Body(Recorder):
                 return data
             if data in self._rows:
                 return self._rows[data]
-            if self._forward is not None and data.recording is self._forward.body.recording:
+            if self._forward is not None and self._forward.body.knows(data):
                 rows = self._forward.rows(tensor)
                 slot = self._rows[data] = Value(tensor.spec, self.recording)
                 self.streams.append(Fed(rows, tensor, slot))

@@ -144,7 +144,7 @@ class _Turn:
     def __init__(self, calls: list[Call], handed: Copies, rows: Copies) -> None:
         self.calls = calls
         self.handed = handed
-        self.rows = [(rows, row[None]) for rows, row in rows]
+        self.rows = [(list(rows[:, None]), row[None]) for rows, row in rows]
 
 
 class _Steps:
@@ -156,7 +156,7 @@ class _Steps:
         self._copyto = copyto
         self._order = order
         self._begins = begins
-        self._reads = [(buffer[None], rows) for buffer, rows in reads]
+        self._reads = [(buffer[None], list(rows[:, None])) for buffer, rows in reads]
         self._turns = turns
         self._ends = ends
         self.kept = [getattr(call, "kept", ()) for turn in turns for call in turn.calls]
@@ -168,11 +168,11 @@ class _Steps:
         now, then = self._turns
         for t in self._order:
             for buffer, rows in self._reads:
-                copyto(buffer, rows[t : t + 1])
+                copyto(buffer, rows[t])
             for call in now.calls:
                 call()
             for rows, row in now.rows:
-                copyto(rows[t : t + 1], row)
+                copyto(rows[t], row)
             for target, source in now.handed:
                 copyto(target, source)
             now, then = then, now

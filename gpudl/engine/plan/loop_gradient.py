@@ -79,7 +79,7 @@ class Repeated:
     def rows(self, tensor: Tensor) -> Tensor:
         """Return what a tensor of the body is in each step, as rows; they are an out of the loop from now on."""
         for each in self.body.streams:
-            if each.slot is tensor.data:
+            if tensor.data in (each.slot, each.leaf.data):
                 return each.source
         if tensor.data not in self._loop.ys:
             self._loop.keep(tensor.data)
