@@ -110,7 +110,7 @@ def test_an_exception_leaves_nothing_behind() -> None:
         v.assign_add(x)
         five.assign([0.0])
         ops.sgd_(group.flat, group.flat * 1, Tensor(np.array(1, np.float32)))
-        noise = dropout(x, 0.5, generator)
+        noise = dropout(x, 0.5, seed=generator)
         v.assign(noise)
         if fails[0]:
             raise KeyError("in the middle")
