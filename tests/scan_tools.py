@@ -60,6 +60,7 @@ def training(run: Any, made: Any, reverse: bool = False) -> Step:
         first = start * weights[3][:, 0]  # so that it depends on a weight, as the rows do
         (h, c), ys = run(cell, (first, start), xs * weights[3][0, 1], reverse=reverse)
         loss = ops.sum(ops.square(ys["p"])) + ops.sum(3.0 * h) + ops.sum(c * c) + ops.sum(ops.tanh(ys["h"]))
+        loss = loss + ops.sum(ops.square(weights[1]))  # of which there is a gradient before that of the loop
         return [h, c, ys["h"], ys["p"], loss, *gpudl.grad(loss, weights)]
 
     return step
