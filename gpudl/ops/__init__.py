@@ -44,6 +44,7 @@ from gpudl.ops.logic import (
     not_equal,
     right_shift,
 )
+from gpudl.ops.loops import scan
 from gpudl.ops.loss import sigmoid_cross_entropy, softmax_cross_entropy, sparse_softmax_cross_entropy
 from gpudl.ops.nn import average_pool, log_softmax, max_pool, one_hot, softmax
 from gpudl.ops.norm import batch_norm, layer_norm, scale_shift
@@ -75,7 +76,6 @@ from gpudl.ops.numpy import (
 from gpudl.ops.pool import avg_pool, max_pool_grad, max_pool_pick
 from gpudl.ops.random import advance_, draw_key, dropout, random_normal, random_uniform
 from gpudl.ops.reduce import all_finite, sum_to
-from gpudl.ops.scan import scan
 from gpudl.ops.shape import copy, pack, reshape, take_batch
 from gpudl.ops.update import (
     adam_,
