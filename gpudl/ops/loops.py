@@ -42,7 +42,8 @@ def scan(
     Args:
         f: takes the carry and a row of `xs` (the whole nest of rows; None without `xs`) and returns a pair: the next
             carry, of the structure, shapes and dtypes of `init`, and a nest of results, or None. It may read tensors
-            and variables from around, draw random numbers and update variables, as in a loop.
+            and variables from around, draw random numbers and update variables, as in a loop. What it leaves in
+            Python's own variables is not handed on.
         init: the first carry: a tensor, or a nest of tuples, lists and dicts of them.
         xs: a tensor of rows, or a nest of such tensors, whose first axes have the same size, the number of steps.
         length: the number of steps; needed where there are no `xs`.
@@ -94,8 +95,8 @@ def _length(xs: list[Tensor], length: int | None) -> int:
     sizes = list(dict.fromkeys(x.shape[:1] for x in xs))
     if () in sizes:
         raise ValueError(
-            "scan: xs need a first axis, along which the steps go, and got a number. A list is a nest of several xs: make "
-            "one tensor of rows by ops.stack."
+            "scan: xs need a first axis, along which the steps go, and got a number. A list is a nest of several xs: "
+            "make one tensor of rows by ops.stack."
         )
     if len(sizes) > 1:
         listed = ", ".join(str(size) for (size,) in sizes)
