@@ -239,6 +239,17 @@ def test_fit_of_a_recurrent_layer(eagerly: bool) -> None:
     assert fitted(ops.scan) == fitted(loop)
 
 
+def test_reports_say_how_often_the_body_runs() -> None:
+    model = gpudl.Sequential([Recurrent(ops.scan)])
+    model.compile("sgd", "mse")
+    x = array(8, 6, 5)
+    model.fit(x, x[:, 0, :4], verbose=0)
+    rows = [row for row in model.profile(x, x[:, 0, :4]).rows if row.op.startswith("6 times (")]
+    assert [row.layer for row in rows] == ["recurrent", "recurrent gradient"]
+    # Two products, an addition and a tanh for each row.
+    assert rows[0].flops >= 6 * 8 * (2 * 5 * UNITS + 2 * UNITS * UNITS + UNITS)
+
+
 def test_mixed_precision() -> None:
     def fitted(run: Any) -> list[bytes]:
         gpudl.utils.set_random_seed(1)

@@ -49,7 +49,8 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: ops.scan(same, START, (XS, 1.0)),
         ValueError,
-        "scan: xs need a first axis, along which the steps go, and got a number.",
+        "scan: xs need a first axis, along which the steps go, and got a number. A list is a nest of several xs: make "
+        "one tensor of rows by ops.stack.",
     ),
     (
         lambda: ops.scan(same, START, XS, length=2),

@@ -45,9 +45,10 @@ def scan(
     Args:
         f: takes the carry and a row of `xs` (the whole nest of rows; None without `xs`) and returns a pair: the next
             carry, of the structure, shapes and dtypes of `init`, and a nest of results, or None. It may read tensors
-            and variables from around, draw random numbers and update variables, as in a loop.
+            and variables from around, draw random numbers and update variables, as in a loop. What it leaves in
+            Python's own variables is not handed on.
         init: the first carry: a tensor, or a nest of tuples, lists and dicts of them.
-        xs: a tensor, or a nest of them, whose first axes have the same size, the number of steps.
+        xs: a tensor of rows, or a nest of such tensors, whose first axes have the same size, the number of steps.
         length: the number of steps; needed where there are no `xs`.
         reverse: begin with the last row. The results lie in the order of the rows.
         unroll: how many steps a compiler may put together, at least 1, or whether it may put all; without effect here.
@@ -62,7 +63,7 @@ def scan(
     Source: the recurrence is `lax.scan` of JAX (Bradbury et al., 2018), whose face Keras has.
 
     Example:
-        >>> last, sums = gpudl.ops.scan(lambda total, x: (total + x, total + x), 0.0, [1.0, 2.0, 3.0])
+        >>> last, sums = gpudl.ops.scan(lambda total, x: (total + x, total + x), 0.0, np.float32([1, 2, 3]))
         >>> last.numpy(), sums.numpy()
         (array(6., dtype=float32), array([1., 3., 6.], dtype=float32))
     """
@@ -96,7 +97,10 @@ def _length(xs: list[Tensor], length: int | None) -> int:
     """Return the number of steps; raises ValueError where it is not one."""
     sizes = list(dict.fromkeys(x.shape[:1] for x in xs))
     if () in sizes:
-        raise ValueError("scan: xs need a first axis, along which the steps go, and got a number.")
+        raise ValueError(
+            "scan: xs need a first axis, along which the steps go, and got a number. A list is a nest of several xs: "
+            "make one tensor of rows by ops.stack."
+        )
     if len(sizes) > 1:
         listed = ", ".join(str(size) for (size,) in sizes)
         raise ValueError(f"scan: all xs must have as many rows, got {listed} along their first axes.")

@@ -148,7 +148,7 @@ class Loop(Instruction):
         ends: Copies = list(zip(outs[:count], buffers[self.times % 2], strict=True))
         reads: Copies = [(there[slot], given[slot]) for slot in self._streams]
         order = range(self.times)[:: -1 if self._reverse else 1]
-        return _Steps(on.xp.copyto, order, begins, reads, turns, ends)
+        return _Steps(order, begins, reads, turns, ends)
 
 
 class _Turn:
@@ -163,10 +163,7 @@ class _Turn:
 class _Steps:
     """All steps of a loop."""
 
-    def __init__(
-        self, copyto: Any, order: range, begins: Copies, reads: Copies, turns: list[_Turn], ends: Copies
-    ) -> None:
-        self._copyto = copyto
+    def __init__(self, order: range, begins: Copies, reads: Copies, turns: list[_Turn], ends: Copies) -> None:
         self._order = order
         self._begins = begins
         self._reads = [(buffer[None], list(rows[:, None])) for buffer, rows in reads]
@@ -175,19 +172,18 @@ class _Steps:
         self.kept = [getattr(call, "kept", ()) for turn in turns for call in turn.calls]
 
     def __call__(self) -> None:
-        copyto = self._copyto
         for target, source in self._begins:
-            copyto(target, source)
+            target[...] = source
         now, then = self._turns
         for t in self._order:
             for buffer, rows in self._reads:
-                copyto(buffer, rows[t])
+                buffer[...] = rows[t]
             for call in now.calls:
                 call()
             for rows, row in now.rows:
-                copyto(rows[t], row)
+                rows[t][...] = row
             for target, source in now.handed:
-                copyto(target, source)
+                target[...] = source
             now, then = then, now
         for target, source in self._ends:
-            copyto(target, source)
+            target[...] = source
