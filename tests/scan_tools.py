@@ -27,7 +27,7 @@ def loop(f: Any, init: Any, xs: Any, reverse: bool = False) -> Any:
     """What `scan` must be equal to, written out."""
     leaves, _ = flatten(xs)
     carry, rows = init, []
-    for t in range(len(leaves[0]))[:: -1 if reverse else 1]:
+    for t in range(leaves[0].shape[0])[:: -1 if reverse else 1]:
         given = iter([leaf[t] for leaf in leaves])
         carry, y = f(carry, map_leaves(lambda _, given=given: next(given), xs))
         rows.append(y)

@@ -125,12 +125,18 @@ def _stepped(f: Body, carry: Any, x: Any) -> tuple[Any, Any]:
     if not isinstance(made, tuple | list) or len(made) != 2:
         raise TypeError(f"scan: f must return a pair of the next carry and a result, got {_picture(_tensors(made))}.")
     after, y = map(_tensors, made)
-    if _picture(after) != _picture(carry):
+    if _kind(after) != _kind(carry):
         raise TypeError(
             f"scan: f must return a carry of the structure, shapes and dtypes of init, {_picture(carry)}, but returned "
             f"{_picture(after)}. Cast or reshape one of them."
         )
     return after, y
+
+
+def _kind(tree: Any) -> Any:
+    """Return the structure of a nest, and the dtypes and shapes in it."""
+    leaves, structure = flatten(tree)
+    return structure, [leaf if leaf is None else leaf.spec for leaf in leaves]
 
 
 def _picture(tree: Any) -> str:
@@ -150,7 +156,7 @@ def _looped(f: Body, carry: Any, xs: Any, length: int, reverse: bool) -> tuple[A
     rows: list[Any] = []
     for t in range(length)[:: -1 if reverse else 1]:
         carry, y = _stepped(f, carry, _filled(xs, [x[t] for x in leaves]))
-        if rows and _picture(y) != _picture(rows[0]):
+        if rows and _kind(y) != _kind(rows[0]):
             raise TypeError(
                 f"scan: f must return results of the same structure, shapes and dtypes in each step, but returned "
                 f"{_picture(rows[0])} and later {_picture(y)}."
