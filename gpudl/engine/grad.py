@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import count
-from math import prod
 from typing import Any, Protocol
 
 from gpudl.backend import Array
-from gpudl.engine.spec import Shape, is_floating
+from gpudl.engine.parts import Part, Sum
+from gpudl.engine.spec import is_floating
 from gpudl.engine.state import gradients, scope, state
 from gpudl.engine.tensor import Node, Tensor, faces
 
 Gradients = tuple[Tensor | None, ...]
 """The gradients of several tensors, None for those that have none."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """The gradient of a part of a tensor, which is 0 elsewhere; a rule may return it in place of a gradient.
-
-    Attributes:
-        g: the gradient of the part, in the part's shape.
-        at: which part it is, as `lay` understands it.
-        lay: makes the gradient of a tensor of parts, ``lay(parts, shape, whole)``; `whole` is a gradient that they are
-            added to, or None.
-    """
-
-    g: Tensor
-    at: Any
-    lay: Callable[[list[Part], Shape, Tensor | None], Tensor | None]
 
 
 next_order = partial(next, count())
@@ -118,51 +102,6 @@ def _fitted(g: Tensor | Part, x: Tensor) -> Tensor | Part:
     return g
 
 
-def total(*terms: Tensor | None) -> Tensor | None:
-    """Return the sum of the gradients that there are."""
-    whole: Tensor | None = None
-    for term in terms:
-        if term is not None:
-            whole = term if whole is None else faces["add"](whole, term)
-    return whole
-
-
-class _Sum:
-    """The gradient of a tensor as it comes together: the terms are added in the order in which they come.
-
-    Parts wait for each other, so that they are laid into one array. They wait no longer when they have more elements
-    than the tensor: so neither what waits nor what is moved is ever much more than the parts themselves.
-    """
-
-    def __init__(self, shape: Shape) -> None:
-        self._shape = shape
-        self._whole: Tensor | None = None
-        self._parts: list[Part] = []
-        self._waiting = 0
-
-    def add(self, term: Tensor | Part | None) -> None:
-        """Add the gradient of one use of the tensor."""
-        if not isinstance(term, Part):
-            self._whole = total(self.value(), term)
-            return
-        self._parts.append(term)
-        self._waiting += term.g.size
-        if self._waiting > prod(self._shape):
-            self.value()
-
-    def value(self) -> Tensor | None:
-        """Return the sum, None of nothing."""
-        parts, self._parts, self._waiting = self._parts, [], 0
-        for lay in dict.fromkeys(part.lay for part in parts):
-            self._whole = lay([part for part in parts if part.lay == lay], self._shape, self._whole)
-        return self._whole
-
-    def taken(self) -> Tensor | None:
-        """Return the sum so far, and begin again with nothing."""
-        whole, self._whole = self.value(), None
-        return whole
-
-
 Key = tuple[int, int]
 
 
@@ -224,12 +163,13 @@ def grad(
         array([2., 4., 6.], dtype=float32)
     """
     with gradients(create_graph or state.open_tapes > 0), scope(_gradient_of(loss.node)):
-        return carried_back([(loss, seed if seed is not None else faces["ones_like"](loss))], wrt)
+        first = seed if seed is not None else faces["ones_like"](loss)
+        return [each.value() for each in carried_back([(loss, first)], wrt)]
 
 
 def carried_back(
     ends: Sequence[tuple[Tensor, Tensor]], wrt: Sequence[Tensor], so_far: Gradients = (), after: int = -1
-) -> list[Tensor | None]:
+) -> list[Sum]:
     """Return the gradients with respect to `wrt` of something whose gradients with respect to `ends` are given.
 
     Args:
@@ -239,10 +179,10 @@ def carried_back(
         after: only nodes whose order is higher are gone through.
     """
     wanted = {key_of(t) for t in wrt}
-    pending: dict[Key, _Sum] = {}
+    pending: dict[Key, Sum] = {}
 
-    def sum_of(tensor: Tensor) -> _Sum:
-        return pending.setdefault(key_of(tensor), _Sum(tensor.shape))
+    def sum_of(tensor: Tensor) -> Sum:
+        return pending.setdefault(key_of(tensor), Sum(tensor.shape))
 
     def taken(inputs: Sequence[Tensor], position: int) -> Tensor | None:
         return sum_of(inputs[position]).taken()
@@ -260,7 +200,7 @@ def carried_back(
         positions = [position for position, tensor in enumerate(inputs) if key_of(tensor) in keys]
         for position, part in node.gradients(positions, whole, partial(taken, inputs)):
             sum_of(inputs[position]).add(part)
-    return [sum_of(t).value() for t in wrt]
+    return [sum_of(t) for t in wrt]
 
 
 class GradientTape:

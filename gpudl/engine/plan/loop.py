@@ -22,7 +22,7 @@ class Loop(Instruction):
     """The steps of a loop, one after another.
 
     A carry lies in two buffers that take turns: what one step computes into the one, the next step reads there. So the
-    body is bound twice, however many steps there are.
+    body is bound twice, however many steps there are. One that each step hands on as it is stays where it is.
 
     Args:
         body: what is done in one step.
@@ -127,8 +127,12 @@ class Loop(Instruction):
         count = len(self._carries)
         outs, ins = arrays[: len(self.outs)], arrays[len(self.outs) :]
         given = dict(zip(self.slots, ins, strict=True))
+        stays = [value is slot for value, slot in zip(self._carried, self._carries, strict=True)]
         buffers = [
-            [view(work, places[slot] + turn * padded(slot.spec.nbytes), slot.spec) for slot in self._carries]
+            [
+                view(work, places[slot] + (0 if kept else turn) * padded(slot.spec.nbytes), slot.spec)
+                for slot, kept in zip(self._carries, stays, strict=True)
+            ]
             for turn in (0, 1)
         ]
         there = {value: view(work, place, value.spec) for value, place in places.items()}
@@ -141,7 +145,7 @@ class Loop(Instruction):
             handed = [
                 (then[number], found[number])
                 for number, value in enumerate(self._carried)
-                if direct.get(value.root) != number
+                if direct.get(value.root) != number and not stays[number]
             ]
             turns.append(_Turn(calls, handed, list(zip(outs[count:], found[count:], strict=True))))
         begins: Copies = [(buffer, given[slot]) for buffer, slot in zip(buffers[0], self._carries, strict=True)]
@@ -161,20 +165,24 @@ class _Turn:
 
 
 class _Steps:
-    """All steps of a loop."""
+    """All steps of a loop.
+
+    Attributes:
+        turns: what is done in a step, for either place of the carries.
+    """
 
     def __init__(self, order: range, begins: Copies, reads: Copies, turns: list[_Turn], ends: Copies) -> None:
         self._order = order
         self._begins = begins
         self._reads = [(buffer[None], list(rows[:, None])) for buffer, rows in reads]
-        self._turns = turns
+        self.turns = turns
         self._ends = ends
         self.kept = [getattr(call, "kept", ()) for turn in turns for call in turn.calls]
 
     def __call__(self) -> None:
         for target, source in self._begins:
             target[...] = source
-        now, then = self._turns
+        now, then = self.turns
         for t in self._order:
             for buffer, rows in self._reads:
                 buffer[...] = rows[t]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 from gpudl.engine.convert import constant
-from gpudl.engine.grad import between, carried_back, key_of, next_order, total
+from gpudl.engine.grad import between, carried_back, key_of, next_order
+from gpudl.engine.parts import Part, total
 from gpudl.engine.plan.body import Body, Fed, Forward
 from gpudl.engine.plan.loop import Loop
 from gpudl.engine.plan.recorder import Recorder
@@ -107,11 +110,11 @@ class Repeated:
 
     def gradients(
         self, wanted: Sequence[int], g: Sequence[Tensor | None], taken: Callable[[int], Tensor | None]
-    ) -> Iterator[tuple[int, Tensor | None]]:
+    ) -> Iterator[tuple[int, Tensor | Part | None]]:
         """Yield the position and the gradient of each input among `wanted`; see `Node`.
 
         Every sum has its terms in the order in which the steps would add them one by one: to what an input from around
-        has so far, each step adds its own.
+        has so far, each step adds its own. Rows of it are kept, and laid together after the loop.
         """
         leaves, first = self._leaves(), len(self.body.carries)
         last = first + len(self.body.streams)
@@ -119,8 +122,9 @@ class Repeated:
         stacked = [position for position in wanted if first <= position < last]
         around = [position for position in wanted if position >= last]
         handed, before, ends = self._cotangents(active, g)
-        sums = [_or_nothing(taken(p), self.inputs[p].spec) for p in around]
+        added_to = [_or_nothing(taken(p), self.inputs[p].spec) for p in around]
         targets = [leaves[n] for n in active] + [leaves[p] for p in (*around, *stacked)]
+        parts: list[tuple[int, Part]] = []  # rows of inputs from around
 
         def step(carries: list[Tensor], rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             returned, added = carries[: len(active)], carries[len(active) :]
@@ -129,12 +133,16 @@ class Repeated:
             flows = [(self._carried[n], each) for n, each in zip(active, returned, strict=True)]
             flows += [(self._ys[n], next(given)) for n, _ in ends]
             found = carried_back(flows, targets, (*earlier, *added), self.order)
-            whole = [_or_nothing(each, t.spec) for t, each in zip(targets, found, strict=True)]
-            return whole[: len(carries)], whole[len(carries) :]
+            here = found[len(active) : len(carries)]
+            parts.extend((position, part) for position, each in zip(around, here, strict=True) for part in each.rows)
+            sums = [each.without_rows() if each in here else each.value() for each in found]
+            whole = [_or_nothing(each, t.spec) for t, each in zip(targets, sums, strict=True)]
+            kept = [tensor for _, part in parts for tensor in (part.g, part.at)]
+            return whole[: len(carries)], whole[len(carries) :] + kept
 
         stacks = [each for each in before if each is not None] + [rows for _, rows in ends]
         recorder: Any = state.recorder
-        back = Repeated(recorder, handed + sums, stacks, step, self._length, not self._reverse, self)
+        back = Repeated(recorder, handed + added_to, stacks, step, self._length, not self._reverse, self)
         yield from zip(around, back.outs[len(active) :], strict=False)
         carried = dict(zip(active, back.outs, strict=False))
         streams = dict(zip(stacked, back.outs[len(active) + len(around) :], strict=False))
@@ -142,6 +150,22 @@ class Repeated:
             part = carried.get(position) if position < first else streams.get(position)
             if position < last and part is not None:
                 yield position, part
+        kept = iter(back.outs[len(targets) :])
+        stacked_parts = [(position, replace(part, g=next(kept), at=next(kept))) for position, part in parts]
+        for position in dict.fromkeys(position for position, _ in parts):
+            yield position, self._joined([part for p, part in stacked_parts if p == position])
+
+    def _joined(self, parts: list[Part]) -> Part:
+        """Return the rows of all steps as one part, in the order in which the steps backwards give them."""
+
+        def flat(rows: Tensor, axes: int) -> Tensor:
+            return faces["reshape_view"](rows, shape=(self._length, prod(rows.shape[1:axes]), *rows.shape[axes:]))
+
+        at = faces["concatenate"](*(flat(part.at, part.at.ndim) for part in parts), axis=1)
+        g = faces["concatenate"](*(flat(part.g, part.at.ndim) for part in parts), axis=1)
+        if not self._reverse:
+            g, at = (faces["take_slice"](rows, key=((None, None, -1),)) for rows in (g, at))
+        return replace(parts[0], g=g, at=at)
 
     def _cotangents(
         self, active: Sequence[int], g: Sequence[Tensor | None]
