@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gpudl.engine.grad import between, carried_back, key_of, next_order, total
+from gpudl.engine.grad import Key, between, carried_back, key_of, next_order, total
 from gpudl.engine.plan.body import Body, Fed, Forward
 from gpudl.engine.plan.loop import Loop
 from gpudl.engine.plan.recorder import Recorder
@@ -53,10 +53,10 @@ class Repeated:
             with recording(body):
                 carries = [body.carry(tensor) for tensor in inits]
                 self._carried, self._ys = step(carries, [body.stream(rows) for rows in stacks])
-                carried, ys = ([body.value(t) for t in tensors] for tensors in (self._carried, self._ys))
+            body.hoist()
+            carried, ys = ([body.value(t) for t in tensors] for tensors in (self._carried, self._ys))
         finally:
             body.release()
-        body.hoist()
         self._loop = Loop(body, carried, ys, length, reverse, state.scope)
         outer.instructions.append(self._loop)
         around = (t for t in body.tensors.values() if t.node is None or t.node.order < self.order)
@@ -104,6 +104,22 @@ class Repeated:
                 return found
             found = now
 
+    def _reaches(self, leaf: Tensor, ends: dict[Key, Tensor]) -> bool:
+        """Tell whether one of `ends` depends on what stands for an input of the body."""
+        return key_of(leaf) in ends or bool(between(ends.values(), {key_of(leaf)}, self.order)[0])
+
+    def _ends(self, g: Sequence[Tensor | None]) -> dict[Key, Tensor]:
+        """Return what has a gradient at the end of a step, by keys; `g` are the gradients at the end of the loop."""
+        outs = [*self._carried, *self._ys]
+        ends = {key_of(t): t for t, each in zip(outs, g, strict=True) if each is not None}
+        pairs = list(zip(self._carried, self.body.carries, strict=True))
+        while self._length > 1:
+            more = [t for t, fed in pairs if key_of(t) not in ends and self._reaches(fed.leaf, ends)]
+            if not more:
+                break
+            ends.update((key_of(t), t) for t in more)
+        return ends
+
     def gradients(
         self, wanted: Sequence[int], g: Sequence[Tensor | None], so_far: Callable[[int], Tensor | None]
     ) -> Iterator[tuple[int, Tensor | None]]:
@@ -113,10 +129,12 @@ class Repeated:
         """
         leaves, first = self._leaves(), len(self.body.carries)
         last = first + len(self.body.streams)
-        active = self._active([leaves[position] for position in wanted])
+        ends = self._ends(g)
+        wanted = [position for position in wanted if self._reaches(leaves[position], ends)]
+        active = [n for n in self._active([leaves[p] for p in wanted]) if key_of(self._carried[n]) in ends]
         stacked = [position for position in wanted if first <= position < last]
         around = [position for position in wanted if position >= last]
-        handed, before, ends = self._cotangents(active, g)
+        handed, before, others = self._cotangents(active, g)
         sums = [_or_nothing(so_far(p), self.inputs[p].spec) for p in around]
         targets = [leaves[n] for n in active] + [leaves[p] for p in (*around, *stacked)]
 
@@ -125,12 +143,12 @@ class Repeated:
             given = iter(rows)
             earlier = [None if each is None else next(given) for each in before]
             flows = [(self._carried[n], each) for n, each in zip(active, returned, strict=True)]
-            flows += [(self._ys[n], next(given)) for n, _ in ends]
+            flows += [(self._ys[n], next(given)) for n, _ in others]
             found = carried_back(flows, targets, (*earlier, *added), self.order)
             whole = [_or_nothing(each, t.spec) for t, each in zip(targets, found, strict=True)]
             return whole[: len(carries)], whole[len(carries) :]
 
-        stacks = [each for each in before if each is not None] + [rows for _, rows in ends]
+        stacks = [each for each in before if each is not None] + [rows for _, rows in others]
         recorder: Any = state.recorder
         back = Repeated(recorder, handed + sums, stacks, step, self._length, not self._reverse, self)
         yield from zip(around, back.outs[len(active) :], strict=False)
