@@ -116,6 +116,31 @@ def test_what_is_the_same_in_each_step_is_computed_once() -> None:
     assert bits(traced(XS, START)) == bits(step(gpudl.convert_to_tensor(XS), gpudl.convert_to_tensor(START)))
 
 
+def test_a_view_of_what_lies_outside_is_read_in_the_body() -> None:
+    weight = variable(2)
+
+    def step(run: Any, xs: Any, a: Any) -> Any:
+        outer = ops.tanh(a)
+        last, _ = run(lambda carry, x: (carry * ops.reshape(ops.reshape(outer, (2, 1)), 2) + weight * x, carry), a, xs)
+        return [last, *gpudl.grad(ops.sum(last), [weight])]
+
+    args = gpudl.convert_to_tensor(XS), gpudl.convert_to_tensor(START)
+    traced = gpudl.traced(lambda *given: step(ops.scan, *given))
+    assert bits(traced(*args)) == bits(step(loop, *args))
+
+
+def test_what_nothing_depends_on_has_no_gradient() -> None:
+    one, other = variable(2, seed=1), variable(2, seed=2)
+
+    def step(xs: Any, a: Any) -> Any:
+        (last, _), _ = ops.scan(lambda carry, x: ((carry[0] * one + x, carry[1] * other), None), (a, a), xs)
+        first, second = gpudl.grad(ops.sum(last), [one, other])
+        assert second is None
+        return first
+
+    assert gpudl.traced(step)(XS, START).shape == (2,)
+
+
 def nested(run: Any) -> Any:
     weight = variable(2)
 

@@ -30,7 +30,8 @@ def scan(
 ) -> tuple[Any, Any]:
     """Apply `f` to one row of `xs` after another, and hand a carry on from each to the next.
 
-    It is what this loop returns, gradients included, bit for bit::
+    It is what this loop returns, gradients included, bit for bit (but for the order of sums of gradients of what `f`
+    returns as it was given)::
 
         carry, ys = init, []
         for x in xs:

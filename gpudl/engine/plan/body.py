@@ -114,14 +114,20 @@ class Body(Recorder):
         """Compute before the loop what is the same in each step."""
         written = {value.memory for step in self.instructions for value in step.ins[: step.writes]}
         outside = {inner: outer for outer, inner in self.captured.items() if outer.memory not in written}
+        moved: dict[Value, Value] = {}  # what is computed outside now, and what stands for it in the body
         remaining = []
         for step in self.instructions:
+            if not moved.keys().isdisjoint(step.ins):
+                step.read_instead(moved)
             fixed = isinstance(step, Applied) and step.ins and not step.writes and outside.keys() >= {*step.ins}
             if not fixed:
                 remaining.append(step)
                 continue
-            self.outer.instructions.append(step.reading(outside))
+            step.read_instead(outside)
+            self.outer.instructions.append(step)
             for value in step.outs:
                 value.recording = self.outer.recording
-                outside[value] = self.captured[value] = value
+                moved[value] = self.captured[value] = slot = Value(value.spec, self.recording)
+                slot.memory = value.memory
+                outside[slot] = value
         self.instructions = remaining

@@ -70,12 +70,16 @@ class Instruction:
         self.origin = origin
         self.members = members
 
+    def read_instead(self, other: Mapping[Value, Value]) -> None:
+        """Read what `other` names in place of the inputs that it lists; only while this is being recorded."""
+        self.ins = tuple(other.get(value, value) for value in self.ins)
+        if self.alias:
+            self.outs[0].rest_on(self.ins[0])
+
     def reading(self, other: Mapping[Value, Value]) -> Self:
         """Return the same computation of the same outs from what `other` names in place of the inputs that it lists."""
         changed = copy(self)
-        changed.ins = tuple(other.get(value, value) for value in self.ins)
-        if self.alias:
-            self.outs[0].rest_on(changed.ins[0])
+        changed.read_instead(other)
         return changed
 
     def is_kernel(self, on: Backend) -> bool:

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from gpudl.engine.convert import constant
-from gpudl.engine.grad import between, carried_back, key_of, next_order
+from gpudl.engine.grad import Key, between, carried_back, key_of, next_order
 from gpudl.engine.parts import Part, total
 from gpudl.engine.plan.body import Body, Fed, Forward
 from gpudl.engine.plan.loop import Loop
@@ -57,10 +57,10 @@ class Repeated:
             with recording(body):
                 carries = [body.carry(tensor) for tensor in inits]
                 self._carried, self._ys = step(carries, [body.stream(rows) for rows in stacks])
-                carried, ys = ([body.value(t) for t in tensors] for tensors in (self._carried, self._ys))
+            body.hoist()
+            carried, ys = ([body.value(t) for t in tensors] for tensors in (self._carried, self._ys))
         finally:
             body.release()
-        body.hoist()
         self._loop = Loop(body, carried, ys, length, reverse, state.scope)
         outer.note(self._loop)
         around = (t for t in body.tensors.values() if t.node is None or t.node.order < self.order)
@@ -108,6 +108,22 @@ class Repeated:
                 return found
             found = now
 
+    def _reaches(self, leaf: Tensor, ends: dict[Key, Tensor]) -> bool:
+        """Tell whether one of `ends` depends on what stands for an input of the body."""
+        return key_of(leaf) in ends or bool(between(ends.values(), {key_of(leaf)}, self.order)[0])
+
+    def _ends(self, g: Sequence[Tensor | None]) -> dict[Key, Tensor]:
+        """Return what has a gradient at the end of a step, by keys; `g` are the gradients at the end of the loop."""
+        outs = [*self._carried, *self._ys]
+        ends = {key_of(t): t for t, each in zip(outs, g, strict=True) if each is not None}
+        pairs = list(zip(self._carried, self.body.carries, strict=True))
+        while self._length > 1:
+            more = [t for t, fed in pairs if key_of(t) not in ends and self._reaches(fed.leaf, ends)]
+            if not more:
+                break
+            ends.update((key_of(t), t) for t in more)
+        return ends
+
     def gradients(
         self, wanted: Sequence[int], g: Sequence[Tensor | None], taken: Callable[[int], Tensor | None]
     ) -> Iterator[tuple[int, Tensor | Part | None]]:
@@ -118,10 +134,12 @@ class Repeated:
         """
         leaves, first = self._leaves(), len(self.body.carries)
         last = first + len(self.body.streams)
-        active = self._active([leaves[position] for position in wanted])
+        ends = self._ends(g)
+        wanted = [position for position in wanted if self._reaches(leaves[position], ends)]
+        active = [n for n in self._active([leaves[p] for p in wanted]) if key_of(self._carried[n]) in ends]
         stacked = [position for position in wanted if first <= position < last]
         around = [position for position in wanted if position >= last]
-        handed, before, ends = self._cotangents(active, g)
+        handed, before, others = self._cotangents(active, g)
         added_to = [_or_nothing(taken(p), self.inputs[p].spec) for p in around]
         targets = [leaves[n] for n in active] + [leaves[p] for p in (*around, *stacked)]
         parts: list[tuple[int, Part]] = []  # rows of inputs from around
@@ -131,7 +149,7 @@ class Repeated:
             given = iter(rows)
             earlier = [None if each is None else next(given) for each in before]
             flows = [(self._carried[n], each) for n, each in zip(active, returned, strict=True)]
-            flows += [(self._ys[n], next(given)) for n, _ in ends]
+            flows += [(self._ys[n], next(given)) for n, _ in others]
             found = carried_back(flows, targets, (*earlier, *added), self.order)
             here = found[len(active) : len(carries)]
             parts.extend((position, part) for position, each in zip(around, here, strict=True) for part in each.rows)
@@ -140,7 +158,7 @@ class Repeated:
             kept = [tensor for _, part in parts for tensor in (part.g, part.at)]
             return whole[: len(carries)], whole[len(carries) :] + kept
 
-        stacks = [each for each in before if each is not None] + [rows for _, rows in ends]
+        stacks = [each for each in before if each is not None] + [rows for _, rows in others]
         recorder: Any = state.recorder
         back = Repeated(recorder, handed + added_to, stacks, step, self._length, not self._reverse, self)
         yield from zip(around, back.outs[len(active) :], strict=False)
