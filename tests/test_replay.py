@@ -30,7 +30,7 @@ def replayed(step: Callable[..., Any], *args: Any) -> Any:
 def test_random_ops_differ_from_step_to_step_and_repeat_under_a_seed() -> None:
     def draws(seed: int, call: Callable[[Any], Any]) -> list[bytes]:
         generator = SeedGenerator(seed)
-        step = call(lambda x: (dropout(x, 0.5, generator), gpudl.random.normal((5,), seed=generator)))
+        step = call(lambda x: (dropout(x, 0.5, seed=generator), gpudl.random.normal((5,), seed=generator)))
         results = [step(Tensor(np.ones(64, np.float32))) for _ in range(4)]
         return [a.numpy().tobytes() + b.numpy().tobytes() for a, b in results]
 
@@ -46,7 +46,7 @@ def test_the_gradient_of_dropout_has_its_mask_in_each_step() -> None:
     v = Variable(np.ones(64, np.float32))
 
     def step() -> tuple[Any, ...]:
-        y = dropout(v * 1, 0.5, generator)
+        y = dropout(v * 1, 0.5, seed=generator)
         return y, gpudl.grad(y, [v])[0]
 
     recorded = traced(step)
@@ -81,7 +81,7 @@ class Net:
         kernel, bias, matrix, offset = self.variables
         y = ops.bias_activation(ops.conv2d(x, kernel, window=Window((3, 3), (1, 1))), bias, activation="relu")
         y, _ = max_pool(y, window=Window((2, 2), (2, 2)))
-        y = dropout(ops.reshape(y, (x.shape[0], -1)), 0.25, self.generator)
+        y = dropout(ops.reshape(y, (x.shape[0], -1)), 0.25, seed=self.generator)
         z = ops.bias_activation(y @ matrix, offset, activation="linear")
         losses, _ = ops.sparse_softmax_cross_entropy(z, labels)
         return ops.mean(losses)
@@ -212,7 +212,7 @@ def test_what_nobody_reads_is_not_computed() -> None:
 
 def test_random_draws_are_not_merged() -> None:
     generator = SeedGenerator(2)
-    step = traced(lambda x: (dropout(x, 0.5, generator), dropout(x, 0.5, generator)))
+    step = traced(lambda x: (dropout(x, 0.5, seed=generator), dropout(x, 0.5, seed=generator)))
     for _ in range(2):
         one, other = step(Tensor(np.ones(64, np.float32)))
         assert one.numpy().tobytes() != other.numpy().tobytes()

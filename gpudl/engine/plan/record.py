@@ -18,7 +18,7 @@ from gpudl.engine.plan.loop import Loop
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import seen
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, same_value
+from gpudl.engine.tree import flatten
 from gpudl.engine.value import Value
 
 SHARE = 0.005
