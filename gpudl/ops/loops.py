@@ -31,7 +31,8 @@ def scan(
     """Apply `f` to one row of `xs` after another, and hand a carry on from each to the next.
 
     It is what this loop returns, gradients included, bit for bit (but for the order of sums of gradients of what `f`
-    returns as it was given)::
+    returns as it was given; and where it reads slices of a tensor of 16 bits from around, whose gradient the loop
+    rounds less often)::
 
         carry, ys = init, []
         for x in xs:
