@@ -1,10 +1,12 @@
-"""How long it takes to record and plan a step that is a Python loop over time.
+"""How long it takes to record and plan a step that is a loop over time.
 
     python -m benchmarks.planning --json planning.json
+    python -m benchmarks.planning --scan
 
 The step goes through two stacked recurrent cells written with ops, back through all of it, and updates by Adam. The
 inputs of the first cell are projected at once and sliced, so that the gradients of slices count too. Its time is split:
-the call that records and plans it, and a replay. All that is measured should grow as the number of time steps does.
+the call that records and plans it, and a replay. All that is measured should grow as the number of time steps does;
+where the loop is one of `ops.scan`, and not one of Python, the time to plan it should not grow at all.
 """
 
 from __future__ import annotations
@@ -29,12 +31,13 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="benchmarks.planning", description="Planning a loop over time, by its length.")
     made.add_argument("--lengths", type=int, nargs="+", default=list(LENGTHS), help="time steps (default 28 112 200)")
+    made.add_argument("--scan", action="store_true", help="let ops.scan go through time, not a Python loop")
     made.add_argument("--replays", type=int, default=10, help="replays, of which the median is taken (default 10)")
     made.add_argument("--json", metavar="FILE", help="write what was measured to this file")
     return made
 
 
-def loop() -> Callable[[Any], Any]:
+def loop(scan: bool = False) -> Callable[[Any], Any]:
     """Return a training step of two stacked recurrent cells; it takes x: (batch, time, features)."""
     noise = np.random.default_rng(0)
 
@@ -47,13 +50,21 @@ def loop() -> Callable[[Any], Any]:
     optimizer = gpudl.optimizers.Adam()
     optimizer.build(variables)
 
+    def cell(carry: Any, row: Any) -> Any:
+        (_, u1, b1), (w2, u2, b2) = cells
+        first, second = carry
+        first = ops.tanh(row + ops.matmul(first, u1) + b1)
+        second = ops.tanh(ops.matmul(first, w2) + ops.matmul(second, u2) + b2)
+        return (first, second), None
+
     def step(x: Any) -> Any:
-        first = second = start
-        (w1, u1, b1), (w2, u2, b2) = cells
-        projected = ops.matmul(x, w1)
-        for t in range(x.shape[1]):
-            first = ops.tanh(projected[:, t] + ops.matmul(first, u1) + b1)
-            second = ops.tanh(ops.matmul(first, w2) + ops.matmul(second, u2) + b2)
+        projected, carry = ops.matmul(x, cells[0][0]), (start, start)
+        if scan:
+            carry, _ = ops.scan(cell, carry, ops.transpose(projected, (1, 0, 2)))
+        else:
+            for t in range(x.shape[1]):
+                carry, _ = cell(carry, projected[:, t])
+        _, second = carry
         loss = ops.mean(ops.square(second))
         optimizer.apply(gpudl.grad(loss, variables), variables)
         return loss
@@ -61,10 +72,10 @@ def loop() -> Callable[[Any], Any]:
     return step
 
 
-def measure(length: int, replays: int) -> dict[str, Any]:
+def measure(length: int, replays: int, scan: bool = False) -> dict[str, Any]:
     """Return the seconds of the first call and of a replay, and what the plan is made of."""
     x = np.random.default_rng(1).standard_normal((BATCH, length, FEATURES)).astype(np.float32)
-    step = gpudl.traced(loop())
+    step = gpudl.traced(loop(scan))
     begin = time.perf_counter()
     step.run(x)
     first = time.perf_counter() - begin
@@ -79,6 +90,7 @@ def measure(length: int, replays: int) -> dict[str, Any]:
     replay = statistics.median(seconds)
     return {
         "length": length,
+        "scan": scan,
         "planned": first - replay,
         "replay": replay,
         "recorded": len(entry.record.instructions),
@@ -91,10 +103,10 @@ def measure(length: int, replays: int) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Measure each length, and print and return what was found."""
     options = parser().parse_args(arguments)
-    measure(2, 1)  # imports, and compiles what is not in the cache
+    measure(2, 1, options.scan)  # imports, and compiles what is not in the cache
     found = []
     for length in options.lengths:
-        found.append(measure(length, options.replays))
+        found.append(measure(length, options.replays, options.scan))
         print(
             "{length:4} time steps: planned in {planned:.2f} s, replayed in {replay:.4f} s, {recorded} instructions "
             "recorded, {instructions} planned, "

@@ -250,6 +250,14 @@ def test_planning_is_measured_by_length(tmp_path: Path) -> None:
     assert short["planned"] > 0 < short["replay"]
 
 
+def test_a_scan_is_planned_once_for_any_length() -> None:
+    short, long = planning.main(["--lengths", "2", "4", "--replays", "1", "--scan"])
+    assert short["scan"]
+    assert short["recorded"] == long["recorded"]
+    assert short["instructions"] == long["instructions"]
+    assert short["arena"] < long["arena"]
+
+
 def test_the_roofline_holds_every_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peaks, "measure", lambda: MACHINE)
     record = roofline.main(["--network", "mnist-mlp", "--batch-size", "8", "--repeats", "2"])

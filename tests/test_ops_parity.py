@@ -88,6 +88,13 @@ CALLS: dict[str, list[Call]] = {
     "ones_like": [lambda o, x: o.ones_like(x, "int8")],
     "zeros_like": [lambda o, x: o.zeros_like(x, dtype="float16")],
     "reshape": [lambda o, x: o.reshape(x, -1), lambda o, x: o.reshape(x, 6), lambda o, x: o.reshape(x, [3, -1])],
+    "scan": [
+        lambda o, x: o.scan(lambda carry, row: (carry + row, carry * row), x[0], x),
+        lambda o, x: o.scan(lambda carry, row: (carry * row[0], row[1]), x[1], (x, x + 1), reverse=True),
+        lambda o, x: o.scan(lambda carry, row: (carry + carry, carry), x, length=3, unroll=2),
+        lambda o, x: o.scan(lambda carry, row: (row, carry), x[0], x[:0]),
+        lambda o, x: o.scan(lambda carry, row: [carry, row], x[0], x, 2, True, unroll=True),
+    ],
     "softmax": [lambda o, x: o.softmax(x, 0), lambda o, x: o.softmax(x, (0, 1))],
     "log_softmax": [lambda o, x: o.log_softmax(x, 0), lambda o, x: o.log_softmax(x, axis=-2)],
     "take": [
@@ -124,7 +131,7 @@ def same(keras: Any, call: Call, theirs: Any, ours: Any, what: str) -> bool:
         return False
     with np.errstate(divide="ignore"):  # a GPU, and JAX, say nothing of a logarithm of 0
         got = call(ops, ours)
-    for one, other in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, expected)), strict=True):
+    for one, other in zip(*(r if isinstance(r, tuple | list) else (r,) for r in (got, expected)), strict=True):
         host = np.asarray(other)
         assert (what, str(one.dtype), one.shape) == (what, str(host.dtype), host.shape)
         rounding = 8 * float(ml_dtypes.finfo(host.dtype).eps) if one.dtype.name in FLOATS else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -77,11 +78,14 @@ def calls(make: Callable[[], Callable[[Any], Any]], length: int) -> int:
         count += event in ("call", "c_call")
 
     before = sys.getprofile()
+    gc.collect()
+    gc.disable()  # what it would find was left by others
     sys.setprofile(called)
     try:
         step.prepare(x)
     finally:
         sys.setprofile(before)
+        gc.enable()
     return count
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from itertools import count
-from math import prod
 from typing import Any, Protocol
 
 from gpudl.backend import Array
-from gpudl.engine.spec import Shape, is_floating
+from gpudl.engine.parts import Part, Sum
+from gpudl.engine.spec import is_floating
 from gpudl.engine.state import gradients, scope, state
 from gpudl.engine.tensor import Node, Tensor, faces
 
@@ -17,23 +18,8 @@ Gradients = tuple[Tensor | None, ...]
 """The gradients of several tensors, None for those that have none."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """The gradient of a part of a tensor, which is 0 elsewhere; a rule may return it in place of a gradient.
-
-    Attributes:
-        g: the gradient of the part, in the part's shape.
-        at: which part it is, as `lay` understands it.
-        lay: makes the gradient of a tensor of parts, ``lay(parts, shape, whole)``; `whole` is a gradient that they are
-            added to, or None.
-    """
-
-    g: Tensor
-    at: Any
-    lay: Callable[[list[Part], Shape, Tensor | None], Tensor | None]
-
-
-_order = count()
+next_order = partial(next, count())
+"""Return the number of a node of the graph: the later, the higher."""
 
 
 class Differentiable(Protocol):
@@ -64,7 +50,7 @@ class Application:
         self.inputs = inputs
         self.results = results
         self.static = static
-        self.order = next(_order)
+        self.order = next_order()
         self.scope = state.scope
 
     def joined(self, outs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -75,13 +61,14 @@ class Application:
         return outs
 
     def gradients(
-        self, wanted: Sequence[int], g: Sequence[Tensor | None]
+        self, wanted: Sequence[int], g: Sequence[Tensor | None], taken: Callable[[int], Tensor | None]
     ) -> Iterator[tuple[int, Tensor | Part | None]]:
         """Yield the position and the gradient of each input among `wanted` that has a rule.
 
         Args:
             wanted: positions of inputs.
             g: the gradients of the outs; None for an out that the loss does not depend on.
+            taken: not needed.
         """
         op, y = self.op, self.joined(tuple(map(Tensor, self.results)))
         given: tuple[Any, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
@@ -115,50 +102,11 @@ def _fitted(g: Tensor | Part, x: Tensor) -> Tensor | Part:
     return g
 
 
-def total(*terms: Tensor | None) -> Tensor | None:
-    """Return the sum of the gradients that there are."""
-    whole: Tensor | None = None
-    for term in terms:
-        if term is not None:
-            whole = term if whole is None else faces["add"](whole, term)
-    return whole
-
-
-class _Sum:
-    """The gradient of a tensor as it comes together.
-
-    Parts wait for each other, so that they are laid into one array. They wait no longer when they have more elements
-    than the tensor: so neither what waits nor what is moved is ever much more than the parts themselves.
-    """
-
-    def __init__(self, shape: Shape, whole: Tensor | None = None) -> None:
-        self._shape = shape
-        self._whole = whole
-        self._parts: list[Part] = []
-        self._waiting = 0
-
-    def add(self, term: Tensor | Part | None) -> None:
-        """Add the gradient of one use of the tensor."""
-        if not isinstance(term, Part):
-            self._whole = total(self._whole, term)
-            return
-        self._parts.append(term)
-        self._waiting += term.g.size
-        if self._waiting > prod(self._shape):
-            self.value()
-
-    def value(self) -> Tensor | None:
-        """Return the sum, None of nothing."""
-        parts, self._parts, self._waiting = self._parts, [], 0
-        for lay in dict.fromkeys(part.lay for part in parts):
-            self._whole = lay([part for part in parts if part.lay == lay], self._shape, self._whole)
-        return self._whole
-
-
 Key = tuple[int, int]
 
 
-def _key(tensor: Tensor) -> Key:
+def key_of(tensor: Tensor) -> Key:
+    """Return what tells a tensor from others in the graph."""
     return id(tensor) if tensor.node is None else id(tensor.node), tensor.out_number
 
 
@@ -166,19 +114,25 @@ def _keys(node: Node) -> list[Key]:
     return [(id(node), number) for number in range(len(node.results))]
 
 
-def _between(loss: Tensor, wanted: set[Key]) -> tuple[list[Node], set[Key]]:
-    """Return the nodes on a path from a wanted tensor to the loss, last first, and the keys on it."""
+def between(ends: Iterable[Tensor], wanted: set[Key], after: int = -1) -> tuple[list[Node], set[Key]]:
+    """Return the nodes on a path from a wanted tensor to one of `ends`, last first, and the keys on it.
+
+    Args:
+        ends: where the paths end.
+        wanted: the keys of the tensors where they begin.
+        after: only nodes whose order is higher are looked at.
+    """
     found: dict[int, Node] = {}
-    stack = [loss.node] if loss.node is not None else []
+    stack = [t.node for t in ends]
     while stack:
         node = stack.pop()
-        if id(node) not in found:
+        if node is not None and node.order > after and id(node) not in found:
             found[id(node)] = node
-            stack.extend(t.node for t in node.inputs if t.node is not None)
+            stack.extend(t.node for t in node.inputs)
     keys = set(wanted)
     path = []
     for node in sorted(found.values(), key=lambda n: n.order):
-        if any(_key(t) in keys for t in node.inputs):
+        if any(key_of(t) in keys for t in node.inputs):
             keys.update(_keys(node))
             path.append(node)
     return path[::-1], keys
@@ -208,23 +162,45 @@ def grad(
         >>> gpudl.grad(gpudl.ops.sum(x * x), [x])[0].numpy()
         array([2., 4., 6.], dtype=float32)
     """
-    wanted = {_key(t) for t in wrt}
     with gradients(create_graph or state.open_tapes > 0), scope(_gradient_of(loss.node)):
         first = seed if seed is not None else faces["ones_like"](loss)
-        pending = {_key(loss): _Sum(loss.shape, first)}
-        path, keys = _between(loss, wanted)
-        for node in path:
-            sums = [pending.get(key) if key in wanted else pending.pop(key, None) for key in _keys(node)]
-            state.scope = _gradient_of(node)
-            g = [None if each is None else each.value() for each in sums]
-            if all(part is None for part in g):
-                continue
-            positions = [position for position, tensor in enumerate(node.inputs) if _key(tensor) in keys]
-            for position, part in node.gradients(positions, g):
-                x = node.inputs[position]
-                pending.setdefault(_key(x), _Sum(x.shape)).add(part)
-        found = [pending.get(_key(t)) for t in wrt]
-        return [None if each is None else each.value() for each in found]
+        return [each.value() for each in carried_back([(loss, first)], wrt)]
+
+
+def carried_back(
+    ends: Sequence[tuple[Tensor, Tensor]], wrt: Sequence[Tensor], so_far: Gradients = (), after: int = -1
+) -> list[Sum]:
+    """Return the gradients with respect to `wrt` of something whose gradients with respect to `ends` are given.
+
+    Args:
+        ends: tensors, each with its gradient.
+        wrt: tensors.
+        so_far: the gradients that the first tensors of `wrt` have already, to which those found here are added.
+        after: only nodes whose order is higher are gone through.
+    """
+    wanted = {key_of(t) for t in wrt}
+    pending: dict[Key, Sum] = {}
+
+    def sum_of(tensor: Tensor) -> Sum:
+        return pending.setdefault(key_of(tensor), Sum(tensor.shape))
+
+    def taken(inputs: Sequence[Tensor], position: int) -> Tensor | None:
+        return sum_of(inputs[position]).taken()
+
+    for tensor, g in (*zip(wrt, so_far, strict=False), *ends):
+        sum_of(tensor).add(g)
+    path, keys = between((end for end, _ in ends), wanted, after)
+    for node in path:
+        sums = [pending.get(key) if key in wanted else pending.pop(key, None) for key in _keys(node)]
+        state.scope = _gradient_of(node)
+        whole = [None if each is None else each.value() for each in sums]
+        if all(each is None for each in whole):
+            continue
+        inputs = node.inputs
+        positions = [position for position, tensor in enumerate(inputs) if key_of(tensor) in keys]
+        for position, part in node.gradients(positions, whole, partial(taken, inputs)):
+            sum_of(inputs[position]).add(part)
+    return [sum_of(t) for t in wrt]
 
 
 class GradientTape:

@@ -13,7 +13,8 @@ from gpudl.backend import Array, Backend
 from gpudl.engine import cost
 from gpudl.engine.calls import remember
 from gpudl.engine.convert import operand
-from gpudl.engine.grad import Application, Part
+from gpudl.engine.grad import Application
+from gpudl.engine.parts import Part
 from gpudl.engine.rounding import quiet
 from gpudl.engine.spec import FLOAT32, ShapeError, Spec, is_floating, is_half
 from gpudl.engine.state import state

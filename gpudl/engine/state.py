@@ -94,6 +94,11 @@ def _with(name: str, value: object) -> Iterator[None]:
         setattr(state, name, before)
 
 
+def recording(recorder: Recorder) -> _Switch:
+    """Let `recorder` note what is applied inside a ``with`` block."""
+    return _with("recorder", recorder)
+
+
 def gradients(on: bool) -> _Switch:
     """Record what `grad` needs, or not, inside a ``with`` block."""
     return _with("gradients", on)

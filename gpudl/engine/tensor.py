@@ -27,18 +27,26 @@ class Node(Protocol):
 
     Attributes:
         inputs: what the op was given.
-        results: the arrays of its outs.
         order: counts the applications.
         scope: whose computation it was.
     """
 
     inputs: tuple[Tensor, ...]
-    results: tuple[Array, ...]
     order: int
     scope: str
 
-    def gradients(self, wanted: Sequence[int], g: Sequence[Tensor | None]) -> Iterator[tuple[int, Any]]:
-        """Yield the position and the gradient of each input among `wanted` that has a rule, from those of the outs."""
+    @property
+    def results(self) -> tuple[Array, ...]:
+        """The arrays or the recorded values of the outs."""
+
+    def gradients(
+        self, wanted: Sequence[int], g: Sequence[Tensor | None], taken: Callable[[int], Tensor | None]
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield the position and the gradient of each input among `wanted` that has a rule, from those of the outs.
+
+        What is yielded is added to what the input has so far, unless that has been `taken` by its position before: then
+        what is yielded has it in it.
+        """
 
 
 Method = Callable[[Any, Any], "Tensor"]

@@ -18,6 +18,7 @@ from gpudl.ops import (
     gather,
     indexing,
     logic,
+    loops,
     loss,
     nn,
     norm,
@@ -36,6 +37,7 @@ from gpudl.ops.exponential import *  # noqa: F403
 from gpudl.ops.gather import *  # noqa: F403
 from gpudl.ops.indexing import *  # noqa: F403
 from gpudl.ops.logic import *  # noqa: F403
+from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.loss import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
 from gpudl.ops.norm import *  # noqa: F403
@@ -55,6 +57,7 @@ __all__ += exponential.__all__
 __all__ += gather.__all__
 __all__ += indexing.__all__
 __all__ += logic.__all__
+__all__ += loops.__all__
 __all__ += loss.__all__
 __all__ += nn.__all__
 __all__ += norm.__all__

@@ -8,8 +8,9 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.grad import Gradients, total
+from gpudl.engine.grad import Gradients
 from gpudl.engine.op import Op, op
+from gpudl.engine.parts import total
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e

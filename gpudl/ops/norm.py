@@ -7,8 +7,9 @@ from typing import Any
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.grad import Gradients, total
+from gpudl.engine.grad import Gradients
 from gpudl.engine.op import op
+from gpudl.engine.parts import total
 from gpudl.engine.plan.ir import Applied
 from gpudl.engine.plan.rewrite import Rewriter, rewrites
 from gpudl.engine.spec import ShapeError, Spec, is_floating, promote

@@ -192,7 +192,7 @@ def _rows(plan: Plan, step: str) -> list[Row]:
         parts = list(ir.members(instruction))
         rows.append(
             Row(
-                op=" + ".join(part.op.name for part in parts),
+                op=_repeated(instruction.times, " + ".join(part.op.name for part in parts)),
                 layer=" + ".join(dict.fromkeys(part.origin or f"{step}_step" for part in parts)),
                 outs=", ".join(_spec(value.spec) for value in ir.written(instruction)),
                 bytes=ir.nbytes(instruction),
@@ -201,6 +201,10 @@ def _rows(plan: Plan, step: str) -> list[Row]:
             )
         )
     return rows
+
+
+def _repeated(times: int, ops: str) -> str:
+    return ops if times == 1 else f"{times} times ({ops})"
 
 
 def _kernel(plan: Plan, instruction: Instruction) -> str:

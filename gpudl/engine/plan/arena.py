@@ -39,13 +39,14 @@ def pack(blocks: Sequence[Block]) -> int:
         begins, ends, first, last = placed[:, :count]
         alive = (first <= block.end) & (last >= block.start)
         below = np.concatenate(([0], np.maximum.accumulate(ends[alive])))
-        gaps = np.flatnonzero(below[:-1] + _padded(block.nbytes) <= begins[alive])
+        gaps = np.flatnonzero(below[:-1] + padded(block.nbytes) <= begins[alive])
         block.offset = int(below[gaps[0] if gaps.size else -1])
         at = int(np.searchsorted(begins, block.offset))
         placed[:, at + 1 : count + 1] = placed[:, at:count].copy()
-        placed[:, at] = block.offset, block.offset + _padded(block.nbytes), block.start, block.end
+        placed[:, at] = block.offset, block.offset + padded(block.nbytes), block.start, block.end
     return int(placed[1].max(initial=0))
 
 
-def _padded(nbytes: int) -> int:
+def padded(nbytes: int) -> int:
+    """Return the least multiple of the alignment that is not less."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT

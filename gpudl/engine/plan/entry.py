@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from gpudl.backend import Array
+from gpudl.engine.plan.ir import members
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.record import SHARE, Record, budget
 from gpudl.engine.spec import Spec
@@ -69,7 +70,8 @@ class Entry:
         returned = iter(plan.returned)
         self.results = map_leaves(lambda t: None if t is None else Tensor(next(returned)), results)
         fed = sum(int(buffer.nbytes) for buffer in buffers)
-        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + len(record.instructions))
+        count = sum(1 for step in record.instructions for _ in members(step))
+        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + count)
 
     def confirmed(self, by: Record) -> None:
         """Note a record that is the same, so that this one holds as from then."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from copy import copy
 from typing import Any, Self, TypeGuard
 
@@ -12,10 +12,12 @@ from gpudl.backend import Array, Backend
 from gpudl.backend.base import Composed, Kernel
 from gpudl.engine.op import Op
 from gpudl.engine.spec import Spec
+from gpudl.engine.tree import same_value
 from gpudl.engine.value import Value
 
 Call = Callable[[], None]
 BYTE = np.dtype(np.uint8)
+_REFERENCE_TAKES = 3  # arrays at a time, in the formulas that take most
 
 
 class _Flags:
@@ -41,13 +43,17 @@ class Instruction:
         outs: what it computes.
         ins: what it reads; the first `writes` of them are variables that it updates.
         origin: who asked for it: a layer, "loss", "optimizer", or the gradient of one of them.
-        members: the instructions that this one stands for, where the planner has joined several.
+        line: where in the user's code, if that was noted.
+        members: the instructions that this one stands for: those that the planner has joined, or the body of a loop.
+        times: how often it does what its members do.
         alias: whether its out is a view of its first input, and nothing has to be called.
         gathers: whether it copies its inputs one after another into its out.
     """
 
     alias = False
     gathers = False
+    line = ""
+    times = 1
     writes = 0
 
     def __init__(
@@ -64,12 +70,16 @@ class Instruction:
         self.origin = origin
         self.members = members
 
+    def read_instead(self, other: Mapping[Value, Value]) -> None:
+        """Read what `other` names in place of the inputs that it lists; only while this is being recorded."""
+        self.ins = tuple(other.get(value, value) for value in self.ins)
+        if self.alias:
+            self.outs[0].rest_on(self.ins[0])
+
     def reading(self, other: Mapping[Value, Value]) -> Self:
         """Return the same computation of the same outs from what `other` names in place of the inputs that it lists."""
         changed = copy(self)
-        changed.ins = tuple(other.get(value, value) for value in self.ins)
-        if self.alias:
-            self.outs[0].rest_on(changed.ins[0])
+        changed.read_instead(other)
         return changed
 
     def is_kernel(self, on: Backend) -> bool:
@@ -79,6 +89,20 @@ class Instruction:
     def work_spec(self, on: Backend) -> Spec | None:
         """Return the spec of the scratch array that a call needs, or None."""
         return None
+
+    def scratch(self, on: Backend) -> int:
+        """Return how many bytes this may take for itself: a reference makes arrays like those it works on."""
+        if self.alias or self.is_kernel(on):
+            return 0
+        return _REFERENCE_TAKES * max((value.spec.nbytes for value in (*self.outs, *self.ins)), default=0)
+
+    def making(self, needed: Set[Value]) -> Self:
+        """Return the same computation without outs that are not `needed`, where it can do without them."""
+        return self
+
+    def is_like(self, other: Instruction) -> bool:
+        """Tell whether `other`, from other values, does the same."""
+        return self.name == other.name and self.origin == other.origin and len(self.ins) == len(other.ins)
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
         """Return a call without arguments on the arrays of the outs and inputs."""
@@ -106,6 +130,10 @@ class Applied(Instruction):
         self.gathers = op.gathers
         self.writes = op.writes
         self._chosen: tuple[Kernel | None] | None = None
+
+    def is_like(self, other: Instruction) -> bool:
+        """Tell whether `other`, from other values, does the same."""
+        return isinstance(other, Applied) and super().is_like(other) and same_value(self.static, other.static)
 
     def kernel(self, on: Backend) -> Kernel | None:
         """Return the kernel that computes this in place of the op's reference, or None; it is chosen once."""
@@ -193,10 +221,10 @@ def written(instruction: Instruction) -> list[Value]:
 
 def flops(instruction: Instruction) -> int:
     """Return the arithmetic operations of an instruction; a joined one does those of its members."""
-    return sum(
-        part.op.flops(tuple(value.spec for value in part.outs), tuple(value.spec for value in part.ins), part.static)
-        for part in members(instruction)
-    )
+    if not isinstance(instruction, Applied):
+        return instruction.times * sum(map(flops, instruction.members))
+    outs, ins = (tuple(value.spec for value in values) for values in (instruction.outs, instruction.ins))
+    return instruction.op.flops(outs, ins, instruction.static)
 
 
 def nbytes(instruction: Instruction) -> int:

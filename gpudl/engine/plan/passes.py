@@ -11,14 +11,14 @@ from gpudl.engine.plan.ir import Applied, Instruction
 from gpudl.engine.value import Value
 
 
-def without_repeats(record: Iterable[Applied], results: Iterable[Value]) -> tuple[list[Applied], list[Value]]:
+def without_repeats(record: Iterable[Instruction], results: Iterable[Value]) -> tuple[list[Instruction], list[Value]]:
     """Compute once what was asked for twice with the same inputs and no write to them in between.
 
     Returns:
         The remaining instructions, which read what the others would have computed from those that do, and the values
         that hold the results.
     """
-    kept: list[Applied] = []
+    kept: list[Instruction] = []
     seen: dict[Any, Applied] = {}
     same: dict[Value, Value] = {}  # values by those that hold the same
     writes: dict[int, int] = {}
@@ -27,7 +27,7 @@ def without_repeats(record: Iterable[Applied], results: Iterable[Value]) -> tupl
         step = recorded.reading(same) if is_moved else recorded
         for value in step.ins[: step.writes]:
             writes[value.memory] = writes.get(value.memory, 0) + 1
-        if step.ins and not step.writes:
+        if isinstance(step, Applied) and step.ins and not step.writes:
             read = tuple((value, writes.get(value.memory, 0)) for value in step.ins)
             first = seen.setdefault((step.op, read, _key(step.static)), step)
             if first is not step:
@@ -48,14 +48,14 @@ def _key(static: Any) -> Any:
     return type(static), repr(static) if isinstance(static, float) else static
 
 
-def without_dead(steps: Sequence[Applied], results: Iterable[Value]) -> list[Applied]:
+def without_dead(steps: Sequence[Instruction], results: Iterable[Value]) -> list[Instruction]:
     """Drop instructions whose results nobody reads."""
     needed = {value.root for value in results}
     kept = []
     for step in reversed(steps):
         if step.writes or any(value.root in needed for value in step.outs):
+            kept.append(step.making(needed))
             needed.update(value.root for value in step.ins)
-            kept.append(step)
     return kept[::-1]
 
 

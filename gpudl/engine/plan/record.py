@@ -7,17 +7,18 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
+from gpudl.engine.plan.ir import Instruction
+from gpudl.engine.plan.loop import Loop
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import seen
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, same_value
+from gpudl.engine.tree import flatten
 from gpudl.engine.value import Value
 
 SHARE = 0.005
@@ -49,19 +50,18 @@ class Record:
         self.results = [recorder.value(t) for t in tensors if t is not None]
         self._structure = structure, tuple(t is None for t in tensors)
         self._inputs = [recorder.value(Tensor(array)) for array in inputs]
-        self._lines = recorder.lines or []
-        written = {value.root for step in recorder.instructions for value in step.ins[: step.op.writes]}
+        written = {value.root for step in recorder.instructions for value in step.ins[: step.writes]}
         self._fixed = recorder.variables | written
         self._born = {recorder.value(variable) for variable in recorder.born}
         self.seen, self.at = recorder.seen, time.perf_counter()
         self.took = self.at - recorder.begun
 
-    def difference(self, other: Record) -> int | None:
-        """Return the number of the first instruction that differs in `other`, that after the last one for the results.
+    def difference(self, other: Record) -> tuple[str, str] | None:
+        """Return where in the user's code the first instruction is that differs in `other`, and what differs.
 
         Two records are the same, which is None, when the same ops get the same values and static arguments: results of
         the same instructions, the same variables and inputs, and constants with the same bytes. Variables that the
-        step itself makes each time are the same.
+        step itself makes each time are the same. Loops are the same when their bodies are.
         """
         known = dict(zip(self._inputs, other._inputs, strict=True))
 
@@ -70,25 +70,38 @@ class Record:
                 known[mine] = theirs if self._holds_same(mine, other, theirs) else mine
             return known.get(mine) is theirs
 
-        for number, (mine, theirs) in enumerate(zip_longest(self.instructions, other.instructions)):
-            if mine is None or theirs is None or mine.op is not theirs.op or mine.origin != theirs.origin:
-                return number
-            if len(mine.ins) != len(theirs.ins) or not same_value(mine.static, theirs.static):
-                return number
-            if not all(map(same, mine.ins, theirs.ins)):
-                return number
-            known.update(zip(mine.outs, theirs.outs, strict=True))
-        alike = self._structure == other._structure and all(map(same, self.results, other.results))
-        return None if alike else len(self.instructions)
+        def differing(mine: Sequence[Instruction], theirs: Sequence[Instruction]) -> Instruction | None:
+            for one, two in zip(mine, theirs, strict=False):
+                if not one.is_like(two):
+                    return one
+                if isinstance(one, Loop) and isinstance(two, Loop):
+                    for slot, fed in zip(one.slots, two.slots, strict=True):
+                        if slot.external is None:
+                            known.setdefault(slot, fed)
+                    inside = differing(one.members, two.members)
+                    if inside is not None:
+                        return inside
+                    if len(one.members) != len(two.members) or not all(map(same, one.results, two.results)):
+                        return one
+                if not all(map(same, one.ins, two.ins)):
+                    return one
+                known.update(zip(one.outs, two.outs, strict=True))
+            return mine[len(theirs)] if len(mine) > len(theirs) else None
+
+        first = differing(self.instructions, other.instructions)
+        if first is not None:
+            return first.line or "a step", f"{first.name!r} with other values"
+        alike = len(self.instructions) == len(other.instructions) and self._structure == other._structure
+        if alike and all(map(same, self.results, other.results)):
+            return None
+        return "a step", "another nest of results"
 
     def warn_unless_same(self, other: Record) -> bool:
         """Warn of a step whose records, made one right after the other, differ; return whether they do."""
-        number = self.difference(other)
-        if number is None:
+        found = self.difference(other)
+        if found is None:
             return False
-        place, what = "a step", "another nest of results"
-        if number < len(self.instructions) and self._lines:
-            place, what = self._lines[number], f"{self.instructions[number].op.name!r} with other values"
+        place, what = found
         warnings.warn(
             f"{place}: each time that this step is recorded it does something else, here {what}. Random numbers of "
             "NumPy, or something that is counted or collected while the step is recorded? The steps that are replayed "

@@ -7,7 +7,7 @@ from typing import Any
 
 from gpudl.backend import Array, Backend
 from gpudl.engine.op import Op, apart
-from gpudl.engine.plan.ir import Applied
+from gpudl.engine.plan.ir import Applied, Instruction
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, seen, state, user_line
 from gpudl.engine.tensor import Tensor
@@ -23,6 +23,8 @@ class Recorder:
         lines: whether to note which line of the user's asked for each instruction, too.
 
     Attributes:
+        instructions: what was noted.
+        recording: what its values belong to.
         variables: the values of variables that instructions read or update.
         born: variables that the step itself makes, anew each time that it is recorded.
         seen: what had been changed when the recording began, by `state.seen`.
@@ -32,21 +34,21 @@ class Recorder:
     def __init__(self, on: Backend, lines: bool = False) -> None:
         self.seen = seen[0]
         self.begun = perf_counter()
-        self.instructions: list[Applied] = []
-        self.lines: list[str] | None = [] if lines else None
+        self.lines = lines
+        self.instructions: list[Instruction] = []
         self.variables: set[Value] = set()
         self.born: list[Any] = []
-        self._recording = Recording(on)
+        self.recording = Recording(on)
         self._external: dict[int, Value] = {}  # by the identity of their arrays, which they keep alive
 
     def value(self, tensor: Tensor) -> Value:
         """Return the value of `tensor` in this record: one that no recorded op made is external."""
         data = tensor.data
-        if isinstance(data, Value) and data.recording is self._recording:
+        if isinstance(data, Value) and data.recording is self.recording:
             return data
         array: Array = tensor.array()
         if id(array) not in self._external:
-            self._external[id(array)] = Value(tensor.spec, self._recording, external=array)
+            self._external[id(array)] = Value(tensor.spec, self.recording, external=array)
         return self._external[id(array)]
 
     def add(
@@ -62,16 +64,20 @@ class Recorder:
         if any(value.root.external is None for value in ins[: op.writes]):
             raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
         for value in ins:
-            if value.external is not None and not self._recording.on.owns(value.external):
-                raise apart(op, self._recording.on, value.external)
+            if value.external is not None and not self.recording.on.owns(value.external):
+                raise apart(op, self.recording.on, value.external)
         self.variables.update(value for t, value in zip(inputs, ins, strict=True) if isinstance(t, Variable))
-        if self.lines is not None:
-            self.lines.append(user_line())
         base = ins[0] if op.alias else None
-        outs = tuple(Value(spec, self._recording, base=base) for spec in specs)
-        self.instructions.append(Applied(op, outs, ins, static, state.scope))
+        outs = tuple(Value(spec, self.recording, base=base) for spec in specs)
+        self.note(Applied(op, outs, ins, static, state.scope))
         return tuple(map(Tensor, outs, specs))
+
+    def note(self, instruction: Instruction) -> None:
+        """Note an instruction, which comes after all others."""
+        if self.lines:
+            instruction.line = user_line()
+        self.instructions.append(instruction)
 
     def release(self) -> None:
         """End the recording: a tensor that outlives the step has no value any more, and says so."""
-        self._recording.over = True
+        self.recording.over = True

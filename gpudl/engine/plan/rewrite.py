@@ -169,7 +169,7 @@ class Rewriter:
         return all(bisect_left(places, first) == bisect_left(places, last) for places in written)
 
 
-def rewritten(on: Backend, steps: Iterable[Applied], results: Iterable[Value]) -> list[Instruction]:
+def rewritten(on: Backend, steps: Iterable[Instruction], results: Iterable[Value]) -> list[Instruction]:
     """Return the instructions after every rule has been tried on them."""
     rewriter = Rewriter(on, steps, results)
     for name, rule in _rules:

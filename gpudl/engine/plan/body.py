@@ -1,0 +1,133 @@
+"""The body of a loop, noted once, as a record of its own within that of the step that the loop is part of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gpudl.engine.grad import Key, key_of
+from gpudl.engine.plan.ir import Applied
+from gpudl.engine.plan.recorder import Recorder
+from gpudl.engine.spec import Spec, is_floating
+from gpudl.engine.state import state
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.value import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """What a body is given anew for each step.
+
+    Attributes:
+        source: where it comes from, in the record around: what a carry begins with, or the rows of all steps.
+        leaf: what the body computes with.
+        slot: the value of it in the body.
+    """
+
+    source: Tensor
+    leaf: Tensor
+    slot: Value
+
+
+class Forward(Protocol):
+    """A loop whose values another loop, which computes its gradient, reads step by step.
+
+    Attributes:
+        body: what it does in a step.
+    """
+
+    body: Body
+
+    def rows(self, tensor: Tensor) -> Tensor:
+        """Return what a tensor of the body is in each step, as rows."""
+
+
+class Body(Recorder):
+    """Notes what a loop does in one step.
+
+    Args:
+        outer: notes the step that the loop is part of.
+        forward: the loop whose gradient this one computes.
+
+    Attributes:
+        carries: what is handed from step to step.
+        streams: what has a row for each step.
+        captured: the values from around that it reads, by those outside; variables are the same in both.
+        tensors: the tensors from around that it reads, by their keys in the graph.
+    """
+
+    def __init__(self, outer: Recorder, forward: Forward | None = None) -> None:
+        super().__init__(outer.recording.on, outer.lines)
+        self.outer = outer
+        self.variables, self.born = outer.variables, outer.born
+        self.carries: list[Fed] = []
+        self.streams: list[Fed] = []
+        self.captured: dict[Value, Value] = {}
+        self.tensors: dict[Key, Tensor] = {}
+        self._forward = forward
+        self._rows: dict[Value, Value] = {}  # the slots of what is read of the forward loop
+
+    def carry(self, init: Tensor) -> Tensor:
+        """Return what stands for a carry that begins with `init`."""
+        return self._feed(self.carries, init, init.spec)
+
+    def stream(self, rows: Tensor) -> Tensor:
+        """Return what stands for a row of `rows`."""
+        return self._feed(self.streams, rows, rows.spec.with_shape(rows.shape[1:]))
+
+    def _feed(self, fed: list[Fed], source: Tensor, spec: Spec) -> Tensor:
+        slot = Value(spec, self.recording)
+        fed.append(Fed(source, Tensor(slot), slot))
+        # What a carry does not have at first it may get in a later step.
+        wanted = source.requires_grad or fed is self.carries
+        fed[-1].leaf.requires_grad = state.gradients and wanted and is_floating(spec.dtype)
+        return fed[-1].leaf
+
+    def knows(self, value: Value) -> bool:
+        """Tell whether a value differs from step to step: one of this body, or of the forward loop that it reads."""
+        return value.recording is self.recording or value in self._rows
+
+    def value(self, tensor: Tensor) -> Value:
+        """Return the value of `tensor` in this record, which may come from around or from the forward loop."""
+        data = tensor.data
+        if isinstance(data, Value):
+            if data.recording is self.recording:
+                return data
+            if data in self._rows:
+                return self._rows[data]
+            if self._forward is not None and self._forward.body.knows(data):
+                rows = self._forward.rows(tensor)
+                slot = self._rows[data] = Value(tensor.spec, self.recording)
+                self.streams.append(Fed(rows, tensor, slot))
+                return slot
+        outside = self.outer.value(tensor)
+        self.tensors.setdefault(key_of(tensor), tensor)
+        if outside not in self.captured:
+            inside = outside
+            if outside.external is None:
+                inside = Value(outside.spec, self.recording)
+                inside.memory = outside.memory
+            self.captured[outside] = inside
+        return self.captured[outside]
+
+    def hoist(self) -> None:
+        """Compute before the loop what is the same in each step."""
+        written = {value.memory for step in self.instructions for value in step.ins[: step.writes]}
+        outside = {inner: outer for outer, inner in self.captured.items() if outer.memory not in written}
+        moved: dict[Value, Value] = {}  # what is computed outside now, and what stands for it in the body
+        remaining = []
+        for step in self.instructions:
+            if not moved.keys().isdisjoint(step.ins):
+                step.read_instead(moved)
+            fixed = isinstance(step, Applied) and step.ins and not step.writes and outside.keys() >= {*step.ins}
+            if not fixed:
+                remaining.append(step)
+                continue
+            step.read_instead(outside)
+            self.outer.instructions.append(step)
+            for value in step.outs:
+                value.recording = self.outer.recording
+                moved[value] = self.captured[value] = slot = Value(value.spec, self.recording)
+                slot.memory = value.memory
+                outside[slot] = value
+        self.instructions = remaining

@@ -1,0 +1,197 @@
+"""A loop as one instruction: its body is planned once, and replayed for each step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from copy import copy
+from typing import Any, Self
+
+from gpudl.backend import Array, Backend
+from gpudl.engine.plan.arena import padded
+from gpudl.engine.plan.body import Body
+from gpudl.engine.plan.ir import BYTE, Call, Instruction
+from gpudl.engine.plan.schedule import Schedule, array_of, view
+from gpudl.engine.spec import Spec
+from gpudl.engine.value import Value
+
+Copies = list[tuple[Array, Array]]
+"""Arrays to be written, each with the one that is read."""
+
+
+class Loop(Instruction):
+    """The steps of a loop, one after another.
+
+    A carry lies in two buffers that take turns: what one step computes into the one, the next step reads there. So the
+    body is bound twice, however many steps there are. One that each step hands on as it is stays where it is.
+
+    Args:
+        body: what is done in one step.
+        carried: what it hands on, for each of its carries.
+        ys: what it returns of each step.
+        length: the number of steps.
+        reverse: whether the last rows come first.
+        origin: who asked for it.
+    """
+
+    def __init__(
+        self, body: Body, carried: Sequence[Value], ys: Sequence[Value], length: int, reverse: bool, origin: str
+    ) -> None:
+        record = tuple(body.instructions)
+        written = {value: None for step in record for value in step.ins[: step.writes]}
+        read = {value for step in record for value in step.ins} | {*carried, *ys}
+        captured = {outer: inner for outer, inner in body.captured.items() if inner in read and inner not in written}
+        fed = (*body.carries, *body.streams)
+        self.slots = (*written, *(each.slot for each in fed), *captured.values())
+        self._carries, self._streams = ([each.slot for each in part] for part in (body.carries, body.streams))
+        sources = tuple(body.outer.value(each.source) for each in fed)
+        self._recording = body.outer.recording
+        outs = tuple(Value(value.spec, self._recording) for value in carried)
+        super().__init__("scan", outs, (*written, *sources, *captured), origin, record)
+        self.writes = len(written)
+        self.times = length
+        self._reverse = reverse
+        self._carried = list(carried)
+        self.ys: list[Value] = []
+        for value in ys:
+            self.keep(value)
+        self._planned: Schedule | None = None
+
+    def keep(self, value: Value) -> Value:
+        """Return the rows of a value of the body, one for each step, which are one of the outs from now on."""
+        rows = Value(value.spec.with_shape((self.times, *value.spec.shape)), self._recording)
+        self.ys.append(value)
+        self.outs = (*self.outs, rows)
+        return rows
+
+    def making(self, needed: Set[Value]) -> Self:
+        """Return the same loop, which keeps no rows that are not `needed`."""
+        first = len(self._carried)
+        kept = [(rows, y) for rows, y in zip(self.outs[first:], self.ys, strict=True) if rows in needed]
+        made = copy(self)
+        made.outs = (*self.outs[:first], *(rows for rows, _ in kept))
+        made.ys = [y for _, y in kept]
+        return made
+
+    def is_like(self, other: Instruction) -> bool:
+        """Tell whether `other` goes through as many steps with as much; `inside` is what they do in one."""
+        return isinstance(other, Loop) and super().is_like(other) and self._frame() == other._frame()
+
+    def _frame(self) -> tuple[Any, ...]:
+        counts = len(self._carries), len(self._streams), len(self.slots), len(self._carried), len(self.ys)
+        return self.times, self._reverse, self.writes, *counts
+
+    @property
+    def results(self) -> tuple[Value, ...]:
+        """What a step hands on, and what is kept of it."""
+        return (*self._carried, *self.ys)
+
+    def _schedule(self, on: Backend) -> Schedule:
+        if self._planned is None:
+            self._planned = Schedule(on, self.members, self.results, self.slots)
+            first = len(self._carried)
+            self._carried, self.ys = self._planned.results[:first], self._planned.results[first:]
+            self.members = tuple(self._planned.steps)
+        return self._planned
+
+    def _places(self, on: Backend) -> tuple[dict[Value, int], int]:
+        """Return where in the scratch array the slots and the results lie, and where the arena begins."""
+        schedule = self._schedule(on)
+        places: dict[Value, int] = {}
+        end = 0
+        apart = (value for value in schedule.computed if value not in self._direct(schedule))
+        for value in (*self._carries, *self._streams, *apart):
+            places[value] = end
+            end += padded(value.spec.nbytes) * (2 if value in self._carries else 1)
+        return places, end
+
+    def _direct(self, schedule: Schedule) -> dict[Value, int]:
+        """Return the values that are computed where the next step reads them, and the number of the carry."""
+        found: dict[Value, int] = {}
+        for number, value in enumerate(self._carried):
+            if value.root in schedule.computed and value.root.spec.nbytes == value.spec.nbytes:
+                found.setdefault(value.root, number)
+        return found
+
+    def work_spec(self, on: Backend) -> Spec:
+        """Return the spec of the memory for what lies between the ops of one step, and for what the steps hand on."""
+        return Spec((self._places(on)[1] + self._schedule(on).nbytes,), BYTE)
+
+    def scratch(self, on: Backend) -> int:
+        """Return how many bytes an instruction of the body may take for itself."""
+        return self._schedule(on).scratch
+
+    def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
+        """Return a call without arguments on the arrays of the outs and inputs."""
+        schedule, (places, end) = self._schedule(on), self._places(on)
+        direct = self._direct(schedule)
+        count = len(self._carries)
+        outs, ins = arrays[: len(self.outs)], arrays[len(self.outs) :]
+        given = dict(zip(self.slots, ins, strict=True))
+        stays = [value is slot for value, slot in zip(self._carried, self._carries, strict=True)]
+        buffers = [
+            [
+                view(work, places[slot] + (0 if kept else turn) * padded(slot.spec.nbytes), slot.spec)
+                for slot, kept in zip(self._carries, stays, strict=True)
+            ]
+            for turn in (0, 1)
+        ]
+        there = {value: view(work, place, value.spec) for value, place in places.items()}
+        turns = []
+        for now, then in (buffers, buffers[::-1]):
+            made = {**given, **there, **dict(zip(self._carries, now, strict=True))}
+            made |= {root: then[number].reshape(root.spec.shape) for root, number in direct.items()}
+            calls = schedule.bind(work[end:], made)
+            found = [array_of(made, value) for value in self.results]
+            handed = [
+                (then[number], found[number])
+                for number, value in enumerate(self._carried)
+                if direct.get(value.root) != number and not stays[number]
+            ]
+            turns.append(_Turn(calls, handed, list(zip(outs[count:], found[count:], strict=True))))
+        begins: Copies = [(buffer, given[slot]) for buffer, slot in zip(buffers[0], self._carries, strict=True)]
+        ends: Copies = list(zip(outs[:count], buffers[self.times % 2], strict=True))
+        reads: Copies = [(there[slot], given[slot]) for slot in self._streams]
+        order = range(self.times)[:: -1 if self._reverse else 1]
+        return _Steps(order, begins, reads, turns, ends)
+
+
+class _Turn:
+    """A step of a loop that reads the carries in one of their two buffers, and writes them into the other."""
+
+    def __init__(self, calls: list[Call], handed: Copies, rows: Copies) -> None:
+        self.calls = calls
+        self.handed = handed
+        self.rows = [(list(rows[:, None]), row[None]) for rows, row in rows]
+
+
+class _Steps:
+    """All steps of a loop.
+
+    Attributes:
+        turns: what is done in a step, for either place of the carries.
+    """
+
+    def __init__(self, order: range, begins: Copies, reads: Copies, turns: list[_Turn], ends: Copies) -> None:
+        self._order = order
+        self._begins = begins
+        self._reads = [(buffer[None], list(rows[:, None])) for buffer, rows in reads]
+        self.turns = turns
+        self._ends = ends
+        self.kept = [getattr(call, "kept", ()) for turn in turns for call in turn.calls]
+
+    def __call__(self) -> None:
+        for target, source in self._begins:
+            target[...] = source
+        now, then = self.turns
+        for t in self._order:
+            for buffer, rows in self._reads:
+                buffer[...] = rows[t]
+            for call in now.calls:
+                call()
+            for rows, row in now.rows:
+                rows[t][...] = row
+            for target, source in now.handed:
+                target[...] = source
+            now, then = then, now
+        for target, source in self._ends:
+            target[...] = source

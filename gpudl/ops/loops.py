@@ -1,0 +1,200 @@
+"""Loops over the first axis: a function of a carry and a row, applied to one row after another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import index
+from typing import Any
+
+from gpudl import backend
+from gpudl.engine.convert import operand
+from gpudl.engine.plan.loop_gradient import Repeated
+from gpudl.engine.spec import Spec
+from gpudl.engine.state import state, symbolic
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.ops.arrangement import stack
+
+__all__ = ["scan"]
+
+Body = Callable[[Any, Any], Any]
+
+
+def scan(
+    f: Body,
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int | bool = 1,
+) -> tuple[Any, Any]:
+    """Apply `f` to one row of `xs` after another, and hand a carry on from each to the next.
+
+    It is what this loop returns, gradients included, bit for bit (but for the order of sums of gradients of what `f`
+    returns as it was given; and where it reads slices of a tensor of 16 bits from around, whose gradient the loop
+    rounds less often)::
+
+        carry, ys = init, []
+        for x in xs:
+            carry, y = f(carry, x)
+            ys.append(y)
+        return carry, ops.stack(ys)
+
+    In a recorded step, such as those of `fit`, `f` is called once, however many rows there are, and what it does is
+    planned once and replayed for each row, forwards and backwards. Each step's values that the gradient needs are kept.
+    What is computed from nothing that differs between the steps is computed once, before them.
+
+    Args:
+        f: takes the carry and a row of `xs` (the whole nest of rows; None without `xs`) and returns a pair: the next
+            carry, of the structure, shapes and dtypes of `init`, and a nest of results, or None. It may read tensors
+            and variables from around, draw random numbers and update variables, as in a loop. What it leaves in
+            Python's own variables is not handed on.
+        init: the first carry: a tensor, or a nest of tuples, lists and dicts of them.
+        xs: a tensor of rows, or a nest of such tensors, whose first axes have the same size, the number of steps.
+        length: the number of steps; needed where there are no `xs`.
+        reverse: begin with the last row. The results lie in the order of the rows.
+        unroll: how many steps a compiler may put together, at least 1, or whether it may put all; without effect here.
+
+    Returns:
+        The last carry, and the nest of results, each with the results of all steps along a new first axis.
+
+    Raises:
+        TypeError: `f` is no function, returns no pair, or a carry that differs from `init`.
+        ValueError: `xs` of different sizes, or without a first axis; a `length` that is not theirs, or that is missing.
+
+    Source: the recurrence is `lax.scan` of JAX (Bradbury et al., 2018), whose face Keras has.
+
+    Example:
+        >>> last, sums = gpudl.ops.scan(lambda total, x: (total + x, total + x), 0.0, np.float32([1, 2, 3]))
+        >>> last.numpy(), sums.numpy()
+        (array(6., dtype=float32), array([1., 3., 6.], dtype=float32))
+    """
+    if not callable(f):
+        raise TypeError(f"scan: f must be a function of a carry and a row, got {type(f).__name__}.")
+    if not isinstance(unroll, int) or (unroll < 1 and unroll is not False):
+        raise ValueError(f"scan: unroll must be a positive integer, or a bool, got {unroll!r}.")
+    init, xs = _tensors(init), _tensors(xs)
+    steps = _length(_leaves(xs), length)
+    if steps == 0 or any(t.data is None for t in (*_leaves(init), *_leaves(xs))):
+        return _inferred(f, init, xs, steps)
+    run = _looped if state.recorder is None else _recorded
+    return run(f, init, xs, steps, bool(reverse))
+
+
+def _tensors(tree: Any) -> Any:
+    return map_leaves(lambda leaf: None if leaf is None else operand(leaf), tree)
+
+
+def _leaves(tree: Any) -> list[Tensor]:
+    return [leaf for leaf in flatten(tree)[0] if leaf is not None]
+
+
+def _filled(tree: Any, leaves: Any) -> Any:
+    """Return `tree` with `leaves`, in order, in the place of its tensors."""
+    given = iter(leaves)
+    return map_leaves(lambda leaf: None if leaf is None else next(given), tree)
+
+
+def _length(xs: list[Tensor], length: int | None) -> int:
+    """Return the number of steps; raises ValueError where it is not one."""
+    sizes = list(dict.fromkeys(x.shape[:1] for x in xs))
+    if () in sizes:
+        raise ValueError(
+            "scan: xs need a first axis, along which the steps go, and got a number. A list is a nest of several xs: "
+            "make one tensor of rows by ops.stack."
+        )
+    if len(sizes) > 1:
+        listed = ", ".join(str(size) for (size,) in sizes)
+        raise ValueError(f"scan: all xs must have as many rows, got {listed} along their first axes.")
+    if length is None:
+        if not sizes:
+            raise ValueError("scan: without xs, length must say how many steps there are.")
+        return sizes[0][0]
+    try:
+        steps = index(length)
+    except TypeError:
+        steps = -1
+    if steps < 0:
+        raise ValueError(f"scan: length must be a whole number of steps, got {length!r}.")
+    if sizes and sizes[0][0] != steps:
+        raise ValueError(f"scan: length says {steps} steps, and xs have {sizes[0][0]} rows.")
+    return steps
+
+
+def _stepped(f: Body, carry: Any, x: Any) -> tuple[Any, Any]:
+    """Return what `f` makes of a carry and a row; raises TypeError unless it is a pair, of a carry of the same kind."""
+    made = f(carry, x)
+    if not isinstance(made, tuple | list) or len(made) != 2:
+        raise TypeError(f"scan: f must return a pair of the next carry and a result, got {_picture(_tensors(made))}.")
+    after, y = map(_tensors, made)
+    if _kind(after) != _kind(carry):
+        raise TypeError(
+            f"scan: f must return a carry of the structure, shapes and dtypes of init, {_picture(carry)}, but returned "
+            f"{_picture(after)}. Cast or reshape one of them."
+        )
+    return after, y
+
+
+def _kind(tree: Any) -> Any:
+    """Return the structure of a nest, and the dtypes and shapes in it."""
+    leaves, structure = flatten(tree)
+    return structure, [leaf if leaf is None else leaf.spec for leaf in leaves]
+
+
+def _picture(tree: Any) -> str:
+    """Return the structure of a nest in words, with the dtype and the shape of each tensor."""
+    if isinstance(tree, dict):
+        return "{" + ", ".join(f"{key!r}: {_picture(tree[key])}" for key in tree) + "}"
+    if isinstance(tree, list):
+        return f"[{', '.join(map(_picture, tree))}]"
+    if isinstance(tree, tuple):
+        return f"({', '.join(map(_picture, tree))}{',' * (len(tree) == 1)})"
+    return "None" if tree is None else f"{tree.dtype}{list(tree.shape)}"
+
+
+def _looped(f: Body, carry: Any, xs: Any, length: int, reverse: bool) -> tuple[Any, Any]:
+    """Return the results of a loop that computes at once."""
+    leaves = _leaves(xs)
+    rows: list[Any] = []
+    for t in range(length)[:: -1 if reverse else 1]:
+        carry, y = _stepped(f, carry, _filled(xs, [x[t] for x in leaves]))
+        if rows and _kind(y) != _kind(rows[0]):
+            raise TypeError(
+                f"scan: f must return results of the same structure, shapes and dtypes in each step, but returned "
+                f"{_picture(rows[0])} and later {_picture(y)}."
+            )
+        rows.append(y)
+    ordered = rows[::-1] if reverse else rows
+    return carry, _filled(rows[0], map(stack, zip(*map(_leaves, ordered), strict=True)))
+
+
+def _recorded(f: Body, init: Any, xs: Any, length: int, reverse: bool) -> tuple[Any, Any]:
+    """Return the results of a loop that becomes one instruction of the step that is being recorded."""
+    results: Any = None
+
+    def step(carries: list[Tensor], rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        nonlocal results
+        carry, results = _stepped(f, _filled(init, carries), _filled(xs, rows))
+        return _leaves(carry), _leaves(results)
+
+    recorder: Any = state.recorder
+    first = _leaves(init)
+    outs = Repeated(recorder, first, _leaves(xs), step, length, reverse).outs
+    return _filled(init, outs), _filled(results, outs[len(first) :])
+
+
+def _inferred(f: Body, init: Any, xs: Any, length: int) -> tuple[Any, Any]:
+    """Return results without values: of symbolic tensors, or of no steps at all, where the carry stays as it is."""
+
+    def without_value(spec: Spec) -> Tensor:
+        return Tensor(None, spec)
+
+    with symbolic():
+        carry = map_leaves(lambda t: None if t is None else without_value(t.spec), init)
+        row = map_leaves(lambda t: None if t is None else without_value(t.spec.with_shape(t.shape[1:])), xs)
+        carry, y = _stepped(f, carry, row)
+    on = backend.current()
+    stacked = [y.spec.with_shape((length, *y.shape)) for y in _leaves(y)]
+    if length:
+        return carry, _filled(y, map(without_value, stacked))
+    return init, _filled(y, (Tensor(on.empty(spec.shape, spec.dtype)) for spec in stacked))
