@@ -113,7 +113,8 @@ def calls_of_a_batch(model: Any) -> float:
 
     for samples in (20, 40):
         fit(samples)
-    return (fit(40) - fit(20)) / 5
+    # The least of three: the garbage collector calls functions too, whenever it likes.
+    return min(fit(40) - fit(20) for _ in range(3)) / 5
 
 
 class TestTheGraph:
