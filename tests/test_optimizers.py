@@ -669,3 +669,26 @@ def test_on_a_device_a_step_copies_nothing_from_or_to_the_host(kind: str, option
 
 def test_every_optimizer_has_a_case() -> None:
     assert classes(optimizers, optimizers.Optimizer) - {"LossScaleOptimizer"} == {name for name, _ in CASES}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "option", "value", "missing"),
+    [
+        (optimizers.SGD, "momentum", 0.9, "momentum"),
+        (optimizers.RMSprop, "momentum", 0.9, "momentum"),
+        (optimizers.RMSprop, "centered", True, "average_gradient"),
+        (optimizers.Adam, "amsgrad", True, "velocity_hat"),
+    ],
+)
+def test_an_option_that_needs_slots_comes_too_late(optimizer: Any, option: str, value: Any, missing: str) -> None:
+    model = gpudl.Sequential([gpudl.layers.Input((2,)), gpudl.layers.Dense(1)])
+    model.compile(optimizer(0.1), "mse")
+    x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    model.fit(x, y, verbose=0)
+    before = model.get_weights()
+    setattr(model.optimizer, option, value)
+    assert len(model.optimizer.variables) >= 2
+    with pytest.raises(ValueError, match=rf"^\w+ keeps no {missing}: it was built .* Make a new optimizer with these"):
+        model.fit(x, y, verbose=0)
+    for one, other in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -67,7 +67,7 @@ class Layout:
     """
 
     def __init__(self, names: Sequence[str], start: float) -> None:
-        self._names = list(names)
+        self.names = list(names)
         self._start = start
         self._kept: dict[int, Kept] = {}  # by the identity of the variable, in the order of their coming
         self._latest: tuple[list[int], list[Run]] = ([], [])
@@ -116,7 +116,7 @@ class Layout:
         assert first is not None
         block = Block(first.group, first.start, decayed)
         size = sum(v.size for v in neighbours)
-        for name in self._names:
+        for name in self.names:
             flat = Tensor(first.group.on.empty((size,), neighbours[0].dtype))
             flat.data[...] = self._start
             block.slots[name] = flat
@@ -169,7 +169,7 @@ class Layout:
     def __getstate__(self) -> dict[str, Any]:
         """Return what a copy needs: the variables with their slots. Its variables are laid when they are next used."""
         pairs = [(v, self.slots_of(v)) for v in self.variables]
-        return {"names": self._names, "start": self._start, "pairs": pairs}
+        return {"names": self.names, "start": self._start, "pairs": pairs}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Become the copy."""

@@ -116,7 +116,7 @@ class Optimizer(Configurable):
         slots = []
         if self._layout is not None:
             every = [self._layout.slots_of(v) for v in self._layout.variables]
-            slots = [slots_of[n] for names in self.slot_names() for slots_of in every for n in names]
+            slots = [slots_of[n] for names in self.slot_names() for slots_of in every for n in names if n in slots_of]
         return [self.iterations, self._learning_rate, *slots]
 
     def state(self, variables: Sequence[Variable]) -> list[Tensor]:
@@ -176,6 +176,12 @@ class Optimizer(Configurable):
             layout.lay(variables, self._is_decayed)
             self._layout = layout
         else:
+            missing = {name for names in self.slot_names() for name in names} - set(self._layout.names)
+            if missing:
+                raise ValueError(
+                    f"{type(self).__name__} keeps no {' and no '.join(sorted(missing))}: it was built when it needed "
+                    "none. Make a new optimizer with these options, and compile the model with it."
+                )
             self._layout.lay(variables, self._is_decayed)
         return self._layout
 
