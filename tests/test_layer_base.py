@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from typing import Any
 
 import numpy as np
@@ -416,3 +418,18 @@ def test_a_weight_of_integers_starts_with_zeros() -> None:
     layer = Dense(2)
     weight = layer.add_weight((2, 3), dtype="int32", trainable=False)
     np.testing.assert_array_equal(weight.numpy(), np.zeros((2, 3), np.int32))
+
+
+@pytest.mark.parametrize("name", ["Dense", "Conv2D", "MaxPooling2D", "BatchNormalization"])
+def test_a_layer_that_nobody_holds_is_gone_at_once(name: str) -> None:
+    arguments = {"Dense": (3,), "Conv2D": (2, 2)}.get(name, ())
+    layer = getattr(layers, name)(*arguments)
+    layer(np.ones((2, 4, 4, 1), np.float32))
+    known = weakref.ref(layer)
+    gc.collect()
+    gc.disable()
+    try:
+        del layer
+        assert known() is None
+    finally:
+        gc.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,14 @@ def pair(who: str, **size: Any) -> Pair:
     return int(both[0]), int(both[1])
 
 
+def image_hint(data_format: str, shape: Shape) -> str:
+    """Return what to do with inputs of `shape`; no method, for a layer must not hold itself."""
+    images = _IMAGES[data_format]
+    if len(shape) != 4:
+        return f"{images}: add the channel axis, e.g. {_RESHAPED[data_format]}."
+    return f"{images}; the number of channels cannot change after the first call."
+
+
 class OnImages(Layer):
     """A layer that takes images.
 
@@ -44,13 +53,7 @@ class OnImages(Layer):
     def __init__(self, *, data_format: str | None, **options: Any) -> None:
         super().__init__(**options)
         self.data_format = config.check_data_format(data_format)
-        self.input_spec = InputSpec(ndim=4, hint=self._hint)
-
-    def _hint(self, shape: Shape) -> str:
-        images = _IMAGES[self.data_format]
-        if len(shape) != 4:
-            return f"{images}: add the channel axis, e.g. {_RESHAPED[self.data_format]}."
-        return f"{images}; the number of channels cannot change after the first call."
+        self.input_spec = InputSpec(ndim=4, hint=partial(image_hint, self.data_format))
 
     @property
     def channel_axis(self) -> int:

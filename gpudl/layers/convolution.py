@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Unpack
 
 from gpudl import activations, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Window
-from gpudl.layers._windowed import Pair, Size, Windowed, pair
+from gpudl.layers._windowed import Pair, Size, Windowed, image_hint, pair
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.options import KernelOptions
 from gpudl.registry import Identifier
@@ -84,7 +85,9 @@ class Conv2D(Windowed, options=KernelOptions):
         self.kernel = self._add("kernel", (*self.kernel_size, share, self.filters))
         self.bias = self._add("bias", (self.filters,)) if self.use_bias else None
         channels = self.kernel.shape[2] * self.groups
-        self.input_spec = InputSpec(ndim=4, axes={self.channel_axis: channels}, hint=self._hint)
+        self.input_spec = InputSpec(
+            ndim=4, axes={self.channel_axis: channels}, hint=partial(image_hint, self.data_format)
+        )
 
     def call(self, x: Tensor) -> Tensor:
         """Return the feature maps of a batch of images."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from functools import partial
 from math import prod
 from typing import Any, Unpack
 
@@ -68,13 +69,9 @@ class Dense(Layer, options=KernelOptions):
         """Create kernel and bias for inputs of `input_shape`."""
         self.kernel = self._add("kernel", (input_shape[-1], self.units))
         self.bias = self._add("bias", (self.units,)) if self.use_bias else None
-        self.input_spec = InputSpec(min_ndim=2, axes={-1: self.kernel.shape[0]}, hint=self._hint)
-
-    def _hint(self, shape: Shape) -> str:
-        features = self.kernel.shape[0]
-        if prod(n or 1 for n in shape[1:]) == features:
-            return "Add Flatten() before it."
-        return f"Every input must have {features} features along its last axis, as in the first call."
+        self.input_spec = InputSpec(
+            min_ndim=2, axes={-1: self.kernel.shape[0]}, hint=partial(_hint, self.kernel.shape[0])
+        )
 
     def call(self, x: Tensor) -> Tensor:
         """Return the outputs for inputs (batch, ..., features)."""
@@ -83,6 +80,13 @@ class Dense(Layer, options=KernelOptions):
             return activations.with_bias(x @ self.kernel, self.bias, self.activation)
         y = ops.reshape(ops.reshape(x, (-1, x.shape[-1])) @ self.kernel, (*x.shape[:-1], self.units))
         return activations.with_bias(y, self.bias, self.activation)
+
+
+def _hint(features: int, shape: Shape) -> str:
+    """Return what to do with inputs of `shape`; no method, for a layer must not hold itself."""
+    if prod(n or 1 for n in shape[1:]) == features:
+        return "Add Flatten() before it."
+    return f"Every input must have {features} features along its last axis, as in the first call."
 
 
 class Activation(Layer):
