@@ -45,7 +45,7 @@ class Step:
         return [leaf for leaf in flatten((self.args, self.kwargs))[0] if isinstance(leaf, Place)]
 
 
-class Graph:
+class CallGraph:
     """The calls that lead from inputs to outputs, in an order in which they can be made.
 
     It keeps the calls and not the shapes, so it computes batches of any size. A copy has symbols of its own.

@@ -11,7 +11,7 @@ from gpudl.engine.tree import map_leaves
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
-from gpudl.models.functional import Graph
+from gpudl.models.functional import CallGraph
 from gpudl.names import auto_name
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
@@ -55,7 +55,7 @@ class Model(Trainer):
     """
 
     def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
-        self._graph: Graph | None = None
+        self._graph: CallGraph | None = None
         if inputs is None and outputs is None:
             super().__init__(name=name, **kwargs)
             return
@@ -64,7 +64,7 @@ class Model(Trainer):
                 f"{type(self).__name__} got {'outputs' if inputs is None else 'inputs'} alone: it takes symbols for "
                 "inputs and outputs, such as Input() and what layers return for it, or neither and has a call()."
             )
-        graph = Graph(inputs, outputs)
+        graph = CallGraph(inputs, outputs)
         functional = auto_name("functional") if type(self) is Model and name is None else name
         super().__init__(name=functional, **kwargs)
         self._graph = graph

@@ -3,20 +3,8 @@
 Names, arguments and results are those of ``keras.saving``.
 """
 
-from gpudl.custom_objects import (
-    CustomObjectScope,
-    custom_object_scope,
-    get_custom_objects,
-    get_registered_name,
-    get_registered_object,
-    register_keras_serializable,
-)
+from gpudl import custom_objects
+from gpudl.custom_objects import *  # noqa: F403
 
-__all__ = [
-    "CustomObjectScope",
-    "custom_object_scope",
-    "get_custom_objects",
-    "get_registered_name",
-    "get_registered_object",
-    "register_keras_serializable",
-]
+__all__: list[str] = []
+__all__ += custom_objects.__all__
