@@ -95,7 +95,7 @@ class Tensor:
         array([[3., 5.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "data", "logits", "node", "out_number", "requires_grad", "spec")
+    __slots__ = ("__weakref__", "data", "logits", "mask", "node", "out_number", "requires_grad", "spec")
 
     def __init__(self, data: Array, spec: Spec | None = None) -> None:
         self.data = data
@@ -107,6 +107,8 @@ class Tensor:
         self.requires_grad = False
         # What a softmax or sigmoid was computed from, for the losses that are more exact on logits.
         self.logits: Tensor | None = None
+        # Which of the samples or steps count, as bool; layers pass it on, losses and metrics leave the others out.
+        self.mask: Tensor | None = None
 
     @property
     def shape(self) -> Shape:
