@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from itertools import count as forever
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 
 __all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset"]
+
+Element: TypeAlias = Nest[Any]
+"""A nest of arrays, or of what arrays are made of."""
 
 AUTOTUNE = -1
 INFINITE_CARDINALITY = -1
@@ -30,12 +34,12 @@ class Dataset:
         ([2, 2, 1], 3)
     """
 
-    def __init__(self, elements: Callable[[], Iterable[Nest]], length: float | None) -> None:
+    def __init__(self, elements: Callable[[], Iterable[Element]], length: float | None) -> None:
         self._elements = elements
         self._length = length  # None where it is not known, infinite where there is no end
 
     @staticmethod
-    def from_tensor_slices(tensors: Nest) -> Dataset:
+    def from_tensor_slices(tensors: Element) -> Dataset:
         """Return the rows of arrays of one length, in a nest as given.
 
         Raises:
@@ -52,14 +56,14 @@ class Dataset:
         return _Rows(arrays, lambda: np.arange(count), count)
 
     @staticmethod
-    def from_tensors(tensors: Nest) -> Dataset:
+    def from_tensors(tensors: Element) -> Dataset:
         """Return one element."""
         element = _arrays(tensors)
         return Dataset(lambda: [element], 1)
 
     @staticmethod
     def from_generator(
-        generator: Callable[..., Iterable[Nest]], *types: object, args: Nest = (), **more: object
+        generator: Callable[..., Iterable[Element]], *types: object, args: Element = (), **more: object
     ) -> Dataset:
         """Return what `generator`, called anew for each pass, yields; types and shapes are taken as they come."""
         return Dataset(lambda: (map_leaves(_on_host, element) for element in generator(*args)), None)
@@ -78,7 +82,7 @@ class Dataset:
         known = None if None in lengths else min(length for length in lengths if length is not None)
         return Dataset(lambda: zip(*(each._elements() for each in inner), strict=False), known)
 
-    def __iter__(self) -> Iterator[Nest]:
+    def __iter__(self) -> Iterator[Element]:
         return (map_leaves(convert_to_tensor, element) for element in self._elements())
 
     def __len__(self) -> int:
@@ -93,7 +97,7 @@ class Dataset:
             return UNKNOWN_CARDINALITY
         return INFINITE_CARDINALITY if self._length == math.inf else int(self._length)
 
-    def as_numpy_iterator(self) -> Iterator[Nest]:
+    def as_numpy_iterator(self) -> Iterator[Element]:
         """Return an iterator over the elements as NumPy arrays."""
         return iter(self._elements())
 
@@ -101,7 +105,7 @@ class Dataset:
         """Join `batch_size` elements at a time along a new first axis; the last may be fewer."""
         _require_positive("batch", "batch_size", batch_size)
 
-        def batches() -> Iterator[Nest]:
+        def batches() -> Iterator[Element]:
             elements = iter(self._elements())
             while group := list(islice(elements, batch_size)):
                 if len(group) == batch_size or not drop_remainder:
@@ -118,10 +122,10 @@ class Dataset:
         order = _Order(buffer_size, seed, reshuffle_each_iteration)
         return Dataset(lambda: order(self._elements()), self._length)
 
-    def map(self, map_func: Callable[..., Nest], **performance: object) -> Dataset:
+    def map(self, map_func: Callable[..., Element], **performance: object) -> Dataset:
         """Return what `map_func` makes of each element; the parts of a tuple are arguments of their own."""
 
-        def mapped() -> Iterator[Nest]:
+        def mapped() -> Iterator[Element]:
             for element in self._elements():
                 yield map_leaves(_on_host, _called(map_func, element))
 
@@ -130,7 +134,7 @@ class Dataset:
     def filter(self, predicate: Callable[..., object]) -> Dataset:
         """Return the elements for which `predicate` is true."""
 
-        def kept() -> Iterator[Nest]:
+        def kept() -> Iterator[Element]:
             for element in self._elements():
                 if _called(predicate, element):
                     yield element
@@ -143,9 +147,9 @@ class Dataset:
 
     def cache(self, filename: str = "") -> Dataset:
         """Keep the elements of the first complete pass, in memory, for those that follow."""
-        kept: list[Nest] = []
+        kept: list[Element] = []
 
-        def elements() -> Iterator[Nest]:
+        def elements() -> Iterator[Element]:
             if kept:
                 yield from kept
                 return
@@ -192,13 +196,13 @@ class Dataset:
 class _Rows(Dataset):
     """Rows of arrays in some order: shuffling, cutting and batching work on numbers of rows, and copy a row once."""
 
-    def __init__(self, arrays: Nest, order: Callable[[], np.ndarray], length: int) -> None:
+    def __init__(self, arrays: Element, order: Callable[[], np.ndarray], length: int) -> None:
         super().__init__(self._each, length)
         self._arrays = arrays
         self._order = order
         self._count = length
 
-    def _each(self) -> Iterator[Nest]:
+    def _each(self) -> Iterator[Element]:
         return (_row(self._arrays, number) for number in self._order())
 
     def batch(self, batch_size: int, drop_remainder: bool = False, **performance: object) -> Dataset:
@@ -206,7 +210,7 @@ class _Rows(Dataset):
         _require_positive("batch", "batch_size", batch_size)
         end = self._count // batch_size * batch_size if drop_remainder else self._count
 
-        def batches() -> Iterator[Nest]:
+        def batches() -> Iterator[Element]:
             order = self._order()
             return (_row(self._arrays, order[start : start + batch_size]) for start in range(0, end, batch_size))
 
@@ -233,7 +237,7 @@ class _Order:
         self._seeds = np.random.SeedSequence(np.random.randint(2**32) if seed is None else seed)
         self._once = None if again else self._seeds.spawn(1)[0]
 
-    def __call__(self, elements: Iterable[Nest]) -> Iterator[Nest]:
+    def __call__(self, elements: Iterable[Element]) -> Iterator[Element]:
         rng = np.random.default_rng(self._once or self._seeds.spawn(1)[0])
         waiting = iter(elements)
         buffer = list(islice(waiting, self._size))
@@ -256,7 +260,7 @@ def _batches(length: float | None, size: int, drop_remainder: bool) -> float | N
     return length // size if drop_remainder else math.ceil(length / size)
 
 
-def _arrays(tensors: Nest) -> Nest:
+def _arrays(tensors: Element) -> Element:
     """Return a nest of arrays; a list is one array, as in TensorFlow."""
     if isinstance(tensors, tuple):
         return tuple(map(_arrays, tensors))
@@ -274,22 +278,22 @@ def _on_host(value: object) -> np.ndarray:
     return array
 
 
-def _called(function: Callable[..., Nest], element: Nest) -> Nest:
+def _called(function: Callable[..., Element], element: Element) -> Element:
     """Return ``function(element)``, computed on the host; the parts of a tuple are arguments of their own."""
     with backend.device("cpu"):
         tensors = map_leaves(convert_to_tensor, element)
         return function(*tensors) if isinstance(tensors, tuple) else function(tensors)
 
 
-def _stacked(group: list[Nest]) -> Nest:
+def _stacked(group: list[Element]) -> Element:
     columns = zip(*(flatten(element)[0] for element in group), strict=True)
     arrays = iter([np.stack(column) for column in columns])
     return map_leaves(lambda _: next(arrays), group[0])
 
 
-def _rows(element: Nest) -> Iterator[Nest]:
+def _rows(element: Element) -> Iterator[Element]:
     return (_row(element, number) for number in range(len(flatten(element)[0][0])))
 
 
-def _row(element: Nest, number: int | np.ndarray) -> Nest:
+def _row(element: Element, number: int | np.ndarray) -> Element:
     return map_leaves(lambda array: array[number], element)
