@@ -14,7 +14,9 @@ from typing import Any, Protocol
 
 Kernel = Callable[..., None]
 Takes = Callable[..., bool]
-Stages = tuple[dict[str, Any], ...]
+Static = dict[str, Any]
+"""The static arguments of an op: what is no array, such as an axis or a rate."""
+Stages = tuple[Static, ...]
 """The static arguments of each op of a chain."""
 
 
@@ -82,7 +84,7 @@ def _imported(device: str) -> bool:
     return True
 
 
-def find(op: str, device: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> Kernel | None:
+def find(op: str, device: str, arrays: tuple[Any, ...], static: Static) -> Kernel | None:
     """Return the first twin of `op` on `device` that takes these arguments, or None."""
     for twin in twins(device).get(op, ()):
         if twin.takes(*arrays, **static):
@@ -104,7 +106,7 @@ class Call:
     op: str
     outs: tuple[int, ...]
     ins: tuple[int, ...]
-    static: dict[str, Any] = field(default_factory=dict)
+    static: Static = field(default_factory=dict)
     shapes: tuple[tuple[int, ...], ...] = ()
 
 
@@ -133,7 +135,7 @@ class Composer(Protocol):
     @property
     def large(self) -> int: ...  # noqa: D102 (described above)
 
-    def joins(self, op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> bool:
+    def joins(self, op: str, arrays: tuple[Any, ...], static: Static) -> bool:
         """Tell whether an op with these outs and inputs can be a part of such a kernel."""
 
     def compose(self, calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Sequence[int]) -> Composed:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import detect
-from gpudl.backend.base import Array, Backend, BackendError, CaptureError, OutOfMemoryError, Upload, in_words
+from gpudl.backend.base import Array, Backend, BackendError, CaptureError, OutOfMemoryError, Static, Upload, in_words
 from gpudl.backend.numpy_backend import NumpyBackend
 from gpudl.kernels import precision, team
 
@@ -26,6 +26,7 @@ __all__ = [
     "BackendError",
     "CaptureError",
     "OutOfMemoryError",
+    "Static",
     "Upload",
     "current",
     "device",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from types import ModuleType
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from gpudl.kernels import registry
 Array = Any
 Shape = tuple[int, ...]
 Kernel = registry.Kernel
+Static = registry.Static
 Call = registry.Call
 Composed = registry.Composed
 Composer = registry.Composer
@@ -73,7 +75,7 @@ class Backend(Protocol):
 
     name: str
     device: str
-    xp: Any
+    xp: ModuleType
     captures: bool = False
     index: int = 0
 
@@ -130,11 +132,11 @@ class Backend(Protocol):
     def describe(self) -> str:
         """Return the device in words."""
 
-    def twin(self, op: str, arrays: tuple[Array, ...], static: dict[str, Any]) -> Callable[..., None] | None:
+    def twin(self, op: str, arrays: tuple[Array, ...], static: Static) -> Callable[..., None] | None:
         """Return a faster kernel for `op` that takes these arguments, or None."""
         return registry.find(op, self.device, arrays, static)
 
-    def bind(self, kernel: Kernel, arrays: tuple[Array, ...], static: dict[str, Any]) -> Callable[[], None]:
+    def bind(self, kernel: Kernel, arrays: tuple[Array, ...], static: Static) -> Callable[[], None]:
         """Return a call without arguments of a twin on these arrays, to be made many times."""
         return partial(kernel, *arrays, **static)
 

@@ -111,8 +111,7 @@ class _Nowhere:
 
 
 def _nowhere(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    array: np.ndarray = np.asarray(_Nowhere(prod(shape) * dtype.itemsize)).view(dtype).reshape(shape)
-    return array
+    return np.asarray(_Nowhere(prod(shape) * dtype.itemsize)).view(dtype).reshape(shape)
 
 
 def _read(path: str) -> str:

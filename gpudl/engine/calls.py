@@ -144,7 +144,7 @@ def inferred(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
     It is asked twice, with two sets of sizes for those that are not known; what differs is not known. So no op has to
     know about sizes that are not known.
     """
-    leaves = flatten((args, kwargs))[0]
+    leaves: list[Any] = flatten((args, kwargs))[0]
     pairs = [leaf.pair for leaf in leaves if type(leaf) is KerasTensor]
     try:
         return _asked(function, args, kwargs, pairs)

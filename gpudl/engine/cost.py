@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from gpudl.backend import Static
 from gpudl.engine.spec import Spec
 
 Flops = Callable[[tuple[Spec, ...], tuple[Spec, ...], dict[str, Any]], int]
 """A count of operations from the specs of an op's outs, those of its inputs, and its static arguments."""
 
 
-def free(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
+def free(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
     """Count nothing: for ops that copy, fill, or look at the same memory in another way."""
     return 0
 

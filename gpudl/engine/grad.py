@@ -8,7 +8,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Protocol
 
-from gpudl.backend import Array
+from gpudl.backend import Array, Static
 from gpudl.engine.parts import Part, Sum
 from gpudl.engine.spec import is_floating
 from gpudl.engine.state import gradients, scope, state
@@ -44,7 +44,7 @@ class Application:
     __slots__ = ("inputs", "op", "order", "results", "scope", "static")
 
     def __init__(
-        self, op: Differentiable, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: dict[str, Any]
+        self, op: Differentiable, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: Static
     ) -> None:
         self.op = op
         self.inputs = inputs

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 from gpudl.backend import Array
 
 
-def rounded(xp: Any, out: Array, x: Array) -> None:
+def rounded(xp: ModuleType, out: Array, x: Array) -> None:
     """Set out to x in the dtype of out; what is too large becomes infinite."""
     with quiet():
         xp.copyto(out, x, casting="unsafe")

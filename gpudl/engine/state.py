@@ -12,6 +12,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gpudl.backend import Static
+
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
@@ -24,7 +26,7 @@ class Recorder(Protocol):
 
     born: list[Any]
 
-    def add(self, op: Any, specs: tuple[Any, ...], inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, ...]:
+    def add(self, op: Any, specs: tuple[Any, ...], inputs: tuple[Any, ...], static: Static) -> tuple[Any, ...]:
         """Note one application of `op` to the tensors `inputs`; return its results, tensors of `specs`."""
 
 

@@ -125,7 +125,7 @@ class KerasTensor(Tensor):
         self.sparse = bool(sparse)
 
     def _begin(self, pair: Pair, name: str | None) -> None:
-        self.data = self.node = self.logits = None
+        self.data = self.node = self.logits = self.mask = None
         self.out_number = 0
         self.requires_grad = self.sparse = False
         self.pair = pair

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from gpudl import backend
 from gpudl.backend import Array, Backend
 from gpudl.engine.spec import Shape, Spec
 from gpudl.engine.state import TracingError, forbid_host_read, state
 from gpudl.engine.value import Recording, Value
+
+TensorLike: TypeAlias = "Tensor | ArrayLike"
+"""What an op takes: a tensor, an array, a number, or nested sequences of numbers."""
 
 faces: dict[str, Callable[..., Tensor]] = {}
 """What tensors, variables and gradients need of those above them: the ops by name, and what takes several of them."""
@@ -49,10 +53,10 @@ class Node(Protocol):
         """
 
 
-Method = Callable[[Any, Any], "Tensor"]
+Method = Callable[["Tensor", TensorLike], "Tensor"]
 
 
-def _one(name: str) -> Callable[[Any], Tensor]:
+def _one(name: str) -> Callable[[Tensor], Tensor]:
     return lambda x: faces[name](x)  # noqa: PLW0108 (the op is entered later)
 
 
@@ -64,10 +68,10 @@ def _turned(name: str) -> Method:
     return lambda x, other: faces[name](other, x)
 
 
-def _if_numbers(name: str) -> Callable[[Any, object], Any]:
+def _if_numbers(name: str) -> Callable[[Tensor, object], Any]:
     """Return a comparison that leaves to Python what are no numbers: nothing else equals a tensor."""
 
-    def method(x: Any, other: object) -> Any:
+    def method(x: Tensor, other: object) -> Any:
         numbers = isinstance(other, bool | int | float | list | tuple | Tensor) or hasattr(other, "dtype")
         return faces[name](x, other) if numbers else NotImplemented
 
@@ -91,7 +95,7 @@ class Tensor:
         array([[3., 5.]], dtype=float32)
     """
 
-    __slots__ = ("__weakref__", "data", "logits", "node", "out_number", "requires_grad", "spec")
+    __slots__ = ("__weakref__", "data", "logits", "mask", "node", "out_number", "requires_grad", "spec")
 
     def __init__(self, data: Array, spec: Spec | None = None) -> None:
         self.data = data
@@ -103,6 +107,8 @@ class Tensor:
         self.requires_grad = False
         # What a softmax or sigmoid was computed from, for the losses that are more exact on logits.
         self.logits: Tensor | None = None
+        # Which of the samples or steps count, as bool; layers pass it on, losses and metrics leave the others out.
+        self.mask: Tensor | None = None
 
     @property
     def shape(self) -> Shape:
@@ -168,7 +174,7 @@ class Tensor:
             self.data = on.empty(data.shape, data.dtype)
             self.data[...] = on.asarray(data)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Return a tensor with memory of its own on the same device."""
         made = memo[id(self)] = type(self).__new__(type(self))
         with backend.within(self.on):
@@ -184,7 +190,7 @@ class Tensor:
         """Return the only element as a Python number."""
         return self.numpy().item()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
@@ -241,19 +247,19 @@ class Tensor:
     def __pos__(self) -> Tensor:
         return self
 
-    def __matmul__(self, other: Any) -> Tensor:
+    def __matmul__(self, other: TensorLike) -> Tensor:
         return faces["__matmul__"](self, other)
 
-    def __rmatmul__(self, other: Any) -> Tensor:
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
         return faces["__matmul__"](other, self)
 
-    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+    def __divmod__(self, other: TensorLike) -> tuple[Tensor, Tensor]:
         return faces["floor_divide"](self, other), faces["mod"](self, other)
 
-    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+    def __rdivmod__(self, other: TensorLike) -> tuple[Tensor, Tensor]:
         return faces["floor_divide"](other, self), faces["mod"](other, self)
 
-    def __getitem__(self, key: Any) -> Tensor:
+    def __getitem__(self, key: object) -> Tensor:
         return faces["__getitem__"](self, key)
 
     def __repr__(self) -> str:

@@ -7,7 +7,7 @@ convolution, its value and its two gradients, are each other's derivatives.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from types import ModuleType
 
 from gpudl.backend import Array
 from gpudl.engine import cost
@@ -43,7 +43,7 @@ def _im2col(x: Spec, *, window: Window) -> Spec:
 
 
 @op(_im2col, flops=cost.free)
-def im2col(xp: Any, cols: Array, x: Array, *, window: Window) -> None:
+def im2col(xp: ModuleType, cols: Array, x: Array, *, window: Window) -> None:
     """Return the windows of x as rows: (N, H, W, C) -> (N*OH*OW, KH*KW*C), zeros in the padding."""
     n, oh, ow = _windows(x.shape, window)
     spread = cols.reshape(n, oh, ow, *window.kernel, x.shape[3])
@@ -59,7 +59,7 @@ def _col2im(cols: Spec, *, shape: Shape, window: Window) -> Spec:
 
 
 @op(_col2im, flops=cost.per_input(1))
-def col2im(xp: Any, x: Array, cols: Array, *, shape: Shape, window: Window) -> None:
+def col2im(xp: ModuleType, x: Array, cols: Array, *, shape: Shape, window: Window) -> None:
     """Return, for each input position, the sum of the places where `im2col` put it: its adjoint."""
     n, oh, ow = _windows(shape, window)
     spread = cols.reshape(n, oh, ow, *window.kernel, shape[3])
@@ -99,7 +99,9 @@ def _flops(pixels: Spec, w: Spec) -> int:
 
 
 @op(_conv2d, workspace=_work_x, flops=lambda outs, ins, static: _flops(outs[0], ins[1]))
-def conv2d(xp: Any, out: Array, x: Array, w: Array, *, window: Window, algorithm: str = "auto", work: Array) -> None:
+def conv2d(
+    xp: ModuleType, out: Array, x: Array, w: Array, *, window: Window, algorithm: str = "auto", work: Array
+) -> None:
     """Return the cross-correlation of x (N, H, W, C) with w (KH, KW, C, F): (N, OH, OW, F).
 
     `algorithm` is for tests and measurements: "im2col", "implicit", "winograd" (3 x 3, strides of 1) and "gemm" (1 x 1)
@@ -123,7 +125,7 @@ def _work_g(g: Spec, w: Spec, *, shape: Shape, window: Window, algorithm: str = 
 
 @op(_input_grad, workspace=_work_g, flops=lambda outs, ins, static: _flops(*ins))
 def conv2d_input_grad(
-    xp: Any,
+    xp: ModuleType,
     out: Array,
     g: Array,
     w: Array,
@@ -148,7 +150,7 @@ def _weight_grad(x: Spec, g: Spec, *, window: Window, algorithm: str = "auto") -
 
 @op(_weight_grad, workspace=_work_x, flops=lambda outs, ins, static: _flops(ins[1], outs[0]))
 def conv2d_weight_grad(
-    xp: Any, out: Array, x: Array, g: Array, *, window: Window, algorithm: str = "auto", work: Array
+    xp: ModuleType, out: Array, x: Array, g: Array, *, window: Window, algorithm: str = "auto", work: Array
 ) -> None:
     """Return the gradient of `conv2d` with respect to w, from that of its output g (N, OH, OW, F)."""
     im2col.run((work,), (x,), {"window": window})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from inspect import Parameter, signature
+from types import ModuleType
 from typing import Any
 
 from gpudl.backend import Array
@@ -37,7 +38,7 @@ def _forward(it: Declared) -> Callable[..., None]:
         made = reference(it, it.expressions({}))
     else:
 
-        def made(xp: Any, *arrays: Array, **static: Any) -> None:
+        def made(xp: ModuleType, *arrays: Array, **static: Any) -> None:
             reference(it, it.expressions(static))(xp, *arrays)
 
     before = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("xp", *([] if it.update else ["out"]))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -122,13 +123,13 @@ reciprocal.vjp(x=lambda g, y, x: -g * y * y)
 
 
 @op(whole)
-def floor_divide(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+def floor_divide(xp: ModuleType, out: Array, x1: Array, x2: Array) -> None:
     """Return x1 / x2 rounded down, broadcast; its gradient is 0 everywhere. An integer divided by 0 is 0."""
     xp.floor_divide(x1, x2, out=out, dtype=out.dtype)
 
 
 @op(whole)
-def mod(xp: Any, out: Array, x1: Array, x2: Array) -> None:
+def mod(xp: ModuleType, out: Array, x1: Array, x2: Array) -> None:
     """Return x1 - floor(x1 / x2) * x2, broadcast, which has the sign of x2. What an integer leaves by 0 is 0."""
     xp.remainder(x1, x2, out=out, dtype=out.dtype)
 
@@ -153,8 +154,7 @@ def cast_like(x: Tensor, like: Tensor) -> Tensor:
     """Return `x` in the dtype of `like`."""
     if x.dtype == like.dtype:
         return x
-    result: Tensor = cast(x, dtype=like.dtype)
-    return result
+    return cast(x, dtype=like.dtype)
 
 
 @elementwise(_binary)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 from gpudl.backend import Array
 
@@ -47,7 +47,7 @@ def _rational(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]
     return values[0] / values[1]
 
 
-def erf(xp: Any, z: Array) -> Array:
+def erf(xp: ModuleType, z: Array) -> Array:
     """Return 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to z.
 
     Source: Cody, "Rational Chebyshev approximation for the error function", Math. Comp. 23, 1969.

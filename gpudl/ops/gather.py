@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def numbered(numbers: Tensor) -> Tensor:
     return numbers
 
 
-def rows_at(xp: Any, indices: Array, rows: int) -> Array:
+def rows_at(xp: ModuleType, indices: Array, rows: int) -> Array:
     """Return the numbers of rows from 0 on that indices stand for, and `rows` for those out of range."""
     at = indices.astype(np.int64)
     at = xp.where(at < 0, at + rows, at)
@@ -79,7 +80,7 @@ def _no_row(dtype: np.dtype) -> Any:
 
 
 @op(_taken, flops=cost.free, prepare=_numbered)
-def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
+def take(xp: ModuleType, out: Array, x: Array, indices: Array) -> None:
     """Return the rows x[indices] along the first axis; an index below 0 counts from the end, whatever its dtype.
 
     The row of an index out of range that is not known to be wrong has all bits set. It has no part in the gradient.
@@ -97,7 +98,7 @@ def _untaken(g: Spec, indices: Spec, *, rows: int) -> Spec:
 
 
 @op(_untaken, flops=cost.per_input(1))
-def take_grad(xp: Any, out: Array, g: Array, indices: Array, *, rows: int) -> None:
+def take_grad(xp: ModuleType, out: Array, g: Array, indices: Array, *, rows: int) -> None:
     """Return the sum of the rows of g that were taken from each row: the adjoint of `take`.
 
     One after another, so that a sum is the same at every run: a device that adds many at once would not keep the order.
@@ -135,7 +136,9 @@ def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: Any) ->
 
 
 @op(_batch, flops=cost.free)
-def take_batch(xp: Any, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: Any) -> None:
+def take_batch(
+    xp: ModuleType, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: Any
+) -> None:
     """Return source[order[start : start + count]] as `dtype`; past the end of either the last row is taken again.
 
     `start` is read where the arrays lie, so that a replay goes on from wherever it has been set.

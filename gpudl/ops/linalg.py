@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
-from gpudl.backend import Array
+from gpudl.backend import Array, Static
 from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
 from gpudl.engine.tensor import Tensor
@@ -27,13 +27,15 @@ def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = 
     return Spec((*broadcast(a.shape[:-2], b.shape[:-2]), m, n), dtype)
 
 
-def _flops(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
+def _flops(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
     """Count a multiplication and an addition for each element of the result and each step along K."""
     return 2 * outs[0].size * ins[0].shape[-2 if static.get("transpose_a") else -1]
 
 
 @op(_matmul, flops=_flops)
-def matmul(xp: Any, out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
+def matmul(
+    xp: ModuleType, out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False
+) -> None:
     """Return the product over the last two axes, (..., M, K) @ (..., K, N) -> (..., M, N).
 
     `transpose_a` and `transpose_b` swap those axes of a side without copying it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 
@@ -23,6 +25,9 @@ __all__ = [
     "left_shift",
     "less",
     "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
     "not_equal",
     "right_shift",
 ]
@@ -83,36 +88,66 @@ def _shifted(a: Spec, b: Spec) -> Spec:
 
 
 @op(_bits)
-def bitwise_and(xp: Any, out: Array, x: Array, y: Array) -> None:
+def bitwise_and(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
     """Return x & y of bools or integers."""
     xp.bitwise_and(x, y, out=out, dtype=out.dtype)
 
 
 @op(_bits)
-def bitwise_or(xp: Any, out: Array, x: Array, y: Array) -> None:
+def bitwise_or(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
     """Return x | y of bools or integers."""
     xp.bitwise_or(x, y, out=out, dtype=out.dtype)
 
 
 @op(_bits)
-def bitwise_xor(xp: Any, out: Array, x: Array, y: Array) -> None:
+def bitwise_xor(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
     """Return x ^ y of bools or integers."""
     xp.bitwise_xor(x, y, out=out, dtype=out.dtype)
 
 
 @op(_bits)
-def bitwise_not(xp: Any, out: Array, x: Array) -> None:
+def bitwise_not(xp: ModuleType, out: Array, x: Array) -> None:
     """Return ~x of bools or integers."""
     xp.invert(x, out=out)
 
 
 @op(_shifted)
-def left_shift(xp: Any, out: Array, x: Array, y: Array) -> None:
+def left_shift(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
     """Return x << y of integers; bools count as int32."""
     xp.left_shift(x, y, out=out, dtype=out.dtype)
 
 
 @op(_shifted)
-def right_shift(xp: Any, out: Array, x: Array, y: Array) -> None:
+def right_shift(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
     """Return x >> y of integers; bools count as int32."""
     xp.right_shift(x, y, out=out, dtype=out.dtype)
+
+
+def logical_not(x: TensorLike) -> Tensor:
+    """Return, as bool, where x is 0.
+
+    Example:
+        >>> logical_not([0, 2]).numpy()
+        array([ True, False])
+    """
+    return equal(x, 0)
+
+
+def logical_and(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Return, as bool, where neither x1 nor x2 is 0.
+
+    Example:
+        >>> logical_and([0, 1, 2], [3, 0, 4]).numpy()
+        array([False, False,  True])
+    """
+    return bitwise_and(not_equal(x1, 0), not_equal(x2, 0))
+
+
+def logical_or(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Return, as bool, where x1 and x2 are not both 0.
+
+    Example:
+        >>> logical_or([0, 1, 0], [3, 0, 0]).numpy()
+        array([ True,  True, False])
+    """
+    return bitwise_or(not_equal(x1, 0), not_equal(x2, 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def _classes(x: Spec) -> Spec:
 
 
 @op(_classes, flops=cost.per_output(5))
-def softmax(xp: Any, out: Array, x: Array) -> None:
+def softmax(xp: ModuleType, out: Array, x: Array) -> None:
     """Return exp(x) / sum(exp(x)) along the last axis."""
     xp.subtract(x, x.max(axis=-1, keepdims=True), out=out, dtype=out.dtype)
     xp.exp(out, out=out)
@@ -43,21 +44,20 @@ def softmax(xp: Any, out: Array, x: Array) -> None:
 
 
 def _before_softmax(g: Tensor, y: Tensor) -> Tensor:
-    result: Tensor = y * (g - reduce.sum(g * y, axis=-1, keepdims=True))
-    return result
+    return y * (g - reduce.sum(g * y, axis=-1, keepdims=True))
 
 
 softmax.vjp(x=lambda g, y, x: _before_softmax(g, y))
 
 
 @op(_classes, flops=cost.per_output(5))
-def log_softmax(xp: Any, out: Array, x: Array) -> None:
+def log_softmax(xp: ModuleType, out: Array, x: Array) -> None:
     """Return log(softmax(x)) along the last axis, exact where the softmax is nearly 0."""
     xp.subtract(x, x.max(axis=-1, keepdims=True), out=out, dtype=out.dtype)
     xp.subtract(out, _log_total(xp, out), out=out)
 
 
-def _log_total(xp: Any, z: Array) -> Array:
+def _log_total(xp: ModuleType, z: Array) -> Array:
     """Return log(sum(exp(z))) along the last axis, which stays."""
     return xp.log(reduce.added(xp, xp.exp(z), -1, keepdims=True)).astype(z.dtype)
 
@@ -73,7 +73,7 @@ def _cross_entropy(z: Spec, t: Spec) -> tuple[Spec, Spec]:
 
 
 @op(_cross_entropy, outs=2, flops=cost.per_input(8))
-def softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, t: Array) -> None:
+def softmax_cross_entropy(xp: ModuleType, loss: Array, p: Array, z: Array, t: Array) -> None:
     """Return -sum(t * log softmax(z)) along the last axis, and p = softmax(z)."""
     xp.subtract(z, z.max(axis=-1, keepdims=True), out=p)
     total = _log_total(xp, p)
@@ -88,7 +88,7 @@ def _cross_entropy_grad(g: Spec, p: Spec, t: Spec) -> Spec:
 
 
 @op(_cross_entropy_grad, flops=cost.per_output(4))
-def softmax_cross_entropy_grad(xp: Any, out: Array, g: Array, p: Array, t: Array) -> None:
+def softmax_cross_entropy_grad(xp: ModuleType, out: Array, g: Array, p: Array, t: Array) -> None:
     """Return g * (p * sum(t) - t), the gradient with respect to the logits; g lacks the last axis."""
     xp.multiply(p, reduce.added(xp, t, -1, keepdims=True).astype(out.dtype), out=out)
     xp.subtract(out, t, out=out)
@@ -131,7 +131,7 @@ def _sparse(z: Spec, labels: Spec) -> tuple[Spec, Spec]:
     return z.with_shape(z.shape[:-1]), z
 
 
-def _wanted(xp: Any, labels: Array, like: Array) -> tuple[Array, Array]:
+def _wanted(xp: ModuleType, labels: Array, like: Array) -> tuple[Array, Array]:
     """Return where the classes of labels are, (..., classes), and which labels are out of range."""
     classes = like.shape[-1]
     at = labels.astype(np.int64)  # one of uint64 that is too large for it becomes negative
@@ -139,7 +139,7 @@ def _wanted(xp: Any, labels: Array, like: Array) -> tuple[Array, Array]:
 
 
 @op(_sparse, outs=2, flops=cost.per_input(5))
-def sparse_softmax_cross_entropy(xp: Any, loss: Array, p: Array, z: Array, labels: Array) -> None:
+def sparse_softmax_cross_entropy(xp: ModuleType, loss: Array, p: Array, z: Array, labels: Array) -> None:
     """Return -log softmax(z)[label] for integer labels, and p = softmax(z); NaN for a label out of range."""
     wanted, wrong = _wanted(xp, labels, z)
     xp.subtract(z, z.max(axis=-1, keepdims=True), out=p)
@@ -157,7 +157,7 @@ def _sparse_grad(g: Spec, p: Spec, labels: Spec) -> Spec:
 
 
 @op(_sparse_grad, flops=cost.per_output(2))
-def sparse_softmax_cross_entropy_grad(xp: Any, out: Array, g: Array, p: Array, labels: Array) -> None:
+def sparse_softmax_cross_entropy_grad(xp: ModuleType, out: Array, g: Array, p: Array, labels: Array) -> None:
     """Return g * (p - onehot(label)); NaN for a label out of range."""
     wanted, wrong = _wanted(xp, labels, p)
     xp.subtract(p, wanted.astype(p.dtype), out=out)
@@ -176,15 +176,14 @@ def _one_hot(labels: Spec, *, classes: int, dtype: Any) -> Spec:
 
 
 @op(_one_hot, flops=cost.free)
-def one_hot(xp: Any, out: Array, labels: Array, *, classes: int, dtype: Any) -> None:
+def one_hot(xp: ModuleType, out: Array, labels: Array, *, classes: int, dtype: Any) -> None:
     """Return rows of zeros with a 1 at the label; a label out of range gives zeros only."""
     at = labels.astype(np.int64)  # one of uint64 that is too large for it becomes negative
     xp.equal(at[..., None], xp.arange(classes), out=out, casting="unsafe")
 
 
 def _beyond(p: Tensor, labels: Tensor) -> Tensor:
-    result: Tensor = p - one_hot(labels, classes=p.shape[-1], dtype=p.dtype)
-    return result
+    return p - one_hot(labels, classes=p.shape[-1], dtype=p.dtype)
 
 
 sparse_softmax_cross_entropy_grad.vjp(

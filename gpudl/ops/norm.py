@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 from gpudl.backend import Array
@@ -52,7 +53,7 @@ def _rows(x: Any) -> tuple[tuple[int, ...], float]:
 
 @op(_batch_norm, outs=3, flops=cost.per_output(7))
 def batch_norm(
-    xp: Any, y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float
+    xp: ModuleType, y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float
 ) -> None:
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, and the mean and variance of each channel.
 
@@ -79,7 +80,7 @@ def _batch_norm_grad(
 
 @op(_batch_norm_grad, outs=3, flops=cost.per_output(9))
 def batch_norm_grad(
-    xp: Any,
+    xp: ModuleType,
     dx: Array,
     dgamma: Array,
     dbeta: Array,
@@ -164,7 +165,7 @@ def _layer_norm(x: Spec, gamma: Spec, beta: Spec, *, epsilon: float) -> tuple[Sp
 
 @op(_layer_norm, outs=3, flops=cost.per_output(7))
 def layer_norm(
-    xp: Any, y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float
+    xp: ModuleType, y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float
 ) -> None:
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, and the mean and variance of each row: (...).
 
@@ -191,7 +192,7 @@ def _layer_norm_grad(
 
 @op(_layer_norm_grad, outs=3, flops=cost.per_output(11))
 def layer_norm_grad(
-    xp: Any,
+    xp: ModuleType,
     dx: Array,
     dgamma: Array,
     dbeta: Array,

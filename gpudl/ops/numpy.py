@@ -8,14 +8,15 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from operator import index
-from typing import Any
+from typing import overload
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.engine.convert import operand
 from gpudl.engine.op import Op
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops import elementwise, indexing, linalg, logic, reduce
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
@@ -26,9 +27,6 @@ __all__ = [
     "argmax",
     "cast",
     "clip",
-    "logical_and",
-    "logical_not",
-    "logical_or",
     "matmul",
     "max",
     "mean",
@@ -49,7 +47,7 @@ def plain(axis: Axis) -> int | tuple[int, ...] | None:
     return None if axis is None else sizes(axis) if isinstance(axis, Sequence) else index(axis)
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return the sum along `axis`, by default of all elements; small integers are summed in 32 bits.
 
     Example:
@@ -59,7 +57,7 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return the mean along `axis`, by default of all elements; that of integers is float32, that of nothing NaN.
 
     Example:
@@ -69,7 +67,7 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return reduce.mean(operand(x), plain(axis), bool(keepdims))
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
     """Return the maximum along `axis`, by default of all elements, and of `initial` where it is given.
 
     Raises:
@@ -82,7 +80,7 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None
     return _extreme(reduce.max, elementwise.maximum, x, axis, keepdims, initial)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
     """Return the minimum along `axis`, by default of all elements, and of `initial` where it is given.
 
     Raises:
@@ -95,7 +93,7 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None
     return _extreme(reduce.min, elementwise.minimum, x, axis, keepdims, initial)
 
 
-def _extreme(of_all: Op, of_two: Op, x: Any, axis: Axis, keepdims: bool, initial: float | None) -> Tensor:
+def _extreme(of_all: Op, of_two: Op, x: TensorLike, axis: Axis, keepdims: bool, initial: float | None) -> Tensor:
     x = operand(x)
     if initial is not None and x.size == 0:  # no maximum, but the shape of one
         result = reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
@@ -104,7 +102,7 @@ def _extreme(of_all: Op, of_two: Op, x: Any, axis: Axis, keepdims: bool, initial
     return result if initial is None else of_two(result, elementwise.cast_like(operand(initial), result))
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return, as bool, whether any element along `axis` is not 0.
 
     Example:
@@ -114,7 +112,7 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return logic.greater(sum(logic.not_equal(x, 0), axis, keepdims), 0)
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return, as bool, whether no element along `axis` is 0.
 
     Example:
@@ -124,7 +122,7 @@ def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return logic.equal(sum(logic.equal(x, 0), axis, keepdims), 0)
 
 
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
+def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """Return where the first maximum along `axis` is, by default in the flattened x, as int32.
 
     Raises:
@@ -142,7 +140,7 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     return reshape(at, [1 if a in gone else n for a, n in enumerate(x.shape)])
 
 
-def cast(x: Any, dtype: Any) -> Tensor:
+def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
     """Return x in another dtype; a float that is too large for it becomes infinite.
 
     Example:
@@ -152,7 +150,7 @@ def cast(x: Any, dtype: Any) -> Tensor:
     return elementwise.cast(x, dtype=np.dtype(dtype))
 
 
-def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
+def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
     """Return x limited to [x_min, x_max], numbers or arrays; None is no limit. The gradient is 0 outside of numbers.
 
     Example:
@@ -171,7 +169,7 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
     return x if x_max is None else elementwise.minimum(x, x_max)
 
 
-def ones_like(x: Any, dtype: Any = None) -> Tensor:
+def ones_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Return ones in the shape of x, and in its dtype by default.
 
     Example:
@@ -182,7 +180,7 @@ def ones_like(x: Any, dtype: Any = None) -> Tensor:
     return ones if dtype is None or ones.dtype == np.dtype(dtype) else cast(ones, dtype)
 
 
-def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+def zeros_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Return zeros in the shape of x, and in its dtype by default.
 
     Example:
@@ -193,7 +191,17 @@ def zeros_like(x: Any, dtype: Any = None) -> Tensor:
     return zeros if dtype is None or zeros.dtype == np.dtype(dtype) else cast(zeros, dtype)
 
 
-def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
+@overload
+def where(condition: TensorLike) -> tuple[Tensor, ...]: ...
+
+
+@overload
+def where(condition: TensorLike, x1: TensorLike, x2: TensorLike) -> Tensor: ...
+
+
+def where(
+    condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None
+) -> Tensor | tuple[Tensor, ...]:
     """Return x1 where the condition is not 0, x2 elsewhere; without both, where that is, as `nonzero` does.
 
     What is not chosen passes no gradient, NaN or not.
@@ -215,37 +223,7 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     return elementwise.where(condition, x1, x2)
 
 
-def logical_not(x: Any) -> Tensor:
-    """Return, as bool, where x is 0.
-
-    Example:
-        >>> logical_not([0, 2]).numpy()
-        array([ True, False])
-    """
-    return logic.equal(x, 0)
-
-
-def logical_and(x1: Any, x2: Any) -> Tensor:
-    """Return, as bool, where neither x1 nor x2 is 0.
-
-    Example:
-        >>> logical_and([0, 1, 2], [3, 0, 4]).numpy()
-        array([False, False,  True])
-    """
-    return logic.bitwise_and(logic.not_equal(x1, 0), logic.not_equal(x2, 0))
-
-
-def logical_or(x1: Any, x2: Any) -> Tensor:
-    """Return, as bool, where x1 and x2 are not both 0.
-
-    Example:
-        >>> logical_or([0, 1, 0], [3, 0, 0]).numpy()
-        array([ True,  True, False])
-    """
-    return logic.bitwise_or(logic.not_equal(x1, 0), logic.not_equal(x2, 0))
-
-
-def matmul(x1: Any, x2: Any) -> Tensor:
+def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return the product of matrices, (..., M, K) @ (..., K, N) -> (..., M, N); one axis is a row on the left.
 
     On the right one axis is a column, and neither has that axis in the result.
@@ -266,7 +244,7 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     return reshape(y, [n for axis, n in enumerate(y.shape) if axis not in gone]) if gone else y
 
 
-def true_divide(x1: Any, x2: Any) -> Tensor:
+def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
     """Return x1 / x2, as `divide` does: floats, also of integers.
 
     Example:
@@ -276,7 +254,7 @@ def true_divide(x1: Any, x2: Any) -> Tensor:
     return elementwise.divide(x1, x2)
 
 
-def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     """Return the elements of x at `indices` along `axis`, by default of the flattened x.
 
     An index below 0 counts from the end, whatever its dtype. One out of range is an error where the host has its value:

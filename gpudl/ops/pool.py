@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
-from gpudl.backend import Array
+from gpudl.backend import Array, Static
 from gpudl.engine import cost
 from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in, is_floating
@@ -37,18 +37,18 @@ def _max_pool(x: Spec, *, window: Window) -> tuple[Spec, Spec]:
     return y, y.with_dtype(argmax_dtype(window))
 
 
-def _per_output(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
+def _per_output(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
     """Count an operation for each tap of each window."""
     return int(outs[0].size * static["window"].taps)
 
 
-def _per_gradient(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
+def _per_gradient(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
     """Count the same on the way back, where the windows are those of g."""
     return int(ins[0].size * static["window"].taps)
 
 
 @op(_max_pool, outs=2, flops=_per_output)
-def max_pool(xp: Any, y: Array, argmax: Array, x: Array, *, window: Window) -> None:
+def max_pool(xp: ModuleType, y: Array, argmax: Array, x: Array, *, window: Window) -> None:
     """Return the maximum of each window, and which tap it was (the first, row by row).
 
     Padding never wins; the first NaN of a window does.
@@ -76,7 +76,7 @@ def _like_input(g: Spec, *, shape: Shape, window: Window) -> Spec:
 
 
 @op(_from_output, flops=cost.per_input(1))
-def max_pool_grad(xp: Any, out: Array, g: Array, argmax: Array, *, shape: Shape, window: Window) -> None:
+def max_pool_grad(xp: ModuleType, out: Array, g: Array, argmax: Array, *, shape: Shape, window: Window) -> None:
     """Return the gradient of `max_pool` with respect to x: each g goes to the tap that won."""
     sums = xp.zeros(out.shape, added_in(out.dtype))
     for tap, (_, (rows, columns), (i, j)) in enumerate(window.reach(shape[1:3])):
@@ -93,7 +93,7 @@ def _picked(x: Spec, argmax: Spec, *, window: Window) -> Spec:
 
 
 @op(_picked, flops=cost.free)
-def max_pool_pick(xp: Any, out: Array, x: Array, argmax: Array, *, window: Window) -> None:
+def max_pool_pick(xp: ModuleType, out: Array, x: Array, argmax: Array, *, window: Window) -> None:
     """Return x at the taps that won in a `max_pool`: the adjoint of `max_pool_grad`."""
     out[...] = 0
     for tap, (_, (rows, columns), (i, j)) in enumerate(window.reach(x.shape[1:3])):
@@ -105,7 +105,7 @@ max_pool_grad.vjp(g=lambda gg, y, g, argmax, shape, window: max_pool_pick(gg, ar
 max_pool_pick.vjp(x=lambda g, y, x, argmax, window: max_pool_grad(g, argmax, shape=x.shape, window=window))
 
 
-def _counts(xp: Any, like: Array, size: Shape, window: Window) -> Array:
+def _counts(xp: ModuleType, like: Array, size: Shape, window: Window) -> Array:
     """Return how many taps of each window fall inside the input, at least 1, (OH, OW, 1)."""
     counts = xp.zeros((*window.output(size), 1), dtype=like.dtype)
     for _, (rows, columns), _ in window.reach(size):
@@ -114,7 +114,7 @@ def _counts(xp: Any, like: Array, size: Shape, window: Window) -> Array:
 
 
 @op(_pooled, flops=_per_output)
-def avg_pool(xp: Any, out: Array, x: Array, *, window: Window) -> None:
+def avg_pool(xp: ModuleType, out: Array, x: Array, *, window: Window) -> None:
     """Return the mean of each window over the taps that fall inside the input."""
     sums = xp.zeros(out.shape, added_in(out.dtype))
     for _, (rows, columns), (i, j) in window.reach(x.shape[1:3]):
@@ -123,7 +123,7 @@ def avg_pool(xp: Any, out: Array, x: Array, *, window: Window) -> None:
 
 
 @op(_like_input, flops=_per_gradient)
-def avg_pool_grad(xp: Any, out: Array, g: Array, *, shape: Shape, window: Window) -> None:
+def avg_pool_grad(xp: ModuleType, out: Array, g: Array, *, shape: Shape, window: Window) -> None:
     """Return the gradient of `avg_pool` with respect to x: its adjoint."""
     sums = xp.zeros(out.shape, added_in(out.dtype))
     shares = g / _counts(xp, sums, shape[1:3], window)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def _advance(state: Spec) -> None:
 
 
 @op(_advance)
-def advance_(xp: Any, state: Array) -> None:
+def advance_(xp: ModuleType, state: Array) -> None:
     """Add 1 to the number of draws, which the last two words of the state count."""
     xp.add(state[2:3], np.uint32(1), out=state[2:3])
     xp.add(state[3:], state[2:3] == 0, out=state[3:], casting="unsafe")
@@ -58,13 +58,13 @@ def _random_uniform(key: Spec, *, shape: Shape) -> Spec:
 
 
 @op(_random_uniform)
-def random_uniform(xp: Any, out: Array, key: Array, *, shape: Shape) -> None:
+def random_uniform(xp: ModuleType, out: Array, key: Array, *, shape: Shape) -> None:
     """Return float32 numbers from [0, 1), multiples of 2**-24."""
     out[...] = uniform(xp, key, out.size).reshape(out.shape)
 
 
 @op(_random_uniform, flops=cost.per_output(4))
-def random_normal(xp: Any, out: Array, key: Array, *, shape: Shape) -> None:
+def random_normal(xp: ModuleType, out: Array, key: Array, *, shape: Shape) -> None:
     """Return float32 numbers from the standard normal distribution, by Box and Muller (1958)."""
     half = -(-out.size // 2)
     draws = uniform(xp, key, 2 * half)
@@ -80,7 +80,7 @@ def _dropout(x: Spec, key: Spec, *, rate: float) -> Spec:
 
 
 @op(_dropout, flops=cost.per_output(2))
-def dropout(xp: Any, out: Array, x: Array, key: Array, *, rate: float) -> None:
+def dropout(xp: ModuleType, out: Array, x: Array, key: Array, *, rate: float) -> None:
     """Return x with a share `rate` of its elements set to 0 and the others scaled by 1 / (1 - rate).
 
     Source: Srivastava et al., "Dropout", JMLR 2014.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def _reduced(x: Spec, axis: Axis, keepdims: bool) -> Shape:
     return tuple(n for i, n in enumerate(x.shape) if i not in axes)
 
 
-def added(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def added(xp: ModuleType, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Return the sum along `axis`, floats in float64: a long sum of float32 drifts, and one of ones ends at 2^24."""
     return xp.sum(x, axis=axis, keepdims=keepdims, dtype=added_in(x.dtype))
 
@@ -74,7 +74,7 @@ def _kept(t: Tensor, like: Tensor, axis: Axis) -> Tensor:
 
 
 @op(_sum, flops=cost.per_input(1))
-def sum(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
+def sum(xp: ModuleType, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the sum along `axis` (all axes by default); bools and integers below 32 bits are summed in 32."""
     if is_floating(x.dtype):
         out[...] = added(xp, x, axis, keepdims)
@@ -93,13 +93,13 @@ def _extreme(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
 
 
 @op(_extreme, flops=cost.per_input(1))
-def max(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
+def max(xp: ModuleType, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the maximum along `axis`; the gradient is shared evenly by equal maxima."""
     xp.max(x, axis=axis, keepdims=keepdims, out=out)
 
 
 @op(_extreme, flops=cost.per_input(1))
-def min(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
+def min(xp: ModuleType, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the minimum along `axis`; the gradient is shared evenly by equal minima."""
     xp.min(x, axis=axis, keepdims=keepdims, out=out)
 
@@ -111,7 +111,7 @@ def _max_grad(g: Spec, y: Spec, x: Spec, *, axis: Axis = None) -> Spec:
 
 
 @op(_max_grad, flops=cost.per_output(4))
-def max_grad(xp: Any, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = None) -> None:
+def max_grad(xp: ModuleType, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = None) -> None:
     """Return the gradient of `max` or `min` with respect to x: g where x is the result y, shared evenly by equals."""
     kept = _reduced(Spec(x.shape, x.dtype), axis, True)
     xp.equal(x, y.reshape(kept), out=out, casting="unsafe")
@@ -120,15 +120,13 @@ def max_grad(xp: Any, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = 
 
 
 def _max_slope(g: Tensor, y: Tensor, x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    result: Tensor = max_grad(g, y, x, axis=axis)
-    return result
+    return max_grad(g, y, x, axis=axis)
 
 
 def _max_slope_of_slope(gg: Tensor, out: Tensor, g: Tensor, y: Tensor, x: Tensor, axis: Axis = None) -> Tensor:
     chosen = cast_like(equal(x, _kept(y, x, axis)), x)
     shares = sum(gg * chosen, axis=axis, keepdims=True) / sum(chosen, axis=axis, keepdims=True)
-    result: Tensor = reshape(shares, g.shape)
-    return result
+    return reshape(shares, g.shape)
 
 
 max.vjp(x=_max_slope)
@@ -141,7 +139,7 @@ def _flag(*xs: Spec) -> Spec:
 
 
 @op(_flag, flops=cost.per_input(1))
-def all_finite(xp: Any, out: Array, *xs: Array) -> None:
+def all_finite(xp: ModuleType, out: Array, *xs: Array) -> None:
     """Return, as a bool, whether no element of the arrays is NaN or infinite."""
     out[...] = True
     for x in xs:
@@ -156,7 +154,7 @@ def _arg(x: Spec, *, axis: int) -> Spec:
 
 
 @op(_arg, flops=cost.per_input(1))
-def argmax(xp: Any, out: Array, x: Array, *, axis: int) -> None:
+def argmax(xp: ModuleType, out: Array, x: Array, *, axis: int) -> None:
     """Return the position of the first maximum along `axis`, as int32."""
     out[...] = xp.argmax(x, axis=axis)
 
@@ -168,7 +166,7 @@ def _sum_to(x: Spec, *, shape: Shape) -> Spec:
 
 
 @op(_sum_to, flops=cost.per_input(1))
-def sum_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
+def sum_to(xp: ModuleType, out: Array, x: Array, *, shape: Shape) -> None:
     """Return x summed over the axes along which `shape` would be broadcast to it."""
     lead = x.ndim - len(shape)
     stretched = tuple(i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1)
@@ -193,5 +191,4 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
         x = cast(x, dtype=FLOAT32)
     total = sum(x, axis=axis, keepdims=keepdims)
     count = int(np.prod([x.shape[a] for a in axes_of(x.ndim, axis)]))
-    result: Tensor = total / float(count) if count else total * float("nan")
-    return result
+    return total / float(count) if count else total * float("nan")

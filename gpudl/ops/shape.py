@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import prod
 from operator import index
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def _reshaped(x: Spec, *, shape: Shape) -> Spec:
 
 
 @op(_reshaped, alias=True)
-def reshape_view(xp: Any, x: Array, *, shape: Shape) -> Array:
+def reshape_view(xp: ModuleType, x: Array, *, shape: Shape) -> Array:
     """Return a view of the C-contiguous x in another shape; one size may be -1."""
     return x.reshape(shape)
 
@@ -76,7 +77,7 @@ def _transposed(x: Spec, *, axes: tuple[int, ...]) -> Spec:
 
 
 @op(_transposed, flops=cost.free)
-def transpose(xp: Any, out: Array, x: Array, *, axes: tuple[int, ...]) -> None:
+def transpose(xp: ModuleType, out: Array, x: Array, *, axes: tuple[int, ...]) -> None:
     """Return x with its axes in another order, copied."""
     out[...] = x.transpose(axes)
 
@@ -113,7 +114,7 @@ def _sliced(x: Spec, *, key: Key) -> Spec:
 
 
 @op(_sliced, flops=cost.free)
-def take_slice(xp: Any, out: Array, x: Array, *, key: Key) -> None:
+def take_slice(xp: ModuleType, out: Array, x: Array, *, key: Key) -> None:
     """Return x[key], copied; a slice stands in `key` as a tuple (start, stop, step)."""
     out[...] = x[_slices(key)]
 
@@ -160,7 +161,7 @@ def _layout(keys: tuple[Key, ...], shape: Shape) -> tuple[bool, tuple[tuple[Any,
 
 
 @op(_unsliced, flops=lambda outs, ins, static: sum(g.size for g in ins))
-def slice_grad(xp: Any, out: Array, *gs: Array, keys: tuple[Key, ...], shape: Shape) -> None:
+def slice_grad(xp: ModuleType, out: Array, *gs: Array, keys: tuple[Key, ...], shape: Shape) -> None:
     """Return zeros of `shape` to which each of gs has been added at its key: the adjoint of slicing."""
     gaps, places = _layout(keys, shape)
     if gaps:
@@ -198,7 +199,7 @@ def _concatenated(*xs: Spec, axis: int) -> Spec:
 
 
 @op(_concatenated, flops=cost.free)
-def concatenate(xp: Any, out: Array, *xs: Array, axis: int) -> None:
+def concatenate(xp: ModuleType, out: Array, *xs: Array, axis: int) -> None:
     """Return the arrays joined along `axis`."""
     start = 0
     front = (slice(None),) * (axis % out.ndim)
@@ -214,8 +215,7 @@ def _part(i: int, g: Tensor, y: Tensor, *xs: Tensor, axis: int) -> Tensor:
     for x in xs[:i]:
         start += x.shape[at]
     key = ((None, None, None),) * at + ((start, start + xs[i].shape[at], None),)
-    result: Tensor = take_slice(g, key=key)
-    return result
+    return take_slice(g, key=key)
 
 
 concatenate.vjp(xs=_part)
@@ -231,7 +231,7 @@ def _packed(*xs: Spec) -> Spec:
 
 
 @op(_packed, gathers=True, flops=cost.free)
-def pack(xp: Any, out: Array, *xs: Array) -> None:
+def pack(xp: ModuleType, out: Array, *xs: Array) -> None:
     """Return the elements of all the arrays, one after another, in one axis.
 
     In a plan the arrays are computed where `pack` would copy them, and no copy remains.

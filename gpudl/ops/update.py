@@ -6,6 +6,7 @@ learning rate and the number of finished steps as 0-d arrays.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -57,13 +58,13 @@ def _alike(*specs: Spec, **_: Any) -> None:
 
 
 @op(_alike, flops=cost.per_input(2))
-def sgd_(xp: Any, w: Array, g: Array, lr: Array) -> None:
+def sgd_(xp: ModuleType, w: Array, g: Array, lr: Array) -> None:
     """w -= lr * g."""
     w -= lr * g
 
 
 @op(_alike, writes=2, flops=lambda outs, ins, static: (6 if static["nesterov"] else 4) * ins[0].size)
-def sgd_momentum_(xp: Any, w: Array, m: Array, g: Array, lr: Array, *, momentum: float, nesterov: bool) -> None:
+def sgd_momentum_(xp: ModuleType, w: Array, m: Array, g: Array, lr: Array, *, momentum: float, nesterov: bool) -> None:
     """m = momentum * m - lr * g; w += m, or with Nesterov w += momentum * m - lr * g."""
     beta = w.dtype.type(momentum)
     step = lr * g
@@ -73,7 +74,7 @@ def sgd_momentum_(xp: Any, w: Array, m: Array, g: Array, lr: Array, *, momentum:
 
 
 @op(_alike, writes=2, flops=cost.per_input(9))
-def rmsprop_(xp: Any, w: Array, v: Array, g: Array, lr: Array, *, rho: float, epsilon: float) -> None:
+def rmsprop_(xp: ModuleType, w: Array, v: Array, g: Array, lr: Array, *, rho: float, epsilon: float) -> None:
     """v = rho * v + (1 - rho) * g**2; w -= lr * g / sqrt(v + epsilon).
 
     Source: Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012.
@@ -86,7 +87,7 @@ def rmsprop_(xp: Any, w: Array, v: Array, g: Array, lr: Array, *, rho: float, ep
 
 @op(_alike, writes=3, flops=cost.per_input(12))
 def adam_(
-    xp: Any,
+    xp: ModuleType,
     w: Array,
     m: Array,
     v: Array,
@@ -108,7 +109,7 @@ def adam_(
     w -= adam_rate(xp, w, lr, step, beta_1, beta_2) * m / (xp.sqrt(v) + real(epsilon))
 
 
-def adam_rate(xp: Any, w: Array, lr: Array, step: Array, beta_1: float, beta_2: float) -> Array:
+def adam_rate(xp: ModuleType, w: Array, lr: Array, step: Array, beta_1: float, beta_2: float) -> Array:
     """Return lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) for t = step + 1, in the dtype of w.
 
     Computed in float64: while t is small, 1 - beta**t loses most of the digits of a float32.

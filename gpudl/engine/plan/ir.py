@@ -8,7 +8,7 @@ from typing import Any, Self, TypeGuard
 
 import numpy as np
 
-from gpudl.backend import Array, Backend
+from gpudl.backend import Array, Backend, Static
 from gpudl.backend.base import Composed, Kernel
 from gpudl.engine.op import Op
 from gpudl.engine.spec import Spec
@@ -121,7 +121,7 @@ class Applied(Instruction):
     """
 
     def __init__(
-        self, op: Op, outs: tuple[Value, ...], ins: tuple[Value, ...], static: dict[str, Any], origin: str = ""
+        self, op: Op, outs: tuple[Value, ...], ins: tuple[Value, ...], static: Static, origin: str = ""
     ) -> None:
         super().__init__(op.name, outs, ins, origin)
         self.op = op

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Any
 
-from gpudl.backend import Array, Backend
+from gpudl.backend import Array, Backend, Static
 from gpudl.engine.op import Op, apart
 from gpudl.engine.plan.ir import Applied, Instruction
 from gpudl.engine.spec import Spec
@@ -51,9 +51,7 @@ class Recorder:
             self._external[id(array)] = Value(tensor.spec, self.recording, external=array)
         return self._external[id(array)]
 
-    def add(
-        self, op: Op, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: dict[str, Any]
-    ) -> tuple[Tensor, ...]:
+    def add(self, op: Op, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: Static) -> tuple[Tensor, ...]:
         """Note one application of `op`, and return its results.
 
         Raises:

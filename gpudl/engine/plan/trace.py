@@ -8,7 +8,7 @@ from threading import get_ident
 from typing import Any
 
 from gpudl import backend
-from gpudl.backend import Array, Backend, OutOfMemoryError
+from gpudl.backend import Array, Backend, OutOfMemoryError, Static
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.plan import footprint, plan_cache
 from gpudl.engine.plan.capture import Steps
@@ -87,9 +87,7 @@ class Traced:
             _write(leaf, buffer)
         return entry
 
-    def found(
-        self, args: tuple[Any, ...], static: dict[str, Any], circumstances: tuple[Any, ...]
-    ) -> tuple[Entry, list[Any]]:
+    def found(self, args: tuple[Any, ...], static: Static, circumstances: tuple[Any, ...]) -> tuple[Entry, list[Any]]:
         """Return the plan under present `circumstances`, and the arguments to be written into its buffers."""
         values, structure = flatten(args)
         leaves = list(map(_leaf, values))
@@ -106,7 +104,7 @@ class Traced:
                 entry = self._compared(key, entry, args, leaves, static)
         return entry, feeds
 
-    def _compared(self, key: Any, entry: Entry, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
+    def _compared(self, key: Any, entry: Entry, args: Any, leaves: list[Any], static: Static) -> Entry:
         """Record the step again, and return `entry`, or a new one where the records differ."""
         drawn = draws()
         again, _ = self._recorded(entry.plan.on, args, leaves, entry.buffers, static, lines=True)
@@ -123,7 +121,7 @@ class Traced:
         self._has_warned = self._has_warned or again.warn_unless_same(entry.record)
         return entry
 
-    def _record(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
+    def _record(self, on: Backend, args: Any, leaves: list[Any], static: Static) -> Entry:
         try:
             return self._entry(on, args, leaves, static)
         except MemoryError as error:  # kernels' own tables are NumPy's arrays
@@ -136,7 +134,7 @@ class Traced:
             footprint.sentence(on, specs, lambda buffers: self._recorded(on, args, leaves, buffers, static)) or said
         )
 
-    def _entry(self, on: Backend, args: Any, leaves: list[Any], static: dict[str, Any]) -> Entry:
+    def _entry(self, on: Backend, args: Any, leaves: list[Any], static: Static) -> Entry:
         buffers = [on.empty(leaf.spec.shape, leaf.spec.dtype) for leaf in filter(_is_fed, leaves)]
         record, results = self._recorded(on, args, leaves, buffers, static)
         return Entry(Plan(on, record.instructions, record.results), record, leaves, buffers, results)
@@ -147,7 +145,7 @@ class Traced:
         args: Any,
         leaves: list[Any],
         buffers: list[Array],
-        static: dict[str, Any],
+        static: Static,
         lines: bool = False,
     ) -> tuple[Record, Any]:
         """Call the function on `buffers` in the place of what is fed, and return what it did and returned."""
@@ -172,7 +170,7 @@ class Bound:
 
     __slots__ = ("_args", "_before", "_found_for", "_plan", "_results", "_static", "_steps", "_traced")
 
-    def __init__(self, traced: Traced, args: tuple[Any, ...], static: dict[str, Any]) -> None:
+    def __init__(self, traced: Traced, args: tuple[Any, ...], static: Static) -> None:
         self._traced = traced
         self._args = args
         self._static = static
