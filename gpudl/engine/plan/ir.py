@@ -10,7 +10,7 @@ import numpy as np
 
 from gpudl.backend import Array, Backend, Static
 from gpudl.backend.base import Composed, Kernel
-from gpudl.engine.op import Op
+from gpudl.engine.op import AnyOp
 from gpudl.engine.spec import Spec
 from gpudl.engine.tree import same_value
 from gpudl.engine.value import Value
@@ -121,7 +121,7 @@ class Applied(Instruction):
     """
 
     def __init__(
-        self, op: Op, outs: tuple[Value, ...], ins: tuple[Value, ...], static: Static, origin: str = ""
+        self, op: AnyOp, outs: tuple[Value, ...], ins: tuple[Value, ...], static: Static, origin: str = ""
     ) -> None:
         super().__init__(op.name, outs, ins, origin)
         self.op = op
@@ -200,7 +200,7 @@ class Run(Instruction):
         return self._kernel.bind(arrays, work)
 
 
-def applies(instruction: Instruction, op: Op) -> TypeGuard[Applied]:
+def applies(instruction: Instruction, op: AnyOp) -> TypeGuard[Applied]:
     """Tell whether an instruction is `op` applied, by itself."""
     return isinstance(instruction, Applied) and instruction.op is op
 
