@@ -145,7 +145,7 @@ class Op:
 
     def kernel(self, on: Backend, arrays: tuple[Any, ...], static: dict[str, Any]) -> Forward | None:
         """Return a faster kernel than the reference that takes these outs and inputs, or None."""
-        return on.twin(self.name, arrays, static) if state.twins else None
+        return on.kernel(self.name, arrays, static) if state.kernels else None
 
     def work_spec(self, arrays: tuple[Any, ...], static: dict[str, Any]) -> Spec | None:
         """Return the spec of the scratch array that the reference wants for one call with these outs and inputs."""
@@ -177,7 +177,7 @@ class Op:
         return partial(self.forward, on.xp, *arrays, **static, **scratch)
 
     def _rounds(self, arrays: tuple[Array, ...]) -> bool:
-        """Tell whether floats of 16 bits are computed, and not only moved, where no twin takes them."""
+        """Tell whether floats of 16 bits are computed, and not only moved, where no kernel takes them."""
         return self.flops is not cost.free and any(is_half(a.dtype) for a in arrays)
 
     def _in_single(self, on: Backend, arrays: tuple[Array, ...], static: dict[str, Any]) -> None:

@@ -141,7 +141,7 @@ class Rewriter:
         outs = tuple(value for step in members for value in step.outs if value not in between)
         ins = tuple(value for step in members for value in step.ins if value not in made)
         stages = tuple(step.static for step in members)
-        kernel = self.on.twin(name, tuple(map(like, (*outs, *ins))), {"stages": stages})
+        kernel = self.on.kernel(name, tuple(map(like, (*outs, *ins))), {"stages": stages})
         return None if kernel is None else Fused(name, kernel, outs, ins, tuple(members))
 
     def fuse(self, members: Sequence[Applied], name: str) -> None:
