@@ -42,7 +42,7 @@ def huber() -> Iterator[Op]:
 
     huber.vjp(x=lambda g, y, x: g * ops.clip(x, -1.0, 1.0))
     yield huber
-    del registry["huber"], expression._declared["huber"], kernels.twins("cuda")["huber"]
+    del registry["huber"], expression._declared["huber"], kernels.registered("cuda")["huber"]
 
 
 X = np.array([-3, -1, -0.25, 0, 0.5, 1, 2, np.nan], np.float32)
@@ -150,5 +150,5 @@ def test_a_reference_reads_as_if_written_by_hand() -> None:
 
 def test_an_expression_is_no_truth_value() -> None:
     x = Expression("input")
-    with pytest.raises(TypeError, match=r"stands for every element: choose by `where`, not by `if`, `and` or `or`"):
+    with pytest.raises(TypeError, match=r"has no truth value: use `where` instead of `if`, `and` or `or`"):
         bool(x > 0)

@@ -126,16 +126,16 @@ def test_a_kernel_is_chosen_once_for_each_instruction(monkeypatch: pytest.Monkey
     )
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     on, asked = gpudl.backend.current(), Counter[str]()
-    twin = type(on).twin
+    kernel = type(on).kernel
 
     def counted(self: Any, op: str, arrays: Any, static: Any) -> Any:
         asked[op] += 1
-        return twin(self, op, arrays, static)
+        return kernel(self, op, arrays, static)
 
     with unfused():
         model.train_on_batch(noise(8, 6, 6, 1), np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 2])  # builds
         model._train.forget()
-        monkeypatch.setattr(type(on), "twin", counted)
+        monkeypatch.setattr(type(on), "kernel", counted)
         entry = model._train.prepare(noise(8, 6, 6, 1), np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 2], None)
     called = [step for step in entry.plan.steps if not step.alias]
     assert all(isinstance(step, Applied) for step in called)

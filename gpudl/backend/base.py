@@ -14,7 +14,7 @@ from gpudl.kernels import registry
 
 Array = Any
 Shape = tuple[int, ...]
-Kernel = registry.Kernel
+KernelFunction = registry.KernelFunction
 Static = registry.Static
 Call = registry.Call
 Composed = registry.Composed
@@ -67,7 +67,7 @@ class Backend(Protocol):
 
     Attributes:
         name: ``"numpy"`` or ``"cupy"``.
-        device: where its kernels run, as the table of twins calls it: ``"cpu"`` or ``"cuda"``.
+        device: where its kernels run, as the table of kernels calls it: ``"cpu"`` or ``"cuda"``.
         xp: the array module itself.
         captures: whether many calls can become one launch, by `capture`.
         index: the number of the device, of those of its kind.
@@ -132,12 +132,12 @@ class Backend(Protocol):
     def describe(self) -> str:
         """Return the device in words."""
 
-    def twin(self, op: str, arrays: tuple[Array, ...], static: Static) -> Callable[..., None] | None:
+    def kernel(self, op: str, arrays: tuple[Array, ...], static: Static) -> Callable[..., None] | None:
         """Return a faster kernel for `op` that takes these arguments, or None."""
         return registry.find(op, self.device, arrays, static)
 
-    def bind(self, kernel: Kernel, arrays: tuple[Array, ...], static: Static) -> Callable[[], None]:
-        """Return a call without arguments of a twin on these arrays, to be made many times."""
+    def bind(self, kernel: KernelFunction, arrays: tuple[Array, ...], static: Static) -> Callable[[], None]:
+        """Return a call without arguments of a kernel on these arrays, to be made many times."""
         return partial(kernel, *arrays, **static)
 
     def capture(self, calls: Sequence[Callable[[], None]]) -> Callable[[], None]:

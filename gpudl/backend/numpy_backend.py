@@ -88,7 +88,7 @@ class NumpyBackend(Backend):
         name = platform.processor() or platform.machine()
         return f"CPU ({name}, {os.cpu_count()} cores), NumPy {np.__version__}"
 
-    def twin(self, op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[..., None] | None:
+    def kernel(self, op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[..., None] | None:
         """Return a faster kernel for `op`, or one for what BLAS computes if that must be deterministic, or None."""
         kernel = registry.find(op, self.device, arrays, static)
         if kernel is None and team.deterministic():
@@ -96,8 +96,8 @@ class NumpyBackend(Backend):
         return kernel
 
     def bind(self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[[], None]:
-        """Return a call without arguments of a twin on these arrays, with their addresses packed once."""
-        from gpudl.kernels.cpu.machine.prebound import bound  # loads Numba, which a twin has done before
+        """Return a call without arguments of a kernel on these arrays, with their addresses packed once."""
+        from gpudl.kernels.cpu.machine.prebound import bound  # loads Numba, which a kernel has done before
 
         return bound(super().bind(kernel, arrays, static))
 

@@ -117,7 +117,7 @@ def declare(operation: Any, symbol: KerasTensor) -> KerasTensor:
     return symbol
 
 
-def remember(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def remember(operation: Callable[..., R], args: tuple[object, ...], kwargs: dict[str, object]) -> R:
     """Note a call with symbols among its arguments, and return symbols for its results.
 
     Args:
@@ -131,7 +131,8 @@ def remember(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> A
     results = inferred(operation, args, kwargs)
     made = operation if hasattr(operation, "output_shape") else Operation(operation)
     made.output_shape = map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, results)
-    return Call(made, args, kwargs, results).outputs
+    returned: R = Call(made, args, kwargs, results).outputs
+    return returned
 
 
 def _kept(leaf: Any) -> Any:
@@ -204,8 +205,7 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         if any_symbol(args) or (kwargs and any_symbol(kwargs.values())):
-            result: R = remember(function, args, kwargs)
-            return result
+            return remember(function, args, kwargs)
         return function(*args, **kwargs)
 
     return called

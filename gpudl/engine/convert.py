@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import backend
-from gpudl.backend import Backend
+from gpudl.backend import Array, Backend
 from gpudl.engine.spec import is_floating, is_number
-from gpudl.engine.tensor import Tensor, faces
+from gpudl.engine.tensor import Tensor, TensorLike, faces
 
 
 @lru_cache(maxsize=4096)  # more than a step has: a number that differs each time must not fill the memory
@@ -24,7 +24,7 @@ def constant(value: float | bool, dtype: np.dtype, on: Backend) -> Tensor:
     return _constant(repr(value), value, dtype, on)  # type: ignore[arg-type]
 
 
-def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
+def as_tensor(value: TensorLike, like: Tensor | None = None) -> Tensor:
     """Return `value` as a tensor; Python numbers take the dtype of `like`, and never widen it.
 
     Raises:
@@ -36,7 +36,7 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
     if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
         return constant(value, _scalar_dtype(value, like), on)
     is_array = hasattr(value, "dtype")
-    array = value if on.owns(value) else backend.get("numpy").asarray(value)
+    array: Array = value if on.owns(value) else backend.get("numpy").asarray(value)
     if not is_number(array.dtype):
         raise TypeError(
             f"expected numbers, got {type(value).__name__} of dtype {array.dtype}. "
@@ -57,7 +57,7 @@ def _narrowed(array: np.ndarray) -> np.ndarray:
     return array.astype(np.int32) if fits else array
 
 
-def operand(value: Any, like: Tensor | None = None) -> Tensor:
+def operand(value: TensorLike, like: Tensor | None = None) -> Tensor:
     """Return what an op is given as a tensor, as `as_tensor`, but float64 from NumPy does not widen `like`.
 
     It is NumPy's default, and hardly ever a wish: beside a tensor of another dtype it is float32.
@@ -65,11 +65,12 @@ def operand(value: Any, like: Tensor | None = None) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if like is not None and like.dtype != np.float64 == getattr(value, "dtype", None):
-        value = value.astype(np.float32)
+        wide: Array = value
+        value = wide.astype(np.float32)
     return as_tensor(value, like)
 
 
-def convert_to_tensor(value: Any, dtype: Any = None) -> Tensor:
+def convert_to_tensor(value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Return `value` as a tensor on the current backend, in `dtype` where one is given.
 
     Args:

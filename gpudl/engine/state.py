@@ -31,12 +31,12 @@ class Recorder(Protocol):
 
 
 class State(threading.local):
-    """Per-thread switches: the recorder at work; whether gradients, twins, fusion, graphs and updates are on."""
+    """Per-thread switches: the recorder at work; whether gradients, kernels, fusion, graphs and updates are on."""
 
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.gradients = True
-        self.twins = True
+        self.kernels = True
         self.fusion = True
         self.graphs = True
         self.symbolic = False
@@ -107,8 +107,8 @@ def gradients(on: bool) -> _Switch:
 
 
 def reference_only() -> _Switch:
-    """Run every op by its portable reference, never by a faster twin, inside a ``with`` block."""
-    return _with("twins", False)
+    """Run every op by its portable reference, never by a faster kernel, inside a ``with`` block."""
+    return _with("kernels", False)
 
 
 def unfused() -> _Switch:

@@ -11,9 +11,9 @@ from types import ModuleType
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec, promote
 from gpudl.kernels.geometry import Window
+from gpudl.ops.declare import op
 from gpudl.ops.linalg import matmul
 
 __all__ = [

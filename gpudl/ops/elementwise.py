@@ -9,12 +9,11 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 from gpudl.ops.logic import equal
 
 __all__ = [

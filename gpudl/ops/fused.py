@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeGuard
 
-from gpudl.engine.op import Op
+from gpudl.engine.op import AnyOp
 from gpudl.engine.plan.ir import Applied, Instruction, applies
 from gpudl.engine.plan.rewrite import Rewriter, rewrites
 from gpudl.engine.value import Value
@@ -102,7 +102,7 @@ def _takes_cropped(user: Instruction, g: Value, conv: Applied) -> TypeGuard[Appl
     )
 
 
-def _only_at(user: Instruction, op: Op, place: int, value: Value) -> TypeGuard[Applied]:
+def _only_at(user: Instruction, op: AnyOp, place: int, value: Value) -> TypeGuard[Applied]:
     """Tell whether an instruction is `op`, with `value` as input number `place` and no other."""
     return applies(user, op) and [at for at, given in enumerate(user.ins) if given is value] == [place]
 

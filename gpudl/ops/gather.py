@@ -10,11 +10,11 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.convert import operand
-from gpudl.engine.op import op
 from gpudl.engine.parts import Part, total
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
+from gpudl.ops.declare import op
 from gpudl.ops.elementwise import cast, minimum
 from gpudl.ops.shape import concatenate, reshape
 

@@ -7,9 +7,9 @@ from types import ModuleType
 import numpy as np
 
 from gpudl.backend import Array, Static
-from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
 from gpudl.engine.tensor import Tensor
+from gpudl.ops.declare import op
 
 
 def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = False) -> Spec:

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from gpudl.backend import Array
-from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 
 __all__ = [
     "bitwise_and",

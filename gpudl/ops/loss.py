@@ -10,7 +10,7 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.grad import Gradients
-from gpudl.engine.op import Op, op
+from gpudl.engine.op import Op
 from gpudl.engine.parts import total
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
@@ -18,7 +18,7 @@ from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
 from gpudl.ops import reduce
 from gpudl.ops.activation import sigmoid
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 from gpudl.ops.exponential import exp
 from gpudl.ops.shape import reshape
 
@@ -110,7 +110,7 @@ softmax_cross_entropy_grad.vjp(
 )
 
 
-def _logits_grad(g: Gradients, p: Tensor, targets: Tensor, of_loss: Op) -> Tensor | None:
+def _logits_grad(g: Gradients, p: Tensor, targets: Tensor, of_loss: Op[Tensor]) -> Tensor | None:
     """Return the gradient with respect to logits, from those of the loss and of the probabilities."""
     loss, probabilities = g
     return total(

@@ -55,7 +55,7 @@ def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
     return _along(loss.log_softmax, x, axis)
 
 
-def _along(function: Op, x: Any, axis: int | Sequence[int]) -> Tensor:
+def _along(function: Op[Tensor], x: Any, axis: int | Sequence[int]) -> Tensor:
     """Return a function of the last axis applied along others."""
     x = operand(x)
     axes = axes_of(x.ndim, plain(axis))

@@ -9,7 +9,6 @@ from typing import Any
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.grad import Gradients
-from gpudl.engine.op import op
 from gpudl.engine.parts import total
 from gpudl.engine.plan.ir import Applied
 from gpudl.engine.plan.rewrite import Rewriter, rewrites
@@ -18,7 +17,7 @@ from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.expression import Expression
 from gpudl.ops import reduce
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 from gpudl.ops.elementwise import multiply
 from gpudl.ops.exponential import sqrt
 from gpudl.ops.shape import reshape

@@ -93,7 +93,9 @@ def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float
     return _extreme(reduce.min, elementwise.minimum, x, axis, keepdims, initial)
 
 
-def _extreme(of_all: Op, of_two: Op, x: TensorLike, axis: Axis, keepdims: bool, initial: float | None) -> Tensor:
+def _extreme(
+    of_all: Op[Tensor], of_two: Op[Tensor], x: TensorLike, axis: Axis, keepdims: bool, initial: float | None
+) -> Tensor:
     x = operand(x)
     if initial is not None and x.size == 0:  # no maximum, but the shape of one
         result = reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))

@@ -8,9 +8,9 @@ import numpy as np
 
 from gpudl.backend import Array, Static
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in, is_floating
 from gpudl.kernels.geometry import Window
+from gpudl.ops.declare import op
 
 __all__ = [
     "avg_pool",

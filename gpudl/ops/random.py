@@ -8,11 +8,10 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.rng import uniform
 from gpudl.engine.spec import Shape, ShapeError, Spec
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 
 __all__ = [
     "advance_",

@@ -8,11 +8,10 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, added_in, is_floating, is_half, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 from gpudl.ops.elementwise import cast, cast_like
 from gpudl.ops.logic import equal
 from gpudl.ops.shape import reshape

@@ -14,12 +14,11 @@ import numpy as np
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.convert import operand
-from gpudl.engine.op import op
 from gpudl.engine.parts import Part
 from gpudl.engine.spec import Shape, ShapeError, Spec, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 
 __all__ = [
     "copy",

@@ -13,11 +13,10 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 
 __all__ = [
     "adam_",

@@ -57,7 +57,7 @@ def _axes(many: Shape, batches: tuple[Shape, ...], matrices: Shape) -> list[tupl
     return axes or [(1, (0, 0, 0))]
 
 
-def takes(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> bool:
+def supports(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> bool:
     """Accept C-contiguous arrays of one floating-point dtype, where cuBLAS can be had; warn once where it cannot."""
     dtype = out.dtype
     if not (a.dtype == b.dtype == dtype and dtype.name in cublas.TYPES and contiguous(out, a, b)):
@@ -83,7 +83,7 @@ def usable() -> bool:
     return not _unusable
 
 
-@accelerates("matmul", device="cuda", takes=takes)
+@accelerates("matmul", device="cuda", supports=supports)
 def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Multiply a (..., M, K) by b (..., K, N) into out (..., M, N); a transposed side comes as (K, M) or (N, K).
 

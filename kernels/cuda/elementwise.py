@@ -189,13 +189,13 @@ def _cast(to: Any, source: Any, shape: Shape) -> Program:
     return _alone("cast", ((to, shape), (source, shape)), (("dtype", to),), "")
 
 
-def _twin(op: str) -> None:
+def _kernel(op: str) -> None:
     def run(*arrays: Any, **static: Any) -> None:
         items = tuple(static.items())
         program = _alone(op, tuple((a.dtype, a.shape) for a in arrays), items, repr(items))
         program.bind(_apart(arrays))()
 
-    accelerates(op, device="cuda", takes=lambda *arrays, **static: joins(op, arrays, static))(run)
+    accelerates(op, device="cuda", supports=lambda *arrays, **static: joins(op, arrays, static))(run)
 
 
 def _apart(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -217,4 +217,4 @@ def _copy(array: Any) -> Any:
     return copy
 
 
-follow(_twin)
+follow(_kernel)

@@ -23,7 +23,7 @@ _FROM = {
 _ORDER = {"int32": "int", "int64": "long long"}
 
 
-def takes_rows(out: Any, source: Any, order: Any) -> bool:
+def supports_rows(out: Any, source: Any, order: Any) -> bool:
     """Tell whether `gather_rows` takes these arrays: C-contiguous, of dtypes that it knows, and the kernel compiles.
 
     Args:
@@ -56,7 +56,7 @@ def _converts(dtype: Any, out: Any) -> bool:
 
 
 def gather_rows(out: Any, source: Any, order: Any, start: Any) -> None:
-    """Copy rows, converted to the dtype of `out`: out[i] = source[order[start + i]]; ask `takes_rows` first.
+    """Copy rows, converted to the dtype of `out`: out[i] = source[order[start + i]]; ask `supports_rows` first.
 
     Args:
         out: (M, ...).
@@ -94,21 +94,21 @@ def _kernel(name: str, out: Any, table: Any, order: Any, at_once: int) -> Kernel
     return function("gather.cu", name, **types, **numbers)
 
 
-def _takes_batch(out: Any, source: Any, order: Any, start: Any, **static: Any) -> bool:
-    return bool(start.dtype == np.int64) and start.shape == () and takes_rows(out, source, order)
+def _supports_batch(out: Any, source: Any, order: Any, start: Any, **static: Any) -> bool:
+    return bool(start.dtype == np.int64) and start.shape == () and supports_rows(out, source, order)
 
 
-@accelerates("take_batch", device="cuda", takes=_takes_batch)
+@accelerates("take_batch", device="cuda", supports=_supports_batch)
 def take_batch(out: Any, source: Any, order: Any, start: Any, *, count: int, dtype: Any) -> None:
     """Copy the rows order[start], order[start + 1], ... of `source`, converted: see `gather_rows`."""
     gather_rows(out, source, order, start)
 
 
-def _takes(out: Any, x: Any, indices: Any) -> bool:
+def _supports(out: Any, x: Any, indices: Any) -> bool:
     return bool(out.dtype == x.dtype) and _fits("take_rows", out, x, indices, indices.shape)
 
 
-@accelerates("take", device="cuda", takes=_takes)
+@accelerates("take", device="cuda", supports=_supports)
 def take(out: Any, x: Any, indices: Any) -> None:
     """Copy rows: x (N, ...), indices (...) -> out (..., ...).
 

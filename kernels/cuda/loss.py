@@ -1,4 +1,4 @@
-"""Softmax and cross-entropies, row by row: the twins of `loss.cu`."""
+"""Softmax and cross-entropies, row by row: the kernels of `loss.cu`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RowKernel:
     labels: bool = False
     sums: bool = True
 
-    def takes(self, *arrays: Any) -> bool:
+    def supports(self, *arrays: Any) -> bool:
         """Accept C-contiguous arrays of one float dtype, and labels, where the kernel compiles."""
         labels = [arrays[-1].dtype.name] if self.labels else []
         floats = arrays[:-1] if self.labels else arrays
@@ -68,7 +68,7 @@ class RowKernel:
         return macros(arrays, elements(matrix.dtype.itemsize, matrix.shape[-1]), **label)
 
 
-for _twin in (
+for _kernel in (
     RowKernel("softmax", 0),  # (y, x)
     RowKernel("log_softmax", 0),  # (y, x)
     RowKernel("softmax_cross_entropy", 1),  # (loss, p, z, t)
@@ -76,4 +76,4 @@ for _twin in (
     RowKernel("sparse_softmax_cross_entropy", 1, labels=True),  # (loss, p, z, labels)
     RowKernel("sparse_softmax_cross_entropy_grad", 0, labels=True, sums=False),  # (dz, g, p, labels)
 ):
-    accelerates(_twin.name, device="cuda", takes=_twin.takes)(_twin)
+    accelerates(_kernel.name, device="cuda", supports=_kernel.supports)(_kernel)

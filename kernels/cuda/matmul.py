@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..registry import Stages, accelerates, twins
+from ..registry import Stages, accelerates, registered
 from .gemm import Product, bias_fits, fit
 from .tiles import Sums
 
@@ -18,18 +18,18 @@ def of_matrices(out: Any, a: Any, b: Any, transpose_a: bool = False, transpose_b
     return Product("matmul", sums, (a.shape[1], b.shape[1]), (m, n, k), macros)
 
 
-def takes_matrices(out: Any, a: Any, b: Any, *, activation: str | None = None, **flips: bool) -> bool:
-    """Accept two matrices of one kind of floats; big ones only where no other twin, such as cuBLAS, takes them."""
+def supports_matrices(out: Any, a: Any, b: Any, *, activation: str | None = None, **flips: bool) -> bool:
+    """Accept two matrices of one kind of floats; big ones only where no other kernel, such as cuBLAS, takes them."""
     if not fit(out, a, b, axes=2):
         return False
     product = of_matrices(out, a, b, **flips)
-    others = (twin for twin in twins("cuda")["matmul"] if twin.run is not matmul)
-    if product.sums.is_big and any(twin.takes(out, a, b, **flips) for twin in others):
+    others = (kernel for kernel in registered("cuda")["matmul"] if kernel.run is not matmul)
+    if product.sums.is_big and any(kernel.supports(out, a, b, **flips) for kernel in others):
         return False
     return product.compiles(out, a, b, activation=activation)
 
 
-@accelerates("matmul", device="cuda", takes=takes_matrices, first=True)
+@accelerates("matmul", device="cuda", supports=supports_matrices, first=True)
 def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Multiply a (M, K) by b (K, N) into out (M, N); a transposed side comes as (K, M) or (N, K)."""
     of_matrices(out, a, b, transpose_a, transpose_b)(out, a, b)
@@ -37,10 +37,10 @@ def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: 
 
 def _biased_matrices(out: Any, a: Any, b: Any, bias: Any, *, stages: Stages) -> bool:
     activation = stages[1]["activation"]
-    return bias_fits(out, bias, activation) and takes_matrices(out, a, b, **stages[0], activation=activation)
+    return bias_fits(out, bias, activation) and supports_matrices(out, a, b, **stages[0], activation=activation)
 
 
-@accelerates("matmul+bias_activation", device="cuda", takes=_biased_matrices)
+@accelerates("matmul+bias_activation", device="cuda", supports=_biased_matrices)
 def matmul_bias_activation(out: Any, a: Any, b: Any, bias: Any, *, stages: Stages) -> None:
     """Compute activation(a @ b + bias)."""
     of_matrices(out, a, b, **stages[0])(out, a, b, bias, stages[1]["activation"])

@@ -75,13 +75,13 @@ def _normalize(outs: tuple[Any, ...], ins: tuple[Any, ...], epsilon: float, relu
     down.start("batch_norm_whole", (y, x), (*outs, *ins, moments), small)
 
 
-@accelerates("batch_norm", device="cuda", takes=_normalizes)
+@accelerates("batch_norm", device="cuda", supports=_normalizes)
 def batch_norm(y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, *, epsilon: float) -> None:
     """Normalize x (..., C) by the statistics of its rows: y (..., C), mean, variance, gamma, beta (C,)."""
     _normalize((y, mean, variance), (x, gamma, beta), epsilon, False)
 
 
-@accelerates("batch_norm+relu", device="cuda", takes=_normalizes_to_relu)
+@accelerates("batch_norm+relu", device="cuda", supports=_normalizes_to_relu)
 def batch_norm_relu(mean: Any, variance: Any, y: Any, x: Any, gamma: Any, beta: Any, *, stages: Stages) -> None:
     """Compute relu(batch_norm(x)), and the statistics."""
     _normalize((y, mean, variance), (x, gamma, beta), stages[0]["epsilon"], True)
@@ -99,13 +99,13 @@ def _scales_to_relu(y: Any, *ins: Any, stages: Stages) -> bool:
     return alike(y, *ins) and _scaling(y, True).compiles("scale_shift")
 
 
-@accelerates("scale_shift", device="cuda", takes=_scales, first=True)  # before the generated kernel of any shapes
+@accelerates("scale_shift", device="cuda", supports=_scales, first=True)  # before the generated kernel of any shapes
 def scale_shift(y: Any, x: Any, center: Any, scale: Any, shift: Any) -> None:
     """Compute y = (x - center) * scale + shift: x, y (..., C), the others (C,)."""
     _scaling(y).start("scale_shift", (y, x), (y, x, center, scale, shift))
 
 
-@accelerates("scale_shift+relu", device="cuda", takes=_scales_to_relu)
+@accelerates("scale_shift+relu", device="cuda", supports=_scales_to_relu)
 def scale_shift_relu(y: Any, x: Any, center: Any, scale: Any, shift: Any, *, stages: Stages) -> None:
     """Compute relu((x - center) * scale + shift)."""
     _scaling(y, True).start("scale_shift", (y, x), (y, x, center, scale, shift))

@@ -33,29 +33,29 @@ def _is_key(key: Any) -> bool:
     return bool(key.dtype == np.uint32) and key.shape == (4,) and bool(key.flags.c_contiguous)
 
 
-def _takes_key(out: Any, key: Any, **static: Any) -> bool:
+def _supports_key(out: Any, key: Any, **static: Any) -> bool:
     return bool(out.dtype == np.float32) and contiguous(out) and _is_key(key) and _kernel("dropout", (out,)) is not None
 
 
-@accelerates("random_uniform", device="cuda", takes=_takes_key)
+@accelerates("random_uniform", device="cuda", supports=_supports_key)
 def random_uniform(out: Any, key: Any, *, shape: Ints) -> None:
     """Fill `out` with uniform numbers in [0, 1), multiples of 2**-24: key (4,) -> out `shape`."""
     _draw("random_uniform", (out,), key, items=out.size, at_once=min(width((out,)), _WORDS))
 
 
-@accelerates("random_normal", device="cuda", takes=_takes_key)
+@accelerates("random_normal", device="cuda", supports=_supports_key)
 def random_normal(out: Any, key: Any, *, shape: Ints) -> None:
     """Fill `out` with numbers from the standard normal distribution: key (4,) -> out `shape`."""
     _draw("random_normal", (out,), key, items=-(-out.size // 2))
 
 
-def _takes_dropout(y: Any, x: Any, key: Any, *, rate: float) -> bool:
+def _supports_dropout(y: Any, x: Any, key: Any, *, rate: float) -> bool:
     reals = (y, x)
     fits = y.shape == x.shape and real(*reals) is not None and y.dtype == x.dtype and contiguous(*reals)
     return fits and _is_key(key) and rate < 1 and _kernel("dropout", reals) is not None
 
 
-@accelerates("dropout", device="cuda", takes=_takes_dropout)
+@accelerates("dropout", device="cuda", supports=_supports_dropout)
 def dropout(y: Any, x: Any, key: Any, *, rate: float) -> None:
     """Keep x / (1 - rate) where a uniform number is at least `rate`, else put 0; x, y of one shape, key (4,).
 
@@ -66,11 +66,11 @@ def dropout(y: Any, x: Any, key: Any, *, rate: float) -> None:
     _draw("dropout", (y, x), key, np.float32(rate), scale, items=x.size, at_once=min(width((y, x)), _WORDS))
 
 
-def _takes_state(state: Any) -> bool:
+def _supports_state(state: Any) -> bool:
     return _is_key(state) and _kernel("advance", ()) is not None
 
 
-@accelerates("advance_", device="cuda", takes=_takes_state)
+@accelerates("advance_", device="cuda", supports=_supports_state)
 def advance_(state: Any) -> None:
     """Add 1 to the number of draws, which the last two words of the state (4,) count."""
     kernel = _kernel("advance", ())

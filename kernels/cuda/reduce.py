@@ -1,4 +1,4 @@
-"""Sums, maxima and means along neighbouring axes, their gradients, and where maxima are: the twins of `reduce.cu`."""
+"""Sums, maxima and means along neighbouring axes, their gradients, and where maxima are: the kernels of `reduce.cu`."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def slope(how: str, group: Group, out: Any, g: Any, y: Any, x: Any) -> None:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A twin `(out, *inputs, **static)` that sees its arrays as (O, R, C) and (O, C).
+    """A kernel `(out, *inputs, **static)` that sees its arrays as (O, R, C) and (O, C).
 
     Args:
         op: the op.
@@ -141,7 +141,7 @@ class Reduction:
     work: Callable[..., None]
     how: str
 
-    def takes(self, *arrays: Any, **static: Any) -> bool:
+    def supports(self, *arrays: Any, **static: Any) -> bool:
         """Accept neighbouring axes of C-contiguous arrays of one float dtype, where the kernels compile."""
         group = self.group(*arrays, **static)
         return group is not None and alike(*arrays) and self.fits(self.how, group, *arrays)
@@ -151,7 +151,7 @@ class Reduction:
         self.work(self.how, self.group(*arrays, **static), *arrays)
 
 
-for _twin in (
+for _kernel in (
     Reduction("sum", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "sum"),
     Reduction("sum_to", lambda out, x, shape: stretched(x.shape, shape), reduces, reduce, "sum"),
     Reduction("max", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "max"),
@@ -159,7 +159,7 @@ for _twin in (
     Reduction("avg_pool", lambda out, x, window: whole(x.shape, window), reduces, reduce, "mean"),
     Reduction("avg_pool_grad", lambda out, g, shape, window: whole(shape, window), spreads, spread, "mean"),
 ):
-    accelerates(_twin.op, device="cuda", takes=_twin.takes)(_twin)
+    accelerates(_kernel.op, device="cuda", supports=_kernel.supports)(_kernel)
 
 
 def _has_rows(out: Any, x: Any, *, axis: int) -> bool:
@@ -171,7 +171,7 @@ def _row_macros(x: Any) -> dict[str, str | int]:
     return macros((x,), elements(x.dtype.itemsize, x.shape[-1]))
 
 
-@accelerates("argmax", device="cuda", takes=_has_rows)
+@accelerates("argmax", device="cuda", supports=_has_rows)
 def argmax(out: Any, x: Any, *, axis: int) -> None:
     """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int32."""
     given, length = _row_macros(x), x.shape[-1]

@@ -13,7 +13,7 @@ _MOST_BLOCKS = 2**16 - 1  # along the second axis of a grid
 _ORDER = {"int32": "int", "int64": "long long"}
 
 
-def _takes(out: Any, g: Any, indices: Any, *, rows: int) -> bool:
+def _supports(out: Any, g: Any, indices: Any, *, rows: int) -> bool:
     columns = prod(out.shape[1:])
     return (
         out.dtype == g.dtype
@@ -31,7 +31,7 @@ def _kernel(out: Any, g: Any, indices: Any) -> Kernel | None:
     return function("scatter.cu", "take_grad", **macros)
 
 
-@accelerates("take_grad", device="cuda", takes=_takes)
+@accelerates("take_grad", device="cuda", supports=_supports)
 def take_grad(out: Any, g: Any, indices: Any, *, rows: int) -> None:
     """Sum the rows of g that were taken from each row: g (..., C), indices (...) -> out (rows, C).
 

@@ -28,7 +28,7 @@ def _kernel(name: str, arrays: tuple[Any, ...], at_once: int) -> Kernel | None:
     return function("update.cu", name, GPUDL_REAL=holds, GPUDL_INDEX=counts, GPUDL_WIDTH=at_once)
 
 
-def _takes(*arrays: Any, **static: Any) -> bool:
+def _supports(*arrays: Any, **static: Any) -> bool:
     """Accept buffers of one shape, then 0-d arrays: a learning rate of their dtype and an int64 number of steps."""
     shape = arrays[0].shape
     buffers = [a for a in arrays if a.dtype.kind == "f"][:-1]
@@ -43,19 +43,19 @@ def _takes(*arrays: Any, **static: Any) -> bool:
     )
 
 
-@accelerates("sgd_", device="cuda", takes=_takes)
+@accelerates("sgd_", device="cuda", supports=_supports)
 def sgd_(w: Any, g: Any, lr: Any) -> None:
     """Step against the gradient: w -= lr * g; w, g of one shape, lr ()."""
     _update("sgd", (w, g), (lr,))
 
 
-@accelerates("sgd_momentum_", device="cuda", takes=_takes)
+@accelerates("sgd_momentum_", device="cuda", supports=_supports)
 def sgd_momentum_(w: Any, m: Any, g: Any, lr: Any, *, momentum: float, nesterov: bool) -> None:
     """Step with momentum as Keras's SGD: m = momentum * m - lr * g; w += m, or w += momentum * m - lr * g."""
     _update("sgd_momentum", (w, m, g), (lr,), w.dtype.type(momentum), np.int32(nesterov))
 
 
-@accelerates("rmsprop_", device="cuda", takes=_takes)
+@accelerates("rmsprop_", device="cuda", supports=_supports)
 def rmsprop_(w: Any, v: Any, g: Any, lr: Any, *, rho: float, epsilon: float) -> None:
     """Step by the gradient over its running size: v = rho v + (1 - rho) g^2; w -= lr g / sqrt(v + epsilon).
 
@@ -65,7 +65,7 @@ def rmsprop_(w: Any, v: Any, g: Any, lr: Any, *, rho: float, epsilon: float) -> 
     _update("rmsprop", (w, v, g), (lr,), number(rho), number(1 - rho), number(epsilon))
 
 
-@accelerates("adam_", device="cuda", takes=_takes)
+@accelerates("adam_", device="cuda", supports=_supports)
 def adam_(w: Any, m: Any, v: Any, g: Any, lr: Any, step: Any, *, beta_1: float, beta_2: float, epsilon: float) -> None:
     """Step by Adam, with its bias correction in the rate; `step` () int64 counts finished updates.
 

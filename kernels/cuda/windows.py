@@ -40,7 +40,7 @@ class WindowKernel:
     image: int
     together: bool = False
 
-    def takes(self, *arrays: Any, window: Window, shape: Ints | None = None) -> bool:
+    def supports(self, *arrays: Any, window: Window, shape: Ints | None = None) -> bool:
         """Accept C-contiguous images of floats, where the kernel compiles."""
         fits = (
             len(arrays[self.image].shape) == len(window.kernel) + 2 == 4
@@ -82,4 +82,4 @@ def tap_dtype(window: Window) -> np.dtype[Any]:
 def enter(*kernels: WindowKernel) -> None:
     """Enter kernels in the registry, each for the op of its name."""
     for kernel in kernels:
-        accelerates(kernel.name, device="cuda", takes=kernel.takes)(kernel)
+        accelerates(kernel.name, device="cuda", supports=kernel.supports)(kernel)

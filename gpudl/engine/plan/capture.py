@@ -50,7 +50,7 @@ class Graph:
     def launched(self) -> bool:
         """Launch the calls and return True; False where they have to be made one by one."""
         # What references call, such as a library of the array module, need not be fit for capture.
-        if not (state.graphs and state.twins) or self._outcome.reason is not None:
+        if not (state.graphs and state.kernels) or self._outcome.reason is not None:
             return False
         if self._launch is None:
             try:

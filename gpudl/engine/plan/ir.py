@@ -9,8 +9,8 @@ from typing import Any, Self, TypeGuard
 import numpy as np
 
 from gpudl.backend import Array, Backend, Static
-from gpudl.backend.base import Composed, Kernel
-from gpudl.engine.op import Op
+from gpudl.backend.base import Composed, KernelFunction
+from gpudl.engine.op import AnyOp
 from gpudl.engine.spec import Spec
 from gpudl.engine.tree import same_value
 from gpudl.engine.value import Value
@@ -121,7 +121,7 @@ class Applied(Instruction):
     """
 
     def __init__(
-        self, op: Op, outs: tuple[Value, ...], ins: tuple[Value, ...], static: Static, origin: str = ""
+        self, op: AnyOp, outs: tuple[Value, ...], ins: tuple[Value, ...], static: Static, origin: str = ""
     ) -> None:
         super().__init__(op.name, outs, ins, origin)
         self.op = op
@@ -129,13 +129,13 @@ class Applied(Instruction):
         self.alias = op.alias
         self.gathers = op.gathers
         self.writes = op.writes
-        self._chosen: tuple[Kernel | None] | None = None
+        self._chosen: tuple[KernelFunction | None] | None = None
 
     def is_like(self, other: Instruction) -> bool:
         """Tell whether `other`, from other values, does the same."""
         return isinstance(other, Applied) and super().is_like(other) and same_value(self.static, other.static)
 
-    def kernel(self, on: Backend) -> Kernel | None:
+    def kernel(self, on: Backend) -> KernelFunction | None:
         """Return the kernel that computes this in place of the op's reference, or None; it is chosen once."""
         if self._chosen is None:
             self._chosen = (self.op.kernel(on, tuple(map(like, (*self.outs, *self.ins))), self.static),)
@@ -165,7 +165,12 @@ class Fused(Instruction):
     """
 
     def __init__(
-        self, name: str, kernel: Kernel, outs: tuple[Value, ...], ins: tuple[Value, ...], members: tuple[Applied, ...]
+        self,
+        name: str,
+        kernel: KernelFunction,
+        outs: tuple[Value, ...],
+        ins: tuple[Value, ...],
+        members: tuple[Applied, ...],
     ) -> None:
         super().__init__(name, outs, ins, members[0].origin, members)
         self.stages = tuple(member.static for member in members)
@@ -200,7 +205,7 @@ class Run(Instruction):
         return self._kernel.bind(arrays, work)
 
 
-def applies(instruction: Instruction, op: Op) -> TypeGuard[Applied]:
+def applies(instruction: Instruction, op: AnyOp) -> TypeGuard[Applied]:
     """Tell whether an instruction is `op` applied, by itself."""
     return isinstance(instruction, Applied) and instruction.op is op
 

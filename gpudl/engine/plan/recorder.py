@@ -6,7 +6,8 @@ from time import perf_counter
 from typing import Any
 
 from gpudl.backend import Array, Backend, Static
-from gpudl.engine.op import Op, apart
+from gpudl.engine.common_backend import apart
+from gpudl.engine.op import AnyOp
 from gpudl.engine.plan.ir import Applied, Instruction
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, seen, state, user_line
@@ -51,7 +52,7 @@ class Recorder:
             self._external[id(array)] = Value(tensor.spec, self.recording, external=array)
         return self._external[id(array)]
 
-    def add(self, op: Op, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: Static) -> tuple[Tensor, ...]:
+    def add(self, op: AnyOp, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: Static) -> tuple[Tensor, ...]:
         """Note one application of `op`, and return its results.
 
         Raises:
@@ -63,7 +64,7 @@ class Recorder:
             raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
         for value in ins:
             if value.external is not None and not self.recording.on.owns(value.external):
-                raise apart(op, self.recording.on, value.external)
+                raise apart(op.name, self.recording.on, value.external)
         self.variables.update(value for t, value in zip(inputs, ins, strict=True) if isinstance(t, Variable))
         base = ins[0] if op.alias else None
         outs = tuple(Value(spec, self.recording, base=base) for spec in specs)

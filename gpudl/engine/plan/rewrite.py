@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable, Sequence
 
 from gpudl.backend import Backend, Static
-from gpudl.engine.op import Op
+from gpudl.engine.op import AnyOp
 from gpudl.engine.plan.ir import Applied, Fused, Instruction, like
 from gpudl.engine.value import Value
 
@@ -94,7 +94,7 @@ class Rewriter:
         """Tell whether the step returns a value."""
         return value in self._results
 
-    def applied(self, op: Op, ins: Sequence[Value], static: Static, old: Applied) -> Applied:
+    def applied(self, op: AnyOp, ins: Sequence[Value], static: Static, old: Applied) -> Applied:
         """Return a new instruction with new outs, of the origin of `old`."""
         specs = op.infer(*(value.spec for value in ins), **static)
         outs = specs if isinstance(specs, tuple) else (specs,)
@@ -140,7 +140,7 @@ class Rewriter:
         outs = tuple(value for step in members for value in step.outs if value not in between)
         ins = tuple(value for step in members for value in step.ins if value not in made)
         stages = tuple(step.static for step in members)
-        kernel = self.on.twin(name, tuple(map(like, (*outs, *ins))), {"stages": stages})
+        kernel = self.on.kernel(name, tuple(map(like, (*outs, *ins))), {"stages": stages})
         return None if kernel is None else Fused(name, kernel, outs, ins, tuple(members))
 
     def fuse(self, members: Sequence[Applied], name: str) -> None:

@@ -40,7 +40,7 @@ class Schedule:
         once, self.results = without_repeats(record, results)
         needed = without_dead(once, self.results)
         steps: Sequence[Instruction] = needed
-        if state.fusion and state.twins:
+        if state.fusion and state.kernels:
             steps = with_runs(rewritten(on, needed, self.results), self.results, on)
         there = {value.root for value in given}
         pinned = {value.root: None for value in self.results}

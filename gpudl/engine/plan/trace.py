@@ -226,7 +226,7 @@ def _moment() -> tuple[Any, ...]:
 def _circumstances() -> tuple[Any, ...]:
     """Return all that decides, beside the step, its arguments and the thread, what a plan is made of."""
     threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
-    switches = state.twins, state.fusion, backend.matmul_precision(), frozen[0]
+    switches = state.kernels, state.fusion, backend.matmul_precision(), frozen[0]
     return backend.current(), *switches, threads, deterministic
 
 

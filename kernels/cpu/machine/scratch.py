@@ -1,4 +1,4 @@
-"""Memory in which kernels keep what they need between two passes, and arrays that stand for none."""
+"""Scratch memory of kernels, and empty arrays for arguments that are left out."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _kept = local()
 
 
 def scratch(name: str, *shape: int, dtype: Any = np.float32) -> Any:
-    """Return scratch memory, the same for the same name, shape and dtype; the oldest of many is given up."""
-    # Kept from call to call, so that eager steps allocate nothing; one for each thread that calls.
+    """Return scratch memory, the same for equal name, shape and dtype; the oldest is freed when there are many."""
+    # Kept between calls, so that eager steps allocate nothing; one per calling thread.
     kept: dict[Any, Any] = _kept.__dict__
     key = (name, shape, np.dtype(dtype))
     if key not in kept:
