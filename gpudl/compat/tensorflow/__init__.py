@@ -10,10 +10,10 @@ from numpy.typing import DTypeLike
 
 from gpudl import ops
 from gpudl.compat.tensorflow import config, data, random
-from gpudl.engine.convert import TensorLike, convert_to_tensor
+from gpudl.engine.convert import convert_to_tensor
 from gpudl.engine.grad import GradientTape
 from gpudl.engine.spec import Shape
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.engine.variable import Variable
 
 __all__ = [
@@ -88,7 +88,7 @@ _SAME = {
 }
 
 
-def constant(value: TensorLike, dtype: DTypeLike = None, shape: Shape | None = None) -> Tensor:
+def constant(value: TensorLike, dtype: DTypeLike | None = None, shape: Shape | None = None) -> Tensor:
     """Return a tensor of `value`, repeated or arranged to `shape` where one is given.
 
     Example:
