@@ -134,8 +134,21 @@ class Backend(Protocol):
         """Return a faster kernel for `op` that takes these arguments, or None."""
         return registry.find(op, self.device, arrays, static)
 
-    def bind(self, kernel: Kernel, arrays: tuple[Array, ...], static: dict[str, Any]) -> Callable[[], None]:
-        """Return a call without arguments of a twin on these arrays, to be made many times."""
+    def work_bytes(self, kernel: Kernel, arrays: tuple[Any, ...], static: dict[str, Any]) -> int:
+        """Return how many bytes of scratch memory a plan has to give a twin; `arrays` may be specs."""
+        return 0
+
+    def bind(
+        self, kernel: Kernel, arrays: tuple[Array, ...], static: dict[str, Any], work: Array | None
+    ) -> Callable[[], None]:
+        """Return a call without arguments of a twin on these arrays, to be made many times.
+
+        Args:
+            kernel: the twin.
+            arrays: its outs and inputs.
+            static: its static arguments.
+            work: its scratch memory, as many bytes as `work_bytes` says; None lets it have its own.
+        """
         return partial(kernel, *arrays, **static)
 
     def capture(self, calls: Sequence[Callable[[], None]]) -> Callable[[], None]:

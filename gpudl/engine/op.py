@@ -157,7 +157,7 @@ class Op:
         self, on: Backend, kernel: Forward | None, arrays: tuple[Array, ...], static: dict[str, Any], work: Array
     ) -> Forward:
         """Return a call without arguments, to be made many times: of `kernel`, or of the reference where it is None."""
-        return self._reference(on, arrays, static, work) if kernel is None else on.bind(kernel, arrays, static)
+        return self._reference(on, arrays, static, work) if kernel is None else on.bind(kernel, arrays, static, work)
 
     def run(self, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: dict[str, Any]) -> None:
         """Compute plain arrays into plain arrays; what a forward uses to call another op."""

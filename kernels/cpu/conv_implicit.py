@@ -131,7 +131,7 @@ def takes_images(y: Any, x: Any, w: Any, *, window: Window) -> bool:
 
 def slabs(at: Layout) -> Any:
     """Return the slabs into which blocks are copied with their padding, one for each thread."""
-    return scratch("slabs", team.size(), at.slab * at.width * at.slide.c * at.images + 1)
+    return scratch(team.size(), at.slab * at.width * at.slide.c * at.images + 1)
 
 
 def convolved(
@@ -144,7 +144,7 @@ def convolved(
     s = at.slide
     after = Epilogue(b, int(activation == "relu"), pooling(pool, (s.oh, s.ow), filters), argmax.reshape(-1))
     held = 1 if pool is None else at.rows * s.ow * filters * at.images
-    buffers = Buffers(slabs(at), scratch("pooled", team.size(), held))
+    buffers = Buffers(slabs(at), scratch(team.size(), held))
     work, right = s.n * s.oh * s.ow * filters * depth, panels_of(w, depth, filters)
     _forward(work, compiled(), y.reshape(-1), x.reshape(-1), right, after, at, buffers)
 
@@ -200,7 +200,7 @@ def spread_back(dx: Any, g: Any, w: Any, window: Window) -> None:
     """Compute the gradient of `conv2d` with respect to x from that of y: every tap adds its share."""
     taps, (c, f) = window.taps, w.shape[2:]
     at = layout(window, dx.shape, f, whole=True)
-    packed = scratch("turned", taps, -(-c // PANEL), f, PANEL)
+    packed = scratch(taps, -(-c // PANEL), f, PANEL)
     turned(w.size, packed, w.reshape(taps, c, f))
     right = Right(packed, multiples(f, PANEL), 1)
     _backward(g.size * taps * c, compiled(), dx.reshape(-1), g.reshape(-1), right, multiples(f, 1), at, slabs(at))
