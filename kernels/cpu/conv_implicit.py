@@ -134,9 +134,7 @@ def slabs(at: Layout) -> Any:
     return scratch("slabs", team.size(), at.slab * at.width * at.slide.c * at.images + 1)
 
 
-def convolve(
-    y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pool: Window | None
-) -> None:
+def convolve(y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pool: Window | None) -> None:
     """Compute activation(conv2d(x, w) + b) for a linear or relu `activation`; with `pool`, its maxima instead."""
     filters = w.shape[3]
     depth = w.size // filters
