@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..geometry import Window
-from .conv_winograd import POSITIONS, transform_gradient, transform_input, buffers, tiles_of
+from .conv_winograd import POSITIONS, buffers, tiles_of, transform_gradient, transform_input
 from .machine.layout import multiples
 from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch

@@ -17,7 +17,7 @@ from .conv_choice import WEIGHT, chosen
 from .conv_implicit_weights import undivided, weight_grad
 from .machine.scratch import NO_BYTES
 from .matmul import multiplied, supports_matrices
-from .pool import side_by_side, scatter_maxima
+from .pool import scatter_maxima, side_by_side
 
 _IN_TILES = ("linear", "relu")
 
