@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.callbacks import CallbackList, History
+from gpudl.callbacks.base import LazyLogs
 from gpudl.engine.plan.capture import STEPS_A_LAUNCH
 from gpudl.engine.plan.interrupts import interrupted, waiting, whole_steps
 from gpudl.engine.plan.record import begin_pass
@@ -21,7 +22,7 @@ from gpudl.training.data.arrays import Data, require_counts
 from gpudl.training.data.batch_inputs import advance, materialized
 from gpudl.training.data.epochs import Epochs
 from gpudl.training.data.sources import ArrayBatches, Batches, batches, by_class, validation_batches
-from gpudl.training.results import Logs, joined, numbers, values
+from gpudl.training.results import Logs, joined, values
 from gpudl.training.step import Trainable
 
 Run = Callable[..., Any]
@@ -41,13 +42,13 @@ class Loop(Trainable):
 
         def eagerly(times: int = 1) -> Any:
             for _ in range(times):
-                results = step.function(*map_leaves(materialized, data))
+                results = step.function(map_leaves(materialized, data))
                 advance(data)
             return results
 
         if self.run_eagerly:
             return eagerly
-        replayed = step.bound(*data)
+        replayed = step.bound(data)
 
         def run(times: int = 1) -> Any:
             # An optimizer that a train_step of the user's uses is built by one step that is not recorded.
@@ -179,7 +180,7 @@ class Loop(Trainable):
                 end((number + 1) * together - 1, results)
             if getattr(self, stop):
                 break
-        return None if results is None else numbers(results)
+        return None if results is None else LazyLogs(results).copy()
 
     def _evaluation(self, data: Epochs, listeners: CallbackList) -> Logs | None:
         self.stop_evaluating = False
@@ -253,7 +254,7 @@ class Loop(Trainable):
                     listeners.on_predict_batch_begin(number * together)
                 before = len(parts)
                 for batch, times in portions:
-                    run = data.runner(batch, lambda batch: self._ready(self._predict, batch[:1]))
+                    run = data.runner(batch, partial(self._ready, self._predict))
                     for _ in range(times):
                         outputs = run()
                         parts.append([t.numpy() for t in flatten(outputs)[0]])
@@ -274,7 +275,7 @@ class Loop(Trainable):
         self.reset_metrics()
         ((batch, _),) = source.epoch()
         with whole_steps():
-            logs = numbers(self._ready(step, batch)())
+            logs = LazyLogs(self._ready(step, batch)()).copy()
         return logs if return_dict else values(logs, self._names_in_logs())
 
     def _try_first(self, source: Batches, *, training: bool) -> None:

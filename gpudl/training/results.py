@@ -12,11 +12,6 @@ from gpudl.engine.tree import map_leaves
 Logs = dict[str, Any]
 
 
-def numbers(results: dict[str, Any]) -> Logs:
-    """Return metrics by sorted names, as Python numbers; one with axes becomes an array."""
-    return {name: np.asarray(v) if getattr(v, "ndim", 0) else float(v) for name, v in sorted(results.items())}
-
-
 def values(logs: Logs, names: Iterable[str]) -> Any:
     """Return the values of `logs`, those of `names` first and the others by name; a single one by itself.
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 from weakref import ref
 
 from gpudl import ops, optimizers
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.grad import grad
 from gpudl.engine.plan.trace import traced
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import TracingError, gradients, preparing, restructured, scope, structure_epoch, symbolic
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.layer import Layer
 from gpudl.metrics import Metric
-from gpudl.training.data.arrays import Data, require_counts, unpacked
+from gpudl.training.data.arrays import Data, require_counts
 from gpudl.training.compiled import Compiled
 from gpudl.training.compiled_metrics import CompileMetrics
 from gpudl.training.remembered import Remembered
+from gpudl.utils.batch_parts import unpack_x_y_sample_weight
+
+R = TypeVar("R")
 
 
 class Trainable(Layer):
@@ -44,9 +49,9 @@ class Trainable(Layer):
     def _begin_steps(self) -> None:
         """Make the steps; a step knows its model weakly, so that the two are no cycle and `del` frees the memory."""
         me = ref(self)
-        self._train = traced(lambda *data: me().train_step(data))  # type: ignore[union-attr]
-        self._test = traced(lambda *data: _without_gradients(me().test_step, data))  # type: ignore[union-attr]
-        self._predict = traced(lambda *data: _without_gradients(me().predict_step, data))  # type: ignore[union-attr]
+        self._train = traced(lambda data: _named(me(), "train_step", data))
+        self._test = traced(lambda data: _without_gradients(lambda data: _named(me(), "test_step", data), data))
+        self._predict = traced(lambda data: _without_gradients(me().predict_step, data))  # type: ignore[union-attr]
         self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
         self._outputs: dict[Any, Any] = {}  # what the steps would predict, by the specs of their data
         self._outputs_of = structure_epoch[0]
@@ -198,7 +203,7 @@ class Trainable(Layer):
         """Train on one batch and return the metrics so far."""
         assert self._compiled is not None
         assert self.optimizer is not None
-        x, y, sample_weight = unpacked(data)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=True)
         loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
         self._count_loss(loss, x)
@@ -212,7 +217,7 @@ class Trainable(Layer):
 
     def test_step(self, data: Data) -> dict[str, Tensor]:
         """Evaluate one batch and return the metrics so far."""
-        x, y, sample_weight = unpacked(data)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
         loss = self._loss_of(x, y, y_pred, sample_weight, training=False)
         self._count_loss(loss, x)
@@ -220,7 +225,7 @@ class Trainable(Layer):
 
     def predict_step(self, data: Data) -> Any:
         """Return the outputs for one batch."""
-        return self(unpacked(data)[0], training=False)
+        return self(unpack_x_y_sample_weight(data)[0], training=False)
 
     def _has_call(self) -> bool:
         return type(self).call is not Layer.call
@@ -236,7 +241,7 @@ class Trainable(Layer):
         assert self._compiled is not None
         if not self._has_call():  # a model of several networks, which its own train_step calls
             return
-        parts = map_leaves(_symbolic, unpacked(data))
+        parts = map_leaves(_symbolic, unpack_x_y_sample_weight(data))
         leaves, structure = flatten(parts)
         if self._outputs_of != structure_epoch[0]:
             self._outputs, self._outputs_of = {}, structure_epoch[0]
@@ -282,6 +287,17 @@ def _symbolic(value: Any) -> Tensor | None:
     return Tensor(None, value.spec if hasattr(value, "spec") else Spec(value.shape, value.dtype))
 
 
-def _without_gradients(step: Any, data: Data) -> Any:
+def _named(model: Trainable | None, step: str, data: Data) -> dict[str, Nest[Tensor]]:
+    """Return what a step of training or evaluation returns: tensors by name, numbers of the user's among them too."""
+    results = getattr(model, step)(data)
+    if not isinstance(results, dict):
+        raise TypeError(
+            f"{type(model).__name__}.{step} must return a dict of values by their names, such as "
+            f'{{"loss": loss}} or self.get_metrics_result(), got {type(results).__name__}.'
+        )
+    return map_leaves(as_tensor, results)
+
+
+def _without_gradients(step: Callable[[Data], R], data: Data) -> R:
     with gradients(False):
         return step(data)
