@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,7 @@ class Loop(Trainable):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
+        self._initial_epoch: int | None = None  # what a callback that goes on with an earlier training says
 
     def _ready(self, step: Traced, data: Data) -> Run:
         """Return a call that runs so many steps on what `data` bring by then, replayed or op by op."""
@@ -137,15 +138,15 @@ class Loop(Trainable):
         assert history is not None
         assert self._compiled is not None
         self._build_optimizer()
-        self.history, self.stop_training = history, False
+        self.history, self.stop_training, self._initial_epoch = history, False, None
         self._compiled.watch.begin()
         logs: Logs | None = None
-        with whole_steps(), closing(listeners):  # ends the progress line, whatever happens
+        # Whatever happens, the progress line ends, and workers that make batches ahead do.
+        with whole_steps(), closing(train), closing(listeners), _telling(history):
             listeners.on_train_begin()
-            for epoch in range(initial_epoch, epochs):
+            for epoch in range(self._initial_epoch or initial_epoch, epochs):
                 listeners.on_epoch_begin(epoch)
-                if epoch > initial_epoch:
-                    self._build_optimizer()  # a callback may have set weights free
+                self._build_optimizer()  # a callback may have set weights free
                 logs = self._pass(self._train, train, listeners, "train")
                 if logs is None:
                     break
@@ -287,10 +288,22 @@ class Loop(Trainable):
         """Return the callbacks of one run, with a progress line unless `verbose` is 0."""
         if verbose not in (0, 1, 2, "auto"):
             raise ValueError(f'verbose must be 0, 1, 2 or "auto", got {verbose!r}.')
-        level = 1 if verbose == "auto" else int(verbose)
         return CallbackList(
-            callbacks, add_history=add_history, add_progbar=level != 0, model=self, verbose=level, **params
+            callbacks, add_history=add_history, add_progbar=verbose != 0, model=self, verbose=verbose, **params
         )
+
+
+@contextmanager
+def _telling(history: History) -> Iterator[None]:
+    """Let an error in a ``with`` block say what is left of the training that it ended."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(
+            f"fit stopped after {len(history.epoch)} whole epochs, which are in model.history; the model is as the last "
+            "finished step left it."
+        )
+        raise
 
 
 def _due(epoch: int, frequency: int | Iterable[int]) -> bool:

@@ -32,8 +32,8 @@ class Trainable(Layer):
     """A layer that knows what one step of training, of evaluation and of prediction is."""
 
     _unread = Layer._unread | {
-        *("_history", "_optimized", "_outputs", "_outputs_of", "run_eagerly", "steps_per_execution"),
-        *("stop_training", "stop_evaluating", "stop_predicting"),
+        *("_history", "_optimized", "_outputs", "_outputs_of", "run_eagerly", "jit_compile", "steps_per_execution"),
+        *("stop_training", "stop_evaluating", "stop_predicting", "_initial_epoch"),
     }
 
     def __init__(self, **kwargs: Any) -> None:
@@ -41,6 +41,7 @@ class Trainable(Layer):
         self.optimizer: optimizers.Optimizer | None = None
         self.loss: Any = None
         self.run_eagerly = False
+        self.jit_compile = True
         self.steps_per_execution = 1
         self._compiled: Compiled | None = None
         self._history = Remembered(self, None)
@@ -100,16 +101,18 @@ class Trainable(Layer):
         """Say how to train.
 
         Args:
-            optimizer: a name or an `optimizers.Optimizer`.
+            optimizer: a name or an `optimizers.Optimizer`; None for a model that is only evaluated, or whose
+                `train_step` has its own.
             loss: a name, a `losses.Loss`, or a function of (y_true, y_pred). For a model with several outputs one for
-                all, or a list or dict as `call` returns it; outputs with None, or without an entry, have no loss.
+                all, or a list or dict as `call` returns it; outputs with None have no loss, and those of a dict
+                without an entry. For a functional model that returns a list also a dict by ``output_names``.
             loss_weights: what the loss is multiplied by, a number; for several outputs also a list or dict of them.
             metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred), in a list. For several outputs
-                a list or dict as `call` returns it, with the metric or the list of metrics of each.
+                a list or dict as for `loss`, with the metric or the list of metrics of each.
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute every step op by op, for debugging, instead of recording it once.
             steps_per_execution: how many steps the hooks of callbacks for batches stand for, each time they are called.
-            jit_compile: accepted; steps are always recorded unless `run_eagerly`.
+            jit_compile: accepted, and kept as an attribute; steps are always recorded unless `run_eagerly`.
             auto_scale_loss: whether a model whose policy is ``"mixed_float16"`` gets its optimizer wrapped in an
                 `optimizers.LossScaleOptimizer`.
 
@@ -119,14 +122,17 @@ class Trainable(Layer):
         require_counts(1, optional=False, steps_per_execution=steps_per_execution)
         names = getattr(self, "output_names", None)
         chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics, loss_weights, names)
-        if not isinstance(chosen, optimizers.Optimizer):
+        if not isinstance(chosen, optimizers.Optimizer | None):
             raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
+        if run_eagerly and jit_compile is True:
+            warnings.warn("run_eagerly=True computes op by op: jit_compile=True has no effect.", stacklevel=2)
         mixed = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
-        if mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
+        if mixed and chosen is not None and not isinstance(chosen, optimizers.LossScaleOptimizer):
             chosen = optimizers.LossScaleOptimizer(chosen, name="loss_scale_optimizer")
         self.optimizer = chosen
         self.loss = loss
         self.run_eagerly = run_eagerly
+        self.jit_compile = bool(jit_compile) and not run_eagerly
         self.steps_per_execution = steps_per_execution
         self._compiled = compiled
         self._optimized = ()
@@ -270,9 +276,12 @@ class Trainable(Layer):
 
     def _build_optimizer(self) -> None:
         """Move the weights to where the optimizer wants them, which cannot happen while a step is recorded."""
-        assert self.optimizer is not None
         weights = self.trainable_weights
         plain = type(self).train_step is Trainable.train_step
+        if self.optimizer is None:
+            if plain:
+                raise ValueError("there is no optimizer to train with: give compile() one.")
+            return
         known = tuple(map(id, weights))
         if plain and not weights:
             warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
