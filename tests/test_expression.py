@@ -63,7 +63,7 @@ def test_a_new_op_becomes_part_of_a_run_on_the_cpu(huber: Op) -> None:
     step = traced(lambda x: huber(x + 1) * 2)
     for _ in range(2):
         np.testing.assert_array_equal(step(X).numpy(), (huber(convert_to_tensor(X) + 1) * 2).numpy())
-    assert [type(i).__name__ for i in plan_of(step).steps] == ["Run"]
+    assert [type(i).__name__ for i in plan_of(step).instructions] == ["FusedElementwise"]
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="the double compiles kernels with g++")
