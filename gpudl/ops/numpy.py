@@ -26,9 +26,6 @@ __all__ = [
     "argmax",
     "cast",
     "clip",
-    "logical_and",
-    "logical_not",
-    "logical_or",
     "matmul",
     "max",
     "mean",
@@ -213,36 +210,6 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     if condition.dtype != np.bool_:
         condition = logic.not_equal(condition, 0)
     return elementwise.where(condition, x1, x2)
-
-
-def logical_not(x: Any) -> Tensor:
-    """Return, as bool, where x is 0.
-
-    Example:
-        >>> logical_not([0, 2]).numpy()
-        array([ True, False])
-    """
-    return logic.equal(x, 0)
-
-
-def logical_and(x1: Any, x2: Any) -> Tensor:
-    """Return, as bool, where neither x1 nor x2 is 0.
-
-    Example:
-        >>> logical_and([0, 1, 2], [3, 0, 4]).numpy()
-        array([False, False,  True])
-    """
-    return logic.bitwise_and(logic.not_equal(x1, 0), logic.not_equal(x2, 0))
-
-
-def logical_or(x1: Any, x2: Any) -> Tensor:
-    """Return, as bool, where x1 and x2 are not both 0.
-
-    Example:
-        >>> logical_or([0, 1, 0], [3, 0, 0]).numpy()
-        array([ True,  True, False])
-    """
-    return logic.bitwise_or(logic.not_equal(x1, 0), logic.not_equal(x2, 0))
 
 
 def matmul(x1: Any, x2: Any) -> Tensor:
