@@ -1,4 +1,4 @@
-"""Declare elementwise ops by one expression each, from which the reference and the kernels are made."""
+"""Declaring elementwise ops by one expression each, from which the reference and the kernels are derived."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gpudl.ops.reference import reference
 
 
 def elementwise(infer: Callable[..., Any], **options: Any) -> Callable[[Body], Op]:
-    """Make an op of ``body(*inputs, **static)``, the expression of its result.
+    """Make ``body(*inputs, **static)``, which returns the expression of the result, an op.
 
     So ``@elementwise(floating)`` before ``def halved_square(x): return x * x / 2`` makes an op of that name. The name
-    of an update ends in ``_``: its body returns what becomes of the target, or of each of the first inputs.
+    of an update ends in ``_``: its body returns the new value of the target, or of each of the first inputs.
 
     Args:
-        infer: the rule for shape and dtype, as of `op`.
-        options: those of `op`.
+        infer: the rule for shape and dtype, see `op`.
+        options: the options of `op`.
     """
 
     def enter(body: Body) -> Op:
@@ -30,7 +30,7 @@ def elementwise(infer: Callable[..., Any], **options: Any) -> Callable[[Body], O
 
 
 def _forward(it: Declared) -> Callable[..., None]:
-    """Return the reference ``forward(xp, out, *inputs, **static)`` of a declared op; an update has no out."""
+    """Return the reference ``forward(xp, out, *inputs, **static)`` of a declared op; an update has no `out`."""
     parameters = signature(it.body).parameters.values()
     made: Any
     if len(parameters) == len(it.inputs):
