@@ -1,49 +1,40 @@
-"""What `compile` settles, and what one step of training, evaluation and prediction does with a batch."""
+"""What one step of training, evaluation and prediction does with a batch."""
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Any, TypeVar
 from weakref import ref
 
-from gpudl import ops, optimizers
+from gpudl.callbacks import History
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.grad import grad
-from gpudl.engine.plan.trace import traced
+from gpudl.engine.plan.trace import Traced, traced
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, gradients, preparing, restructured, scope, structure_epoch, symbolic
+from gpudl.engine.state import LayoutError, TracingError, gradients, preparing, scope, structure_epoch, symbolic
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.layer import Layer
-from gpudl.metrics import Metric
-from gpudl.training.data.arrays import Data, require_counts
-from gpudl.training.compiled import Compiled
-from gpudl.training.compiled_metrics import CompileMetrics
+from gpudl.training.compiling import Compilable
+from gpudl.training.data.arrays import Data
+from gpudl.training.data.batch_inputs import advance, materialized
 from gpudl.training.remembered import Remembered
 from gpudl.utils.batch_parts import unpack_x_y_sample_weight
 
 R = TypeVar("R")
+Run = Callable[..., Data]
+"""Runs a number of steps, by default one, and returns the results of the last."""
 
 
-class Trainable(Layer):
+class Trainable(Compilable):
     """A layer that knows what one step of training, of evaluation and of prediction is."""
 
-    _unread = Layer._unread | {
-        *("_history", "_optimized", "_outputs", "_outputs_of", "run_eagerly", "jit_compile", "steps_per_execution"),
-        *("stop_training", "stop_evaluating", "stop_predicting", "_initial_epoch"),
-    }
+    _unread = Compilable._unread | {"_history", "_outputs", "_outputs_of"}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.optimizer: optimizers.Optimizer | None = None
-        self.loss: Any = None
-        self.run_eagerly = False
-        self.jit_compile = True
-        self.steps_per_execution = 1
-        self._compiled: Compiled | None = None
         self._history = Remembered(self, None)
         self._begin_steps()
 
@@ -54,7 +45,7 @@ class Trainable(Layer):
         self._test = traced(lambda data: _without_gradients(lambda data: _named(me(), "test_step", data), data))
         self._predict = traced(lambda data: _without_gradients(me().predict_step, data))  # type: ignore[union-attr]
         self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
-        self._outputs: dict[Any, Any] = {}  # what the steps would predict, by the specs of their data
+        self._outputs: dict[Hashable, Nest[Tensor]] = {}  # what the steps would predict, by the specs of their data
         self._outputs_of = structure_epoch[0]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -74,133 +65,34 @@ class Trainable(Layer):
         return self._history.of(self)
 
     @history.setter
-    def history(self, history: Any) -> None:
+    def history(self, history: History | None) -> None:
         self._history = Remembered(self, history)
 
-    @property
-    def compiled(self) -> bool:
-        """Whether `compile` was called."""
-        return self._compiled is not None
+    def _ready(self, step: Traced, data: Data) -> Run:
+        """Return a call that runs so many steps on what `data` bring by then, replayed or op by op."""
 
-    def _require_compiled(self, method: str) -> None:
-        if not self.compiled:
-            raise ValueError(f"call compile(optimizer=..., loss=...) before {method}().")
+        def eagerly(times: int = 1) -> Data:
+            for _ in range(times):
+                results = step.function(map_leaves(materialized, data))
+                advance(data)
+            return results
 
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: bool | str = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Say how to train.
+        if self.run_eagerly:
+            return eagerly
+        replayed = step.bound(data)
 
-        Args:
-            optimizer: a name or an `optimizers.Optimizer`; None for a model that is only evaluated, or whose
-                `train_step` has its own.
-            loss: a name, a `losses.Loss`, or a function of (y_true, y_pred). For a model with several outputs one for
-                all, or a list or dict as `call` returns it; outputs with None have no loss, and those of a dict
-                without an entry. For a functional model that returns a list also a dict by ``output_names``.
-            loss_weights: what the loss is multiplied by, a number; for several outputs also a list or dict of them.
-            metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred), in a list. For several outputs
-                a list or dict as for `loss`, with the metric or the list of metrics of each.
-            weighted_metrics: the same, weighted by sample and class weights.
-            run_eagerly: compute every step op by op, for debugging, instead of recording it once.
-            steps_per_execution: how many steps the hooks of callbacks for batches stand for, each time they are called.
-            jit_compile: accepted, and kept as an attribute; steps are always recorded unless `run_eagerly`.
-            auto_scale_loss: whether a model whose policy is ``"mixed_float16"`` gets its optimizer wrapped in an
-                `optimizers.LossScaleOptimizer`.
+        def run(times: int = 1) -> Data:
+            # An optimizer that a train_step of the user's uses is built by one step that is not recorded.
+            try:
+                return replayed(times)
+            except LayoutError:
+                results = eagerly()
+                return replayed(times - 1) if times > 1 else results
 
-        Raises:
-            ValueError: an unknown name; the text offers the nearest one. The model is as it was.
-        """
-        require_counts(1, optional=False, steps_per_execution=steps_per_execution)
-        names = getattr(self, "output_names", None)
-        chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics, loss_weights, names)
-        if not isinstance(chosen, optimizers.Optimizer | None):
-            raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
-        if run_eagerly and jit_compile is True:
-            warnings.warn("run_eagerly=True computes op by op: jit_compile=True has no effect.", stacklevel=2)
-        mixed = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
-        if mixed and chosen is not None and not isinstance(chosen, optimizers.LossScaleOptimizer):
-            chosen = optimizers.LossScaleOptimizer(chosen, name="loss_scale_optimizer")
-        self.optimizer = chosen
-        self.loss = loss
-        self.run_eagerly = run_eagerly
-        self.jit_compile = bool(jit_compile) and not run_eagerly
-        self.steps_per_execution = steps_per_execution
-        self._compiled = compiled
-        self._optimized = ()
-        for step in (self._train, self._test, self._predict):
-            step.forget()
-        restructured()  # a `fit` that is going on takes the new loss and optimizer at its next step
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The metrics of the model: the loss, those of `compile` as one, the loss of each output, those of layers."""
-        compiled = [] if self._compiled is None else self._compiled.metrics
-        # A model inside is trained by this one: what it counts when it is trained by itself is not counted here.
-        counting = [layer for layer in self._flattened() if layer is self or not isinstance(layer, Trainable)]
-        held = [metric for layer in counting for metric in layer._metrics]
-        return list({id(m): m for m in [*compiled, *held]}.values())
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of `metrics`."""
-        return [m.name for m in self.metrics]
-
-    def _names_in_logs(self) -> list[str]:
-        """Return the names of the values in the order in which `evaluate` lists them, those of `compile` one by one."""
-        parts = [m.metrics if isinstance(m, CompileMetrics) else [m] for m in self.metrics]
-        return [metric.name for part in parts for metric in part]
-
-    def reset_metrics(self) -> None:
-        """Let every metric count from nothing."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    @scope("loss")
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Tensor:
-        """Return the scalar that training minimises: the loss of `compile` and what layers have added."""
-        total = None if self._compiled is None else self._compiled.losses(y, y_pred, sample_weight)
-        for added in self.losses:
-            part = ops.sum(added)
-            total = part if total is None else total + part
-        if total is None:
-            raise ValueError("there is no loss: give compile() a loss, or call add_loss() in a layer.")
-        return total
-
-    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, training: bool) -> Tensor:
-        """Return `compute_loss` of a batch; one that a subclass wrote need not take ``training``."""
-        parameters = inspect.signature(self.compute_loss).parameters.values()
-        takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
-        options = {"training": training} if takes else {}
-        return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **options)
+        return run
 
     @scope("metrics")
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
-        """Count one batch in the metrics of `compile`, and return the results of all metrics."""
-        if self._compiled is not None and self._compiled.counted is not None and y is not None:
-            self._compiled.counted.update_state(y, y_pred, sample_weight)
-        return self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, Tensor]:
-        """Return the results of all metrics by name."""
-        results: dict[str, Tensor] = {}
-        for metric in self.metrics:
-            result = metric.result()
-            results.update(result if isinstance(result, dict) else {metric.name: result})
-        return results
-
-    @scope("metrics")
-    def _count_loss(self, loss: Tensor, x: Any) -> None:
+    def _count_loss(self, loss: Tensor, x: Data) -> None:
         """Count the loss of a batch, weighted by its size."""
         if self._compiled is not None:
             self._compiled.tracker.update_state(loss, sample_weight=float(flatten(x)[0][0].shape[0]))
@@ -229,14 +121,14 @@ class Trainable(Layer):
         self._count_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def predict_step(self, data: Data) -> Any:
+    def predict_step(self, data: Data) -> Data:
         """Return the outputs for one batch."""
         return self(unpack_x_y_sample_weight(data)[0], training=False)
 
     def _has_call(self) -> bool:
         return type(self).call is not Layer.call
 
-    def _rehearse(self, data: Data, *, training: bool, labels: Any = None) -> None:
+    def _rehearse(self, data: Data, *, training: bool, labels: Data = None) -> None:
         """Ask for the shapes of a step with `data`: it builds the layers, and a misfit is an error here.
 
         Args:
@@ -263,7 +155,7 @@ class Trainable(Layer):
         if labels is not None and y_pred is not None:
             self._compiled.losses.check_labels(labels, y_pred)
 
-    def _rehearsed(self, x: Any, y: Any, sample_weight: Any, *, training: bool) -> Any:
+    def _rehearsed(self, x: Data, y: Data, sample_weight: Data, *, training: bool) -> Data:
         assert self._compiled is not None
         y_pred = self(x, training=training)
         step = "train_step" if training else "test_step"

@@ -23,11 +23,11 @@ class Numbered(Protocol):
 class PyDataset:
     """The base of data sets of a user: a subclass has a ``__getitem__`` that returns a batch by its number.
 
-    It has ``__len__``, the number of batches, or a property ``num_batches``, which is None for endless data. `fit` takes
-    the batches in a new order each epoch, unless it is told not to shuffle or they are endless.
+    It has ``__len__``, the number of batches, or a property ``num_batches``, which is None for endless data. `fit`
+    takes the batches in a new order each epoch, unless it is told not to shuffle or they are endless.
 
     Args:
-        workers: how many threads or processes make batches; 1 without `use_multiprocessing` makes them where they are used.
+        workers: how many threads or processes make batches; one thread is that of the training.
         use_multiprocessing: whether the workers are processes, for batches that take much Python. What a worker
             changes in the data set stays there.
         max_queue_size: how many batches are made ahead at most.

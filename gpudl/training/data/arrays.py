@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -16,8 +16,11 @@ from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.training.data.sparse import SparseRows, is_sparse
 from gpudl.utils.batch_parts import PARTS, unpack_x_y_sample_weight
 
-Data: TypeAlias = Nest[Array]
-"""What a step gets: x, (x,), (x, y) or (x, y, sample_weight), each a nest of arrays or feeds."""
+Data: TypeAlias = Any
+"""What a step gets: x, (x,), (x, y) or (x, y, sample_weight), each a nest of arrays, feeds or tensors; or a part.
+
+The `train_step` of a subclass may say more exactly what it takes.
+"""
 _LABELS = 2**63  # there is no label beyond
 
 

@@ -62,9 +62,9 @@ class ArrayBatches:
         if self.shuffle:
             self._order[...] = backend.of(self._order).asarray(np.random.permutation(self.samples))
         whole, rest = divmod(self.samples, self.batch_size)
-        for start, count, times in ((0, self.batch_size, whole), (self.samples - rest, rest, 1)):
-            if count and times:
-                cursor, batch = self._batch(count)
+        for start, rows, times in ((0, self.batch_size, whole), (self.samples - rest, rest, 1)):
+            if rows and times:
+                cursor, batch = self._batch(rows)
                 cursor.begin(start)
                 yield batch, times
 
@@ -207,7 +207,7 @@ def batches(
 ) -> Batches:
     """Return the batches of whatever `fit`, `evaluate` or `predict` were given; see `ArrayBatches`."""
     require_counts(1, batch_size=batch_size)
-    if _is_stream(x):
+    if is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ValueError(f"{name} cannot be given beside a generator: let it yield (x, y, weights).")
@@ -245,21 +245,8 @@ def weighted_by_class(data: Data, weights: ClassWeight) -> Data:
     return x, y, class_weights(labels[0], weights)
 
 
-def validation_batches(data: object, batch_size: int | None, parts: int | None = None) -> Batches | None:
-    """Return the batches of what `fit` was given as ``validation_data``; None for none."""
-    if data is None:
-        return None
-    if isinstance(data, tuple | list) and 1 < len(data) <= len(PARTS):
-        return batches(*data, batch_size=batch_size, parts=parts)
-    if not _is_stream(data):
-        raise ValueError(
-            "validation_data expected (x, y) or (x, y, sample_weight), or an iterable of such batches, got "
-            f"{type(data).__name__}."
-        )
-    return batches(data)
-
-
-def _is_stream(x: object) -> bool:
+def is_stream(x: object) -> bool:
+    """Tell whether `x` brings batches, and is no data itself."""
     plain = (
         is_sparse(x)
         or hasattr(x, "dtype")
