@@ -274,7 +274,7 @@ def no_memory(patch: pytest.MonkeyPatch) -> None:
             r"the cuBLAS that CuPy uses cannot be called directly \(/nowhere/libcublas\.so: cannot open.*\)",
         ),
         (no_start, r"cuBLAS refused to start: it could not be started \(CUBLAS_STATUS_NOT_INITIALIZED\)\."),
-        (no_memory, r"cuBLAS refused to start: the GPU's memory does not suffice \(CUBLAS_STATUS_ALLOC_FAILED\)\."),
+        (no_memory, r"cuBLAS refused to start: the GPU is out of memory \(CUBLAS_STATUS_ALLOC_FAILED\)\."),
     ],
 )
 def test_without_cublas_cupy_multiplies_after_one_warning(

@@ -136,7 +136,7 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
     out, x, at = (Placed(a).array for a in (np.zeros((2, 3)), np.zeros((4, 3)), np.zeros(2, int)))
     with pytest.warns(RuntimeWarning, match=r"could not compile gather.cu"):
         assert registry.find("take", "cuda", (out, x, at), {}) is None
-    with pytest.raises(RuntimeError, match=r"take_rows of gather.cu does not compile here; ask first whether it takes"):
+    with pytest.raises(RuntimeError, match=r"take_rows of gather.cu does not compile here; check `supports` first"):
         gather.take(out, x, at)
 
 

@@ -129,7 +129,7 @@ def test_without_a_compiler_the_reference_does_the_work(cupy: Any, monkeypatch: 
     out, a, b = (cupy.zeros((3, 3), np.float32) for _ in range(3))
     with pytest.warns(RuntimeWarning, match=r"(?s)could not compile matmul.cu.*no such compiler"):
         assert not matmul.supports_matrices(out, a, b)
-    with pytest.raises(RuntimeError, match=r"matmul of matmul.cu does not compile here; ask `takes` first"):
+    with pytest.raises(RuntimeError, match=r"matmul of matmul.cu does not compile here; check `supports` first"):
         matmul.matmul(out, a, b)
 
 

@@ -94,7 +94,7 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
     x, key = Placed(np.ones(4, np.float32)).array, Placed(KEY).array
     with pytest.warns(RuntimeWarning, match=r"could not compile random.cu"):
         assert registry.find("dropout", "cuda", (x, x, key), {"rate": 0.5}) is None
-    with pytest.raises(RuntimeError, match=r"dropout of random.cu does not compile here; ask first whether it takes"):
+    with pytest.raises(RuntimeError, match=r"dropout of random.cu does not compile here; check `supports` first"):
         random.dropout(x, x, key, rate=0.5)
-    with pytest.raises(RuntimeError, match=r"advance of random.cu does not compile here; ask first whether it takes"):
+    with pytest.raises(RuntimeError, match=r"advance of random.cu does not compile here; check `supports` first"):
         random.advance_(key)

@@ -90,5 +90,5 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
     arrays = tuple(Placed(a).array for a in drawn("sgd_", 4))
     with pytest.warns(RuntimeWarning, match=r"could not compile update.cu"):
         assert registry.find("sgd_", "cuda", arrays, {}) is None
-    with pytest.raises(RuntimeError, match=r"sgd of update.cu does not compile here; ask first whether it takes"):
+    with pytest.raises(RuntimeError, match=r"sgd of update.cu does not compile here; check `supports` first"):
         update.sgd_(*arrays)

@@ -218,7 +218,7 @@ def test_a_kernel_that_does_not_compile_leaves_the_work_to_the_reference(
         assert registry.find("avg_pool", "cuda", (y, x), given) is None
     with warnings.catch_warnings(action="error"):
         assert registry.find("avg_pool", "cuda", (y.astype("d"), x.astype("d")), given) is None
-    with pytest.raises(RuntimeError, match=r"avg_pool of pool.cu does not compile here; ask `takes` first"):
+    with pytest.raises(RuntimeError, match=r"avg_pool of pool.cu does not compile here; check `supports` first"):
         registry.registered("cuda")["avg_pool"][-1].run(y, x, **given)
 
 

@@ -136,8 +136,21 @@ class Backend(Protocol):
         """Return a faster kernel for `op` that takes these arguments, or None."""
         return registry.find(op, self.device, arrays, static)
 
-    def bind(self, kernel: KernelFunction, arrays: tuple[Array, ...], static: Static) -> Callable[[], None]:
-        """Return a call without arguments of a kernel on these arrays, to be made many times."""
+    def work_bytes(self, kernel: KernelFunction, arrays: tuple[Any, ...], static: Static) -> int:
+        """Return how many bytes of scratch memory a plan has to give a kernel; `arrays` may be specs."""
+        return 0
+
+    def bind(
+        self, kernel: KernelFunction, arrays: tuple[Array, ...], static: Static, work: Array | None
+    ) -> Callable[[], None]:
+        """Return a call without arguments of a kernel on these arrays, to be made many times.
+
+        Args:
+            kernel: the kernel.
+            arrays: its outs and inputs.
+            static: its static arguments.
+            work: its scratch memory, as many bytes as `work_bytes` says; None lets it have its own.
+        """
         return partial(kernel, *arrays, **static)
 
     def capture(self, calls: Sequence[Callable[[], None]]) -> Callable[[], None]:

@@ -7,6 +7,7 @@ import platform
 import re
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any, NoReturn
@@ -95,11 +96,20 @@ class NumpyBackend(Backend):
             kernel = registry.find(op, "deterministic", arrays, static)
         return kernel
 
-    def bind(self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[[], None]:
-        """Return a call without arguments of a kernel on these arrays, with their addresses packed once."""
-        from gpudl.kernels.cpu.machine.prebound import bound  # loads Numba, which a kernel has done before
+    def work_bytes(self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any]) -> int:
+        """Return how many bytes of scratch memory a kernel needs: it is called on such arrays, but computes nothing."""
+        from gpudl.kernels.cpu.machine.prebound import needed  # loads Numba, which a kernel has done before
 
-        return bound(super().bind(kernel, arrays, static))
+        nowhere = (a if isinstance(a, np.ndarray) else _nowhere(a.shape, a.dtype) for a in arrays)
+        return needed(partial(kernel, *nowhere, **static))
+
+    def bind(
+        self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any], work: Any
+    ) -> Callable[[], None]:
+        """Return a call without arguments of a kernel on these arrays, with their addresses packed once."""
+        from gpudl.kernels.cpu.machine.prebound import bound
+
+        return bound(partial(kernel, *arrays, **static), work)
 
 
 class _Nowhere:

@@ -158,7 +158,7 @@ class Op(Generic[R_co]):
         self, on: Backend, kernel: Forward | None, arrays: tuple[Array, ...], static: Static, work: Array
     ) -> Forward:
         """Return a call without arguments, to be made many times: of `kernel`, or of the reference where it is None."""
-        return self._reference(on, arrays, static, work) if kernel is None else on.bind(kernel, arrays, static)
+        return self._reference(on, arrays, static, work) if kernel is None else on.bind(kernel, arrays, static, work)
 
     def run(self, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: Static) -> None:
         """Compute plain arrays into plain arrays; what a forward uses to call another op."""

@@ -16,6 +16,7 @@ from gpudl.names import auto_name
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
 from gpudl.training.one_batch import Trainer
+from gpudl.training.outputs import leaves
 
 
 class Model(Trainer):
@@ -92,6 +93,13 @@ class Model(Trainer):
     def outputs(self) -> list[Any]:
         """The symbols for the outputs in a row."""
         return symbols(self.output)
+
+    @derived
+    def output_names(self) -> list[str]:
+        """The names of the layers and ops that return the outputs of a functional model, dicts by their sorted keys."""
+        if self._graph is None:
+            raise AttributeError(f"{self._who()} has no output_names: it is not made of inputs and outputs.")
+        return [symbol.call.operation.name for _, symbol in leaves(self.output)]
 
     @property
     def input_shape(self) -> Any:

@@ -219,7 +219,7 @@ class Loop(Trainable):
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         with closing(listeners):
             logs = self._evaluation(data, listeners) or {}
-        return logs if return_dict else values(logs, self.metrics_names)
+        return logs if return_dict else values(logs, self._names_in_logs())
 
     def predict(
         self,
@@ -275,7 +275,7 @@ class Loop(Trainable):
         ((batch, _),) = source.epoch()
         with whole_steps():
             logs = numbers(self._ready(step, batch)())
-        return logs if return_dict else values(logs, self.metrics_names)
+        return logs if return_dict else values(logs, self._names_in_logs())
 
     def _try_first(self, source: Batches, *, training: bool) -> None:
         """Raise an error when the model and the first batch do not fit, or the labels and the outputs."""

@@ -130,13 +130,11 @@ def supports_images(y: Any, x: Any, w: Any, *, window: Window) -> bool:
 
 
 def slabs(at: Layout) -> Any:
-    """Return the slabs into which blocks are copied with their padding, one per thread."""
-    return scratch("slabs", team.size(), at.slab * at.width * at.slide.c * at.images + 1)
+    """Return the slabs into which blocks are copied with their padding, one for each thread."""
+    return scratch(team.size(), at.slab * at.width * at.slide.c * at.images + 1)
 
 
-def convolve(
-    y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pool: Window | None
-) -> None:
+def convolve(y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pool: Window | None) -> None:
     """Compute activation(conv2d(x, w) + b) for a linear or relu `activation`; with `pool`, its maxima instead."""
     filters = w.shape[3]
     depth = w.size // filters
@@ -144,7 +142,7 @@ def convolve(
     s = at.slide
     after = Epilogue(b, int(activation == "relu"), pooling(pool, (s.oh, s.ow), filters), argmax.reshape(-1))
     held = 1 if pool is None else at.rows * s.ow * filters * at.images
-    buffers = Buffers(slabs(at), scratch("pooled", team.size(), held))
+    buffers = Buffers(slabs(at), scratch(team.size(), held))
     work, right = s.n * s.oh * s.ow * filters * depth, panels_of(w, depth, filters)
     _forward(work, compiled(), y.reshape(-1), x.reshape(-1), right, after, at, buffers)
 
@@ -200,7 +198,7 @@ def input_grad(dx: Any, g: Any, w: Any, window: Window) -> None:
     """Compute the gradient of `conv2d` with respect to x from that of y, tap by tap."""
     taps, (c, f) = window.taps, w.shape[2:]
     at = layout(window, dx.shape, f, whole=True)
-    packed = scratch("turned", taps, -(-c // PANEL), f, PANEL)
+    packed = scratch(taps, -(-c // PANEL), f, PANEL)
     turned(w.size, packed, w.reshape(taps, c, f))
     right = Right(packed, multiples(f, PANEL), 1)
     _backward(g.size * taps * c, compiled(), dx.reshape(-1), g.reshape(-1), right, multiples(f, 1), at, slabs(at))

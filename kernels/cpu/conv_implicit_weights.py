@@ -136,9 +136,9 @@ def weight_grad(dw: Any, db: Any, x: Any, g: Any, argmax: Any, y: Any, window: W
     at = layout(window, x.shape, f, pixels=_STEPS, steps=1 if pool is None else pool.strides[0])
     s, pixels = at.slide, at.images * at.rows * at.slide.ow
     count, rows = _parts_and_share(window, x.shape, depth, f)
-    parts = dw.reshape(1, depth, f) if count == 1 else scratch("parts", count, depth, f)
-    sums = scratch("sums", *((1, 1) if pool is None else (s.n, f)), dtype=np.float64)
-    buffers = Buffers(slabs(at), scratch("spread", team.size(), 1 if pool is None else pixels * f))
+    parts = dw.reshape(1, depth, f) if count == 1 else scratch(count, depth, f)
+    sums = scratch(*((1, 1) if pool is None else (s.n, f)), dtype=np.float64)
+    buffers = Buffers(slabs(at), scratch(team.size(), 1 if pool is None else pixels * f))
     below = pooling(pool, (s.oh, s.ow), f), argmax.reshape(-1), y.reshape(-1), sums
     gradient = Gradient(g.reshape(-1), multiples(pixels, f), *below)
     shares = Shares(parts, rows, multiples(depth, f))

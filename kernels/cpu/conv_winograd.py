@@ -186,13 +186,12 @@ def buffers(at: Tiles) -> Buffers:
     """Return the scratch memory of all threads."""
     c, f = at.slide.c, at.filters
     sizes = POSITIONS * at.block_size * c, POSITIONS * at.block_size * f, 16 * max(c, f)
-    names = "inputs", "outputs", "patches"
-    return Buffers(*(scratch(name, team.size(), size) for name, size in zip(names, sizes, strict=True)))
+    return Buffers(*(scratch(team.size(), size) for size in sizes))
 
 
 def _transformed(w: Any) -> Any:
     c, f = w.shape[2:]
-    u = scratch("filters", POSITIONS, -(-f // PANEL), c, PANEL)
+    u = scratch(POSITIONS, -(-f // PANEL), c, PANEL)
     _filters(w.size, u, w)
     return u
 
@@ -253,9 +252,9 @@ def input_grad(dx: Any, g: Any, w: Any, window: Window) -> None:
     """Compute the gradient of `conv2d` with respect to x from that of y."""
     c, f = w.shape[2:]
     at = tiles_of(window, dx.shape, f)
-    plain = scratch("plain filters", POSITIONS, 1, c, f)
+    plain = scratch(POSITIONS, 1, c, f)
     _filters(w.size, plain, w)
-    u = scratch("turned filters", POSITIONS, -(-c // PANEL), f, PANEL)
+    u = scratch(POSITIONS, -(-c // PANEL), f, PANEL)
     turned(plain.size, u, plain.reshape(POSITIONS, c, f))
     right = Right(u, multiples(f, PANEL), f)
     _backward(g.size * c * 4, compiled(), dx.reshape(-1), g.reshape(-1), right, at, buffers(at))

@@ -83,7 +83,7 @@ def weight_grad(dw: Any, x: Any, g: Any, window: Window) -> None:
     size = POSITIONS * c * f
     count = max(1, min(len(x), _UNITS, _PARTS // size))
     wide = -(-c // (max(1, _UNITS // (2 * count)) * ROWS)) * ROWS
-    parts = scratch("winograd parts", count, POSITIONS, c, f)
+    parts = scratch(count, POSITIONS, c, f)
     shares = Shares(parts, wide, multiples(c, f))
     _weights(g.size * c * 4, compiled(), x.reshape(-1), g.reshape(-1), shares, at, buffers(at))
     _back(parts.size, dw, parts)

@@ -7,7 +7,7 @@ which of two zeros is the larger, the op has a kernel here that runs the same pr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -17,12 +17,21 @@ import numpy as np
 from ..expression import Declared, Expression, Typed, declared, typed
 from ..registry import Call, accelerates, composes
 from .machine.interpreter import CODES
+from .machine.prebound import start
 from .machine.program import Assembler, Program, kind_of
+from .machine.scratch import scratch
 
 _PATHS = {"Bd": "Bld", "Bi": "Bli", "if": "ilf", "id": "ild"} | {
     pair: pair for pair in ("Bf", "Bl", "il", "li", "lf", "ld", "fd", "df")
 }
 _COMPUTED_AS = {"f": "f", "d": "d", "l": "l", "i": "l", "B": "l"}
+
+
+def _computed(name: str, kind: str) -> str:
+    """Return the kind in which a primitive computes numbers of `kind`: that itself, if there is such an instruction."""
+    return kind if f"{name} {kind}" in CODES else _COMPUTED_AS[kind]
+
+
 _ELSEWHERE = {("activation_grad", activation) for activation in ("sigmoid", "tanh")} | {
     *(("bias_activation", activation) for activation in ("linear", "relu", "sigmoid", "tanh")),
     *(("scale_shift", ""), ("restore_", "")),
@@ -197,7 +206,7 @@ def _kernel(op: str) -> Callable[..., None]:
     def run(*arrays: Any, low: float = 0.0, high: float = 0.0) -> None:
         values = tuple((a.dtype, a.size) for a in arrays)
         program = _alone(op, values, low, high, f"{low} {high}")  # 0.0 and -0.0 are one key, but two texts
-        program.bind(arrays, np.empty(program.work, np.uint8))()
+        start(partial(program.bind, arrays, scratch(program.work, dtype=np.uint8)))
 
     return accelerates(op, device="cpu", supports=lambda *arrays, **static: joins(op, arrays, static))(run)
 

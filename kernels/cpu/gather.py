@@ -113,7 +113,7 @@ def take_grad(out: Any, g: Any, indices: Any, *, rows: int) -> None:
     """
     if out.size:
         c, taken = prod(out.shape[1:]), indices.reshape(-1)
-        first, after = (scratch(name, n, dtype=np.int64) for name, n in (("first", rows), ("after", taken.size)))
-        lines = scratch("lines", team.size(), c, dtype=np.float64)
+        first, after = (scratch(n, dtype=np.int64) for n in (rows, taken.size))
+        lines = scratch(team.size(), c, dtype=np.float64)
         _chained(taken.size + rows, first, after, taken)
         _take_grad(g.size + out.size, out.reshape(rows, c), g.reshape(taken.size, c), first, after, lines)

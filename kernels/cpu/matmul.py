@@ -160,7 +160,7 @@ def multiplied(
     depth = a.shape[0 if transpose_a else 1]
     right = Right(b, multiples(depth, columns), 1)
     if transpose_b:
-        packed = scratch("turned", 1, -(-columns // PANEL), depth, PANEL)
+        packed = scratch(1, -(-columns // PANEL), depth, PANEL)
         turned(b.size, packed, b[None])
         right = Right(packed, multiples(depth, PANEL), depth)
     apart, step = (1, rows) if transpose_a else (depth, 1)
@@ -169,9 +169,9 @@ def multiplied(
     tall = ROWS * max(1, min(_BLOCK, -(-rows // ROWS) * -(-columns // PANEL) // _UNITS))
     sample = _sample(rows, depth, transpose_a) if work >= _FEW else _NO_SAMPLE
     tiles = -(-rows // ROWS) if len(sample) else 1
-    steps, kept_rows = (scratch(name, tiles, depth + 1, dtype=np.int64) for name in ("steps", "rows of b"))
-    bounds = scratch("bounds", tiles, -(-depth // _STEPS) + 1, dtype=np.int64)
-    found = Survey(sample, scratch("infinite", _PARTS, dtype=np.bool_), steps, kept_rows, bounds)
+    steps, kept_rows = (scratch(tiles, depth + 1, dtype=np.int64) for _ in range(2))
+    bounds = scratch(tiles, -(-depth // _STEPS) + 1, dtype=np.int64)
+    found = Survey(sample, scratch(_PARTS, dtype=np.bool_), steps, kept_rows, bounds)
     if len(sample):
         _survey(work, found, left, right, b.reshape(-1).view(np.uint32))
     result = Result(out, multiples(rows, columns))

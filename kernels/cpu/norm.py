@@ -37,12 +37,12 @@ def _lines(channels: int) -> int:
 def parts_of(x: Any) -> Any:
     """Return scratch memory for the sums of each part of x (rows * C,): (P, 5, line)."""
     line = _lines(x.shape[-1])
-    return scratch("moments", -(-x.size // (_LINES * line)), 5, line, dtype=x.dtype)
+    return scratch(-(-x.size // (_LINES * line)), 5, line, dtype=x.dtype)
 
 
 def tables_of(x: Any, rows: int) -> Any:
-    """Return scratch memory for `rows` tables, each of the length of a line."""
-    return scratch("channels", rows, _lines(x.shape[-1]), dtype=x.dtype)
+    """Return scratch memory for `rows` tables of a line."""
+    return scratch(rows, _lines(x.shape[-1]), dtype=x.dtype)
 
 
 @inner

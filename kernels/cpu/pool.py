@@ -235,7 +235,7 @@ def _avg_pool(worker, workers, thread, y, x, sums, s):  # type: ignore[no-untype
 @accelerates("avg_pool", device="cpu", supports=images)
 def avg_pool(y: Any, x: Any, *, window: Window) -> None:
     """Take the mean of each window over its taps inside the input: x (N, H, W, C) -> y (N, OH, OW, C)."""
-    sums = scratch("window sums", team.size(), x.shape[3], dtype=np.float64)
+    sums = scratch(team.size(), x.shape[3], dtype=np.float64)
     _avg_pool(x.size, y.reshape(-1), x.reshape(-1), sums, slide(window, x.shape))
 
 
@@ -277,5 +277,5 @@ _FEW = 16  # terms of a sum that need no float64
 def avg_pool_grad(dx: Any, g: Any, *, shape: Ints, window: Window) -> None:
     """Distribute each gradient evenly over the pixels of its window: g (N, OH, OW, C) -> dx `shape`."""
     most = prod(-(-k // s) for k, s in zip(window.kernel, window.strides, strict=True))
-    sums = scratch("pixel sums", team.size(), shape[2] * shape[3], dtype=dx.dtype if most <= _FEW else np.float64)
+    sums = scratch(team.size(), shape[2] * shape[3], dtype=dx.dtype if most <= _FEW else np.float64)
     _avg_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), sums, slide(window, tuple(shape)))

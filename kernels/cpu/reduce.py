@@ -121,7 +121,7 @@ def down(out: Any, x: Any, group: Group, parts: int = 0) -> None:
     tiles = groups * -(-c // wide)
     wanted = parts or max(1, min(_UNITS // tiles, whole * wide // _LEAST, whole))
     step = max(-(-whole // wanted), 1)
-    sums = scratch("sums down", -(-whole // step), groups, c, dtype=np.float64)
+    sums = scratch(-(-whole // step), groups, c, dtype=np.float64)
     _sums(x.size, sums, flat, rows * columns, whole, step, wide)
     if columns == 1:
         _runs(sums.size, out.reshape(-1), sums, flat, rows)

@@ -1,4 +1,4 @@
-"""Convolutions, alone or with a bias and an activation: the kernel of `conv2d.cu`."""
+"""Convolutions, alone or fused with a bias and an activation, by the kernel of `conv2d.cu`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient of a convolution with respect to its input: the kernel of `conv2d_input_grad.cu`."""
+"""The gradient of a convolution with respect to its input, by the kernel of `conv2d_input_grad.cu`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradient of a convolution with respect to its filters: the kernel of `conv2d_weight_grad.cu`."""
+"""The gradient of a convolution with respect to its filters, by the kernel of `conv2d_weight_grad.cu`."""
 
 from __future__ import annotations
 

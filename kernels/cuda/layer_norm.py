@@ -1,4 +1,4 @@
-"""Layer normalization: by the kernels of `layer_norm.cu`, and for the weights by those of `norm_grad.cu`."""
+"""Layer normalization, by the kernels of `layer_norm.cu`, and for the gradients of the weights `norm_grad.cu`."""
 
 from __future__ import annotations
 

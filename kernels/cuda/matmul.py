@@ -1,4 +1,4 @@
-"""Matrix products, alone or with a bias and an activation: the kernel of `matmul.cu`."""
+"""Matrix products, alone or fused with a bias and an activation, by the kernel of `matmul.cu`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .tiles import Sums
 
 
 def of_matrices(out: Any, a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Product:
-    """Return the product of a (M, K) and b (K, N); a transposed one comes as (K, M) or (N, K)."""
+    """Return the product of a (M, K) and b (K, N); a transposed operand has shape (K, M) or (N, K)."""
     m, n = out.shape
     k = a.shape[0 if transpose_a else 1]
     sums = Sums(m, n, k, a_along=not transpose_a, b_along=transpose_b)
@@ -19,7 +19,7 @@ def of_matrices(out: Any, a: Any, b: Any, transpose_a: bool = False, transpose_b
 
 
 def supports_matrices(out: Any, a: Any, b: Any, *, activation: str | None = None, **flips: bool) -> bool:
-    """Accept two matrices of one kind of floats; big ones only where no other kernel, such as cuBLAS, takes them."""
+    """Accept two matrices of one floating-point dtype; large ones only if no other kernel, such as cuBLAS, does."""
     if not fit(out, a, b, axes=2):
         return False
     product = of_matrices(out, a, b, **flips)
@@ -31,7 +31,7 @@ def supports_matrices(out: Any, a: Any, b: Any, *, activation: str | None = None
 
 @accelerates("matmul", device="cuda", supports=supports_matrices, first=True)
 def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
-    """Multiply a (M, K) by b (K, N) into out (M, N); a transposed side comes as (K, M) or (N, K)."""
+    """Multiply a (M, K) by b (K, N) into out (M, N); a transposed operand has shape (K, M) or (N, K)."""
     of_matrices(out, a, b, transpose_a, transpose_b)(out, a, b)
 
 

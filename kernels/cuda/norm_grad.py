@@ -43,5 +43,5 @@ def batch_norm_grad(
 def activation_grad_batch_norm_grad(
     dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, stages: Stages
 ) -> None:
-    """Compute the gradients of `batch_norm` from that of a ReLU after it, whose result is y."""
+    """Compute the gradients of `batch_norm` from that of the result y of a ReLU after it."""
     _gradients((dx, dgamma, dbeta), (g, y, x, mean, variance), gamma, stages[1]["epsilon"], True)

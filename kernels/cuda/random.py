@@ -1,4 +1,4 @@
-"""Random numbers and dropout: the bits that the ops' references draw, as a function of a key on the device.
+"""Random numbers and dropout as functions of a key on the device, bitwise equal to the ops' references.
 
 Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
 """
@@ -13,7 +13,7 @@ from ..geometry import Ints
 from ..registry import accelerates
 from .launch import Kernel, contiguous, function, index, launch, real, run, width
 
-_WORDS = 4  # of a block: what one thread draws at a time
+_WORDS = 4  # words of a block, which one thread generates at a time
 
 
 def _kernel(name: str, arrays: tuple[Any, ...], at_once: int = 1) -> Kernel | None:
@@ -24,7 +24,7 @@ def _kernel(name: str, arrays: tuple[Any, ...], at_once: int = 1) -> Kernel | No
 def _draw(name: str, reals: tuple[Any, ...], key: Any, *numbers: Any, items: int, at_once: int = 1) -> None:
     kernel = _kernel(name, reals, at_once)
     if kernel is None:
-        raise RuntimeError(f"{name} of random.cu does not compile here; ask first whether it takes the arrays.")
+        raise RuntimeError(f"{name} of random.cu does not compile here; check `supports` first.")
     size = index(*reals)[1](reals[0].size)
     launch(kernel, items, (*reals, key, size, *numbers), _WORDS)
 
@@ -45,7 +45,7 @@ def random_uniform(out: Any, key: Any, *, shape: Ints) -> None:
 
 @accelerates("random_normal", device="cuda", supports=_supports_key)
 def random_normal(out: Any, key: Any, *, shape: Ints) -> None:
-    """Fill `out` with numbers from the standard normal distribution: key (4,) -> out `shape`."""
+    """Fill `out` with samples from the standard normal distribution: key (4,) -> out `shape`."""
     _draw("random_normal", (out,), key, items=-(-out.size // 2))
 
 
@@ -57,9 +57,9 @@ def _supports_dropout(y: Any, x: Any, key: Any, *, rate: float) -> bool:
 
 @accelerates("dropout", device="cuda", supports=_supports_dropout)
 def dropout(y: Any, x: Any, key: Any, *, rate: float) -> None:
-    """Keep x / (1 - rate) where a uniform number is at least `rate`, else put 0; x, y of one shape, key (4,).
+    """Compute y = x / (1 - rate) where a uniform number is at least `rate`, else 0; x, y of one shape, key (4,).
 
-    The same `key` draws the same mask, so that a backward pass can draw it again.
+    The same `key` gives the same mask, so that the backward pass can generate it again.
     """
     wide = np.float64 if x.dtype == np.float64 else np.float32
     scale = wide(1 / (1 - rate))
@@ -72,8 +72,8 @@ def _supports_state(state: Any) -> bool:
 
 @accelerates("advance_", device="cuda", supports=_supports_state)
 def advance_(state: Any) -> None:
-    """Add 1 to the number of draws, which the last two words of the state (4,) count."""
+    """Add 1 to the counter of draws, the last two words of the state (4,)."""
     kernel = _kernel("advance", ())
     if kernel is None:
-        raise RuntimeError("advance of random.cu does not compile here; ask first whether it takes the state.")
+        raise RuntimeError("advance of random.cu does not compile here; check `supports` first.")
     run(kernel, 1, 1, (state,))

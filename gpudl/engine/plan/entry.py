@@ -71,7 +71,7 @@ class Entry:
         self.results = map_leaves(lambda t: None if t is None else Tensor(next(returned)), results)
         fed = sum(int(buffer.nbytes) for buffer in buffers)
         count = sum(1 for step in record.instructions for _ in members(step))
-        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + count)
+        self.nbytes = plan.nbytes + fed + _INSTRUCTION * (1 + count)
 
     def confirmed(self, by: Record) -> None:
         """Note a record that is the same, so that this one holds as from then."""

@@ -35,6 +35,11 @@ def like(value: Value) -> Any:
     return _Contiguous(value.spec.shape, value.spec.dtype) if value.external is None else value.external
 
 
+def _work(on: Backend, kernel: KernelFunction, arrays: tuple[Any, ...], static: Static) -> Spec | None:
+    nbytes = on.work_bytes(kernel, arrays, static)
+    return Spec((nbytes,), BYTE) if nbytes else None
+
+
 class Instruction:
     """A computation that is one call of a kernel, or of an op's reference.
 
@@ -146,10 +151,9 @@ class Applied(Instruction):
         return self.kernel(on) is not None
 
     def work_spec(self, on: Backend) -> Spec | None:
-        """Return the spec of the scratch array that the reference wants; a kernel wants none."""
-        if self.op.workspace is None or self.is_kernel(on):
-            return None
-        return self.op.work_spec(tuple(map(like, (*self.outs, *self.ins))), self.static)
+        """Return the spec of the scratch array that the kernel or the reference needs, or None."""
+        kernel, arrays = self.kernel(on), tuple(map(like, (*self.outs, *self.ins)))
+        return self.op.work_spec(arrays, self.static) if kernel is None else _work(on, kernel, arrays, self.static)
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
         """Return a call without arguments on the arrays of the outs and inputs."""
@@ -176,9 +180,13 @@ class Fused(Instruction):
         self.stages = tuple(member.static for member in members)
         self._kernel = kernel
 
+    def work_spec(self, on: Backend) -> Spec | None:
+        """Return the spec of the scratch array that the kernel needs, or None."""
+        return _work(on, self._kernel, tuple(map(like, (*self.outs, *self.ins))), {"stages": self.stages})
+
     def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
         """Return a call without arguments on the arrays of the outs and inputs."""
-        return on.bind(self._kernel, arrays, {"stages": self.stages})
+        return on.bind(self._kernel, arrays, {"stages": self.stages}, work)
 
 
 class Run(Instruction):

@@ -177,7 +177,6 @@ class _Steps:
         self._reads = [(buffer[None], list(rows[:, None])) for buffer, rows in reads]
         self.turns = turns
         self._ends = ends
-        self.kept = [getattr(call, "kept", ()) for turn in turns for call in turn.calls]
 
     def __call__(self) -> None:
         for target, source in self._begins:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-
-from gpudl.backend import Array, Backend
+from gpudl.backend import Backend
 from gpudl.engine.plan.capture import Graph, Outcome
 from gpudl.engine.plan.ir import BYTE, Instruction
 from gpudl.engine.plan.schedule import Schedule, array_of
-from gpudl.engine.tree import flatten
 from gpudl.engine.value import Value
 
 
@@ -30,7 +26,6 @@ class Plan:
         returned: the arrays of the results.
         scratch: bytes that kernels may need for themselves, one after another.
         unpacked: bytes of all that lies in the arena, each value in a place of its own.
-        kept: bytes that its kernels keep for themselves, some of them shared with other plans of the thread.
         outcome: whether it is launched as a CUDA graph, or why not.
     """
 
@@ -46,18 +41,9 @@ class Plan:
         # A kernel that finds no memory in the middle of the first step would leave half of its updates done.
         self.scratch = schedule.scratch
         on.reserve(self.scratch)
-        self.kept = self._kept(arrays)
         self.outcome = Outcome()
         self._graph = Graph(on, self.calls, self.outcome) if on.captures else None
         self._has_run = False
-
-    def _kept(self, arrays: dict[Value, Array]) -> int:
-        """Return how many bytes bound kernels hold beside the arena, the results and what was there before."""
-        there = (array_of(arrays, value) for step in self.steps for value in (*step.ins, *step.outs))
-        known = {id(_owner(array)) for array in (self.arena, *there)}
-        held = (array for call in self.calls for array in flatten(getattr(call, "kept", ()))[0])
-        owners = {id(owner): owner for owner in map(_owner, held) if isinstance(owner, np.ndarray)}
-        return sum(int(owner.nbytes) for key, owner in owners.items() if key not in known)
 
     @property
     def nbytes(self) -> int:
@@ -85,9 +71,3 @@ class Plan:
         self.arena[...] = 255
         for array in self._pinned:
             array.reshape(-1).view(BYTE)[...] = 255
-
-
-def _owner(array: Any) -> Any:
-    """Return the array that has the memory."""
-    owner = getattr(array, "base", None)
-    return array if owner is None else owner

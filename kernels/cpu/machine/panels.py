@@ -26,7 +26,7 @@ def panels_of(w: Any, depth: int, columns: int) -> Right:
     flat = w.reshape(depth, columns)
     if columns <= PANEL:
         return Right(flat, multiples(depth, columns), 1)
-    packed = scratch("panels", -(-columns // PANEL), depth, PANEL)
+    packed = scratch(-(-columns // PANEL), depth, PANEL)
     _panels(w.size, packed, flat)
     return Right(packed, multiples(depth, PANEL), depth)
 

@@ -22,6 +22,7 @@ from ... import team
 from . import threads
 from .atomics import call4
 from .cache import kept
+from .scratch import within
 from .thread_team import shared
 from .threads import WITHOUT_WRAPPERS, inner
 
@@ -53,8 +54,8 @@ class ParallelLoop:
     def __call__(self, work: int, *args: Any) -> None:
         """Run on `args`, on all threads that gpudl may use if `work`, in elements, is large enough to wake them."""
         count = 1 if work < threads.PARALLEL_FROM else team.size()
-        if _collected.calls is not None:
-            _collected.calls.append(self._bound(count, args))
+        if _collected.starts is not None:
+            _collected.starts.append(partial(self._bound, count, args))
         elif count == 1:
             self.body(*self.first, *args)
         else:
@@ -80,22 +81,47 @@ def _has_thread(body: Any) -> bool:
     return bool(body.__code__.co_varnames[2] == "thread")
 
 
+Bind = Callable[[], Callable[[], None]]
+
+
 class _Collected(local):
-    calls: list[Callable[[], None]] | None = None
+    starts: list[Bind] | None = None
 
 
 _collected = _Collected()
 
 
-def bound(run: Callable[[], None]) -> Callable[[], None]:
-    """Return a call that does what `run` does; if `run` only calls parallel loops, their arguments are bound now."""
-    calls = _collected.calls = []
+def _started(run: Callable[[], None], memory: Any) -> tuple[list[Bind], int] | None:
+    """Return what binds each kernel that `run` would call, and the bytes of scratch memory that they would take.
+
+    It is None where `run` has to run each time.
+    """
+    starts = _collected.starts = []
     try:
-        run()
+        with within(memory) as here:
+            run()
+            return starts, here.taken
     except _Unbound:
-        return run
+        return None
     finally:
-        _collected.calls = None
+        _collected.starts = None
+
+
+def needed(run: Callable[[], None]) -> int:
+    """Return how many bytes of scratch memory the kernels take that `run` would call; nothing is computed."""
+    found = _started(run, None)
+    return 0 if found is None else found[1]
+
+
+def bound(run: Callable[[], None], work: Any) -> Callable[[], None]:
+    """Return a call that does what `run` would do; where that is to call kernels, these get their arguments now.
+
+    Args:
+        run: calls kernels.
+        work: their scratch memory; None lets each of them have its own.
+    """
+    found = _started(run, work)
+    calls = [] if found is None else [bind() for bind in found[0]]
     if len(calls) < 2:
         return calls[0] if calls else run
 
@@ -103,7 +129,6 @@ def bound(run: Callable[[], None]) -> Callable[[], None]:
         for call in calls:
             call()
 
-    together.kept = [call.kept for call in calls]  # type: ignore[attr-defined]
     return together
 
 
@@ -112,9 +137,17 @@ class _Unbound(Exception):  # noqa: N818 (no error)
 
 
 def each_time() -> None:
-    """Declare that the caller does more than call parallel loops, so that it has to run at every replay."""
-    if _collected.calls is not None:
+    """Say that the caller computes or decides something beside calling parallel loops, and so has to run each time."""
+    if _collected.starts is not None:
         raise _Unbound
+
+
+def start(bind: Bind) -> None:
+    """Call what `bind` returns, as a kernel is called: not before a plan does, where one is made."""
+    if _collected.starts is not None:
+        _collected.starts.append(bind)
+    else:
+        bind()()
 
 
 @inner
