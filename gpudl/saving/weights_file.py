@@ -138,7 +138,9 @@ def _read(file: h5py.File, path: str, source: Path) -> dict[str, np.ndarray]:
         if kind is None:
             return {}
         if not isinstance(kind, h5py.HardLink) or not isinstance(group[name], h5py.Group):
-            raise ValueError(f"{source}: {group.name.rstrip('/')}/{name} is a link or no group. This file is not loaded.")
+            raise ValueError(
+                f"{source}: {group.name.rstrip('/')}/{name} is a link or no group. This file is not loaded."
+            )
         group = group[name]
     arrays = {}
     for name in group:
