@@ -18,8 +18,8 @@ class LearningRateScheduler(Callback):
     """Sets the learning rate at the beginning of each epoch.
 
     Args:
-        schedule: a function of the number of the epoch, from 0, and the present learning rate, or of the first alone. It
-            returns the learning rate.
+        schedule: a function of the number of the epoch, from 0, and the present learning rate, or of the first
+            alone. It returns the learning rate.
         verbose: 1 to print what is done.
 
     Raises:
@@ -44,7 +44,8 @@ class LearningRateScheduler(Callback):
             rate = self.schedule(*(epoch, float(optimizer.learning_rate))[: self._arguments()])
             if not isinstance(rate, float | np.floating):
                 raise ValueError(
-                    f"LearningRateScheduler: the schedule must return a float, got {rate!r} of type {type(rate).__name__}."
+                    f"LearningRateScheduler: the schedule must return a float, got {rate!r}, a "
+                    f"{type(rate).__name__}."
                 )
             optimizer.learning_rate = float(rate)
             if self.verbose:
@@ -120,7 +121,8 @@ class ReduceLROnPlateau(MonitorCallback):
         current = logs.get(self.monitor)
         if current is None:
             warnings.warn(
-                f"ReduceLROnPlateau watches {self.monitor!r}, which is not there. Available metrics: {', '.join(logs)}.",
+                f"ReduceLROnPlateau watches {self.monitor!r}, which is not there. Available metrics: "
+                f"{', '.join(logs)}.",
                 stacklevel=2,
             )
             return

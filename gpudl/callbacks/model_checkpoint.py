@@ -108,8 +108,8 @@ class ModelCheckpoint(MonitorCallback):
         current = logs.get(self.monitor)
         if not isinstance(current, int | float | np.number):
             warnings.warn(
-                f"ModelCheckpoint: {self.monitor!r} is no number in the logs, so every model is saved. Available metrics: "
-                f"{', '.join(logs)}.",
+                f"ModelCheckpoint: {self.monitor!r} is no number in the logs, so every model is saved. Available "
+                f"metrics: {', '.join(logs)}.",
                 stacklevel=2,
             )
             return True

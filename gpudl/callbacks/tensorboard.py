@@ -15,16 +15,16 @@ from gpudl.callbacks.base import Callback, Logs
 class _Writer(Protocol):
     """A file of events, as the package `tensorboard` writes it."""
 
-    def add_event(self, event: object) -> None: ...  # noqa: D102 (tensorboard's)
+    def add_event(self, event: object) -> None: ...
 
-    def close(self) -> None: ...  # noqa: D102 (tensorboard's)
+    def close(self) -> None: ...
 
 
 class TensorBoard(Callback):
     """Writes the metrics of a training for TensorBoard; show them by ``tensorboard --logdir logs``.
 
-    It needs the package `tensorboard` (the extra ``tensorboard``). The metrics of training go to the folder ``train``, those
-    of validation to ``validation``, as ``epoch_loss`` and so on. The graph of the model is not written:
+    It needs the package `tensorboard` (the extra ``tensorboard``). The metrics of training go to the folder ``train``,
+    those of validation to ``validation``, as ``epoch_loss`` and so on. The graph of the model is not written:
     `model.summary()` and `utils.plot_model` show it.
 
     Args:
@@ -73,7 +73,7 @@ class TensorBoard(Callback):
             import tensorboard  # noqa: F401 (before a training and not in its midst)
         except ImportError:
             raise ImportError(
-                'TensorBoard needs the package tensorboard: pip install tensorboard, or gpudl with the extra "tensorboard".'
+                'TensorBoard needs the package tensorboard: install gpudl with the extra "tensorboard".'
             ) from None
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq = histogram_freq

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +16,7 @@ from gpudl.models.functional import CallGraph
 from gpudl.names import auto_name
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
+from gpudl.saving import load_weights, save_weights
 from gpudl.training.one_batch import Trainer
 from gpudl.training.outputs import leaves
 
@@ -110,6 +112,18 @@ class Model(Trainer):
     def layers(self) -> list[Layer]:
         """The layers directly inside; those of a functional model from the inputs to the outputs."""
         return list(self._children) if self._graph is None else self._graph.layers
+
+    def saved_layers(self) -> list[Layer] | None:
+        """Return the layers that files have by their numbers; None where they have the names of attributes."""
+        return None if self._graph is None else self.layers
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the weights, and the optimizer's state, to a ``.weights.h5`` file: `saving.save_weights`."""
+        save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+        """Set the weights, and the optimizer's state, from a ``.weights.h5`` file: `saving.load_weights`."""
+        load_weights(self, filepath, skip_mismatch)
 
     @derived
     def operations(self) -> list[Any]:

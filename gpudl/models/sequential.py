@@ -109,6 +109,10 @@ class Sequential(Model):
         """The layers, without the `Input`."""
         return list(self._stack)
 
+    def saved_layers(self) -> list[Layer]:
+        """Return the layers, which files have by their numbers."""
+        return self.layers
+
     @property
     def input_shape(self) -> Any:
         """The shape of a batch of inputs, with None for the batch size; None before it is known."""

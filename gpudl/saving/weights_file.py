@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from gpudl.layers import Layer
 from gpudl.metrics import Metric
+from gpudl.optimizers import Optimizer
 from gpudl.saving.parts import parts_of
 from gpudl.utils.files import replacing
 
@@ -26,19 +28,20 @@ class _Stored(NamedTuple):
 
     Attributes:
         path: where in the file.
-        part: the layer or metric.
+        part: the layer, metric or optimizer.
         arrays: by number, as text.
     """
 
     path: str
-    part: Layer | Metric
+    part: Layer | Metric | Optimizer
     arrays: dict[str, np.ndarray]
 
 
 def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True) -> None:
-    """Write the weights of `model` to a file that Keras 3 reads too.
+    """Write the weights of `model`, and the state of its optimizer, to a file that Keras 3 reads too.
 
-    The file is written beside its place and renamed, so that whatever happens the old file or the new one is there, whole.
+    The file is written beside its place and renamed, so that whatever happens the old file or the new one is there,
+    whole.
 
     Args:
         model: a built model.
@@ -57,7 +60,7 @@ def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True) -> No
         raise FileExistsError(f"{target} is there already. Choose another name, or allow overwrite=True.")
     _require_built(model, "save_weights")
     with replacing(target) as unfinished, h5py.File(unfinished, "w") as file:
-        for path, part in parts_of(model):
+        for path, part in (*parts_of(model), *_optimizer_of(model)):
             group = file.create_group(f"{path}/vars")
             group.attrs["name"] = part.name
             for number, array in _own(part).items():
@@ -72,7 +75,8 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
     Args:
         model: a built model, made of the same layers in the same order as the one that was saved.
         filepath: must end in ``.weights.h5``.
-        skip_mismatch: leave layers as they are, with a warning, that the file does not fit.
+        skip_mismatch: leave layers as they are, with a warning, that the file does not fit. That is done with an
+            optimizer anyway.
 
     Raises:
         ValueError: another ending, a model that is not built, or a file that does not fit; the text names the layer and
@@ -97,6 +101,15 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
                     f"{source} does not fit the model: {problem} No weight was changed. "
                     "skip_mismatch=True leaves such layers as they are."
                 )
+        for path, optimizer in _optimizer_of(model):
+            stored = _Stored(path, optimizer, _read(file, f"{path}/vars", source))
+            if stored.arrays:
+                optimizer.build(model.trainable_variables)
+                problem = _problem(stored)
+                if problem is None:
+                    fitting.append(stored)
+                else:
+                    warnings.warn(f"load_weights leaves the optimizer as it is: {problem}", stacklevel=3)
     for _, part, arrays in fitting:
         if isinstance(part, Layer):
             part.load_own_variables(arrays)
@@ -114,11 +127,19 @@ def _checked(filepath: PathLike) -> Path:
 def _require_built(model: Layer, method: str) -> None:
     if not model.built:
         raise ValueError(
-            f"{method}: {type(model).__name__} {model.name!r} has no weights yet. Call it on a batch, or build() it, first."
+            f"{method}: {type(model).__name__} {model.name!r} has no weights yet. Call it on a batch "
+            "first, or build() it."
         )
 
 
-def _own(part: Layer | Metric) -> dict[str, np.ndarray]:
+def _optimizer_of(model: Layer) -> Iterator[tuple[str, Optimizer]]:
+    """Yield the optimizer that a model is compiled with, and its path."""
+    optimizer = getattr(model, "optimizer", None)
+    if isinstance(optimizer, Optimizer):
+        yield "optimizer", optimizer
+
+
+def _own(part: Layer | Metric | Optimizer) -> dict[str, np.ndarray]:
     """Return what a part saves, without what is inside it."""
     arrays: dict[str, np.ndarray] = {}
     if isinstance(part, Layer):
