@@ -18,7 +18,8 @@ Body = Callable[..., Any]
 
 ARITHMETIC = (
     *("add", "subtract", "multiply", "divide", "power", "negative", "absolute", "sign", "sqrt"),
-    *("exp", "expm1", "log", "log1p", "tanh", "erf", "maximum", "minimum", "gate"),
+    *("exp", "expm1", "log", "log1p", "tanh", "erf", "maximum", "minimum", "gate", "floor_divide", "remainder"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"),
 )
 """Primitives that compute in the dtype of the op's result, to which their operands are cast."""
 
@@ -121,16 +122,11 @@ absolute, sign, sqrt, exp, expm1, log, log1p, tanh, erf = map(
     _function, ("absolute", "sign", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf")
 )
 maximum, minimum = _function("maximum"), _function("minimum")  # a NaN wins
-
-
-def gate(x: Expression, y: Expression) -> Expression:
-    """Return x where y > 0, else 0 * x."""
-    return Expression("gate", x, y)
-
-
-def is_finite(x: Expression) -> Expression:
-    """Return whether x is neither infinite nor NaN."""
-    return Expression("is_finite", x)
+floor_divide, remainder = _function("floor_divide"), _function("remainder")  # an integer by 0 is 0
+bitwise_and, bitwise_or, bitwise_xor, invert, left_shift, right_shift = map(
+    _function, ("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift")
+)
+gate, is_finite = _function("gate"), _function("is_finite")  # x where y > 0, else 0 * x; neither infinite nor NaN
 
 
 def where(condition: Expression, x: Expression | float, y: Expression | float) -> Expression:
@@ -264,6 +260,8 @@ class _Typing:
             return Typed("input", self._ins[int(x.value)], (), int(x.value))
         if x.name == "number":
             return Typed("number", to, (), x.value)
+        if x.name == "invert" and to == _BOOL:
+            return Typed("equal", to, (self.cast(x.operands[0], to), Typed("number", to)))
         if x.name in ARITHMETIC:
             return Typed(x.name, to, tuple(self.cast(o, to) for o in x.operands))
         if x.name == "where":

@@ -75,6 +75,31 @@ def test_every_op_meets_its_contract(cupy: Any) -> None:
         assert_close(*checked)
 
 
+EXTREME = {
+    "int": (0, 1, -1, 7, -7, 2**31 - 1, -(2**31), -(2**63)),
+    "uint": (0, 1, 7, 200, 255),
+    "float": (*SPECIAL, 1.5, -1.5, 7.0, -7.25, 1e30),
+}
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "mod"])
+def test_quotients_are_numpys_for_all_pairs_of_extremes(cupy: Any, name: str) -> None:
+    def work() -> list[Any]:
+        done = []
+        for dtype in ("int8", "int32", "int64", "uint8", "uint32", "float32", "float64"):
+            numbers = np.array(EXTREME[dtype.rstrip("0123456789")]).astype(dtype)
+            a, b = (np.ascontiguousarray(part) for part in np.broadcast_arrays(numbers[:, None], numbers))
+            out = cupy.empty(a.shape, dtype)
+            twin_of(name, (out, cupy.asarray(a), cupy.asarray(b)), {})(out, cupy.asarray(a), cupy.asarray(b))
+            done.append((out.get(), (np.floor_divide if name == "floor_divide" else np.remainder)(a, b)))
+        return done
+
+    for got, expected in twice(work):
+        np.testing.assert_array_equal(got, expected)
+        real = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(got[real]), np.signbit(expected[real]))
+
+
 DTYPES = ("float32", "float32", "float16", "float64", "int64", "int32", "uint8", "bool")
 STATIC: dict[str, list[dict[str, Any]]] = {
     "cast": [{"dtype": d} for d in ("float16", "float32", "float64", "bool", "int64")],
@@ -353,7 +378,7 @@ def test_what_has_no_kernel(cupy: Any) -> None:
 
     assert taken("negative", y, x)
     assert not taken("negative", y, cupy.asarray(np.ones((3, 2), np.float32)).T)
-    assert not taken("negative", y.astype(np.int16), x.astype(np.int16))
+    assert not taken("negative", y.astype(np.uint64), x.astype(np.uint64))
     assert not taken("exp", y.astype(np.int32), x.astype(np.int32))
     assert not taken("sign", y.astype(np.uint8), x.astype(np.uint8))
     assert taken("activation_grad", y, x, x.astype(np.float16), activation="relu")

@@ -100,7 +100,7 @@ def test_a_full_disk_costs_only_time(
     monkeypatch.setattr(cache._File, "_save_data", full)
     assert computed() == 0
     assert computed() == 0
-    (said,) = [r.getMessage() for r in caplog.records if "cannot be kept" in r.getMessage()]
+    (said,) = [r.getMessage() for r in caplog.records if "cannot be cached" in r.getMessage()]
     assert "compiled again at the next start" in said
     assert "No space left on device" in said
     assert str(folder) in said

@@ -59,9 +59,9 @@ def said(error: pytest.ExceptionInfo[gpudl.OutOfMemoryError], pattern: str) -> t
 
 STEP = (
     r"^a step does not fit into the memory of GPU 0 \(strict double\), CuPy 14\.2\.0\. With a batch of (\d+) it needs "
-    r"([\d.]+) MiB \(([\d.]+) MiB for what is computed on the way, ([\d.]+) MiB for inputs, ([\d.]+) MiB for results, "
-    r"([\d.]+) MiB that kernels may need for themselves\) "
-    r"beside the ([\d.]+) MiB of weights and optimizer state that are there, and ([\d.]+) MiB are free\. "
+    r"([\d.]+) MiB \(([\d.]+) MiB for intermediate values, ([\d.]+) MiB for inputs, ([\d.]+) MiB for results, "
+    r"([\d.]+) MiB of scratch memory\) "
+    r"in addition to ([\d.]+) MiB of weights and optimizer state, and ([\d.]+) MiB are free\. "
 )
 
 
@@ -154,7 +154,7 @@ def test_what_a_reference_takes_for_itself(meter: Meter, monkeypatch: pytest.Mon
     with reference_only():
         with pytest.raises(gpudl.OutOfMemoryError, match=r"^what tanh needs does not fit into the memory of GPU 0"):
             gpudl.ops.tanh(x)
-        with pytest.raises(gpudl.OutOfMemoryError, match=r"^what kernels need for themselves does not fit"):
+        with pytest.raises(gpudl.OutOfMemoryError, match=r"^the scratch memory of kernels does not fit"):
             gpudl.traced(gpudl.ops.tanh)(x)
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise, op
+from gpudl.ops.declare import elementwise
 from gpudl.ops.logic import equal
 
 __all__ = [
@@ -121,16 +119,16 @@ def reciprocal(x: Expression) -> Expression:
 reciprocal.vjp(x=lambda g, y, x: -g * y * y)
 
 
-@op(whole)
-def floor_divide(xp: ModuleType, out: Array, x1: Array, x2: Array) -> None:
+@elementwise(whole)
+def floor_divide(x1: Expression, x2: Expression) -> Expression:
     """Return x1 / x2 rounded down, broadcast; its gradient is 0 everywhere. An integer divided by 0 is 0."""
-    xp.floor_divide(x1, x2, out=out, dtype=out.dtype)
+    return e.floor_divide(x1, x2)
 
 
-@op(whole)
-def mod(xp: ModuleType, out: Array, x1: Array, x2: Array) -> None:
+@elementwise(whole)
+def mod(x1: Expression, x2: Expression) -> Expression:
     """Return x1 - floor(x1 / x2) * x2, broadcast, which has the sign of x2. What an integer leaves by 0 is 0."""
-    xp.remainder(x1, x2, out=out, dtype=out.dtype)
+    return e.remainder(x1, x2)
 
 
 mod.vjp(x1=lambda g, y, a, b: g, x2=lambda g, y, a, b: -g * (a // b))

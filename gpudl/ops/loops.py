@@ -8,7 +8,7 @@ from typing import Any
 
 from gpudl import backend
 from gpudl.engine.convert import operand
-from gpudl.engine.plan.loop_gradient import Repeated
+from gpudl.engine.plan.loop_gradient import LoopNode
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import state, symbolic
 from gpudl.engine.tensor import Tensor
@@ -179,7 +179,7 @@ def _recorded(f: Body, init: Any, xs: Any, length: int, reverse: bool) -> tuple[
 
     recorder: Any = state.recorder
     first = _leaves(init)
-    outs = Repeated(recorder, first, _leaves(xs), step, length, reverse).outs
+    outs = LoopNode(recorder, first, _leaves(xs), step, length, reverse).outs
     return _filled(init, outs), _filled(results, outs[len(first) :])
 
 

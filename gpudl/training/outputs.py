@@ -130,7 +130,9 @@ class Outputs:
             return None
         known = ", ".join(map(repr, names))
         if len(set(names)) < len(names):
-            raise ValueError(f"the outputs of the model are named {known}: give {what} as a list, for names that differ.")
+            raise ValueError(
+                f"the outputs of the model are named {known}: give {what} as a list, for names that differ."
+            )
         for name in given:
             if name not in names:
                 raise ValueError(f"{what} has an entry for {name!r}, and the outputs of the model are {known}.")

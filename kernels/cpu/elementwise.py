@@ -25,19 +25,17 @@ _PATHS = {"Bd": "Bld", "Bi": "Bli", "if": "ilf", "id": "ild"} | {
     pair: pair for pair in ("Bf", "Bl", "il", "li", "lf", "ld", "fd", "df")
 }
 _COMPUTED_AS = {"f": "f", "d": "d", "l": "l", "i": "l", "B": "l"}
-
-
-def _computed(name: str, kind: str) -> str:
-    """Return the kind in which a primitive computes numbers of `kind`: that itself, if there is such an instruction."""
-    return kind if f"{name} {kind}" in CODES else _COMPUTED_AS[kind]
-
-
 _ELSEWHERE = {("activation_grad", activation) for activation in ("sigmoid", "tanh")} | {
     *(("bias_activation", activation) for activation in ("linear", "relu", "sigmoid", "tanh")),
     *(("scale_shift", ""), ("restore_", "")),
 }
 """Ops, by name and activation, that are not fused: they have kernels of their own, which multiply in another order or
 broadcast, or a reference that in most cases moves no data."""
+
+
+def _computed(name: str, kind: str) -> str:
+    """Return the kind in which a primitive computes numbers of `kind`: that itself, if there is such an instruction."""
+    return kind if f"{name} {kind}" in CODES else _COMPUTED_AS[kind]
 
 
 class _Run:
@@ -117,7 +115,7 @@ class _Run:
             return self.cast(operands[0], kind)
         if x.name == "where":
             return self.to.select(*operands)
-        computed = _COMPUTED_AS[kind_of(x.operands[0].dtype)]
+        computed = _computed(x.name, kind_of(x.operands[0].dtype))
         operands = [self.cast(operand, computed) for operand in operands]
         if x.name == "is_finite":
             nothing = self.to.emit(f"subtract {computed}", computed, operands[0], operands[0])  # 0, or NaN
@@ -138,7 +136,7 @@ def _can(x: Typed) -> bool:
         return kinds[0] + kind in _PATHS or (x.operands[0].dtype == np.bool_ and kind == "B")
     if x.name == "where":
         return set(kinds[1:]) == {kind}
-    computed = _COMPUTED_AS[kinds[0]]
+    computed = _computed(x.name, kinds[0])
     names = ("subtract", "equal") if x.name == "is_finite" else (x.name,)
     back = x.dtype == np.bool_ or computed == kind or computed + kind in _PATHS
     return back and all(f"{name} {computed}" in CODES for name in names)

@@ -27,12 +27,20 @@ def _floats(scalar: Scalar) -> bool:
     return scalar.floating
 
 
+def _whole(scalar: Scalar) -> bool:
+    return scalar.whole
+
+
 def _numbers(scalar: Scalar) -> bool:
     return scalar.floating or scalar.whole
 
 
 def _signed(scalar: Scalar) -> bool:
     return scalar.floating or scalar.dtype.kind == "i"
+
+
+def _bits(scalar: Scalar) -> bool:
+    return not scalar.floating
 
 
 def _any(scalar: Scalar) -> bool:
@@ -44,6 +52,10 @@ _PRIMITIVES: dict[str, tuple[Callable[[Scalar], bool], str]] = {
     **{name: (_any, f"{name}_of({{}}, {{}})") for name in ("maximum", "minimum")},
     **{name: (_floats, f"{name}_of({{}})") for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf")},
     **{name: (_signed, f"{name}_of({{}})") for name in ("sign", "absolute")},
+    **{name: (_numbers, f"{name}_of({{}}, {{}})") for name in ("floor_divide", "remainder")},
+    **{name: (_bits, f"{name}_of({{}}, {{}})") for name in ("bitwise_and", "bitwise_or", "bitwise_xor")},
+    **{name: (_whole, f"{name}_of({{}}, {{}})") for name in ("left_shift", "right_shift")},
+    "invert": (_whole, "invert_of({})"),
     "divide": (_floats, "({} / {})"),
     "power": (_floats, "power_of({}, {})"),
     "negative": (_numbers, "negative_of({})"),

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-_WHOLE = {"uint8": "Byte", "int32": "int", "uint32": "unsigned", "int64": "Long"}
+_WHOLE = {
+    **{"int8": "SignedByte", "int16": "Short", "int32": "int", "int64": "Long"},
+    **{"uint8": "Byte", "uint16": "UnsignedShort", "uint32": "unsigned"},
+}
 _HALVES = {"float16": ("__half", "cuda_fp16.h"), "bfloat16": ("__nv_bfloat16", "cuda_bf16.h")}
 _PLAIN = {**_WHOLE, "bool": "bool", "float32": "float", "float64": "double"}
 

@@ -72,6 +72,19 @@ def _gate(builder: Any, x: Any, y: Any) -> Any:
     return builder.fmul(x, builder.select(builder.fcmp_ordered(">", y, zero), one, zero))
 
 
+def _shift(name: str, kind: str) -> Callable[..., Any]:
+    # What is shifted by all of its bits or more is gone but for its sign.
+    def emit(builder: Any, x: Any, by: Any) -> Any:
+        last = ir.Constant(by.type, [8 * _BYTES[kind] - 1] * LANES)
+        inside = builder.icmp_unsigned("<=", by, last)
+        if name == "right_shift" and kind == "l":
+            return builder.ashr(x, builder.select(inside, by, last))
+        shifted = (builder.shl if name == "left_shift" else builder.lshr)(x, builder.select(inside, by, last))
+        return builder.select(inside, shifted, ir.Constant(x.type, [0] * LANES))
+
+    return emit
+
+
 def _repeat(builder: Any) -> Any:
     raise NotImplementedError("the source of a fill is one element, which the loop reads itself")
 
@@ -95,6 +108,16 @@ def _emitters() -> dict[str, tuple[str, str, Callable[..., Any]]]:
         table[f"sign {kind}"] = kind, kind, _sign
     for name in ("add", "subtract", "multiply"):
         table[f"{name} l"] = "ll", "l", getattr(ir.IRBuilder, name[:3])
+    for kind in "lB":
+        for name in ("and", "or", "xor"):
+            table[f"bitwise_{name} {kind}"] = (
+                kind * 2,
+                kind,
+                getattr(ir.IRBuilder, f"{name}_" if name != "xor" else name),
+            )
+        table[f"invert {kind}"] = kind, kind, ir.IRBuilder.not_
+        for name in ("left_shift", "right_shift"):
+            table[f"{name} {kind}"] = kind * 2, kind, _shift(name, kind)
     for name, sign in {"equal": "==", "greater": ">", "greater_equal": ">="}.items():
         for kind in "fdl":
             compare = ir.IRBuilder.icmp_signed if kind == "l" else ir.IRBuilder.fcmp_ordered
