@@ -18,7 +18,6 @@ from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
 from gpudl.saving import load_weights, save_weights
 from gpudl.training.one_batch import Trainer
-from gpudl.training.outputs import leaves
 
 
 class Model(Trainer):
@@ -109,13 +108,6 @@ class Model(Trainer):
         if self._graph is None:
             raise AttributeError(f"{self._who()} has no {wanted}: it was not made of symbols, Model(inputs, outputs).")
         return self._graph
-
-    @derived
-    def output_names(self) -> list[str]:
-        """The names of the layers and ops that return the outputs of a functional model, dicts by their sorted keys."""
-        if self._graph is None:
-            raise AttributeError(f"{self._who()} has no output_names: it is not made of inputs and outputs.")
-        return [symbol.call.operation.name for _, symbol in leaves(self.output)]
 
     @property
     def input_shape(self) -> Any:

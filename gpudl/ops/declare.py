@@ -1,4 +1,4 @@
-"""Declare ops: by a function that computes into arrays, or element by element, by one expression."""
+"""Declaring elementwise ops by one expression each, from which the reference and the kernels are derived."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ def elementwise(
     """Make an op of ``body(*inputs, **static)``, the expression of its result.
 
     So ``@elementwise(floating)`` before ``def halved_square(x): return x * x / 2`` makes an op of that name. The name
-    of an update ends in ``_``: its body returns what becomes of the target, or of each of the first inputs.
+    of an update ends in ``_``: its body returns the new value of the target, or of each of the first inputs.
 
     Args:
-        infer: the rule for shape and dtype, as of `op`.
-        options: those of `op`.
+        infer: the rule for shape and dtype, see `op`.
+        options: the options of `op`.
     """
 
     def enter(body: Body) -> AnyOp:
@@ -87,7 +87,7 @@ def elementwise(
 
 
 def _forward(it: Declared) -> Callable[..., None]:
-    """Return the reference ``forward(xp, out, *inputs, **static)`` of a declared op; an update has no out."""
+    """Return the reference ``forward(xp, out, *inputs, **static)`` of a declared op; an update has no `out`."""
     parameters = signature(it.body).parameters.values()
     made: Any
     if len(parameters) == len(it.inputs):

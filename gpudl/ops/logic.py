@@ -1,4 +1,4 @@
-"""Comparisons, and the logic of bools and bits, element by element."""
+"""Elementwise comparisons, logical and bitwise operations."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def less_equal(x1: Expression, x2: Expression) -> Expression:
 def _bits(*xs: Spec) -> Spec:
     dtype = promote(*(x.dtype for x in xs))
     if is_floating(dtype):
-        raise ShapeError(f"bits are those of bools and integers, not of {dtype}. Compare first, e.g. x > 0, or cast.")
+        raise ShapeError(f"bitwise operations need bools or integers, not {dtype}. Compare first, e.g. x > 0, or cast.")
     return Spec(broadcast(*(x.shape for x in xs)), dtype)
 
 
