@@ -35,8 +35,9 @@ class Op:
 
     There are three kinds. A *normal* op fills fresh outs; an *alias* op returns a view of its input; an
     *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. Every out of floats is
-    differentiable. `flops` counts the operations, by default one per element. `prepare` gets the inputs of a call as
-    they were given, and returns those to compute with or raises.
+    differentiable. `flops` counts the operations, by default one per element, `reads` the bytes of each
+    input that are read, by default all. `prepare` gets the inputs of a call as they were given, and returns those to
+    compute with or raises.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Op:
         gathers: bool = False,
         workspace: Callable[..., Spec] | None = None,
         flops: cost.Flops | None = None,
+        reads: cost.Reads = cost.all_read,
         prepare: Callable[..., tuple[Any, ...]] | None = None,
     ) -> None:
         self.name = forward.__name__
@@ -63,6 +65,7 @@ class Op:
         self.gathers = gathers
         self.workspace = workspace
         self.prepare = prepare
+        self.reads = reads
         self.flops = flops or (cost.free if alias else cost.per_output(1) if self.outs else cost.per_input(1))
         self.rules: dict[str, Callable[..., Any]] = {}
         self.joint: dict[str, tuple[str, ...]] = {}  # the inputs that share a rule, by each of them

@@ -78,7 +78,7 @@ def _no_row(dtype: np.dtype) -> Any:
     return dtype.type(True) if dtype.kind == "b" else np.frombuffer(b"\xff" * dtype.itemsize, dtype)[0]
 
 
-@op(_taken, flops=cost.free, prepare=_numbered)
+@op(_taken, flops=cost.free, reads=cost.chosen_read, prepare=_numbered)
 def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
     """Return the rows x[indices] along the first axis; an index below 0 counts from the end, whatever its dtype.
 
@@ -134,7 +134,7 @@ def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: Any) ->
     return Spec((count, *source.shape[1:]), np.dtype(dtype))
 
 
-@op(_batch, flops=cost.free)
+@op(_batch, flops=cost.free, reads=cost.chosen_read)
 def take_batch(xp: Any, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: Any) -> None:
     """Return source[order[start : start + count]] as `dtype`; past the end of either the last row is taken again.
 

@@ -112,7 +112,7 @@ def _sliced(x: Spec, *, key: Key) -> Spec:
         raise ShapeError(f"{error}.") from None
 
 
-@op(_sliced, flops=cost.free)
+@op(_sliced, flops=cost.free, reads=cost.chosen_read)
 def take_slice(xp: Any, out: Array, x: Array, *, key: Key) -> None:
     """Return x[key], copied; a slice stands in `key` as a tuple (start, stop, step)."""
     out[...] = x[_slices(key)]

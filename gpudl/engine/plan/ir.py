@@ -10,6 +10,7 @@ import numpy as np
 
 from gpudl.backend import Array, Backend
 from gpudl.backend.base import Composed, Kernel
+from gpudl.engine.cost import all_read
 from gpudl.engine.op import Op
 from gpudl.engine.spec import Spec
 from gpudl.engine.tree import same_value
@@ -238,10 +239,12 @@ def flops(instruction: Instruction) -> int:
 def nbytes(instruction: Instruction) -> int:
     """Return the bytes of the distinct inputs that an instruction reads, and of what it writes.
 
-    What lies between the members of a joined instruction never leaves the caches, and does not count. An update
+    Of what parts are taken from, by slices or by the numbers of rows, these parts count. What lies between the members of a joined instruction never leaves the caches, and does not count. An update
     counts as reading what it writes.
     """
     if instruction.alias:
         return 0
-    read = {value.root: value.spec.nbytes for value in instruction.ins}
+    outs, ins = (tuple(value.spec for value in values) for values in (instruction.outs, instruction.ins))
+    count = instruction.op.reads if isinstance(instruction, Applied) else all_read
+    read = {value.root: nbytes for value, nbytes in zip(instruction.ins, count(outs, ins), strict=True)}
     return sum(read.values()) + sum(value.spec.nbytes for value in written(instruction))
