@@ -112,7 +112,7 @@ class Body(Recorder):
 
     def hoist(self) -> None:
         """Compute before the loop what is the same in each step."""
-        written = {value.memory for step in self.instructions for value in step.ins[: step.writes]}
+        written = {value.memory for step in self.instructions for value in step.targets}
         outside = {inner: outer for outer, inner in self.captured.items() if outer.memory not in written}
         moved: dict[Value, Value] = {}  # what is computed outside now, and what stands for it in the body
         remaining = []

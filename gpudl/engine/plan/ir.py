@@ -76,6 +76,16 @@ class Instruction:
         self.origin = origin
         self.members = members
 
+    @property
+    def targets(self) -> tuple[Value, ...]:
+        """The variables that it updates."""
+        return self.ins[: self.writes]
+
+    @property
+    def written(self) -> tuple[Value, ...]:
+        """What it writes: its outs, and the variables that it updates."""
+        return (*self.outs, *self.targets)
+
     def read_instead(self, other: Mapping[Value, Value]) -> None:
         """Read what `other` names in place of the inputs that it lists; only while this is being recorded."""
         self.ins = tuple(other.get(value, value) for value in self.ins)
@@ -222,12 +232,6 @@ def members(instruction: Instruction) -> Iterator[Applied]:
         yield from members(member)
 
 
-def written(instruction: Instruction) -> list[Value]:
-    """Return what an instruction writes: its outs, and the variables that it, or a member, updates."""
-    updated = (value for part in members(instruction) for value in part.ins[: part.writes])
-    return list(dict.fromkeys((*instruction.outs, *updated)))
-
-
 def flops(instruction: Instruction) -> int:
     """Return the arithmetic operations of an instruction; a joined one does those of its members."""
     if not isinstance(instruction, Applied):
@@ -239,12 +243,12 @@ def flops(instruction: Instruction) -> int:
 def nbytes(instruction: Instruction) -> int:
     """Return the bytes of the distinct inputs that an instruction reads, and of what it writes.
 
-    Of what parts are taken from, by slices or by the numbers of rows, these parts count. What lies between the members of a joined instruction never leaves the caches, and does not count. An update
-    counts as reading what it writes.
+    Of what parts are taken from, by slices or by the numbers of rows, these parts count. What lies between the members
+    of a joined instruction never leaves the caches, and does not count. An update counts as reading what it writes.
     """
     if instruction.alias:
         return 0
     outs, ins = (tuple(value.spec for value in values) for values in (instruction.outs, instruction.ins))
     count = instruction.op.reads if isinstance(instruction, Applied) else all_read
     read = {value.root: nbytes for value, nbytes in zip(instruction.ins, count(outs, ins), strict=True)}
-    return sum(read.values()) + sum(value.spec.nbytes for value in written(instruction))
+    return sum(read.values()) + sum(value.spec.nbytes for value in instruction.written)

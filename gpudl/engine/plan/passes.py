@@ -25,7 +25,7 @@ def without_repeats(record: Iterable[Instruction], results: Iterable[Value]) -> 
     for recorded in record:
         is_moved = recorded.alias or any(value in same for value in recorded.ins)  # a view follows what it is a view of
         step = recorded.reading(same) if is_moved else recorded
-        for value in step.ins[: step.writes]:
+        for value in step.targets:
             writes[value.memory] = writes.get(value.memory, 0) + 1
         if isinstance(step, Applied) and step.ins and not step.writes:
             read = tuple((value, writes.get(value.memory, 0)) for value in step.ins)

@@ -25,7 +25,8 @@ SHARE = 0.005
 """How much of the time may be spent on recording steps again that turn out to be the same."""
 _MOST = 0.1  # seconds that may be saved up while nothing is compared
 _PAUSE = 1.0  # seconds; in shorter gaps the time that others have the processor does not count
-_KEPT_BACK = 0.05  # seconds of them that are there for the beginnings of passes alone
+_FIRST = 0.02  # seconds that are there when the program begins
+_KEPT_BACK = 0.01  # seconds that are there for the beginnings of passes alone
 
 
 class Record:
@@ -50,7 +51,7 @@ class Record:
         self.results = [recorder.value(t) for t in tensors if t is not None]
         self._structure = structure, tuple(t is None for t in tensors)
         self._inputs = [recorder.value(Tensor(array)) for array in inputs]
-        written = {value.root for step in recorder.instructions for value in step.ins[: step.writes]}
+        written = {value.root for step in recorder.instructions for value in step.targets}
         self._fixed = recorder.variables | written
         self._born = {recorder.value(variable) for variable in recorder.born}
         self.seen, self.at = recorder.seen, time.perf_counter()
@@ -139,7 +140,7 @@ class Budget:
     """
 
     def __init__(self) -> None:
-        self._seconds = _MOST
+        self._seconds = _FIRST
         self._at = time.perf_counter(), time.process_time()
 
     def left(self) -> float:
