@@ -1,6 +1,16 @@
 """Layers, one family a file."""
 
-from gpudl.layers import activation, convolution, core, embedding, normalization, pooling, regularization, reshaping
+from gpudl.layers import (
+    activation,
+    convolution,
+    core,
+    embedding,
+    normalization,
+    pooling,
+    regularization,
+    reshaping,
+    wrapping,
+)
 from gpudl.layers.activation import *  # noqa: F403
 from gpudl.layers.base.input_spec import InputSpec
 from gpudl.layers.base.layer import LAYERS, Layer
@@ -11,6 +21,7 @@ from gpudl.layers.normalization import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
 from gpudl.layers.reshaping import *  # noqa: F403
+from gpudl.layers.wrapping import *  # noqa: F403
 
 __all__ = ["InputSpec", "Layer", "deserialize", "get", "serialize"]
 __all__ += activation.__all__
@@ -21,6 +32,12 @@ __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += regularization.__all__
 __all__ += reshaping.__all__
+__all__ += wrapping.__all__
 
-LAYERS.add(*map(vars, (activation, convolution, core, embedding, normalization, pooling, regularization, reshaping)))
+LAYERS.add(
+    *map(
+        vars,
+        (activation, convolution, core, embedding, normalization, pooling, regularization, reshaping, wrapping),
+    )
+)
 get, serialize, deserialize = LAYERS.get, LAYERS.serialize, LAYERS.deserialize

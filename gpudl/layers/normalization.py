@@ -63,6 +63,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         array([0.02], dtype=float32)
     """
 
+    supports_masking = True
     gamma: Variable | None
     beta: Variable | None
 
@@ -165,6 +166,7 @@ class LayerNormalization(Layer, options=LayerNormOptions):
                [-1.,  1.]], dtype=float32)
     """
 
+    supports_masking = True
     gamma: Variable | None
     beta: Variable | None
 
@@ -203,8 +205,8 @@ class LayerNormalization(Layer, options=LayerNormOptions):
 
     def call(self, x: Tensor) -> Tensor:
         """Return the normalized inputs; what comes in is not rounded to 16 bits, even if that is what goes out."""
-        wide = FLOAT32 if is_half(self.compute_dtype) else self.compute_dtype
-        return _cast(self._normalized(_cast(x, wide)), self.compute_dtype)
+        wide = FLOAT32 if is_half(self._computes_in) else self._computes_in
+        return _cast(self._normalized(_cast(x, wide)), self._computes_in)
 
     def _normalized(self, x: Tensor) -> Tensor:
         order = (*(a for a in range(x.ndim) if a not in self._axes), *self._axes)
