@@ -5,6 +5,7 @@ from gpudl.layers import (
     convolution,
     core,
     embedding,
+    merging,
     normalization,
     pooling,
     regularization,
@@ -17,6 +18,7 @@ from gpudl.layers.base.layer import LAYERS, Layer
 from gpudl.layers.convolution import *  # noqa: F403
 from gpudl.layers.core import *  # noqa: F403
 from gpudl.layers.embedding import *  # noqa: F403
+from gpudl.layers.merging import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
@@ -28,6 +30,7 @@ __all__ += activation.__all__
 __all__ += convolution.__all__
 __all__ += core.__all__
 __all__ += embedding.__all__
+__all__ += merging.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += regularization.__all__
@@ -37,7 +40,10 @@ __all__ += wrapping.__all__
 LAYERS.add(
     *map(
         vars,
-        (activation, convolution, core, embedding, normalization, pooling, regularization, reshaping, wrapping),
+        (
+            *(activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping),
+            wrapping,
+        ),
     )
 )
 get, serialize, deserialize = LAYERS.get, LAYERS.serialize, LAYERS.deserialize

@@ -205,7 +205,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
         if self.input_spec is not None:
             check_inputs(self._who(), self.input_spec, inputs)
 
-    def _converted(self, value: object) -> Tensor | None:
+    def _converted(self, value: Any) -> Tensor | None:
         """Return what stands among the arguments by position as a tensor, in the dtype that the layer takes."""
         if value is None:
             return None
@@ -249,7 +249,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
 LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
 
 
-def _array(value: object) -> Any:
+def _array(value: Any) -> Any:
     """Return nested lists of numbers as one tensor, and anything else as it is."""
     numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in flatten(value)[0])
     return as_tensor(value) if numbers and value else value

@@ -142,13 +142,13 @@ class HasWeights(Holder, HasStoredWeights):
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """The weights that want gradients."""
-        return [v for v in self.weights if v.trainable]
+        """The weights that want gradients; none of a layer that is frozen, whatever the layers inside it say."""
+        return [v for v in self.weights if v.trainable] if self._trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
         """The weights that want none."""
-        return [v for v in self.weights if not v.trainable]
+        return [v for v in self.weights if not (v.trainable and self._trainable)]
 
     @property
     def trainable_variables(self) -> list[Variable]:
