@@ -188,7 +188,8 @@ class TestShapesThatAreNotKnown:
         layer = layers.Dense(3, name="d")
         layer(Input((4,)))
         with pytest.raises(
-            ShapeError, match=r'^Dense "d" was built for size 4 along axis -1, got shape \(None, None, 5\)'
+            ShapeError,
+            match=r'^Dense "d": Input 0 .* axis -1 of input shape to have value 4, found 5\. .*: \(None, None, 5\)',
         ):
             layer(Input((None, 5)))
 

@@ -68,16 +68,18 @@ class Call:
         operation: the layer or `Operation` that was called.
         args, kwargs: the arguments, copies of the nests that were passed.
         results: the returned nest, with a `Pair` in place of each tensor.
+        masks: the masks of the results, symbols too, by position.
         index: number of earlier calls of the operation.
     """
 
-    __slots__ = ("__weakref__", "_made", "args", "index", "kwargs", "operation", "results")
+    __slots__ = ("__weakref__", "_made", "args", "index", "kwargs", "masks", "operation", "results")
 
     def __init__(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: Any) -> None:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
         self.results = results
+        self.masks: dict[int, Tensor] = {}
         self._made: dict[int, ref[KerasTensor]] = {}
         known = _calls.setdefault(operation, [])
         self.index = len(known)
@@ -101,6 +103,7 @@ class Call:
         symbol = None if known is None else known()
         if symbol is None:
             symbol = KerasTensor.returned(leaf, self, position)
+            symbol.mask = self.masks.get(position)
             self._made[position] = ref(symbol)
         return symbol
 

@@ -111,6 +111,15 @@ class Tensor:
         self.mask: Tensor | None = None
 
     @property
+    def _keras_mask(self) -> Tensor | None:
+        """The mask, by the name that programs for Keras know it by."""
+        return self.mask
+
+    @_keras_mask.setter
+    def _keras_mask(self, mask: Tensor | None) -> None:
+        self.mask = mask
+
+    @property
     def shape(self) -> Shape:
         """Size along each axis."""
         return self.spec.shape

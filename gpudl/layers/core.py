@@ -56,6 +56,8 @@ class Dense(Layer, options=KernelOptions):
         ((2, 10), (784, 10))
     """
 
+    supports_masking = True
+
     def __init__(
         self, units: int, activation: Identifier = None, use_bias: bool = True, **options: Unpack[KernelOptions]
     ) -> None:
@@ -100,6 +102,8 @@ class Activation(Layer):
         >>> gpudl.layers.Activation("relu")(np.array([[-1.0, 2.0]])).numpy()
         array([[0., 2.]], dtype=float32)
     """
+
+    supports_masking = True
 
     def __init__(self, activation: Identifier, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -165,7 +169,7 @@ class InputLayer(Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return shape of a batch, dtype and name."""
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype.name, "name": self.name}
+        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name}
 
 
 def Input(  # noqa: N802 (Keras's name)

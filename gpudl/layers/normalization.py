@@ -7,7 +7,7 @@ from typing import Unpack
 
 import numpy as np
 
-from gpudl import ops
+from gpudl import config, ops
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import FLOAT32, ShapeError, is_half
 from gpudl.engine.tensor import Tensor
@@ -30,8 +30,8 @@ def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
 class BatchNormalization(Layer, options=BatchNormOptions):
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, channel by channel.
 
-    In training, mean and variance are those of the batch, and moving averages follow them; otherwise, and in a layer
-    with ``trainable=False``, they are the moving averages.
+    In training, mean and variance are those of the batch, without what a mask leaves out, and moving averages follow
+    them; otherwise, and in a layer with ``trainable=False``, they are the moving averages.
 
     Source: Ioffe and Szegedy, "Batch normalization", ICML 2015.
 
@@ -63,6 +63,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         array([0.02], dtype=float32)
     """
 
+    supports_masking = True
     gamma: Variable | None
     beta: Variable | None
 
@@ -101,29 +102,39 @@ class BatchNormalization(Layer, options=BatchNormOptions):
             hint=f"Later inputs must look like the first, {input_shape}.",
         )
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        """Return the normalized inputs; in training also move the averages."""
-        x = self._floating(x)
-        if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
-            wide = self._normalized(ops.cast(x, dtype=FLOAT32), training and self.trainable)
-            return ops.cast(wide, dtype=self.compute_dtype)
-        return self._normalized(x, training and self.trainable)
+    def call(self, x: Tensor, training: bool = False, mask: Tensor | None = None) -> Tensor:
+        """Return the normalized inputs; in training also move the averages.
 
-    def _normalized(self, x: Tensor, training: bool) -> Tensor:
+        A mask of the shape of the inputs without the last axis, with sizes of 1 where one is for all, says which of
+        them mean and variance are taken of.
+        """
+        x = self._floating(x)
+        training = training and self.trainable
+        counted = None if mask is None or not training else _counted(mask, x)
+        if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
+            return ops.cast(self._normalized(ops.cast(x, dtype=FLOAT32), training, counted), dtype=self.compute_dtype)
+        return self._normalized(x, training, counted)
+
+    def _normalized(self, x: Tensor, training: bool, counted: Tensor | None) -> Tensor:
         channels, last = self.axis % x.ndim, x.ndim - 1
         if channels == last:
-            return self._by_channel(x, training)
+            return self._by_channel(x, training, counted)
         order = (*range(channels), *range(channels + 1, x.ndim), channels)
         back = (*range(channels), last, *range(channels, last))
-        return ops.transpose(self._by_channel(ops.transpose(x, axes=order), training), axes=back)
+        counted = None if counted is None else ops.transpose(counted, axes=order)
+        return ops.transpose(self._by_channel(ops.transpose(x, axes=order), training, counted), axes=back)
 
-    def _by_channel(self, x: Tensor, training: bool) -> Tensor:
+    def _by_channel(self, x: Tensor, training: bool, counted: Tensor | None) -> Tensor:
         """Return the normalized inputs, whose last axis is that of the channels."""
         gamma = ops.ones_like(self.moving_variance) if self.gamma is None else self.gamma
         beta = ops.zeros_like(self.moving_mean) if self.beta is None else self.beta
         y: Tensor
         if training:
-            y, mean, variance = ops.batch_norm(x, gamma, beta, epsilon=self.epsilon)
+            if counted is None:
+                y, mean, variance = ops.batch_norm(x, gamma, beta, epsilon=self.epsilon)
+            else:
+                mean, variance = _moments(x, ops.cast_like(counted, x))
+                y = (x - mean) * (gamma / ops.sqrt(variance + self.epsilon)) + beta
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_variance, variance)
         else:
@@ -133,6 +144,24 @@ class BatchNormalization(Layer, options=BatchNormOptions):
 
     def _follow(self, moving: Variable, now: Tensor) -> None:
         moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
+
+
+def _counted(mask: Tensor, x: Tensor) -> Tensor:
+    """Return the mask of steps with the shape of x."""
+    if mask.ndim != x.ndim - 1 or any(n not in (1, m) for n, m in zip(mask.shape, x.shape[:-1], strict=True)):
+        raise ShapeError(
+            f"the mask of shape {mask.shape} does not fit inputs of shape {x.shape}: it has a value for each step, "
+            f"{x.shape[:-1]}. Give such a mask, or mask=None."
+        )
+    return ops.broadcast_to(ops.expand_dims(mask, -1), x.shape)
+
+
+def _moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weighted mean and variance of each channel; 0 where no step counts."""
+    axes = tuple(range(x.ndim - 1))
+    count = ops.sum(weight, axis=axes) + config.epsilon()
+    mean = ops.sum(x * weight, axis=axes) / count
+    return mean, ops.sum(ops.square(x - mean) * weight, axis=axes) / count
 
 
 class LayerNormalization(Layer, options=LayerNormOptions):
@@ -165,6 +194,7 @@ class LayerNormalization(Layer, options=LayerNormOptions):
                [-1.,  1.]], dtype=float32)
     """
 
+    supports_masking = True
     gamma: Variable | None
     beta: Variable | None
 
@@ -203,8 +233,8 @@ class LayerNormalization(Layer, options=LayerNormOptions):
 
     def call(self, x: Tensor) -> Tensor:
         """Return the normalized inputs; what comes in is not rounded to 16 bits, even if that is what goes out."""
-        wide = FLOAT32 if is_half(self.compute_dtype) else self.compute_dtype
-        return _cast(self._normalized(_cast(x, wide)), self.compute_dtype)
+        wide = FLOAT32 if is_half(self._computes_in) else self._computes_in
+        return _cast(self._normalized(_cast(x, wide)), self._computes_in)
 
     def _normalized(self, x: Tensor) -> Tensor:
         order = (*(a for a in range(x.ndim) if a not in self._axes), *self._axes)

@@ -7,14 +7,16 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from gpudl import ops, random
+from gpudl import ops, random, regularizers
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
-from gpudl.layers.base.options import LayerOptions
+from gpudl.layers.base.options import Common, LayerOptions
 from gpudl.random import SeedGenerator
+from gpudl.registry import Config
 from gpudl.utils.checks import require_number
 
 __all__ = [
+    "ActivityRegularization",
     "Dropout",
     "GaussianNoise",
 ]
@@ -45,6 +47,8 @@ class Dropout(Layer):
         >>> set(gpudl.layers.Dropout(0.5)(x, training=True).numpy().ravel().tolist()) <= {0.0, 2.0}
         True
     """
+
+    supports_masking = True
 
     def __init__(
         self, rate: float, noise_shape: MaskShape = None, seed: int | None = None, **options: Unpack[LayerOptions]
@@ -80,6 +84,8 @@ class GaussianNoise(Layer):
         array([[1., 1., 1., 1.]], dtype=float32)
     """
 
+    supports_masking = True
+
     def __init__(self, stddev: float, seed: int | None = None, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         require_number("GaussianNoise", 0, 1, stddev=stddev)
@@ -93,6 +99,39 @@ class GaussianNoise(Layer):
             return x
         x = self._floating(x)
         return x + ops.cast_like(random.normal(x.shape, stddev=self.stddev, seed=self.seed_generator), x)
+
+
+class ActivityRegularization(Layer):
+    """Return the inputs, and add a penalty of them to the loss: their L1 and L2 norms, per sample.
+
+    Args:
+        l1: weight of the absolute values.
+        l2: weight of the squares.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: a weight that is negative or no number.
+
+    Example:
+        >>> layer = gpudl.layers.ActivityRegularization(l1=0.5)
+        >>> y = layer(np.array([[1.0, -3.0], [0.0, 2.0]]))
+        >>> [float(loss) for loss in layer.losses]
+        [1.5]
+    """
+
+    supports_masking = True
+
+    def __init__(self, l1: float = 0.0, l2: float = 0.0, **options: Unpack[Common]) -> None:
+        super().__init__(activity_regularizer=regularizers.L1L2(l1=l1, l2=l2), **options)
+        self.l1, self.l2 = l1, l2
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the inputs."""
+        return x
+
+    def get_config(self) -> Config:
+        """Return the constructor's arguments as plain data."""
+        return {name: value for name, value in super().get_config().items() if name != "activity_regularizer"}
 
 
 def _checked(noise_shape: Any) -> tuple[int | None, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from gpudl.engine.convert import as_tensor
 from gpudl.engine.symbol import KerasTensor
+from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
@@ -146,11 +146,12 @@ class Model(Trainer):
     def _has_call(self) -> bool:
         return self._graph is not None or type(self).call is not Model.call
 
-    def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors; a functional model casts them to the dtypes of its inputs."""
-        if self._graph is None or value is None or isinstance(value, str | bool):
-            return super()._converted(value)
-        return as_tensor(value)
+    def _typed(self, tensor: Tensor) -> Tensor:
+        """Return a tensor as it is where the model is functional, which casts it to the dtype of its input."""
+        return super()._typed(tensor) if self._graph is None else tensor
+
+    def _masks_inside(self) -> bool:
+        return self._graph is not None
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
         """Return a layer by name or by index; an index below 0 counts from the last one.

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpudl.engine.calls import calls_of, declare
-from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
 from gpudl.engine.symbol import KerasTensor, open_shape
@@ -161,9 +160,15 @@ class Sequential(Model):
         if not self._stack:
             raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
 
-    def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors; they are cast to the dtype of an `Input` that was given, and then by each layer."""
-        return value if value is None or isinstance(value, str | bool) else as_tensor(value)
+    def _typed(self, tensor: Tensor) -> Tensor:
+        """Return a tensor as it is: it is cast to the dtype of an `Input` that was given, and then by each layer."""
+        return tensor
+
+    def _masks_inside(self) -> bool:
+        return True
+
+    def _require_open(self) -> None:
+        """Let the first call take what it is given for the inputs from then on."""
 
     def _fitted(self, inputs: Tensor) -> Tensor:
         """Return the inputs in the shape of the `Input`; one number a sample may come without its axis of size 1.

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from gpudl.engine.calls import inferred
-from gpudl.engine.symbol import KerasTensor, Pair, open_shape
+from gpudl.engine.symbol import KerasTensor, OpenShape, Pair, open_shape
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import Nest, flatten, map_leaves
 
 _SUFFIX = "_shape"
 
 
-def open_batch(value: Any) -> Any:
+def open_batch(value: object) -> OpenShape | None:
     """Return the shape of a tensor with None for the batch size, and for other sizes that are not known."""
     if not isinstance(value, Tensor):
         return None
@@ -60,16 +60,27 @@ def build_arguments(
     return {name: shapes[name] for name in names if name in shapes}
 
 
-def inferred_shape(function: Any, input_shape: Any, dtype: np.dtype) -> Any:
+def inferred_shape(function: Callable[..., Any], input_shape: Nest[OpenShape], dtype: np.dtype | str) -> Any:
     """Return the output shapes of `function` for a symbol, or a nest of them, with None where they are not known."""
-    results = inferred(function, (_symbols(input_shape, dtype),), {})
-    return map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, results)
+    return inferred_shapes(function, (input_shape,), dtype)
 
 
-def _symbols(shapes: Any, dtype: np.dtype) -> Any:
+def inferred_shapes(
+    function: Callable[..., Any],
+    shapes: Iterable[Nest[OpenShape]],
+    dtype: np.dtype | str,
+    named: Mapping[str, Nest[OpenShape]] | None = None,
+) -> Any:
+    """Return the output shapes for several arguments; ``query_shape`` in `named` is that of the argument ``query``."""
+    args = tuple(symbols_of(shape, dtype) for shape in shapes)
+    kwargs = {name.removesuffix(_SUFFIX): symbols_of(shape, dtype) for name, shape in (named or {}).items()}
+    return map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, inferred(function, args, kwargs))
+
+
+def symbols_of(shapes: Any, dtype: np.dtype | str) -> Nest[KerasTensor]:
     """Return a nest of shapes as one of symbols."""
     if isinstance(shapes, dict):
-        return {name: _symbols(shape, dtype) for name, shape in shapes.items()}
+        return {name: symbols_of(shape, dtype) for name, shape in shapes.items()}
     if any(isinstance(shape, tuple | list | dict) for shape in shapes):
-        return [_symbols(shape, dtype) for shape in shapes]
+        return [symbols_of(shape, dtype) for shape in shapes]
     return KerasTensor(shapes, dtype, name="")

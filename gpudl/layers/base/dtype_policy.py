@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from gpudl import dtype_policies
@@ -16,7 +14,7 @@ class HasDtypePolicy:
     """The base of layers that knows in which dtypes they compute."""
 
     def _begin_typing(self, dtype: DtypeLike, autocast: bool) -> None:
-        self._dtype_policy = dtype_policies.get(dtype)
+        self.dtype_policy = dtype_policies.get(dtype)
         self.autocast = autocast
 
     @property
@@ -25,27 +23,33 @@ class HasDtypePolicy:
         return self._dtype_policy
 
     @dtype_policy.setter
-    def dtype_policy(self, policy: Any) -> None:
+    def dtype_policy(self, policy: DtypeLike) -> None:
         self._dtype_policy = dtype_policies.get(policy)
+        self._computes_in = np.dtype(self._dtype_policy.compute_dtype)  # asked for in every call
 
     @property
-    def compute_dtype(self) -> np.dtype:
+    def compute_dtype(self) -> str:
         """The dtype of what the layer computes and returns."""
-        return np.dtype(self._dtype_policy.compute_dtype)
+        return self._dtype_policy.compute_dtype
 
     @property
-    def variable_dtype(self) -> np.dtype:
+    def variable_dtype(self) -> str:
         """The dtype of the weights."""
-        return np.dtype(self._dtype_policy.variable_dtype)
+        return self._dtype_policy.variable_dtype
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> str:
         """The dtype of the weights; another name of `variable_dtype`."""
         return self.variable_dtype
 
+    @property
+    def input_dtype(self) -> str:
+        """The dtype that floats are cast to when they come in; another name of `compute_dtype`."""
+        return self.compute_dtype
+
     def _seen_as(self) -> np.dtype | None:
         """Return the dtype in which ops see float variables in `call`; None where nothing is mixed."""
-        compute = self.compute_dtype
+        compute = self._computes_in
         if not self.autocast or not is_floating(compute):
             return None
-        return None if state.autocast is None and compute == self.variable_dtype else compute
+        return None if state.autocast is None and self.compute_dtype == self.variable_dtype else compute
