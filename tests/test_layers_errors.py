@@ -34,7 +34,7 @@ SMALLER = 'Use a smaller kernel or dilation, or padding="same".'
 
 
 EITHER = (
-    "Input takes either shape, the shape of one sample such as (784,), with or without batch_size, or batch_shape; "
+    "Input needs either shape, the shape of one sample such as (784,), with or without batch_size, or batch_shape; "
 )
 
 
@@ -211,14 +211,14 @@ LATER: list[tuple[Callable[[], Layer], tuple[int, ...], tuple[int, ...], str]] =
         (2, 4),
         (2, 5),
         'BatchNormalization "b" was built for size 4 along axis -1, got shape (None, 5). '
-        "Later inputs must look like the first, (None, 4).",
+        "Later inputs must have the shape of the first, (None, 4).",
     ),
     (
         lambda: BatchNormalization(name="b"),
         (2, 4),
         (2, 3, 4),
         'BatchNormalization "b" expected 2 axes, got shape (None, 3, 4). '
-        "Later inputs must look like the first, (None, 4).",
+        "Later inputs must have the shape of the first, (None, 4).",
     ),
 ]
 
@@ -296,5 +296,5 @@ def test_an_axis_of_layer_normalization_is_an_integer(axis: Any) -> None:
 
 
 def test_the_mean_of_no_pixels() -> None:
-    with pytest.raises(ShapeError, match=r"the mean of no pixels is not defined: the images are \(2, 0, 3, 4\)\."):
+    with pytest.raises(ShapeError, match=r"the mean of no pixels is undefined: the images have shape \(2, 0, 3, 4\)\."):
         layers.GlobalAveragePooling2D()(np.zeros((2, 0, 3, 4), np.float32))

@@ -101,7 +101,7 @@ class TestLayers:
     def test_a_layer_called_on_a_layer(self) -> None:
         for layer in (layers.Dense(3, name="d"), layers.Dropout(0.5, name="d")):
             with pytest.raises(
-                TypeError, match=r' "d" was called on Dense ".*", a layer and no array\. Call that layer'
+                TypeError, match=r' "d" was called on Dense ".*", which is a layer, not an array\. Call that'
             ):
                 layer(layers.Dense(2))
 

@@ -17,7 +17,7 @@ from gpudl.ops.reference import reference
 
 
 class Options(TypedDict, total=False):
-    """What an op can be declared with, see `Op`."""
+    """The options of an op, see `Op`."""
 
     outs: int
     alias: bool

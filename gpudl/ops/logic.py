@@ -114,13 +114,13 @@ def bitwise_not(x: Expression) -> Expression:
 
 @elementwise(_shifted)
 def left_shift(x: Expression, y: Expression) -> Expression:
-    """Return x << y of integers; bools count as int32."""
+    """Return x << y of integers; bools are cast to int32."""
     return e.left_shift(x, y)
 
 
 @elementwise(_shifted)
 def right_shift(x: Expression, y: Expression) -> Expression:
-    """Return x >> y of integers; bools count as int32."""
+    """Return x >> y of integers; bools are cast to int32."""
     return e.right_shift(x, y)
 
 

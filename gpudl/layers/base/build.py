@@ -1,4 +1,4 @@
-"""Building a layer: for real, whole, and by one thread only."""
+"""Building a layer: eagerly, completely or not at all, and by one thread only."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from gpudl.engine.state import autocast, preparing, state
 
 
 def all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
-    """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
+    """Decorate `build` so that, also when called directly, it leaves a layer either built or unchanged."""
 
     @wraps(build)
     def built_whole(self: Any, *args: Any, **kwargs: Any) -> None:
         with preparing:
             before, own, outer = self.built, list(self._own), self._unfinished
-            self._unfinished = True  # though a build() of the base class says that it is built
+            self._unfinished = True  # even if a build() of the base class marks it as built
             try:
                 build(self, *args, **kwargs)
                 self.built = True
@@ -32,7 +32,7 @@ def all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Compute for real and unrecorded inside a ``with`` block, whatever step or question of shapes is going on."""
+    """Compute eagerly inside a ``with`` block, even while a step is being recorded or shapes are inferred."""
     before = state.symbolic, state.recorder, state.building
     state.symbolic, state.recorder, state.building = False, None, True
     try:

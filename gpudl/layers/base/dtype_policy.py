@@ -1,4 +1,4 @@
-"""In which dtypes a layer computes and keeps its weights."""
+"""The dtypes in which a layer computes and stores its weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpudl.engine.state import state
 
 
 class HasDtypePolicy:
-    """The base of layers that knows in which dtypes they compute."""
+    """The base of layers that implements their dtype policy."""
 
     def _begin_typing(self, dtype: DtypeLike, autocast: bool) -> None:
         self._dtype_policy = dtype_policies.get(dtype)
@@ -21,7 +21,7 @@ class HasDtypePolicy:
 
     @property
     def dtype_policy(self) -> DTypePolicy:
-        """The dtypes of computation and weights; what is assigned holds for calls, and for weights yet to be made."""
+        """The dtypes of computation and weights; an assignment affects later calls, and weights created later."""
         return self._dtype_policy
 
     @dtype_policy.setter
@@ -30,7 +30,7 @@ class HasDtypePolicy:
 
     @property
     def compute_dtype(self) -> np.dtype:
-        """The dtype of what the layer computes and returns."""
+        """The dtype of computation and outputs."""
         return np.dtype(self._dtype_policy.compute_dtype)
 
     @property
@@ -40,11 +40,11 @@ class HasDtypePolicy:
 
     @property
     def dtype(self) -> np.dtype:
-        """The dtype of the weights; another name of `variable_dtype`."""
+        """The dtype of the weights; the same as `variable_dtype`."""
         return self.variable_dtype
 
     def _seen_as(self) -> np.dtype | None:
-        """Return the dtype in which ops see float variables in `call`; None where nothing is mixed."""
+        """Return the dtype that floating-point variables are cast to in `call`; None without mixed precision."""
         compute = self.compute_dtype
         if not self.autocast or not is_floating(compute):
             return None

@@ -1,4 +1,4 @@
-"""What a layer accepts, and the error for what it does not."""
+"""The specification of a layer's inputs, and the error for others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Shape = tuple[int | None, ...]
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What a layer accepts.
+    """A specification of a layer's inputs.
 
     Args:
         ndim: the number of axes, batch included.
         min_ndim: the least number of axes.
-        axes: sizes that are fixed, by axis.
-        hint: what the axes mean and what to do when they do not fit; it ends the error. A function makes it
-            from the shape that does not fit.
+        axes: fixed sizes, by axis.
+        hint: what the axes mean and what to do, at the end of the error message; or a function that returns it for a
+            shape that does not fit.
     """
 
     ndim: int | None = None
@@ -28,7 +28,7 @@ class InputSpec:
     hint: str | Callable[[Shape], str] = ""
 
     def check(self, who: str, shape: Shape) -> None:
-        """Raise ShapeError, naming the layer `who`, when `shape` does not fit."""
+        """Raise ShapeError, which names the layer `who`, if `shape` does not fit."""
         misfit = self._misfit(shape)
         if misfit:
             hint = self.hint(shape) if callable(self.hint) else self.hint

@@ -31,29 +31,29 @@ from gpudl.ops import cast
 from gpudl.registry import Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
 
-# Arguments of Keras's layers that are understood at these values only.
+# Arguments of Keras's layers that are supported with these values only.
 _OFF = {
     **dict.fromkeys(("quantization_config", "lora_rank", "lora_alpha", "renorm_clipping")),
     **dict.fromkeys(("synchronized", "renorm", "rms_scaling"), False),
     "renorm_momentum": 0.99,
 }
 _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
-# The `training` of the call that is going on; None outside of all calls.
+# The argument `training` of the current outermost call; None outside of calls.
 _enclosing: ContextVar[bool | None] = ContextVar("enclosing", default=None)
 
 
 class Layer(HasWeights, HasDtypePolicy, HasConfig):
-    """A callable with weights. Subclasses write `build` (once the input shape is known) and `call`.
+    """A callable with weights. Subclasses implement `build` (called when the input shape is known) and `call`.
 
     Args:
         name: a name; by default the class name in snake case, numbered.
-        trainable: whether the weights want gradients.
+        trainable: whether the weights are updated in training.
         dtype: a dtype of weights and computation, or a policy of both, as for `dtype_policies.get`; by default
             `config.dtype_policy()`.
-        autocast: whether floats that come in, and weights in use, are cast to the dtype of the computation.
+        autocast: whether floating-point inputs and weights are cast to the dtype of computation.
         activity_regularizer: a regularizer of the outputs.
         input_shape: shape of one sample, for the first layer of a `Sequential`.
-        input_dim: the same for samples with one axis.
+        input_dim: size of one sample with one axis, instead of `input_shape`.
 
     Example:
         >>> class Scale(gpudl.layers.Layer):
@@ -69,10 +69,10 @@ class Layer(HasWeights, HasDtypePolicy, HasConfig):
     _unfinished = False  # whether build() is running
     _output_shape: Any = None
     _inputs_seen: tuple[Any, np.dtype] | None = None
-    _options: Mapping[str, Any] = {}  # what those of its family are called, with their defaults
+    _options: Mapping[str, Any] = {}  # the options of its family, with their defaults
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Know what becomes an attribute, before ``super().__init__()`` too."""
+        """Begin to track attributes, even before ``super().__init__()``."""
         made = super().__new__(cls, *args, **kwargs)
         made._begin_tracking()
         return made
@@ -125,12 +125,12 @@ class Layer(HasWeights, HasDtypePolicy, HasConfig):
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs."""
-        raise NotImplementedError(f"{type(self).__name__} has no call(): write one.")
+        raise NotImplementedError(f"{type(self).__name__} must implement call().")
 
     def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Build the layer if this is its first call, then return `call`'s result.
 
-        Called with symbols, such as an `Input`, it returns symbols, of which a `Model` can be made.
+        Called with symbols, such as an `Input`, it returns symbols, from which a `Model` can be made.
         """
         if "_takes_training" not in self.__dict__:
             raise RuntimeError(f"{type(self).__name__}.__init__ must begin with super().__init__().")
@@ -146,17 +146,17 @@ class Layer(HasWeights, HasDtypePolicy, HasConfig):
             outputs = self._called(args, kwargs | ({"training": training} if self._takes_training else {}))
             if self.activity_regularizer is not None:
                 for leaf in flatten(outputs)[0]:
-                    # Per sample, so that the strength does not depend on the batch size.
+                    # Divided by the batch size, so that the strength does not depend on it.
                     self.add_loss(self.activity_regularizer(leaf) / max(leaf.shape[0] if leaf.ndim else 1, 1))
         except RecursionError as error:
             if not outermost:
                 raise
             raise RecursionError(
-                f"{self._who()}: its layers are nested too deeply, or one of them contains itself. Put them side by "
-                "side in one model, or raise Python's limit by sys.setrecursionlimit."
+                f"{self._who()}: its layers are nested too deeply, or one of them contains itself. Use one model "
+                "with all of them, or raise Python's limit by sys.setrecursionlimit."
             ) from error
         finally:
-            state.scope = outer  # first: Python looks for Ctrl-C after each call
+            state.scope = outer  # first, since Python checks for Ctrl-C after each call
             _enclosing.reset(before)
         return outputs
 
@@ -197,13 +197,13 @@ class Layer(HasWeights, HasDtypePolicy, HasConfig):
             self.input_spec.check(self._who(), shapes)
 
     def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors, floats in the dtype that the layer computes in."""
+        """Return arrays as tensors, with floats cast to the dtype of computation."""
         if value is None or isinstance(value, str | bool):
             return value
         if isinstance(value, Layer):
             raise TypeError(
-                f"{self._who()} was called on {value._who()}, a layer and no array. Call that layer on Input() or on "
-                "data first, and this one on what it returns."
+                f"{self._who()} was called on {value._who()}, which is a layer, not an array. Call that layer on "
+                "Input() or on data first, and this one on the result."
             )
         tensor = as_tensor(value)
         if self.autocast and is_floating(tensor.dtype) and tensor.dtype != self.compute_dtype:
@@ -211,11 +211,11 @@ class Layer(HasWeights, HasDtypePolicy, HasConfig):
         return tensor
 
     def _converted_array(self, value: Any) -> Any:
-        """Return arrays as `_converted` does, and numbers and anything else as they are: options of `call`."""
+        """Return arrays converted by `_converted`, and anything else, such as options of `call`, unchanged."""
         return self._converted(value) if hasattr(value, "__array__") else value
 
     def _floating(self, x: Tensor) -> Tensor:
-        """Return integers and bools in the dtype that the layer computes in, floats as they are."""
+        """Return integers and bools cast to the dtype of computation, floats unchanged."""
         result: Tensor = x if is_floating(x.dtype) else cast(x, dtype=self.compute_dtype)
         return result
 
@@ -223,7 +223,7 @@ class Layer(HasWeights, HasDtypePolicy, HasConfig):
     def output_shape(self) -> Any:
         """The shape of the outputs, with None for the batch size; None before it is known."""
         if self._output_shape is None and self._inputs_seen is not None:
-            outer = _enclosing.set(bool(_enclosing.get()))  # no call of its own: the losses of the last one stay
+            outer = _enclosing.set(bool(_enclosing.get()))  # not an outermost call: the losses of the last one are kept
             try:
                 self._output_shape = inferred_shape(self, *self._inputs_seen)
             finally:
@@ -235,31 +235,31 @@ class Layer(HasWeights, HasDtypePolicy, HasConfig):
         self._output_shape, self._inputs_seen = shape, None
 
     def _note_inputs(self, inputs: Tensor) -> None:
-        """Note what the layer is called with, from which `output_shape` follows when somebody asks for it."""
+        """Record the inputs' shape and dtype, from which `output_shape` is inferred when it is read."""
         self._output_shape, self._inputs_seen = None, (open_batch(inputs), inputs.dtype)
 
     @derived
     def input(self) -> Any:
-        """The symbol, or the symbols in a list, that the layer took in its first call on symbols."""
+        """The symbol, or the list of symbols, that the layer was first called on."""
         found = self._first_call("input").inputs
         return found[0] if len(found) == 1 else found
 
     @derived
     def output(self) -> Any:
-        """The symbols that the layer returned to its first call on symbols."""
+        """The symbols that the layer's first call on symbols returned."""
         return self._first_call("output").outputs
 
     def _first_call(self, wanted: str) -> Call:
         calls = calls_of(self)
         if not calls:
             raise AttributeError(
-                f"{self._who()} has no {wanted}: it was not called on symbols. Call it on Input(shape), or on what "
-                "layers return for that."
+                f"{self._who()} has no {wanted}: it was not called on symbols. Call it on Input(shape), or on the "
+                "result of layers for that."
             )
         return calls[0]
 
     def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of the outputs for inputs of `input_shape`; None stands for any batch size."""
+        """Return the shape of the outputs for inputs of `input_shape`; None means any batch size."""
         return inferred_shape(self, input_shape, self.compute_dtype)
 
     def __repr__(self) -> str:
@@ -270,13 +270,13 @@ LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
 
 
 def _array(value: Any) -> Any:
-    """Return nested lists of numbers as one tensor, and anything else as it is."""
+    """Return nested lists of numbers as one tensor, and anything else unchanged."""
     numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in flatten(value)[0])
     return as_tensor(value) if numbers and value else value
 
 
 def _described(args: tuple[Any, ...]) -> str:
-    """Return what was given in place of one array, in words."""
+    """Describe arguments that are not a single array, for an error message."""
     if not args:
         return "nothing"
     given = args[0]

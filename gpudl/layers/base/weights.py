@@ -1,4 +1,4 @@
-"""What a layer holds: weights, layers, random generators and metrics, found as they become attributes."""
+"""Tracking of a layer's weights, layers, random generators and metrics, as they are set as attributes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_ATTRIBUTES = {*_KNOWN, "_arguments", "_added_losses", "_outputs"}
 
 
 class HasWeights(Holder):
-    """The base of layers that knows what they hold, themselves and in attributes, lists and dicts."""
+    """The base of layers that tracks their weights and layers, in attributes, lists and dicts."""
 
     name: str
     variable_dtype: np.dtype
@@ -62,7 +62,7 @@ class HasWeights(Holder):
         self._exchanged(before, [])
 
     def _exchanged(self, before: list[Any], after: list[Any]) -> None:
-        """Follow a change of an attribute: steps that were recorded with what it held are recorded anew."""
+        """Follow a change of an attribute: steps that depend on its old value are recorded again."""
         if same(before, after):
             return
         if before or self.built:
@@ -84,9 +84,9 @@ class HasWeights(Holder):
                 known.append(item)  # type: ignore[arg-type]
 
     def _synchronized(self) -> set[int]:
-        """Find what came into lists and dicts and what left the attributes; return the identities of all that is held.
+        """Find objects that were added to lists and dicts or removed from attributes; return the identities of all.
 
-        Weights stay until their attribute is given another value: they need not be in one.
+        Weights are kept until another value is assigned to their attribute: they need not be in one.
         """
         held: set[int] = set()
         listed = []
@@ -111,7 +111,7 @@ class HasWeights(Holder):
             if id(layer) not in seen:
                 seen.add(id(layer))
                 lists = [name for name, value in list(vars(layer).items()) if isinstance(value, list | dict)]
-                if not _NOT_ATTRIBUTES.issuperset(lists):  # which change unseen
+                if not _NOT_ATTRIBUTES.issuperset(lists):  # whose changes are not reported
                     layer._synchronized()
                 yield layer
                 stack = layer._children + stack
@@ -132,12 +132,12 @@ class HasWeights(Holder):
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """The weights that want gradients; none of a layer that is frozen, whatever the layers inside it say."""
+        """The weights that are updated in training; none if the layer is frozen, whatever the layers inside it are."""
         return [v for v in self.weights if v.trainable] if self._trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
-        """The weights that want none."""
+        """The weights that are not updated in training."""
         return [v for v in self.weights if not (v.trainable and self._trainable)]
 
     trainable_variables = trainable_weights
@@ -145,14 +145,14 @@ class HasWeights(Holder):
 
     @property
     def trainable(self) -> bool:
-        """Whether the weights want gradients; setting it reaches every layer inside."""
+        """Whether the weights are updated in training; setting it also sets it for every layer inside."""
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         for layer in self._flattened():
             if layer._trainable != bool(value):
-                toggled(layer)  # it may compute otherwise when frozen: steps are recorded for either
+                toggled(layer)  # it may compute otherwise when frozen: steps are recorded for either state
             layer._trainable = bool(value)
             for variable in layer._own:
                 variable.trainable = bool(value) and variable.wanted
@@ -168,13 +168,13 @@ class HasWeights(Holder):
         name: str | None = None,
         autocast: bool = True,
     ) -> Variable:
-        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none, and
-        for integers.
+        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros with fewer than two axes,
+        and for integers.
 
-        In mixed precision `call` sees it in the dtype that the layer computes in, unless `autocast` is false.
+        In mixed precision `call` sees it cast to the dtype of computation, unless `autocast` is false.
 
         Raises:
-            ShapeError: a size that is not known.
+            ShapeError: a size is unknown.
         """
         shape = () if shape is None else tuple(shape)
         if None in shape:
@@ -195,26 +195,26 @@ class HasWeights(Holder):
         return variable
 
     def _add(self, name: str, shape: Iterable[int | None], trainable: bool = True, autocast: bool = True) -> Variable:
-        """Create the weight that options such as ``kernel_initializer`` are for, `name` being ``"kernel"``."""
+        """Create the weight `name`, such as ``"kernel"``, with its options, such as ``kernel_initializer``."""
         initializer, regularizer, constraint = (
             getattr(self, f"{name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")
         )
         return self.add_weight(shape, initializer, None, trainable, regularizer, constraint, name, autocast)
 
     def add_loss(self, loss: Tensor) -> None:
-        """Add a scalar tensor to what training minimises; it counts for this call of the model."""
+        """Add a scalar tensor to the loss that training minimises, for this call of the model."""
         self._added_losses.append(loss)
 
     @property
     def losses(self) -> list[Tensor]:
-        """The regularization losses of the weights, and what the last call added."""
+        """The regularization losses of the weights, and the losses that the last call added."""
         found = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
         added = (loss for layer in self._flattened() for loss in layer._added_losses)
-        # Without a value a loss is left over from asking for shapes, or from a recorded step.
+        # A loss without a value is left over from shape inference, or from a recorded step.
         return [*found, *(loss for loss in added if state.symbolic or loss.is_computed)]
 
     def clear_losses(self) -> None:
-        """Forget the losses that calls have added."""
+        """Remove the losses that calls have added."""
         for layer in self._flattened():
             layer._added_losses.clear()
 
@@ -226,7 +226,7 @@ class HasWeights(Holder):
         """Set all weights from arrays in the order of `get_weights`.
 
         Raises:
-            ValueError: another number of arrays, another shape, no numbers; then no weight has changed.
+            ValueError: the number of arrays, a shape or a dtype does not match; then no weight is changed.
         """
         variables = self.weights
         if len(weights) != len(variables):
@@ -242,7 +242,7 @@ class HasWeights(Holder):
             variable.assign(array)
 
     def count_params(self) -> int:
-        """Return the number of weights; raises ValueError for a layer that is not built."""
+        """Return the number of weights; raise ValueError if the layer is not built."""
         if not self.built:
             raise ValueError(f"{self._who()} has no weights yet: it is built on its first call, or by build().")
         return sum(v.size for v in self.weights)
