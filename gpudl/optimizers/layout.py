@@ -1,4 +1,4 @@
-"""Where an optimizer's variables and slots lie: side by side, so that one call updates many of them."""
+"""The memory layout of an optimizer's variables and slots: contiguous, so that one call updates many of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outputs of a model, and what is given for each of them: losses, metrics, targets, sample weights.
+"""The outputs of a model, and the losses, metrics, targets and sample weights for each of them.
 
 A model returns one array or a nest: a list, tuple or dict, and these inside each other. What is given for its outputs
 has the same form. Lists and tuples are alike, and a list can stand for a dict: its entries are for the sorted names
@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from gpudl.engine.tensor import Tensor
 
 Path: TypeAlias = tuple[object, ...]
-"""The keys and indices that lead to an output from the whole of them; () for an only array."""
+"""The keys and indices of an output in the nest of all outputs; () for a single array."""
 
 
 class Outputs:
@@ -45,7 +45,7 @@ class Outputs:
 
     @property
     def prefixes(self) -> list[str]:
-        """What the names of metrics begin with: the names of the outputs, where there are several and they have some."""
+        """The prefixes of the names of metrics: the names of the outputs, if there are several."""
         if len(self.paths) == 1:
             return [""]
         keyed = isinstance(self.nest, dict) and all(len(path) == 1 for path in self.paths)

@@ -1,4 +1,4 @@
-"""What a model remembers of its last training, without keeping itself alive."""
+"""A model's reference to its history that does not keep the model alive."""
 
 from __future__ import annotations
 
