@@ -35,7 +35,7 @@ class DTypePolicy:
 
     Raises:
         TypeError: a name that is no text.
-        ValueError: an unknown name; the text offers the nearest one.
+        ValueError: an unknown name; the message suggests the most similar one.
 
     Example:
         >>> policy = gpudl.DTypePolicy("mixed_float16")

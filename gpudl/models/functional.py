@@ -106,12 +106,12 @@ class CallGraph:
 
     @property
     def inputs(self) -> Any:
-        """The inputs, as symbols in the nest in which they were given."""
+        """The input symbols, in the nest that was passed."""
         return self._with_symbols(self._in)
 
     @property
     def outputs(self) -> Any:
-        """The outputs, as symbols in the nest in which they were given."""
+        """The output symbols, in the nest that was passed."""
         return self._with_symbols(self._out)
 
     @property

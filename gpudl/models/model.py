@@ -103,7 +103,7 @@ class Model(Trainer):
 
     def _known_graph(self, wanted: str) -> CallGraph:
         if self._graph is None:
-            raise AttributeError(f"{self._who()} has no {wanted}: it was not made of symbols, Model(inputs, outputs).")
+            raise AttributeError(f"{self._who()} has no {wanted}: it is no functional model, Model(inputs, outputs).")
         return self._graph
 
     @property
@@ -251,7 +251,7 @@ class Model(Trainer):
             y: targets.
             batch_size: samples a step.
             repeats: how many times the step is run.
-            print_fn: takes the whole text; by default it is printed.
+            print_fn: called with the whole text; by default it is printed.
 
         Raises:
             ValueError: a model that is not compiled, or compiled with ``run_eagerly=True``, which has no plan.

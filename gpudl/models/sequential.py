@@ -162,7 +162,7 @@ class Sequential(Model):
             raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
 
     def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors; they are cast to the dtype of an `Input` that was given, and then by each layer."""
+        """Return arrays as tensors; they are cast to the dtype of an explicit `Input`, and then by each layer."""
         return value if value is None or isinstance(value, str | bool) else as_tensor(value)
 
     def _fitted(self, inputs: Tensor) -> Tensor:

@@ -145,7 +145,7 @@ class LossScaleOptimizer(Optimizer):
             trainable_variables: the variables, as there.
         """
         inner = self.inner_optimizer
-        variables = inner._ready(trainable_variables)  # what is taken back has to lie where it is updated
+        variables = inner._ready(trainable_variables)  # the values that are restored have to be in their place before
         with gradients(False), np.errstate(all="ignore"):
             scaled = [None if g is None else as_tensor(g, like=self.dynamic_scale) for g in grads]
             # What the division makes infinite or NaN is no update either.

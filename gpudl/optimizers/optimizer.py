@@ -121,8 +121,8 @@ class Optimizer(Configurable):
 
     def state(self, variables: Sequence[Variable]) -> list[Tensor]:
         """Return all that `apply` changes: `variables`, which are known, their slots, and the iteration count."""
-        runs = () if self._layout is None else self._layout.runs(variables)
-        return [*(t for run in runs for t in (run.flat, *run.slots.values())), self.iterations]
+        segments = () if self._layout is None else self._layout.segments(variables)
+        return [*(t for each in segments for t in (each.flat, *each.slots.values())), self.iterations]
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the names of the slots; `variables` lists those in one tuple variable by variable."""
@@ -278,10 +278,10 @@ class Optimizer(Configurable):
 
     def _update(self, variables: Sequence[Variable], grads: dict[int, Tensor]) -> None:
         assert self._layout is not None
-        for run in self._layout.runs(variables):
-            rate = ops.cast_like(self._learning_rate, run.flat)
-            whole = ops.pack(*(grads[key] for key in run.members))
-            self._decay_and_step(whole, run.flat, rate, run.decayed, run.slots)
+        for segment in self._layout.segments(variables):
+            rate = ops.cast_like(self._learning_rate, segment.flat)
+            whole = ops.pack(*(grads[key] for key in segment.members))
+            self._decay_and_step(whole, segment.flat, rate, segment.decayed, segment.slots)
 
     def _decay_and_step(self, g: Tensor, w: Tensor, rate: Tensor, decayed: bool, slots: dict[str, Any]) -> None:
         if decayed and self.weight_decay is not None:

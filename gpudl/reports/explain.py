@@ -109,7 +109,7 @@ def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: Pr
     weights = sum(v.spec.nbytes for v in model.weights)
     lines = (
         f"{len(entry.record.instructions)} instructions recorded, {len(rows)} left, {len(plan.calls)} of them compute.",
-        f"Arena {scaled(plan.arena.nbytes)}B for values that would take {scaled(plan.unpacked)}B side by side; "
+        f"Arena {scaled(plan.arena.nbytes)}B for values that would need {scaled(plan.unpacked)}B without overlap; "
         f"weights {scaled(weights)}B.",
         f"{scaled(sum(row.flops for row in rows))} FLOPs and {scaled(sum(row.bytes for row in rows))}B a step.",
         *_launched(plan),

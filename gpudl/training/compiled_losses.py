@@ -46,7 +46,7 @@ class CompiledLosses:
         made: the losses, None before they are resolved.
 
     Raises:
-        ValueError: an unknown name; the text offers the nearest one.
+        ValueError: an unknown name; the message suggests the most similar one.
     """
 
     def __init__(self, loss: object, weights: object = None, names: Sequence[str] | None = None) -> None:
@@ -88,7 +88,7 @@ class CompiledLosses:
             for name in outputs.names:
                 if name is not None and name not in self.given:
                     raise ValueError(
-                        f"loss has no entry for the output {name!r}. Give it a loss, or None if it is not trained by one."
+                        f"loss has no entry for the output {name!r}. Give it a loss, or None if it has none."
                     )
         return wanted
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gpudl import metrics
@@ -44,7 +44,7 @@ class CompileMetrics(Metric):
         made: the metrics, once the shapes of targets and predictions are known; None before.
 
     Raises:
-        ValueError: an unknown name; the text offers the nearest one.
+        ValueError: an unknown name; the message suggests the most similar one.
     """
 
     def __init__(self, wanted: object, weighted: object, losses: CompiledLosses) -> None:

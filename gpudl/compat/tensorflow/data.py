@@ -65,7 +65,7 @@ class Dataset:
     def from_generator(
         generator: Callable[..., Iterable[Element]], *types: object, args: Element = (), **more: object
     ) -> Dataset:
-        """Return what `generator`, called anew for each pass, yields; types and shapes are not checked."""
+        """Return the elements of `generator`, which is called again for each pass; types and shapes are not checked."""
         return Dataset(lambda: (map_leaves(_on_host, element) for element in generator(*args)), None)
 
     @staticmethod
