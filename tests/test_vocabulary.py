@@ -37,6 +37,7 @@ TERMS = {
 }
 FORBIDDEN = {re.compile(rf"\b(?:{word})\b".replace(" ", "\\s+"), re.IGNORECASE): term for word, term in TERMS.items()}
 CODE = re.compile(r"``[^`]*``|`[^`]*`|^\s*(?:>>>|\.\.\.).*$|^\s*\('nobody', 'somebody'\)$", re.MULTILINE)
+ANY = re.compile("|".join(word.pattern for word in FORBIDDEN), re.IGNORECASE)
 NAMES = re.compile(r"^ *\w+: ", re.MULTILINE)  # of arguments and attributes
 SOURCES = [path for folder in ("gpudl", "kernels") for path in sorted((REPOSITORY / folder).rglob("*.*"))]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
@@ -61,6 +62,8 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
 def found(path: Path) -> Iterator[str]:
     """Yield a line for each word of a file that has a better term."""
     for first, text in texts(path):
+        if not ANY.search(text):
+            continue
         plain = NAMES.sub("", CODE.sub(lambda code: "\n" * code[0].count("\n"), text))
         for word, term in FORBIDDEN.items():
             for match in word.finditer(plain):
