@@ -15,7 +15,7 @@ __all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
-    """Follow running means of the gradient and of its square.
+    """Step along a moving average of the gradient, divided by the root of that of its square.
 
     ``m += (1 - beta_1) * (g - m); v += (1 - beta_2) * (g**2 - v); w -= alpha * m / (sqrt(v) + epsilon)``
     with ``alpha = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)`` at update t = 1, 2, ...
@@ -57,7 +57,7 @@ class Adam(Optimizer):
         self.amsgrad = amsgrad
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the two running means, and with amsgrad the largest mean of the square."""
+        """Return the two moving averages, and with amsgrad the largest one of the square."""
         both = (("momentum", "velocity"),)
         return (*both, ("velocity_hat",)) if self.amsgrad else both
 
@@ -92,7 +92,7 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient: first ``w -= w * weight_decay * learning_rate``.
+    """Adam with decoupled weight decay: first ``w -= w * weight_decay * learning_rate``.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
 

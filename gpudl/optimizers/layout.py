@@ -1,4 +1,4 @@
-"""Where an optimizer's variables and slots lie: side by side, so that one call updates many of them."""
+"""The memory layout of an optimizer's variables and slots: contiguous, so that one call updates many of them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from gpudl.engine.variable import Variable
 
 @dataclass
 class Block:
-    """Neighbours in a flat buffer that one optimizer came to know together, and their slots, in buffers alike.
+    """Contiguous variables in a flat buffer that an optimizer has got together, and their slots, in buffers like it.
 
     Attributes:
-        group: has the values.
-        start: where they begin there; the slots begin with them.
-        decayed: whether they lose weight at each update.
+        group: the group of the values.
+        start: their offset in the group; the slots begin with them.
+        decayed: whether weight decay applies to them.
         slots: flat buffers by name.
     """
 
@@ -34,7 +34,7 @@ class Block:
 
 @dataclass
 class Kept:
-    """What an optimizer keeps for a variable: its slots, and the block that they lie in; None until it is laid."""
+    """The state of an optimizer for a variable: its slots, and their block, None until it is packed."""
 
     variable: weakref.ref[Variable]
     slots: dict[str, Variable]
@@ -42,8 +42,8 @@ class Kept:
 
 
 @dataclass
-class Run:
-    """Neighbours that are updated by one call: their values, and their slots by name, as flat tensors.
+class Segment:
+    """Contiguous variables that are updated by one call: their values, and their slots by name, as flat tensors.
 
     Attributes:
         members: the identities of the variables, in the order of the values.
@@ -58,27 +58,27 @@ class Run:
 class Layout:
     """The slots of every variable that an optimizer has seen, for as long as the variable lives.
 
-    A variable that lies in a flat buffer stays there: several sets of variables, and several optimizers, may take
-    turns, and no step that was recorded becomes stale.
+    A variable in a flat buffer stays there: several sets of variables, and several optimizers, can alternate, and no
+    recorded step becomes stale.
 
     Args:
         names: names of the slots.
-        start: what new slots are filled with.
+        start: initial value of the slots.
     """
 
     def __init__(self, names: Sequence[str], start: float) -> None:
         self.names = list(names)
         self._start = start
-        self._kept: dict[int, Kept] = {}  # by the identity of the variable, in the order of their coming
-        self._latest: tuple[list[int], list[Run]] = ([], [])
+        self._kept: dict[int, Kept] = {}  # by the identity of the variable, in the order in which they were added
+        self._latest: tuple[list[int], list[Segment]] = ([], [])
 
     @property
     def variables(self) -> list[Variable]:
-        """The variables that are known and alive, in the order of their coming."""
+        """The known variables that are alive, in the order in which they were added."""
         return [v for kept in list(self._kept.values()) if (v := kept.variable()) is not None]
 
     def knows(self, variable: Variable) -> bool:
-        """Tell whether there are slots for `variable`."""
+        """Return whether there are slots for `variable`."""
         return id(variable) in self._kept
 
     def slots_of(self, variable: Variable) -> dict[str, Variable]:
@@ -86,14 +86,14 @@ class Layout:
         return self._kept[id(variable)].slots
 
     def lay(self, variables: Iterable[Variable], decayed: Callable[[Variable], bool]) -> None:
-        """Move `variables` that lie by themselves side by side, and give slots to those that have none.
+        """Pack `variables` that are not in a group, and create slots for those that have none.
 
         Args:
             variables: distinct float variables.
-            decayed: tells which of them lose weight at each update.
+            decayed: returns whether weight decay applies to a variable.
 
         Raises:
-            LayoutError: a step is being recorded, in which no variable can move.
+            LayoutError: a step is being recorded, in which variables cannot be moved.
         """
         new = [v for v in variables if not self._is_laid(v)]
         kinds: dict[Any, list[Variable]] = {}
@@ -111,7 +111,7 @@ class Layout:
         return kept is not None and kept.block is not None and place is not None and kept.block.group is place.group
 
     def _add(self, neighbours: list[Variable], decayed: bool) -> None:
-        """Make the slots of variables that follow one another in a group; those that there are move, with values."""
+        """Create the slots of contiguous variables of a group; existing slots are moved, with their values."""
         first = place_of(neighbours[0])
         assert first is not None
         block = Block(first.group, first.start, decayed)
@@ -135,7 +135,7 @@ class Layout:
         self._latest = ([], [])
 
     def _forgetting(self, key: int) -> Callable[[object], None]:
-        """Return what is called when a variable is gone; it does not keep the layout alive."""
+        """Return the callback for the end of a variable, which does not keep the layout alive."""
         layout = weakref.ref(self)
 
         def forget(_: object) -> None:
@@ -146,17 +146,17 @@ class Layout:
 
         return forget
 
-    def runs(self, variables: Sequence[Variable]) -> list[Run]:
-        """Return `variables`, all of them laid, in as few runs of neighbours as there are."""
+    def segments(self, variables: Sequence[Variable]) -> list[Segment]:
+        """Return `variables`, all of them packed, in as few contiguous segments as possible."""
         keys = list(map(id, variables))
         if self._latest[0] != keys:
             blocks: dict[int, list[Variable]] = {}
             for v in variables:
                 blocks.setdefault(id(self._kept[id(v)].block), []).append(v)
-            self._latest = keys, [self._run(each) for block in blocks.values() for each in _neighbours(block)]
+            self._latest = keys, [self._segment(each) for block in blocks.values() for each in _neighbours(block)]
         return self._latest[1]
 
-    def _run(self, neighbours: list[Variable]) -> Run:
+    def _segment(self, neighbours: list[Variable]) -> Segment:
         block, first = self._kept[id(neighbours[0])].block, place_of(neighbours[0])
         assert block is not None
         assert first is not None
@@ -164,22 +164,22 @@ class Layout:
         at = first.start - block.start
         slots = {name: _part(flat, at, size) for name, flat in block.slots.items()}
         flat = _part(block.group.flat, first.start, size)
-        return Run([id(v) for v in neighbours], flat, block.decayed, slots)
+        return Segment([id(v) for v in neighbours], flat, block.decayed, slots)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy needs: the variables with their slots. Its variables are laid when they are next used."""
+        """Return the state for a copy: the variables with their slots, which are packed when they are next used."""
         pairs = [(v, self.slots_of(v)) for v in self.variables]
         return {"names": self.names, "start": self._start, "pairs": pairs}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Become the copy."""
+        """Set the state of a copy."""
         self.__init__(state["names"], state["start"])  # type: ignore[misc]
         for v, slots in state["pairs"]:
             self._kept[id(v)] = Kept(weakref.ref(v, self._forgetting(id(v))), slots)
 
 
 def _neighbours(variables: Iterable[Variable]) -> list[list[Variable]]:
-    """Return variables that lie in groups, as lists of those that follow one another without a gap."""
+    """Return variables of groups as lists of contiguous ones."""
     groups: dict[int, list[tuple[int, Variable]]] = {}
     for v in variables:
         place = place_of(v)

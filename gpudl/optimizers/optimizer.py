@@ -1,4 +1,4 @@
-"""What all optimizers share: flat buffers, slots, clipping, weight decay, the count of updates."""
+"""The base of all optimizers: flat buffers, slots, clipping, weight decay, the count of updates."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ __all__ = ["Optimizer"]
 class Optimizer(Configurable):
     """The base of all optimizers.
 
-    A subclass names its slots in `slot_names` and writes one update in `update_step`, with ops. The
-    variables of a model lie in one buffer, and so do their slots: an update of all of them is one call of
-    `update_step` on those buffers; of some of them, one call for each run of neighbours.
+    A subclass names its slots in `slot_names` and implements one update in `update_step`, with ops. The
+    variables of a model are packed into one buffer, and so are their slots: an update of all of them is one call of
+    `update_step` on these buffers; of some of them, one call per contiguous segment.
 
-    One optimizer may serve several models, or parts of one, in turns: each variable keeps its slots. They share the
-    count of updates, which counts the updates of all.
+    One optimizer may alternate between several models, or parts of one: each variable keeps its slots. They share the
+    count of updates.
 
     Args:
         learning_rate: step size; assign to `learning_rate` to change it between steps.
-        weight_decay: share of each weight, times the learning rate, that is taken off at each update.
+        weight_decay: fraction of each weight, times the learning rate, that is subtracted at each update.
         clipnorm: scale each gradient down to at most this L2 norm.
         clipvalue: limit each element of a gradient to [-clipvalue, clipvalue].
         global_clipnorm: scale all gradients together down to at most this L2 norm.
@@ -93,7 +93,7 @@ class Optimizer(Configurable):
 
     @property
     def learning_rate(self) -> Variable:
-        """The step size, a 0-d variable; what is assigned to it, between steps, is written in place."""
+        """The learning rate, a 0-d variable; assign to it between steps to change it in place."""
         return self._learning_rate
 
     @learning_rate.setter
@@ -121,29 +121,29 @@ class Optimizer(Configurable):
 
     def state(self, variables: Sequence[Variable]) -> list[Tensor]:
         """Return all that `apply` changes: `variables`, which are known, their slots, and the iteration count."""
-        runs = () if self._layout is None else self._layout.runs(variables)
-        return [*(t for run in runs for t in (run.flat, *run.slots.values())), self.iterations]
+        segments = () if self._layout is None else self._layout.segments(variables)
+        return [*(t for each in segments for t in (each.flat, *each.slots.values())), self.iterations]
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the names of the slots; `variables` lists those in one tuple variable by variable."""
         return ()
 
     def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
-        """Change `variable` and its slots, which come by name, with ops.
+        """Update `variable` and its slots, which are passed by name, with ops.
 
-        All have one shape and dtype, that of a single variable or of the buffer that holds them all, so the
-        update has to be element by element. `learning_rate` is 0-d and of the same dtype.
+        All have the same shape and dtype, that of a single variable or of a flat buffer of many, so the
+        update has to be elementwise. `learning_rate` is 0-d and of the same dtype.
         """
         raise NotImplementedError(f"{type(self).__name__} needs an update_step.")
 
     def exclude_from_weight_decay(
         self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Spare variables from weight decay; call it before the optimizer is built.
+        """Exclude variables from weight decay; call this before the optimizer is built.
 
         Args:
-            var_list: the variables to spare.
-            var_names: patterns; a variable is spared when one is found in its name.
+            var_list: the variables to exclude.
+            var_names: patterns; a variable is excluded if one is found in its name.
         """
         if self.built:
             raise ValueError(
@@ -157,13 +157,13 @@ class Optimizer(Configurable):
         return not listed and not any(re.search(pattern, variable.name) for pattern in patterns)
 
     def build(self, variables: Iterable[Variable]) -> None:
-        """Move `variables` into flat buffers and make their slots.
+        """Move `variables` into flat buffers and create their slots.
 
-        Nothing happens to those that are known already. The variables of an earlier call keep their slots.
+        Variables that were built before are skipped and keep their slots.
 
         Raises:
-            TypeError, ValueError: no float variables, or one of them twice.
-            TracingError: a step is being recorded, in which no variable can move.
+            TypeError, ValueError: the variables are not floating-point, or one is repeated.
+            TracingError: a step is being recorded, in which variables cannot be moved.
         """
         wanted = list(variables)
         check(wanted)
@@ -186,7 +186,7 @@ class Optimizer(Configurable):
         return self._layout
 
     def scale_loss(self, loss: Tensor) -> Tensor:
-        """Return what to differentiate in place of the loss: the loss itself, unless a subclass scales it."""
+        """Return the loss to differentiate: the loss itself, unless a subclass scales it."""
         return loss
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike | None, Variable]]) -> Variable:
@@ -245,11 +245,11 @@ class Optimizer(Configurable):
                 f"variable {strangers[0]!r} is not one of those that the optimizer was built with. Call "
                 "optimizer.build with all the variables, or make a new optimizer."
             )
-        self._lay(variables)  # somebody else may have moved them
+        self._lay(variables)  # another optimizer may have moved them
         return variables
 
     def _present(self, grads: list[ArrayLike | None], variables: list[Variable]) -> dict[int, Tensor]:
-        """Return the gradients that are there, by the identity of their variables."""
+        """Return the gradients that are not None, by the identity of their variables."""
         present: dict[int, Tensor] = {}
         missing = []
         for g, variable in zip(grads, variables, strict=True):
@@ -278,10 +278,10 @@ class Optimizer(Configurable):
 
     def _update(self, variables: Sequence[Variable], grads: dict[int, Tensor]) -> None:
         assert self._layout is not None
-        for run in self._layout.runs(variables):
-            rate = ops.cast_like(self._learning_rate, run.flat)
-            whole = ops.pack(*(grads[key] for key in run.members))
-            self._decay_and_step(whole, run.flat, rate, run.decayed, run.slots)
+        for segment in self._layout.segments(variables):
+            rate = ops.cast_like(self._learning_rate, segment.flat)
+            whole = ops.pack(*(grads[key] for key in segment.members))
+            self._decay_and_step(whole, segment.flat, rate, segment.decayed, segment.slots)
 
     def _decay_and_step(self, g: Tensor, w: Tensor, rate: Tensor, decayed: bool, slots: dict[str, Any]) -> None:
         if decayed and self.weight_decay is not None:
@@ -289,7 +289,7 @@ class Optimizer(Configurable):
         self.update_step(g, w, rate, **slots)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data, with the learning rate of now."""
+        """Return the constructor's arguments as plain data, with the current learning rate."""
         shared = ("name", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
         return {**{key: getattr(self, key) for key in shared}, **super().get_config()}
 

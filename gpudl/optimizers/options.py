@@ -10,7 +10,7 @@ from gpudl import config
 
 
 class Shared(TypedDict, total=False):
-    """The arguments of `Optimizer` that every optimizer takes by keyword."""
+    """The keyword arguments of all optimizers."""
 
     clipnorm: float | None
     clipvalue: float | None
@@ -29,7 +29,7 @@ class Options(Shared, total=False):
     weight_decay: float | None
 
 
-# Keras's arguments that are understood at these values only.
+# Keras's arguments that are supported with these values only.
 OFF = {
     "use_ema": False,
     "ema_momentum": 0.99,

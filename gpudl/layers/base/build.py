@@ -1,4 +1,4 @@
-"""Building a layer: for real, whole, and by one thread only."""
+"""Building a layer: eagerly, completely or not at all, and by one thread only."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def all_or_nothing(build: Callable[Concatenate[L, P], None]) -> Callable[Concate
     def built_whole(self: L, /, *args: P.args, **kwargs: P.kwargs) -> None:
         with preparing:
             before, own, outer = self.built, list(self._own), self._unfinished
-            self._unfinished = True  # though a build() of the base class says that it is built
+            self._unfinished = True  # even if a build() of the base class marks it as built
             try:
                 with nullcontext() if computes(self) else inside(self, self.name):
                     self.path = path_of(self, self.name)
@@ -63,7 +63,7 @@ def all_or_nothing(build: Callable[Concatenate[L, P], None]) -> Callable[Concate
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Compute for real and unrecorded inside a ``with`` block, whatever step or question of shapes is going on."""
+    """Compute eagerly inside a ``with`` block, even while a step is being recorded or shapes are inferred."""
     before = state.symbolic, state.recorder, state.building
     state.symbolic, state.recorder, state.building = False, None, True
     try:
