@@ -22,6 +22,8 @@ _NOTHING = object()
 Identifier = str | Mapping[str, Any] | Callable[..., Any] | None
 """What `Family.get` takes: a name, a config, a class, an object or function that can be called, or None."""
 N = TypeVar("N")
+Config = dict[str, Any]
+"""Plain data that an object is made of: the arguments of its constructor by name."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:

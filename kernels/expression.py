@@ -18,7 +18,7 @@ Body = Callable[..., Any]
 
 ARITHMETIC = (
     *("add", "subtract", "multiply", "divide", "power", "negative", "absolute", "sign", "sqrt"),
-    *("exp", "expm1", "log", "log1p", "tanh", "erf", "maximum", "minimum", "gate"),
+    *("exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf", "maximum", "minimum", "gate"),
 )
 """Primitives that compute in the dtype of the op's result, to which their operands are cast."""
 
@@ -117,8 +117,8 @@ def _function(name: str) -> Callable[..., Expression]:
     return make
 
 
-absolute, sign, sqrt, exp, expm1, log, log1p, tanh, erf = map(
-    _function, ("absolute", "sign", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf")
+absolute, sign, sqrt, exp, expm1, log, log1p, sin, cos, tanh, erf = map(
+    _function, ("absolute", "sign", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf")
 )
 maximum, minimum = _function("maximum"), _function("minimum")  # a NaN wins
 

@@ -260,7 +260,7 @@ class Trainable(Layer):
         if plain and not weights:
             warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
         elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have them
-            self.optimizer.build(weights)
+            self.optimizer.prepare(weights)
             self._optimized = known
 
 
