@@ -41,6 +41,7 @@ from gpudl import (
     utils,
 )
 from gpudl.backend import OutOfMemoryError, device
+from gpudl.compat.aliases import load_ipython_extension, unload_ipython_extension
 from gpudl.dtype_policies import DTypePolicy
 from gpudl.engine.convert import convert_to_tensor
 from gpudl.engine.grad import GradientTape, grad
@@ -80,6 +81,7 @@ __all__ = [
     "grad",
     "initializers",
     "layers",
+    "load_ipython_extension",
     "losses",
     "metrics",
     "mixed_precision",
@@ -90,5 +92,6 @@ __all__ = [
     "regularizers",
     "saving",
     "traced",
+    "unload_ipython_extension",
     "utils",
 ]

@@ -1,7 +1,7 @@
 """The command line.
 
-`gpudl train mnist-cnn` trains a tutorial's network and says how well it reads digits; `gpudl doctor` tells whether the
-GPU can be used, and what to do if not.
+`gpudl run program.py` runs a Keras program on gpudl; `gpudl train mnist-cnn` trains a tutorial's network and says how
+well it reads digits; `gpudl doctor` tells whether the GPU can be used, and what to do if not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import gpudl
 from gpudl import Sequential, datasets, layers
 from gpudl.backend import BackendError, doctor
+from gpudl.compat import run
 
 Digits = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 BATCH_SIZES = {"mnist-mlp": 128, "mnist-cnn": 64}  # those of the tutorials
@@ -28,6 +29,10 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="gpudl", description="Deep learning with the face of Keras.")
     commands = top.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a Keras program, whose imports of keras and tensorflow.keras give gpudl")
+    run.add_argument("--check", action="store_true", help="only list the names that the program uses and gpudl has not")
+    run.add_argument("program", help="a Python file")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, help="what the program finds in sys.argv")
     train = commands.add_parser("train", help="train a tutorial's network on MNIST")
     train.add_argument("network", choices=sorted(BATCH_SIZES), help="which network")
     train.add_argument("--epochs", type=_positive, default=5, help="passes over the data (default 5)")
@@ -52,13 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = parser().parse_args(arguments)
     try:
-        return _doctor(options) if options.command == "doctor" else _train(options)
+        return {"run": _run, "train": _train, "doctor": _doctor}[options.command](options)
     except (BackendError, OSError, ValueError) as error:
         print(f"gpudl: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("gpudl: interrupted", file=sys.stderr)
         return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    return run.check(options.program) if options.check else run.run(options.program, options.arguments)
 
 
 def _train(options: argparse.Namespace) -> int:

@@ -47,8 +47,7 @@ class NonNeg(Constraint):
 
     def __call__(self, w: ArrayLike) -> Tensor:
         """Return max(w, 0)."""
-        result: Tensor = ops.maximum(w, 0.0)
-        return result
+        return ops.maximum(w, 0.0)
 
 
 class MinMaxNorm(Constraint):
@@ -80,8 +79,7 @@ class MinMaxNorm(Constraint):
         wanted = ops.clip(norms, self.min_value, self.max_value)
         if self.rate != 1:
             wanted = wanted * self.rate + norms * (1 - self.rate)
-        result: Tensor = w * (wanted / (norms + config.epsilon()))
-        return result
+        return w * (wanted / (norms + config.epsilon()))
 
 
 class MaxNorm(Constraint):
@@ -126,14 +124,12 @@ class UnitNorm(Constraint):
     def __call__(self, w: ArrayLike) -> Tensor:
         """Return `w` over its norms."""
         w = as_tensor(w)
-        result: Tensor = w / (_norms(w, self.axis) + config.epsilon())
-        return result
+        return w / (_norms(w, self.axis) + config.epsilon())
 
 
 def _norms(w: Tensor, axis: Axis) -> Tensor:
     along = axis if isinstance(axis, int) else tuple(axis)
-    result: Tensor = ops.sqrt(ops.sum(ops.square(w), axis=along, keepdims=True))
-    return result
+    return ops.sqrt(ops.sum(ops.square(w), axis=along, keepdims=True))
 
 
 non_neg, max_norm, min_max_norm, unit_norm = NonNeg, MaxNorm, MinMaxNorm, UnitNorm

@@ -75,8 +75,7 @@ def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, seed: int | 
         (2, 3)
     """
     draws = ops.random_uniform(_key(seed), shape=_sizes("uniform", shape))
-    result: Tensor = draws * (maxval - minval) + minval
-    return result
+    return draws * (maxval - minval) + minval
 
 
 def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | SeedGenerator | None = None) -> Tensor:
@@ -87,8 +86,7 @@ def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | See
         (2, 3)
     """
     drawn: Tensor = ops.random_normal(_key(seed), shape=_sizes("normal", shape))
-    result: Tensor = drawn * stddev + mean
-    return result
+    return drawn * stddev + mean
 
 
 def dropout(
@@ -115,11 +113,9 @@ def dropout(
         True
     """
     if noise_shape is None and rate < 1:
-        thinned: Tensor = ops.dropout(inputs, _key(seed), rate=rate)
-        return thinned
+        return ops.dropout(inputs, _key(seed), rate=rate)
     kept = uniform(_mask_shape(noise_shape, inputs.shape), seed=seed) >= rate
-    masked: Tensor = ops.where(kept, inputs / (1.0 - rate) if rate < 1 else inputs, 0.0)
-    return masked
+    return ops.where(kept, inputs / (1.0 - rate) if rate < 1 else inputs, 0.0)
 
 
 def _mask_shape(noise_shape: Sequence[int | None] | None, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -203,7 +203,7 @@ class Configurable:
     It remembers the arguments of its constructor, so that `get_config` needs no code in subclasses.
     """
 
-    _arguments: dict[str, Any]
+    _arguments: Config
     _obsolete: tuple[str, ...] = ()  # arguments under old names, which no config has
     _unread: frozenset[str] = frozenset()  # attributes of which no step depends
 
@@ -215,7 +215,7 @@ class Configurable:
         except TypeError:
             return made  # a copy, whose attributes come later; or a wrong call, and the constructor says so
         given.apply_defaults()
-        arguments: dict[str, Any] = {}
+        arguments: Config = {}
         for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 arguments.update(given.arguments[name])
@@ -247,12 +247,12 @@ class Configurable:
         """Return a copy that shares nothing with this object, as `copy.deepcopy` does."""
         return copy.deepcopy(self)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the constructor's arguments as plain data; an attribute of the same name is preferred."""
         return {name: serialize(getattr(self, name, value)) for name, value in self._arguments.items()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Return a new object with the arguments of `config`; what it does not take and is None is left out."""
         parameters = inspect.signature(cls.__init__).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):

@@ -89,8 +89,7 @@ class Windowed(OnImages):
         """Return what `slide` makes of the images, in the layout they came in."""
         if self.channel_axis == -1:
             return self.slide(x)
-        result: Tensor = ops.transpose(self.slide(ops.transpose(x, axes=(0, 2, 3, 1))), axes=(0, 3, 1, 2))
-        return result
+        return ops.transpose(self.slide(ops.transpose(x, axes=(0, 2, 3, 1))), axes=(0, 3, 1, 2))
 
     def slide(self, x: Tensor) -> Tensor:
         """Return the outputs for images (batch, height, width, channels)."""

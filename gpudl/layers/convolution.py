@@ -123,8 +123,7 @@ def shared_out(input_shape: Shape, axis: int, groups: int) -> int | None:
 def convolved(x: Tensor, kernel: Tensor, window: Window, groups: int) -> Tensor:
     """Return the convolution of images, the channels in `groups` that know nothing of each other."""
     if groups == 1:
-        whole: Tensor = ops.conv2d(x, kernel, window=window)
-        return whole
+        return ops.conv2d(x, kernel, window=window)
     inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
     parts = (
         ops.conv2d(x[..., g * inputs : (g + 1) * inputs], kernel[..., g * outputs : (g + 1) * outputs], window=window)

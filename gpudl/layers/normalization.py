@@ -24,8 +24,7 @@ __all__ = [
 
 
 def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
-    result: Tensor = x if x.dtype == dtype else ops.cast(x, dtype=dtype)
-    return result
+    return x if x.dtype == dtype else ops.cast(x, dtype=dtype)
 
 
 class BatchNormalization(Layer, options=BatchNormOptions):
@@ -107,8 +106,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         x = self._floating(x)
         if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
             wide = self._normalized(ops.cast(x, dtype=FLOAT32), training and self.trainable)
-            y: Tensor = ops.cast(wide, dtype=self.compute_dtype)
-            return y
+            return ops.cast(wide, dtype=self.compute_dtype)
         return self._normalized(x, training and self.trainable)
 
     def _normalized(self, x: Tensor, training: bool) -> Tensor:
@@ -117,8 +115,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
             return self._by_channel(x, training)
         order = (*range(channels), *range(channels + 1, x.ndim), channels)
         back = (*range(channels), last, *range(channels, last))
-        y: Tensor = ops.transpose(self._by_channel(ops.transpose(x, axes=order), training), axes=back)
-        return y
+        return ops.transpose(self._by_channel(ops.transpose(x, axes=order), training), axes=back)
 
     def _by_channel(self, x: Tensor, training: bool) -> Tensor:
         """Return the normalized inputs, whose last axis is that of the channels."""
@@ -213,8 +210,7 @@ class LayerNormalization(Layer, options=LayerNormOptions):
         order = (*(a for a in range(x.ndim) if a not in self._axes), *self._axes)
         if order == tuple(range(x.ndim)):
             return self._by_row(x)
-        y: Tensor = ops.transpose(self._by_row(ops.transpose(x, axes=order)), axes=tuple(map(int, np.argsort(order))))
-        return y
+        return ops.transpose(self._by_row(ops.transpose(x, axes=order)), axes=tuple(map(int, np.argsort(order))))
 
     def _by_row(self, x: Tensor) -> Tensor:
         """Return the normalized inputs, which end with the axes of `axis`."""

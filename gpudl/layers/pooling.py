@@ -85,8 +85,7 @@ class AveragePooling2D(_Pooling2D):
 
     def slide(self, x: Tensor) -> Tensor:
         """Return the means."""
-        mean: Tensor = avg_pool(self._floating(x), window=self.window)
-        return mean
+        return avg_pool(self._floating(x), window=self.window)
 
 
 class _GlobalPooling2D(OnImages):
@@ -118,8 +117,7 @@ class GlobalMaxPooling2D(_GlobalPooling2D):
 
     def call(self, x: Tensor) -> Tensor:
         """Return the maxima."""
-        largest: Tensor = ops.max(self._floating(x), axis=self._pixels, keepdims=self.keepdims)
-        return largest
+        return ops.max(self._floating(x), axis=self._pixels, keepdims=self.keepdims)
 
 
 class GlobalAveragePooling2D(_GlobalPooling2D):
@@ -148,8 +146,7 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
         if self.channel_axis != -1:  # one image of one channel for each of them
             x = ops.reshape(x, (x.shape[0] * x.shape[1], *size, 1))
         mean = avg_pool(x, window=Window(size, size))
-        y: Tensor = ops.reshape(mean, kept if self.keepdims else (kept[0], kept[self.channel_axis]))
-        return y
+        return ops.reshape(mean, kept if self.keepdims else (kept[0], kept[self.channel_axis]))
 
 
 MaxPool2D = MaxPooling2D

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from gpudl.engine.calls import Call
-from gpudl.engine.spec import ShapeError
-from gpudl.engine.symbol import KerasTensor, Pair
+from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers import Input, InputLayer
 from gpudl.layers.base.layer import Layer
-from gpudl.ops import cast, reshape
+from gpudl.models.given_inputs import fitting, one_each, sorted_leaves
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,8 @@ class CallGraph:
             raise ValueError("Model got the same input twice among its inputs. Give each Input once.")
         entries = [symbol if _is_input(symbol) else _entry(symbol) for symbol in given]
         names = [entry.call.operation.name for entry in entries]
-        if len(set(names)) < len(names):
-            raise ValueError(f"Model got inputs of the same name: {', '.join(names)}. Give each Input its own name.")
         calls, ranks = _before(wanted, {symbol.key for symbol in given}, names)
+        _check_names([call.operation for call in (*(entry.call for entry in entries), *calls)])
         numbers = {id(entry.call): number for number, entry in enumerate(entries)}
         numbers |= {id(call): len(entries) + number for number, call in enumerate(calls)}
         known = {symbol.key: Place(number, 0) for number, symbol in enumerate(given)}
@@ -125,6 +124,11 @@ class CallGraph:
         """The names of the inputs."""
         return [step.operation.name for step in self.steps[: self.entries]]
 
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers and ops that return the outputs, those of a dict in the order of its keys."""
+        return [self.steps[place.step].operation.name for place in sorted_leaves(self._out)]
+
     def connections(self, operation: Any) -> list[str]:
         """Return what each call of `operation` takes, as ``name[call][result]``."""
         return [
@@ -146,29 +150,13 @@ class CallGraph:
                     " when it was called on symbols. Return the same nest in every call."
                 )
             values.append(results)
-        return _filled(self._out, values)
+        outputs = _filled(self._out, values)
+        return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
 
     def _fitted(self, inputs: Any, who: str) -> list[Tensor]:
         """Return the inputs in the order, shapes and dtypes of the graph's own."""
-        given = self._listed(inputs, who)
-        return [_fitting(x, step) for x, step in zip(given, self.steps, strict=False)]
-
-    def _listed(self, inputs: Any, who: str) -> list[Any]:
-        names = self.input_names
-        wants = f"{who} takes {len(names)} input{'s' * (len(names) > 1)} ({', '.join(names)})"
-        if isinstance(inputs, dict):
-            keys = names
-            if isinstance(self._in, dict) and not any(isinstance(v, dict | list | tuple) for v in self._in.values()):
-                keys = sorted(self._in)
-            if set(keys) == set(inputs):
-                return [inputs[key] for key in keys]
-            raise ValueError(f"{wants}, got a dict of {', '.join(map(str, inputs)) or 'nothing'}. Use these names.")
-        given = flatten(inputs)[0]
-        if len(given) != len(names) or not all(isinstance(value, Tensor) for value in given):
-            raise ValueError(f"{wants}, got {len(given)}. Give one array for each, in a list or a dict by name.")
-        if len(names) > 1 and isinstance(self._in, dict):
-            raise ValueError(f"{wants}, got a {type(inputs).__name__}. Give a dict: its inputs are known by name.")
-        return given
+        given = one_each(map_leaves(lambda place: self.steps[place.step].operation.name, self._in), inputs, who)
+        return [fitting(x, step.operation.name, step.results, who) for x, step in zip(given, self.steps, strict=False)]
 
     def _depths(self) -> list[int]:
         """Return for each step the length of the longest way to an output; calls of one layer are equally deep."""
@@ -202,19 +190,8 @@ def _filled(nest: Any, values: list[Any]) -> Any:
     return map_leaves(lambda v: values[v.step][v.position] if type(v) is Place else v, nest)
 
 
-def _sorted_leaves(nest: Any) -> Iterator[Any]:
-    """Yield the leaves of a nest, those of a dict in the order of the keys, as Keras does."""
-    if isinstance(nest, dict):
-        nest = [nest[key] for key in sorted(nest)]
-    if isinstance(nest, list | tuple):
-        for child in nest:
-            yield from _sorted_leaves(child)
-    else:
-        yield nest
-
-
 def _checked(nest: Any, what: str) -> list[KerasTensor]:
-    found = list(_sorted_leaves(nest))
+    found = list(sorted_leaves(nest))
     for leaf in found:
         if type(leaf) is not KerasTensor or leaf.call is None:
             raise ValueError(
@@ -224,6 +201,17 @@ def _checked(nest: Any, what: str) -> list[KerasTensor]:
     if not found:
         raise ValueError(f"the {what} of a Model are symbols, got none. Begin with Input(shape).")
     return found
+
+
+def _check_names(operations: list[Any]) -> None:
+    """Raise ValueError where two layers or inputs have one name, by which neither could be found."""
+    different = {id(operation): operation.name for operation in operations}
+    (name, count), *_ = Counter(different.values()).most_common(1)
+    if count > 1:
+        raise ValueError(
+            f'The name "{name}" is used {count} times in the model: the layers and inputs of a model need different '
+            "names. Pass another name=."
+        )
 
 
 def _is_input(symbol: KerasTensor) -> bool:
@@ -263,20 +251,3 @@ def _before(
         seen.add(id(call))
         stack.append((call, iter(call.inputs)))
     return calls, ranks
-
-
-def _fitting(x: Tensor, entry: Step) -> Tensor:
-    """Return x in the shape and dtype of an input; an axis of size 1 at the end may be missing, or too many."""
-    pair: Pair = entry.results
-    shape, dtype = pair.shape, pair.first.dtype
-    if x.ndim == len(shape) - 1 and shape[-1] == 1:
-        x = reshape(x, (*x.shape, 1))
-    elif x.ndim == len(shape) + 1 and x.shape[-1] == 1:
-        x = reshape(x, x.shape[:-1])
-    sizes = zip(shape[1:], x.shape[1:], strict=False)
-    if x.ndim != len(shape) or any(wanted not in (None, size) for wanted, size in sizes):
-        raise ShapeError(
-            f"its input {entry.operation.name!r} has shape {shape}, got {x.shape}. Reshape the data, or build a model "
-            "for them."
-        )
-    return x if x.dtype == dtype else cast(x, dtype=dtype)

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from gpudl.engine.convert import as_tensor
-from gpudl.engine.symbol import KerasTensor, symbols
-from gpudl.engine.tree import map_leaves
+from gpudl.engine.symbol import KerasTensor
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
 from gpudl.models.functional import CallGraph
+from gpudl.models.given_inputs import sorted_leaves
 from gpudl.names import auto_name
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
@@ -70,7 +70,6 @@ class Model(Trainer):
         self._graph = graph
         self._calls = tuple(graph.layers)
         self.built = True
-        self.output_shape = map_leaves(lambda symbol: symbol.shape, graph.outputs)
         self.batch_shape = self.input_shape if isinstance(self.input, KerasTensor) else None
 
     @derived
@@ -86,17 +85,44 @@ class Model(Trainer):
     @derived
     def inputs(self) -> list[Any]:
         """The symbols for the inputs in a row."""
-        return symbols(self.input)
+        return list(sorted_leaves(self.input))
 
     @derived
     def outputs(self) -> list[Any]:
         """The symbols for the outputs in a row."""
-        return symbols(self.output)
+        return list(sorted_leaves(self.output))
+
+    @derived
+    def input_names(self) -> list[str]:
+        """The names of the inputs of a functional model, in the order of `inputs`."""
+        return self._known_graph("input_names").input_names
+
+    @derived
+    def output_names(self) -> list[str]:
+        """The names of the layers and ops that return the outputs of a functional model, in the order of `outputs`."""
+        return self._known_graph("output_names").output_names
+
+    def _known_graph(self, wanted: str) -> CallGraph:
+        if self._graph is None:
+            raise AttributeError(f"{self._who()} has no {wanted}: it was not made of symbols, Model(inputs, outputs).")
+        return self._graph
 
     @property
     def input_shape(self) -> Any:
-        """The shape of the inputs, in their nest, with None for sizes that are not known."""
-        return map_leaves(lambda symbol: symbol.shape, self.input)
+        """The shape of the input with None for sizes that are not known, or a list of those of `inputs`."""
+        return _shapes(self.inputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output with None for sizes that are not known, or a list of those of `outputs`.
+
+        That of a model which is not made of inputs and outputs is a nest as `call` returns it.
+        """
+        return super().output_shape if self._graph is None else _shapes(self.outputs)
+
+    @output_shape.setter
+    def output_shape(self, shape: Any) -> None:
+        self._output_shape, self._inputs_seen = shape, None
 
     @property
     def layers(self) -> list[Layer]:
@@ -127,18 +153,27 @@ class Model(Trainer):
         return as_tensor(value)
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by name or by index; raises ValueError when there is none."""
+        """Return a layer by name or by index; an index below 0 counts from the last one.
+
+        Raises:
+            ValueError: a name that no layer has, an index above the last, both of them or neither.
+
+        Example:
+            >>> model = gpudl.Sequential([gpudl.layers.Dense(1, name="line")])
+            >>> model.get_layer("line") is model.get_layer(index=0)
+            True
+        """
         layers = self.layers
-        if index is None and name is None:
-            raise ValueError("get_layer needs the name of a layer, or its index.")
+        if (index is None) == (name is None):
+            raise ValueError(f"get_layer takes either the name of a layer or its index, got {name!r} and {index!r}.")
         if index is not None:
-            if not 0 <= index < len(layers):
-                raise ValueError(f"the model has {len(layers)} layers, there is no layer {index}.")
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"{self._who()} has no layer at index {index}: it only has {len(layers)} layers.")
             return layers[index]
         for layer in layers:
             if layer.name == name:
                 return layer
-        raise ValueError(f"no layer is called {name!r}: there are {', '.join(la.name for la in layers)}.")
+        raise ValueError(f"No such layer: {name}. The layers are {', '.join(la.name for la in layers)}.")
 
     def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         before, self.built = self.built, True  # the layers inside build themselves as `call` reaches them
@@ -231,3 +266,9 @@ class Model(Trainer):
             True
         """
         return reports.profile(self, x, y, batch_size, repeats, print_fn)
+
+
+def _shapes(found: list[KerasTensor]) -> Any:
+    """Return the shape of an only symbol, or a list of shapes."""
+    shapes = [symbol.shape for symbol in found]
+    return shapes[0] if len(shapes) == 1 else shapes

@@ -132,13 +132,13 @@ class HasWeights(Holder):
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """The weights that want gradients."""
-        return [v for v in self.weights if v.trainable]
+        """The weights that want gradients; none of a layer that is frozen, whatever the layers inside it say."""
+        return [v for v in self.weights if v.trainable] if self._trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
         """The weights that want none."""
-        return [v for v in self.weights if not v.trainable]
+        return [v for v in self.weights if not (v.trainable and self._trainable)]
 
     trainable_variables = trainable_weights
     non_trainable_variables = non_trainable_weights

@@ -97,7 +97,7 @@ def on_device(array: Array) -> Array:
 def placed(data: Data) -> Data:
     """Return nests of arrays on the current device, or all on the host where the device cannot hold those of it."""
     on = backend.current()
-    arriving = [a for a in flatten(data)[0] if not on.owns(a)]
+    arriving: list[Array] = [a for a in flatten(data)[0] if not on.owns(a)]
     if not arriving:
         return data
     if any(isinstance(a, SparseRows) for a in arriving):
