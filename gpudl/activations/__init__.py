@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gpudl import ops
-from gpudl.activations import piecewise, smooth
+from gpudl.activations import piecewise, shrinking, smooth
 from gpudl.activations.piecewise import *  # noqa: F403
 from gpudl.activations.piecewise import linear, relu
+from gpudl.activations.shrinking import *  # noqa: F403
 from gpudl.activations.smooth import *  # noqa: F403
 from gpudl.activations.smooth import tanh
 from gpudl.engine.tensor import Tensor
@@ -19,6 +20,7 @@ from gpudl.registry import Family
 
 __all__ = ["deserialize", "get", "serialize"]
 __all__ += piecewise.__all__
+__all__ += shrinking.__all__
 __all__ += smooth.__all__
 
 Activation = Callable[..., Tensor]
@@ -52,4 +54,4 @@ def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> 
 
 ACTIVATIONS: Family[Activation, Activation] = Family("activation", default=linear)
 get, serialize, deserialize = ACTIVATIONS.get, ACTIVATIONS.serialize, ACTIVATIONS.deserialize
-ACTIVATIONS.add(vars(piecewise), vars(smooth))
+ACTIVATIONS.add(vars(piecewise), vars(shrinking), vars(smooth))

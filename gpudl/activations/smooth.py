@@ -12,9 +12,11 @@ from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor
 
 __all__ = [
+    "celu",
     "elu",
     "exponential",
     "gelu",
+    "log_sigmoid",
     "log_softmax",
     "mish",
     "selu",
@@ -23,6 +25,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "squareplus",
     "swish",
     "tanh",
 ]
@@ -111,6 +114,30 @@ def softplus(x: Any) -> Tensor:
 
 
 @public
+def log_sigmoid(x: Any) -> Tensor:
+    """Return log(sigmoid(x)), without overflow.
+
+    Example:
+        >>> log_sigmoid([0.0, -100.0]).numpy().round(3)
+        array([  -0.693, -100.   ], dtype=float32)
+    """
+    return -softplus(-as_tensor(x))
+
+
+@public
+def squareplus(x: Any, b: float = 4) -> Tensor:
+    """Return (x + sqrt(x**2 + b)) / 2, much like softplus (Barron, 2021).
+
+    Example:
+        >>> squareplus([0.0, 1.5], b=4).numpy()
+        array([1., 2.], dtype=float32)
+    """
+    x = as_tensor(x)
+    result: Tensor = (x + ops.sqrt(ops.square(x) + float(b))) * 0.5
+    return result
+
+
+@public
 def softsign(x: Any) -> Tensor:
     """Return x / (1 + |x|).
 
@@ -134,6 +161,19 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     x = as_tensor(x)
     # The minimum keeps the branch that is not taken from overflowing.
     result: Tensor = ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0)) * alpha)
+    return result
+
+
+@public
+def celu(x: Any, alpha: float = 1.0) -> Tensor:
+    """Return x where it is positive, alpha * (exp(x / alpha) - 1) elsewhere (Barron, 2017).
+
+    Example:
+        >>> celu([-1.0, 2.0], alpha=0.5).numpy().round(3)
+        array([-0.432,  2.   ], dtype=float32)
+    """
+    x = as_tensor(x)
+    result: Tensor = ops.maximum(x, 0.0) + ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha
     return result
 
 

@@ -35,6 +35,8 @@ FUNCTION(expm1)
 FUNCTION(log)
 FUNCTION(log1p)
 FUNCTION(sqrt)
+FUNCTION(sin)
+FUNCTION(cos)
 FUNCTION(tanh)
 FUNCTION(erf)
 template <class T>
