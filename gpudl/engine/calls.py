@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakMethod, ref
 
 import numpy as np
 
@@ -21,6 +21,7 @@ R = TypeVar("R")
 
 _NAMES = {"getitem": "get_item"}  # Keras's
 _calls: WeakKeyDictionary[Any, list[ref[Call]]] = WeakKeyDictionary()
+_offers: WeakKeyDictionary[Any, WeakMethod[Callable[[], object]]] = WeakKeyDictionary()
 
 
 class Operation:
@@ -107,7 +108,20 @@ class Call:
 
 def calls_of(operation: Any) -> list[Call]:
     """Return the calls of a layer on symbols, as long as somebody has what they, or later ones, returned."""
+    found = _known_calls(operation)
+    if not found and (offer := _offers.get(operation)) is not None and (make := offer()) is not None:
+        make()
+        found = _known_calls(operation)
+    return found
+
+
+def _known_calls(operation: Any) -> list[Call]:
     return [call for known in _calls.get(operation, ()) if (call := known()) is not None]
+
+
+def offer_calls(operation: Any, make: Callable[[], object]) -> None:
+    """Have `make`, a method, call a layer on symbols when `calls_of` finds no calls of it."""
+    _offers[operation] = WeakMethod(make)
 
 
 def declare(operation: Any, symbol: KerasTensor) -> KerasTensor:
