@@ -154,7 +154,7 @@ class TestOptimizers:
                 lambda: optimizers.SGD().apply_gradients([1.0]),
                 "apply_gradients takes pairs (gradient, variable), got 1.0. Use zip(grads, vars).",
             ),
-            (lambda: line().get_layer(), "get_layer needs the name of a layer, or its index."),
+            (lambda: line().get_layer(), "get_layer takes either the name of a layer or its index, got None and None."),
             (
                 lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), "a"),
                 "initial_scale must be a positive number such as 2.0**15, got 'a'.",
