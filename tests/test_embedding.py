@@ -65,7 +65,7 @@ def test_an_integer_out_of_range_is_an_error_where_it_is_known_and_nan_where_not
     layer = built()
     for kind in (*SIGNED, *UNSIGNED):
         for wrong in (5, -6) if kind in SIGNED else (5,):
-            text = f"index {wrong} is out of range for an axis of size 5: indices go from -5 to 4, those below 0 count"
+            text = f"index {wrong} is out of range for an axis of size 5: indices go from -5 to 4, negative ones count"
             with pytest.raises(IndexError, match=text):
                 layer(np.array([1, wrong], kind))
     model = gpudl.Sequential([layer])

@@ -1,4 +1,4 @@
-"""Every registered twin on the CPU does what its op's case says, on chosen and on random shapes."""
+"""Every registered kernel on the CPU does what its op's case says, on chosen and on random shapes."""
 
 from __future__ import annotations
 
@@ -18,55 +18,55 @@ Arrays = tuple[np.ndarray, ...]
 DRAWS = 6
 
 
-def every_twin() -> Iterator[Any]:
-    for name, twins in kernels.twins("cpu").items():
+def every_kernel() -> Iterator[Any]:
+    for name, found in kernels.registered("cpu").items():
         if "+" in name:  # claims several ops: see test_fusion.py
             continue
-        for number, twin in enumerate(twins):
-            yield pytest.param(twin, id=f"{name}-{number}")
+        for number, kernel in enumerate(found):
+            yield pytest.param(kernel, id=f"{name}-{number}")
 
 
-twins = pytest.mark.parametrize("twin", list(every_twin()))
+each_kernel = pytest.mark.parametrize("kernel", list(every_kernel()))
 
 
-def taken(twin: kernels.Twin) -> Iterator[tuple[Contract, Sample, str]]:
-    """Yield the samples, chosen and drawn, for which the registry gives this twin."""
-    contract = CONTRACTS[twin.op]
-    op = registry[twin.op]
+def taken(kernel: kernels.Kernel) -> Iterator[tuple[Contract, Sample, str]]:
+    """Yield the samples, chosen and drawn, for which the registry gives this kernel."""
+    contract = CONTRACTS[kernel.op]
+    op = registry[kernel.op]
     for sample in (*contract.samples, *contract.drawn(DRAWS)):
         for dtype in contract.dtypes:
             inputs = sample.cast(dtype)
             outs = dirty(op.specs(tensors(inputs), sample.static))
-            if kernels.find(twin.op, "cpu", (*outs, *inputs), sample.static) is twin.run:
+            if kernels.find(kernel.op, "cpu", (*outs, *inputs), sample.static) is kernel.run:
                 yield contract, sample, dtype
 
 
-def run_twin(twin: kernels.Twin, inputs: Arrays, static: dict[str, Any]) -> Arrays:
-    op = registry[twin.op]
+def run_kernel(kernel: kernels.Kernel, inputs: Arrays, static: dict[str, Any]) -> Arrays:
+    op = registry[kernel.op]
     outs = dirty(op.specs(tensors(inputs), static))
-    twin.run(*outs, *inputs, **static)
+    kernel.run(*outs, *inputs, **static)
     return (*outs, *inputs[: op.writes])
 
 
-@twins
-def test_every_twin_is_exercised(twin: kernels.Twin) -> None:
-    assert any(taken(twin))
+@each_kernel
+def test_every_kernel_is_exercised(kernel: kernels.Kernel) -> None:
+    assert any(taken(kernel))
 
 
-@twins
-def test_twin_agrees_with_the_oracle(twin: kernels.Twin) -> None:
-    writes = registry[twin.op].writes
-    for contract, sample, dtype in taken(twin):
+@each_kernel
+def test_kernel_agrees_with_the_oracle(kernel: kernels.Kernel) -> None:
+    writes = registry[kernel.op].writes
+    for contract, sample, dtype in taken(kernel):
         inputs, work = sample.cast(dtype), sample.cast(dtype)
-        assert_close(run_twin(twin, work, sample.static), contract, inputs, sample, dtype)
+        assert_close(run_kernel(kernel, work, sample.static), contract, inputs, sample, dtype)
         assert_same(work[writes:], inputs[writes:])
 
 
-@twins
-def test_twin_gives_the_same_bits_on_all_threads(twin: kernels.Twin) -> None:
-    for _, sample, dtype in taken(twin):
-        alone = run_twin(twin, sample.cast(dtype), sample.static)
+@each_kernel
+def test_kernel_gives_the_same_bits_on_all_threads(kernel: kernels.Kernel) -> None:
+    for _, sample, dtype in taken(kernel):
+        alone = run_kernel(kernel, sample.cast(dtype), sample.static)
         for count in COUNTS:
             with workers(count):
-                together = run_twin(twin, sample.cast(dtype), sample.static)
+                together = run_kernel(kernel, sample.cast(dtype), sample.static)
             assert_same(together, alone)

@@ -54,8 +54,8 @@ def test_a_custom_layer_needs_only_build_and_call() -> None:
     np.testing.assert_array_equal(layer(X).numpy(), X * [1, 2, 3])
     assert layer.built
     assert layer.built_for == (None, 3)
-    twin = Scale.from_config(layer.get_config())
-    assert twin.get_config() == layer.get_config()
+    copy = Scale.from_config(layer.get_config())
+    assert copy.get_config() == layer.get_config()
     with gpudl.GradientTape() as tape:
         loss = ops.sum(layer(X))
     np.testing.assert_array_equal(tape.gradient(loss, layer.factor).numpy(), X.sum(axis=0))
@@ -292,11 +292,11 @@ def test_losses_of_layers_inside_count_once_a_call() -> None:
 
 
 def test_weights_go_out_and_in() -> None:
-    layer, twin = Block(), Block()
+    layer, copy = Block(), Block()
     layer(X)
-    twin(X)
-    twin.set_weights(layer.get_weights())
-    np.testing.assert_array_equal(twin(X).numpy(), layer(X).numpy())
+    copy(X)
+    copy.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(copy(X).numpy(), layer(X).numpy())
     copies = layer.get_weights()
     copies[0][...] = 7
     assert not np.array_equal(layer.get_weights()[0], copies[0])
@@ -364,8 +364,8 @@ def test_a_constructor_without_kwargs_can_be_made_from_its_config() -> None:
 
     layer = Plain(3)
     layer.name, layer.trainable = "mine", False
-    twin = Plain.from_config(layer.get_config())
-    assert twin.get_config() == {"name": "mine", "trainable": False, "dtype": "float32", "units": 3}
+    copy = Plain.from_config(layer.get_config())
+    assert copy.get_config() == {"name": "mine", "trainable": False, "dtype": "float32", "units": 3}
 
 
 def test_layers_are_looked_up() -> None:
@@ -384,8 +384,8 @@ def test_input_says_what_a_batch_looks_like() -> None:
     assert layer.batch_shape == (4, 28, 28)
     assert layer.dtype == np.uint8
     assert layer.built
-    twin = layers.InputLayer.from_config(layer.get_config())
-    assert twin.get_config() == {"batch_shape": (4, 28, 28), "dtype": "uint8", "name": "pixels"}
+    copy = layers.InputLayer.from_config(layer.get_config())
+    assert copy.get_config() == {"batch_shape": (4, 28, 28), "dtype": "uint8", "name": "pixels"}
     x = np.ones((4, 28, 28), np.uint8)
     np.testing.assert_array_equal(layer(x).numpy(), x)
     assert layers.InputLayer(batch_shape=(None, 3)).batch_shape == (None, 3)

@@ -119,13 +119,13 @@ def test_inferred_shape_is_the_real_one(case: Case) -> None:
 def test_config_makes_the_same_layer(case: Case) -> None:
     layer = case.layer()
     config = layer.get_config()
-    twin = type(layer).from_config(config)
-    assert twin.get_config() == config
-    assert twin.name == layer.name
-    twin.compute_output_shape((None, *case.shape[1:]))
-    twin.set_weights(layer.get_weights())
+    copy = type(layer).from_config(config)
+    assert copy.get_config() == config
+    assert copy.name == layer.name
+    copy.compute_output_shape((None, *case.shape[1:]))
+    copy.set_weights(layer.get_weights())
     x = case.inputs()
-    np.testing.assert_array_equal(twin(x).numpy(), layer(x).numpy())
+    np.testing.assert_array_equal(copy(x).numpy(), layer(x).numpy())
     again = layers.deserialize(layers.serialize(layer))
     assert type(again) is type(layer)
     assert again.get_config() == config

@@ -185,8 +185,8 @@ def test_thirty_updates_follow_the_formulas(kind: str, options: dict[str, Any]) 
 
 
 @each_case
-@pytest.mark.parametrize("twins", [True, False])
-def test_flat_is_one_by_one_bit_for_bit(kind: str, options: dict[str, Any], twins: bool) -> None:
+@pytest.mark.parametrize("kernels", [True, False])
+def test_flat_is_one_by_one_bit_for_bit(kind: str, options: dict[str, Any], kernels: bool) -> None:
     def run(apart: bool) -> list[Any]:
         weights, optimizer = variables(), make(kind, options)
         # One variable without a gradient, and the others are no longer the whole buffer.
@@ -201,7 +201,7 @@ def test_flat_is_one_by_one_bit_for_bit(kind: str, options: dict[str, Any], twin
         slots = [s for s in optimizer.variables[2:] if not s.name.startswith("extra")]
         return weights + slots
 
-    if twins:
+    if kernels:
         assert_same_bits(run(apart=False), run(apart=True))
     else:
         with reference_only():

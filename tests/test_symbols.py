@@ -251,7 +251,7 @@ class TestCalls:
 
 
 REFUSED: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
-    (bool, TypeError, "a symbolic tensor is neither true nor false"),
+    (bool, TypeError, "a symbolic tensor has no truth value"),
     (float, ValueError, "a symbolic tensor cannot be read as an array or a number"),
     (int, ValueError, "a symbolic tensor cannot be read as an array or a number"),
     (np.asarray, ValueError, "a symbolic tensor cannot be read as an array or a number"),
@@ -261,8 +261,8 @@ REFUSED: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (range, TypeError, "a symbolic tensor cannot be an index"),
     (lambda x: x.size, ValueError, "a symbolic tensor has no number of elements"),
     (gpudl.Variable, ValueError, "a symbolic tensor cannot be read as an array or a number"),
-    (lambda x: gpudl.Variable(X).assign(x), TypeError, "a symbolic tensor was given to something that computes"),
-    (gpudl.traced(ops.exp), TypeError, "a symbolic tensor was given to something that computes"),
+    (lambda x: gpudl.Variable(X).assign(x), TypeError, "a symbolic tensor was passed to a function that computes"),
+    (gpudl.traced(ops.exp), TypeError, "a symbolic tensor was passed to a function that computes"),
     (lambda x: Sequential([layers.Dense(1)]).predict(x, verbose=0), ValueError, "a symbolic tensor cannot be read"),
 ]
 
@@ -273,8 +273,8 @@ def test_what_needs_values_is_refused(use: Callable[[Any], Any], kind: type[Exce
         use(Input((4,), batch_size=2, name="x"))
     assert str(caught.value).startswith(text)
     assert str(caught.value).endswith(
-        "<KerasTensor shape=(2, 4), dtype=float32, sparse=False, ragged=False, name=x> stands for data to come and has "
-        "no values yet. Call layers and functions of gpudl.ops on it, make a Model of its inputs and outputs, and call "
+        "<KerasTensor shape=(2, 4), dtype=float32, sparse=False, ragged=False, name=x> is a placeholder for data and "
+        "has no values. Call layers and functions of gpudl.ops on it, make a Model of its inputs and outputs, and call "
         "that on data."
     )
 

@@ -1,7 +1,7 @@
-"""What an op costs: arithmetic operations.
+"""The cost of an op in arithmetic operations.
 
 An operation is one addition, multiplication, comparison, or one elementary function such as a quotient, a root or
-an exponential: the count is that of the plainest algorithm, whatever a kernel makes of it. Copies count nothing.
+an exponential: the count is that of the simplest algorithm, whatever the kernel does. Copies count nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from gpudl.backend import Static
 from gpudl.engine.spec import Spec
 
 Flops = Callable[[tuple[Spec, ...], tuple[Spec, ...], dict[str, Any]], int]
-"""A count of operations from the specs of an op's outs, those of its inputs, and its static arguments."""
+"""Counts operations, from the specs of an op's outs, those of its inputs, and its static arguments."""
 
 
 def free(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
-    """Count nothing: for ops that copy, fill, or look at the same memory in another way."""
+    """Count nothing: for ops that copy, fill, or return a view."""
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Powers, exponentials and logarithms, element by element."""
+"""Elementwise powers, exponentials and logarithms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log.vjp(x=lambda g, y, x: g / x)
 
 @elementwise(whole)
 def power(x1: Expression, x2: Expression) -> Expression:
-    """Return x1 ** x2, broadcast; the gradient with respect to x2 wants a positive x1. Bools count as int32."""
+    """Return x1 ** x2, broadcast; the gradient with respect to x2 requires a positive x1. Bools are cast to int32."""
     return x1**x2
 
 
@@ -50,7 +50,7 @@ exp.vjp(x=lambda g, y, x: g * y)
 
 @elementwise(floating)
 def log1p(x: Expression) -> Expression:
-    """Return log(1 + x), exact for small x."""
+    """Return log(1 + x), accurate for small x."""
     return e.log1p(x)
 
 
@@ -59,7 +59,7 @@ log1p.vjp(x=lambda g, y, x: g / (x + 1))
 
 @elementwise(floating)
 def expm1(x: Expression) -> Expression:
-    """Return e ** x - 1, exact for small x."""
+    """Return e ** x - 1, accurate for small x."""
     return e.expm1(x)
 
 

@@ -187,7 +187,7 @@ def _planned(model: Any, x: Any, y: Any, step: str, batch_size: int) -> Entry:
 
 def _rows(plan: Plan, step: str) -> list[Row]:
     rows = []
-    for instruction in plan.steps:
+    for instruction in plan.instructions:
         kernel = "view" if instruction.alias else _kernel(plan, instruction)
         parts = list(ir.members(instruction))
         rows.append(
@@ -213,7 +213,7 @@ def _kernel(plan: Plan, instruction: Instruction) -> str:
 
 def _written(plan: Plan) -> list[Array]:
     """Return the variables that a step changes."""
-    arrays = (value.root.external for step in plan.steps for value in ir.written(step))
+    arrays = (value.root.external for step in plan.instructions for value in ir.written(step))
     return list({id(array): array for array in arrays if array is not None}.values())
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpudl.callbacks import CallbackList, History
-from gpudl.engine.plan.capture import STEPS_A_LAUNCH
+from gpudl.engine.plan.capture import STEPS_PER_LAUNCH
 from gpudl.engine.plan.interrupts import interrupted, waiting, whole_steps
 from gpudl.engine.plan.record import begin_pass
 from gpudl.engine.plan.trace import Traced
@@ -168,7 +168,7 @@ class Loop(Trainable):
         together = self.steps_per_execution
         stop = _STOPS[mode]
         results: dict[str, Tensor] | None = None
-        for number, portions in enumerate(data.next(together if heard else max(together, STEPS_A_LAUNCH))):
+        for number, portions in enumerate(data.next(together if heard else max(together, STEPS_PER_LAUNCH))):
             if heard:
                 begin(number * together)
             for batch, times in portions:
@@ -219,7 +219,7 @@ class Loop(Trainable):
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         with closing(listeners):
             logs = self._evaluation(data, listeners) or {}
-        return logs if return_dict else values(logs, self.metrics_names)
+        return logs if return_dict else values(logs, self._names_in_logs())
 
     def predict(
         self,
@@ -275,7 +275,7 @@ class Loop(Trainable):
         ((batch, _),) = source.epoch()
         with whole_steps():
             logs = numbers(self._ready(step, batch)())
-        return logs if return_dict else values(logs, self.metrics_names)
+        return logs if return_dict else values(logs, self._names_in_logs())
 
     def _try_first(self, source: Batches, *, training: bool) -> None:
         """Raise an error when the model and the first batch do not fit, or the labels and the outputs."""

@@ -18,7 +18,8 @@ from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.base.layer import Layer
 from gpudl.metrics import Metric
 from gpudl.training.data.arrays import Data, require_counts, unpacked
-from gpudl.training.losses_and_metrics import Compiled
+from gpudl.training.compiled import Compiled
+from gpudl.training.compiled_metrics import CompileMetrics
 from gpudl.training.remembered import Remembered
 
 
@@ -111,7 +112,8 @@ class Trainable(Layer):
             ValueError: an unknown name; the text offers the nearest one. The model is as it was.
         """
         require_counts(1, optional=False, steps_per_execution=steps_per_execution)
-        chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics, loss_weights)
+        names = getattr(self, "output_names", None)
+        chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics, loss_weights, names)
         if not isinstance(chosen, optimizers.Optimizer):
             raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
         mixed = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
@@ -129,15 +131,22 @@ class Trainable(Layer):
 
     @property
     def metrics(self) -> list[Metric]:
-        """The metrics of the model: the loss, those of `compile`, and those that layers own."""
-        compiled = [] if self._compiled is None else [metric for _, metric in self._compiled.named]
-        held = (m for layer in self._flattened() for m in layer._metrics)
+        """The metrics of the model: the loss, those of `compile` as one, the loss of each output, those of layers."""
+        compiled = [] if self._compiled is None else self._compiled.metrics
+        # A model inside is trained by this one: what it counts when it is trained by itself is not counted here.
+        counting = [layer for layer in self._flattened() if layer is self or not isinstance(layer, Trainable)]
+        held = [metric for layer in counting for metric in layer._metrics]
         return list({id(m): m for m in [*compiled, *held]}.values())
 
     @property
     def metrics_names(self) -> list[str]:
         """The names of `metrics`."""
         return [m.name for m in self.metrics]
+
+    def _names_in_logs(self) -> list[str]:
+        """Return the names of the values in the order in which `evaluate` lists them, those of `compile` one by one."""
+        parts = [m.metrics if isinstance(m, CompileMetrics) else [m] for m in self.metrics]
+        return [metric.name for part in parts for metric in part]
 
     def reset_metrics(self) -> None:
         """Let every metric count from nothing."""
@@ -149,7 +158,7 @@ class Trainable(Layer):
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
         """Return the scalar that training minimises: the loss of `compile` and what layers have added."""
-        total = None if self._compiled is None else self._compiled.loss(y, y_pred, sample_weight)
+        total = None if self._compiled is None else self._compiled.losses(y, y_pred, sample_weight)
         for added in self.losses:
             part = ops.sum(added)
             total = part if total is None else total + part
@@ -167,14 +176,17 @@ class Trainable(Layer):
     @scope("metrics")
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
         """Count one batch in the metrics of `compile`, and return the results of all metrics."""
-        if self._compiled is not None and y is not None:
-            self._compiled.update(y, y_pred, sample_weight)
+        if self._compiled is not None and self._compiled.counted is not None and y is not None:
+            self._compiled.counted.update_state(y, y_pred, sample_weight)
         return self.get_metrics_result()
 
     def get_metrics_result(self) -> dict[str, Tensor]:
         """Return the results of all metrics by name."""
-        names = {} if self._compiled is None else {id(m): name for name, m in self._compiled.named}
-        return {names.get(id(m), m.name): m.result() for m in self.metrics}
+        results: dict[str, Tensor] = {}
+        for metric in self.metrics:
+            result = metric.result()
+            results.update(result if isinstance(result, dict) else {metric.name: result})
+        return results
 
     @scope("metrics")
     def _count_loss(self, loss: Tensor, x: Any) -> None:
@@ -238,7 +250,7 @@ class Trainable(Layer):
             self._outputs_of = structure_epoch[0]  # what it built is known
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
-            self._compiled.check_labels(labels, y_pred)
+            self._compiled.losses.check_labels(labels, y_pred)
 
     def _rehearsed(self, x: Any, y: Any, sample_weight: Any, *, training: bool) -> Any:
         assert self._compiled is not None

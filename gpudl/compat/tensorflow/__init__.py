@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import TypeVar, overload
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import ops
 from gpudl.compat.tensorflow import config, data, random
 from gpudl.engine.convert import convert_to_tensor
 from gpudl.engine.grad import GradientTape
 from gpudl.engine.spec import Shape
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.engine.variable import Variable
 
 __all__ = [
@@ -87,7 +88,7 @@ _SAME = {
 }
 
 
-def constant(value: object, dtype: object = None, shape: Shape | None = None) -> Tensor:
+def constant(value: TensorLike, dtype: DTypeLike | None = None, shape: Shape | None = None) -> Tensor:
     """Return a tensor of `value`, repeated or arranged to `shape` where one is given.
 
     Example:

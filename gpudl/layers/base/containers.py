@@ -52,7 +52,7 @@ def members(value: Any) -> list[Any]:
 
 
 def same(before: list[Any], after: list[Any]) -> bool:
-    """Tell whether two lists have the same objects in the same order."""
+    """Return whether two lists have the same objects in the same order."""
     return len(before) == len(after) and all(old is new for old, new in zip(before, after, strict=True))
 
 

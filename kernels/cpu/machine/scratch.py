@@ -1,7 +1,10 @@
-"""Memory in which kernels keep what they need between two passes, and arrays that stand for none."""
+"""Scratch memory of kernels, and empty arrays for arguments that are left out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
 from threading import local
 from typing import Any
 
@@ -10,17 +13,34 @@ import numpy as np
 NO_FLOATS, NO_BYTES = np.empty(0, np.float32), np.empty(0, np.uint8)
 """An argument that is left out, such as a bias."""
 
-_MOST = 128
-_kept = local()
+_LINE = 64  # bytes: threads that write next to each other must not share a cache line
 
 
-def scratch(name: str, *shape: int, dtype: Any = np.float32) -> Any:
-    """Return scratch memory, the same for the same name, shape and dtype; the oldest of many is given up."""
-    # Kept from call to call, so that eager steps allocate nothing; one for each thread that calls.
-    kept: dict[Any, Any] = _kept.__dict__
-    key = (name, shape, np.dtype(dtype))
-    if key not in kept:
-        if len(kept) >= _MOST:
-            del kept[next(iter(kept))]
-        kept[key] = np.empty(shape, dtype)
-    return kept[key]
+class _Here(local):
+    """What the kernel that is being called may use: bytes that are set aside for it, and how many it has taken."""
+
+    memory: Any = None
+    taken = 0
+
+
+_here = _Here()
+_new: Any = np.empty  # untouched memory
+
+
+def scratch(*shape: int, dtype: Any = np.float32) -> Any:
+    """Return scratch memory: a part of what a plan has set aside for the kernel, or new memory for a call by itself."""
+    first, nbytes = _here.taken, prod(shape) * np.dtype(dtype).itemsize
+    _here.taken = first + -(-nbytes // _LINE) * _LINE
+    if _here.memory is None:
+        return _new(shape, dtype)
+    return _here.memory[first : first + nbytes].view(dtype).reshape(shape)
+
+
+@contextmanager
+def within(memory: Any) -> Iterator[_Here]:
+    """Let a kernel that is called in a ``with`` block take its scratch memory from `memory`; None is new memory."""
+    before, _here.memory, _here.taken = (_here.memory, _here.taken), memory, 0
+    try:
+        yield _here
+    finally:
+        _here.memory, _here.taken = before

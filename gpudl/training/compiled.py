@@ -1,0 +1,66 @@
+"""What `compile` was told about losses and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from gpudl.metrics import Mean, Metric
+from gpudl.training.compiled_losses import CompiledLosses
+from gpudl.training.compiled_metrics import CompileMetrics
+from gpudl.training.nonfinite_watch import NonfiniteWatch
+
+
+class Compiled:
+    """The losses and metrics of `compile`, made when the shapes of targets and predictions are known.
+
+    Args:
+        loss, metrics, weighted_metrics, loss_weights: what `compile` was given.
+        names: the names of the outputs of a functional model.
+
+    Attributes:
+        tracker: the mean of the whole loss.
+        losses: the loss of each output.
+        counted: the metrics; None where `compile` was given none.
+        watch: notes the first loss that is not finite.
+
+    Raises:
+        ValueError: an unknown name; the text offers the nearest one.
+    """
+
+    def __init__(
+        self,
+        loss: object,
+        metrics: object,
+        weighted_metrics: object,
+        loss_weights: object = None,
+        names: Sequence[str] | None = None,
+    ) -> None:
+        self.tracker = Mean(name="loss")
+        self.watch = NonfiniteWatch()
+        self.losses = CompiledLosses(loss, loss_weights, names)
+        counts = metrics is not None or weighted_metrics is not None
+        self.counted = CompileMetrics(metrics, weighted_metrics, self.losses) if counts else None
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics of a model that `compile` makes: the loss, the metrics as one, the loss of each output."""
+        return [self.tracker, *([] if self.counted is None else [self.counted]), *self.losses.trackers]
+
+    @contextmanager
+    def on_trial(self) -> Iterator[None]:
+        """Forget what was chosen by the shapes of data that turn out not to fit, when a ``with`` block fails."""
+        before = [(part, part.made) for part in (self.losses, self.counted) if part is not None]
+        try:
+            yield
+        except BaseException:
+            for part, made in before:
+                part.made = made  # type: ignore[assignment]
+            raise
+
+    def make(self, y: object, y_pred: object) -> None:
+        """Choose losses and metrics for targets and predictions such as these, unless that has been done."""
+        outputs = self.losses.outputs(y_pred)
+        self.losses.make(y, outputs)
+        if self.counted is not None:
+            self.counted.make(y, outputs)
