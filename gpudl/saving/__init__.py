@@ -1,4 +1,5 @@
-"""Models in files: weights, and the classes and functions of a user that a saved model names.
+"""Models in files: weights, and the registration of user-defined classes and functions, which saved models name.
+
 
 Names, arguments and results are those of ``keras.saving``.
 """

@@ -39,27 +39,27 @@ class Schedule:
         self._on = on
         once, self.results = without_common_subexpressions(record, results)
         needed = without_dead_code(once, self.results)
-        steps: Sequence[Instruction] = needed
+        instructions: Sequence[Instruction] = needed
         if state.fusion and state.kernels:
-            steps = with_fused_elementwise(rewritten(on, needed, self.results), self.results, on)
+            instructions = with_fused_elementwise(rewritten(on, needed, self.results), self.results, on)
         there = {value.root for value in given}
         pinned = {value.root: None for value in self.results}
         self.computed = [value for value in pinned if value.external is None and value not in there]
-        self.instructions, self._inside = gathered_in_place(steps, {*pinned, *there})
-        self._works = [step.work_spec(on) for step in self.instructions]
+        self.instructions, self._inside = gathered_in_place(instructions, {*pinned, *there})
+        self._works = [instruction.work_spec(on) for instruction in self.instructions]
         self._blocks = self._lifetimes({*pinned, *there})
         self.unpacked = sum(block.nbytes for block in self._blocks.values())
         self.unpacked += sum(value.spec.nbytes for value in self._inside)
         self.nbytes = pack(list(self._blocks.values()))
-        self.scratch = max((step.scratch(on) for step in self.instructions), default=0)
+        self.scratch = max((instruction.scratch(on) for instruction in self.instructions), default=0)
 
     def _lifetimes(self, apart: set[Value]) -> dict[Value | int, Block]:
         """Return a block for each value in the arena, and for each scratch array by instruction number."""
         blocks: dict[Value | int, Block] = {}
-        for at, (step, work) in enumerate(zip(self.instructions, self._works, strict=True)):
+        for at, (instruction, work) in enumerate(zip(self.instructions, self._works, strict=True)):
             if work is not None:
                 blocks[at] = Block(work.nbytes, at, at)
-            for value in (*step.ins, *step.outs):
+            for value in (*instruction.ins, *instruction.outs):
                 root = value.root
                 owner = self._inside[root][0] if root in self._inside else root
                 if owner.external is None and owner not in apart:
@@ -80,13 +80,13 @@ class Schedule:
         for value, (outer, offset) in self._inside.items():
             arrays[value] = view(arrays[outer].reshape(-1).view(BYTE), offset, value.spec)
         calls: list[Call] = []
-        for at, (step, spec) in enumerate(zip(self.instructions, self._works, strict=True)):
-            ins = tuple(array_of(arrays, value) for value in step.ins)
-            if isinstance(step, Applied) and step.alias:
-                arrays[step.outs[0]] = step.op.forward(self._on.xp, *ins, **step.static)
+        for at, (instruction, spec) in enumerate(zip(self.instructions, self._works, strict=True)):
+            ins = tuple(array_of(arrays, value) for value in instruction.ins)
+            if isinstance(instruction, Applied) and instruction.alias:
+                arrays[instruction.outs[0]] = instruction.op.forward(self._on.xp, *ins, **instruction.static)
                 continue
             work = None if spec is None else view(arena, self._blocks[at].offset, spec)
-            calls.append(step.bind(self._on, (*(arrays[value] for value in step.outs), *ins), work))
+            calls.append(instruction.bind(self._on, (*(arrays[value] for value in instruction.outs), *ins), work))
         return calls
 
 
