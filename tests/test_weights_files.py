@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import h5py
@@ -131,11 +132,12 @@ def test_the_optimizer_goes_on_where_it_was(tmp_path: Path) -> None:
     third.compile("sgd", "mse")
     with pytest.warns(UserWarning, match="load_weights leaves the optimizer as it is: SGD"):
         third.load_weights(file)
-    for one, other in zip(third.get_weights(), gpudl.saving.load_weights and sequential().weights, strict=True):
-        assert one.shape == other.shape
+    with h5py.File(file) as inside:
+        np.testing.assert_array_equal(third.layers[0].kernel, inside["layers/dense/vars/0"])
 
 
 @pytest.mark.parity
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("compiled", [False, True])
 def test_keras_reads_gpudls_files_and_gpudl_those_of_keras(compiled: bool, tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
@@ -169,10 +171,10 @@ def test_a_file_of_another_model_changes_nothing(tmp_path: Path) -> None:
     model = gpudl.Sequential([layers.Input((4,)), layers.Dense(3, name="one"), layers.Dense(5, name="two")])
     before = model.get_weights()
     sentence = (
-        r"m\.weights\.h5 does not fit the model: Dense 'two' has weights of shapes \(3, 5\), \(5,\), and the file has "
-        r"\(3, 2\), \(2,\) at layers/dense_1\. No weight was changed\. skip_mismatch=True leaves such layers as they are\."
+        "m.weights.h5 does not fit the model: Dense 'two' has weights of shapes (3, 5), (5,), and the file has (3, 2), "
+        "(2,) at layers/dense_1. No weight was changed. skip_mismatch=True leaves such layers as they are."
     )
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=re.escape(sentence)):
         model.load_weights(file)
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -203,7 +205,7 @@ def test_bad_arguments(tmp_path: Path) -> None:
     for method in (model.save_weights, model.load_weights):
         with pytest.raises(ValueError, match=r"The filename must end in `\.weights\.h5`, got 'm\.h5'\."):
             method("m.h5")
-        with pytest.raises(ValueError, match="Sequential '.*' has no weights yet. Call it on a batch first"):
+        with pytest.raises(ValueError, match=r"Sequential '.*' has no weights yet. Call it on a batch first"):
             getattr(gpudl.Sequential([layers.Dense(1)]), method.__name__)("m.weights.h5")
     with pytest.raises(FileNotFoundError):
         model.load_weights(tmp_path / "m.weights.h5")
@@ -228,9 +230,8 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
         model.save_weights(file)
     assert file.read_bytes() == before
     assert os.listdir(tmp_path) == ["m.weights.h5"]
-    with pytest.raises(KeyError), replacing(file) as unfinished:
-        unfinished.write_text("half")
-        raise KeyError
+    with pytest.raises(ZeroDivisionError), replacing(file) as unfinished:
+        unfinished.write_text(str(1 / 0))
     assert file.read_bytes() == before
 
 
@@ -253,7 +254,7 @@ def test_nothing_but_arrays_within_the_file_is_read(kind: str, tmp_path: Path) -
         else:
             group.create_group("0")
     before = model.get_weights()
-    with pytest.raises(ValueError, match="/layers/dense/vars/0 is not an array of numbers within the file. This file is"):
+    with pytest.raises(ValueError, match="/layers/dense/vars/0 is not an array of numbers within the file"):
         model.load_weights(file)
     for one, other in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -265,5 +266,5 @@ def test_no_group_is_a_link(tmp_path: Path) -> None:
     with h5py.File(file, "a") as inside:
         inside.move("layers", "moved")
         inside["layers"] = h5py.SoftLink("/moved")
-    with pytest.raises(ValueError, match="/layers is a link or no group. This file is not loaded."):
+    with pytest.raises(ValueError, match="/layers is a link or no group"):
         model.load_weights(file)

@@ -70,6 +70,6 @@ class CSVLogger(Callback):
 
 def _text(value: object) -> object:
     """Return what stands in the file: an array with axes as a list in brackets."""
-    if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1):
+    if isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "shape", None) != ():
         return f'"[{", ".join(map(str, value))}]"'
     return value

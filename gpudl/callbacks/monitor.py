@@ -38,8 +38,9 @@ class MonitorCallback(Callback):
         """Return whether `current` is better than `reference` by more than `min_delta`; None is worse than all."""
         if reference is None:
             return True
-        gain = current - reference if self._more_is_better(logs) else reference - current
-        return bool(gain > self.min_delta)
+        if self._more_is_better(logs):
+            return bool(current - self.min_delta > reference)
+        return bool(current + self.min_delta < reference)
 
     def _more_is_better(self, logs: Mapping[str, object]) -> bool:
         """Return whether higher values of the metric are better.

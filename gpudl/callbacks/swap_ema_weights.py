@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gpudl import ops
 from gpudl.callbacks.base import Callback, Logs
 from gpudl.callbacks.monitor import optimizers_of
 from gpudl.engine.tensor import Tensor
@@ -35,7 +36,7 @@ class SwapEMAWeights(Callback):
             self._put(averages=True)
             if epoch == (self.params or {}).get("epochs", 0) - 1:
                 for variable, average in self._pairs():
-                    average.assign(variable)
+                    ops.assign_(average, variable)
 
     def on_test_begin(self, logs: Logs = None) -> None:
         """Put the averages in."""
@@ -55,7 +56,7 @@ class SwapEMAWeights(Callback):
         for variable, average in self._pairs():
             weights = variable.numpy()
             variable.assign(average)
-            average.assign(weights)
+            ops.assign_(average, weights)
         self._averages_in_model = averages
 
     def _pairs(self) -> Iterator[tuple[Variable, Tensor]]:

@@ -68,5 +68,6 @@ def _inside(path: str, name: str) -> str:
 
 @cache
 def _not_parts() -> frozenset[str]:
-    """Return the attributes that every layer has, which hold parts once more or none."""
-    return frozenset({*vars(Layer(name="none")), "_compiled", "_history", "_optimized", "optimizer", "loss"})
+    """Return the attributes of gpudl's own classes, which hold parts once more or none."""
+    of_models = ("_calls", "_chain", "_compiled", "_graph", "_history", "_input", "_optimized", "_stack", "loss")
+    return frozenset((*vars(Layer(name="none")), *of_models, "optimizer"))

@@ -101,8 +101,8 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
                     f"{source} does not fit the model: {problem} No weight was changed. "
                     "skip_mismatch=True leaves such layers as they are."
                 )
-        for path, optimizer in _optimizer_of(model):
-            stored = _Stored(path, optimizer, _read(file, f"{path}/vars", source))
+        for name, optimizer in _optimizer_of(model):
+            stored = _Stored(name, optimizer, _read(file, f"{name}/vars", source))
             if stored.arrays:
                 optimizer.build(model.trainable_variables)
                 problem = _problem(stored)
@@ -110,12 +110,12 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
                     fitting.append(stored)
                 else:
                     warnings.warn(f"load_weights leaves the optimizer as it is: {problem}", stacklevel=3)
-    for _, part, arrays in fitting:
-        if isinstance(part, Layer):
-            part.load_own_variables(arrays)
+    for stored in fitting:
+        if isinstance(stored.part, Layer):
+            stored.part.load_own_variables(stored.arrays)
         else:
-            for number, variable in enumerate(part.variables):
-                variable.assign(arrays[str(number)])
+            for number, variable in enumerate(stored.part.variables):
+                variable.assign(stored.arrays[str(number)])
 
 
 def _checked(filepath: PathLike) -> Path:
