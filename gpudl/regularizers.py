@@ -82,8 +82,7 @@ class L1(Regularizer):
 
     def __call__(self, x: ArrayLike) -> Tensor:
         """Return the penalty of `x`, a scalar in its dtype."""
-        result: Tensor = ops.sum(ops.absolute(x)) * self.l1
-        return result
+        return ops.sum(ops.absolute(x)) * self.l1
 
 
 class L2(Regularizer):
@@ -105,8 +104,7 @@ class L2(Regularizer):
 
     def __call__(self, x: ArrayLike) -> Tensor:
         """Return the penalty of `x`, a scalar in its dtype."""
-        result: Tensor = ops.sum(ops.square(x)) * self.l2
-        return result
+        return ops.sum(ops.square(x)) * self.l2
 
 
 l1, l2, l1_l2 = L1, L2, L1L2

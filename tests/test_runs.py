@@ -225,7 +225,7 @@ def test_nothing_outside_the_arrays_is_touched(size: int, in_parallel: bool, mon
 
 
 def calls_in(step: Any) -> list[str]:
-    return [s.name for s in plan_of(step).steps if not s.alias]
+    return [s.name for s in plan_of(step).instructions if not s.alias]
 
 
 def test_the_scalars_of_a_step_become_one_call_and_take_no_memory() -> None:

@@ -1,7 +1,8 @@
-"""What an op costs: arithmetic operations, and bytes read.
+"""The cost of an op: arithmetic operations, and bytes read.
+
 
 An operation is one addition, multiplication, comparison, or one elementary function such as a quotient, a root or
-an exponential: the count is that of the plainest algorithm, whatever a kernel makes of it. Copies count nothing.
+an exponential: the count is that of the simplest algorithm, whatever the kernel does. Copies count nothing.
 """
 
 from __future__ import annotations
@@ -10,17 +11,18 @@ from collections.abc import Callable
 from math import prod
 from typing import Any
 
+from gpudl.backend import Static
 from gpudl.engine.spec import Spec
 
 Flops = Callable[[tuple[Spec, ...], tuple[Spec, ...], dict[str, Any]], int]
-"""A count of operations from the specs of an op's outs, those of its inputs, and its static arguments."""
+"""Counts operations, from the specs of an op's outs, those of its inputs, and its static arguments."""
 
 Reads = Callable[[tuple[Spec, ...], tuple[Spec, ...]], list[int]]
 """Counts of bytes, for each input those that are read, from the specs of an op's outs and those of its inputs."""
 
 
-def free(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
-    """Count nothing: for ops that copy, fill, or look at the same memory in another way."""
+def free(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
+    """Count nothing: for ops that copy, fill, or return a view."""
     return 0
 
 

@@ -1,8 +1,8 @@
-"""Convolution without im2col: the windows are read where they lie (see `machine.tile`).
+"""Convolution without im2col: the windows are read in place (see `machine.tile`).
 
 Layouts: x (N, H, W, C), w (KH, KW, C, F), y and g (N, OH, OW, F). Work is done a block at a time (see `layout`). Where
 the window needs padding, the input of a block is copied with its padding into a slab that stays in the cache; where
-a max-pooling follows, the block itself is such a slab, and only the maxima go to memory.
+a max-pooling follows, the output of the block is such a slab too, and only the maxima are written to memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ..geometry import Window
 from .machine.layout import Layout, Pooling, layout, multiples, pooling
 from .machine.memory import clear, copy
 from .machine.panels import panels_of, turned
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.threads import inner
 from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
@@ -25,12 +25,12 @@ from .machine.windows import largest
 
 
 class Epilogue(NamedTuple):
-    """What becomes of the sums of a convolution before they go to memory.
+    """What is applied to the sums of a convolution before they are written to memory.
 
     Attributes:
         bias: (F,), or empty for none.
         positive: 1 for a ReLU, else 0.
-        pool: the max-pooling of which only the maxima go to memory, or `NO_POOLING`.
+        pool: the max-pooling of which only the maxima are written, or `NO_POOLING`.
         argmax: the taps of these maxima.
     """
 
@@ -41,7 +41,7 @@ class Epilogue(NamedTuple):
 
 
 class Buffers(NamedTuple):
-    """Scratch memory, a row for each thread: the input of a block with its padding, and what is pooled."""
+    """Scratch memory, one row per thread: the input of a block with its padding, and the values to be pooled."""
 
     slabs: Any
     pooled: Any
@@ -49,7 +49,7 @@ class Buffers(NamedTuple):
 
 @inner
 def _fill(slab: Any, at: Any, x: Any, image: Any, first: Any, rows: Any, layout: Any) -> None:
-    # Copy rows first .. first + rows of the padded image number `image` of x (N*H*W*C) to slab[at:] (rows, width, C).
+    # Copy rows first .. first + rows of the padded image `image` of x (N*H*W*C) to slab[at:] (rows, width, C).
     s, width = layout.slide, layout.width
     w, c, left = s.w, s.c, s.left
     inside = min(w, width - left) * c
@@ -65,7 +65,7 @@ def _fill(slab: Any, at: Any, x: Any, image: Any, first: Any, rows: Any, layout:
 
 @inner
 def _block(unit: Any, at: Any) -> Any:
-    """Return first image, number of images, first row, number of rows of a block, and whether it is a `rest`."""
+    """Return the first image, number of images, first row, number of rows of a block, and whether it is a `rest`."""
     oh = at.slide.oh
     blocks = (oh + at.rows - 1) // at.rows
     image, first = unit // blocks * at.images, unit % blocks * at.rows
@@ -80,7 +80,7 @@ def _blocks(at: Any) -> Any:
 
 @inner
 def input_of(slab: Any, x: Any, image: Any, count: Any, first: Any, rows: Any, at: Any) -> Any:
-    """Return where the input of a block lies: in x, or with its padding in the slab, which is filled here."""
+    """Return the address of a block's input: in x, or, where padded, in the slab, which is filled here."""
     s = at.slide
     if at.slab == 0:
         return address(x) + 4 * ((image * s.h + first * s.sh) * s.w * s.c)
@@ -90,7 +90,7 @@ def input_of(slab: Any, x: Any, image: Any, count: Any, first: Any, rows: Any, a
     return address(slab)
 
 
-@Kernel
+@ParallelLoop
 def _forward(worker, workers, thread, tiles, y, x, right, after, at, buffers):  # type: ignore[no-untyped-def]
     s, f, pool = at.slide, at.filters, after.pool
     oh, ow = s.oh, s.ow
@@ -124,20 +124,18 @@ def _real(*arrays: Any) -> bool:
     return all(a.dtype == np.float32 and a.size > 0 for a in arrays)
 
 
-def takes_images(y: Any, x: Any, w: Any, *, window: Window) -> bool:
+def supports_images(y: Any, x: Any, w: Any, *, window: Window) -> bool:
     """Accept C-contiguous float32 arrays that are not empty, under a window over two axes."""
     return images(y, x, w, window=window) and _real(y, x, w)
 
 
 def slabs(at: Layout) -> Any:
-    """Return the slabs into which blocks are copied with their padding, one for each thread."""
+    """Return the slabs into which blocks are copied with their padding, one per thread."""
     return scratch(team.size(), at.slab * at.width * at.slide.c * at.images + 1)
 
 
-def convolved(
-    y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pool: Window | None
-) -> None:
-    """Compute activation(conv2d(x, w) + b) for a linear or relu `activation`, and its maxima under `pool`, if any."""
+def convolve(y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pool: Window | None) -> None:
+    """Compute activation(conv2d(x, w) + b) for a linear or relu `activation`; with `pool`, its maxima instead."""
     filters = w.shape[3]
     depth = w.size // filters
     at = layout(window, x.shape, filters, steps=1 if pool is None else pool.strides[0])
@@ -149,10 +147,10 @@ def convolved(
     _forward(work, compiled(), y.reshape(-1), x.reshape(-1), right, after, at, buffers)
 
 
-@Kernel
+@ParallelLoop
 def _backward(worker, workers, thread, tiles, dx, g, right, steps, at, slabs):  # type: ignore[no-untyped-def]
-    # Every tap adds g (N, OH, OW, F) times its filters (F, C) to the pixels of dx that it looked at. A unit owns
-    # the columns of one panel of channels of some images.
+    # Every tap adds g (N, OH, OW, F) times its filters (F, C) to the pixels of dx that it reads. A unit of work
+    # computes the columns of one panel of channels of some images.
     s, f, width = at.slide, at.filters, at.width
     h, wide, c = s.h, s.w, s.c
     panels, panel = right.data.shape[1], right.data.shape[3]
@@ -196,8 +194,8 @@ def _backward(worker, workers, thread, tiles, dx, g, right, steps, at, slabs):  
                             clear(dx, to, columns)
 
 
-def spread_back(dx: Any, g: Any, w: Any, window: Window) -> None:
-    """Compute the gradient of `conv2d` with respect to x from that of y: every tap adds its share."""
+def input_grad(dx: Any, g: Any, w: Any, window: Window) -> None:
+    """Compute the gradient of `conv2d` with respect to x from that of y, tap by tap."""
     taps, (c, f) = window.taps, w.shape[2:]
     at = layout(window, dx.shape, f, whole=True)
     packed = scratch(taps, -(-c // PANEL), f, PANEL)

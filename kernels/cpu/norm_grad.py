@@ -1,4 +1,4 @@
-"""The gradients of a normalization channel by channel, in lines and parts as in `norm`."""
+"""The gradients of batch normalization, in lines and parts as in `norm`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..registry import Stages, accelerates
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.threads import BLOCK
 from .norm import FEW, by_channels, fold, join, lines_of, parts_of, repeated, tables_of
 
@@ -16,7 +16,7 @@ _NO_MASK = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 
 class _Statistics(NamedTuple):
-    """By what a batch of `size` numbers was normalized."""
+    """The statistics by which a batch of `size` elements was normalized."""
 
     size: int
     mean: Any
@@ -24,9 +24,10 @@ class _Statistics(NamedTuple):
     epsilon: float
 
 
-@Kernel
+@ParallelLoop
 def _gradient_sums(worker, workers, parts, g, x, y, mean):  # type: ignore[no-untyped-def]
-    # g, x, y (rows * C,), mean (C,) -> parts (P, 5, line) of the mean, sums of g and g * (x - mean), and room for few
+    # g, x, y (rows * C,), mean (C,) -> parts (P, 5, line): mean, sums of g and g * (x - mean), space for those of few
+    # lines
     line, zero, one = np.uintp(parts.shape[2]), g.dtype.type(0), g.dtype.type(1)
     for p in share(len(parts), worker, workers):
         first, last = lines_of(p, parts, x.size)
@@ -51,7 +52,7 @@ def _gradient_sums(worker, workers, parts, g, x, y, mean):  # type: ignore[no-un
         fold(products, mean.size)
 
 
-@Kernel
+@ParallelLoop
 def _sloped(worker, workers, dgamma, dbeta, tables, parts, gamma, given):  # type: ignore[no-untyped-def]
     # parts (P, 5, line) -> dgamma, dbeta (C,), tables (4, line)
     mean, variance = given.mean, given.variance
@@ -71,7 +72,7 @@ def _sloped(worker, workers, dgamma, dbeta, tables, parts, gamma, given):  # typ
             tables[2, at], tables[3, at] = slope, gamma[k] * inverse
 
 
-@Kernel
+@ParallelLoop
 def _input_grad(worker, workers, dx, g, x, y, tables):  # type: ignore[no-untyped-def]
     # g, x, y (rows * C,), tables (4, line) -> dx (rows * C,)
     zero, one, line = g.dtype.type(0), g.dtype.type(1), np.uintp(tables.shape[1])
@@ -102,7 +103,7 @@ def _gradients(dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: 
     _input_grad(x.size, dx.reshape(-1), *flat, tables)
 
 
-@accelerates("batch_norm_grad", device="cpu", takes=by_channels)
+@accelerates("batch_norm_grad", device="cpu", supports=by_channels)
 def batch_norm_grad(
     dx: Any, dgamma: Any, dbeta: Any, g: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, epsilon: float
 ) -> None:
@@ -111,10 +112,10 @@ def batch_norm_grad(
     _gradients(dx, dgamma, dbeta, g, _NO_MASK[g.dtype], x, gamma, given)
 
 
-@accelerates("activation_grad+batch_norm_grad", device="cpu", takes=_after_relu)
+@accelerates("activation_grad+batch_norm_grad", device="cpu", supports=_after_relu)
 def activation_grad_batch_norm_grad(
     dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, stages: Stages
 ) -> None:
-    """Compute the gradients of `batch_norm` from that of a ReLU after it, whose result is y."""
+    """Compute the gradients of `batch_norm` from that of the result y of a ReLU after it."""
     given = _Statistics(x.size, mean, variance, float(stages[1]["epsilon"]))
     _gradients(dx, dgamma, dbeta, g, y, x, gamma, given)

@@ -1,4 +1,4 @@
-// What the kernels that `program.py` writes compute with, in one type T at a time. The arithmetic of integers wraps.
+// The functions that kernels written by `program.py` use, each in one type T. Integer arithmetic wraps around.
 
 #define REAL(T)                                                          \
     __device__ __forceinline__ T add_of(T a, T b) { return a + b; }      \
@@ -26,7 +26,7 @@ WHOLE(int, unsigned)
 WHOLE(unsigned, unsigned)
 WHOLE(Long, UnsignedLong)
 
-// NAME_of(x) for a function that C calls NAMEf in float.
+// NAME_of(x) for a function whose float version is NAMEf in C.
 #define FUNCTION(name)                                                         \
     __device__ __forceinline__ float name##_of(float x) { return name##f(x); } \
     __device__ __forceinline__ double name##_of(double x) { return name(x); }
@@ -35,6 +35,8 @@ FUNCTION(expm1)
 FUNCTION(log)
 FUNCTION(log1p)
 FUNCTION(sqrt)
+FUNCTION(sin)
+FUNCTION(cos)
 FUNCTION(tanh)
 FUNCTION(erf)
 template <class T>
@@ -52,7 +54,7 @@ __device__ __forceinline__ double absolute_of(double x) { return fabs(x); }
 __device__ __forceinline__ float power_of(float a, float b) { return powf(a, b); }
 __device__ __forceinline__ double power_of(double a, double b) { return pow(a, b); }
 
-// A NaN wins; of two equal numbers, which two zeros are, the first.
+// A NaN propagates; of two equal numbers, such as zeros of both signs, the first.
 template <class T>
 __device__ __forceinline__ T maximum_of(T a, T b) {
     return a >= b || a != a ? a : b;
@@ -62,7 +64,7 @@ __device__ __forceinline__ T minimum_of(T a, T b) {
     return a <= b || a != a ? a : b;
 }
 
-// Bits. A number that is shifted by all of its bits or more is gone but for its sign.
+// Bitwise operations. A shift by all bits or more leaves only the sign.
 template <class T>
 __device__ __forceinline__ T bitwise_and_of(T a, T b) {
     return T(a & b);
@@ -119,7 +121,7 @@ QUOTIENTS(double, fmod, floor, copysign)
 
 template <class T>
 __device__ __forceinline__ T sign_of(T x) {
-    return x > T(0) ? T(1) : x < T(0) ? T(-1) : x - x;  // a NaN stays
+    return x > T(0) ? T(1) : x < T(0) ? T(-1) : x - x;  // a NaN propagates
 }
 
 template <class T>
@@ -143,7 +145,7 @@ __device__ __forceinline__ T sigmoid_of(T x) {
     const T small = exp_of(-absolute_of(x));  // cannot overflow
     return (x < T(0) ? small : T(1)) / (T(1) + small);
 }
-// N elements at x, which is a multiple of N elements away from a multiple of 16 bytes if N is more than 1.
+// N elements at x. If N is more than 1, x must be a multiple of N elements away from an address that is a multiple of 16 bytes.
 template <int N, class T>
 __device__ __forceinline__ Pack<T, N> packed(const T* x) {
     return *reinterpret_cast<const Pack<T, N>*>(x);

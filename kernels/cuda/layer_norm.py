@@ -1,4 +1,4 @@
-"""Layer normalization: by the kernels of `layer_norm.cu`, and for the weights by those of `norm_grad.cu`."""
+"""Layer normalization, by the kernels of `layer_norm.cu`, and for the gradients of the weights `norm_grad.cu`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _normalizes_rows(y: Any, *others: Any, epsilon: float) -> bool:
     return alike(y, *others) and function(FILE, "layer_norm", **_row_macros(y)) is not None
 
 
-@accelerates("layer_norm", device="cuda", takes=_normalizes_rows)
+@accelerates("layer_norm", device="cuda", supports=_normalizes_rows)
 def layer_norm(y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, *, epsilon: float) -> None:
     """Normalize each row of x (..., C): y (..., C), mean, variance (...), gamma, beta (C,)."""
     _by_rows("layer_norm", (y, x, gamma, beta), (y, mean, variance, x, gamma, beta), x, epsilon)
@@ -45,7 +45,7 @@ def _goes_back_by_rows(dx: Any, *others: Any, epsilon: float) -> bool:
     )
 
 
-@accelerates("layer_norm_grad", device="cuda", takes=_goes_back_by_rows)
+@accelerates("layer_norm_grad", device="cuda", supports=_goes_back_by_rows)
 def layer_norm_grad(
     dx: Any, dgamma: Any, dbeta: Any, g: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, epsilon: float
 ) -> None:

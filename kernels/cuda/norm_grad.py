@@ -31,7 +31,7 @@ def _gradients(outs: tuple[Any, ...], ins: tuple[Any, ...], gamma: Any, epsilon:
     down.start("batch_norm_grad_whole", packed, (*outs, *ins, gamma, sums), small)
 
 
-@accelerates("batch_norm_grad", device="cuda", takes=_goes_back)
+@accelerates("batch_norm_grad", device="cuda", supports=_goes_back)
 def batch_norm_grad(
     dx: Any, dgamma: Any, dbeta: Any, g: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, epsilon: float
 ) -> None:
@@ -39,9 +39,9 @@ def batch_norm_grad(
     _gradients((dx, dgamma, dbeta), (g, g, x, mean, variance), gamma, epsilon, False)
 
 
-@accelerates("activation_grad+batch_norm_grad", device="cuda", takes=_goes_back_from_relu)
+@accelerates("activation_grad+batch_norm_grad", device="cuda", supports=_goes_back_from_relu)
 def activation_grad_batch_norm_grad(
     dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, stages: Stages
 ) -> None:
-    """Compute the gradients of `batch_norm` from that of a ReLU after it, whose result is y."""
+    """Compute the gradients of `batch_norm` from that of the result y of a ReLU after it."""
     _gradients((dx, dgamma, dbeta), (g, y, x, mean, variance), gamma, stages[1]["epsilon"], True)

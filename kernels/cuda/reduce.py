@@ -1,4 +1,4 @@
-"""Sums, maxima and means along neighbouring axes, their gradients, and where maxima are: the twins of `reduce.cu`."""
+"""Sums, maxima and means along adjacent axes, their gradients, and argmax, by the kernels of `reduce.cu`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _IMAGE = 4  # axes
 
 
 def whole(shape: Ints, window: Window) -> Group | None:
-    """Return (N, H*W, C) for a window that covers whole images and nothing else."""
+    """Return (N, H*W, C) if the window covers exactly the whole image, else None."""
     if len(shape) != _IMAGE or 0 in shape or not window.extent == window.kernel == tuple(shape[1:3]):
         return None
     alone = not any(window.crop) and window.output(window.kernel) == (1, 1)
@@ -41,17 +41,17 @@ def whole(shape: Ints, window: Window) -> Group | None:
 
 
 def alike(*arrays: Any) -> bool:
-    """Tell whether arrays are C-contiguous, and floats of one dtype."""
+    """Return whether arrays are C-contiguous, and of one floating-point dtype."""
     return contiguous(*arrays) and len({a.dtype for a in arrays}) == 1 and real(*arrays) is not None
 
 
 def _joined(how: str, dtype: Any) -> type[np.floating[Any]]:
-    """Return the NumPy type in which the numbers of arrays of `dtype` are joined: sums in float64."""
+    """Return the NumPy type in which arrays of `dtype` are reduced: float64 for sums."""
     return sum_type(dtype) if how == "max" else np.float64
 
 
 def _stages(how: str, group: Group, dtype: Any) -> Iterator[tuple[int, Columns | Rows]]:
-    """Yield the stages of a reduction, 0 or 1 and 2 as in `reduce.cu`, and how each is shared out."""
+    """Yield the stages of a reduction, 0 or 1 and 2 as in `reduce.cu`, and how each is split among blocks."""
     first = _shared(group, dtype.itemsize, SUMS)
     if first.parts == 1:
         yield 0, first
@@ -73,7 +73,7 @@ def _macros(x: Any, shares: Columns | Rows, stage: int, how: str) -> dict[str, s
 
 
 def reduces(how: str, group: Group, out: Any, x: Any) -> bool:
-    """Tell whether the kernels of `reduce` compile."""
+    """Return whether the kernels of `reduce` compile."""
     return all(
         function(FILE, _named(shares), **_macros(x, shares, stage, how)) is not None
         for stage, shares in _stages(how, group, x.dtype)
@@ -81,7 +81,7 @@ def reduces(how: str, group: Group, out: Any, x: Any) -> bool:
 
 
 def reduce(how: str, group: Group, out: Any, x: Any) -> None:
-    """Compute the sum, max or mean of x (O, R, C) along R: by one kernel, or two where R is long."""
+    """Compute the sum, max or mean of x (O, R, C) along R, with one launch, or two where R is long."""
     import cupy
 
     kind, floats = index(x)[1], _joined(how, x.dtype)
@@ -95,7 +95,7 @@ def reduce(how: str, group: Group, out: Any, x: Any) -> None:
 
 
 def spreads(how: str, group: Group, out: Any, g: Any) -> bool:
-    """Tell whether the kernel of `spread` compiles."""
+    """Return whether the kernel of `spread` compiles."""
     return function(FILE, "spread", **_spread_macros(group, out)) is not None
 
 
@@ -112,12 +112,12 @@ def _spread_macros(group: Group, out: Any) -> dict[str, str | int]:
 
 
 def slopes(how: str, group: Group, out: Any, g: Any, y: Any, x: Any) -> bool:
-    """Tell whether the kernel of `slope` compiles."""
+    """Return whether the kernel of `slope` compiles."""
     return function(FILE, "max_grad", **macros((x,), columns(group, x.dtype.itemsize, NEVER).width)) is not None
 
 
 def slope(how: str, group: Group, out: Any, g: Any, y: Any, x: Any) -> None:
-    """Compute the gradient of a maximum y (O, C) of x (O, R, C), shared evenly by equal maxima."""
+    """Compute the gradient of a maximum y (O, C) of x (O, R, C), divided evenly among equal maxima."""
     shares = columns(group, x.dtype.itemsize, NEVER)
     kernel = compiled(FILE, "max_grad", [out, x], macros((x,), shares.width))
     shares.start(kernel, (out, g, y, x), index(x)[1])
@@ -125,13 +125,13 @@ def slope(how: str, group: Group, out: Any, g: Any, y: Any, x: Any) -> None:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A twin `(out, *inputs, **static)` that sees its arrays as (O, R, C) and (O, C).
+    """A kernel `(out, *inputs, **static)` that views its arrays as (O, R, C) and (O, C).
 
     Args:
-        op: the op.
-        group: of the arrays and the static arguments, (O, R, C).
-        fits: whether the kernels of `work` compile.
-        work: what computes it.
+        op: name of the op.
+        group: returns (O, R, C) for the arrays and the static arguments.
+        fits: returns whether the kernels of `work` compile.
+        work: computes the result.
         how: "sum", "max" or "mean".
     """
 
@@ -141,8 +141,8 @@ class Reduction:
     work: Callable[..., None]
     how: str
 
-    def takes(self, *arrays: Any, **static: Any) -> bool:
-        """Accept neighbouring axes of C-contiguous arrays of one float dtype, where the kernels compile."""
+    def supports(self, *arrays: Any, **static: Any) -> bool:
+        """Accept adjacent axes of C-contiguous arrays of one floating-point dtype, if the kernels compile."""
         group = self.group(*arrays, **static)
         return group is not None and alike(*arrays) and self.fits(self.how, group, *arrays)
 
@@ -151,7 +151,7 @@ class Reduction:
         self.work(self.how, self.group(*arrays, **static), *arrays)
 
 
-for _twin in (
+for _kernel in (
     Reduction("sum", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "sum"),
     Reduction("sum_to", lambda out, x, shape: stretched(x.shape, shape), reduces, reduce, "sum"),
     Reduction("max", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "max"),
@@ -159,7 +159,7 @@ for _twin in (
     Reduction("avg_pool", lambda out, x, window: whole(x.shape, window), reduces, reduce, "mean"),
     Reduction("avg_pool_grad", lambda out, g, shape, window: whole(shape, window), spreads, spread, "mean"),
 ):
-    accelerates(_twin.op, device="cuda", takes=_twin.takes)(_twin)
+    accelerates(_kernel.op, device="cuda", supports=_kernel.supports)(_kernel)
 
 
 def _has_rows(out: Any, x: Any, *, axis: int) -> bool:
@@ -171,7 +171,7 @@ def _row_macros(x: Any) -> dict[str, str | int]:
     return macros((x,), elements(x.dtype.itemsize, x.shape[-1]))
 
 
-@accelerates("argmax", device="cuda", takes=_has_rows)
+@accelerates("argmax", device="cuda", supports=_has_rows)
 def argmax(out: Any, x: Any, *, axis: int) -> None:
     """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int32."""
     given, length = _row_macros(x), x.shape[-1]

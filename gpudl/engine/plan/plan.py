@@ -1,4 +1,4 @@
-"""A recorded step, made ready for replay: dead code out, lifetimes packed, kernels bound to addresses."""
+"""The plan of a recorded step: an optimised list of instructions, an arena, and kernels bound to addresses."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ class Plan:
 
     Args:
         on: the backend that computes.
-        record: what the step did, in order.
-        results: the values that the step returns; they live outside the arena.
+        record: the instructions of the step, in order.
+        results: the values that the step returns; they are outside the arena.
 
     Attributes:
-        steps: the instructions, those included that need no call.
-        calls: the calls that a replay makes.
-        results: the values that the step returns, some of them perhaps the same.
+        instructions: the instructions, including those that need no call.
+        calls: the calls of a replay.
+        results: the values that the step returns, possibly with repetitions.
         returned: the arrays of the results.
-        scratch: bytes that kernels may need for themselves, one after another.
-        unpacked: bytes of all that lies in the arena, each value in a place of its own.
-        outcome: whether it is launched as a CUDA graph, or why not.
+        scratch: the most scratch memory that a kernel may allocate, in bytes.
+        unpacked: total size of the values in the arena, in bytes, without overlap.
+        outcome: whether it is launched as a CUDA graph, or the reason why not.
     """
 
     def __init__(self, on: Backend, record: Sequence[Instruction], results: Sequence[Value]) -> None:
         self.on = on
         schedule = Schedule(on, record, results)
-        self.steps, self.results, self.unpacked = schedule.steps, schedule.results, schedule.unpacked
+        self.instructions, self.results, self.unpacked = schedule.instructions, schedule.results, schedule.unpacked
         self.arena = on.empty((schedule.nbytes,), BYTE)
         arrays = {value: on.empty(value.spec.shape, value.spec.dtype) for value in schedule.computed}
         self._pinned = list(arrays.values())
         self.calls = schedule.bind(self.arena, arrays)
         self.returned = [array_of(arrays, value) for value in self.results]
-        # A kernel that finds no memory in the middle of the first step would leave half of its updates done.
+        # A kernel that runs out of memory in the middle of the first step would leave half of its updates done.
         self.scratch = schedule.scratch
         on.reserve(self.scratch)
         self.outcome = Outcome()
@@ -47,19 +47,19 @@ class Plan:
 
     @property
     def nbytes(self) -> int:
-        """The memory that the plan takes: the arena, and the results."""
+        """The memory of the plan in bytes: the arena and the results."""
         return int(self.arena.nbytes) + sum(int(array.nbytes) for array in self._pinned)
 
     def run(self) -> None:
-        """Run the step on what the input buffers hold now, kernel by kernel."""
+        """Run the step on the current contents of the input buffers, kernel by kernel."""
         try:
             for call in self.calls:
                 call()
         except MemoryError as error:
-            self.on.out_of_memory(error, "what kernels need for themselves")
+            self.on.out_of_memory(error, "the scratch memory of kernels")
 
     def replay(self) -> None:
-        """Run the step on what the input buffers hold now: from the second time on as one graph, if there are any."""
+        """Run the step on the current input buffers, from the second time on as one CUDA graph if possible."""
         if self._graph is not None:
             if self._has_run and self._graph.launched():
                 return
@@ -67,7 +67,7 @@ class Plan:
         self.run()
 
     def poison(self) -> None:
-        """Fill the arena and the results with NaN: a replay that reads what it did not write shows it."""
+        """Fill the arena and the results with NaN, to expose a replay that reads memory it did not write."""
         self.arena[...] = 255
         for array in self._pinned:
             array.reshape(-1).view(BYTE)[...] = 255

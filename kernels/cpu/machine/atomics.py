@@ -1,4 +1,4 @@
-"""What threads need to agree: atomic words at integer addresses, and calls of functions of C by their address."""
+"""Atomic operations on words at integer addresses, and calls of C functions by address."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _word(builder: Any, address: Any) -> Any:
 
 @intrinsic
 def load(context, address):  # type: ignore[no-untyped-def]
-    """Return the word at `address`."""
+    """Load the word at `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.load_atomic(_word(builder, arguments[0]), "seq_cst", 8)
@@ -29,7 +29,7 @@ def load(context, address):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def store(context, address, value):  # type: ignore[no-untyped-def]
-    """Write the word at `address`."""
+    """Store `value` in the word at `address`."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store_atomic(arguments[1], _word(builder, arguments[0]), "seq_cst", 8)
@@ -40,7 +40,7 @@ def store(context, address, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def add(context, address, value):  # type: ignore[no-untyped-def]
-    """Add to the word at `address`, and return what it was before."""
+    """Add `value` to the word at `address`, and return its previous value."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.atomic_rmw("add", _word(builder, arguments[0]), arguments[1], "seq_cst")
@@ -50,7 +50,7 @@ def add(context, address, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def swap(context, address, old, new):  # type: ignore[no-untyped-def]
-    """Write `new` to the word at `address` if it is `old`, and tell whether it was."""
+    """Store `new` in the word at `address` if it is `old`, and return whether it was (compare and swap)."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         both = builder.cmpxchg(_word(builder, arguments[0]), arguments[1], arguments[2], "seq_cst", "seq_cst")
@@ -61,7 +61,7 @@ def swap(context, address, old, new):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def pause(context):  # type: ignore[no-untyped-def]
-    """Tell the processor that this is a loop that waits."""
+    """Hint to the processor that this is a spin loop."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         if _ARCHITECTURE in ("x86_64", "amd64"):
@@ -78,7 +78,7 @@ def pause(context):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def call4(context, function, a, b, c, d):  # type: ignore[no-untyped-def]
-    """Call a function of C of up to four integers or pointers."""
+    """Call a C function of up to four integers or pointers."""
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = ir.FunctionType(ir.VoidType(), [_I64] * 4)

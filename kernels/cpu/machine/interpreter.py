@@ -1,16 +1,16 @@
-"""One kernel for any run of elementwise ops: it reads a program and works through the elements block by block.
+"""One kernel for any sequence of elementwise ops: an interpreter that runs a program block by block.
 
-To compile a kernel for each run would cost half a second at its first start. A block of every intermediate value stays
-in the first-level cache instead, and each instruction is a loop of vector instructions from block to block, so that
-reading the program costs little. (NumExpr works like this.)
+Compiling a kernel for each sequence would cost half a second at its first use. Here each instruction of the program is
+a loop of vector instructions over a block of elements, so that reading the program costs little, and the blocks of
+intermediate values stay in the first-level cache. (NumExpr works like this.)
 
 A program is one array of int64:
 
-    header        size, block, where the instructions begin, where those for every block begin, where they end
-    operands      base, step, stride: element `at` lies, for thread t, at the address base + at * step + t * stride
-    instructions  code, and where in the program the operands out, a, b and c are
+    header        size, block, first instruction, first instruction that is run for every block, end of the instructions
+    operands      base, step, stride: for thread t, element `at` has the address base + at * step + t * stride
+    instructions  code, and the positions in the program of the operands out, a, b and c
 
-Kinds of numbers: f float32, d float64, l int64, i int32, B a byte, bool or uint8.
+Kinds of elements: f float32, d float64, l int64, i int32, B a byte, bool or uint8.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def _intrinsic(builder: Any, name: str, *arguments: Any, result: Any = None) -> 
 
 
 def _choice(better: str) -> Callable[..., Any]:
-    # Of equal numbers, such as zeros of both signs, it is the second; a NaN wins. NumPy's vector code does this.
+    # Of equal operands, such as zeros of both signs, the result is the second; a NaN propagates. NumPy's vector code
+    # does the same.
     def emit(builder: Any, x: Any, y: Any) -> Any:
         first = builder.or_(builder.fcmp_ordered(better, x, y), builder.fcmp_unordered("uno", x, x))
         return builder.select(first, x, y)
@@ -72,7 +73,7 @@ def _gate(builder: Any, x: Any, y: Any) -> Any:
 
 
 def _shift(name: str, kind: str) -> Callable[..., Any]:
-    # What is shifted by all of its bits or more is gone but for its sign.
+    # A shift by all bits or more leaves only the sign.
     def emit(builder: Any, x: Any, by: Any) -> Any:
         last = ir.Constant(by.type, [8 * _BYTES[kind] - 1] * LANES)
         inside = builder.icmp_unsigned("<=", by, last)
@@ -85,7 +86,7 @@ def _shift(name: str, kind: str) -> Callable[..., Any]:
 
 
 def _repeat(builder: Any) -> Any:
-    raise NotImplementedError("the source of a fill is one number, which the loop reads itself")
+    raise NotImplementedError("the source of a fill is one element, which the loop reads itself")
 
 
 def _truth(builder: Any, bits: Any) -> Any:
@@ -93,7 +94,7 @@ def _truth(builder: Any, bits: Any) -> Any:
 
 
 def _emitters() -> dict[str, tuple[str, str, Callable[..., Any]]]:
-    """Return, by the name of an instruction: the kinds of its sources, that of its result, and what emits it."""
+    """Return, by instruction name: the kinds of its sources, the kind of its result, and the function that emits it."""
     table: dict[str, tuple[str, str, Callable[..., Any]]] = {}
     for kind in "fd":
         for name in ("add", "subtract", "multiply", "divide"):
@@ -156,11 +157,11 @@ def _emitters() -> dict[str, tuple[str, str, Callable[..., Any]]]:
 
 _TABLE = _emitters()
 CODES = {name: number for number, name in enumerate(_TABLE)}
-"""The number of each instruction by its name and the kinds that it works on, such as ``"add f"``."""
+"""The code of each instruction by its name and the kinds of its operands, such as ``"add f"``."""
 
 
 class _Loop:
-    """The loop of one instruction over a block: whole vectors, and then a masked one for what remains."""
+    """The loop of one instruction over a block: whole vectors, and then a masked one for the remainder."""
 
     def __init__(self, builder: Any, name: str, out: Any, sources: tuple[Any, ...], size: Any) -> None:
         self.builder, self.out, self.sources = builder, out, sources
@@ -190,12 +191,12 @@ class _Loop:
         self.store(value, at, mask)
 
     def pointer(self, base: Any, at: Any, kind: str) -> Any:
-        """Return where element `at` of an array of `kind` begins, as a pointer to a vector."""
+        """Return the address of element `at` of an array of `kind`, as a pointer to a vector."""
         first = self.builder.inttoptr(base, _KINDS[kind].as_pointer())
         return self.builder.bitcast(self.builder.gep(first, [at]), _vector(kind).as_pointer())
 
     def load(self, base: Any, at: Any, kind: str, mask: Any) -> Any:
-        """Return a vector of `kind`; with a mask only the lanes that are wanted are read."""
+        """Return a vector of `kind`; with a mask, only the lanes that it selects are read."""
         pointer, align = self.pointer(base, at, kind), _BYTES[kind]
         if mask is None:
             return self.builder.load(pointer, align=align)
@@ -204,7 +205,7 @@ class _Loop:
         return _intrinsic(self.builder, name, pointer, ir.IntType(32)(align), mask, nothing, result=_vector(kind))
 
     def store(self, value: Any, at: Any, mask: Any) -> None:
-        """Write the result; with a mask only the lanes that are wanted."""
+        """Write the result; with a mask, only the lanes that it selects."""
         pointer, align = self.pointer(self.out, at, self.kind), _BYTES[self.kind]
         if mask is None:
             self.builder.store(value, pointer, align=align)
@@ -260,12 +261,12 @@ def _interpret(program, part, parts, thread):  # type: ignore[no-untyped-def]
 def _interpreter() -> int:
     """Return the address of the compiled interpreter.
 
-    The kernels for one thread and for many call it there: inlined, it would be compiled for each of them.
+    The calls for one thread and for several use it by address: inlined, it would be compiled for each of them.
     """
     integer = numba.int64
     return address(_interpret, numba.void(numba.types.CPointer(integer), integer, integer, integer))
 
 
 def bound(program: int, threads: int, kept: Any) -> Callable[[], None]:
-    """Return a call that runs the program at the address `program`, by so many threads; it keeps what is `kept`."""
+    """Return a call that runs the program at the address `program` on `threads` threads; it keeps `kept` alive."""
     return called(_interpreter(), program, threads, kept)
