@@ -14,6 +14,7 @@ from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
 from gpudl.ops import cast, reshape
 from gpudl.registry import serialize
@@ -125,10 +126,12 @@ class Sequential(Model):
             self._take_input(entry)
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Return what the topmost layer returns."""
         if isinstance(inputs, list | tuple) and len(inputs) == 1:
             (inputs,) = inputs
+        if mask is not None:
+            inputs = with_masks(inputs, mask)
         if not isinstance(inputs, Tensor):
             raise ValueError(
                 f"{self._who()} takes one array, got a {type(inputs).__name__} of {len(inputs)}. np.stack makes one "
@@ -177,6 +180,7 @@ class Sequential(Model):
         those of an embedding may be larger than the floats that the layers compute in can count to.
         """
         assert self._input is not None
+        given = inputs
         shape, dtype = self._input.batch_shape, self._input.dtype if self._declared else inputs.dtype
         if inputs.ndim == len(shape) - 1 and shape[-1] == 1:
             inputs = reshape(inputs, (*inputs.shape, 1))
@@ -187,7 +191,7 @@ class Sequential(Model):
                 f"{self._who()} was built for inputs of shape {shape}, got {inputs.shape}. "
                 "Reshape the data, or build a model for them."
             )
-        return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
+        return keeping_mask(given, inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype))
 
     @derived
     def input(self) -> Any:
