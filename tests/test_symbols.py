@@ -98,6 +98,16 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
+def test_bits_of_truths_are_remembered_as_logic() -> None:
+    x, numbers = Input((4,), dtype="bool"), Input((4,), dtype="int32")
+    made = [x & x, x | True, True ^ x, ~x, x & numbers, ~numbers]
+    names = "logical_and logical_or logical_xor logical_not bitwise_and bitwise_not"
+    assert [symbol.call.operation.function.name for symbol in made] == names.split()
+    values = np.array([[True, False, True, False]])
+    for symbol, expected in zip(made[:4], (values, values | True, ~values, ~values), strict=True):
+        np.testing.assert_array_equal(gpudl.Model(x, symbol)(values).numpy(), expected)
+
+
 @pytest.mark.parametrize("name", [*OPERATORS, *FUNCTIONS])
 class TestOps:
     def test_the_symbol_has_shape_and_dtype_of_the_result(self, name: str) -> None:

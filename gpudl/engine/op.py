@@ -38,8 +38,8 @@ class Op(Generic[R_co]):
     There are three kinds. A *normal* op fills newly allocated outs; an *alias* op returns a view of its input; an
     *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. The type parameter is what a
     call returns: a tensor, several, or None. Every floating-point out is differentiable. `flops` counts the operations,
-    by default one per element. `prepare` gets the inputs of a call unchanged, and returns those to compute with, or
-    raises.
+    by default one per element, `reads` the bytes of each input that are read, by default all. `prepare` gets the inputs
+    of a call unchanged, and returns those to compute with, or raises.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Op(Generic[R_co]):
         gathers: bool = False,
         workspace: Callable[..., Spec] | None = None,
         flops: cost.Flops | None = None,
+        reads: cost.Reads = cost.all_read,
         prepare: Callable[..., tuple[TensorLike, ...]] | None = None,
     ) -> None:
         self.name = forward.__name__
@@ -66,6 +67,7 @@ class Op(Generic[R_co]):
         self.gathers = gathers
         self.workspace = workspace
         self.prepare = prepare
+        self.reads = reads
         self.flops = flops or (cost.free if alias else cost.per_output(1) if self.outs else cost.per_input(1))
         self.unpack: Callable[[tuple[Tensor, ...]], R_co] = _UNPACK.get(self.outs, tuple)
         self.rules: dict[str, Callable[..., Any]] = {}

@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     gathers: bool
     workspace: Callable[..., Spec]
     flops: cost.Flops
+    reads: cost.Reads
     prepare: Callable[..., tuple[TensorLike, ...]]
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "not_equal",
     "right_shift",
 ]
@@ -134,6 +135,12 @@ def logical_and(x1: Expression, x2: Expression) -> Expression:
 def logical_or(x1: Expression, x2: Expression) -> Expression:
     """Return, as bool, where x1 and x2 are not both 0."""
     return e.bitwise_or(x1 != 0, x2 != 0)
+
+
+@elementwise(_compared)
+def logical_xor(x1: Expression, x2: Expression) -> Expression:
+    """Return, as bool, where just one of x1 and x2 is 0."""
+    return e.bitwise_xor(x1 != 0, x2 != 0)
 
 
 @elementwise(_truth)

@@ -194,7 +194,7 @@ def _rows(plan: Plan, step: str) -> list[Row]:
             Row(
                 op=_repeated(instruction.times, " + ".join(part.op.name for part in parts)),
                 layer=" + ".join(dict.fromkeys(part.origin or f"{step}_step" for part in parts)),
-                outs=", ".join(_spec(value.spec) for value in ir.written(instruction)),
+                outs=", ".join(_spec(value.spec) for value in instruction.written),
                 bytes=ir.nbytes(instruction),
                 flops=ir.flops(instruction),
                 kernel=kernel,
@@ -213,7 +213,7 @@ def _kernel(plan: Plan, instruction: Instruction) -> str:
 
 def _written(plan: Plan) -> list[Array]:
     """Return the variables that a step changes."""
-    arrays = (value.root.external for step in plan.instructions for value in ir.written(step))
+    arrays = (value.root.external for step in plan.instructions for value in step.written)
     return list({id(array): array for array in arrays if array is not None}.values())
 
 

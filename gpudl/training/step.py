@@ -17,9 +17,9 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.layers.base.layer import Layer
 from gpudl.metrics import Metric
-from gpudl.training.data.arrays import Data, require_counts, unpacked
 from gpudl.training.compiled import Compiled
 from gpudl.training.compiled_metrics import CompileMetrics
+from gpudl.training.data.arrays import Data, require_counts, unpacked
 from gpudl.training.remembered import Remembered
 
 

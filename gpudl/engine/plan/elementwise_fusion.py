@@ -44,7 +44,7 @@ class _Group:
 
 
 def _written(step: Instruction) -> set[int]:
-    return {value.memory for value in (*step.outs, *step.ins[: step.writes])}
+    return {value.memory for value in step.written}
 
 
 def _fusable_size(step: Instruction, composer: Composer) -> int | None:
@@ -157,7 +157,7 @@ def _fused(members: tuple[Applied, ...], outside: set[Value], composer: Composer
 
     calls = [_call(step, numbers(step.outs), numbers(step.ins)) for step in members]
     made = {value: None for step in members for value in step.outs}
-    targets = {value.root: None for step in members for value in step.ins[: step.writes]}
+    targets = {value.root: None for step in members for value in step.targets}
     outs = tuple(value for value in made if value in outside)
     ins = (*targets, *(value for value in values if value not in made and value not in targets))
     specs = [(value.spec.dtype, value.spec.size) for value in values]

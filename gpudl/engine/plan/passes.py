@@ -26,7 +26,7 @@ def without_common_subexpressions(
     for recorded in record:
         is_moved = recorded.alias or any(value in same for value in recorded.ins)  # a view moves with its base
         step = recorded.reading(same) if is_moved else recorded
-        for value in step.ins[: step.writes]:
+        for value in step.targets:
             writes[value.memory] = writes.get(value.memory, 0) + 1
         if isinstance(step, Applied) and step.ins and not step.writes:
             read = tuple((value, writes.get(value.memory, 0)) for value in step.ins)

@@ -50,7 +50,7 @@ class Rewriter:
         self._makers.update(dict.fromkeys(step.outs, step))
         for value in step.ins:
             self._users.setdefault(value, {})[step] = None
-        for value in step.ins[: step.writes]:
+        for value in step.targets:
             insort(self._updates.setdefault(value.memory, []), place)
 
     def _remove(self, step: Instruction) -> Place:
@@ -60,7 +60,7 @@ class Rewriter:
         for value in step.ins:
             self._users[value].pop(step, None)
         place = self._places.pop(step)
-        for value in step.ins[: step.writes]:
+        for value in step.targets:
             self._updates[value.memory].remove(place)
         return place
 

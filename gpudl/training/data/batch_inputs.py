@@ -192,21 +192,20 @@ class Rows:
         cursor: which rows; shared by the feeds of a batch.
     """
 
-    __slots__ = ("_copy", "_out", "cursor", "source", "spec")
+    __slots__ = ("cursor", "source", "spec")
 
     def __init__(self, source: Array, cursor: Cursor) -> None:
         self.source = source
         self.spec = Spec((cursor.count, *source.shape[1:]), fed_dtype(source.dtype))
         self.cursor = cursor
-        self._out: Array = None
-        self._copy: Copy | None = None
+
+    def bound(self, out: Array) -> Copy:
+        """Return a call that copies the rows into `out`, to be made batch after batch."""
+        return self.cursor.copy(out, self.source)
 
     def write(self, out: Array) -> None:
         """Copy the rows into `out`."""
-        # Batch after batch goes to the same buffer: which kernel can do that is asked once.
-        if self._copy is None or out is not self._out:
-            self._copy, self._out = self.cursor.copy(out, self.source), out
-        self._copy()
+        self.bound(out)()
 
 
 def materialized(leaf: Any) -> Any:
