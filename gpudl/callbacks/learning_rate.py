@@ -44,8 +44,7 @@ class LearningRateScheduler(Callback):
             rate = self.schedule(*(epoch, float(optimizer.learning_rate))[: self._arguments()])
             if not isinstance(rate, float | np.floating):
                 raise ValueError(
-                    f"LearningRateScheduler: the schedule must return a float, got {rate!r}, a "
-                    f"{type(rate).__name__}."
+                    f"LearningRateScheduler: the schedule must return a float, got {rate!r}, a {type(rate).__name__}."
                 )
             optimizer.learning_rate = float(rate)
             if self.verbose:

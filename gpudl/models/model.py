@@ -11,6 +11,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import with_masks
 from gpudl.models.functional import CallGraph
 from gpudl.models.given_inputs import sorted_leaves
 from gpudl.names import auto_name
@@ -154,6 +155,8 @@ class Model(Trainer):
         inputs, *more = args or (kwargs.pop("inputs", None),)
         if more:
             raise ValueError(f"{self._who()} takes one nest of inputs, got {len(args)} arguments. Put them in a list.")
+        if kwargs.get("mask") is not None:
+            inputs = with_masks(inputs, kwargs["mask"])
         return self._graph(inputs, self._who())
 
     def _has_call(self) -> bool:

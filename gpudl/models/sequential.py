@@ -15,6 +15,7 @@ from gpudl.engine.tree import Nest
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
 from gpudl.ops import cast, reshape
 from gpudl.registry import serialize
@@ -145,10 +146,12 @@ class Sequential(Model):
             self._take_input(entry)
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Return the result of the topmost layer."""
         if isinstance(inputs, list | tuple) and len(inputs) == 1:
             (inputs,) = inputs
+        if mask is not None:
+            inputs = with_masks(inputs, mask)
         if not isinstance(inputs, Tensor):
             return self._call_on_nest(inputs, training)
         if self._input is None:
@@ -206,6 +209,7 @@ class Sequential(Model):
         floats, since those of an embedding may be too large for the floats that the layers compute in.
         """
         assert self._input is not None
+        given = inputs
         shape, dtype = self._input.batch_shape, self._input.dtype if self._declared else inputs.dtype
         if inputs.ndim == len(shape) - 1 and shape[-1] == 1:
             inputs = reshape(inputs, (*inputs.shape, 1))
@@ -216,7 +220,7 @@ class Sequential(Model):
                 f"{self._who()} was built for inputs of shape {shape}, got {inputs.shape}. "
                 "Reshape the data, or build a model for them."
             )
-        return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
+        return keeping_mask(given, inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype))
 
     @derived
     def input(self) -> Any:

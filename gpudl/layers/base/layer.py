@@ -23,9 +23,9 @@ from gpudl.layers.base.config import HasConfig
 from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.enclosing import Frame, innermost
 from gpudl.layers.base.input_spec import Shape, Specs, check_inputs
-from gpudl.layers.base.losses import HasLosses
 from gpudl.layers.base.masks import HasMasks, keeping_mask, said_or_carried
 from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_up, spelled_out
+from gpudl.layers.base.stateless import HasStatelessCall
 from gpudl.layers.base.symbols import HasSymbols
 from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
@@ -41,7 +41,7 @@ _OFF = {
 _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 
 
-class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, HasConfig):
+class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePolicy, HasConfig):
     """A callable with weights. Subclasses implement `build` (called when the input shape is known) and `call`.
 
     Args:
@@ -123,6 +123,10 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
     @all_or_nothing
     def build(self, input_shape: Shape) -> None:
         """Create the weights for inputs of `input_shape`, whose batch size is None."""
+
+    def _needs_build(self) -> bool:
+        """Tell whether `build`, or the first call, makes weights."""
+        return type(self).build is not Layer.build or bool(self._children)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.named import Named
+from gpudl.ops import copy
 
 Masks = Nest[Tensor | None]
 _MASK = "mask"
@@ -26,6 +28,20 @@ def keeping_mask(tensor: Tensor, made: Tensor) -> Tensor:
     if tensor.mask is not None:
         made.mask = tensor.mask
     return made
+
+
+def with_masks(tensors: Nest[Tensor], masks: Masks) -> Nest[Tensor]:
+    """Return copies of tensors that have the masks of a nest of the same form."""
+    several = iter(flatten(masks)[0])
+    return map_leaves(lambda tensor: _marked(tensor, next(several, None)), tensors)
+
+
+def _marked(tensor: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is None or mask is tensor.mask:
+        return tensor
+    marked = copy(tensor)
+    marked.mask = mask
+    return marked
 
 
 class HasMasks(Named):
@@ -57,7 +73,7 @@ class HasMasks(Named):
         """Tell whether layers inside see the masks of the inputs, and mark the outputs, by themselves."""
         return False
 
-    def compute_mask(self, inputs: Nest[Tensor], previous_mask: Masks = None) -> Masks:
+    def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Masks:
         """Return the mask of the outputs, or a nest of masks.
 
         Args:
