@@ -17,6 +17,7 @@ from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
+from gpudl.names import auto_name
 from gpudl.ops import cast, reshape
 from gpudl.registry import serialize
 
@@ -62,7 +63,8 @@ class Sequential(Model):
         self._input: InputLayer | None = None
         self._declared = False  # whether there is an explicit Input, and not only a shape
         for layer in layers or ():
-            self.add(layer)
+            self.add(layer, rebuild=False)
+        self._count_as_functional()
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Add a layer on top of the stack; existing weights are kept.
@@ -100,6 +102,8 @@ class Sequential(Model):
             self.built = True
         self._stack = [*self._stack, layer]
         self._offer()
+        if rebuild:
+            self._count_as_functional()
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the topmost layer and return it."""
@@ -109,7 +113,13 @@ class Sequential(Model):
         self._stack = self._stack[:-1]
         self.built = self.built and bool(self._stack)
         self.output_shape = self._stack[-1].output_shape if self._stack else None
+        self._count_as_functional()
         return layer
+
+    def _count_as_functional(self) -> None:
+        """Take a name: Keras makes a functional model of what is built, so the next one has a higher number there."""
+        if self.built:
+            auto_name("functional")
 
     def _take_input(self, layer: InputLayer) -> None:
         self._input, self.batch_shape = layer, layer.batch_shape
@@ -144,6 +154,7 @@ class Sequential(Model):
             self._known_chain(entry).follow(self._stack)
             self.output_shape = self._stack[-1].output_shape
             self._take_input(entry)
+            auto_name("functional")
         self.built = True
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
@@ -186,6 +197,7 @@ class Sequential(Model):
             value = layer(value, training=training)
         self._note_inputs(inputs)
         self._take_input(entry)
+        self._count_as_functional()
         return value
 
     def _require_layers(self) -> None:
