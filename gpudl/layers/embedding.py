@@ -92,7 +92,7 @@ class Embedding(Layer):
         self.embeddings = self._add("embeddings", (self.input_dim, self.output_dim))
 
     def _typed(self, tensor: Tensor) -> Tensor:
-        """Return a tensor as it is: floats keep their dtype, for a shorter one cannot count as far."""
+        """Return a tensor unchanged: floats keep their dtype, for a shorter one cannot count as far."""
         return tensor
 
     def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Masks:

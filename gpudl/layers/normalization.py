@@ -111,7 +111,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         x = self._floating(x)
         training = training and self.trainable
         counted = None if mask is None or not training else _counted(mask, x)
-        if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
+        if is_half(x.dtype):  # squares and sums of 16-bit floats overflow, and moving averages would not change
             return ops.cast(self._normalized(ops.cast(x, dtype=FLOAT32), training, counted), dtype=self.compute_dtype)
         return self._normalized(x, training, counted)
 

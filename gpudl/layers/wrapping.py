@@ -126,7 +126,7 @@ class Lambda(Layer):
         self._asks = tuple(name for name in ("mask", "training") if name in taken and name not in self.arguments)
 
     def compute_output_shape(self, *shapes: Nest[OpenShape], **named: Nest[OpenShape]) -> Any:
-        """Return the shape of the outputs for inputs of these shapes; None stands for any size."""
+        """Return the shape of the outputs for inputs of these shapes; None means any size."""
         if callable(self._shape):
             return self._shape(*shapes, **named)
         if self._shape is None:
@@ -156,12 +156,12 @@ class Lambda(Layer):
 
 
 def _named(value: object) -> object:
-    """Return the name of a registered function, and anything else as it is."""
+    """Return the name of a registered function, and anything else unchanged."""
     return next((name for name, item in users.known().items() if item is value), value)
 
 
 def _found(value: object) -> object:
-    """Return the function of a name, and anything else as it is."""
+    """Return the function of a name, and anything else unchanged."""
     if not isinstance(value, str):
         return value
     found = users.get_registered_object(value)
@@ -183,7 +183,7 @@ class Wrapper(Layer):
         **options: those of `Layer`.
 
     Raises:
-        ValueError: something that is no layer.
+        ValueError: something that is not a layer.
 
     Example:
         >>> class Twice(gpudl.layers.Wrapper):

@@ -24,7 +24,7 @@ class Adamax(Optimizer):
 
     Args:
         learning_rate: step size.
-        beta_1: share of m that is kept.
+        beta_1: weight of the old m in each update.
         beta_2: share of u that is kept.
         epsilon: added to u, against division by 0.
         **options: as for `Optimizer`.
@@ -52,7 +52,7 @@ class Adamax(Optimizer):
         self.epsilon = epsilon
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the running mean of the gradient and its largest size."""
+        """Return the moving average of the gradient and its largest size."""
         return (("momentum", "norm"),)
 
     def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:

@@ -145,7 +145,7 @@ class MultiOptimizer(Optimizer):
 
     @property
     def variables(self) -> list[Variable]:
-        """The count of updates, a learning rate that nobody uses, and the variables of each optimizer."""
+        """The count of updates, an unused learning rate, and the variables of each optimizer."""
         return [*super().variables, *(v for optimizer in self.optimizers for v in optimizer.variables)]
 
     @property

@@ -96,7 +96,7 @@ class Muon(Optimizer):
         return super()._decay_of(variable) and ("adam_" * self._is_left_to_adam(variable) + "weight_decay")
 
     def add_state(self, variable: Variable) -> None:
-        """Make the momentum, and for AdamW the running mean of the square."""
+        """Make the momentum, and for AdamW the moving average of the square."""
         m = self.add_variable_from_reference(variable, "momentum")
         adam = self._is_left_to_adam(variable)
         v = self.add_variable_from_reference(variable, "velocity") if adam else None

@@ -20,7 +20,7 @@ LearningRate = float | Tensor | LearningRateSchedule | Callable[[], float | Tens
 
 
 class Shared(TypedDict, total=False):
-    """The arguments of `Optimizer` that every optimizer takes by keyword."""
+    """The keyword arguments of all optimizers."""
 
     clipnorm: float | None
     clipvalue: float | None
@@ -116,7 +116,7 @@ def rate_number(learning_rate: object) -> np.ndarray:
 
 
 def rate_source(learning_rate: LearningRate) -> Variable | LearningRateSchedule | Callable[[], float | Tensor]:
-    """Return what an optimizer asks for the learning rate: a schedule, a function or a variable as it is."""
+    """Return the learning rate of an optimizer: a schedule, a function or a variable unchanged."""
     if isinstance(learning_rate, dict):  # from a config
         learning_rate = SCHEDULES.get(learning_rate)
     if isinstance(learning_rate, Variable | LearningRateSchedule):

@@ -38,7 +38,7 @@ L = TypeVar("L", bound=Buildable)
 
 
 def all_or_nothing(build: Callable[Concatenate[L, P], None]) -> Callable[Concatenate[L, P], None]:
-    """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
+    """Decorate `build` so that, also when called directly, it leaves a layer either built or unchanged."""
     signature = inspect.signature(build)
 
     @wraps(build)

@@ -22,7 +22,7 @@ class HasLosses(HasWeights):
             loss: a tensor, whose elements are summed, or a list of them.
 
         Raises:
-            ValueError: something that is no tensor, or a symbolic one.
+            ValueError: something that is not a tensor, or a symbolic one.
 
         Example:
             >>> class Sparse(gpudl.layers.Layer):

@@ -1,4 +1,4 @@
-"""Masks: which samples or steps of a sequence count, handed from layer to layer beside the tensors."""
+"""Masks of the samples or time steps that count, which are passed from layer to layer with the tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MASK = "mask"
 
 
 def mask_of(leaf: object) -> Tensor | None:
-    """Return the mask of a tensor; None where there is none, and for what is no tensor."""
+    """Return the mask of a tensor; None if there is none, and for what is no tensor."""
     return leaf.mask if isinstance(leaf, Tensor) else None
 
 
@@ -29,15 +29,15 @@ def keeping_mask(tensor: Tensor, made: Tensor) -> Tensor:
 
 
 class HasMasks(Named):
-    """The base of layers that knows what becomes of masks.
+    """The base of layers that implements masking.
 
     Attributes:
-        supports_masking: whether what is returned has the mask of the first argument, or that of `compute_mask`.
+        supports_masking: whether outputs have the mask of the first argument, or that of `compute_mask`.
     """
 
     supports_masking = False
-    _mask_arguments: frozenset[str] = frozenset()  # what `call` takes masks by
-    _positional: tuple[str, ...] = ()  # what `call` takes by position
+    _mask_arguments: frozenset[str] = frozenset()  # the arguments of `call` for masks
+    _positional: tuple[str, ...] = ()  # the positional arguments of `call`
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -45,7 +45,7 @@ class HasMasks(Named):
             cls.supports_masking = True
 
     def _begin_masking(self, taken: Mapping[str, inspect.Parameter]) -> None:
-        """Note which masks the parameters of `call` ask for."""
+        """Record which masks the parameters of `call` accept."""
         asked = frozenset(name for name in taken if name == _MASK or name.endswith(f"_{_MASK}"))
         if asked:
             self._mask_arguments = asked
@@ -54,7 +54,7 @@ class HasMasks(Named):
             )
 
     def _masks_inside(self) -> bool:
-        """Tell whether layers inside see the masks of the inputs, and mark the outputs, by themselves."""
+        """Return whether layers inside handle the masks of the inputs and outputs."""
         return False
 
     def compute_mask(self, inputs: Nest[Tensor], previous_mask: Masks = None) -> Masks:
@@ -67,7 +67,7 @@ class HasMasks(Named):
         return previous_mask
 
     def _with_masks(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
-        """Return the arguments by keyword, and with them the masks that `call` asks for.
+        """Return the keyword arguments, with the masks that `call` accepts.
 
         ``mask`` is that of the first of the tensors, ``query_mask`` that of the argument ``query``.
         """

@@ -82,7 +82,7 @@ class HasStoredWeights(Named):
         self._set(variables, [store[str(number)] for number in range(len(variables))])
 
     def count_params(self) -> int:
-        """Return the number of weights; raises ValueError for a layer that is not built."""
+        """Return the number of weights; raise ValueError for a layer that is not built."""
         if not self.built:
             raise ValueError(f"{self._who()} has no weights yet: it is built on its first call, or by build().")
         return sum(v.size for v in self.weights)

@@ -1,4 +1,4 @@
-"""A layer and symbols: the shapes that it returns, and the symbols that it was called on."""
+"""Layers and symbols: output shapes, and the symbols that a layer was called on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpudl.layers.base.named import Named
 
 
 class HasSymbols(Named):
-    """The base of layers that knows what they return for symbols."""
+    """The base of layers that implements calls on symbols."""
 
     __call__: Callable[..., Any]
     _output_shape: Nest[OpenShape] = None  # type: ignore[assignment]
@@ -39,7 +39,7 @@ class HasSymbols(Named):
         self._output_shape, self._inputs_seen = shape, None
 
     def _note_inputs(self, inputs: Tensor) -> None:
-        """Note what the layer is called with, from which `output_shape` follows when somebody asks for it."""
+        """Record the inputs' shape and dtype, from which `output_shape` is inferred when it is read."""
         self.output_shape = None
         self._inputs_seen = open_batch(inputs) or (), inputs.dtype
 
@@ -64,7 +64,7 @@ class HasSymbols(Named):
         return calls[0]
 
     def compute_output_shape(self, *shapes: Nest[OpenShape], **named: Nest[OpenShape]) -> Any:
-        """Return the shape of the outputs for inputs of these shapes; None stands for any size.
+        """Return the shape of the outputs for inputs of these shapes; None means any size.
 
         Args:
             *shapes: the shape, or nest of shapes, of each argument of `call`.
@@ -73,7 +73,7 @@ class HasSymbols(Named):
         return inferred_shapes(self, shapes, np.dtype(self.compute_dtype), named)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """Return symbols for what a call would return, which remember no call.
+        """Return symbols for the results of a call, which hold no call.
 
         Example:
             >>> layer = gpudl.layers.Dense(3)
@@ -86,7 +86,7 @@ class HasSymbols(Named):
         return map_leaves(_symbol, inferred(self, args, kwargs))
 
     def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
-        """Return symbols for what a call would return, which remember it: what a `Model` is made of."""
+        """Return symbols for the results of a call, which hold the call, for a `Model`."""
         return remember(self, args, kwargs)
 
 
