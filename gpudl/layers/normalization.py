@@ -30,7 +30,7 @@ def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
 class BatchNormalization(Layer, options=BatchNormOptions):
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, channel by channel.
 
-    In training, mean and variance are those of the batch, without what a mask leaves out, and moving averages follow
+    In training, mean and variance are those of the batch, without masked steps, and moving averages follow
     them; otherwise, and in a layer with ``trainable=False``, they are the moving averages.
 
     Source: Ioffe and Szegedy, "Batch normalization", ICML 2015.

@@ -92,7 +92,7 @@ class AdamW(Adam):
 
     Args:
         learning_rate: step size.
-        weight_decay: share of each weight, times the learning rate, that is taken off at each update; see
+        weight_decay: fraction of each weight, times the learning rate, that is subtracted at each update; see
             `exclude_from_weight_decay`.
         beta_1: weight of the old m in each update.
         beta_2: weight of the old v in each update.

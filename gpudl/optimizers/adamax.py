@@ -15,7 +15,7 @@ __all__ = ["Adamax"]
 
 
 class Adamax(Optimizer):
-    """Adam with the largest gradient, which fades, in place of the root of the mean square.
+    """Adam with a decaying maximum of the gradient in place of the root mean square.
 
     ``m += (1 - beta_1) * (g - m); u = max(beta_2 * u, |g|); w -= learning_rate / (1 - beta_1**t) * m / (u + epsilon)``
     at update t = 1, 2, ...
@@ -25,7 +25,7 @@ class Adamax(Optimizer):
     Args:
         learning_rate: step size.
         beta_1: weight of the old m in each update.
-        beta_2: share of u that is kept.
+        beta_2: weight of the old value of u in each update.
         epsilon: added to u, against division by 0.
         **options: as for `Optimizer`.
 

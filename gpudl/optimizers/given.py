@@ -1,4 +1,4 @@
-"""What `apply` is given: gradients, and the variables that they belong to."""
+"""The arguments of `apply`: gradients, and their variables."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ __all__ = ["Nadam"]
 
 
 class Nadam(Optimizer):
-    """Adam that looks ahead along its momentum, as Nesterov's gradient does.
+    """Adam with Nesterov momentum.
 
     With ``u(t) = beta_1 * (1 - 0.96**t / 2)``, U(t) the product of u(1) to u(t), and m and v as for Adam:
     ``w -= learning_rate * m_hat / (sqrt(v / (1 - beta_2**t)) + epsilon)`` where

@@ -1,4 +1,4 @@
-"""What all optimizers have: the arguments that they share, and how they are built, applied and described."""
+"""The base of all optimizers: their common arguments, building, updates and configs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Optimizer(Updates):
         global_clipnorm: scale all gradients together down to at most this L2 norm.
         use_ema: keep a moving average of each weight, which `finalize_variable_values`, and with it the end of `fit`,
             puts in its place.
-        ema_momentum: share of the average that is kept at each step.
+        ema_momentum: weight of the old average in each update.
         ema_overwrite_frequency: put the averages in place of the weights after so many updates, too.
         loss_scale_factor: multiply the loss by this before it is differentiated, and divide the gradients by it.
         gradient_accumulation_steps: update only in each such step, by the mean of the gradients since the last update.
@@ -111,7 +111,7 @@ class Optimizer(Updates):
             self.add_state(v)
 
     def add_state(self, variable: Variable) -> None:
-        """Make what the optimizer keeps for a variable that is new to it, beside its slots."""
+        """Create further state of the optimizer for a new variable, in addition to its slots."""
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         """Return what to differentiate in place of the loss: the loss times `loss_scale_factor`."""

@@ -16,7 +16,7 @@ from gpudl.registry import unknown_argument
 from gpudl.utils.checks import require_number, require_whole
 
 LearningRate = float | Tensor | LearningRateSchedule | Callable[[], float | Tensor]
-"""What a learning rate may be: a number, a variable, a schedule, or a function without arguments."""
+"""A learning rate: a number, a variable, a schedule, or a function without arguments."""
 
 
 class Shared(TypedDict, total=False):

@@ -27,7 +27,7 @@ class RMSprop(Optimizer):
     Args:
         learning_rate: step size.
         rho: weight of the old moving averages in each update.
-        momentum: share of the last step that is kept.
+        momentum: weight of the last step in each update.
         epsilon: added to v, against division by 0.
         centered: divide by the standard deviation of the gradient instead of its root mean square.
         **options: as for `Optimizer`.

@@ -24,7 +24,7 @@ class SGD(Optimizer):
 
     Args:
         learning_rate: step size.
-        momentum: share of the last step that is kept, in [0, 1].
+        momentum: weight of the last step in each update, in [0, 1].
         nesterov: use Nesterov momentum.
         **options: as for `Optimizer`.
 

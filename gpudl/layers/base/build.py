@@ -19,11 +19,11 @@ Shapes = dict[str, Nest[int | None]]
 
 
 class Buildable(Protocol):
-    """What can be built: a layer.
+    """The interface of objects that can be built, such as layers.
 
     Attributes:
-        built: whether it has been.
-        path: the names of the layers around it and its own, with slashes between; None before it is built.
+        built: whether it is built.
+        path: the names of the enclosing layers and its own, joined by slashes; None before it is built.
     """
 
     name: str

@@ -17,7 +17,7 @@ _MASK = "mask"
 
 
 def mask_of(leaf: object) -> Tensor | None:
-    """Return the mask of a tensor; None if there is none, and for what is no tensor."""
+    """Return the mask of a tensor; None if there is none, or if it is not a tensor."""
     return leaf.mask if isinstance(leaf, Tensor) else None
 
 
@@ -62,7 +62,7 @@ class HasMasks(Named):
 
         Args:
             inputs: the first argument of `call`.
-            previous_mask: its mask, or the nest of its masks; None where everything counts.
+            previous_mask: its mask, or the nest of its masks; None for no mask.
         """
         return previous_mask
 
@@ -85,7 +85,7 @@ class HasMasks(Named):
         return {**kwargs, **{wanted: masks for wanted, masks in found.items() if masks is not None}}
 
     def _mask_outputs(self, inputs: Nest[Tensor], masks: Masks, outputs: Nest[Tensor]) -> None:
-        """Mark what the layer returned for `inputs`, whose masks were `masks`; what is marked already stays so."""
+        """Set the masks of the layer's outputs for `inputs` with `masks`; outputs that have masks keep them."""
         unmasked = _all_count(masks)
         if not self.supports_masking:
             if not self._masks_inside() and any(mask_of(leaf) is not None for leaf in flatten(inputs)[0]):
@@ -107,7 +107,7 @@ class HasMasks(Named):
 
 
 def said_or_carried(first: Nest[Tensor], kwargs: Mapping[str, object]) -> Masks:
-    """Return the masks of the first argument of a call: what was given as ``mask``, or what its tensors have."""
+    """Return the masks of the first argument of a call: the argument ``mask``, or those of its tensors."""
     if kwargs.get(_MASK) is not None:
         return kwargs[_MASK]  # type: ignore[return-value]
     return first.mask if isinstance(first, Tensor) else map_leaves(mask_of, first)

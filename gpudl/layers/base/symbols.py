@@ -45,13 +45,13 @@ class HasSymbols(Named):
 
     @derived
     def input(self) -> Any:
-        """The symbol, or the symbols in a list, that the layer took in its first call on symbols."""
+        """The symbol, or the list of symbols, that the layer was first called on."""
         found = self._first_call("input").inputs
         return found[0] if len(found) == 1 else found
 
     @derived
     def output(self) -> Any:
-        """The symbols that the layer returned to its first call on symbols."""
+        """The symbols that the layer's first call on symbols returned."""
         return self._first_call("output").outputs
 
     def _first_call(self, wanted: str) -> Call:
@@ -80,7 +80,7 @@ class HasSymbols(Named):
             >>> layer.compute_output_spec(gpudl.KerasTensor((None, 2))).shape
             (None, 3)
         """
-        if type(self).compute_output_shape is not HasSymbols.compute_output_shape:  # who wrote it knows better
+        if type(self).compute_output_shape is not HasSymbols.compute_output_shape:  # an override takes precedence
             given = (map_leaves(lambda leaf: getattr(leaf, "shape", None), arg) for arg in args)
             return symbols_of(self.compute_output_shape(*given), np.dtype(self.compute_dtype))
         return map_leaves(_symbol, inferred(self, args, kwargs))
