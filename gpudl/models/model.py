@@ -163,7 +163,7 @@ class Model(Trainer):
         return self._graph is not None or type(self).call is not Model.call
 
     def _typed(self, tensor: Tensor) -> Tensor:
-        """Return a tensor as it is where the model is functional, which casts it to the dtype of its input."""
+        """Return a tensor unchanged where the model is functional, which casts it to the dtype of its input."""
         return super()._typed(tensor) if self._graph is None else tensor
 
     def _masks_inside(self) -> bool:

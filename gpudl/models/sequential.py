@@ -135,7 +135,7 @@ class Sequential(Model):
         return self.layers
 
     def _offer(self) -> None:
-        """Make symbols as soon as somebody asks a layer for its `input` or `output`."""
+        """Create symbols when the `input` or `output` of a layer is first read."""
         for layer in self._stack:
             offer_calls(layer, self._symbols_if_known)
 
@@ -205,14 +205,14 @@ class Sequential(Model):
             raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
 
     def _typed(self, tensor: Tensor) -> Tensor:
-        """Return a tensor as it is: it is cast to the dtype of an `Input` that was given, and then by each layer."""
+        """Return a tensor unchanged: it is cast to the dtype of an `Input` that was given, and then by each layer."""
         return tensor
 
     def _masks_inside(self) -> bool:
         return True
 
     def _require_open(self) -> None:
-        """Let the first call take what it is given for the inputs from then on."""
+        """Accept the inputs of the first call from then on."""
 
     def _fitted(self, inputs: Tensor) -> Tensor:
         """Return the inputs in the shape of the `Input`; scalar samples may lack their axis of size 1.
@@ -263,7 +263,7 @@ class Sequential(Model):
         known: Chain | None = vars(self).get("_chain")
         if known is None or known.entry is not entry:
             known = Chain(entry)
-            object.__setattr__(self, "_chain", known)  # which changes nothing of what is computed
+            object.__setattr__(self, "_chain", known)  # without marking steps as changed
         return known
 
     def __getstate__(self) -> dict[str, Any]:
