@@ -12,12 +12,38 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
+import numpy as np
+
 Kernel = Callable[..., None]
 Takes = Callable[..., bool]
 Static = dict[str, Any]
 """The static arguments of an op: what is no array, such as an axis or a rate."""
 Stages = tuple[Static, ...]
 """The static arguments of each op of a chain."""
+
+
+class Flags(Protocol):
+    """What is known of the layout of an array."""
+
+    @property
+    def c_contiguous(self) -> bool: ...  # noqa: D102
+
+
+class Array(Protocol):
+    """What is asked of an array before it is computed with, be it NumPy's or CuPy's."""
+
+    @property
+    def dtype(self) -> np.dtype: ...  # noqa: D102
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def itemsize(self) -> int: ...  # noqa: D102
+    @property
+    def nbytes(self) -> int: ...  # noqa: D102
+    @property
+    def flags(self) -> Flags: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -33,12 +59,12 @@ _twins: dict[str, dict[str, list[Twin]]] = {}
 _absent: set[str] = set()
 
 
-def is_floating(dtype: Any) -> bool:
+def is_floating(dtype: np.dtype) -> bool:
     """Tell whether `dtype` is a real float; NumPy's own kind of bfloat16, which it got from outside, is another."""
     return bool(dtype.kind == "f" or dtype.name == "bfloat16")
 
 
-def floats(*arrays: Any, **static: Any) -> bool:
+def floats(*arrays: Array, **static: object) -> bool:
     """Accept C-contiguous arrays whose floating-point members share one dtype, float32 or float64."""
     if not all(a.flags.c_contiguous for a in arrays):
         return False
@@ -84,7 +110,7 @@ def _imported(device: str) -> bool:
     return True
 
 
-def find(op: str, device: str, arrays: tuple[Any, ...], static: Static) -> Kernel | None:
+def find(op: str, device: str, arrays: tuple[Array, ...], static: Static) -> Kernel | None:
     """Return the first twin of `op` on `device` that takes these arguments, or None."""
     for twin in twins(device).get(op, ()):
         if twin.takes(*arrays, **static):
@@ -135,10 +161,10 @@ class Composer(Protocol):
     @property
     def large(self) -> int: ...  # noqa: D102 (described above)
 
-    def joins(self, op: str, arrays: tuple[Any, ...], static: Static) -> bool:
+    def joins(self, op: str, arrays: tuple[Array, ...], static: Static) -> bool:
         """Tell whether an op with these outs and inputs can be a part of such a kernel."""
 
-    def compose(self, calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Sequence[int]) -> Composed:
+    def compose(self, calls: Sequence[Call], values: Sequence[tuple[np.dtype, int]], arrays: Sequence[int]) -> Composed:
         """Return a kernel for `calls`, in their order.
 
         Args:

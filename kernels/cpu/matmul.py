@@ -11,9 +11,10 @@ differ).
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ..registry import accelerates, floats
 from .machine.layout import multiples
@@ -33,7 +34,7 @@ _PARTS = 16
 _FEW = 1 << 23  # multiplications below which looking for zeros costs more than it saves
 
 
-def takes_matrices(out: Any, a: Any, b: Any, **static: Any) -> bool:
+def takes_matrices(out: ndarray, a: ndarray, b: ndarray, **static: object) -> bool:
     """Accept C-contiguous float32 matrices that are not empty."""
     return (
         out.ndim == a.ndim == b.ndim == _MATRIX
@@ -44,7 +45,7 @@ def takes_matrices(out: Any, a: Any, b: Any, **static: Any) -> bool:
 
 
 @inner
-def _has_zeros(a: Any, sample: Any) -> Any:
+def _has_zeros(a: ndarray, sample: ndarray) -> bool:
     """Tell whether a quarter of some steps of some tiles add nothing."""
     full = 0
     for k in range(len(sample)):
@@ -66,11 +67,11 @@ class Survey(NamedTuple):
         bounds: where each block of these steps begins.
     """
 
-    sample: Any
-    infinite: Any
-    steps: Any
-    rows: Any
-    bounds: Any
+    sample: ndarray
+    infinite: ndarray
+    steps: ndarray
+    rows: ndarray
+    bounds: ndarray
 
 
 @Kernel
@@ -101,7 +102,7 @@ def _survey(worker, workers, found, left, right, bits):  # type: ignore[no-untyp
 
 
 @inner
-def _sparse(a: Any, found: Any) -> Any:
+def _sparse(a: ndarray, found: Survey) -> bool:
     """Tell whether the lists of a survey are there and may be used."""
     usable = _has_zeros(a, found.sample)
     for p in range(len(found.infinite)):
@@ -148,13 +149,19 @@ _NO_SAMPLE = np.empty((0, ROWS), np.int64)
 
 
 @accelerates("matmul", device="cpu", takes=takes_matrices)
-def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
+def matmul(out: ndarray, a: ndarray, b: ndarray, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Multiply a (M, K) by b (K, N) into out (M, N); a transposed side comes as (K, M) or (N, K)."""
     multiplied(out, a, b, NO_FLOATS, "linear", transpose_a, transpose_b)
 
 
 def multiplied(
-    out: Any, a: Any, b: Any, bias: Any, activation: str, transpose_a: bool = False, transpose_b: bool = False
+    out: ndarray,
+    a: ndarray,
+    b: ndarray,
+    bias: ndarray,
+    activation: str,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
 ) -> None:
     """Compute activation(a @ b + bias) for a linear or relu `activation`; an empty bias adds nothing."""
     rows, columns = out.shape
@@ -180,9 +187,10 @@ def multiplied(
 
 
 @lru_cache(maxsize=256)
-def _sample(rows: int, depth: int, transposed: bool) -> Any:
+def _sample(rows: int, depth: int, transposed: bool) -> ndarray:
     """Return where the rows of some tiles lie at some steps of a left side: (samples, rows of a tile)."""
     rng = np.random.default_rng(0)
     first, step = rng.integers(0, max(rows - ROWS, 0) + 1, _SAMPLES), rng.integers(0, depth, _SAMPLES)
     row = np.minimum(first[:, None] + np.arange(ROWS), rows - 1)
-    return step[:, None] * rows + row if transposed else row * depth + step[:, None]
+    at: ndarray = step[:, None] * rows + row if transposed else row * depth + step[:, None]
+    return at

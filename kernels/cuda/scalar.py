@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite, isnan
-from typing import Any
 
 import numpy as np
 
@@ -25,7 +24,7 @@ class Scalar:
         header: the file that defines `stored`, where one is needed.
     """
 
-    dtype: Any
+    dtype: np.dtype
     stored: str
     computed: str
     header: str = ""
@@ -72,7 +71,7 @@ class Scalar:
 
 
 @lru_cache(maxsize=64)
-def scalar(dtype: Any) -> Scalar | None:
+def scalar(dtype: np.dtype) -> Scalar | None:
     """Return a dtype in C++, or None for one that generated kernels do not know."""
     if dtype.name in _HALVES:
         stored, header = _HALVES[dtype.name]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ _MOVED_AS = {"f": "i", "d": "l", "l": "l", "i": "i", "B": "B"}
 _LIGHT = 4  # instructions that cost about what a pass over memory does
 
 
-def kind_of(dtype: Any) -> str:
+def kind_of(dtype: np.dtype) -> str:
     """Return the letter by which instructions know a dtype, or nothing for one that they do not know.
 
     Example:
@@ -78,7 +77,7 @@ class Program:
         """Bytes of scratch memory that a call needs."""
         return self._threads * self._each
 
-    def bind(self, arrays: Sequence[Any], work: Any) -> Callable[[], None]:
+    def bind(self, arrays: Sequence[np.ndarray], work: np.ndarray) -> Callable[[], None]:
         """Return a call without arguments that runs the program on `arrays`, with `work` bytes of scratch memory."""
         block = max(min(self.size, BLOCK), 1)
         first = HEADER + OPERAND * len(self.operands)

@@ -59,20 +59,20 @@ _LEFT, _COUNT = 0xFFFF, 16  # of claims: the parts that are left, the bits by wh
 
 
 @threads.inner
-def _native(team: Any, function: Any, a: Any, b: Any = 0) -> None:
+def _native(team: int, function: int, a: int, b: int = 0) -> None:
     call4(load(team + function), a, b, 0xFFFFFFFF, 0)
 
 
 @threads.inner
-def _now(team: Any, thread: Any) -> Any:
+def _now(team: int, thread: int) -> int:
     """Return nanoseconds."""
     time = team + _THREADS + thread * _LINE + 24
     _native(team, _CLOCK, time, 1)
-    return load(time) * 1_000_000_000 + load(time + 8)
+    return int(load(time) * 1_000_000_000 + load(time + 8))
 
 
 @threads.inner
-def _delayed(team: Any, time: Any) -> None:
+def _delayed(team: int, time: int) -> None:
     """Note that another program had a processor until now: it is busy if that was so shortly before, too."""
     if time - load(team + _DELAYED) < _TWICE:
         store(team + _CROWDED, time + _REMEMBERED)
@@ -80,7 +80,7 @@ def _delayed(team: Any, time: Any) -> None:
 
 
 @threads.inner
-def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
+def _looked(team: int, thread: int, word: int, old: int) -> bool:
     """Look at a word until it is not `old` any more; return whether that was so before patience was over."""
     if load(word) != old:
         return True
@@ -91,7 +91,7 @@ def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
         time = _now(team, thread)
         if not 0 <= time - last < _KEPT_WAITING:
             _delayed(team, time)
-            return load(word) != old
+            return bool(load(word) != old)
         if time - start > patience:
             return False
         last = time
@@ -99,7 +99,7 @@ def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
 
 
 @threads.inner
-def _slept(team: Any, condition: Any, sleepers: Any, word: Any, old: Any) -> None:
+def _slept(team: int, condition: int, sleepers: int, word: int, old: int) -> None:
     """Sleep until a word is not `old` any more."""
     _native(team, _LOCK, team + _MUTEX)
     add(team + sleepers, 1)
@@ -110,7 +110,7 @@ def _slept(team: Any, condition: Any, sleepers: Any, word: Any, old: Any) -> Non
 
 
 @threads.inner
-def _woken(team: Any, condition: Any, sleepers: Any) -> None:
+def _woken(team: int, condition: int, sleepers: int) -> None:
     """Wake those that sleep; who changes the word first, and then looks for sleepers, leaves none behind."""
     if load(team + sleepers):
         _native(team, _LOCK, team + _MUTEX)
@@ -119,7 +119,7 @@ def _woken(team: Any, condition: Any, sleepers: Any) -> None:
 
 
 @threads.inner
-def _work(team: Any, thread: Any) -> None:
+def _work(team: int, thread: int) -> None:
     """Do parts of the current job until none is left that nobody has begun."""
     started = load(team + _STARTED) + 1
     for step in range(started):
@@ -238,7 +238,7 @@ class _Team:
             os.register_at_fork(after_in_child=self.begin)
         atexit.register(self.end)
 
-    def _word(self, offset: int) -> Any:
+    def _word(self, offset: int) -> np.ndarray:
         return self._words[offset // 8 :]
 
     def begin(self) -> None:
