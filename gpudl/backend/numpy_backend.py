@@ -9,11 +9,12 @@ from collections.abc import Callable
 from copy import copy
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from types import ModuleType
+from typing import NoReturn
 
 import numpy as np
 
-from gpudl.backend.base import Backend, OutOfMemoryError, no_room
+from gpudl.backend.base import Array, Backend, OutOfMemoryError, Static, no_room
 from gpudl.kernels import registry, team
 
 _UNKNOWN = 4 << 30  # bytes that are taken for free where the system does not tell
@@ -25,7 +26,7 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     device = "cpu"
-    xp: Any = np
+    xp: ModuleType = np
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return an uninitialised array, aligned so that eager and replayed steps see like addresses.
@@ -61,7 +62,7 @@ class NumpyBackend(Backend):
         """Return where the data of an array begin."""
         return int(array.__array_interface__["data"][0])
 
-    def asarray(self, value: Any) -> np.ndarray:
+    def asarray(self, value: Array) -> np.ndarray:
         """Return `value` as a NumPy array, copied from the GPU where it lies there."""
         if hasattr(value, "get") and hasattr(value, "device"):
             value = value.get()
@@ -88,14 +89,14 @@ class NumpyBackend(Backend):
         name = platform.processor() or platform.machine()
         return f"CPU ({name}, {os.cpu_count()} cores), NumPy {np.__version__}"
 
-    def twin(self, op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[..., None] | None:
+    def twin(self, op: str, arrays: tuple[Array, ...], static: Static) -> Callable[..., None] | None:
         """Return a faster kernel for `op`, or one for what BLAS computes if that must be deterministic, or None."""
         kernel = registry.find(op, self.device, arrays, static)
         if kernel is None and team.deterministic():
             kernel = registry.find(op, "deterministic", arrays, static)
         return kernel
 
-    def bind(self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[[], None]:
+    def bind(self, kernel: Callable[..., None], arrays: tuple[Array, ...], static: Static) -> Callable[[], None]:
         """Return a call without arguments of a twin on these arrays, with their addresses packed once."""
         from gpudl.kernels.cpu.machine.prebound import bound  # loads Numba, which a twin has done before
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
+
+from gpudl.backend.base import Array
 
 
 class _Slot:
     """A buffer on each side, and the events after which each of them may be written again."""
 
-    def __init__(self, cupy: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def __init__(self, cupy: ModuleType, shape: tuple[int, ...], dtype: np.dtype) -> None:
         import cupyx
 
         self.host: np.ndarray = cupyx.empty_pinned(shape, dtype)
@@ -28,7 +30,7 @@ class PinnedUpload:
         dtype: of what is sent.
     """
 
-    def __init__(self, cupy: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def __init__(self, cupy: ModuleType, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self._cupy = cupy
         self._stream = cupy.cuda.Stream(non_blocking=True)
         self._slots = [_Slot(cupy, shape, dtype) for _ in range(2)]
@@ -50,7 +52,7 @@ class PinnedUpload:
         slot.device.set(slot.host, stream=self._stream)
         slot.copied.record(self._stream)
 
-    def receive(self, out: Any) -> None:
+    def receive(self, out: Array) -> None:
         """Let the current stream copy what was sent last into `out`."""
         slot = self._slots[0]
         self._cupy.cuda.get_current_stream().wait_event(slot.copied)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.backend import Array
 from gpudl.engine import cost
@@ -36,7 +36,7 @@ __all__ = [
 _BOOL = np.dtype(bool)
 
 
-def same(x: Spec, **_: Any) -> Spec:
+def same(x: Spec, **_: object) -> Spec:
     """Return the spec of a result like x."""
     return x
 
@@ -50,7 +50,7 @@ def floating(x: Spec) -> Spec:
     return x if is_floating(x.dtype) else x.with_dtype("float32")
 
 
-def counted(x: Spec, **_: Any) -> Spec:
+def counted(x: Spec, **_: object) -> Spec:
     """Return a spec in which bools count as int32."""
     return x.with_dtype("int32") if x.dtype == _BOOL else x
 
@@ -136,12 +136,12 @@ def mod(xp: ModuleType, out: Array, x1: Array, x2: Array) -> None:
 mod.vjp(x1=lambda g, y, a, b: g, x2=lambda g, y, a, b: -g * (a // b))
 
 
-def _cast(x: Spec, *, dtype: Any) -> Spec:
+def _cast(x: Spec, *, dtype: DTypeLike) -> Spec:
     return x.with_dtype(np.dtype(dtype))
 
 
 @elementwise(_cast, flops=cost.free)
-def cast(x: Expression, *, dtype: Any) -> Expression:
+def cast(x: Expression, *, dtype: DTypeLike) -> Expression:
     """Return x with another dtype; a float that is too large for it becomes infinite."""
     return x
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from gpudl.backend import Array
 from gpudl.engine.plan.ir import members
@@ -46,6 +46,10 @@ class Feed(Protocol):
         """Fill `out`, an array of `spec`."""
 
 
+Leaf: TypeAlias = "bool | float | str | Tensor | Feed | None"
+"""What is made of it: what is no constant is a tensor or a feed."""
+
+
 class Entry:
     """A plan with its arguments, the buffers of its inputs and the nest of its results.
 
@@ -60,7 +64,7 @@ class Entry:
 
     used = 0
 
-    def __init__(self, plan: Plan, record: Record, leaves: list[Any], buffers: list[Array], results: Any) -> None:
+    def __init__(self, plan: Plan, record: Record, leaves: list[Leaf], buffers: list[Array], results: Any) -> None:
         self.plan = plan
         self.record = record
         self.confirmed(record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from copy import copy
-from typing import Any, Self, TypeGuard
+from typing import Self, TypeGuard
 
 import numpy as np
 
@@ -30,7 +30,7 @@ class _Contiguous(Spec):
     flags = _Flags()
 
 
-def like(value: Value) -> Any:
+def like(value: Value) -> Array:
     """Return the array of an external value, or what stands for the one that a plan will give it."""
     return _Contiguous(value.spec.shape, value.spec.dtype) if value.external is None else value.external
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -19,7 +18,7 @@ def without_repeats(record: Iterable[Instruction], results: Iterable[Value]) -> 
         that hold the results.
     """
     kept: list[Instruction] = []
-    seen: dict[Any, Applied] = {}
+    seen: dict[object, Applied] = {}
     same: dict[Value, Value] = {}  # values by those that hold the same
     writes: dict[int, int] = {}
     for recorded in record:
@@ -37,7 +36,7 @@ def without_repeats(record: Iterable[Instruction], results: Iterable[Value]) -> 
     return kept, [same.get(value, value) for value in results]
 
 
-def _key(static: Any) -> Any:
+def _key(static: object) -> Hashable:
     """Return a hashable value that tells static arguments apart: also 1, 1.0 and True, and 0.0 and -0.0."""
     if isinstance(static, dict):
         return tuple((name, _key(static[name])) for name in sorted(static))

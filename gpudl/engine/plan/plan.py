@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -87,7 +86,7 @@ class Plan:
             array.reshape(-1).view(BYTE)[...] = 255
 
 
-def _owner(array: Any) -> Any:
+def _owner(array: Array) -> Array:
     """Return the array that has the memory."""
     owner = getattr(array, "base", None)
     return array if owner is None else owner

@@ -80,3 +80,9 @@ class Recorder:
     def release(self) -> None:
         """End the recording: a tensor that outlives the step has no value any more, and says so."""
         self.recording.over = True
+
+
+def at_work() -> Recorder:
+    """Return the recorder of the step that is being recorded."""
+    assert isinstance(state.recorder, Recorder)
+    return state.recorder
