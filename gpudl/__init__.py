@@ -1,4 +1,4 @@
-"""gpudl: deep learning with the face of Keras, on NumPy and Numba or on CuPy and CUDA C++.
+"""gpudl: deep learning with the API of Keras, on NumPy and Numba or on CuPy and CUDA C++.
 
 Example:
     >>> from gpudl import Sequential, layers
@@ -10,7 +10,7 @@ Example:
 """
 
 try:
-    from gpudl.kernels import registry as _registry  # noqa: F401 (asks only whether it is there)
+    from gpudl.kernels import registry as _registry  # noqa: F401 (checks only whether it exists)
 except ModuleNotFoundError as error:
     if error.name not in ("gpudl.kernels", "gpudl.kernels.registry"):
         raise
@@ -41,6 +41,7 @@ from gpudl import (
     utils,
 )
 from gpudl.backend import OutOfMemoryError, device
+from gpudl.compat.aliases import load_ipython_extension, unload_ipython_extension
 from gpudl.dtype_policies import DTypePolicy
 from gpudl.engine.convert import convert_to_tensor
 from gpudl.engine.grad import GradientTape, grad
@@ -80,6 +81,7 @@ __all__ = [
     "grad",
     "initializers",
     "layers",
+    "load_ipython_extension",
     "losses",
     "metrics",
     "mixed_precision",
@@ -90,5 +92,6 @@ __all__ = [
     "regularizers",
     "saving",
     "traced",
+    "unload_ipython_extension",
     "utils",
 ]

@@ -44,8 +44,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dtype_policies": {"registry", "engine"},
     "random": {"ops", "engine", "config"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
-    "__init__": {*BASE, *FACE, "kernels"},
-    "cli": {*BASE, *FACE, "__init__"},
+    "compat": {*BASE, *FACE},
+    "as_keras": {"compat"},
+    "__init__": {*BASE, *FACE, "kernels", "compat"},
+    "cli": {*BASE, *FACE, "__init__", "compat"},
     "__main__": {"cli"},
 }
 LIBRARIES: dict[str, set[str]] = {

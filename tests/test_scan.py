@@ -109,8 +109,8 @@ def test_what_is_the_same_in_each_step_is_computed_once() -> None:
 
     traced = gpudl.traced(step)
     traced(XS, START)
-    assert [i.name for i in plan_of(traced).steps].index("scan") > 0
-    (body,) = (i for i in plan_of(traced).steps if i.name == "scan")
+    assert [i.name for i in plan_of(traced).instructions].index("scan") > 0
+    (body,) = (i for i in plan_of(traced).instructions if i.name == "scan")
     assert "softmax" not in [part.name for part in body.members]
     weight.assign(2 * np.eye(2, dtype=np.float32))
     assert bits(traced(XS, START)) == bits(step(gpudl.convert_to_tensor(XS), gpudl.convert_to_tensor(START)))
@@ -182,7 +182,7 @@ def test_memory_is_linear_and_the_plan_is_as_long_for_more_steps() -> None:
         step = gpudl.traced(training(ops.scan, lstm()))
         step.prepare(*inputs(length))
         (entry,) = step.entries.values()
-        return entry.plan.arena.nbytes, len(entry.record.instructions), len(entry.plan.steps)
+        return entry.plan.arena.nbytes, len(entry.record.instructions), len(entry.plan.instructions)
 
     short, long = planned(50), planned(200)
     assert short[1:] == long[1:]

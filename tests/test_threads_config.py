@@ -122,7 +122,7 @@ import numba, gpudl
 from gpudl.kernels.cpu.machine import prebound, threads
 def note(worker, workers, out):
     out[worker] = workers
-kernel = prebound.Kernel(note)
+kernel = prebound.ParallelLoop(note)
 seen = []
 def workers(work):
     out = np.zeros(16, np.int64)

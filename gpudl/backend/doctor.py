@@ -1,4 +1,4 @@
-"""What `gpudl doctor` finds out: versions, driver, libraries, cards, and whether each card computes."""
+"""The checks of `gpudl doctor`: versions, driver, libraries, GPUs, and whether each GPU computes."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Card(TypedDict):
 
 @dataclass
 class Check:
-    """Something that was tried.
+    """The result of one check.
 
     Attributes:
-        what: in words.
-        problem: what failed and what to do; None where it worked.
+        what: what was checked.
+        problem: what failed and what to do; None if nothing did.
     """
 
     what: str
@@ -52,15 +52,15 @@ class Check:
 
 @dataclass
 class Report:
-    """All that was found out.
+    """The results of all checks.
 
     Attributes:
-        versions: of packages, the driver's CUDA and CuPy's CUDA, by name; "none" for what is missing.
+        versions: versions of packages, of the driver's CUDA and CuPy's CUDA, by name; "none" for missing ones.
         libraries: the paths of the toolkit's libraries that CuPy has loaded, by name.
-        cards: what each card is.
-        checks: what was tried, in order.
-        healthy: whether a GPU is usable, or none is expected: there is no card.
-        notes: what else should be done.
+        cards: the properties of each GPU.
+        checks: the results, in order.
+        healthy: whether a GPU is usable, or there is none.
+        notes: further advice.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
@@ -71,24 +71,24 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, object]:
-        """Return the report as plain values, for JSON."""
+        """Return the report as a dict that can be written as JSON."""
         return asdict(self)
 
     def tries(self, what: str, run: Callable[[], T]) -> T | None:
-        """Note a check, and return what it returned; None where it failed."""
+        """Run a check, add its result, and return its value; None if it failed."""
         check = Check(what)
         self.checks.append(check)
         try:
             return run()
         except BackendError as error:
             check.problem = str(error)
-        except Exception as error:  # a doctor does not fall ill
+        except Exception as error:  # the doctor itself must not fail
             check.problem = f"{type(error).__name__}: {detect.detail(error)}"
         return None
 
 
 def examine() -> Report:
-    """Return all that can be found out about the GPUs here; nothing that is wrong raises."""
+    """Return a report on the GPUs; a failing check does not raise."""
     report = Report(versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}})
     wheels = driver.wheels()
     report.versions |= wheels or {"cupy": "none"}
@@ -122,7 +122,7 @@ def _version(name: str) -> str:
 
 
 def _loaded(name: str) -> str | None:
-    """Return the path of a library that this process has loaded; None where there is none, or no way to tell."""
+    """Return the path of a library that this process has loaded; None if there is none, or it cannot be found out."""
     maps = Path("/proc/self/maps")
     if not sys.platform.startswith("linux") or not maps.exists():
         return None
@@ -131,7 +131,7 @@ def _loaded(name: str) -> str | None:
 
 
 def _examine_card(report: Report, cupy: ModuleType, index: int) -> bool:
-    """Note what a card is and what it can do; tell whether it can be used."""
+    """Report the properties and checks of a GPU; return whether it can be used."""
     runtime, name = cupy.cuda.runtime, f"gpu:{index}"
     report.tries(f"{name} tells what it is", lambda: report.cards.append(_card(cupy, runtime, index)))
     for what, step in (
@@ -145,9 +145,9 @@ def _examine_card(report: Report, cupy: ModuleType, index: int) -> bool:
     report.tries(f"{name} multiplies by gpudl's own handle of cuBLAS", lambda: _handle(cupy, index))
     compare = report.tries(f"{name} captures a CUDA graph", lambda: _captured(cupy, index))
     if compare is not None:
-        report.tries(f"{name} computes the same numbers by the graph", compare)
+        report.tries(f"{name} computes the same by the graph", compare)
         return report.checks[-1].problem is None
-    return True  # one by one the kernels do their work
+    return True  # kernels launched one by one work
 
 
 def _card(cupy: ModuleType, runtime: ModuleType, index: int) -> Card:
@@ -174,12 +174,12 @@ def _handle(cupy: ModuleType, index: int) -> None:
         except cublas.BlasError as error:
             raise BackendError(
                 f"{error} CuPy multiplies instead, and steps with matrix products are not captured as a CUDA graph. "
-                f"To mend it, {driver.to_install(driver.version())}."
+                f"To fix this, {driver.to_install(driver.version())}."
             ) from error
 
 
 def _captured(cupy: ModuleType, index: int) -> Callable[[], None]:
-    """Capture a product and an elementwise kernel; return what compares the graph with what they give one by one."""
+    """Capture a product and an elementwise kernel; return a function that compares the graph with separate launches."""
     from gpudl.backend.cupy_backend import CupyBackend
     from gpudl.kernels.cuda import blas
 
@@ -193,11 +193,11 @@ def _captured(cupy: ModuleType, index: int) -> Callable[[], None]:
         expected = on.to_host(z)
         launch = on.capture(calls)
 
-    def compare(kept: object = (x, y)) -> None:  # the graph knows their addresses
+    def compare(kept: object = (x, y)) -> None:  # the graph contains their addresses
         with on.active():
             z[...] = 0
             launch()
             if not np.array_equal(on.to_host(z), expected):
-                raise BackendError("The graph gave other numbers than its kernels one by one. Update the driver.")
+                raise BackendError("The graph gave other results than its kernels one by one. Update the driver.")
 
     return compare

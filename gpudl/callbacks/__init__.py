@@ -1,4 +1,4 @@
-"""Callbacks: what `fit`, `evaluate` and `predict` call before and after all they do."""
+"""Callbacks, whose hooks `fit`, `evaluate` and `predict` call."""
 
 from gpudl.callbacks.base import Callback, LazyLogs
 from gpudl.callbacks.callback_list import CallbackList

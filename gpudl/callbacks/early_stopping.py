@@ -9,7 +9,7 @@ from gpudl.callbacks.base import Callback, Logs
 from gpudl.callbacks.progress import say
 from gpudl.utils.checks import require_number
 
-# What the name of a metric tells about it, if it contains one of these.
+# Parts of a metric's name that determine its direction.
 _DIRECTIONS = {True: ("acc",), False: ("loss", "error", "mse", "mae", "entropy", "divergence")}
 
 
@@ -20,15 +20,15 @@ class EarlyStopping(Callback):
         monitor: name of the metric.
         min_delta: a smaller change than this is no improvement.
         patience: number of epochs without improvement before training stops.
-        verbose: 1 to print what is done.
-        mode: ``"min"`` if less is better, ``"max"`` if more is, ``"auto"`` to tell by the metric:
+        verbose: 1 to print messages.
+        mode: ``"min"`` if less is better, ``"max"`` if more is, ``"auto"`` to infer it from the metric:
             by its attribute ``_direction``, ``"up"`` or ``"down"``, or else by its name.
-        baseline: a value to beat: epochs that do not are epochs without improvement.
+        baseline: a value to beat: epochs that do not count as epochs without improvement.
         restore_best_weights: whether the model gets the weights of the best epoch at the end.
         start_from_epoch: the epochs before this one do not count.
 
     Raises:
-        ValueError: at the end of an epoch, in mode ``"auto"``, when the metric does not tell what is better.
+        ValueError: at the end of an epoch, in mode ``"auto"``, if the direction of the metric is unknown.
 
     Example:
         >>> from types import SimpleNamespace
@@ -77,11 +77,11 @@ class EarlyStopping(Callback):
         self.best_weights: Any = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Start anew: one object serves several calls of `fit`."""
+        """Reset: one object can be used for several calls of `fit`."""
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Compare the metric with the best so far, and stop training if patience is over."""
+        """Compare the metric with the best so far, and stop training if there is no patience left."""
         logs = logs or {}
         more_is_better = self._more_is_better(logs)
         current = logs.get(self.monitor)
@@ -115,7 +115,7 @@ class EarlyStopping(Callback):
                 self.best_weights = self.model.get_weights()
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Report, and restore the weights of the best epoch if that is wanted."""
+        """Print a message, and restore the weights of the best epoch if requested."""
         if self.stopped_epoch and self.verbose:
             say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:

@@ -1,4 +1,4 @@
-"""The default float dtype, which what is set for the whole process and the dtype policies of layers both go by."""
+"""The default floating-point dtype of the process, which is also that of the default dtype policy."""
 
 from __future__ import annotations
 

@@ -28,18 +28,18 @@ from gpudl.engine.variable import Variable
 Forward = Callable[..., Array]
 Specs = Spec | tuple[Spec, ...] | None
 R_co = TypeVar("R_co", covariant=True)
-# What a call returns of the tuple of its outs, by their number; several are returned as they are.
+# What a call returns for the tuple of its outs, by their number; several are returned as a tuple.
 _UNPACK: dict[int, Callable[[tuple[Tensor, ...]], Any]] = {0: lambda outs: None, 1: itemgetter(0)}
 
 
 class Op(Generic[R_co]):
     """A computation: shape rule, portable reference, and one gradient rule per differentiable argument.
 
-    There are three kinds. A *normal* op fills fresh outs; an *alias* op returns a view of its input; an
-    *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. The parameter of the type is
-    what a call returns: a tensor, several, or None. Every out of floats is differentiable. `flops` counts the
-    operations, by default one per element. `prepare` gets the inputs of a call as they were given, and returns those to
-    compute with or raises.
+    There are three kinds. A *normal* op fills newly allocated outs; an *alias* op returns a view of its input; an
+    *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. The type parameter is what a
+    call returns: a tensor, several, or None. Every floating-point out is differentiable. `flops` counts the operations,
+    by default one per element, `reads` the bytes of each input that are read, by default all. `prepare` gets the inputs
+    of a call unchanged, and returns those to compute with, or raises.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Op(Generic[R_co]):
         gathers: bool = False,
         workspace: Callable[..., Spec] | None = None,
         flops: cost.Flops | None = None,
+        reads: cost.Reads = cost.all_read,
         prepare: Callable[..., tuple[TensorLike, ...]] | None = None,
     ) -> None:
         self.name = forward.__name__
@@ -66,17 +67,18 @@ class Op(Generic[R_co]):
         self.gathers = gathers
         self.workspace = workspace
         self.prepare = prepare
+        self.reads = reads
         self.flops = flops or (cost.free if alias else cost.per_output(1) if self.outs else cost.per_input(1))
         self.unpack: Callable[[tuple[Tensor, ...]], R_co] = _UNPACK.get(self.outs, tuple)
         self.rules: dict[str, Callable[..., Any]] = {}
-        self.joint: dict[str, tuple[str, ...]] = {}  # the inputs that share a rule, by each of them
+        self.joint: dict[str, tuple[str, ...]] = {}  # for each input, the inputs that share its rule
         parameters = list(inspect.signature(forward).parameters.values())
         positional = [p for p in parameters if p.kind is not p.KEYWORD_ONLY]
         skipped = 1 + (0 if alias else self.outs)
         self.inputs = [p.name for p in positional[skipped:]]
         self.variadic = any(p.kind is p.VAR_POSITIONAL for p in positional)
         self.static = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "work"]
-        # What `inspect` and `help` show, and what arguments by keyword are bound to.
+        # For `inspect` and `help`, and for binding keyword arguments.
         shown = (p for p in parameters if p.name in self.inputs or p.name in self.static)
         self.__signature__ = inspect.Signature(list(shown))
 
@@ -107,7 +109,7 @@ class Op(Generic[R_co]):
             raise TypeError(f"{self.name} has no input called {', '.join(sorted(unknown))}.")
 
     def __call__(self, *inputs: TensorLike, **static: object) -> R_co:
-        """Apply the op to tensors, arrays or numbers; several outs are a tuple, and an update returns None."""
+        """Apply the op to tensors, arrays or numbers; return the out, a tuple of outs, or None for an update."""
         if not self.variadic and len(inputs) != len(self.inputs):
             inputs, static = self._bound(inputs, static)
         given = inputs
@@ -116,17 +118,17 @@ class Op(Generic[R_co]):
         if state.autocast is not None and not self.update:
             inputs = tuple(map(_autocast, inputs))
         tensors = [t for t in inputs if isinstance(t, Tensor)]
-        # A number takes the dtype of a float beside it, and not that of a condition.
+        # A number gets the dtype of a floating-point operand, and not that of a condition.
         like = max(tensors, key=lambda t: (is_floating(t.dtype), "bui".find(t.dtype.kind)), default=None)
         try:
             return apply(self, *(operand(t, like) for t in inputs), **static)
-        except SymbolError:  # found where the shapes are inferred, so that tensors need not be looked at before
+        except SymbolError:  # raised by shape inference, so that calls with tensors need no check
             if self.update:
                 raise
         return remember(self, given, static)
 
     def _bound(self, inputs: tuple[TensorLike, ...], static: Static) -> tuple[tuple[TensorLike, ...], Static]:
-        """Return the inputs in their order, some of which were given by keyword, and the static arguments."""
+        """Return the inputs in order, also those passed by keyword, and the static arguments."""
         try:
             given = self.__signature__.bind(*inputs, **static).arguments
         except TypeError as error:
@@ -136,7 +138,7 @@ class Op(Generic[R_co]):
         return tuple(given.pop(name) for name in self.inputs), given
 
     def specs(self, inputs: tuple[Tensor, ...], static: Static) -> tuple[Spec, ...]:
-        """Return the specs of the outs; raises ShapeError naming the op and what it got."""
+        """Return the specs of the outs; raise ShapeError, which names the op and its inputs."""
         try:
             specs: Specs = self.infer(*(t.spec for t in inputs), **static)
         except ValueError as error:
@@ -145,11 +147,11 @@ class Op(Generic[R_co]):
         return () if specs is None else specs if isinstance(specs, tuple) else (specs,)
 
     def kernel(self, on: Backend, arrays: tuple[Array, ...], static: Static) -> Forward | None:
-        """Return a faster kernel than the reference that takes these outs and inputs, or None."""
-        return on.twin(self.name, arrays, static) if state.twins else None
+        """Return the kernel that supports these outs and inputs, or None for the reference."""
+        return on.kernel(self.name, arrays, static) if state.kernels else None
 
     def work_spec(self, arrays: tuple[Array, ...], static: Static) -> Spec | None:
-        """Return the spec of the scratch array that the reference wants for one call with these outs and inputs."""
+        """Return the spec of the scratch array that the reference needs for a call with these outs and inputs."""
         if self.workspace is None or self._rounds(arrays):
             return None
         return self.workspace(*(Spec(a.shape, a.dtype) for a in arrays[self.outs :]), **static)
@@ -157,11 +159,11 @@ class Op(Generic[R_co]):
     def bind(
         self, on: Backend, kernel: Forward | None, arrays: tuple[Array, ...], static: Static, work: Array
     ) -> Forward:
-        """Return a call without arguments, to be made many times: of `kernel`, or of the reference where it is None."""
-        return self._reference(on, arrays, static, work) if kernel is None else on.bind(kernel, arrays, static)
+        """Return a call without arguments, for many calls: of `kernel`, or of the reference if it is None."""
+        return self._reference(on, arrays, static, work) if kernel is None else on.bind(kernel, arrays, static, work)
 
     def run(self, outs: tuple[Array, ...], inputs: tuple[Array, ...], static: Static) -> None:
-        """Compute plain arrays into plain arrays; what a forward uses to call another op."""
+        """Compute plain arrays into plain arrays; references use it to call other ops."""
         on = backend.of(outs[0] if outs else inputs[0])
         arrays = (*outs, *inputs)
         kernel = self.kernel(on, arrays, static)
@@ -178,11 +180,11 @@ class Op(Generic[R_co]):
         return partial(self.forward, on.xp, *arrays, **static, **scratch)
 
     def _rounds(self, arrays: tuple[Array, ...]) -> bool:
-        """Tell whether floats of 16 bits are computed, and not only moved, where no twin takes them."""
+        """Return whether the reference computes 16-bit floats, and does not only move them."""
         return self.flops is not cost.free and any(is_half(a.dtype) for a in arrays)
 
     def _in_single(self, on: Backend, arrays: tuple[Array, ...], static: Static) -> None:
-        """Compute floats of 16 bits in float32 and round the results: sums of many stay right, kernels may help."""
+        """Compute 16-bit floats in float32, possibly by a kernel, and round the results: long sums stay accurate."""
         wide = []
         for position, array in enumerate(arrays):
             single = on.empty(array.shape, FLOAT32) if is_half(array.dtype) else array
@@ -196,7 +198,7 @@ class Op(Generic[R_co]):
                     on.xp.copyto(array, single, casting="unsafe")
 
     def __reduce__(self) -> tuple[Callable[[str], AnyOp], tuple[str]]:
-        return _registered, (self.name,)  # copies and pickles are the op itself
+        return _registered, (self.name,)  # copying or unpickling an op gives the op itself
 
     def __repr__(self) -> str:
         return f"<op {self.name}({', '.join(self.inputs)})>"
@@ -214,7 +216,7 @@ def _registered(name: str) -> AnyOp:
 
 
 def _autocast(value: TensorLike) -> TensorLike:
-    """Return a float variable that takes part in mixed precision in the dtype of the layer that uses it."""
+    """Return a floating-point variable cast to the compute dtype of the layer that uses it, if it is autocast."""
     wanted = state.autocast
     if wanted is None or not (isinstance(value, Variable) and value.autocast and is_floating(value.dtype)):
         return value
@@ -228,9 +230,9 @@ def apply(op: Op[R_co], *inputs: Tensor, **static: object) -> R_co:
         A tensor, a tuple of tensors for an op with several outs, None for an update.
 
     Raises:
-        ShapeError: shapes or dtypes that do not fit; nothing was computed.
+        ShapeError: shapes or dtypes that the op does not support; nothing was computed.
         TypeError: inputs on different devices.
-        OutOfMemoryError: the device has no room for the results.
+        OutOfMemoryError: the results do not fit into the device's memory.
     """
     specs = op.specs(inputs, static)
     if op.update and state.symbolic:
@@ -250,7 +252,7 @@ def apply(op: Op[R_co], *inputs: Tensor, **static: object) -> R_co:
 
 
 def _computed(op: AnyOp, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: Static) -> tuple[Tensor, ...]:
-    """Return the results of an op as tensors with values."""
+    """Return the results of an op, computed."""
     arrays = tuple(t.data for t in inputs)
     if Value in map(type, arrays):
         arrays = tuple(t.array() for t in inputs)  # raises: a tensor outlived its step

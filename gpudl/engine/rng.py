@@ -23,7 +23,7 @@ def philox(xp: ModuleType, key: Array, size: int) -> Array:
 
     Args:
         xp: the array module.
-        key: uint32 (4,): two words of key, then the low and the high word of the draw's number. Word
+        key: uint32 (4,): two words of key, then the low and the high word of the draw's index. Word
             ``i % 4`` of block ``i // 4`` is element i; the block's counter is (block, 0, low, high).
         size: number of words.
     """

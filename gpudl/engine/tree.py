@@ -1,4 +1,4 @@
-"""Nested tuples, lists and dicts of tensors, flattened and put together again."""
+"""Flattening nested tuples, lists and dicts of tensors, and restoring them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy as np
 T = TypeVar("T")
 R = TypeVar("R")
 Nest: TypeAlias = T | Sequence["Nest[T]"] | Mapping[str, "Nest[T]"]
-"""A leaf, or a tuple, list or dict of nests: ``Nest[Tensor]`` is what a model takes and returns."""
+"""A leaf, or a tuple, list or dict of nests: ``Nest[Tensor]`` is the type of a model's inputs and outputs."""
 
 
 def flatten(tree: Nest[T]) -> tuple[list[T], Hashable]:
-    """Return the leaves of a nest of tuples, lists and dicts, and a hashable picture of its structure.
+    """Return the leaves of a nest of tuples, lists and dicts, and a hashable description of its structure.
 
     Example:
         >>> flatten({"a": (1, 2), "b": None})[0]
@@ -25,7 +25,7 @@ def flatten(tree: Nest[T]) -> tuple[list[T], Hashable]:
 
 
 def _structure(tree: object, leaves: list[Any]) -> Hashable:
-    """Return the picture of a nest, whose leaves are appended to `leaves`; that of a leaf is None."""
+    """Return the structure of a nest and append its leaves to `leaves`; the structure of a leaf is None."""
     if isinstance(tree, dict):
         return "dict", *[(key, _structure(child, leaves)) for key, child in tree.items()]
     if isinstance(tree, tuple | list):
@@ -58,9 +58,9 @@ def map_leaves(function: Callable[[Any], R], tree: Any) -> Any:
 
 
 def same_value(one: object, other: object) -> bool:
-    """Tell whether a step computes the same with either value: 1, 1.0 and True differ, and so do 0.0 and -0.0.
+    """Return whether a step computes the same with both values: 1, 1.0 and True differ, and so do 0.0 and -0.0.
 
-    Arrays and tensors are the same only if they are one object.
+    Arrays and tensors are the same only if they are the same object.
 
     Example:
         >>> same_value((1, float("nan")), (1, float("nan"))), same_value(1, 1.0)

@@ -1,8 +1,8 @@
-"""Variables: tensors that keep their memory."""
+"""Variables: tensors whose values change in place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,15 +19,15 @@ _READ = {"autocast", "constraint", "regularizer"}  # attributes of variables tha
 
 
 class Variable(Tensor):
-    """A tensor whose value changes in place and whose address stays.
+    """A tensor whose value changes in place, at a fixed address.
 
     Args:
-        initializer: the initial value, a number, an array or a tensor; or an initializer, by its name or itself.
-        shape: what an initializer is asked for.
+        initializer: the initial value, a number, an array or a tensor; or an initializer, or its name.
+        shape: the shape, required with an initializer.
         dtype: by default that of the value, or `config.floatx` for an initializer.
-        trainable: whether gradients are wanted.
-        autocast: whether a layer of mixed precision sees it in the dtype that it computes in.
-        aggregation, synchronization, layout: Keras's, for variables on several devices; without effect.
+        trainable: whether gradients are computed.
+        autocast: whether a layer of mixed precision casts it to its compute dtype.
+        aggregation, synchronization, layout: accepted as in Keras, for variables on several devices; without effect.
         name: a name for reports.
 
     Raises:
@@ -44,7 +44,7 @@ class Variable(Tensor):
 
     def __init__(
         self,
-        initializer: TensorLike | Callable[..., object],
+        initializer: object,
         shape: Sequence[int] | None = None,
         dtype: DTypeLike | None = None,
         trainable: bool = True,
@@ -56,7 +56,7 @@ class Variable(Tensor):
     ) -> None:
         if callable(initializer) or isinstance(initializer, str):
             if shape is None:
-                raise ValueError(f"a variable made by an initializer needs a shape, got {initializer!r} alone.")
+                raise ValueError(f"a variable with an initializer needs a shape, got {initializer!r} alone.")
             initializer = faces["initial"](initializer, tuple(shape), dtype)
         source = as_tensor(initializer).array()
         data = backend.current().empty(source.shape, source.dtype if dtype is None else np.dtype(dtype))
@@ -75,7 +75,7 @@ class Variable(Tensor):
         Tensor.__init__(self, data)
         self.name = name
         self.path = name
-        self.wanted = trainable  # what it is when its layer is not frozen
+        self.wanted = trainable  # its value when its layer is not frozen
         self._trainable = trainable
         self.requires_grad = trainable and is_floating(self.dtype)
         self.autocast = True
@@ -86,12 +86,12 @@ class Variable(Tensor):
 
     @property
     def value(self) -> Tensor:
-        """What the variable holds now, as a tensor that stays when the variable changes."""
+        """The current value, as a tensor that does not change with the variable."""
         return faces["copy"](self)
 
     @property
     def trainable(self) -> bool:
-        """Whether gradients are wanted; steps are recorded once for each choice."""
+        """Whether gradients are computed; steps are recorded once for either setting."""
         return self._trainable
 
     @trainable.setter
@@ -108,19 +108,19 @@ class Variable(Tensor):
             changed()
 
     def assign(self, value: TensorLike) -> None:
-        """Set the value in place; raises ShapeError when the shape differs."""
+        """Set the value in place; raise ShapeError if the shape differs."""
         _update("assign_", self, value)
 
     def assign_add(self, value: TensorLike) -> None:
-        """Add to the value in place; raises ShapeError when the shape differs."""
+        """Add to the value in place; raise ShapeError if the shape differs."""
         _update("assign_add_", self, value)
 
     def assign_sub(self, value: TensorLike) -> None:
-        """Subtract from the value in place; raises ShapeError when the shape differs."""
+        """Subtract from the value in place; raise ShapeError if the shape differs."""
         _update("assign_add_", self, -as_tensor(value, like=self))
 
     def rebind(self, data: Array) -> None:
-        """Move the value to other memory of the same shape; plans that know the old address become stale."""
+        """Move the value to other memory of the same shape; plans with the old address become stale."""
         if state.recorder is not None:
             raise LayoutError(
                 "a variable would have to move while a step is being recorded. Build the optimizer first: "

@@ -56,7 +56,7 @@ class RandomInitializer(Initializer):
         return self.draw(self._generator(), self._sizes(shape)).astype(kind)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Return float64 numbers of `shape` from `generator`: what a subclass writes."""
+        """Return float64 numbers of `shape` from `generator`; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} needs a draw(generator, shape).")
 
     def _generator(self) -> np.random.Generator:
@@ -69,7 +69,7 @@ class RandomInitializer(Initializer):
 
 
 class RandomUniform(RandomInitializer):
-    """Numbers spread evenly from minval to maxval.
+    """Uniform random numbers from minval to maxval.
 
     Example:
         >>> RandomUniform(minval=0.0, maxval=1.0, seed=1)((2, 3)).shape
@@ -83,7 +83,7 @@ class RandomUniform(RandomInitializer):
         self.maxval = maxval
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Return evenly spread numbers."""
+        """Return uniform random numbers."""
         return generator.uniform(self.minval, self.maxval, shape)
 
 

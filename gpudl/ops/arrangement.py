@@ -1,4 +1,4 @@
-"""NumPy's functions that arrange what is in tensors, with Keras's arguments, defaults and dtypes."""
+"""NumPy's functions that rearrange the elements of tensors, with Keras's arguments, defaults and dtypes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
     """Return x repeated along its axes of size 1 and new leading ones up to `shape`.
 
     Raises:
-        ShapeError: a shape that x does not broadcast to.
+        ShapeError: if x does not broadcast to `shape`.
 
     Example:
         >>> broadcast_to([1.0, 2.0], (2, 2)).numpy()
@@ -42,7 +42,7 @@ def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     """Return x with its axes in another order, by default reversed, copied.
 
     Raises:
-        ShapeError: axes that do not name each axis of x once.
+        ShapeError: if `axes` is not a permutation of the axes of x.
 
     Example:
         >>> transpose([[1.0, 2.0, 3.0]]).shape
@@ -54,10 +54,10 @@ def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
 
 
 def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Return arrays joined along `axis`, which is the only one along which their sizes may differ.
+    """Return arrays concatenated along `axis`, the only one along which their sizes may differ.
 
     Raises:
-        ShapeError: other sizes that differ, an axis that the arrays do not have.
+        ShapeError: if other sizes differ, or the arrays do not have the axis.
 
     Example:
         >>> concatenate([[[1.0], [2.0]], [[3.0], [4.0]]], axis=1).numpy()
@@ -68,7 +68,7 @@ def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
 
 
 def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Return arrays of one shape joined along a new `axis`.
+    """Return arrays of the same shape stacked along a new `axis`.
 
     Example:
         >>> stack([[1.0, 2.0], [3.0, 4.0]], axis=1).numpy()
@@ -79,7 +79,7 @@ def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
 
 
 def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
-    """Return x with new axes of size 1, which are `axis` of the result.
+    """Return x with new axes of size 1, at the positions `axis` of the result.
 
     Example:
         >>> expand_dims([1.0, 2.0], -1).shape
@@ -95,7 +95,7 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     """Return x without `axis`, whose size must be 1, by default without all axes of size 1.
 
     Raises:
-        ShapeError: an axis of another size.
+        ShapeError: if an axis has another size.
 
     Example:
         >>> squeeze([[1.0], [2.0]]).shape

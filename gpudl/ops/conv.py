@@ -1,7 +1,7 @@
-"""Convolution by im2col: the windows of the input become the rows of a matrix, and the rest is a product.
+"""Convolution by im2col: the windows of the input become the rows of a matrix, which is multiplied by the filters.
 
-Layouts: x (N, H, W, C), w (KH, KW, C, F), y (N, OH, OW, F), cols (N*OH*OW, KH*KW*C). The three ops of a
-convolution, its value and its two gradients, are each other's derivatives.
+Layouts: x (N, H, W, C), w (KH, KW, C, F), y (N, OH, OW, F), cols (N*OH*OW, KH*KW*C). The derivatives of the
+three ops of a convolution, its value and its two gradients, are these ops again.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _col2im(cols: Spec, *, shape: Shape, window: Window) -> Spec:
 
 @op(_col2im, flops=cost.per_input(1))
 def col2im(xp: ModuleType, x: Array, cols: Array, *, shape: Shape, window: Window) -> None:
-    """Return, for each input position, the sum of the places where `im2col` put it: its adjoint."""
+    """Return, for each input position, the sum over the places that `im2col` copies it to: the adjoint of `im2col`."""
     n, oh, ow = _windows(shape, window)
     spread = cols.reshape(n, oh, ow, *window.kernel, shape[3])
     x[...] = 0
@@ -94,7 +94,7 @@ def _work_x(x: Spec, w: Spec, *, window: Window, algorithm: str = "auto") -> Spe
 
 
 def _flops(pixels: Spec, w: Spec) -> int:
-    """Count the products of a convolution with w, and their sums, for each output pixel and filter."""
+    """Count the multiplications and additions of a convolution with w, for each output pixel and filter."""
     return 2 * pixels.size * prod(w.shape[:3])
 
 
@@ -105,7 +105,7 @@ def conv2d(
     """Return the cross-correlation of x (N, H, W, C) with w (KH, KW, C, F): (N, OH, OW, F).
 
     `algorithm` is for tests and measurements: "im2col", "implicit", "winograd" (3 x 3, strides of 1) and "gemm" (1 x 1)
-    insist on one way, where there is a kernel that fits; "auto" takes the cheapest.
+    select an algorithm, if there is a kernel that supports it; "auto" selects the fastest.
     """
     im2col.run((work,), (x,), {"window": window})
     filters = w.shape[3]

@@ -1,4 +1,4 @@
-"""Declare ops: by a function that computes into arrays, or element by element, by one expression."""
+"""Declaring elementwise ops by one expression each, from which the reference and the kernels are derived."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gpudl.ops.reference import reference
 
 
 class Options(TypedDict, total=False):
-    """What an op can be declared with, see `Op`."""
+    """The options of an op, see `Op`."""
 
     outs: int
     alias: bool
@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     gathers: bool
     workspace: Callable[..., Spec]
     flops: cost.Flops
+    reads: cost.Reads
     prepare: Callable[..., tuple[TensorLike, ...]]
 
 
@@ -46,7 +47,7 @@ def op(infer: Callable[..., tuple[Spec, ...]], **options: Unpack[Options]) -> Ca
 
 
 def op(infer: Callable[..., Specs], **options: Unpack[Options]) -> Callable[[Forward], AnyOp]:
-    """Make an op of a function ``forward(xp, *outs, *inputs, **static)`` and enter it in the registry.
+    """Make a function ``forward(xp, *outs, *inputs, **static)`` an op, and register it.
 
     A call of it returns a tensor for each spec that `infer` does.
     """
@@ -73,11 +74,11 @@ def elementwise(
     """Make an op of ``body(*inputs, **static)``, the expression of its result.
 
     So ``@elementwise(floating)`` before ``def halved_square(x): return x * x / 2`` makes an op of that name. The name
-    of an update ends in ``_``: its body returns what becomes of the target, or of each of the first inputs.
+    of an update ends in ``_``: its body returns the new value of the target, or of each of the first inputs.
 
     Args:
-        infer: the rule for shape and dtype, as of `op`.
-        options: those of `op`.
+        infer: the rule for shape and dtype, see `op`.
+        options: the options of `op`.
     """
 
     def enter(body: Body) -> AnyOp:
@@ -87,7 +88,7 @@ def elementwise(
 
 
 def _forward(it: Declared) -> Callable[..., None]:
-    """Return the reference ``forward(xp, out, *inputs, **static)`` of a declared op; an update has no out."""
+    """Return the reference ``forward(xp, out, *inputs, **static)`` of a declared op; an update has no `out`."""
     parameters = signature(it.body).parameters.values()
     made: Any
     if len(parameters) == len(it.inputs):

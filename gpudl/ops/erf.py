@@ -52,7 +52,7 @@ def erf(xp: ModuleType, z: Array) -> Array:
 
     Source: Cody, "Rational Chebyshev approximation for the error function", Math. Comp. 23, 1969.
     """
-    size = xp.minimum(xp.absolute(z), z.dtype.type(6))  # where 1 - erf is below half a unit of float64
+    size = xp.minimum(xp.absolute(z), z.dtype.type(6))  # where 1 - erf is less than half an ulp of float64
     near = xp.minimum(size, z.dtype.type(0.46875))
     small = near * _rational(near * near, _ERF_SMALL)
     large = 1 - xp.exp(-size * size) * _rational(size, _ERF_LARGE)

@@ -1,4 +1,4 @@
-"""What `x[key]` means: parts by integers and slices, elements by arrays of integers and masks, as in NumPy."""
+"""Indexing by `x[key]`: by integers and slices, by arrays of integers, and by masks, as in NumPy."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _INT64 = np.dtype(np.int64)
 
 
 def getitem(x: Tensor, key: object) -> Tensor:
-    """Return x[key] as NumPy does, copied.
+    """Return a copy of x[key], with NumPy's rules.
 
     Args:
         x: a tensor.
-        key: integers, slices, None, ``...``, arrays or tensors of integers or of bools; several in a tuple. Integers
-            below 0 count from the end.
+        key: integers, slices, None, ``...``, arrays or tensors of integers or of bools; several in a tuple. Negative
+            integers count from the end.
 
     Raises:
-        IndexError: an integer of an array out of range, where the host has its values; see `ops.take`.
-        ShapeError: a key that does not fit x.
-        TracingError: a mask that is computed inside a recorded step, whose results have one shape.
+        IndexError: an integer of an array is out of range and the host has its values; see `ops.take`.
+        ShapeError: a key does not fit the shape of x.
+        TracingError: a mask is computed inside a recorded step, whose results have fixed shapes.
         TypeError: a key of anything else.
 
     Example:
@@ -53,10 +53,10 @@ def getitem(x: Tensor, key: object) -> Tensor:
 
 
 def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
-    """Return where x is not 0: a tensor of int32 for each axis, whose length depends on the values.
+    """Return the indices of the elements that are not 0: an int32 tensor per axis, whose length depends on the values.
 
     Raises:
-        TracingError: inside a recorded step, whose results have one shape.
+        TracingError: inside a recorded step, whose results have fixed shapes.
 
     Example:
         >>> nonzero([[0.0, 2.0], [3.0, 0.0]])[1].numpy()
@@ -70,8 +70,8 @@ def _positions(mask: Tensor | np.ndarray) -> tuple[np.ndarray, ...]:
         return np.nonzero(mask)
     if state.recorder is not None or mask.data is None:
         raise TracingError(
-            f"{user_line()}: how many elements a mask chooses depends on its values, but the results of a recorded "
-            "step have one shape. Use gpudl.ops.where(mask, x, 0), or compile(run_eagerly=True)."
+            f"{user_line()}: how many elements a mask selects depends on its values, but the results of a recorded "
+            "step have fixed shapes. Use gpudl.ops.where(mask, x, 0), or compile(run_eagerly=True)."
         )
     return np.nonzero(mask.numpy())
 
@@ -85,7 +85,7 @@ def _is_mask(part: object) -> TypeGuard[Tensor | np.ndarray]:
 
 
 def _part(part: object) -> Part | EllipsisType:
-    """Return one part of a key with integers as Python's and lists as arrays; raises TypeError for what is no part."""
+    """Return one part of a key with Python integers, and lists as arrays; raise TypeError for an unsupported part."""
     if part is None or part is Ellipsis or isinstance(part, slice):
         return part
     if isinstance(part, int | np.integer) and not isinstance(part, bool):
@@ -95,10 +95,10 @@ def _part(part: object) -> Part | EllipsisType:
 
 
 def whole(indices: object) -> Tensor | np.ndarray:
-    """Return integers in a tensor or an array; raises TypeError for anything else."""
+    """Return integers as a tensor or an array; raise TypeError for anything else."""
     array = indices if isinstance(indices, Tensor) else np.asarray(indices)
     if array.size == 0 and not _is_array(indices):
-        array = np.empty(array.shape, _INT64)  # an empty list, of what would be integers
+        array = np.empty(array.shape, _INT64)  # an empty list
     if array.dtype.kind not in "iu":
         raise TypeError(
             "a tensor is indexed by integers, slices, None, ... and arrays of integers or bools, got "
@@ -108,10 +108,10 @@ def whole(indices: object) -> Tensor | np.ndarray:
 
 
 def _spelled_out(shape: Shape, parts: list[Part | EllipsisType]) -> list[Part]:
-    """Return a part for each axis of `shape`, with None among them, and for masks the positions that they choose."""
+    """Return one part per axis of `shape`, with None between them, and with masks replaced by positions."""
     used = sum(p.ndim if _is_mask(p) else int(p is not None and p is not Ellipsis) for p in parts)
     if used > len(shape):
-        raise ShapeError(f"{used} axes were indexed, and the tensor has {len(shape)}: {shape}.")
+        raise ShapeError(f"{used} axes were indexed, but the tensor has {len(shape)}: {shape}.")
     spelled: list[Part] = []
     for part in parts if any(p is Ellipsis for p in parts) else [*parts, Ellipsis]:
         at = sum(p is not None for p in spelled)
@@ -131,10 +131,10 @@ def _frozen(parts: Sequence[Part | EllipsisType]) -> tuple[Any, ...]:
 
 
 def gathered(x: Tensor, parts: Sequence[Part]) -> Tensor:
-    """Return x[parts], of which there is one for each axis, and some are arrays of integers.
+    """Return x[parts], with one part per axis, some of which are arrays of integers.
 
-    The axes that arrays choose from become one, from which rows are taken. As in NumPy, the axes of the arrays come
-    first in the result, unless all arrays stand side by side.
+    The axes that arrays index are merged into one, from which rows are gathered. As in NumPy, the axes of the arrays
+    come first in the result, unless all arrays are adjacent.
     """
     chosen = [at for at, part in enumerate(parts) if not (part is None or isinstance(part, slice))]
     if any(part != _ALL for at, part in enumerate(parts) if at not in chosen):
@@ -156,7 +156,7 @@ def _ordered(x: Tensor, axes: list[int]) -> Tensor:
 
 
 def _rows(indices: list[Any], shape: Shape) -> Any:
-    """Return the numbers of elements of an array of `shape`, from their numbers along each of its axes."""
+    """Return flat indices into an array of `shape`, from indices along each of its axes."""
     if len(indices) == 1:
         return indices[0]
     indices = [i if _is_array(i) else np.asarray(i) for i in indices]
@@ -172,5 +172,5 @@ def _rows(indices: list[Any], shape: Shape) -> Any:
             at = where(wide < 0, wide + n, wide)
             outside = (at < 0) | (at >= n) | outside
         rows = rows * n + at
-    # One that is out of range along its axis must not reach another row: it is out of range for all of them.
+    # An index that is out of range along its axis must not reach another row: it becomes out of range of the whole.
     return where(outside, prod(shape), rows) if isinstance(outside, Tensor) else rows

@@ -14,7 +14,7 @@ from gpudl.ops.declare import op
 
 def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = False) -> Spec:
     if a.ndim < 2 or b.ndim < 2:
-        raise ShapeError("a matrix product needs at least two axes on each side.")
+        raise ShapeError("a matrix product needs operands with at least two axes.")
     (m, k), (k2, n) = a.shape[-2:], b.shape[-2:]
     if transpose_a:
         m, k = k, m
@@ -22,13 +22,13 @@ def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = 
         k2, n = n, k2
     if k != k2:
         raise ShapeError(f"the inner sizes {k} and {k2} differ.")
-    tiny = a.dtype == b.dtype == np.int8  # whose products overflow at once
+    tiny = a.dtype == b.dtype == np.int8  # whose products overflow immediately
     dtype = np.dtype(np.int32) if tiny else promote(a.dtype, b.dtype)
     return Spec((*broadcast(a.shape[:-2], b.shape[:-2]), m, n), dtype)
 
 
 def _flops(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
-    """Count a multiplication and an addition for each element of the result and each step along K."""
+    """Count a multiplication and an addition for each element of the result and each index along K."""
     return 2 * outs[0].size * ins[0].shape[-2 if static.get("transpose_a") else -1]
 
 
@@ -38,7 +38,7 @@ def matmul(
 ) -> None:
     """Return the product over the last two axes, (..., M, K) @ (..., K, N) -> (..., M, N).
 
-    `transpose_a` and `transpose_b` swap those axes of a side without copying it.
+    `transpose_a` and `transpose_b` swap these axes of an operand without copying it.
     """
     left = a.swapaxes(-1, -2) if transpose_a else a
     right = b.swapaxes(-1, -2) if transpose_b else b

@@ -1,17 +1,15 @@
-"""Comparisons, and the logic of bools and bits, element by element."""
+"""Elementwise comparisons, logical and bitwise operations."""
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from gpudl.backend import Array
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
-from gpudl.engine.tensor import Tensor, TensorLike
+from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise, op
+from gpudl.ops.declare import elementwise
 
 __all__ = [
     "bitwise_and",
@@ -27,6 +25,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "not_equal",
     "right_shift",
 ]
@@ -36,6 +35,10 @@ _BOOL = np.dtype(bool)
 
 def _compared(a: Spec, b: Spec) -> Spec:
     return Spec(broadcast(a.shape, b.shape), _BOOL)
+
+
+def _truth(x: Spec) -> Spec:
+    return x.with_dtype(_BOOL)
 
 
 @elementwise(_compared)
@@ -77,7 +80,7 @@ def less_equal(x1: Expression, x2: Expression) -> Expression:
 def _bits(*xs: Spec) -> Spec:
     dtype = promote(*(x.dtype for x in xs))
     if is_floating(dtype):
-        raise ShapeError(f"bits are those of bools and integers, not of {dtype}. Compare first, e.g. x > 0, or cast.")
+        raise ShapeError(f"bitwise operations need bools or integers, not {dtype}. Compare first, e.g. x > 0, or cast.")
     return Spec(broadcast(*(x.shape for x in xs)), dtype)
 
 
@@ -86,67 +89,61 @@ def _shifted(a: Spec, b: Spec) -> Spec:
     return out.with_dtype("int32") if out.dtype == _BOOL else out
 
 
-@op(_bits)
-def bitwise_and(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
+@elementwise(_bits)
+def bitwise_and(x: Expression, y: Expression) -> Expression:
     """Return x & y of bools or integers."""
-    xp.bitwise_and(x, y, out=out, dtype=out.dtype)
+    return e.bitwise_and(x, y)
 
 
-@op(_bits)
-def bitwise_or(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
+@elementwise(_bits)
+def bitwise_or(x: Expression, y: Expression) -> Expression:
     """Return x | y of bools or integers."""
-    xp.bitwise_or(x, y, out=out, dtype=out.dtype)
+    return e.bitwise_or(x, y)
 
 
-@op(_bits)
-def bitwise_xor(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
+@elementwise(_bits)
+def bitwise_xor(x: Expression, y: Expression) -> Expression:
     """Return x ^ y of bools or integers."""
-    xp.bitwise_xor(x, y, out=out, dtype=out.dtype)
+    return e.bitwise_xor(x, y)
 
 
-@op(_bits)
-def bitwise_not(xp: ModuleType, out: Array, x: Array) -> None:
+@elementwise(_bits)
+def bitwise_not(x: Expression) -> Expression:
     """Return ~x of bools or integers."""
-    xp.invert(x, out=out)
+    return e.invert(x)
 
 
-@op(_shifted)
-def left_shift(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
-    """Return x << y of integers; bools count as int32."""
-    xp.left_shift(x, y, out=out, dtype=out.dtype)
+@elementwise(_shifted)
+def left_shift(x: Expression, y: Expression) -> Expression:
+    """Return x << y of integers; bools are cast to int32."""
+    return e.left_shift(x, y)
 
 
-@op(_shifted)
-def right_shift(xp: ModuleType, out: Array, x: Array, y: Array) -> None:
-    """Return x >> y of integers; bools count as int32."""
-    xp.right_shift(x, y, out=out, dtype=out.dtype)
+@elementwise(_shifted)
+def right_shift(x: Expression, y: Expression) -> Expression:
+    """Return x >> y of integers; bools are cast to int32."""
+    return e.right_shift(x, y)
 
 
-def logical_not(x: TensorLike) -> Tensor:
-    """Return, as bool, where x is 0.
-
-    Example:
-        >>> logical_not([0, 2]).numpy()
-        array([ True, False])
-    """
-    return equal(x, 0)
+@elementwise(_compared)
+def logical_and(x1: Expression, x2: Expression) -> Expression:
+    """Return, as bool, whether neither x1 nor x2 is 0, elementwise."""
+    return e.bitwise_and(x1 != 0, x2 != 0)
 
 
-def logical_and(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return, as bool, where neither x1 nor x2 is 0.
-
-    Example:
-        >>> logical_and([0, 1, 2], [3, 0, 4]).numpy()
-        array([False, False,  True])
-    """
-    return bitwise_and(not_equal(x1, 0), not_equal(x2, 0))
+@elementwise(_compared)
+def logical_or(x1: Expression, x2: Expression) -> Expression:
+    """Return, as bool, whether x1 and x2 are not both 0, elementwise."""
+    return e.bitwise_or(x1 != 0, x2 != 0)
 
 
-def logical_or(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return, as bool, where x1 and x2 are not both 0.
+@elementwise(_compared)
+def logical_xor(x1: Expression, x2: Expression) -> Expression:
+    """Return, as bool, where just one of x1 and x2 is 0."""
+    return e.bitwise_xor(x1 != 0, x2 != 0)
 
-    Example:
-        >>> logical_or([0, 1, 0], [3, 0, 0]).numpy()
-        array([ True,  True, False])
-    """
-    return bitwise_or(not_equal(x1, 0), not_equal(x2, 0))
+
+@elementwise(_truth)
+def logical_not(x: Expression) -> Any:
+    """Return, as bool, whether each element of x is 0."""
+    return x == 0

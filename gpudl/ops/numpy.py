@@ -1,6 +1,6 @@
 """NumPy's functions of tensors, with Keras's arguments, defaults and dtypes.
 
-What takes tensors alone, such as `exp` and `add`, is the op itself.
+A function whose arguments are tensors only, such as `exp` and `add`, is the op itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Axis = int | Sequence[int] | None
 
 
 def plain(axis: Axis) -> int | tuple[int, ...] | None:
-    """Return an axis or several as Python integers, which a recorded step can be looked up by."""
+    """Return an axis or several as Python integers, which can be compared with those of a recorded step."""
     return None if axis is None else sizes(axis) if isinstance(axis, Sequence) else index(axis)
 
 
@@ -58,7 +58,7 @@ def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the mean along `axis`, by default of all elements; that of integers is float32, that of nothing NaN.
+    """Return the mean along `axis`, by default of all elements; that of integers is float32, that of no elements NaN.
 
     Example:
         >>> mean([[1, 2], [3, 5]], axis=0).numpy()
@@ -68,7 +68,7 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
-    """Return the maximum along `axis`, by default of all elements, and of `initial` where it is given.
+    """Return the maximum along `axis`, by default of all elements, and of `initial` if it is given.
 
     Raises:
         ShapeError: no elements, and no `initial`.
@@ -81,7 +81,7 @@ def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float
 
 
 def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
-    """Return the minimum along `axis`, by default of all elements, and of `initial` where it is given.
+    """Return the minimum along `axis`, by default of all elements, and of `initial` if it is given.
 
     Raises:
         ShapeError: no elements, and no `initial`.
@@ -97,7 +97,7 @@ def _extreme(
     of_all: Op[Tensor], of_two: Op[Tensor], x: TensorLike, axis: Axis, keepdims: bool, initial: float | None
 ) -> Tensor:
     x = operand(x)
-    if initial is not None and x.size == 0:  # no maximum, but the shape of one
+    if initial is not None and x.size == 0:  # `initial`, in the shape of the maximum
         result = reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
         return elementwise.cast_like(result + operand(initial), x)
     result = of_all(x, axis=plain(axis), keepdims=bool(keepdims))
@@ -125,7 +125,7 @@ def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Return where the first maximum along `axis` is, by default in the flattened x, as int32.
+    """Return the index of the first maximum along `axis`, by default in the flattened x, as int32.
 
     Raises:
         ShapeError: no elements.
@@ -153,7 +153,7 @@ def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
 
 
 def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
-    """Return x limited to [x_min, x_max], numbers or arrays; None is no limit. The gradient is 0 outside of numbers.
+    """Return x limited to [x_min, x_max], numbers or arrays; None is no limit. With numbers the gradient is 0 outside.
 
     Example:
         >>> clip([-1.0, 0.5, 2.0], 0, 1).numpy()
@@ -204,12 +204,12 @@ def where(condition: TensorLike, x1: TensorLike, x2: TensorLike) -> Tensor: ...
 def where(
     condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None
 ) -> Tensor | tuple[Tensor, ...]:
-    """Return x1 where the condition is not 0, x2 elsewhere; without both, where that is, as `nonzero` does.
+    """Return x1 where the condition is not 0, x2 elsewhere; without both, the indices where that is, see `nonzero`.
 
-    What is not chosen passes no gradient, NaN or not.
+    No gradient flows to elements that are not selected, even if they are NaN.
 
     Raises:
-        ValueError: one of x1 and x2 alone.
+        ValueError: only one of x1 and x2 is given.
 
     Example:
         >>> where([True, False], [1.0, 2.0], 0.0).numpy()
@@ -218,7 +218,7 @@ def where(
     if x1 is None and x2 is None:
         return indexing.nonzero(condition)
     if x1 is None or x2 is None:
-        raise ValueError("where takes a condition alone, or both x1 and x2, what to take where it holds and elsewhere.")
+        raise ValueError("where needs a condition alone, or both x1 and x2, the values where it holds and elsewhere.")
     condition = operand(condition)
     if condition.dtype != np.bool_:
         condition = logic.not_equal(condition, 0)
@@ -226,12 +226,12 @@ def where(
 
 
 def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return the product of matrices, (..., M, K) @ (..., K, N) -> (..., M, N); one axis is a row on the left.
+    """Return the product of matrices, (..., M, K) @ (..., K, N) -> (..., M, N); a vector on the left is a row.
 
-    On the right one axis is a column, and neither has that axis in the result.
+    A vector on the right is a column; the axis that is added to a vector is removed from the result.
 
     Raises:
-        ShapeError: sizes that do not fit.
+        ShapeError: the sizes do not match.
 
     Example:
         >>> matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]).numpy()
@@ -240,14 +240,14 @@ def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
     like = x1 if isinstance(x1, Tensor) else x2 if isinstance(x2, Tensor) else None
     a, b = operand(x1, like), operand(x2, like)
     if a.ndim == 0 or b.ndim == 0:
-        raise ShapeError(f"a matrix product needs axes on each side, got {a.shape} and {b.shape}. Use * for numbers.")
+        raise ShapeError(f"a matrix product needs operands with axes, got {a.shape} and {b.shape}. Use * for numbers.")
     y = linalg.matmul(reshape(a, (1, -1)) if a.ndim == 1 else a, reshape(b, (-1, 1)) if b.ndim == 1 else b)
     gone = {*([y.ndim - 2] if a.ndim == 1 else []), *([y.ndim - 1] if b.ndim == 1 else [])}
     return reshape(y, [n for axis, n in enumerate(y.shape) if axis not in gone]) if gone else y
 
 
 def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
-    """Return x1 / x2, as `divide` does: floats, also of integers.
+    """Return x1 / x2, like `divide`: integers become floats.
 
     Example:
         >>> true_divide([1, 2], 2).numpy()
@@ -259,13 +259,13 @@ def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
 def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     """Return the elements of x at `indices` along `axis`, by default of the flattened x.
 
-    An index below 0 counts from the end, whatever its dtype. One out of range is an error where the host has its value:
-    outside of recorded steps on the CPU, and everywhere for lists and NumPy arrays. Elsewhere what is taken has all
-    bits set: it is NaN, for integers -1 or the largest there is, for bools True. It has no part in the gradient.
+    A negative index counts from the end. One out of range is an error if the host has its value: on the CPU outside of
+    recorded steps, and always for lists and NumPy arrays. Otherwise the result has all bits set: it is NaN, for
+    integers -1 or the largest value, for bools True. It does not contribute to the gradient.
 
     Raises:
-        IndexError: an index out of range, where the host has its value.
-        ShapeError: an axis that x does not have.
+        IndexError: an index is out of range, and the host has its value.
+        ShapeError: x does not have the axis.
 
     Example:
         >>> take([[1.0, 2.0], [3.0, 4.0]], [1, 0], axis=1).numpy()

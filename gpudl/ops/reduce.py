@@ -1,4 +1,4 @@
-"""Sums, means, maxima, and the two ops that broadcasting needs."""
+"""Sums, means and maxima, and the ops of broadcasting and its adjoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COUNT, _UNSIGNED = np.dtype(np.int32), np.dtype(np.uint32)
 
 
 def axes_of(ndim: int, axis: Axis) -> tuple[int, ...]:
-    """Return `axis` as a sorted tuple of non-negative axes; raises ShapeError when out of range."""
+    """Return `axis` as a sorted tuple of non-negative axes; raise ShapeError if out of range."""
     if axis is None:
         return tuple(range(ndim))
     given = axis if isinstance(axis, tuple) else (axis,)
@@ -44,7 +44,7 @@ def _reduced(x: Spec, axis: Axis, keepdims: bool) -> Shape:
 
 
 def added(xp: ModuleType, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Return the sum along `axis`, floats in float64: a long sum of float32 drifts, and one of ones ends at 2^24."""
+    """Return the sum along `axis`, floats in float64: long sums in float32 lose precision (of ones, at 2^24)."""
     return xp.sum(x, axis=axis, keepdims=keepdims, dtype=added_in(x.dtype))
 
 
@@ -87,31 +87,31 @@ sum.vjp(x=lambda g, y, x, axis=None, keepdims=False: broadcast_to(_kept(g, x, ax
 def _extreme(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
     out = Spec(_reduced(x, axis, keepdims), x.dtype)
     if x.size == 0 and out.size > 0:
-        raise ShapeError("the largest and smallest of no elements are not defined.")
+        raise ShapeError("the maximum and minimum of no elements are undefined.")
     return out
 
 
 @op(_extreme, flops=cost.per_input(1))
 def max(xp: ModuleType, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
-    """Return the maximum along `axis`; the gradient is shared evenly by equal maxima."""
+    """Return the maximum along `axis`; the gradient is divided evenly among equal maxima."""
     xp.max(x, axis=axis, keepdims=keepdims, out=out)
 
 
 @op(_extreme, flops=cost.per_input(1))
 def min(xp: ModuleType, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
-    """Return the minimum along `axis`; the gradient is shared evenly by equal minima."""
+    """Return the minimum along `axis`; the gradient is divided evenly among equal minima."""
     xp.min(x, axis=axis, keepdims=keepdims, out=out)
 
 
 def _max_grad(g: Spec, y: Spec, x: Spec, *, axis: Axis = None) -> Spec:
     if y.shape != g.shape or y.shape not in (_reduced(x, axis, True), _reduced(x, axis, False)):
-        raise ShapeError("gradient and maximum must have the shape of the input less the axes of the maximum.")
+        raise ShapeError("gradient and maximum must have the shape of the input without the axes of the maximum.")
     return Spec(x.shape, promote(g.dtype, x.dtype))
 
 
 @op(_max_grad, flops=cost.per_output(4))
 def max_grad(xp: ModuleType, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = None) -> None:
-    """Return the gradient of `max` or `min` with respect to x: g where x is the result y, shared evenly by equals."""
+    """Return the gradient of `max` or `min` with respect to x: g where x is the result y, divided evenly among ties."""
     kept = _reduced(Spec(x.shape, x.dtype), axis, True)
     xp.equal(x, y.reshape(kept), out=out, casting="unsafe")
     share = g.reshape(kept) / added(xp, out, axes_of(x.ndim, axis), keepdims=True)
@@ -148,7 +148,7 @@ def all_finite(xp: ModuleType, out: Array, *xs: Array) -> None:
 def _arg(x: Spec, *, axis: int) -> Spec:
     shape = _reduced(x, axis, False)
     if x.shape[axes_of(x.ndim, axis)[0]] == 0:
-        raise ShapeError("the position of the maximum of no elements is not defined.")
+        raise ShapeError("the position of the maximum of no elements is undefined.")
     return Spec(shape, _COUNT)
 
 
@@ -180,9 +180,9 @@ broadcast_to.vjp(x=lambda g, y, x, shape: sum_to(g, shape=x.shape))
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the mean along `axis`; integers and bools become floats. The mean of nothing is NaN.
+    """Return the mean along `axis`; integers and bools become floats. The mean of no elements is NaN.
 
-    The sum of floats of 16 bits is not rounded before it is divided.
+    The sum of 16-bit floats is not rounded before it is divided.
     """
     if is_half(x.dtype):
         return cast_like(mean(cast(x, dtype=FLOAT32), axis, keepdims), x)

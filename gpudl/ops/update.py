@@ -1,7 +1,7 @@
-"""Update ops: they write their first inputs, and nothing is differentiated through them.
+"""Update ops: they write their first inputs, and have no gradients.
 
-The optimizers' ops take whole flat buffers: parameters w, gradients g and slots of one shape and dtype, and the
-learning rate and the number of finished steps as 0-d arrays.
+The inputs of the optimizers' ops are whole flat buffers: parameters w, gradients g and slots of the same shape and
+dtype, and the learning rate and the number of finished steps as 0-d arrays.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def assign_add_(target: Expression, value: Expression) -> Expression:
 def _alike(*specs: Spec, **_: object) -> None:
     arrays = [s for s in specs if s.ndim]
     if len({s.shape for s in arrays}) > 1:
-        raise ShapeError("parameters, gradients and slots must have one shape.")
+        raise ShapeError("parameters, gradients and slots must have the same shape.")
 
 
 @op(_alike, flops=cost.per_input(2))
@@ -97,7 +97,7 @@ def adam_(
     beta_2: float,
     epsilon: float,
 ) -> None:
-    """m and v follow g and g**2; w -= alpha * m / (sqrt(v) + epsilon), with the bias corrected in alpha.
+    """m, v = moving averages of g, g**2; w -= alpha * m / (sqrt(v) + epsilon), with the bias correction in alpha.
 
     `step` counts the finished updates. Source: Kingma and Ba, "Adam", ICLR 2015, section 2.
     """

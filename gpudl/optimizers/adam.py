@@ -8,7 +8,7 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import Options, Shared
+from gpudl.optimizers.options import LearningRate, Options, Shared
 from gpudl.utils.checks import require_number
 
 __all__ = ["Adam", "AdamW"]
@@ -29,7 +29,7 @@ class Adam(Optimizer):
         beta_2: share of v that is kept.
         epsilon: added to the root, against division by 0.
         amsgrad: divide by the largest v so far.
-        **options: as for `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, name.
+        **options: as for `Optimizer`.
 
     Example:
         >>> w = gpudl.Variable([1.0])
@@ -40,7 +40,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -61,7 +61,7 @@ class Adam(Optimizer):
         both = (("momentum", "velocity"),)
         return (*both, ("velocity_hat",)) if self.amsgrad else both
 
-    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
+    def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
         """Step along the mean gradient, over the root of its mean square."""
         m, v = slots["momentum"], slots["velocity"]
         if not self.amsgrad:
@@ -77,18 +77,12 @@ class Adam(Optimizer):
                 epsilon=self.epsilon,
             )
             return
-        ops.assign_add_(m, (gradient - m) * (1 - self.beta_1))
-        ops.assign_add_(v, (ops.square(gradient) - v) * (1 - self.beta_2))
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
         largest = slots["velocity_hat"]
-        ops.assign_(largest, ops.maximum(largest, v))
-        step = self._alpha(learning_rate) * m / (ops.sqrt(largest) + self.epsilon)
-        ops.assign_add_(variable, -step)
-
-    def _alpha(self, learning_rate: Tensor) -> Tensor:
-        """Return the learning rate with the bias of both means corrected."""
-        t = ops.cast_like(self.iterations + 1, learning_rate)
-        alpha: Tensor = learning_rate * ops.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        return alpha
+        self.assign(largest, ops.maximum(largest, v))
+        alpha = learning_rate * ops.sqrt(self.unbiased(self.beta_2, v)) / self.unbiased(self.beta_1, m)
+        self.assign_sub(variable, alpha * m / (ops.sqrt(largest) + self.epsilon))
 
 
 class AdamW(Adam):
@@ -104,7 +98,7 @@ class AdamW(Adam):
         beta_2: share of v that is kept.
         epsilon: added to the root, against division by 0.
         amsgrad: divide by the largest v so far.
-        **options: as for `Optimizer`: clipnorm, clipvalue, global_clipnorm, name.
+        **options: as for `Optimizer`.
 
     Raises:
         ValueError: weight_decay is None.
@@ -118,7 +112,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gpudl import ops
+from gpudl.custom_objects import custom_object_scope
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.state import gradients
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.names import auto_name, snake_case
 from gpudl.optimizers.optimizer import OPTIMIZERS, Optimizer
-from gpudl.optimizers.options import OFF
+from gpudl.optimizers.options import DEFAULTS, LearningRate
+from gpudl.optimizers.taken_back import kept_if
+from gpudl.optimizers.updates import Updates
+from gpudl.registry import Config
 
 __all__ = ["LossScaleOptimizer"]
-
-# Arguments that belong to the inner optimizer, with the defaults that old configs give them here.
-_INNER = {**dict.fromkeys(("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")), **OFF}
 
 
 class LossScaleOptimizer(Optimizer):
@@ -64,12 +65,14 @@ class LossScaleOptimizer(Optimizer):
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
         name: str | None = None,
-        **others: Any,
+        **others: object,
     ) -> None:
         # It has no learning rate, slots and layout besides those of the inner optimizer.
         for key, value in others.items():
-            if key not in _INNER or value != _INNER[key]:
-                cure = f"Give {key} to the inner optimizer." if key in _INNER else "Take it out."
+            if key == "dynamic" and value:  # from an old config
+                continue
+            if key not in DEFAULTS or value != DEFAULTS[key]:  # type: ignore[literal-required]
+                cure = f"Give {key} to the inner optimizer." if key in DEFAULTS else "Take it out."
                 raise ValueError(f"LossScaleOptimizer has no argument {key!r}. {cure}")
         if not isinstance(inner_optimizer, Optimizer):
             raise TypeError(f"LossScaleOptimizer wraps an optimizer such as Adam(), got {inner_optimizer!r}.")
@@ -82,6 +85,7 @@ class LossScaleOptimizer(Optimizer):
             raise ValueError(f"initial_scale must be a positive number such as 2.0**15, got {initial_scale!r}.")
         if not isinstance(dynamic_growth_steps, int | np.integer) or dynamic_growth_steps < 1:
             raise ValueError(f"dynamic_growth_steps must be a positive integer, got {dynamic_growth_steps!r}.")
+        inner_optimizer.loss_scale_factor = None
         self.name = name or auto_name(snake_case(type(self).__name__))
         self.inner_optimizer = inner_optimizer
         self.initial_scale = float(initial_scale)
@@ -91,17 +95,17 @@ class LossScaleOptimizer(Optimizer):
         self.dynamic_scale = Variable(scale, trainable=False, name="dynamic_scale")
 
     @property
-    def iterations(self) -> Variable:  # type: ignore[override]
+    def iterations(self) -> Tensor:
         """The count of updates that were made."""
         return self.inner_optimizer.iterations
 
     @property
-    def learning_rate(self) -> Variable:
-        """The step size of the inner optimizer; what is assigned to it, between steps, is written in place."""
+    def learning_rate(self) -> Tensor | float:
+        """The step size of the inner optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: float | Tensor) -> None:
+    def learning_rate(self, value: LearningRate) -> None:
         self.inner_optimizer.learning_rate = value
 
     @property
@@ -118,6 +122,10 @@ class LossScaleOptimizer(Optimizer):
         """Return all that `apply` changes."""
         return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.state(variables)]
 
+    @property
+    def _trainable_variables(self) -> list[Variable]:
+        return self.inner_optimizer._trainable_variables
+
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the slots of the inner optimizer."""
         return self.inner_optimizer.slot_names()
@@ -131,6 +139,14 @@ class LossScaleOptimizer(Optimizer):
     def build(self, variables: Iterable[Variable]) -> None:
         """Build the inner optimizer."""
         self.inner_optimizer.build(variables)
+
+    def prepare(self, variables: Sequence[Variable]) -> None:
+        """Build the inner optimizer for the variables that it does not know."""
+        self.inner_optimizer.prepare(variables)
+
+    def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
+        """Put the moving averages of variables in their place, where the inner optimizer keeps such."""
+        self.inner_optimizer.finalize_variable_values(var_list)
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         """Return the loss times the scale of now."""
@@ -151,21 +167,21 @@ class LossScaleOptimizer(Optimizer):
             # What the division makes infinite or NaN is no update either.
             unscaled = [None if g is None else g / self.dynamic_scale for g in scaled]
             finite = ops.all_finite(*_packed(unscaled))
-            before = [(target, ops.copy(target)) for target in inner.state(variables)]
-            inner.apply(unscaled, variables)
-            for target, value in before:
-                ops.restore_(target, value, finite)
+            with kept_if(finite, inner.state(variables)):
+                inner.apply(unscaled, variables)
             ops.rescale_(self.dynamic_scale, self.step_counter, finite, growth_steps=self.dynamic_growth_steps)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the constructor's arguments as plain data."""
-        return {"name": self.name} | {k: v for k, v in super(Optimizer, self).get_config().items() if k != "name"}
+        return {"name": self.name} | {k: v for k, v in super(Updates, self).get_config().items() if k != "name"}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new optimizer with the arguments of `config`, around a new inner one."""
         inner = config["inner_optimizer"]
-        return cls(**{**config, "inner_optimizer": OPTIMIZERS.get(inner) if isinstance(inner, dict) else inner})
+        with custom_object_scope(custom_objects or {}):
+            made = OPTIMIZERS.get(inner) if isinstance(inner, dict) else inner
+        return cls(**{**config, "inner_optimizer": made})
 
 
 def _packed(grads: Iterable[Tensor | None]) -> list[Tensor]:

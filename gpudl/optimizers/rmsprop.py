@@ -8,7 +8,7 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import Options
+from gpudl.optimizers.options import LearningRate, Options
 from gpudl.utils.checks import require_number
 
 __all__ = ["RMSprop"]
@@ -30,7 +30,7 @@ class RMSprop(Optimizer):
         momentum: share of the last step that is kept.
         epsilon: added to v, against division by 0.
         centered: divide by the standard deviation of the gradient instead of its size.
-        **options: as for `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, name.
+        **options: as for `Optimizer`.
 
     Example:
         >>> w = gpudl.Variable([1.0])
@@ -41,7 +41,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
@@ -61,7 +61,7 @@ class RMSprop(Optimizer):
         wanted = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
         return tuple((name,) for name, there in wanted.items() if there)
 
-    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
+    def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
         """Step by the normalized gradient."""
         v = slots["velocity"]
         if len(slots) == 1:
@@ -76,9 +76,9 @@ class RMSprop(Optimizer):
         step = learning_rate * gradient / ops.sqrt(variance + self.epsilon)
         if self.momentum > 0:
             m = slots["momentum"]
-            ops.assign_(m, m * self.momentum + step)
+            self.assign(m, m * self.momentum + step)
             step = m
-        ops.assign_add_(variable, -step)
+        self.assign_sub(variable, step)
 
     def _follow(self, mean: Tensor, value: Tensor) -> None:
-        ops.assign_(mean, mean * self.rho + value * (1 - self.rho))
+        self.assign(mean, mean * self.rho + value * (1 - self.rho))

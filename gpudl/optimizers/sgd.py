@@ -8,7 +8,7 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import Options
+from gpudl.optimizers.options import LearningRate, Options
 from gpudl.utils.checks import require_number
 
 __all__ = ["SGD"]
@@ -26,7 +26,7 @@ class SGD(Optimizer):
         learning_rate: step size.
         momentum: share of the last step that is kept, in [0, 1].
         nesterov: look ahead along the momentum.
-        **options: as for `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, name.
+        **options: as for `Optimizer`.
 
     Raises:
         ValueError: a momentum outside [0, 1].
@@ -42,7 +42,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: LearningRate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         **options: Unpack[Options],
@@ -56,7 +56,7 @@ class SGD(Optimizer):
         """Return the momentum, where there is one."""
         return (("momentum",),) if self.momentum else ()
 
-    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
+    def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
         """Step against the gradient."""
         if not slots:
             ops.sgd_(variable, gradient, learning_rate)

@@ -1,4 +1,4 @@
-"""What a saved model names beside gpudl's own layers and functions: the classes and functions of a user.
+"""The registration of user-defined classes and functions, which saved models name.
 
 Names, arguments and results are those of ``keras.saving``.
 """

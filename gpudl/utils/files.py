@@ -1,4 +1,4 @@
-"""Files that outlive a program: gpudl's folder, and downloads that are whole and checked or not there."""
+"""gpudl's folder, and downloads that are complete and checked, or do not exist."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ _CHUNK = 1 << 16
 
 
 class DownloadError(OSError):
-    """No address gave the file; ``failures`` holds one sentence per address.
+    """No address served the file; ``failures`` has one sentence per address.
 
     Example:
         >>> print(DownloadError(["http://a/x: HTTP 404 Not Found", "http://b/x: timed out"]))
@@ -26,7 +26,7 @@ class DownloadError(OSError):
 
 
 def home() -> Path:
-    """Return gpudl's folder: ``$GPUDL_HOME``, or ``~/.gpudl`` where that is not set.
+    """Return gpudl's folder: ``$GPUDL_HOME``, or ``~/.gpudl`` if that is not set.
 
     The folder need not exist yet.
 
@@ -94,7 +94,7 @@ def download(
 
 
 def _fetch(url: str, part: Path, max_bytes: int, timeout: float) -> str:
-    """Write what ``url`` sends to ``part`` and return its SHA-256."""
+    """Download ``url`` to ``part`` and return its SHA-256."""
     from urllib.request import urlopen
 
     digest, received = hashlib.sha256(), 0

@@ -1,4 +1,4 @@
-"""Patches of images as rows of a matrix, and back: the memory side of a convolution as a matrix product."""
+"""im2col and col2im: patches of images as rows of a matrix, and their adjoint, for convolution by a matrix product."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy import ndarray
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from .machine.memory import add, clear, copy
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.threads import inner
 from .machine.window_ranges import AXES, Slide, images, inside, interior, slide, source
 
@@ -32,7 +32,7 @@ def _copy_clipped(cols: ndarray, at: int, x: ndarray, row: int, x0: int, s: Slid
     clear(cols, at + high * c, (s.kw - high) * c)
 
 
-@Kernel
+@ParallelLoop
 def _im2col(worker, workers, cols, x, s):  # type: ignore[no-untyped-def]
     # x (N, H, W, C) -> cols (N, OH, OW, KH, KW * C)
     c, ow, line = s.c, s.ow, s.kw * s.c
@@ -58,9 +58,9 @@ def _im2col(worker, workers, cols, x, s):  # type: ignore[no-untyped-def]
                 _copy_clipped(cols, at + j * patch, x, row, j * s.sw - s.left, s)
 
 
-@accelerates("im2col", device="cpu", takes=_movable)
+@accelerates("im2col", device="cpu", supports=_movable)
 def im2col(cols: ndarray, x: ndarray, *, window: Window) -> None:
-    """Lay out the patch under each position of `window`: x (N, H, W, C) -> cols (N*OH*OW, KH*KW*C).
+    """Copy the patch under each position of `window` to a row: x (N, H, W, C) -> cols (N*OH*OW, KH*KW*C).
 
     Example:
         >>> import numpy as np
@@ -70,7 +70,7 @@ def im2col(cols: ndarray, x: ndarray, *, window: Window) -> None:
         array([[0., 1., 3., 4.],
                [1., 2., 4., 5.]])
     """
-    word = f"u{x.itemsize}"  # only moved, never computed with: the bits are enough
+    word = f"u{x.itemsize}"  # elements are only moved, so that their size is all that matters
     _im2col(cols.size, cols.reshape(-1).view(word), x.reshape(-1).view(word), slide(window, x.shape))
 
 
@@ -81,10 +81,10 @@ def _add_clipped(x: ndarray, row: int, x0: int, cols: ndarray, at: int, s: Slide
         add(x, (row + x0 + b * s.dw) * s.c, cols, at + b * s.c, s.c)
 
 
-@Kernel
+@ParallelLoop
 def _col2im(worker, workers, x, cols, s):  # type: ignore[no-untyped-def]
-    # cols (N, OH, OW, KH, KW * C) -> x (N, H, W, C). Positions go from right to left, so that each pixel
-    # meets its taps from left to right.
+    # cols (N, OH, OW, KH, KW * C) -> x (N, H, W, C). Positions run from right to left, so that the taps
+    # of each pixel are added from left to right.
     c, w, ow, line = s.c, s.w, s.ow, s.kw * s.c
     low, high = interior(s.kw, s.sw, s.dw, s.left, w, ow)
     patch = s.kh * line
@@ -106,10 +106,10 @@ def _col2im(worker, workers, x, cols, s):  # type: ignore[no-untyped-def]
                 _add_clipped(x, r * w, j * s.sw - s.left, cols, at + j * patch, s)
 
 
-@accelerates("col2im", device="cpu", takes=images)
+@accelerates("col2im", device="cpu", supports=images)
 def col2im(x: ndarray, cols: ndarray, *, shape: Ints, window: Window) -> None:
-    """Add each patch back to where `im2col` took it from: cols (N*OH*OW, KH*KW*C) -> x `shape`.
+    """Add each patch to the pixels that `im2col` copied it from: cols (N*OH*OW, KH*KW*C) -> x `shape`.
 
-    Each row of pixels is gathered by one thread, tap by tap in row-major order.
+    Each row of pixels is summed by one thread, tap by tap in row-major order.
     """
     _col2im(cols.size, x.reshape(-1), cols.reshape(-1), slide(window, tuple(shape)))

@@ -1,4 +1,4 @@
-"""Random numbers as a function of key and position: the same bits for any number of threads, or on a GPU.
+"""Counter-based random numbers: functions of key and position, bitwise the same for any number of threads and on GPUs.
 
 Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011. A key is
 uint32[4] = (k0, k1, step_lo, step_hi). Element e is word e % 4 of the block whose counter is
@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from ..geometry import Ints
 from ..registry import accelerates, floats
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.threads import inner
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -46,7 +46,7 @@ def _keyed(*arrays: ndarray, **static: object) -> bool:
     return floats(*arrays) and key.dtype == np.uint32 and key.shape == (4,)
 
 
-@Kernel
+@ParallelLoop
 def _random_uniform(worker, workers, out, key):  # type: ignore[no-untyped-def]
     k0, k1, low, high = key[0], key[1], key[2], key[3]
     whole = out.size // 4
@@ -64,7 +64,7 @@ def _random_uniform(worker, workers, out, key):  # type: ignore[no-untyped-def]
             out[k] = _unit(rest[k % 4])
 
 
-@accelerates("random_uniform", device="cpu", takes=_keyed)
+@accelerates("random_uniform", device="cpu", supports=_keyed)
 def random_uniform(out: ndarray, key: ndarray, *, shape: Ints) -> None:
     """Fill `out` with uniform numbers in [0, 1), multiples of 2**-24: key (4,) -> out `shape`.
 
@@ -82,7 +82,7 @@ def _drop(x: Real, word: Word, rate: np.float32, scale: Real, zero: Real) -> Rea
     return x * scale if _unit(word) >= rate else zero
 
 
-@Kernel
+@ParallelLoop
 def _dropout(worker, workers, y, x, key, rate):  # type: ignore[no-untyped-def]
     k0, k1, low, high = key[0], key[1], key[2], key[3]
     least, scale, zero = np.float32(rate), y.dtype.type(1 / (1 - rate)), y.dtype.type(0)
@@ -101,10 +101,10 @@ def _dropout(worker, workers, y, x, key, rate):  # type: ignore[no-untyped-def]
             y[k] = _drop(x[k], rest[k % 4], least, scale, zero)
 
 
-@accelerates("dropout", device="cpu", takes=_keyed)
+@accelerates("dropout", device="cpu", supports=_keyed)
 def dropout(y: ndarray, x: ndarray, key: ndarray, *, rate: float) -> None:
-    """Keep x / (1 - rate) where a uniform number is at least `rate`, else put 0; x, y of one shape, key (4,).
+    """Compute y = x / (1 - rate) where a uniform number is at least `rate`, else 0; x, y of one shape, key (4,).
 
-    The same `key` draws the same mask, so that a backward pass can draw it again.
+    The same `key` gives the same mask, so that the backward pass can generate it again.
     """
     _dropout(y.size << 1, y.reshape(-1), x.reshape(-1), key, rate)

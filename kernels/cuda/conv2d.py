@@ -1,4 +1,4 @@
-"""Convolutions, alone or with a bias and an activation: the kernel of `conv2d.cu`."""
+"""Convolutions, alone or fused with a bias and an activation, by the kernel of `conv2d.cu`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _value_fits(
     return fits and of_value(y, x, w, window).compiles(y, x, w, activation=activation)
 
 
-@accelerates("conv2d", device="cuda", takes=_value_fits)
+@accelerates("conv2d", device="cuda", supports=_value_fits)
 def conv2d(y: Array, x: Array, w: Array, *, window: Window, algorithm: str = "auto") -> None:
     """Convolve x (N, H, W, C) with w (KH, KW, C, F) into y (N, OH, OW, F)."""
     of_value(y, x, w, window)(y, x, w)
@@ -34,7 +34,7 @@ def _biased_value(y: Array, x: Array, w: Array, b: Array, *, stages: Stages) -> 
     return bias_fits(y, b, activation) and _value_fits(y, x, w, **stages[0], activation=activation)
 
 
-@accelerates("conv2d+bias_activation", device="cuda", takes=_biased_value)
+@accelerates("conv2d+bias_activation", device="cuda", supports=_biased_value)
 def conv2d_bias_activation(y: Array, x: Array, w: Array, b: Array, *, stages: Stages) -> None:
     """Compute activation(conv2d(x, w) + b)."""
     of_value(y, x, w, stages[0]["window"])(y, x, w, b, stages[1]["activation"])

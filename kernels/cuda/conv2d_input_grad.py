@@ -1,4 +1,4 @@
-"""The gradient of a convolution with respect to its input: the kernel of `conv2d_input_grad.cu`."""
+"""The gradient of a convolution with respect to its input, by the kernel of `conv2d_input_grad.cu`."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ def of_input(dx: Array, g: Array, w: Array, window: Window) -> Product:
     return of_windows("conv2d_input_grad", sums, (f, f), tuple(dx.shape), window, f)
 
 
-def _takes_input(dx: Array, g: Array, w: Array, *, shape: Ints, window: Window, algorithm: str = "auto") -> bool:
+def _supports_input(dx: Array, g: Array, w: Array, *, shape: Ints, window: Window, algorithm: str = "auto") -> bool:
     return algorithm in WAYS and fit(dx, g, w, axes=4) and of_input(dx, g, w, window).compiles(dx, g, w)
 
 
-@accelerates("conv2d_input_grad", device="cuda", takes=_takes_input)
+@accelerates("conv2d_input_grad", device="cuda", supports=_supports_input)
 def conv2d_input_grad(dx: Array, g: Array, w: Array, *, shape: Ints, window: Window, algorithm: str = "auto") -> None:
     """Compute the gradient of `conv2d` with respect to x from that of y."""
     of_input(dx, g, w, window)(dx, g, w)

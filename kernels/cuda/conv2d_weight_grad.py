@@ -1,4 +1,4 @@
-"""The gradient of a convolution with respect to its filters: the kernel of `conv2d_weight_grad.cu`."""
+"""The gradient of a convolution with respect to its filters, by the kernel of `conv2d_weight_grad.cu`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def of_weights(dw: Array, x: Array, g: Array, window: Window) -> Product:
     return of_windows("conv2d_weight_grad", sums, (c, f), tuple(x.shape), window, f)
 
 
-def _takes_weights(dw: Array, x: Array, g: Array, *, window: Window, algorithm: str = "auto") -> bool:
+def _supports_weights(dw: Array, x: Array, g: Array, *, window: Window, algorithm: str = "auto") -> bool:
     return algorithm in WAYS and fit(dw, x, g, axes=4) and of_weights(dw, x, g, window).compiles(dw, x, g)
 
 
-@accelerates("conv2d_weight_grad", device="cuda", takes=_takes_weights)
+@accelerates("conv2d_weight_grad", device="cuda", supports=_supports_weights)
 def conv2d_weight_grad(dw: Array, x: Array, g: Array, *, window: Window, algorithm: str = "auto") -> None:
     """Compute the gradient of `conv2d` with respect to w from that of y."""
     of_weights(dw, x, g, window)(dw, x, g)

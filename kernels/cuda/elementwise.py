@@ -1,6 +1,6 @@
-"""Elementwise ops in CUDA C++, read from their expressions: one by one, and several as one generated kernel.
+"""Elementwise ops in CUDA C++, generated from their expressions: one op per kernel, or several fused.
 
-Both are written by `program`, so a run gives the bits that its ops give one by one.
+The source of both is written by `program`, so fusion changes no bit.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from .program import Program, Shape, Value, Writer, compile_run, spread
 from .scalar import Scalar, scalar
 
 _LARGE = 1 << 20
-"""Elements from which keeping a value longer costs more memory than a launch is worth."""
+"""Elements from which on keeping a value longer costs more memory than a saved launch is worth."""
 
 
 def _floats(scalar: Scalar) -> bool:
     return scalar.floating
+
+
+def _whole(scalar: Scalar) -> bool:
+    return scalar.whole
 
 
 def _numbers(scalar: Scalar) -> bool:
@@ -34,6 +38,10 @@ def _signed(scalar: Scalar) -> bool:
     return scalar.floating or scalar.dtype.kind == "i"
 
 
+def _bits(scalar: Scalar) -> bool:
+    return not scalar.floating
+
+
 def _any(scalar: Scalar) -> bool:
     return True
 
@@ -41,8 +49,13 @@ def _any(scalar: Scalar) -> bool:
 _PRIMITIVES: dict[str, tuple[Callable[[Scalar], bool], str]] = {
     **{name: (_numbers, f"{name}_of({{}}, {{}})") for name in ("add", "subtract", "multiply")},
     **{name: (_any, f"{name}_of({{}}, {{}})") for name in ("maximum", "minimum")},
-    **{name: (_floats, f"{name}_of({{}})") for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf")},
+    **{name: (_floats, f"{name}_of({{}})") for name in ("sqrt", "exp", "expm1", "log", "log1p")},
+    **{name: (_floats, f"{name}_of({{}})") for name in ("sin", "cos", "tanh", "erf")},
     **{name: (_signed, f"{name}_of({{}})") for name in ("sign", "absolute")},
+    **{name: (_numbers, f"{name}_of({{}}, {{}})") for name in ("floor_divide", "remainder")},
+    **{name: (_bits, f"{name}_of({{}}, {{}})") for name in ("bitwise_and", "bitwise_or", "bitwise_xor")},
+    **{name: (_whole, f"{name}_of({{}}, {{}})") for name in ("left_shift", "right_shift")},
+    "invert": (_whole, "invert_of({})"),
     "divide": (_floats, "({} / {})"),
     "power": (_floats, "power_of({}, {})"),
     "negative": (_numbers, "negative_of({})"),
@@ -53,23 +66,23 @@ _PRIMITIVES: dict[str, tuple[Callable[[Scalar], bool], str]] = {
     "greater": (_any, "({} > {})"),
     "greater_equal": (_any, "({} >= {})"),
 }
-"""For which dtypes of its operands there is a primitive, and its text."""
+"""The dtypes that the operands of each primitive may have, and its source text."""
 
 
 class _Texts:
-    """Writes the expressions of one op.
+    """Writes the source of one op's expressions.
 
     Args:
-        writer: writes the kernel.
+        writer: the writer of the kernel.
         ins: the values that the op reads.
     """
 
     def __init__(self, writer: Writer, ins: Sequence[Value]) -> None:
         self._writer, self._ins = writer, ins
-        self._known: dict[int, str] = {}  # by the identity of a part
+        self._known: dict[int, str] = {}  # by the identity of a subexpression
 
     def of(self, x: Typed, parts: Counter[int]) -> str:
-        """Return the text of a part of an expression, a variable if it is used more than once."""
+        """Return the text of a subexpression, a variable if it is used more than once."""
         if id(x) not in self._known:
             text = self._text(x, parts)
             shared = parts[id(x)] > 1 and x.operands
@@ -97,7 +110,7 @@ def _scalar(x: Typed) -> Scalar:
 
 
 def _can(x: Typed) -> bool:
-    """Tell whether there is a text for a typed expression."""
+    """Return whether a typed expression can be written in CUDA C++."""
     if scalar(x.dtype) is None or not all(map(_can, x.operands)):
         return False
     if x.name in ("input", "number", "cast", "where"):
@@ -106,7 +119,7 @@ def _can(x: Typed) -> bool:
 
 
 def _expressions(op: str, dtypes: tuple[np.dtype, ...], static: Static) -> tuple[Typed, ...] | None:
-    """Return the expressions of an op that there are texts for with these dtypes; else None."""
+    """Return the expressions of an op if they can be written in CUDA C++ for these dtypes, else None."""
     found = declared(op)
     return None if found is None else _compiled(found, dtypes, found.expressions(static))
 
@@ -118,7 +131,7 @@ def _compiled(op: Declared, dtypes: tuple[np.dtype, ...], given: tuple[Expressio
 
 
 def _counted(expressions: Sequence[Typed]) -> Counter[int]:
-    """Return how often each part is used, by its identity."""
+    """Return how often each subexpression is used, by its identity."""
     parts: Counter[int] = Counter()
     left = list(expressions)
     while left:
@@ -129,7 +142,7 @@ def _counted(expressions: Sequence[Typed]) -> Counter[int]:
 
 
 def joins(op: str, arrays: tuple[Array, ...], static: Static) -> bool:
-    """Tell whether there is a kernel for an op with these outs and inputs, each broadcast to the first."""
+    """Return whether there is a kernel for an op with these outs and inputs, each broadcast to the first."""
     scalars = [scalar(a.dtype) for a in arrays]
     if declared(op) is None or None in scalars or not contiguous(*arrays):
         return False
@@ -145,7 +158,7 @@ def _broadcasts(shape: Shape, out: Shape) -> bool:
 
 
 def _works(*scalars: Scalar) -> bool:
-    """Tell whether generated kernels with these dtypes compile for the current device, by making a small one."""
+    """Return whether generated kernels with these dtypes compile for the current device, by compiling a small one."""
     probes = {s.header: s for s in scalars}
     plain = np.dtype(np.float32)
     return all(
@@ -154,7 +167,7 @@ def _works(*scalars: Scalar) -> bool:
 
 
 def compose(calls: Sequence[Call], values: Sequence[tuple[np.dtype, int]], arrays: Sequence[int]) -> Program:
-    """Return one kernel for all the calls; a call that says no shapes has operands of as many elements, or of one."""
+    """Return one kernel for all calls; without shapes, an operand has as many elements as the out, or one."""
     scalars = [scalar(dtype) for dtype, _ in values]
     writer = Writer(scalars, {value: place for place, value in enumerate(arrays)})  # type: ignore[arg-type]
     for call in calls:
@@ -179,7 +192,7 @@ composes("cuda", SimpleNamespace(joins=joins, compose=compose, large=_LARGE))
 def _alone(
     op: str, specs: tuple[tuple[np.dtype, Shape], ...], static: tuple[tuple[str, object], ...], text: str
 ) -> Program:
-    """Return a kernel for one op; `text` tells 0.0 from -0.0 in its static arguments."""
+    """Return a kernel for one op; `text` distinguishes 0.0 from -0.0 in its static arguments."""
     numbers = tuple(range(len(specs)))
     outs = 0 if op.endswith("_") else 1
     call = Call(op, numbers[:outs], numbers[outs:], dict(static), tuple(shape for _, shape in specs))
@@ -190,17 +203,17 @@ def _cast(to: np.dtype, source: np.dtype, shape: Shape) -> Program:
     return _alone("cast", ((to, shape), (source, shape)), (("dtype", to),), "")
 
 
-def _twin(op: str) -> None:
+def _kernel(op: str) -> None:
     def run(*arrays: Array, **static: object) -> None:
         items = tuple(static.items())
         program = _alone(op, tuple((a.dtype, a.shape) for a in arrays), items, repr(items))
         program.bind(_apart(arrays))()
 
-    accelerates(op, device="cuda", takes=lambda *arrays, **static: joins(op, arrays, static))(run)
+    accelerates(op, device="cuda", supports=lambda *arrays, **static: joins(op, arrays, static))(run)
 
 
 def _apart(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
-    """Return the arrays with a copy of each single element that lies inside of a larger first one, which is written."""
+    """Return the arrays, with a copy of each one-element array inside the first, larger one, which is written."""
     target, *others = arrays
     first = target.data.ptr
     return (target, *(_copy(a) if _inside(a, first, first + target.nbytes, target.size) else a for a in others))
@@ -218,4 +231,4 @@ def _copy(array: Array) -> Array:
     return copy
 
 
-follow(_twin)
+follow(_kernel)

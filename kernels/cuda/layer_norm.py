@@ -1,4 +1,4 @@
-"""Layer normalization: by the kernels of `layer_norm.cu`, and for the weights by those of `norm_grad.cu`."""
+"""Layer normalization, by the kernels of `layer_norm.cu`, and for the gradients of the weights `norm_grad.cu`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _normalizes_rows(y: Array, *others: Array, epsilon: float) -> bool:
     return alike(y, *others) and function(FILE, "layer_norm", **_row_macros(y)) is not None
 
 
-@accelerates("layer_norm", device="cuda", takes=_normalizes_rows)
+@accelerates("layer_norm", device="cuda", supports=_normalizes_rows)
 def layer_norm(y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float) -> None:
     """Normalize each row of x (..., C): y (..., C), mean, variance (...), gamma, beta (C,)."""
     _by_rows("layer_norm", (y, x, gamma, beta), (y, mean, variance, x, gamma, beta), x, epsilon)
@@ -43,7 +43,7 @@ def _goes_back_by_rows(dx: Array, *others: Array, epsilon: float) -> bool:
     )
 
 
-@accelerates("layer_norm_grad", device="cuda", takes=_goes_back_by_rows)
+@accelerates("layer_norm_grad", device="cuda", supports=_goes_back_by_rows)
 def layer_norm_grad(
     dx: Array,
     dgamma: Array,

@@ -30,7 +30,7 @@ def _gradients(outs: tuple[Array, ...], ins: tuple[Array, ...], gamma: Array, ep
     down.start("batch_norm_grad_whole", packed, (*outs, *ins, gamma, sums), small)
 
 
-@accelerates("batch_norm_grad", device="cuda", takes=_goes_back)
+@accelerates("batch_norm_grad", device="cuda", supports=_goes_back)
 def batch_norm_grad(
     dx: Array,
     dgamma: Array,
@@ -47,7 +47,7 @@ def batch_norm_grad(
     _gradients((dx, dgamma, dbeta), (g, g, x, mean, variance), gamma, epsilon, False)
 
 
-@accelerates("activation_grad+batch_norm_grad", device="cuda", takes=_goes_back_from_relu)
+@accelerates("activation_grad+batch_norm_grad", device="cuda", supports=_goes_back_from_relu)
 def activation_grad_batch_norm_grad(
     dx: Array,
     dgamma: Array,
@@ -61,5 +61,5 @@ def activation_grad_batch_norm_grad(
     *,
     stages: Stages,
 ) -> None:
-    """Compute the gradients of `batch_norm` from that of a ReLU after it, whose result is y."""
+    """Compute the gradients of `batch_norm` from that of the result y of a ReLU after it."""
     _gradients((dx, dgamma, dbeta), (g, y, x, mean, variance), gamma, stages[1]["epsilon"], True)

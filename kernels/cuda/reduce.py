@@ -1,4 +1,4 @@
-"""Sums, maxima and means along neighbouring axes, their gradients, and where maxima are: the twins of `reduce.cu`."""
+"""Sums, maxima and means along adjacent axes, their gradients, and argmax, by the kernels of `reduce.cu`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _IMAGE = 4  # axes
 
 
 def whole(shape: Ints, window: Window) -> Group | None:
-    """Return (N, H*W, C) for a window that covers whole images and nothing else."""
+    """Return (N, H*W, C) if the window covers exactly the whole image, else None."""
     if len(shape) != _IMAGE or 0 in shape or not window.extent == window.kernel == tuple(shape[1:3]):
         return None
     alone = not any(window.crop) and window.output(window.kernel) == (1, 1)
@@ -40,17 +40,17 @@ def whole(shape: Ints, window: Window) -> Group | None:
 
 
 def alike(*arrays: Array) -> bool:
-    """Tell whether arrays are C-contiguous, and floats of one dtype."""
+    """Return whether arrays are C-contiguous, and of one floating-point dtype."""
     return contiguous(*arrays) and len({a.dtype for a in arrays}) == 1 and real(*arrays) is not None
 
 
 def _joined(how: str, dtype: np.dtype) -> type[np.floating]:
-    """Return the NumPy type in which the numbers of arrays of `dtype` are joined: sums in float64."""
+    """Return the NumPy type in which arrays of `dtype` are reduced: float64 for sums."""
     return sum_type(dtype) if how == "max" else np.float64
 
 
 def _stages(how: str, group: Group, dtype: np.dtype) -> Iterator[tuple[int, Columns | Rows]]:
-    """Yield the stages of a reduction, 0 or 1 and 2 as in `reduce.cu`, and how each is shared out."""
+    """Yield the stages of a reduction, 0 or 1 and 2 as in `reduce.cu`, and how each is split among blocks."""
     first = _shared(group, dtype.itemsize, SUMS)
     if first.parts == 1:
         yield 0, first
@@ -72,7 +72,7 @@ def _macros(x: Array, shares: Columns | Rows, stage: int, how: str) -> dict[str,
 
 
 def reduces(how: str, group: Group, out: Array, x: Array) -> bool:
-    """Tell whether the kernels of `reduce` compile."""
+    """Return whether the kernels of `reduce` compile."""
     return all(
         function(FILE, _named(shares), **_macros(x, shares, stage, how)) is not None
         for stage, shares in _stages(how, group, x.dtype)
@@ -80,7 +80,7 @@ def reduces(how: str, group: Group, out: Array, x: Array) -> bool:
 
 
 def reduce(how: str, group: Group, out: Array, x: Array) -> None:
-    """Compute the sum, max or mean of x (O, R, C) along R: by one kernel, or two where R is long."""
+    """Compute the sum, max or mean of x (O, R, C) along R, with one launch, or two where R is long."""
     import cupy
 
     kind, floats = index(x)[1], _joined(how, x.dtype)
@@ -94,7 +94,7 @@ def reduce(how: str, group: Group, out: Array, x: Array) -> None:
 
 
 def spreads(how: str, group: Group, out: Array, g: Array) -> bool:
-    """Tell whether the kernel of `spread` compiles."""
+    """Return whether the kernel of `spread` compiles."""
     return function(FILE, "spread", **_spread_macros(group, out)) is not None
 
 
@@ -111,12 +111,12 @@ def _spread_macros(group: Group, out: Array) -> dict[str, str | int]:
 
 
 def slopes(how: str, group: Group, out: Array, g: Array, y: Array, x: Array) -> bool:
-    """Tell whether the kernel of `slope` compiles."""
+    """Return whether the kernel of `slope` compiles."""
     return function(FILE, "max_grad", **macros((x,), columns(group, x.dtype.itemsize, NEVER).width)) is not None
 
 
 def slope(how: str, group: Group, out: Array, g: Array, y: Array, x: Array) -> None:
-    """Compute the gradient of a maximum y (O, C) of x (O, R, C), shared evenly by equal maxima."""
+    """Compute the gradient of a maximum y (O, C) of x (O, R, C), divided evenly among equal maxima."""
     shares = columns(group, x.dtype.itemsize, NEVER)
     kernel = compiled(FILE, "max_grad", [out, x], macros((x,), shares.width))
     shares.start(kernel, (out, g, y, x), index(x)[1])
@@ -124,13 +124,13 @@ def slope(how: str, group: Group, out: Array, g: Array, y: Array, x: Array) -> N
 
 @dataclass(frozen=True)
 class Reduction:
-    """A twin `(out, *inputs, **static)` that sees its arrays as (O, R, C) and (O, C).
+    """A kernel `(out, *inputs, **static)` that views its arrays as (O, R, C) and (O, C).
 
     Args:
-        op: the op.
-        group: of the arrays and the static arguments, (O, R, C).
-        fits: whether the kernels of `work` compile.
-        work: what computes it.
+        op: name of the op.
+        group: returns (O, R, C) for the arrays and the static arguments.
+        fits: returns whether the kernels of `work` compile.
+        work: computes the result.
         how: "sum", "max" or "mean".
     """
 
@@ -140,8 +140,8 @@ class Reduction:
     work: Callable[..., None]
     how: str
 
-    def takes(self, *arrays: Array, **static: object) -> bool:
-        """Accept neighbouring axes of C-contiguous arrays of one float dtype, where the kernels compile."""
+    def supports(self, *arrays: Array, **static: object) -> bool:
+        """Accept adjacent axes of C-contiguous arrays of one floating-point dtype, if the kernels compile."""
         group = self.group(*arrays, **static)
         return group is not None and alike(*arrays) and self.fits(self.how, group, *arrays)
 
@@ -150,7 +150,7 @@ class Reduction:
         self.work(self.how, self.group(*arrays, **static), *arrays)
 
 
-for _twin in (
+for _kernel in (
     Reduction("sum", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "sum"),
     Reduction("sum_to", lambda out, x, shape: stretched(x.shape, shape), reduces, reduce, "sum"),
     Reduction("max", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "max"),
@@ -158,7 +158,7 @@ for _twin in (
     Reduction("avg_pool", lambda out, x, window: whole(x.shape, window), reduces, reduce, "mean"),
     Reduction("avg_pool_grad", lambda out, g, shape, window: whole(shape, window), spreads, spread, "mean"),
 ):
-    accelerates(_twin.op, device="cuda", takes=_twin.takes)(_twin)
+    accelerates(_kernel.op, device="cuda", supports=_kernel.supports)(_kernel)
 
 
 def _has_rows(out: Array, x: Array, *, axis: int) -> bool:
@@ -170,7 +170,7 @@ def _row_macros(x: Array) -> dict[str, str | int]:
     return macros((x,), elements(x.dtype.itemsize, x.shape[-1]))
 
 
-@accelerates("argmax", device="cuda", takes=_has_rows)
+@accelerates("argmax", device="cuda", supports=_has_rows)
 def argmax(out: Array, x: Array, *, axis: int) -> None:
     """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int32."""
     given, length = _row_macros(x), x.shape[-1]

@@ -1,4 +1,4 @@
-"""What a step does, noted while it is called once."""
+"""Recording the ops of a step while it is called once."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from gpudl.engine.variable import Variable
 
 
 class Recorder:
-    """Notes every op that is applied, and to which values; nothing is computed meanwhile, the plan will do it.
+    """Records every op that is applied, and its values; nothing is computed, the plan will do that.
 
     Args:
         on: the backend of the plan.
-        lines: whether to note which line of the user's asked for each instruction, too.
+        lines: whether to record the line of the user's code of each instruction, too.
 
     Attributes:
-        instructions: what was noted.
-        recording: what its values belong to.
+        instructions: the recorded instructions.
+        recording: the recording that its values belong to.
         variables: the values of variables that instructions read or update.
-        born: variables that the step itself makes, anew each time that it is recorded.
-        seen: what had been changed when the recording began, by `state.seen`.
-        begun: the time then, by `time.perf_counter`.
+        born: variables that the step itself creates, each time that it is recorded.
+        seen: the value of `state.seen` when the recording began.
+        begun: the time when the recording began, by `time.perf_counter`.
     """
 
     def __init__(self, on: Backend, lines: bool = False) -> None:
@@ -43,7 +43,7 @@ class Recorder:
         self._external: dict[int, Value] = {}  # by the identity of their arrays, which they keep alive
 
     def value(self, tensor: Tensor) -> Value:
-        """Return the value of `tensor` in this record: one that no recorded op made is external."""
+        """Return the value of `tensor` in this record; one that no recorded op computed is external."""
         data = tensor.data
         if isinstance(data, Value) and data.recording is self.recording:
             return data
@@ -53,15 +53,15 @@ class Recorder:
         return self._external[id(array)]
 
     def add(self, op: AnyOp, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: Static) -> tuple[Tensor, ...]:
-        """Note one application of `op`, and return its results.
+        """Record one application of `op`, and return its results.
 
         Raises:
-            TracingError: it would update something else than a variable.
-            TypeError: an input lies on another device.
+            TracingError: it would update something other than a variable.
+            TypeError: an input is on another device.
         """
         ins = tuple(map(self.value, inputs))
         if any(value.root.external is None for value in ins[: op.writes]):
-            raise TracingError(f"{op.name} would overwrite a value computed in the step; it takes variables.")
+            raise TracingError(f"{op.name} would overwrite a value computed in the step; it can update only variables.")
         for value in ins:
             if value.external is not None and not self.recording.on.owns(value.external):
                 raise apart(op.name, self.recording.on, value.external)
@@ -72,13 +72,13 @@ class Recorder:
         return tuple(map(Tensor, outs, specs))
 
     def note(self, instruction: Instruction) -> None:
-        """Note an instruction, which comes after all others."""
+        """Append an instruction."""
         if self.lines:
             instruction.line = user_line()
         self.instructions.append(instruction)
 
     def release(self) -> None:
-        """End the recording: a tensor that outlives the step has no value any more, and says so."""
+        """End the recording: using a tensor that outlives the step raises an error from now on."""
         self.recording.over = True
 
 

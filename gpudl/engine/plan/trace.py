@@ -1,4 +1,4 @@
-"""Recording a step, and replaying it: one plan per shapes, static arguments and device."""
+"""Recording and replaying steps: one plan per combination of shapes, static arguments and device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpudl.backend import Array, Backend, OutOfMemoryError, Static
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.plan import footprint, plan_cache
 from gpudl.engine.plan.capture import Steps
-from gpudl.engine.plan.entry import Cursor, Entry, Feed, Leaf
+from gpudl.engine.plan.entry import Entry, Feed, Leaf, ReadingFeed
 from gpudl.engine.plan.interrupts import waiting
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.record import Record, budget, draws, undraw
@@ -28,12 +28,12 @@ Args = tuple[object, ...]
 class Traced:
     """A function of tensors that is recorded on its first call and replayed on later ones.
 
-    A new shape or dtype of an argument, a new value of a number or keyword argument, another backend or thread,
-    and a variable that moved or was frozen, or a layer that came or went, each make a new recording. Recordings are
-    kept as long as there is memory for them (`plan_cache`); copies and pickles have none, and record their own.
+    A new shape or dtype of an argument, a new value of a number or keyword argument, another backend or thread, a
+    variable that was moved or frozen, and a layer that was added or removed each cause a new recording. Plans are kept
+    as long as there is memory for them (`plan_cache`); copies and pickles have none, and record their own.
 
     Args:
-        function: takes tensors (nests of tuples, lists and dicts of them) and static keyword arguments,
+        function: a function of tensors (nests of tuples, lists and dicts of them) and static keyword arguments that
             returns tensors or nests of them. It must not read a tensor's value on the host.
 
     Example:
@@ -43,9 +43,9 @@ class Traced:
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        update_wrapper(self, function, updated=())  # an attribute of the function must not hide one of ours
+        update_wrapper(self, function, updated=())  # an attribute of the function must not hide one of this object
         self.function = function
-        self._has_warned = False  # of a step that is never recorded the same twice
+        self._has_warned = False  # about a step whose recordings all differ
         self.forget()
 
     def __reduce__(self) -> tuple[type[Traced], tuple[Callable[..., Any]]]:
@@ -53,24 +53,24 @@ class Traced:
 
     @property
     def entries(self) -> dict[Hashable, Entry]:
-        """The plans that this thread has, by the kind of call."""
+        """The plans of this thread, by the kind of call."""
         return self._kept.plans.entries
 
     def forget(self) -> None:
-        """Give up all plans, those of other threads too."""
+        """Drop all plans, also those of other threads."""
         self._kept = plan_cache.PlansOfThread()
 
     def __call__(self, *args: object, **static: object) -> Any:
-        """Return the results as tensors of their own."""
+        """Run the step, and return the results in newly allocated tensors."""
         live = self.run(*args, **static)
         if _inline():
             return live
         return map_leaves(lambda t: None if t is None else Tensor(t.data.copy()), live)
 
     def run(self, *args: object, **static: object) -> Any:
-        """Return the results in the plan's own buffers, which the next run overwrites.
+        """Run the step, and return the results in the plan's own buffers, which the next run overwrites.
 
-        Inside another recorded step, or a tape, the function runs as a part of what is recorded there.
+        Inside another recorded step, or a tape, the function is called as part of that.
         """
         if _inline():
             return self.function(*args, **static)
@@ -79,18 +79,18 @@ class Traced:
         return entry.results
 
     def bound(self, *args: object, **static: object) -> Bound:
-        """Return a call without arguments that does what `run` does with these, for a loop to make many times."""
+        """Return a call without arguments that does what `run` does with these arguments, for use in a loop."""
         return Bound(self, args, static)
 
     def prepare(self, *args: object, **static: object) -> Entry:
-        """Return the plan for such arguments, with its inputs written; nothing has been computed."""
+        """Return the plan for such arguments, with the input buffers filled; nothing is computed."""
         entry, feeds = self.found(args, static, _circumstances())
         for leaf, buffer in zip(feeds, entry.buffers, strict=True):
             _write(leaf, buffer)
         return entry
 
     def found(self, args: Args, static: Static, circumstances: Hashable) -> tuple[Entry, list[Tensor | Feed]]:
-        """Return the plan under present `circumstances`, and the arguments to be written into its buffers."""
+        """Return the plan under the current `circumstances`, and the arguments to be written to its buffers."""
         values, structure = flatten(args)
         leaves = list(map(_leaf, values))
         feeds = list(filter(_is_fed, leaves))
@@ -111,13 +111,13 @@ class Traced:
         drawn = draws()
         again, _ = self._recorded(entry.plan.on, args, leaves, entry.buffers, static, lines=True)
         if entry.record.difference(again) is None:
-            undraw(drawn)  # as if nobody had looked
+            undraw(drawn)  # as if it had not been recorded again
             entry.confirmed(again)
             return entry
         plans = self._kept.plans
         plans.entries.pop(key, None)
         on = entry.plan.on
-        del entry  # and its memory, before the next one takes some
+        del entry  # frees its memory before the next one allocates
         entry = self._record(on, args, leaves, static)
         plans.keep(key, entry)
         self._has_warned = self._has_warned or again.warn_unless_same(entry.record)
@@ -126,11 +126,11 @@ class Traced:
     def _record(self, on: Backend, args: Args, leaves: list[Leaf], static: Static) -> Entry:
         try:
             return self._entry(on, args, leaves, static)
-        except MemoryError as error:  # kernels' own tables are NumPy's arrays
+        except MemoryError as error:  # the tables of kernels are NumPy arrays
             said = str(error)
-        if plan_cache.drop(on):  # there is room for this one when the others are gone
+        if plan_cache.drop(on):  # try again without the other plans
             return self._record(on, args, leaves, static)
-        # Only now is free again what the failure had taken.
+        # Only now is the memory of the failed attempt free again.
         specs = [leaf.spec for leaf in filter(_is_fed, leaves)]
         raise OutOfMemoryError(
             footprint.sentence(on, specs, lambda buffers: self._recorded(on, args, leaves, buffers, static)) or said
@@ -150,7 +150,7 @@ class Traced:
         static: Static,
         lines: bool = False,
     ) -> tuple[Record, Any]:
-        """Call the function on `buffers` in the place of what is fed, and return what it did and returned."""
+        """Call the function with `buffers` in place of the fed leaves, and return the record and the results."""
         arrays = iter(buffers)
         values = iter([Tensor(next(arrays)) if _is_fed(leaf) else leaf for leaf in leaves])
         inputs = map_leaves(lambda _: next(values), args)
@@ -164,10 +164,10 @@ class Traced:
 
 
 class Bound:
-    """A `Traced` function with its arguments; each call runs steps of it on what the feeds among them bring by then.
+    """A `Traced` function with its arguments; each call runs steps of it on the current values of the feeds among them.
 
-    To look up a plan takes longer than a small step. So that is done once, and again when the plan may have become
-    stale: after a variable has moved or something was changed, and on another backend.
+    Looking up a plan takes longer than a small step. So this is done once, and again when the plan may be stale: after
+    a variable has been moved or something was changed, and on another backend.
     """
 
     __slots__ = ("_args", "_before", "_found_for", "_plan", "_results", "_static", "_steps", "_traced")
@@ -179,9 +179,9 @@ class Bound:
         self._found_for: object = None
 
     def __call__(self, times: int = 1) -> Any:
-        """Run so many steps, and return the results of the last in the plan's own buffers, as `Traced.run` does.
+        """Run `times` steps, and return the results of the last in the plan's own buffers, like `Traced.run`.
 
-        They are fewer when an interrupt is `waiting`.
+        Stop earlier when an interrupt is `waiting`.
         """
         moment = _moment()
         if self._found_for != moment and self._find(moment):
@@ -198,37 +198,40 @@ class Bound:
         return self._results
 
     def _find(self, moment: tuple[Hashable, ...]) -> bool:
-        """Look up the plan, or record it, and return whether it is another one, which is run for the first time.
+        """Look up the plan, or record it, and return whether it is a new one, which has not been run yet.
 
-        A change after `moment` is seen next time.
+        A change after `moment` is noticed at the next call.
         """
         entry, feeds = self._traced.found(self._args, self._static, moment[-1])
         if entry.plan is getattr(self, "_plan", None):
             self._found_for = moment
             return False
-        writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
-        cursors = {id(cursor): cursor for cursor in map(_cursor, feeds) if cursor is not None}.values()
+        writes = [
+            leaf.bound(buffer) if _is_read(leaf) else partial(_write, leaf, buffer)
+            for leaf, buffer in zip(feeds, entry.buffers, strict=True)
+        ]
+        cursors = {id(leaf.cursor): leaf.cursor for leaf in feeds if _is_read(leaf)}.values()
         self._before: list[Callable[[], None]] = [*writes, *[cursor.advance for cursor in cursors]]
         for call in self._before:
             call()
         entry.plan.run()
         self._plan, self._results = entry.plan, entry.results
         self._steps = None
-        if entry.plan.on.captures and all(cursor is not None and cursor.stays for cursor in map(_cursor, feeds)):
+        if entry.plan.on.captures and all(_is_read(leaf) and leaf.cursor.stays for leaf in feeds):
             self._steps = Steps(entry.plan.on, [*self._before, *entry.plan.calls], entry.plan.outcome)
         self._found_for = moment
         return True
 
 
 def _moment() -> tuple[Hashable, ...]:
-    """Return what differs when a plan that was looked up may not be the right one any more."""
+    """Return a key that changes whenever a plan that was looked up may have become stale."""
     return layout_epoch[0], seen[0], get_ident(), _circumstances()
 
 
 def _circumstances() -> Hashable:
-    """Return all that decides, beside the step, its arguments and the thread, what a plan is made of."""
+    """Return everything that a plan depends on beside the step, its arguments and the thread."""
     threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
-    switches = state.twins, state.fusion, backend.matmul_precision(), frozen[0]
+    switches = state.kernels, state.fusion, backend.matmul_precision(), frozen[0]
     return backend.current(), *switches, threads, deterministic
 
 
@@ -237,12 +240,12 @@ def _inline() -> bool:
 
 
 def traced(function: Callable[..., Any]) -> Traced:
-    """Return `function` recorded once per kind of input and replayed after that; see `Traced`."""
+    """Return a `Traced` version of `function`, which is recorded once per kind of input and then replayed."""
     return Traced(function)
 
 
 def _leaf(value: object) -> Leaf:
-    """Return numbers, texts, variables and feeds as they are, anything else as a tensor."""
+    """Return numbers, strings, variables and feeds unchanged, anything else as a tensor."""
     if value is None or isinstance(value, bool | int | float | str | Tensor):
         return value
     return value if _is_feed(value) else as_tensor(value)
@@ -256,9 +259,8 @@ def _is_fed(leaf: Leaf) -> TypeGuard[Tensor | Feed]:
     return not isinstance(leaf, bool | int | float | str | Variable) and leaf is not None
 
 
-def _cursor(leaf: Tensor | Feed) -> Cursor | None:
-    cursor: Cursor | None = getattr(leaf, "cursor", None)
-    return cursor
+def _is_read(leaf: Tensor | Feed) -> TypeGuard[ReadingFeed]:
+    return getattr(leaf, "cursor", None) is not None
 
 
 def _signature(leaf: Leaf) -> Hashable:
@@ -268,7 +270,7 @@ def _signature(leaf: Leaf) -> Hashable:
 
 
 def _frozen(value: object) -> Hashable:
-    """Return a key for a value that a plan holds fast: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
+    """Return a key of a value that is constant in a plan: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
     if isinstance(value, tuple):
         return tuple(map(_frozen, value))
     return type(value), repr(value) if isinstance(value, float) else value
@@ -284,7 +286,7 @@ def _write(leaf: Tensor | Feed, buffer: Array) -> None:
 def _checked(result: object) -> Tensor | None:
     if not isinstance(result, Tensor | None):
         raise TracingError(
-            f"a recorded step must return tensors, got {type(result).__name__}: later steps would return this "
+            f"a recorded step must return tensors, got {type(result).__name__}: replayed steps would return this "
             "same value. Return a tensor, or None."
         )
     return result

@@ -1,4 +1,4 @@
-"""What threads need to agree: atomic words at integer addresses, and calls of functions of C by their address."""
+"""Atomic operations on words at integer addresses, and calls of C functions by address."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _word(builder: IRBuilder, address: Value) -> Value:
 
 @intrinsic
 def load(context, address):  # type: ignore[no-untyped-def]
-    """Return the word at `address`."""
+    """Load the word at `address`."""
 
     def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         return builder.load_atomic(_word(builder, arguments[0]), "seq_cst", 8)
@@ -31,7 +31,7 @@ def load(context, address):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def store(context, address, value):  # type: ignore[no-untyped-def]
-    """Write the word at `address`."""
+    """Store `value` in the word at `address`."""
 
     def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         builder.store_atomic(arguments[1], _word(builder, arguments[0]), "seq_cst", 8)
@@ -42,7 +42,7 @@ def store(context, address, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def add(context, address, value):  # type: ignore[no-untyped-def]
-    """Add to the word at `address`, and return what it was before."""
+    """Add `value` to the word at `address`, and return its previous value."""
 
     def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         return builder.atomic_rmw("add", _word(builder, arguments[0]), arguments[1], "seq_cst")
@@ -52,7 +52,7 @@ def add(context, address, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def swap(context, address, old, new):  # type: ignore[no-untyped-def]
-    """Write `new` to the word at `address` if it is `old`, and tell whether it was."""
+    """Store `new` in the word at `address` if it is `old`, and return whether it was (compare and swap)."""
 
     def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         both = builder.cmpxchg(_word(builder, arguments[0]), arguments[1], arguments[2], "seq_cst", "seq_cst")
@@ -63,7 +63,7 @@ def swap(context, address, old, new):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def pause(context):  # type: ignore[no-untyped-def]
-    """Tell the processor that this is a loop that waits."""
+    """Hint to the processor that this is a spin loop."""
 
     def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         if _ARCHITECTURE in ("x86_64", "amd64"):
@@ -80,7 +80,7 @@ def pause(context):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def call4(context, function, a, b, c, d):  # type: ignore[no-untyped-def]
-    """Call a function of C of up to four integers or pointers."""
+    """Call a C function of up to four integers or pointers."""
 
     def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         kind = ir.FunctionType(ir.VoidType(), [_I64] * 4)

@@ -1,16 +1,16 @@
-"""One kernel for any run of elementwise ops: it reads a program and works through the elements block by block.
+"""One kernel for any sequence of elementwise ops: an interpreter that runs a program block by block.
 
-To compile a kernel for each run would cost half a second at its first start. A block of every intermediate value stays
-in the first-level cache instead, and each instruction is a loop of vector instructions from block to block, so that
-reading the program costs little. (NumExpr works like this.)
+Compiling a kernel for each sequence would cost half a second at its first use. Here each instruction of the program is
+a loop of vector instructions over a block of elements, so that reading the program costs little, and the blocks of
+intermediate values stay in the first-level cache. (NumExpr works like this.)
 
 A program is one array of int64:
 
-    header        size, block, where the instructions begin, where those for every block begin, where they end
-    operands      base, step, stride: element `at` lies, for thread t, at the address base + at * step + t * stride
-    instructions  code, and where in the program the operands out, a, b and c are
+    header        size, block, first instruction, first instruction that is run for every block, end of the instructions
+    operands      base, step, stride: for thread t, element `at` has the address base + at * step + t * stride
+    instructions  code, and the positions in the program of the operands out, a, b and c
 
-Kinds of numbers: f float32, d float64, l int64, i int32, B a byte, bool or uint8.
+Kinds of elements: f float32, d float64, l int64, i int32, B a byte, bool or uint8.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ def _intrinsic(builder: IRBuilder, name: str, *arguments: Value, result: Type | 
 
 
 def _choice(better: str) -> Callable[..., Value]:
-    # Of equal numbers, such as zeros of both signs, it is the second; a NaN wins. NumPy's vector code does this.
+    # Of equal operands, such as zeros of both signs, the result is the second; a NaN propagates. NumPy's vector code
+    # does the same.
     def emit(builder: IRBuilder, x: Value, y: Value) -> Value:
         first = builder.or_(builder.fcmp_ordered(better, x, y), builder.fcmp_unordered("uno", x, x))
         return builder.select(first, x, y)
@@ -72,8 +73,21 @@ def _gate(builder: IRBuilder, x: Value, y: Value) -> Value:
     return builder.fmul(x, builder.select(builder.fcmp_ordered(">", y, zero), one, zero))
 
 
+def _shift(name: str, kind: str) -> Callable[..., Any]:
+    # A shift by all bits or more leaves only the sign.
+    def emit(builder: Any, x: Any, by: Any) -> Any:
+        last = ir.Constant(by.type, [8 * _BYTES[kind] - 1] * LANES)
+        inside = builder.icmp_unsigned("<=", by, last)
+        if name == "right_shift" and kind == "l":
+            return builder.ashr(x, builder.select(inside, by, last))
+        shifted = (builder.shl if name == "left_shift" else builder.lshr)(x, builder.select(inside, by, last))
+        return builder.select(inside, shifted, ir.Constant(x.type, [0] * LANES))
+
+    return emit
+
+
 def _repeat(builder: IRBuilder) -> Value:
-    raise NotImplementedError("the source of a fill is one number, which the loop reads itself")
+    raise NotImplementedError("the source of a fill is one element, which the loop reads itself")
 
 
 def _truth(builder: IRBuilder, bits: Value) -> Value:
@@ -81,7 +95,7 @@ def _truth(builder: IRBuilder, bits: Value) -> Value:
 
 
 def _emitters() -> dict[str, tuple[str, str, Callable[..., Value]]]:
-    """Return, by the name of an instruction: the kinds of its sources, that of its result, and what emits it."""
+    """Return, by instruction name: the kinds of its sources, the kind of its result, and the function that emits it."""
     table: dict[str, tuple[str, str, Callable[..., Value]]] = {}
     for kind in "fd":
         for name in ("add", "subtract", "multiply", "divide"):
@@ -95,6 +109,16 @@ def _emitters() -> dict[str, tuple[str, str, Callable[..., Value]]]:
         table[f"sign {kind}"] = kind, kind, _sign
     for name in ("add", "subtract", "multiply"):
         table[f"{name} l"] = "ll", "l", getattr(ir.IRBuilder, name[:3])
+    for kind in "lB":
+        for name in ("and", "or", "xor"):
+            table[f"bitwise_{name} {kind}"] = (
+                kind * 2,
+                kind,
+                getattr(ir.IRBuilder, f"{name}_" if name != "xor" else name),
+            )
+        table[f"invert {kind}"] = kind, kind, ir.IRBuilder.not_
+        for name in ("left_shift", "right_shift"):
+            table[f"{name} {kind}"] = kind * 2, kind, _shift(name, kind)
     for name, sign in {"equal": "==", "greater": ">", "greater_equal": ">="}.items():
         for kind in "fdl":
             compare = ir.IRBuilder.icmp_signed if kind == "l" else ir.IRBuilder.fcmp_ordered
@@ -134,11 +158,11 @@ def _emitters() -> dict[str, tuple[str, str, Callable[..., Value]]]:
 
 _TABLE = _emitters()
 CODES = {name: number for number, name in enumerate(_TABLE)}
-"""The number of each instruction by its name and the kinds that it works on, such as ``"add f"``."""
+"""The code of each instruction by its name and the kinds of its operands, such as ``"add f"``."""
 
 
 class _Loop:
-    """The loop of one instruction over a block: whole vectors, and then a masked one for what remains."""
+    """The loop of one instruction over a block: whole vectors, and then a masked one for the remainder."""
 
     def __init__(self, builder: IRBuilder, name: str, out: Value, sources: tuple[Value, ...], size: Value) -> None:
         self.builder, self.out, self.sources = builder, out, sources
@@ -168,12 +192,12 @@ class _Loop:
         self.store(value, at, mask)
 
     def pointer(self, base: Value, at: Value, kind: str) -> Value:
-        """Return where element `at` of an array of `kind` begins, as a pointer to a vector."""
+        """Return the address of element `at` of an array of `kind`, as a pointer to a vector."""
         first = self.builder.inttoptr(base, _KINDS[kind].as_pointer())
         return self.builder.bitcast(self.builder.gep(first, [at]), _vector(kind).as_pointer())
 
     def load(self, base: Value, at: Value, kind: str, mask: Value | None) -> Value:
-        """Return a vector of `kind`; with a mask only the lanes that are wanted are read."""
+        """Return a vector of `kind`; with a mask, only the lanes that it selects are read."""
         pointer, align = self.pointer(base, at, kind), _BYTES[kind]
         if mask is None:
             return self.builder.load(pointer, align=align)
@@ -182,7 +206,7 @@ class _Loop:
         return _intrinsic(self.builder, name, pointer, ir.IntType(32)(align), mask, nothing, result=_vector(kind))
 
     def store(self, value: Value, at: Value, mask: Value | None) -> None:
-        """Write the result; with a mask only the lanes that are wanted."""
+        """Write the result; with a mask, only the lanes that it selects."""
         pointer, align = self.pointer(self.out, at, self.kind), _BYTES[self.kind]
         if mask is None:
             self.builder.store(value, pointer, align=align)
@@ -238,12 +262,12 @@ def _interpret(program, part, parts, thread):  # type: ignore[no-untyped-def]
 def _interpreter() -> int:
     """Return the address of the compiled interpreter.
 
-    The kernels for one thread and for many call it there: inlined, it would be compiled for each of them.
+    The calls for one thread and for several use it by address: inlined, it would be compiled for each of them.
     """
     integer = numba.int64
     return address(_interpret, numba.void(numba.types.CPointer(integer), integer, integer, integer))
 
 
 def bound(program: int, threads: int, kept: object) -> Callable[[], None]:
-    """Return a call that runs the program at the address `program`, by so many threads; it keeps what is `kept`."""
+    """Return a call that runs the program at the address `program` on `threads` threads; it keeps `kept` alive."""
     return called(_interpreter(), program, threads, kept)

@@ -1,6 +1,6 @@
-"""Runs of numbers in flat arrays: cleared, copied, added.
+"""Clearing, copying and adding contiguous elements of flat arrays.
 
-Offsets are unsigned inside, which spares Numba's test for negative indices and lets LLVM move and add whole vectors.
+Offsets are unsigned inside, which avoids Numba's test for negative indices and lets LLVM vectorise the loops.
 """
 
 from __future__ import annotations

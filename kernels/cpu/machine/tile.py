@@ -1,14 +1,14 @@
-"""A register-blocked matrix product whose left rows lie anywhere: the inner loop of every convolution.
+"""A register-blocked matrix product whose left rows may be anywhere: the inner loop of every convolution.
 
 In a channels-last image the window of an output pixel is already in memory, as runs of contiguous floats. A
-product of windows and filters needs no copy of them, only addresses: row r of a tile begins at its own offset,
-and step k of the product lies at an offset that all rows share. BLAS knows no such matrix; this tile does:
+product of windows and filters needs no copy of them, only offsets: row r of a tile begins at an offset of its own,
+and step k of the inner dimension has an offset that is the same for all rows. BLAS has no such matrix; this tile does:
 
     C[crow[r] + v] (+)= sum over k of A[arow[r] + step[k]] * B[brow[k] + v]     r < MR, v < NV * LANES
 
-and then, where that is wanted, adds a bias to each column and cuts off what is negative, before anything is stored. It
-is written in vector instructions of LLVM, so that MR * NV sums stay in registers (Goto and van de Geijn,
-"Anatomy of high-performance matrix multiplication", ACM TOMS 2008).
+and then optionally adds a bias to each column and applies a ReLU, before anything is stored. It is written in vector
+instructions of LLVM, so that MR * NV sums stay in registers (Goto and van de Geijn, "Anatomy of high-performance matrix
+multiplication", ACM TOMS 2008).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .threads import inner
 from .vectors import LANES, REGISTERS, Context, Vectors, cgutils, intrinsic, words
 
 # Six rows of up to four vectors take 24 registers for the sums, and leave the addresses of the rows in registers
-# too: with eight rows or more they spill, which was measured to cost a third.
+# too: with eight rows or more they spill, which costs a third of the speed, as measured.
 ROWS = 6
 WIDEST = 4 if REGISTERS == 32 else 2
 PANEL = WIDEST * LANES
@@ -40,12 +40,12 @@ Place = TypeVar("Place", np.ndarray, Address)
 
 
 class Left(NamedTuple, Generic[Place]):
-    """The left side A of a product, as arrays, or as their addresses, which kernels count on from.
+    """The left operand A of a product, as arrays or as their addresses.
 
     Attributes:
         data: the floats.
-        row_offsets: int64: where each row begins in `data`, counted in floats.
-        step_offsets: int64: where each step lies in a row.
+        row_offsets: int64, offset of each row in `data`, in floats.
+        step_offsets: int64, offset of each step of the inner dimension in a row.
     """
 
     data: Place
@@ -54,12 +54,12 @@ class Left(NamedTuple, Generic[Place]):
 
 
 class Right(NamedTuple, Generic[Place]):
-    """The right side B of a product, as arrays, or as their addresses.
+    """The right operand B of a product, as arrays or as their addresses.
 
     Attributes:
         data: the floats.
-        row_offsets: int64: where each row, which is a step of the product, begins in `data`, counted in floats.
-        panel_stride: the columns from v on lie v * panel_stride floats further, where v is a multiple of `PANEL`.
+        row_offsets: int64, offset of each row, which is a step of the inner dimension, in `data`, in floats.
+        panel_stride: the columns from v on are v * panel_stride floats further on, where v is a multiple of `PANEL`.
     """
 
     data: Place
@@ -68,11 +68,11 @@ class Right(NamedTuple, Generic[Place]):
 
 
 class Result(NamedTuple, Generic[Place]):
-    """The result C of a product, as arrays, or as their addresses.
+    """The result C of a product, as arrays or as their addresses.
 
     Attributes:
         data: the floats.
-        row_offsets: int64: where each row begins in `data`, counted in floats.
+        row_offsets: int64, offset of each row in `data`, in floats.
     """
 
     data: Place
@@ -80,7 +80,7 @@ class Result(NamedTuple, Generic[Place]):
 
 
 class _Tile(NamedTuple):
-    """What a compiled tile is given: addresses, the number of steps, the lanes of the last vector, and what to do."""
+    """The arguments of a compiled tile: addresses, number of steps, lanes of the last vector, and flags."""
 
     left: Address
     left_rows: Address
@@ -175,9 +175,9 @@ def _one_row_4(fields):  # type: ignore[no-untyped-def]
 
 @cache
 def compiled() -> np.ndarray:
-    """Return the addresses of the compiled tiles of one, two and, with registers enough, four vectors; then of one row.
+    """Return the addresses of tiles of one, two and, with enough registers, four vectors; then of those of one row.
 
-    Kernels call them through these, which they are given: a tile is then compiled once, and not in every kernel.
+    Kernels get these addresses as arguments: a tile is then compiled once, and not in every kernel.
     """
     bodies = [_six_rows_1, _six_rows_2, _six_rows_4, _one_row_1, _one_row_2, _one_row_4]
     if WIDEST < 4:
@@ -202,7 +202,7 @@ def _call(context, compiled_tile, it):  # type: ignore[no-untyped-def]
 
 @inner
 def address(array: np.ndarray) -> np.int64:
-    """Return where the data of an array begin, as a signed integer: Numba makes floats of mixed signs."""
+    """Return the address of an array's data as a signed integer: Numba makes a float of mixed signedness."""
     return np.int64(array.ctypes.data)
 
 
@@ -222,17 +222,16 @@ def product(
     """Compute C (+)= A @ B tile by tile; all addresses are integers.
 
     Args:
-        tiles: what `compiled` returns.
+        tiles: the result of `compiled`.
         left: A, a `Left` of addresses.
         right: B, a `Right` of addresses.
-        result: C, a `Result` of addresses; like that of A, its table of rows goes on with `ROWS` more that repeat the
-            last one.
-        depth: number of steps.
+        result: C, a `Result` of addresses; the tables of rows of A and C end with `ROWS` repetitions of the last entry.
+        depth: size of the inner dimension.
         rows: number of rows.
         columns: number of columns.
-        adds: 1 to add to C, 0 to set it.
-        bias: address of one float a column to be added at the end, or 0.
-        positive: 1 to put 0 where the result is negative.
+        adds: 1 to add to C, 0 to overwrite it.
+        bias: address of one float per column to be added at the end, or 0.
+        positive: 1 to apply a ReLU.
     """
     done = 0
     while done < columns:

@@ -1,7 +1,7 @@
-"""Vector instructions of LLVM, for the few loops whose speed depends on every one of them.
+"""Vector instructions of LLVM, for the few loops in which every instruction counts.
 
-Numba's own vectorised loops want long runs. A pixel has often no more than 32 channels, two vectors; loops over so
-few are better written out.
+Numba's own vectorised loops are fast for long arrays. A pixel often has no more than 32 channels, two vectors; loops
+over so few are better written out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from numba.extending import intrinsic as _intrinsic
 
 
 def _features() -> dict[str, bool]:
-    """Return what the processor that Numba compiles for can do: NUMBA_CPU_FEATURES, or what this one can."""
+    """Return the features of the processor that Numba compiles for: NUMBA_CPU_FEATURES, or those of the host."""
     config: Any = _config  # untyped
     if config.CPU_FEATURES is None:
         return dict(binding.get_host_cpu_features())
@@ -89,14 +89,14 @@ class Vectors:
         return self.builder.bitcast(self.builder.gep(base, [self.i64(vector * LANES)]), self.kind.as_pointer())
 
     def load(self, base: Value, vector: int, masked: bool) -> Value:
-        """Return vector number `vector` from `base` on; of a masked one only the lanes that are wanted are read."""
+        """Return vector `vector`, counted from `base`; of a masked one only the selected lanes are read."""
         if not masked:
             return self.builder.load(self._at(base, vector), align=4)
         name = f"llvm.masked.load.v{LANES}f32.p0"
         return self._call(name, self.kind, self._at(base, vector), self.i32(4), self._mask, self.zero)
 
     def store(self, value: Value, base: Value, vector: int, masked: bool) -> None:
-        """Write vector number `vector` from `base` on; of a masked one only the lanes that are wanted."""
+        """Write vector `vector`, counted from `base`; of a masked one only the selected lanes."""
         if masked:
             name = f"llvm.masked.store.v{LANES}f32.p0"
             self._call(name, ir.VoidType(), value, self._at(base, vector), self.i32(4), self._mask)
@@ -104,7 +104,7 @@ class Vectors:
             self.builder.store(value, self._at(base, vector), align=4)
 
     def load_doubles(self, base: Value, masked: bool) -> Value:
-        """Return as many float64 from `base` on as a vector has lanes."""
+        """Return as many float64 from `base` on as a vector of float32 has lanes."""
         kind = ir.VectorType(ir.DoubleType(), LANES)
         at = self.builder.bitcast(base, kind.as_pointer())
         if not masked:
@@ -113,7 +113,7 @@ class Vectors:
         return self._call(f"llvm.masked.load.v{LANES}f64.p0", kind, at, self.i32(8), self._mask, zero)
 
     def store_doubles(self, value: Value, base: Value, masked: bool) -> None:
-        """Write as many float64 from `base` on as a vector has lanes."""
+        """Write as many float64 from `base` on as a vector of float32 has lanes."""
         at = self.builder.bitcast(base, value.type.as_pointer())
         if masked:
             self._call(f"llvm.masked.store.v{LANES}f64.p0", ir.VoidType(), value, at, self.i32(8), self._mask)
@@ -125,18 +125,18 @@ class Vectors:
         return self._call(f"llvm.fma.v{LANES}f32", self.kind, a, b, c)
 
     def positive(self, value: Value) -> Value:
-        """Return max(value, 0); a NaN stays."""
+        """Return max(value, 0); a NaN propagates."""
         below = self.builder.fcmp_ordered("<=", value, self.zero)
         return self.builder.select(below, self.zero, value)
 
     def larger(self, best: Value, index: Value, new: Value, number: Value) -> tuple[Value, Value]:
-        """Return the larger of `best` and `new`, and its number; a NaN beats numbers and is never beaten."""
+        """Return the larger of `best` and `new`, and its index; a NaN is larger than all, the first NaN stays."""
         known = self.builder.fcmp_ordered("ord", best, best)
         wins = self.builder.and_(known, self.builder.fcmp_unordered(">", new, best))
         return self.builder.select(wins, new, best), self.builder.select(wins, number, index)
 
     def largest(self, values: list[Value]) -> tuple[Value, Value]:
-        """Return the largest of some vectors, lane by lane, and the number of the first that has it."""
+        """Return the maximum of some vectors, lane by lane, and the index of the first vector that has it."""
         whole = ir.VectorType(self.i32, LANES)
         best, index = values[0], ir.Constant(whole, [0] * LANES)
         for number, value in enumerate(values[1:], 1):
@@ -166,10 +166,10 @@ class Vectors:
 
 
 def words(context: Context, builder: IRBuilder, kinds: Sequence[Type], values: Sequence[Value]) -> list[Value]:
-    """Return the integers among arguments of `kinds`, those of records one by one, each as an int64."""
+    """Return the integers among arguments of `kinds`, those of tuples one by one, each as an int64."""
     found = []
     for kind, value in zip(kinds, values, strict=True):
-        inside = getattr(kind, "types", None)  # of a record
+        inside = getattr(kind, "types", None)  # for a tuple
         if inside is not None:
             fields = [builder.extract_value(value, place) for place in range(len(inside))]
             found += words(context, builder, inside, fields)
@@ -179,7 +179,7 @@ def words(context: Context, builder: IRBuilder, kinds: Sequence[Type], values: S
 
 
 def over_lanes(builder: IRBuilder, count: Value, body: Callable[[Vectors, Value, bool], None]) -> None:
-    """Emit `body` for each vector of `count` floats: it gets the offset, and whether the vector is masked."""
+    """Emit `body` for each vector of `count` floats: its arguments are the offset, and whether the vector is masked."""
     i64 = ir.IntType(64)
     lanes = i64(LANES)
     whole = builder.udiv(count, lanes)

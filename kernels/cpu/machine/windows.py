@@ -1,7 +1,7 @@
-"""Maxima of windows that lie inside their image, and the way back, a vector of channels at a time.
+"""Maxima of windows inside their image, and their gradient, a vector of channels at a time.
 
-Offsets of taps are counted in floats from the first pixel of a window and lie in a table of int64; addresses are
-integers (see `tile`).
+Offsets of taps are in floats from the first pixel of a window, in a table of int64; addresses are integers (see
+`tile`).
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _spread(context: Context, builder: IRBuilder, signature: Signature, argument
 def _over_row(
     builder: IRBuilder, first: Value, apart: Value, count: Value, channels: Value, body: Callable[..., None]
 ) -> None:
-    """Emit `body` for each vector of each window: it gets the window, and the offsets in its row and in itself."""
+    """Emit `body(ops, window, offset in its row, offset in the window, masked)` for each vector of each window."""
     i64 = ir.IntType(64)
     with cgutils.for_range(builder, count, intp=i64) as loop:
         skipped = builder.mul(loop.index, builder.mul(apart, i64(4)))
@@ -116,7 +116,7 @@ def _sums_of(context, x, rows, apart, channels, out, adds):  # type: ignore[no-u
 def largest(
     x: Address, apart: int, count: int, table: Address, taps: int, y: Address, tap: Address, channels: int
 ) -> None:
-    """Write the maxima of `count` windows to `y`, and the numbers of the first taps that have them to bytes at `tap`.
+    """Write the maxima of `count` windows to `y`, and the index of the first tap that has each to bytes at `tap`.
 
     The first window begins at `x`, and each of the others `apart` floats after the one before.
     """
@@ -127,18 +127,18 @@ def largest(
 def spread(
     x: Address, apart: int, count: int, table: Address, taps: int, g: Address, tap: Address, y: Address, channels: int
 ) -> None:
-    """Write the gradients at `g` to the taps that won of windows laid out as in `largest`, and 0 to the others.
+    """Write the gradients at `g` to the taps of the maxima of windows laid out as in `largest`, and 0 to the others.
 
-    Where `y`, the maxima after a ReLU, are given and not 0, the gradient before that ReLU is what is written.
+    If `y`, the address of the maxima after a ReLU, is not 0, the gradient of the ReLU is applied first.
     """
     _spread_to(x, apart, count, table, taps, g, tap, y, channels)
 
 
 @njit(nogil=True)
 def column_sums(x: Address, rows: int, apart: int, channels: int, out: Address, adds: int) -> None:
-    """Write the sums over `rows` rows of `channels` floats at `x` to `out` in float64, each in order of the rows.
+    """Write the sums over `rows` rows of `channels` floats at `x` to `out` in float64, each in the order of the rows.
 
-    Each row begins `apart` floats after the one before. With `adds` 1 the sums are added to what lies there, with 0 to
-    nothing.
+    Each row begins `apart` floats after the one before. With `adds` 1 the sums are added to `out`, with 0 they
+    overwrite it.
     """
     _sums_of(x, rows, apart, channels, out, adds)

@@ -1,4 +1,4 @@
-"""P d P^T for the small constant matrices P of Winograd's algorithm, a vector of channels at a time.
+"""The transforms P d P^T with the small constant matrices P of Winograd's algorithm, a vector of channels at a time.
 
 d and the result are each a `Square`. Addresses are integers (see `tile`).
 """
@@ -20,7 +20,7 @@ Matrix = tuple[tuple[float, ...], ...]
 
 
 class Square(NamedTuple):
-    """A small square of vectors: element (i, j) lies i * row_stride + j * column_stride floats after `first`."""
+    """A small square of vectors: element (i, j) is i * row_stride + j * column_stride floats after `first`."""
 
     first: Address
     row_stride: int
@@ -38,7 +38,7 @@ def _turned(matrix: Matrix) -> Matrix:
 
 
 def _combined(ops: Vectors, factors: tuple[float, ...], values: list[Value]) -> Value:
-    """Return the sum of factors times values, in order; the first factor that is not 0 may be negative."""
+    """Return the sum of factors times values, in order; the first nonzero factor may be negative."""
     total = None
     for factor, value in zip(factors, values, strict=True):
         if factor == 0:
@@ -69,9 +69,9 @@ def _products(
 
 
 def _transform(matrix: Matrix) -> Callable[..., None]:
-    """Return P d P^T as a function for Numba: with `adds` it adds to what lies there, else it finishes the values.
+    """Return P d P^T as a function for Numba: with `adds` it adds to the destination, else it finishes the values.
 
-    To finish is to add the bias, whose address may be 0 for none, and with `positive` to put 0 for what is negative.
+    Finishing adds the bias, whose address is 0 for none, and with `positive` applies a ReLU.
     """
 
     def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
@@ -113,7 +113,7 @@ def _transform(matrix: Matrix) -> Callable[..., None]:
 def finished(
     ops: Vectors, values: list[Value], bias: Value, positive: Value, offset: Value, masked: bool
 ) -> list[Value]:
-    """Return values with a bias, where there is one, and with 0 for what is negative, where that is wanted."""
+    """Return values with the bias added, if there is one, and with a ReLU applied, if `positive`."""
     builder = ops.builder
     nothing = builder.icmp_signed("==", bias, ops.i64(0))
     added = _loaded_or_zero(ops, bias, nothing, offset, masked)
