@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random as python_random
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -42,16 +41,16 @@ class SeedGenerator:
 
     def next(self) -> Tensor:
         """Return the key of the next draw, and advance the state."""
-        key: Tensor = ops.draw_key(self.state)
+        key = ops.draw_key(self.state)
         ops.advance_(self.state)
         return key
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Return the seed."""
         return {"seed": self.seed}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
+    def from_config(cls, config: dict[str, int | None]) -> SeedGenerator:
         """Return a generator at the start of the sequence of the seed in `config`."""
         return cls(**config)
 
@@ -61,7 +60,7 @@ def _key(seed: int | SeedGenerator | None) -> Tensor:
     return generator.next()
 
 
-def _sizes(who: str, shape: Any) -> tuple[int, ...]:
+def _sizes(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:
     if not isinstance(shape, list | tuple) or not all(isinstance(n, int | np.integer) for n in shape):
         raise ValueError(f"random.{who}: shape must be a tuple of integers, got {shape!r}.")
     return tuple(map(int, shape))
