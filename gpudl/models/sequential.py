@@ -13,6 +13,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
+from gpudl.layers.base.enclosing import inside
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
@@ -86,7 +87,8 @@ class Sequential(Model):
             entry = InputLayer(batch_shape=layer.batch_shape, dtype=layer.compute_dtype)
         if entry is not None:
             below = self._stack[-1].output_shape if self._stack else entry.batch_shape
-            self.output_shape = layer.output_shape = inferred_shape(layer, below, entry.dtype)
+            with inside(self, self.name):  # whose name is in the paths of the weights
+                self.output_shape = layer.output_shape = inferred_shape(layer, below, entry.dtype)
             self._take_input(entry)
             self.built = True
         self._stack = [*self._stack, layer]
