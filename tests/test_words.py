@@ -175,6 +175,14 @@ class TestOptimizers:
             call()
         assert str(caught.value).startswith(text)
 
+    def test_old_arguments(self) -> None:
+        with pytest.warns(
+            DeprecationWarning, match=r"^Adam: lr is the old name of learning_rate\. Write learning_rate=0\.1\.$"
+        ):
+            assert float(optimizers.Adam(lr=0.1).learning_rate) == pytest.approx(0.1)
+        with pytest.warns(DeprecationWarning, match="`decay` is no longer supported and will be ignored"):
+            optimizers.Adam(decay=0.1)
+
 
 class TestLossesAndMetrics:
     @pytest.mark.parametrize(
