@@ -19,7 +19,8 @@ from gpudl.names import snake_case
 
 T = TypeVar("T")
 _NOTHING = object()
-Identifier = str | Mapping[str, object] | Callable[..., object] | None
+Identified = str | Mapping[str, object] | Callable[..., object]
+Identifier = Identified | None
 """An argument of `Family.get`: a name, a config, a class, a callable object or function, or None."""
 N = TypeVar("N")
 Config = dict[str, Any]

@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "utils": {"custom_objects", "backend", "engine"},
     "config": {"backend", "engine", "dtype_policies"},
     "dtype_policies": {"registry", "engine"},
-    "random": {"ops", "engine", "config"},
+    "random": {"ops", "engine", "config", "names"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
     "compat": {*BASE, *FACE},
     "as_keras": {"compat"},

@@ -14,6 +14,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.derived import derived
+from gpudl.layers.base.enclosing import inside
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
@@ -96,7 +97,8 @@ class Sequential(Model):
         if not self._stack and entry is None and layer.batch_shape is not None:
             entry = InputLayer(batch_shape=layer.batch_shape, dtype=layer.compute_dtype)
         if entry is not None:
-            self._known_chain(entry).follow([*self._stack, layer])
+            with inside(self, self.name):  # whose name is in the paths of the weights
+                self._known_chain(entry).follow([*self._stack, layer])
             self._take_input(entry)
             self.output_shape = layer.output_shape
             self.built = True
