@@ -125,7 +125,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         """Create the weights for inputs of `input_shape`, whose batch size is None."""
 
     def _needs_build(self) -> bool:
-        """Tell whether `build`, or the first call, makes weights."""
+        """Return whether `build`, or the first call, creates weights."""
         return type(self).build is not Layer.build or bool(self._children)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
