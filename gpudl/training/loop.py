@@ -32,7 +32,7 @@ _STOPS = {"train": "stop_training", "test": "stop_evaluating"}
 class Loop(Trainable):
     """The loops of `fit`, `evaluate` and `predict` over the batches of an epoch."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
 
@@ -61,17 +61,17 @@ class Loop(Trainable):
 
     def fit(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Any = None,
+        callbacks: object = None,
         validation_split: float = 0.0,
-        validation_data: Any = None,
+        validation_data: object = None,
         shuffle: bool = True,
         class_weight: dict[Any, float] | None = None,
-        sample_weight: Any = None,
+        sample_weight: object = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
@@ -190,13 +190,13 @@ class Loop(Trainable):
 
     def evaluate(
         self,
-        x: Any = None,
-        y: Any = None,
+        x: object = None,
+        y: object = None,
         batch_size: int | None = None,
         verbose: int | str = "auto",
-        sample_weight: Any = None,
+        sample_weight: object = None,
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: object = None,
         return_dict: bool = False,
     ) -> Any:
         """Return the loss, or a list of the loss and the metrics, over all the data.
@@ -223,11 +223,11 @@ class Loop(Trainable):
 
     def predict(
         self,
-        x: Any,
+        x: object,
         batch_size: int | None = None,
         verbose: int | str = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: object = None,
     ) -> Any:
         """Return the outputs for all the inputs, as NumPy arrays.
 
@@ -282,7 +282,9 @@ class Loop(Trainable):
         labels = source.data[1] if isinstance(source, ArrayBatches) and len(source.data) > 1 else None
         self._rehearse(source.first(), training=training, labels=labels)
 
-    def _listeners(self, callbacks: Any, verbose: int | str, add_history: bool = False, **params: Any) -> CallbackList:
+    def _listeners(
+        self, callbacks: object, verbose: int | str, add_history: bool = False, **params: object
+    ) -> CallbackList:
         """Return the callbacks of one run, with a progress line unless `verbose` is 0."""
         if verbose not in (0, 1, 2, "auto"):
             raise ValueError(f'verbose must be 0, 1, 2 or "auto", got {verbose!r}.')

@@ -16,9 +16,9 @@ class Trainer(Loop):
 
     def train_on_batch(
         self,
-        x: Any,
-        y: Any = None,
-        sample_weight: Any = None,
+        x: object,
+        y: object = None,
+        sample_weight: object = None,
         class_weight: dict[Any, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
@@ -37,12 +37,14 @@ class Trainer(Loop):
         source = by_class(batches(x, y, sample_weight, batch_size=_WHOLE), class_weight)
         return self._on_batch(self._train, source, True, return_dict)
 
-    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+    def test_on_batch(
+        self, x: object, y: object = None, sample_weight: object = None, return_dict: bool = False
+    ) -> Any:
         """Evaluate one batch; return its loss, or a list of its loss and metrics, which are reset first."""
         self._require_compiled("test_on_batch")
         return self._on_batch(self._test, batches(x, y, sample_weight, batch_size=_WHOLE), False, return_dict)
 
-    def predict_on_batch(self, x: Any) -> Any:
+    def predict_on_batch(self, x: object) -> Any:
         """Return the outputs for one batch, as NumPy arrays."""
         ((batch, _),) = batches(x, batch_size=_WHOLE).epoch()
         return map_leaves(lambda t: t.numpy(), self._ready(self._predict, batch)())

@@ -29,7 +29,7 @@ def values(logs: Logs, names: Iterable[str]) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def joined(parts: list[list[np.ndarray]], outputs: Any) -> Any:
+def joined(parts: list[list[np.ndarray]], outputs: object) -> Any:
     """Return the outputs of several batches, each a list of arrays, as one nest of arrays such as `outputs`."""
     columns = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
     return map_leaves(lambda _: next(columns), outputs)

@@ -68,7 +68,7 @@ class Trainable(Layer):
         return self._history.of(self)
 
     @history.setter
-    def history(self, history: Any) -> None:
+    def history(self, history: object) -> None:
         self._history = Remembered(self, history)
 
     @property
@@ -155,7 +155,12 @@ class Trainable(Layer):
 
     @scope("loss")
     def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+        self,
+        x: object = None,
+        y: object = None,
+        y_pred: object = None,
+        sample_weight: object = None,
+        training: bool = True,
     ) -> Tensor:
         """Return the scalar that training minimises: the loss of `compile` and the losses that layers have added."""
         total = None if self._compiled is None else self._compiled.losses(y, y_pred, sample_weight)
@@ -166,7 +171,7 @@ class Trainable(Layer):
             raise ValueError("there is no loss: give compile() a loss, or call add_loss() in a layer.")
         return total
 
-    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, training: bool) -> Tensor:
+    def _loss_of(self, x: object, y: object, y_pred: object, sample_weight: object, *, training: bool) -> Tensor:
         """Return `compute_loss` of a batch; that of a subclass need not accept ``training``."""
         parameters = inspect.signature(self.compute_loss).parameters.values()
         takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
@@ -174,7 +179,7 @@ class Trainable(Layer):
         return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **options)
 
     @scope("metrics")
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
+    def compute_metrics(self, x: object, y: object, y_pred: object, sample_weight: object = None) -> dict[str, Tensor]:
         """Update the metrics of `compile` with one batch, and return the results of all metrics."""
         if self._compiled is not None and self._compiled.counted is not None and y is not None:
             self._compiled.counted.update_state(y, y_pred, sample_weight)
@@ -225,7 +230,7 @@ class Trainable(Layer):
     def _has_call(self) -> bool:
         return type(self).call is not Layer.call
 
-    def _rehearse(self, data: Data, *, training: bool, labels: Any = None) -> None:
+    def _rehearse(self, data: Data, *, training: bool, labels: object = None) -> None:
         """Infer the shapes of a step with `data`: this builds the layers, and raises if the data do not fit.
 
         Args:
@@ -252,7 +257,7 @@ class Trainable(Layer):
         if labels is not None and y_pred is not None:
             self._compiled.losses.check_labels(labels, y_pred)
 
-    def _rehearsed(self, x: Any, y: Any, sample_weight: Any, *, training: bool) -> Any:
+    def _rehearsed(self, x: object, y: object, sample_weight: object, *, training: bool) -> Any:
         assert self._compiled is not None
         y_pred = self(x, training=training)
         step = "train_step" if training else "test_step"

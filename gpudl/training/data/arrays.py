@@ -123,7 +123,7 @@ def in_rows(array: Array) -> Array:
     return array.astype(fed_dtype(array.dtype), order="C") if interleaved else array
 
 
-def as_arrays(value: Any, name: str) -> Any:
+def as_arrays(value: object, name: str) -> Any:
     """Return a nest of data (a dict, or a list or tuple of arrays) with every leaf as an array.
 
     Lists and tuples that hold numbers only, however nested, are one array.
@@ -136,18 +136,18 @@ def as_arrays(value: Any, name: str) -> Any:
     return as_array(value, name)
 
 
-def _is_data(leaf: Any) -> bool:
+def _is_data(leaf: object) -> bool:
     return getattr(leaf, "shape", ()) != () or hasattr(leaf, "to_numpy")
 
 
-def trimmed(x: Any, y: Any, sample_weight: Any) -> Data:
+def trimmed(x: object, y: object, sample_weight: object) -> Data:
     """Return (x,), (x, y) or (x, y, sample_weight), up to the last one that is not None."""
     if sample_weight is not None:
         return (x, y, sample_weight)
     return (x, y) if y is not None else (x,)
 
 
-def unpacked(data: Any) -> tuple[Any, Any, Any]:
+def unpacked(data: object) -> tuple[Any, Any, Any]:
     """Return x, y and sample weights of a step's data; None for missing ones."""
     if not isinstance(data, tuple):
         return data, None, None
@@ -156,7 +156,7 @@ def unpacked(data: Any) -> tuple[Any, Any, Any]:
     return (*data, None, None)[:3]
 
 
-def class_weights(y: Any, weights: dict[Any, float]) -> np.ndarray:
+def class_weights(y: object, weights: dict[Any, float]) -> np.ndarray:
     """Return the weight of each sample's class, for labels or one-hot rows; 1 for a class without one.
 
     Args:
@@ -184,7 +184,7 @@ def class_weights(y: Any, weights: dict[Any, float]) -> np.ndarray:
     return np.where(numbers[nearest] == labels, factors[nearest], np.float32(1))
 
 
-def _is_class_weight(label: Any, weight: Any) -> bool:
+def _is_class_weight(label: object, weight: object) -> bool:
     whole = isinstance(label, int | np.integer) or (
         isinstance(label, float | np.floating) and float(label).is_integer()
     )
@@ -202,7 +202,7 @@ def one_length(data: Data) -> int:
     return lengths[0][1]
 
 
-def require_counts(least: int, *, optional: bool = True, **counts: Any) -> None:
+def require_counts(least: int, *, optional: bool = True, **counts: object) -> None:
     """Raise ValueError unless each of `counts` is an integer of at least `least`, or, if optional, None."""
     for name, value in counts.items():
         if not (optional and value is None) and (not isinstance(value, int | np.integer) or value < least):

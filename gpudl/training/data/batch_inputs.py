@@ -175,7 +175,7 @@ def cursor_of(count: int, order: Array, samples: int) -> Cursor:
     return StreamedCursor(count, order, samples)
 
 
-def advance(data: Any) -> None:
+def advance(data: object) -> None:
     """Advance the feeds of a nest to their next rows."""
     for cursor in {id(feed.cursor): feed.cursor for feed in flatten(data)[0] if isinstance(feed, Rows)}.values():
         cursor.advance()

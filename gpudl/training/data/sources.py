@@ -177,9 +177,9 @@ Batches = ArrayBatches | StreamBatches
 
 
 def batches(
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
+    x: object,
+    y: object = None,
+    sample_weight: object = None,
     *,
     batch_size: int | None = None,
     shuffle: bool = False,
@@ -227,7 +227,7 @@ def weighted_by_class(data: Data, weights: dict[Any, float]) -> Data:
     return (*data, class_weights(labels[0], weights))
 
 
-def validation_batches(data: Any, batch_size: int | None, parts: int | None = None) -> Batches | None:
+def validation_batches(data: object, batch_size: int | None, parts: int | None = None) -> Batches | None:
     """Return the batches of ``validation_data``; None for none."""
     if data is None:
         return None
@@ -241,7 +241,7 @@ def validation_batches(data: Any, batch_size: int | None, parts: int | None = No
     return batches(data)
 
 
-def _is_stream(x: Any) -> bool:
+def _is_stream(x: object) -> bool:
     plain = (
         is_sparse(x)
         or hasattr(x, "dtype")

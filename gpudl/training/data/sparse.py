@@ -21,7 +21,7 @@ class SparseRows:
         self.shape: tuple[int, int] = self._matrix.shape
         self.dtype = np.dtype(self._matrix.dtype)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: object) -> np.ndarray:
         """Return rows, by a slice or by indices, as a dense array."""
         return np.asarray(self._matrix[rows].toarray())
 
@@ -30,7 +30,7 @@ class SparseRows:
         return SparseRows(self._matrix[rows])
 
 
-def is_sparse(value: Any) -> bool:
+def is_sparse(value: object) -> bool:
     """Return whether `value` is a sparse matrix."""
     return hasattr(value, "tocsr") and hasattr(value, "toarray")
 
