@@ -71,7 +71,7 @@ class Metric(Configurable):
     def add_weight(
         self,
         shape: tuple[int, ...] = (),
-        initializer: Any = None,
+        initializer: object = None,
         dtype: DTypeLike | None = None,
         name: str | None = None,
     ) -> Variable:
@@ -106,7 +106,7 @@ class Metric(Configurable):
             else:
                 ops.assign_(variable, 0)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """Update the metric with one batch and return the result so far."""
         self.update_state(*args, **kwargs)
         return self.result()
@@ -115,7 +115,7 @@ class Metric(Configurable):
         return f"<{type(self).__name__} name={self.name}>"
 
 
-def _variables_in(value: Any) -> Iterator[Variable]:
+def _variables_in(value: object) -> Iterator[Variable]:
     if isinstance(value, Variable):
         yield value
     elif isinstance(value, Metric):

@@ -117,13 +117,13 @@ def _in_range(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]
     return layers[start : stop + 1]
 
 
-def _inside(layer: Any) -> Any:
+def _inside(layer: object) -> Any:
     """Return the rows of a model: its layers, and the plain ops between them."""
     graph = getattr(layer, "_graph", None)
     return getattr(layer, "layers", ()) if graph is None else graph.operations
 
 
-def _kind(layer: Any) -> str:
+def _kind(layer: object) -> str:
     """Return the name of the class, or Keras's for a plain op and for a functional model."""
     if isinstance(layer, Operation):
         return layer.kind
@@ -131,7 +131,7 @@ def _kind(layer: Any) -> str:
     return "Functional" if name == "Model" and getattr(layer, "_graph", None) is not None else name
 
 
-def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
+def _nested(layer: object, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
     yield depth, layer
     for inner in getattr(layer, "layers", ()) if expand else ():  # without plain ops, as Keras does
         yield from _nested(inner, depth + 1, expand)

@@ -75,7 +75,7 @@ class BatchNormOptions(_MovingAverages, _Penalties, total=False):
     """The arguments of `BatchNormalization` for gamma, beta and the moving averages."""
 
 
-def defaults(options: Any) -> dict[str, Any]:
+def defaults(options: object) -> dict[str, Any]:
     """Return the options of a class that have a default, in order.
 
     Example:
@@ -103,7 +103,7 @@ def spelled_out(init: Callable[..., None], options: dict[str, Any]) -> Callable[
     spelled = [inspect.Parameter(name, own[-1].POSITIONAL_OR_KEYWORD, default=value) for name, value in options.items()]
 
     @wraps(init)
-    def taking_all(self: Any, *args: Any, **kwargs: Any) -> None:
+    def taking_all(self: object, *args: object, **kwargs: object) -> None:
         count = len(own) - 1
         named = dict(zip(options, args[count:], strict=False))
         init(self, *args[:count], *args[count + len(options) :], **named, **kwargs)

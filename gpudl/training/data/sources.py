@@ -246,7 +246,7 @@ def weighted_by_class(data: Data, weights: ClassWeight) -> Data:
 
 
 def is_stream(x: object) -> bool:
-    """Return the batches of ``validation_data``; None for none."""
+    """Return whether `x` yields batches, and is not data itself."""
     plain = (
         is_sparse(x)
         or hasattr(x, "dtype")
