@@ -41,8 +41,8 @@ class Step:
 
     @property
     def places(self) -> list[Place]:
-        """Where the values among the arguments come from."""
-        return [leaf for leaf in flatten((self.args, self.kwargs))[0] if isinstance(leaf, Place)]
+        """Where the values among the arguments come from, those in a dict in the order of its keys."""
+        return [leaf for leaf in sorted_leaves((self.args, self.kwargs)) if isinstance(leaf, Place)]
 
 
 class CallGraph:
@@ -128,6 +128,11 @@ class CallGraph:
     def output_names(self) -> list[str]:
         """The names of the layers and ops that return the outputs, those of a dict in the order of its keys."""
         return [self.steps[place.step].operation.name for place in sorted_leaves(self._out)]
+
+    @property
+    def output_places(self) -> list[Place]:
+        """Where the outputs come from, in the order in which a call of the model returns them in its nest."""
+        return flatten(self._out)[0]
 
     def connections(self, operation: Any) -> list[str]:
         """Return what each call of `operation` takes, as ``name[call][result]``."""
