@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gpudl.callbacks.progress import put
-from gpudl.engine.calls import Operation
+from gpudl.engine.calls import kind_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -123,15 +123,7 @@ def _inside(layer: object) -> Any:
     return getattr(layer, "layers", ()) if graph is None else graph.operations
 
 
-def _kind(layer: object) -> str:
-    """Return the name of the class, or Keras's for a plain op and for a functional model."""
-    if isinstance(layer, Operation):
-        return layer.kind
-    name = type(layer).__name__
-    return "Functional" if name == "Model" and getattr(layer, "_graph", None) is not None else name
-
-
-def _nested(layer: object, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
+def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
     yield depth, layer
     for inner in getattr(layer, "layers", ()) if expand else ():  # without plain ops, as Keras does
         yield from _nested(inner, depth + 1, expand)
@@ -139,7 +131,7 @@ def _nested(layer: object, depth: int, expand: bool) -> Iterator[tuple[int, Any]
 
 def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str] | None) -> list[Text]:
     prefix = "   " * depth + "└ " if depth else ""
-    name = _text(f"{prefix}{layer.name} (", (_kind(layer), _TYPE), ")")
+    name = _text(f"{prefix}{layer.name} (", (kind_of(layer), _TYPE), ")")
     count = f"{layer.count_params():,}" if layer.built else "0"
     cells = [name, _shape(layer.output_shape), _text((count, _NUMBER), "" if layer.built else " (unbuilt)")]
     if connections is not None:
