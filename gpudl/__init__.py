@@ -1,4 +1,4 @@
-"""gpudl: deep learning with the face of Keras, on NumPy and Numba or on CuPy and CUDA C++.
+"""gpudl: deep learning with the API of Keras, on NumPy and Numba or on CuPy and CUDA C++.
 
 Example:
     >>> from gpudl import Sequential, layers
@@ -10,7 +10,7 @@ Example:
 """
 
 try:
-    from gpudl.kernels import registry as _registry  # noqa: F401 (asks only whether it is there)
+    from gpudl.kernels import registry as _registry  # noqa: F401 (checks only whether it exists)
 except ModuleNotFoundError as error:
     if error.name not in ("gpudl.kernels", "gpudl.kernels.registry"):
         raise

@@ -18,7 +18,8 @@ Body = Callable[..., Any]
 
 ARITHMETIC = (
     *("add", "subtract", "multiply", "divide", "power", "negative", "absolute", "sign", "sqrt"),
-    *("exp", "expm1", "log", "log1p", "tanh", "erf", "maximum", "minimum", "gate", "floor_divide", "remainder"),
+    *("exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf", "maximum", "minimum", "gate"),
+    *("floor_divide", "remainder"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"),
 )
 """Primitives that compute in the dtype of the op's result, to which their operands are cast."""
@@ -118,8 +119,8 @@ def _function(name: str) -> Callable[..., Expression]:
     return make
 
 
-absolute, sign, sqrt, exp, expm1, log, log1p, tanh, erf = map(
-    _function, ("absolute", "sign", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf")
+absolute, sign, sqrt, exp, expm1, log, log1p, sin, cos, tanh, erf = map(
+    _function, ("absolute", "sign", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf")
 )
 maximum, minimum = _function("maximum"), _function("minimum")  # a NaN wins
 floor_divide, remainder = _function("floor_divide"), _function("remainder")  # an integer by 0 is 0

@@ -411,7 +411,7 @@ def test_a_layer_without_its_base_says_so() -> None:
 
     with pytest.raises(RuntimeError, match=r"Empty.__init__ must begin with super\(\).__init__\(\)."):
         Empty()(X)
-    with pytest.raises(NotImplementedError, match=r"Layer has no call\(\): write one."):
+    with pytest.raises(NotImplementedError, match=r"Layer must implement call\(\)."):
         Layer()(X)
 
 

@@ -35,7 +35,7 @@ SMALLER = 'Use a smaller kernel or dilation, or padding="same".'
 
 
 EITHER = (
-    "Input takes either shape, the shape of one sample such as (784,), with or without batch_size, or batch_shape; "
+    "Input needs either shape, the shape of one sample such as (784,), with or without batch_size, or batch_shape; "
 )
 
 
@@ -226,14 +226,14 @@ LATER: list[tuple[Callable[[], Layer], tuple[int, ...], tuple[int, ...], str]] =
         (2, 5),
         f'BatchNormalization "b": {MISFIT} expected axis -1 of input shape to have value 4, found 5. '
         "Full shape received: (None, 5). "
-        "Later inputs must look like the first, (None, 4).",
+        "Later inputs must have the shape of the first, (None, 4).",
     ),
     (
         lambda: BatchNormalization(name="b"),
         (2, 4),
         (2, 3, 4),
         f'BatchNormalization "b": {MISFIT} expected ndim=2, found ndim=3. Full shape received: (None, 3, 4). '
-        "Later inputs must look like the first, (None, 4).",
+        "Later inputs must have the shape of the first, (None, 4).",
     ),
 ]
 
@@ -311,5 +311,5 @@ def test_an_axis_of_layer_normalization_is_an_integer(axis: Any) -> None:
 
 
 def test_the_mean_of_no_pixels() -> None:
-    with pytest.raises(ShapeError, match=r"the mean of no pixels is not defined: the images are \(2, 0, 3, 4\)\."):
+    with pytest.raises(ShapeError, match=r"the mean of no pixels is undefined: the images have shape \(2, 0, 3, 4\)\."):
         layers.GlobalAveragePooling2D()(np.zeros((2, 0, 3, 4), np.float32))

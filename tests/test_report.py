@@ -231,7 +231,7 @@ def test_explain_shows_a_line_for_each_instruction_and_the_sums() -> None:
     assert text.startswith(f"The train step of {model.name!r} for (8, 10, 10, 1) float32, (8,) int64\n")
     (forward,) = (line for line in text.splitlines() if "conv2d " in line)
     assert all(word in forward for word in ("eyes", "(8, ", ", 4) float32", "numba"))
-    assert "side by side; weights 2.76 kB." in text  # 40 + 650 numbers
+    assert "without overlap; weights 2.76 kB." in text  # 40 + 650 numbers
     flops = sum(map(ir.flops, plan.instructions))
     assert f"{flops / 1e3:.3g} k FLOPs" in text
     assert f"{len(plan.instructions)} left, {len(plan.calls)} of them compute." in text

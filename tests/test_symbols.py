@@ -44,7 +44,9 @@ class TestWhatASymbolShows:
                 ValueError, match=r"^Input\((ragged|optional)=True\) is not supported: every batch of an "
             ):
                 Input((4,), **options)
-        with pytest.raises(ValueError, match=r"^Input\(tensor=\.\.\.\) takes a symbolic tensor, got ndarray\. Give In"):
+        with pytest.raises(
+            ValueError, match=r"^Input\(tensor=\.\.\.\) needs a symbolic tensor, got ndarray\. Pass a s"
+        ):
             Input(tensor=X)  # type: ignore[arg-type]
 
     def test_it_begins_a_sequential(self) -> None:

@@ -112,7 +112,7 @@ class TestLayers:
     def test_a_layer_called_on_a_layer(self) -> None:
         for layer in (layers.Dense(3, name="d"), layers.Dropout(0.5, name="d")):
             with pytest.raises(
-                TypeError, match=r' "d" was called on Dense ".*", a layer and no array\. Call that layer'
+                TypeError, match=r' "d" was called on Dense ".*", which is a layer, not an array\. Call that'
             ):
                 layer(layers.Dense(2))
 
@@ -165,7 +165,7 @@ class TestOptimizers:
                 lambda: optimizers.SGD().apply_gradients([1.0]),
                 "apply_gradients takes pairs (gradient, variable), got 1.0. Use zip(grads, vars).",
             ),
-            (lambda: line().get_layer(), "get_layer needs the name of a layer, or its index."),
+            (lambda: line().get_layer(), "get_layer takes either the name of a layer or its index, got None and None."),
             (
                 lambda: optimizers.LossScaleOptimizer(optimizers.SGD(), "a"),
                 "initial_scale must be a positive number such as 2.0**15, got 'a'.",

@@ -1,4 +1,4 @@
-"""Activations made of exponentials, and the softmaxes."""
+"""Activations with exponentials, and the softmaxes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor
 
 __all__ = [
+    "celu",
     "elu",
     "exponential",
     "gelu",
+    "log_sigmoid",
     "log_softmax",
     "mish",
     "selu",
@@ -23,6 +25,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "squareplus",
     "swish",
     "tanh",
 ]
@@ -33,7 +36,7 @@ _SELU_SCALE = 1.0507009873554805
 
 @public
 def sigmoid(x: Any) -> Tensor:
-    """Return 1 / (1 + exp(-x)), and remember x: a loss that is given the result computes from x, exactly.
+    """Return 1 / (1 + exp(-x)), with a reference to x, from which losses are computed more accurately.
 
     Example:
         >>> sigmoid([0.0, 1.0]).numpy().round(3)
@@ -61,7 +64,7 @@ def tanh(x: Any) -> Tensor:
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
 
-    Along the last axis the result remembers x: a loss that is given it computes from x, exactly.
+    Along the last axis the result has a reference to x, from which losses are computed more accurately.
 
     Raises:
         ShapeError: x has no such axis, or nothing along it.
@@ -85,7 +88,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 
 @public
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
-    """Return log(softmax(x)) along `axis`, exact where the softmax is nearly 0.
+    """Return log(softmax(x)) along `axis`, accurate where the softmax is nearly 0.
 
     Raises:
         ShapeError: x has no such axis, or nothing along it.
@@ -107,6 +110,30 @@ def softplus(x: Any) -> Tensor:
     """
     # The cross-entropy against the target 0 is -log(1 - sigmoid(x)), which is this function.
     result: Tensor = ops.sigmoid_cross_entropy(x, 0.0)
+    return result
+
+
+@public
+def log_sigmoid(x: Any) -> Tensor:
+    """Return log(sigmoid(x)), without overflow.
+
+    Example:
+        >>> log_sigmoid([0.0, -100.0]).numpy().round(3)
+        array([  -0.693, -100.   ], dtype=float32)
+    """
+    return -softplus(-as_tensor(x))
+
+
+@public
+def squareplus(x: Any, b: float = 4) -> Tensor:
+    """Return (x + sqrt(x**2 + b)) / 2, much like softplus (Barron, 2021).
+
+    Example:
+        >>> squareplus([0.0, 1.5], b=4).numpy()
+        array([1., 2.], dtype=float32)
+    """
+    x = as_tensor(x)
+    result: Tensor = (x + ops.sqrt(ops.square(x) + float(b))) * 0.5
     return result
 
 
@@ -134,6 +161,19 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
     x = as_tensor(x)
     # The minimum keeps the branch that is not taken from overflowing.
     result: Tensor = ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0)) * alpha)
+    return result
+
+
+@public
+def celu(x: Any, alpha: float = 1.0) -> Tensor:
+    """Return x where it is positive, alpha * (exp(x / alpha) - 1) elsewhere (Barron, 2017).
+
+    Example:
+        >>> celu([-1.0, 2.0], alpha=0.5).numpy().round(3)
+        array([-0.432,  2.   ], dtype=float32)
+    """
+    x = as_tensor(x)
+    result: Tensor = ops.maximum(x, 0.0) + ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha
     return result
 
 

@@ -28,7 +28,7 @@ from gpudl.engine.variable import Variable
 Forward = Callable[..., Array]
 Specs = Spec | tuple[Spec, ...] | None
 R_co = TypeVar("R_co", covariant=True)
-# What a call returns of the tuple of its outs, by their number; several are returned as they are.
+# What a call returns for the tuple of its outs, by their number; several are returned as a tuple.
 _UNPACK: dict[int, Callable[[tuple[Tensor, ...]], Any]] = {0: lambda outs: None, 1: itemgetter(0)}
 
 

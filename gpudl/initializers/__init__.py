@@ -1,4 +1,4 @@
-"""First values of weights, as host arrays."""
+"""Initializers: the initial values of weights, as host arrays."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ get, serialize, deserialize = INITIALIZERS.get, INITIALIZERS.serialize, INITIALI
 
 
 def _initial(identifier: Any, shape: Shape, dtype: Any) -> Tensor:
-    """Return the first value of a variable."""
+    """Return the initial value of a variable."""
     return as_tensor(get(identifier)(shape, dtype=dtype))
 
 

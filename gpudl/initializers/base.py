@@ -24,7 +24,7 @@ class Initializer(Configurable):
         raise NotImplementedError(f"{type(self).__name__} needs a __call__(shape, dtype=None).")
 
     def _sizes(self, shape: Any) -> tuple[int, ...]:
-        """Return a shape as a tuple of integers; raises ValueError when it is none."""
+        """Return a shape as a tuple of integers; raise ValueError if it is not one."""
         kind = type(self).__name__
         known = [n for n in sizes(kind, "shape", shape) if n is not None]
         if len(known) < len(shape):

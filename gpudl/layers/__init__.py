@@ -1,4 +1,4 @@
-"""Layers, one family a file."""
+"""Layers, one family per file."""
 
 from gpudl.layers import (
     activation,

@@ -28,7 +28,7 @@ class ReLU(Layer):
     Args:
         max_value: the largest value returned; None for no limit.
         negative_slope: the slope below the threshold.
-        threshold: where the function begins to let x through.
+        threshold: the value above which x is returned.
         **options: those of `Layer`.
 
     Raises:
@@ -103,7 +103,7 @@ class ELU(Layer):
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere.
 
     Args:
-        alpha: minus the value far below 0.
+        alpha: minus the limit for x to minus infinity.
         **options: those of `Layer`.
 
     Example:
@@ -127,11 +127,11 @@ class Softmax(Layer):
     """Return exp(x) / sum(exp(x)) along an axis: positive numbers that sum to 1.
 
     Args:
-        axis: the axis along which they do.
+        axis: the axis along which they sum to 1.
         **options: those of `Layer`.
 
     Raises:
-        ShapeError: inputs without such an axis.
+        ShapeError: the inputs do not have the axis.
 
     Example:
         >>> gpudl.layers.Softmax()(np.zeros((1, 4))).numpy()

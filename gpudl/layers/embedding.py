@@ -1,4 +1,4 @@
-"""Layers that give integers a place in space."""
+"""Layers that embed integers in a vector space."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ __all__ = [
 
 
 class EmbeddingOptions(Common, total=False):
-    """The arguments of `Layer`, and one that `Embedding` has no more."""
+    """The arguments of `Layer`, and an old one of `Embedding`."""
 
     activity_regularizer: Identifier
     input_length: int | None
 
 
 class Embedding(Layer):
-    """Give each of `input_dim` integers, such as the numbers of words, a vector that is learned.
+    """Map each of `input_dim` integers, such as the indices of words, to a trainable vector.
 
-    Inputs (batch, ...) become (batch, ..., output_dim). They are to lie in 0 <= x < input_dim. As everywhere, one below
-    0 counts from the end, down to -input_dim. One out of range is an IndexError where its value is known, see
-    `ops.take`; in a recorded step, as those of `fit` and `predict`, and on a GPU its vector is NaN, and so is the loss.
+    Inputs (batch, ...) become (batch, ..., output_dim). They should be in 0 <= x < input_dim. As in `ops.take`, a
+    negative one counts from the end, down to -input_dim. One out of range is an IndexError if the host has its value;
+    in a recorded step, such as those of `fit` and `predict`, and on a GPU its vector is NaN, and so is the loss.
 
     Args:
-        input_dim: how many integers there are, the largest one + 1.
+        input_dim: number of integers, the largest one + 1.
         output_dim: size of a vector.
-        embeddings_initializer: first values of the vectors, (input_dim, output_dim).
+        embeddings_initializer: initial values of the vectors, (input_dim, output_dim).
         embeddings_regularizer: penalty of the vectors.
         embeddings_constraint: projection of the vectors after each update.
-        mask_zero: whether 0 stands for a step that is not there: the mask of the outputs is false for it, so that
-            layers that know masks, losses and metrics do not count it. Words have the numbers from 1 then.
-        weights: the vectors to begin with, in a list of one array.
+        mask_zero: whether 0 is padding: the mask of the outputs is false for it, so that layers that support masks,
+            losses and metrics ignore it. The indices of words then begin with 1.
+        weights: the initial vectors, in a list of one array.
         **options: those of `Layer`, and ``input_length``, which old programs give and which does nothing.
 
     Raises:
@@ -92,14 +92,14 @@ class Embedding(Layer):
         self.embeddings = self._add("embeddings", (self.input_dim, self.output_dim))
 
     def _typed(self, tensor: Tensor) -> Tensor:
-        """Return a tensor as it is: floats keep their dtype, for a shorter one cannot count as far."""
+        """Return a tensor unchanged: floats keep their dtype, for a shorter one cannot count as far."""
         return tensor
 
     def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Masks:
-        """Return which of the integers are not 0, where that is what stands for nothing."""
+        """Return which of the integers are not 0, if `mask_zero` is set."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def call(self, x: Tensor) -> Tensor:
-        """Return the vectors of integers (batch, ...); floats are cut to integers."""
+        """Return the vectors of integers (batch, ...); floats are truncated to integers."""
         numbers = ops.cast(x, dtype=np.dtype(np.int32)) if is_floating(x.dtype) or x.dtype.kind == "b" else x
         return ops.take(self.embeddings, numbers, axis=0)

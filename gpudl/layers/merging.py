@@ -1,4 +1,4 @@
-"""Layers that make one tensor of several."""
+"""Layers that merge several tensors into one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Add(Elementwise):
         **options: those of `Layer`.
 
     Raises:
-        ShapeError: shapes that cannot be broadcast to each other, or batches of several sizes.
+        ShapeError: the shapes do not broadcast to each other, or the batch sizes differ.
 
     Example:
         >>> gpudl.layers.Add()([np.ones((2, 3)), np.full((2, 3), 2.0)]).numpy()[0]
@@ -40,8 +40,8 @@ class Subtract(Elementwise):
     """Subtract the second of two tensors from the first.
 
     Raises:
-        ValueError: more or fewer than two tensors.
-        ShapeError: shapes that cannot be broadcast to each other, or batches of several sizes.
+        ValueError: there are not two tensors.
+        ShapeError: the shapes do not broadcast to each other, or the batch sizes differ.
 
     Example:
         >>> gpudl.layers.Subtract()([np.ones((1, 2)), np.full((1, 2), 3.0)]).numpy()
@@ -53,7 +53,7 @@ class Subtract(Elementwise):
 
 
 class Multiply(Elementwise):
-    """Multiply tensors, element by element.
+    """Multiply tensors elementwise.
 
     Example:
         >>> gpudl.layers.Multiply()([np.full((1, 2), 2.0), np.full((1, 2), 3.0)]).numpy()
@@ -64,7 +64,7 @@ class Multiply(Elementwise):
 
 
 class Average(Elementwise):
-    """Return the mean of tensors, element by element.
+    """Return the elementwise mean of tensors.
 
     Example:
         >>> gpudl.layers.Average()([np.zeros((1, 2)), np.ones((1, 2))]).numpy()
@@ -78,7 +78,7 @@ class Average(Elementwise):
 
 
 class Maximum(Elementwise):
-    """Return the largest of the elements at each place.
+    """Return the elementwise maximum of tensors.
 
     Example:
         >>> gpudl.layers.Maximum()([np.array([[1.0, 4.0]]), np.array([[2.0, 3.0]])]).numpy()
@@ -89,7 +89,7 @@ class Maximum(Elementwise):
 
 
 class Minimum(Elementwise):
-    """Return the smallest of the elements at each place.
+    """Return the elementwise minimum of tensors.
 
     Example:
         >>> gpudl.layers.Minimum()([np.array([[1.0, 4.0]]), np.array([[2.0, 3.0]])]).numpy()
@@ -100,14 +100,14 @@ class Minimum(Elementwise):
 
 
 class Concatenate(Merge):
-    """Lay tensors one after another along an axis.
+    """Concatenate tensors along an axis.
 
     Args:
         axis: the axis; their sizes along the others must be the same.
         **options: those of `Layer`.
 
     Raises:
-        ShapeError: shapes that differ along another axis.
+        ShapeError: the shapes differ along another axis.
 
     Example:
         >>> gpudl.layers.Concatenate()([np.ones((2, 3)), np.ones((2, 5))]).shape
@@ -125,8 +125,8 @@ class Concatenate(Merge):
             return ops.concatenate(inputs, axis=self.axis)
         except ShapeError as error:
             raise ShapeError(
-                f"the inputs need matching shapes except for axis {self.axis}, along which they are laid one after "
-                f"another: got {shapes(inputs)}."
+                f"the inputs need matching shapes except for axis {self.axis}, along which they are concatenated: "
+                f"got {shapes(inputs)}."
             ) from error
 
     def _merged_mask(self, inputs: Tensors, masks: Sequence[Masks], known: list[Tensor]) -> Masks:
@@ -144,19 +144,20 @@ class Concatenate(Merge):
 
 
 class Dot(Merge):
-    """Return the products of two tensors, summed along an axis of each, sample by sample.
+    """Return the dot product of two tensors along an axis of each, sample by sample.
 
-    The axes that are left of the first tensor come before those of the second; with none left, a sample has one number.
+    The remaining axes of the first tensor come before those of the second; if there are none, each sample has one
+    value.
 
     Args:
-        axes: the axis of both, or that of each; 0, the batch, is none of them.
-        normalize: whether to scale both to length 1 along their axis before: the cosine of their angle.
+        axes: the axis of both, or that of each; not 0, the batch.
+        normalize: whether to normalize both along their axis first, which gives the cosine of their angle.
         **options: those of `Layer`.
 
     Raises:
-        TypeError: axes that are no integers.
-        ValueError: not two axes, the axis of the batch, or more or fewer than two tensors.
-        ShapeError: sizes that differ along the axes, or an axis that a tensor does not have.
+        TypeError: the axes are not integers.
+        ValueError: there are not two axes, one is that of the batch, or there are not two tensors.
+        ShapeError: the sizes along the axes differ, or a tensor does not have the axis.
 
     Example:
         >>> gpudl.layers.Dot(axes=1)([np.full((1, 3), 2.0), np.ones((1, 3))]).numpy()
@@ -200,59 +201,59 @@ class Dot(Merge):
 
 
 def _without(shape: Sequence[int], axis: int) -> list[int]:
-    """Return the sizes of a sample but that along `axis` of the batch."""
+    """Return the sizes of a sample except that along `axis` of the batch."""
     return [size for at, size in enumerate(shape) if at not in (0, axis)]
 
 
 def _moved(x: Tensor, axis: int, to: int) -> Tensor:
-    """Return x with `axis` at another place, 1 or the last, and the other axes in their order."""
+    """Return x with `axis` moved to another position, 1 or the last."""
     others = [at for at in range(x.ndim) if at != axis]
     order = [*others, axis] if to < 0 else [*others[:to], axis, *others[to:]]
     return x if order == sorted(order) else ops.transpose(x, axes=order)
 
 
 def _unit(x: Tensor, axis: int) -> Tensor:
-    """Return x in length 1 along `axis`; zeros stay zeros."""
+    """Return x normalized along `axis`; vectors of zeros stay zero."""
     return x / ops.sqrt(ops.maximum(ops.sum(x * x, axis=axis, keepdims=True), 1e-12))
 
 
 def add(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Add up tensors, as `Add` does."""
+    """Add tensors, like `Add`."""
     return _called(Add(**options), inputs)
 
 
 def subtract(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Subtract the second of two tensors from the first, as `Subtract` does."""
+    """Subtract the second of two tensors from the first, like `Subtract`."""
     return _called(Subtract(**options), inputs)
 
 
 def multiply(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Multiply tensors, element by element, as `Multiply` does."""
+    """Multiply tensors elementwise, like `Multiply`."""
     return _called(Multiply(**options), inputs)
 
 
 def average(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Return the mean of tensors, element by element, as `Average` does."""
+    """Return the elementwise mean of tensors, like `Average`."""
     return _called(Average(**options), inputs)
 
 
 def maximum(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Return the largest of the elements at each place, as `Maximum` does."""
+    """Return the elementwise maximum of tensors, like `Maximum`."""
     return _called(Maximum(**options), inputs)
 
 
 def minimum(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Return the smallest of the elements at each place, as `Minimum` does."""
+    """Return the elementwise minimum of tensors, like `Minimum`."""
     return _called(Minimum(**options), inputs)
 
 
 def concatenate(inputs: Tensors, axis: int = -1, **options: Unpack[LayerOptions]) -> Tensor:
-    """Lay tensors one after another along an axis, as `Concatenate` does."""
+    """Concatenate tensors along an axis, like `Concatenate`."""
     return _called(Concatenate(axis, **options), inputs)
 
 
 def dot(inputs: Tensors, axes: int | Sequence[int] = -1, **options: Unpack[LayerOptions]) -> Tensor:
-    """Return the products of two tensors, summed along an axis of each, as `Dot` does."""
+    """Return the dot product of two tensors along an axis of each, like `Dot`."""
     return _called(Dot(axes, **options), inputs)
 
 

@@ -1,4 +1,4 @@
-"""Layers that hold a network back while it trains, so that it generalises."""
+"""Layers that regularize a network during training."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ MaskShape = Iterable[int | None] | None
 
 
 class Dropout(Layer):
-    """In training, set a share of the inputs to 0 and scale the others so that the expected sum stays.
+    """In training, set a fraction of the inputs to 0 and scale the others so that the expected sum is unchanged.
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
 
     Args:
-        rate: the share, from 0 (all pass) to 1 (none does).
-        noise_shape: shape of the mask where one decision covers several elements: each size is 1 or that of the
-            inputs, None is that of the inputs.
-        seed: an integer for repeatable masks.
+        rate: the fraction, from 0 (none is dropped) to 1 (all are).
+        noise_shape: shape of the mask, which is broadcast to the inputs: each size is 1 or that of the inputs; None
+            means that of the inputs.
+        seed: an integer for reproducible masks.
         **options: those of `Layer`.
 
     Raises:
-        ValueError: a rate outside of [0, 1], or a noise_shape that is no shape.
-        ShapeError: a noise_shape that does not fit the inputs.
+        ValueError: the rate is outside of [0, 1], or noise_shape is not a shape.
+        ShapeError: noise_shape does not fit the inputs.
 
     Example:
         >>> x = np.ones((1, 4))
@@ -62,22 +62,22 @@ class Dropout(Layer):
             self.seed_generator = SeedGenerator(seed)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
-        """Return x, thinned out in training."""
+        """Return x, with dropout in training."""
         if not training or self.rate == 0:
             return x
         return random.dropout(self._floating(x), self.rate, self.noise_shape, self.seed_generator)
 
 
 class GaussianNoise(Layer):
-    """In training, add normal noise of mean 0 to the inputs.
+    """In training, add Gaussian noise of mean 0 to the inputs.
 
     Args:
         stddev: the standard deviation of the noise, from 0 (none) to 1.
-        seed: an integer for repeatable noise.
+        seed: an integer for reproducible noise.
         **options: those of `Layer`.
 
     Raises:
-        ValueError: a stddev outside of [0, 1].
+        ValueError: stddev is outside of [0, 1].
 
     Example:
         >>> gpudl.layers.GaussianNoise(0.1)(np.ones((1, 4))).numpy()
@@ -102,7 +102,7 @@ class GaussianNoise(Layer):
 
 
 class ActivityRegularization(Layer):
-    """Return the inputs, and add a penalty of them to the loss: their L1 and L2 norms, per sample.
+    """Return the inputs, and add their L1 and L2 penalty per sample to the loss.
 
     Args:
         l1: weight of the absolute values.

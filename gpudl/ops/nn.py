@@ -25,6 +25,7 @@ __all__ = [
     "max_pool",
     "one_hot",
     "softmax",
+    "sparsemax",
 ]
 
 
@@ -40,6 +41,19 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
                [0.5, 0.5]], dtype=float32)
     """
     return _along(loss.softmax, x, axis)
+
+
+def sparsemax(x: Any, axis: int = -1) -> Tensor:
+    """Return the probabilities along `axis` that are nearest to x, many of them exactly 0.
+
+    Raises:
+        ShapeError: x has no such axis, or nothing along it.
+
+    Example:
+        >>> sparsemax([[1.0, 0.5, -3.0]]).numpy()
+        array([[0.75, 0.25, 0.  ]], dtype=float32)
+    """
+    return _along(loss.sparsemax, x, axis)
 
 
 def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:

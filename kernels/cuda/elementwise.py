@@ -50,7 +50,8 @@ def _any(scalar: Scalar) -> bool:
 _PRIMITIVES: dict[str, tuple[Callable[[Scalar], bool], str]] = {
     **{name: (_numbers, f"{name}_of({{}}, {{}})") for name in ("add", "subtract", "multiply")},
     **{name: (_any, f"{name}_of({{}}, {{}})") for name in ("maximum", "minimum")},
-    **{name: (_floats, f"{name}_of({{}})") for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf")},
+    **{name: (_floats, f"{name}_of({{}})") for name in ("sqrt", "exp", "expm1", "log", "log1p")},
+    **{name: (_floats, f"{name}_of({{}})") for name in ("sin", "cos", "tanh", "erf")},
     **{name: (_signed, f"{name}_of({{}})") for name in ("sign", "absolute")},
     **{name: (_numbers, f"{name}_of({{}}, {{}})") for name in ("floor_divide", "remainder")},
     **{name: (_bits, f"{name}_of({{}}, {{}})") for name in ("bitwise_and", "bitwise_or", "bitwise_xor")},

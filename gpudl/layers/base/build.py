@@ -1,4 +1,4 @@
-"""Building a layer: for real, whole, and by one thread only."""
+"""Building a layer: eagerly, completely or not at all, and by one thread only."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Shapes = dict[str, Nest[int | None]]
 
 
 class Buildable(Protocol):
-    """What can be built: a layer.
+    """The interface of objects that can be built, such as layers.
 
     Attributes:
-        built: whether it has been.
-        path: the names of the layers around it and its own, with slashes between; None before it is built.
+        built: whether it is built.
+        path: the names of the enclosing layers and its own, joined by slashes; None before it is built.
     """
 
     name: str
@@ -38,14 +38,14 @@ L = TypeVar("L", bound=Buildable)
 
 
 def all_or_nothing(build: Callable[Concatenate[L, P], None]) -> Callable[Concatenate[L, P], None]:
-    """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
+    """Decorate `build` so that, also when called directly, it leaves a layer either built or unchanged."""
     signature = inspect.signature(build)
 
     @wraps(build)
     def built_whole(self: L, /, *args: P.args, **kwargs: P.kwargs) -> None:
         with preparing:
             before, own, outer = self.built, list(self._own), self._unfinished
-            self._unfinished = True  # though a build() of the base class says that it is built
+            self._unfinished = True  # even if a build() of the base class marks it as built
             try:
                 with nullcontext() if computes(self) else inside(self, self.name):
                     self.path = path_of(self, self.name)
@@ -63,7 +63,7 @@ def all_or_nothing(build: Callable[Concatenate[L, P], None]) -> Callable[Concate
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Compute for real and unrecorded inside a ``with`` block, whatever step or question of shapes is going on."""
+    """Compute eagerly inside a ``with`` block, even while a step is being recorded or shapes are inferred."""
     before = state.symbolic, state.recorder, state.building
     state.symbolic, state.recorder, state.building = False, None, True
     try:

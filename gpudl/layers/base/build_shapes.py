@@ -1,4 +1,4 @@
-"""Shapes with None in them: those that `build` gets, by Keras's names, and those of outputs."""
+"""Shapes with unknown sizes: the arguments of `build`, with Keras's names, and output shapes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SUFFIX = "_shape"
 
 
 def open_batch(value: object) -> OpenShape | None:
-    """Return the shape of a tensor with None for the batch size, and for other sizes that are not known."""
+    """Return the shape of a tensor with None for the batch size and for other unknown sizes."""
     if not isinstance(value, Tensor):
         return None
     return (None, *open_shape(value.shape[1:])) if value.ndim else ()
@@ -28,11 +28,11 @@ def build_arguments(
 ) -> dict[str, Any]:
     """Return the arguments of `build` for a call with `args` and `kwargs`.
 
-    ``query_shape`` is the shape of the argument ``query`` of `call`, or a nest of shapes. A single argument of another
-    name is that of what `call` takes first.
+    ``query_shape`` is the shape of the argument ``query`` of `call`, or a nest of shapes. A single argument with
+    another name is the shape of the first argument of `call`.
 
     Raises:
-        ValueError: an argument of `build`, one of several, that is no shape of an argument of `call`.
+        ValueError: `build` has several arguments, one of which does not belong to an argument of `call`.
     """
     wanted = [
         p for p in inspect.signature(build).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
@@ -40,7 +40,7 @@ def build_arguments(
     taken = inspect.signature(call)
     try:
         given = taken.bind_partial(*args, **kwargs).arguments
-    except TypeError:  # which the call will raise again
+    except TypeError:  # the call will raise it again
         given = {str(place): arg for place, arg in enumerate(args)}
     shapes = {
         f"{name}{_SUFFIX}": map_leaves(open_batch, value)
@@ -55,13 +55,13 @@ def build_arguments(
             raise ValueError(
                 f"{who}: build() takes {', '.join(names)}, but call() has no argument whose shape {p.name!r} could be. "
                 f"Name each argument of build() after one of call() ({', '.join(taken.parameters)}), followed by "
-                f"{_SUFFIX!r}, or take one argument, the shape of the first."
+                f"{_SUFFIX!r}, or use one argument, the shape of the first."
             )
     return {name: shapes[name] for name in names if name in shapes}
 
 
 def inferred_shape(function: Callable[..., Any], input_shape: Nest[OpenShape], dtype: np.dtype | str) -> Any:
-    """Return the output shapes of `function` for a symbol, or a nest of them, with None where they are not known."""
+    """Return the output shapes of `function` for a symbol, or a nest of them, with None for unknown sizes."""
     return inferred_shapes(function, (input_shape,), dtype)
 
 
@@ -78,7 +78,7 @@ def inferred_shapes(
 
 
 def symbols_of(shapes: Any, dtype: np.dtype | str) -> Nest[KerasTensor]:
-    """Return a nest of shapes as one of symbols."""
+    """Return a nest of symbols for a nest of shapes."""
     if isinstance(shapes, dict):
         return {name: symbols_of(shape, dtype) for name, shape in shapes.items()}
     if any(isinstance(shape, tuple | list | dict) for shape in shapes):

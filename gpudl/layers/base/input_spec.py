@@ -1,4 +1,4 @@
-"""What a layer accepts, and the error for what it does not."""
+"""The specification of a layer's inputs, and the error for others."""
 
 from __future__ import annotations
 
@@ -17,28 +17,14 @@ Hint = str | Callable[[Shape], str]
 
 @dataclass(frozen=True, repr=False)
 class InputSpec:
-    """What a layer accepts as one of its inputs.
+    """A specification of a layer's inputs.
 
     Args:
-        dtype: the dtype, by name.
-        shape: the sizes; None stands for any.
-        ndim: the number of axes, batch included; that of `shape` where that is given.
-        max_ndim: the largest number of axes.
-        min_ndim: the least.
-        axes: sizes that are fixed, by axis; a size of None stands for any.
-        allow_last_axis_squeeze: whether a last axis of size 1 may be missing or too many.
-        name: the name of the input, where inputs come in a dict.
-        optional: whether the input may be None.
-        hint: what the axes mean and what to do when they do not fit; it ends the error. A function makes it
-            from the shape that does not fit.
-
-    Raises:
-        TypeError: axes that are no dict of integers.
-        ValueError: an axis that inputs do not have.
-
-    Example:
-        >>> gpudl.InputSpec(shape=(None, 28, 28))
-        InputSpec(shape=(None, 28, 28), ndim=3)
+        ndim: the number of axes, batch included.
+        min_ndim: the least number of axes.
+        axes: fixed sizes, by axis.
+        hint: what the axes mean and what to do, at the end of the error message; or a function that returns it for a
+            shape that does not fit.
     """
 
     dtype: str | None = None
@@ -53,7 +39,7 @@ class InputSpec:
     hint: Hint = ""
 
     def __post_init__(self) -> None:
-        """Check the axes, and take the number of axes from the shape."""
+        """Raise ShapeError, which names the layer `who`, if `shape` does not fit."""
         axes: object = {} if self.axes is None else self.axes
         if not isinstance(axes, Mapping) or not all(isinstance(axis, int) for axis in axes):
             raise TypeError(f"InputSpec: axes is a dict of sizes by axis, with integer keys, got {self.axes!r}.")
@@ -65,13 +51,13 @@ class InputSpec:
             raise ValueError(f"InputSpec: axis {max(axes)} is greater than the last one of {most} axes, {most - 1}.")
 
     def get_config(self) -> Config:
-        """Return the arguments as plain data, as Keras has them."""
+        """Return the arguments as plain data, in Keras's form."""
         names = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes", "optional")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config: Config) -> InputSpec:
-        """Return what `get_config` describes."""
+        """Return an object with the arguments of `config`."""
         return cls(**config)
 
     def __repr__(self) -> str:

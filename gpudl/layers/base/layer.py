@@ -32,7 +32,7 @@ from gpudl.ops import cast
 from gpudl.registry import Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
 
-# Arguments of Keras's layers that are understood at these values only.
+# Arguments of Keras's layers that are supported with these values only.
 _OFF = {
     **dict.fromkeys(("quantization_config", "lora_rank", "lora_alpha", "renorm_clipping")),
     **dict.fromkeys(("synchronized", "renorm", "rms_scaling"), False),
@@ -42,17 +42,17 @@ _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 
 
 class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePolicy, HasConfig):
-    """A callable with weights. Subclasses write `build` (once the input shape is known) and `call`.
+    """A callable with weights. Subclasses implement `build` (called when the input shape is known) and `call`.
 
     Args:
         name: a name; by default the class name in snake case, numbered.
-        trainable: whether the weights want gradients.
+        trainable: whether the weights are updated in training.
         dtype: a dtype of weights and computation, or a policy of both, as for `dtype_policies.get`; by default
             `config.dtype_policy()`.
-        autocast: whether floats that come in, and weights in use, are cast to the dtype of the computation.
+        autocast: whether floating-point inputs and weights are cast to the dtype of computation.
         activity_regularizer: a regularizer of the outputs.
         input_shape: shape of one sample, for the first layer of a `Sequential`.
-        input_dim: the same for samples with one axis.
+        input_dim: size of one sample with one axis, instead of `input_shape`.
 
     Example:
         >>> class Scale(gpudl.layers.Layer):
@@ -65,10 +65,10 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         (2, 3)
     """
 
-    _options: Mapping[str, Any] = {}  # what those of its family are called, with their defaults
+    _options: Mapping[str, Any] = {}  # the options of its family, with their defaults
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Know what becomes an attribute, before ``super().__init__()`` too."""
+        """Begin to track attributes, even before ``super().__init__()``."""
         made = super().__new__(cls, *args, **kwargs)
         made._begin_tracking()
         return made
@@ -130,13 +130,13 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs."""
-        raise NotImplementedError(f"{type(self).__name__} has no call(): write one.")
+        raise NotImplementedError(f"{type(self).__name__} must implement call().")
 
     def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Build the layer if this is its first call, then return `call`'s result.
 
-        Called with symbols, such as an `Input`, it returns symbols, of which a `Model` can be made. Masks of the
-        inputs that `call` asks for, by ``mask`` or ``query_mask``, are filled in.
+        Called with symbols, such as an `Input`, it returns symbols, from which a `Model` can be made. Masks of the
+        inputs that `call` accepts, as ``mask`` or ``query_mask``, are passed to it.
         """
         if "_training_default" not in self.__dict__:
             raise RuntimeError(f"{type(self).__name__}.__init__ must begin with super().__init__().")
@@ -162,17 +162,17 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
             outputs = self._called(args, kwargs)
             if self.activity_regularizer is not None:
                 for leaf in flatten(outputs)[0]:
-                    # Per sample, so that the strength does not depend on the batch size.
+                    # Divided by the batch size, so that the strength does not depend on it.
                     self.add_loss(self.activity_regularizer(leaf) / max(leaf.shape[0] if leaf.ndim else 1, 1))
         except RecursionError as error:
             if outer is not None:
                 raise
             raise RecursionError(
-                f"{self._who()}: its layers are nested too deeply, or one of them contains itself. Put them side by "
-                "side in one model, or raise Python's limit by sys.setrecursionlimit."
+                f"{self._who()}: its layers are nested too deeply, or one of them contains itself. Use one model "
+                "with all of them, or raise Python's limit by sys.setrecursionlimit."
             ) from error
         finally:
-            state.scope = scope  # first: Python looks for Ctrl-C after each call
+            state.scope = scope  # first, since Python checks for Ctrl-C after each call
             innermost.reset(before)
         return outputs
 
@@ -210,13 +210,13 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
             check_inputs(self._who(), self.input_spec, inputs)
 
     def _converted(self, value: Any) -> Tensor | None:
-        """Return what stands among the arguments by position as a tensor, in the dtype that the layer takes."""
+        """Return arrays as tensors, with floats cast to the dtype of computation."""
         if value is None:
             return None
         if isinstance(value, Layer):
             raise TypeError(
-                f"{self._who()} was called on {value._who()}, a layer and no array. Call that layer on Input() or on "
-                "data first, and this one on what it returns."
+                f"{self._who()} was called on {value._who()}, which is a layer, not an array. Call that layer on "
+                "Input() or on data first, and this one on the result."
             )
         if isinstance(value, str | bool | int | float) and not isinstance(value, np.generic):
             raise ValueError(
@@ -227,17 +227,17 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         return keeping_mask(tensor, self._typed(tensor))
 
     def _typed(self, tensor: Tensor) -> Tensor:
-        """Return floats in the dtype that the layer computes in, and anything else as it is."""
+        """Return floats in the dtype that the layer computes in, and anything else unchanged."""
         if self.autocast and tensor.dtype != self._computes_in and is_floating(tensor.dtype):
             return cast(tensor, dtype=self._computes_in)
         return tensor
 
     def _converted_array(self, value: object) -> object:
-        """Return arrays as `_converted` does, and numbers and anything else as they are: options of `call`."""
+        """Return arrays converted by `_converted`, and anything else, such as options of `call`, unchanged."""
         return self._converted(value) if hasattr(value, "__array__") else value
 
     def _floating(self, x: Tensor) -> Tensor:
-        """Return integers and bools in the dtype that the layer computes in, floats as they are."""
+        """Return integers and bools cast to the dtype of computation, floats unchanged."""
         return x if is_floating(x.dtype) else cast(x, dtype=self._computes_in)
 
     def quantize(self, *args: object, **kwargs: object) -> NoReturn:
@@ -254,7 +254,7 @@ LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
 
 
 def _array(value: Any) -> Any:
-    """Return nested lists of numbers as one tensor, and anything else as it is."""
+    """Return nested lists of numbers as one tensor, and anything else unchanged."""
     numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in flatten(value)[0])
     return as_tensor(value) if numbers and value else value
 

@@ -1,4 +1,4 @@
-"""What a layer holds: weights, layers, random generators and metrics, found as they become attributes."""
+"""Tracking of a layer's weights, layers, random generators and metrics, as they are set as attributes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NOT_ATTRIBUTES = {*_KNOWN, "_arguments", "_added_losses", "_build_shapes", "_ou
 
 
 class HasWeights(Holder, HasStoredWeights):
-    """The base of layers that knows what they hold, themselves and in attributes, lists and dicts."""
+    """The base of layers that tracks their weights and layers, in attributes, lists and dicts."""
 
     path: str | None = None
     variable_dtype: str
@@ -66,7 +66,7 @@ class HasWeights(Holder, HasStoredWeights):
         self._exchanged(before, [])
 
     def _exchanged(self, before: list[Any], after: list[Any]) -> None:
-        """Follow a change of an attribute: steps that were recorded with what it held are recorded anew."""
+        """Follow a change of an attribute: steps that depend on its old value are recorded again."""
         if same(before, after):
             return
         if before or self.built:
@@ -96,9 +96,9 @@ class HasWeights(Holder, HasStoredWeights):
             self._metrics.append(item)
 
     def _synchronized(self) -> set[int]:
-        """Find what came into lists and dicts and what left the attributes; return the identities of all that is held.
+        """Find objects that were added to lists and dicts or removed from attributes; return the identities of all.
 
-        Weights stay until their attribute is given another value: they need not be in one.
+        Weights are kept until another value is assigned to their attribute: they need not be in one.
         """
         held: set[int] = set()
         listed = []
@@ -123,7 +123,7 @@ class HasWeights(Holder, HasStoredWeights):
             if id(layer) not in seen:
                 seen.add(id(layer))
                 lists = [name for name, value in list(vars(layer).items()) if isinstance(value, list | dict)]
-                if not _NOT_ATTRIBUTES.issuperset(lists):  # which change unseen
+                if not _NOT_ATTRIBUTES.issuperset(lists):  # whose changes are not reported
                     layer._synchronized()
                 yield layer
                 stack = layer._children + stack
@@ -142,22 +142,22 @@ class HasWeights(Holder, HasStoredWeights):
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """The weights that want gradients; none of a layer that is frozen, whatever the layers inside it say."""
+        """The weights that are updated in training; none if the layer is frozen, whatever the layers inside it are."""
         return [v for v in self.weights if v.trainable] if self._trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
-        """The weights that want none."""
+        """The weights that are not updated in training."""
         return [v for v in self.weights if not (v.trainable and self._trainable)]
 
     @property
     def trainable_variables(self) -> list[Variable]:
-        """The weights that want gradients."""
+        """The weights that are updated in training."""
         return self.trainable_weights
 
     @property
     def non_trainable_variables(self) -> list[Variable]:
-        """The weights that want no gradients, and the states of random generators."""
+        """The weights that are not updated in training, and the states of random generators."""
         return [v for v in self.variables if not v.trainable]
 
     @property
@@ -172,14 +172,14 @@ class HasWeights(Holder, HasStoredWeights):
 
     @property
     def trainable(self) -> bool:
-        """Whether the weights want gradients; setting it reaches every layer inside."""
+        """Whether the weights are updated in training; setting it also sets it for every layer inside."""
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         for layer in self._flattened():
             if layer._trainable != bool(value):
-                toggled(layer)  # it may compute otherwise when frozen: steps are recorded for either
+                toggled(layer)  # it may compute otherwise when frozen: steps are recorded for either state state
             layer._trainable = bool(value)
             for variable in layer._own:
                 variable.trainable = bool(value) and variable.wanted
@@ -197,23 +197,13 @@ class HasWeights(Holder, HasStoredWeights):
         overwrite_with_gradient: bool = False,
         name: str | None = None,
     ) -> Variable:
-        """Create a weight of `shape`.
+        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros with fewer than two axes,
+        and for integers.
 
-        Args:
-            shape: its sizes; a scalar by default.
-            initializer: gives the first values; ``"glorot_uniform"`` by default, and zeros for integers and bools.
-            dtype: by default `variable_dtype`.
-            trainable: whether it wants gradients.
-            autocast: whether `call` sees it in the dtype that the layer computes in, in mixed precision.
-            regularizer: its penalty, added to the loss.
-            constraint: its projection after each update.
-            aggregation: Keras's, for variables on several devices; without effect.
-            overwrite_with_gradient: must be false.
-            name: ``variable`` by default, numbered.
+        In mixed precision `call` sees it cast to the dtype of computation, unless `autocast` is false.
 
         Raises:
-            ShapeError: a size that is not known.
-            ValueError: the layer computes at present, and would make another weight in every call.
+            ShapeError: a size is unknown.
         """
         if isinstance(shape, str):
             raise ValueError(f"the name of a weight is given by keyword: add_weight(shape=..., name={shape!r}).")
@@ -258,7 +248,7 @@ class HasWeights(Holder, HasStoredWeights):
         )
 
     def _add(self, name: str, shape: Iterable[int | None], trainable: bool = True, autocast: bool = True) -> Variable:
-        """Create the weight that options such as ``kernel_initializer`` are for, `name` being ``"kernel"``."""
+        """Create the weight `name`, such as ``"kernel"``, with its options, such as ``kernel_initializer``."""
         kinds = ("initializer", "regularizer", "constraint")
         said: dict[str, Any] = {kind: getattr(self, f"{name}_{kind}", None) for kind in kinds}
         return self.add_weight(shape, trainable=trainable, autocast=autocast, name=name, **said)

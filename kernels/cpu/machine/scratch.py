@@ -18,18 +18,18 @@ _LINE = 64
 
 
 class _Here(local):
-    """What the kernel that is being called may use: bytes that are set aside for it, and how many it has taken."""
+    """The scratch memory of the kernel that is being called, and the number of bytes that it has used."""
 
     memory: Any = None
     taken = 0
 
 
 _here = _Here()
-_new: Any = np.empty  # untouched memory
+_new: Any = np.empty  # uninitialised memory
 
 
 def scratch(*shape: int, dtype: Any = np.float32) -> Any:
-    """Return scratch memory: a part of what a plan has set aside for the kernel, or new memory for a call by itself."""
+    """Return scratch memory: a part of the memory that a plan provides for the kernel, or else new memory."""
     memory, first, nbytes = _here.memory, _here.taken, prod(shape) * np.dtype(dtype).itemsize
     _here.taken = first + -(-nbytes // _LINE) * _LINE
     if memory is None:
@@ -40,7 +40,7 @@ def scratch(*shape: int, dtype: Any = np.float32) -> Any:
 
 @contextmanager
 def within(memory: Any) -> Iterator[_Here]:
-    """Let a kernel that is called in a ``with`` block take its scratch memory from `memory`; None is new memory."""
+    """Provide `memory` as scratch memory for a kernel that is called in a ``with`` block; None means new memory."""
     before, _here.memory, _here.taken = (_here.memory, _here.taken), memory, 0
     try:
         yield _here
