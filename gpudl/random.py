@@ -46,11 +46,11 @@ class SeedGenerator:
 
     def next(self) -> Tensor:
         """Return the key of the next draw, and advance the state."""
-        key: Tensor = ops.draw_key(self.state)
+        key = ops.draw_key(self.state)
         ops.advance_(self.state)
         return key
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Return the seed."""
         return {"seed": self.seed}
 
@@ -65,7 +65,7 @@ def _key(seed: int | SeedGenerator | None) -> Tensor:
     return generator.next()
 
 
-def _sizes(who: str, shape: Any) -> tuple[int, ...]:
+def _sizes(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:
     if not isinstance(shape, list | tuple) or not all(isinstance(n, int | np.integer) for n in shape):
         raise ValueError(f"random.{who}: shape must be a tuple of integers, got {shape!r}.")
     return tuple(map(int, shape))

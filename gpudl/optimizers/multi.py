@@ -86,7 +86,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     def from_config(cls, config: Config) -> Self:
         """Return a new map with new optimizers."""
         made = {pattern: OPTIMIZERS.get(one) for pattern, one in config["optimizer_map"].items()}
-        return cls(OPTIMIZERS.get(config["default_optimizer"]), made)
+        return cls(OPTIMIZERS.deserialize(config["default_optimizer"]), made)
 
 
 class MultiOptimizer(Optimizer):
