@@ -1,4 +1,4 @@
-"""Let the imports of Keras that follow give gpudl.
+"""Make later imports of Keras give gpudl.
 
 Example:
     >>> import gpudl.as_keras

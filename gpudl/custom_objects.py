@@ -1,4 +1,4 @@
-"""Classes and functions of a user that configs may name: registered for good, or for a ``with`` block."""
+"""User-defined classes and functions that configs may name: registered permanently, or for a ``with`` block."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = [
 C = TypeVar("C", bound=Callable[..., Any])
 
 _registered: dict[str, Any] = {}
-_scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default={})  # noqa: B039 (nobody writes to it)
+_scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default={})  # noqa: B039 (it is never written to)
 
 
 def known() -> dict[str, Any]:
-    """Return the user's classes and functions that are known now, by name."""
+    """Return the user's classes and functions that are currently registered, by name."""
     return {**_registered, **_scope.get()}
 
 
@@ -39,10 +39,10 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[C], C]:
-    """Return a decorator that makes a class or a function known by name, as ``package>name``.
+    """Return a decorator that registers a class or a function as ``package>name``.
 
     Args:
-        package: whose it is.
+        package: the package that it belongs to.
         name: its name there; by default that of the class or function.
 
     Raises:
@@ -72,7 +72,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
 
 def get_registered_name(obj: Any) -> str:
-    """Return the name by which a class or function was registered; its own name where it was not.
+    """Return the name by which a class or function was registered, or else its own name.
 
     Example:
         >>> get_registered_name(gpudl.layers.Dense)
@@ -90,7 +90,7 @@ def get_registered_object(
 
 @contextmanager
 def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
-    """Make classes and functions known by name inside a ``with`` block.
+    """Register classes and functions by name inside a ``with`` block.
 
     Example:
         >>> class Half(gpudl.initializers.Constant): pass

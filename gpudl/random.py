@@ -1,4 +1,4 @@
-"""Random numbers for layers: generators whose state lives in a variable, so that replayed steps differ."""
+"""Random numbers for layers: generators whose state is a variable, so that replayed steps draw new numbers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SeedGenerator:
     """A counter-based generator of random numbers (Philox4x32-10).
 
     Args:
-        seed: an integer for repeatable draws; None takes one from Python's own generator.
+        seed: an integer for reproducible draws; None draws one from Python's own generator.
 
     Example:
         >>> first, second = SeedGenerator(7), SeedGenerator(7)
@@ -41,7 +41,7 @@ class SeedGenerator:
         self.state = Variable(np.array(words, np.uint32), trainable=False, name="seed_generator_state")
 
     def next(self) -> Tensor:
-        """Return the key of the next draw, and count it."""
+        """Return the key of the next draw, and advance the state."""
         key: Tensor = ops.draw_key(self.state)
         ops.advance_(self.state)
         return key
@@ -68,7 +68,7 @@ def _sizes(who: str, shape: Any) -> tuple[int, ...]:
 
 
 def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, seed: int | SeedGenerator | None = None) -> Tensor:
-    """Return float32 numbers drawn evenly from [minval, maxval).
+    """Return float32 numbers from a uniform distribution on [minval, maxval).
 
     Example:
         >>> uniform((2, 3), seed=1).shape
@@ -95,17 +95,17 @@ def dropout(
     noise_shape: Sequence[int | None] | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> Tensor:
-    """Return floats with a share `rate` of them set to 0 and the others scaled by 1 / (1 - rate).
+    """Return floats with a fraction `rate` of them set to 0 and the others scaled by 1 / (1 - rate).
 
     Args:
         inputs: a tensor of floats.
-        rate: the share, from 0 to 1.
-        noise_shape: shape of the mask where one decision covers several elements: each size is 1 or that of the
-            inputs, None is that of the inputs.
+        rate: the fraction, from 0 to 1.
+        noise_shape: shape of the mask, which is broadcast to the inputs: each size is 1 or that of the inputs; None
+            means that of the inputs.
         seed: as for `uniform`.
 
     Raises:
-        ShapeError: a noise_shape that does not fit the inputs.
+        ShapeError: noise_shape does not fit the inputs.
 
     Example:
         >>> dropped = dropout(gpudl.convert_to_tensor(np.ones((2, 4), "float32")), 0.5, noise_shape=(1, None), seed=1)

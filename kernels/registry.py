@@ -15,7 +15,7 @@ from typing import Any, Protocol
 KernelFunction = Callable[..., None]
 Supports = Callable[..., bool]
 Static = dict[str, Any]
-"""The static arguments of an op: what is no array, such as an axis or a rate."""
+"""The static arguments of an op, those that are not arrays, such as an axis or a rate."""
 Stages = tuple[Static, ...]
 """The static arguments of each op of a chain."""
 

@@ -1,4 +1,4 @@
-"""Activation functions: element by element, except the softmaxes, which work along an axis.
+"""Activation functions: elementwise, except the softmaxes, which work along an axis.
 
 Each takes a tensor or array of any shape and returns a tensor of that shape, in the dtype of a float input
 and in float32 for integers.
@@ -24,17 +24,17 @@ __all__ += shrinking.__all__
 __all__ += smooth.__all__
 
 Activation = Callable[..., Tensor]
-# sigmoid is not among them: its result must remember its input.
+# sigmoid is not among them: its result must hold its input.
 _FUSED: Mapping[Activation, str] = {linear: "linear", relu: "relu", tanh: "tanh"}
 
 
 def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> Tensor:
-    """Return activation(x + bias), in one op where there is one.
+    """Return activation(x + bias), in one op if there is one.
 
     Args:
         x: input (..., channels).
         bias: (channels,), or None.
-        activation: a function, as `get` returns it, or None for none.
+        activation: a function from `get`, or None.
 
     Raises:
         ShapeError: the bias does not have one element per channel.

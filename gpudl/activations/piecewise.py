@@ -1,4 +1,4 @@
-"""Activations made of straight lines."""
+"""Piecewise linear activations."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
         x: input of any shape.
         negative_slope: the slope below the threshold; the line meets 0 at the threshold.
         max_value: the largest value returned; None for no limit.
-        threshold: where the function begins to let x through.
+        threshold: the value above which x is returned.
 
     Example:
         >>> relu([-2.0, 0.5, 3.0]).numpy()

@@ -1,4 +1,4 @@
-"""Activations made of exponentials, and the softmaxes."""
+"""Activations with exponentials, and the softmaxes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SELU_SCALE = 1.0507009873554805
 
 @public
 def sigmoid(x: Any) -> Tensor:
-    """Return 1 / (1 + exp(-x)), and remember x: a loss that is given the result computes from x, exactly.
+    """Return 1 / (1 + exp(-x)), with a reference to x, from which losses are computed more accurately.
 
     Example:
         >>> sigmoid([0.0, 1.0]).numpy().round(3)
@@ -64,7 +64,7 @@ def tanh(x: Any) -> Tensor:
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
 
-    Along the last axis the result remembers x: a loss that is given it computes from x, exactly.
+    Along the last axis the result has a reference to x, from which losses are computed more accurately.
 
     Raises:
         ShapeError: x has no such axis, or nothing along it.
@@ -88,7 +88,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 
 @public
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
-    """Return log(softmax(x)) along `axis`, exact where the softmax is nearly 0.
+    """Return log(softmax(x)) along `axis`, accurate where the softmax is nearly 0.
 
     Raises:
         ShapeError: x has no such axis, or nothing along it.

@@ -137,7 +137,7 @@ class Backend(Protocol):
         return registry.find(op, self.device, arrays, static)
 
     def work_bytes(self, kernel: KernelFunction, arrays: tuple[Any, ...], static: Static) -> int:
-        """Return how many bytes of scratch memory a plan has to give a kernel; `arrays` may be specs."""
+        """Return how many bytes of scratch memory a plan has to provide for a kernel; `arrays` may be specs."""
         return 0
 
     def bind(

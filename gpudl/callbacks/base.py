@@ -1,4 +1,4 @@
-"""The base of callbacks, and the logs their hooks are given."""
+"""The base of callbacks, and the logs that are passed to their hooks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class LazyLogs(MutableMapping[str, Any]):
     """A dict of metric values, sorted by name, that are fetched from the device when they are first read.
 
     Args:
-        values: tensors, numbers, or anything that `float` takes, by name. Nested dicts are flattened. What
-            `float` does not take stays as it is, tensors with axes become arrays.
+        values: tensors, numbers, or anything that `float` accepts, by name. Nested dicts are flattened. Other values
+            are kept unchanged, tensors with axes become arrays.
 
     Example:
         >>> import gpudl
@@ -91,7 +91,7 @@ class Callback:
 
     Attributes:
         params: a dict with ``verbose``, ``epochs`` and ``steps``.
-        model: the model at work.
+        model: the model that is trained or evaluated.
 
     Example:
         >>> class Best(Callback):
@@ -109,16 +109,16 @@ class Callback:
     _model: Any = None
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Take the parameters of the loop."""
+        """Set the parameters of the loop."""
         self.params = params
 
     def set_model(self, model: Any) -> None:
-        """Take the model."""
+        """Set the model."""
         self._model = model
 
     @property
     def model(self) -> Any:
-        """The model at work, None before there is one."""
+        """The model; None before it is set."""
         return self._model
 
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:

@@ -23,7 +23,7 @@ next_order = partial(next, count())
 
 
 class Differentiable(Protocol):
-    """An op with gradient rules by the names of its inputs; a variadic op's last name stands for all further ones.
+    """An op with gradient rules by the names of its inputs; a variadic op's last name is that of all further ones.
 
     Attributes:
         joint: for the name of an input, the names of all inputs whose gradients are computed by the same rule.

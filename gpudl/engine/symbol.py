@@ -90,6 +90,17 @@ class SymbolError(TypeError):
     """A symbol was passed where values are required."""
 
 
+def _bits(name: str, turned: bool = False) -> Callable[..., Tensor]:
+    """Return an operator of bits, which among bools alone is remembered as one of logic."""
+
+    def method(self: KerasTensor, *others: Any) -> Tensor:
+        truths = all(isinstance(each, bool) or getattr(each, "dtype", None) == np.bool_ for each in (self, *others))
+        op = faces[f"{'logical' if truths else 'bitwise'}_{name}"]
+        return op(*others, self) if turned else op(self, *others)
+
+    return method
+
+
 class KerasTensor(Tensor):
     """A symbolic tensor: a shape, a dtype, and the call of a layer or an op that returned it.
 
@@ -184,6 +195,11 @@ class KerasTensor(Tensor):
     def numpy(self) -> NoReturn:
         """Raise ValueError."""
         self.array()
+
+    __and__, __rand__ = _bits("and"), _bits("and", True)
+    __or__, __ror__ = _bits("or"), _bits("or", True)
+    __xor__, __rxor__ = _bits("xor"), _bits("xor", True)
+    __invert__ = _bits("not")
 
     def __truediv__(self, other: Any) -> Tensor:
         return faces["true_divide"](self, other)

@@ -1,4 +1,4 @@
-"""First values of weights, as host arrays."""
+"""Initializers: the initial values of weights, as host arrays."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _given(value: np.ndarray | np.generic | Tensor, shape: Shape, dtype: DTypeLi
 
 
 def _initial(identifier: Identifier, shape: Shape, dtype: DTypeLike | None) -> Tensor:
-    """Return the first value of a variable."""
+    """Return the initial value of a variable."""
     initializer = get(identifier)
     assert initializer is not None
     return as_tensor(initializer(shape, dtype=dtype))

@@ -79,7 +79,7 @@ def _no_row(dtype: np.dtype) -> Any:
     return dtype.type(True) if dtype.kind == "b" else np.frombuffer(b"\xff" * dtype.itemsize, dtype)[0]
 
 
-@op(_taken, flops=cost.free, prepare=_numbered)
+@op(_taken, flops=cost.free, reads=cost.chosen_read, prepare=_numbered)
 def take(xp: ModuleType, out: Array, x: Array, indices: Array) -> None:
     """Return the rows x[indices] along the first axis; a negative index counts from the end.
 
@@ -136,7 +136,7 @@ def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: Any) ->
     return Spec((count, *source.shape[1:]), np.dtype(dtype))
 
 
-@op(_batch, flops=cost.free)
+@op(_batch, flops=cost.free, reads=cost.chosen_read)
 def take_batch(
     xp: ModuleType, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: Any
 ) -> None:

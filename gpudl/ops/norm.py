@@ -242,16 +242,16 @@ layer_norm.joint_vjp(("x", "gamma", "beta"), _gradients(layer_norm_grad, _layer_
 
 @rewrites("batch_norm")
 @rewrites("scale_shift")
-def fuse_relu(rewriter: Rewriter, step: Applied) -> None:
+def fuse_relu(rewriter: Rewriter, instruction: Applied) -> None:
     """Fuse a normalization with the ReLU after it."""
-    cut = rewriter.only_user(step.outs[0], "relu")
+    cut = rewriter.only_user(instruction.outs[0], "relu")
     if cut is not None:
-        rewriter.fuse([step, cut], f"{step.name}+relu")
+        rewriter.fuse([instruction, cut], f"{instruction.name}+relu")
 
 
 @rewrites("batch_norm_grad")
-def fuse_relu_gradient(rewriter: Rewriter, step: Applied) -> None:
+def fuse_relu_gradient(rewriter: Rewriter, instruction: Applied) -> None:
     """Fuse the gradients of a ReLU and of the normalization before it."""
-    slope = rewriter.maker(step.ins[0], "activation_grad")
+    slope = rewriter.maker(instruction.ins[0], "activation_grad")
     if slope is not None:
-        rewriter.fuse([slope, step], "activation_grad+batch_norm_grad")
+        rewriter.fuse([slope, instruction], "activation_grad+batch_norm_grad")

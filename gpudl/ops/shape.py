@@ -112,7 +112,7 @@ def _sliced(x: Spec, *, key: Key) -> Spec:
         raise ShapeError(f"{error}.") from None
 
 
-@op(_sliced, flops=cost.free)
+@op(_sliced, flops=cost.free, reads=cost.chosen_read)
 def take_slice(xp: ModuleType, out: Array, x: Array, *, key: Key) -> None:
     """Return a copy of x[key]; a slice in `key` is a tuple (start, stop, step)."""
     out[...] = x[_slices(key)]

@@ -8,11 +8,11 @@ from gpudl.engine.tree import map_leaves
 from gpudl.training.data.sources import batches, by_class
 from gpudl.training.loop import Loop
 
-_WHOLE = 2**31  # a batch size that takes all there is
+_WHOLE = 2**31  # a batch size larger than any data
 
 
 class Trainer(Loop):
-    """All that trains a model: the loops, and single batches for loops of the user's own."""
+    """The training interface of a model: the loops, and single batches for the user's own loops."""
 
     def train_on_batch(
         self,
@@ -24,10 +24,10 @@ class Trainer(Loop):
     ) -> Any:
         """Train on one batch; return its loss, or a list of its loss and metrics.
 
-        The metrics are reset first, so that a call inside `fit` begins the epoch's anew.
+        The metrics are reset first, so that a call inside `fit` resets those of the epoch.
 
         Args:
-            x: inputs, as for `fit`: all of them are one batch.
+            x: inputs, as for `fit`, of one batch.
             y: targets.
             sample_weight: a weight for each sample.
             class_weight: a weight for each class, as for `fit`.

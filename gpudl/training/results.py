@@ -1,4 +1,4 @@
-"""Results of steps as users get them: metrics as numbers, outputs of batches joined."""
+"""Results of steps for users: metrics as numbers, outputs of batches concatenated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def numbers(results: dict[str, Any]) -> Logs:
 
 
 def values(logs: Logs, names: Iterable[str]) -> Any:
-    """Return the values of `logs`, those of `names` first and the others by name; a single one by itself.
+    """Return the values of `logs`, those of `names` first and the others by name; a single one without a list.
 
     Example:
         >>> values({"a": 1.0, "b": 2.0, "loss": 3.0}, ["loss", "b"])

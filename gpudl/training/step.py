@@ -1,4 +1,4 @@
-"""What `compile` settles, and what one step of training, evaluation and prediction does with a batch."""
+"""`compile`, and the steps of training, evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gpudl.training.remembered import Remembered
 
 
 class Trainable(Layer):
-    """A layer that knows what one step of training, of evaluation and of prediction is."""
+    """A layer with steps of training, evaluation and prediction."""
 
     _unread = Layer._unread | {
         *("_history", "_optimized", "_outputs", "_outputs_of", "run_eagerly", "steps_per_execution"),
@@ -42,17 +42,17 @@ class Trainable(Layer):
         self._begin_steps()
 
     def _begin_steps(self) -> None:
-        """Make the steps; a step knows its model weakly, so that the two are no cycle and `del` frees the memory."""
+        """Create the steps, which have weak references to the model, so that `del` frees the memory at once."""
         me = ref(self)
         self._train = traced(lambda *data: me().train_step(data))  # type: ignore[union-attr]
         self._test = traced(lambda *data: _without_gradients(me().test_step, data))  # type: ignore[union-attr]
         self._predict = traced(lambda *data: _without_gradients(me().predict_step, data))  # type: ignore[union-attr]
         self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
-        self._outputs: dict[Any, Any] = {}  # what the steps would predict, by the specs of their data
+        self._outputs: dict[Any, Any] = {}  # the outputs of the steps, by the specs of their data
         self._outputs_of = structure_epoch[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle is made of: the steps and their plans are made anew."""
+        """Return the state for a copy or a pickle, without the steps and their plans."""
         made = {"_train", "_test", "_predict", "_optimized", "_outputs", "_outputs_of", "_history"}
         return {name: value for name, value in vars(self).items() if name not in made} | {"history": self.history}
 
@@ -92,24 +92,24 @@ class Trainable(Layer):
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
     ) -> None:
-        """Say how to train.
+        """Configure the model for training.
 
         Args:
             optimizer: a name or an `optimizers.Optimizer`.
             loss: a name, a `losses.Loss`, or a function of (y_true, y_pred). For a model with several outputs one for
                 all, or a list or dict as `call` returns it; outputs with None, or without an entry, have no loss.
-            loss_weights: what the loss is multiplied by, a number; for several outputs also a list or dict of them.
+            loss_weights: the factor of the loss, a number; for several outputs also a list or dict of them.
             metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred), in a list. For several outputs
                 a list or dict as `call` returns it, with the metric or the list of metrics of each.
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: compute every step op by op, for debugging, instead of recording it once.
-            steps_per_execution: how many steps the hooks of callbacks for batches stand for, each time they are called.
+            steps_per_execution: the number of steps between two calls of the hooks of callbacks for batches.
             jit_compile: accepted; steps are always recorded unless `run_eagerly`.
             auto_scale_loss: whether a model whose policy is ``"mixed_float16"`` gets its optimizer wrapped in an
                 `optimizers.LossScaleOptimizer`.
 
         Raises:
-            ValueError: an unknown name; the text offers the nearest one. The model is as it was.
+            ValueError: an unknown name; the message suggests the most similar one. The model is unchanged.
         """
         require_counts(1, optional=False, steps_per_execution=steps_per_execution)
         names = getattr(self, "output_names", None)
@@ -127,13 +127,13 @@ class Trainable(Layer):
         self._optimized = ()
         for step in (self._train, self._test, self._predict):
             step.forget()
-        restructured()  # a `fit` that is going on takes the new loss and optimizer at its next step
+        restructured()  # a running `fit` uses the new loss and optimizer from its next step on
 
     @property
     def metrics(self) -> list[Metric]:
         """The metrics of the model: the loss, those of `compile` as one, the loss of each output, those of layers."""
         compiled = [] if self._compiled is None else self._compiled.metrics
-        # A model inside is trained by this one: what it counts when it is trained by itself is not counted here.
+        # A model inside is trained by this one: its own metrics of `compile` do not count here.
         counting = [layer for layer in self._flattened() if layer is self or not isinstance(layer, Trainable)]
         held = [metric for layer in counting for metric in layer._metrics]
         return list({id(m): m for m in [*compiled, *held]}.values())
@@ -149,7 +149,7 @@ class Trainable(Layer):
         return [metric.name for part in parts for metric in part]
 
     def reset_metrics(self) -> None:
-        """Let every metric count from nothing."""
+        """Reset every metric."""
         for metric in self.metrics:
             metric.reset_state()
 
@@ -157,7 +157,7 @@ class Trainable(Layer):
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
-        """Return the scalar that training minimises: the loss of `compile` and what layers have added."""
+        """Return the scalar that training minimises: the loss of `compile` and the losses that layers have added."""
         total = None if self._compiled is None else self._compiled.losses(y, y_pred, sample_weight)
         for added in self.losses:
             part = ops.sum(added)
@@ -167,7 +167,7 @@ class Trainable(Layer):
         return total
 
     def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, training: bool) -> Tensor:
-        """Return `compute_loss` of a batch; one that a subclass wrote need not take ``training``."""
+        """Return `compute_loss` of a batch; that of a subclass need not accept ``training``."""
         parameters = inspect.signature(self.compute_loss).parameters.values()
         takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
         options = {"training": training} if takes else {}
@@ -175,7 +175,7 @@ class Trainable(Layer):
 
     @scope("metrics")
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
-        """Count one batch in the metrics of `compile`, and return the results of all metrics."""
+        """Update the metrics of `compile` with one batch, and return the results of all metrics."""
         if self._compiled is not None and self._compiled.counted is not None and y is not None:
             self._compiled.counted.update_state(y, y_pred, sample_weight)
         return self.get_metrics_result()
@@ -190,7 +190,7 @@ class Trainable(Layer):
 
     @scope("metrics")
     def _count_loss(self, loss: Tensor, x: Any) -> None:
-        """Count the loss of a batch, weighted by its size."""
+        """Update the mean loss with that of a batch, weighted by its size."""
         if self._compiled is not None:
             self._compiled.tracker.update_state(loss, sample_weight=float(flatten(x)[0][0].shape[0]))
 
@@ -226,28 +226,28 @@ class Trainable(Layer):
         return type(self).call is not Layer.call
 
     def _rehearse(self, data: Data, *, training: bool, labels: Any = None) -> None:
-        """Ask for the shapes of a step with `data`: it builds the layers, and a misfit is an error here.
+        """Infer the shapes of a step with `data`: this builds the layers, and raises if the data do not fit.
 
         Args:
             data: one batch, of arrays or feeds.
             training: whether it is a step of training.
-            labels: all targets, where they are arrays, to be checked against the outputs.
+            labels: all targets, if they are arrays, to be checked against the outputs.
         """
         assert self._compiled is not None
-        if not self._has_call():  # a model of several networks, which its own train_step calls
+        if not self._has_call():  # a model of several networks, which a train_step of its own calls
             return
         parts = map_leaves(_symbolic, unpacked(data))
         leaves, structure = flatten(parts)
         if self._outputs_of != structure_epoch[0]:
             self._outputs, self._outputs_of = {}, structure_epoch[0]
-        # A model takes batches of any size, and what trains can be tested.
+        # Models accept batches of any size, and a model that can be trained can be evaluated.
         specs = structure, tuple(None if leaf is None else (leaf.shape[1:], leaf.dtype) for leaf in leaves)
         key = training or (True, *specs) in self._outputs, *specs
         if key not in self._outputs:
-            # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.
+            # Reading values on the host gets a better error from the recorder, or the model is run eagerly.
             with preparing, symbolic(), gradients(False), suppress(TracingError), self._compiled.on_trial():
                 self._outputs[key] = self._rehearsed(*parts, training=training)
-            self._outputs_of = structure_epoch[0]  # what it built is known
+            self._outputs_of = structure_epoch[0]  # the layers that it built are known
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
             self._compiled.losses.check_labels(labels, y_pred)
@@ -264,14 +264,14 @@ class Trainable(Layer):
         return y_pred
 
     def _build_optimizer(self) -> None:
-        """Move the weights to where the optimizer wants them, which cannot happen while a step is recorded."""
+        """Move the weights to the optimizer's flat buffers, which is impossible while a step is recorded."""
         assert self.optimizer is not None
         weights = self.trainable_weights
         plain = type(self).train_step is Trainable.train_step
         known = tuple(map(id, weights))
         if plain and not weights:
             warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
-        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have them
+        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have moved them
             self.optimizer.prepare(weights)
             self._optimized = known
 

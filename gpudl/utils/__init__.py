@@ -1,4 +1,4 @@
-"""Helpers: one-hot labels, normalisation, seeds, classes and functions of a user."""
+"""Helpers: one-hot labels, normalisation, seeds, user-defined classes and functions."""
 
 from gpudl import custom_objects
 from gpudl.custom_objects import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Checks of arguments, with errors that say what was expected."""
+"""Checks of arguments."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def require_number(who: str, least: float = -inf, most: float = inf, **values: A
 
     Args:
         who: whose argument it is, for the error.
-        least: the smallest number that is taken.
-        most: the largest.
+        least: the smallest allowed number.
+        most: the largest allowed number.
         **values: the arguments by name.
 
     Example:
@@ -48,7 +48,7 @@ def require_whole(who: str, least: float = -inf, **values: Any) -> None:
 
 
 def positive(who: str, **size: Any) -> int:
-    """Return a size, given by its name, as an integer; raises ValueError unless it is one above 0.
+    """Return a size, given by its name, as an integer; raise ValueError unless it is positive.
 
     Example:
         >>> positive("Dense", units=np.int64(3))
@@ -68,7 +68,7 @@ def sizes(who: str, name: str, shape: Any) -> tuple[int | None, ...]:
     """Return a shape as a tuple of integers, with None for any size.
 
     Raises:
-        ValueError: something that is no tuple or list of such sizes.
+        ValueError: it is not a tuple or list of sizes.
 
     Example:
         >>> sizes("Input", "shape", [28, np.int64(28), None])

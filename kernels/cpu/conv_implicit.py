@@ -130,7 +130,7 @@ def supports_images(y: Any, x: Any, w: Any, *, window: Window) -> bool:
 
 
 def slabs(at: Layout) -> Any:
-    """Return the slabs into which blocks are copied with their padding, one for each thread."""
+    """Return the slabs into which blocks are copied with their padding, one per thread."""
     return scratch(team.size(), at.slab * at.width * at.slide.c * at.images + 1)
 
 

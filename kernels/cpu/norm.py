@@ -41,7 +41,7 @@ def parts_of(x: Any) -> Any:
 
 
 def tables_of(x: Any, rows: int) -> Any:
-    """Return scratch memory for `rows` tables of a line."""
+    """Return scratch memory for `rows` tables, each of the length of a line."""
     return scratch(rows, _lines(x.shape[-1]), dtype=x.dtype)
 
 

@@ -37,7 +37,7 @@ class Loop(Instruction):
         self, body: Body, carried: Sequence[Value], ys: Sequence[Value], length: int, reverse: bool, origin: str
     ) -> None:
         record = tuple(body.instructions)
-        written = {value: None for step in record for value in step.ins[: step.writes]}
+        written = {value: None for step in record for value in step.targets}
         read = {value for step in record for value in step.ins} | {*carried, *ys}
         captured = {outer: inner for outer, inner in body.captured.items() if inner in read and inner not in written}
         fed = (*body.carries, *body.streams)

@@ -25,7 +25,8 @@ SHARE = 0.005
 """The fraction of time that may be spent on recording steps again that turn out to be unchanged."""
 _MOST = 0.1  # seconds of budget that can accumulate while nothing is compared
 _PAUSE = 1.0  # seconds; of shorter gaps between steps only the time of this process counts
-_KEPT_BACK = 0.05  # seconds of the budget that are reserved for the beginnings of passes
+_FIRST = 0.02  # seconds of budget at the start of the program
+_KEPT_BACK = 0.01  # seconds of the budget that are reserved for the beginnings of passes
 
 
 class Record:
@@ -50,7 +51,7 @@ class Record:
         self.results = [recorder.value(t) for t in tensors if t is not None]
         self._structure = structure, tuple(t is None for t in tensors)
         self._inputs = [recorder.value(Tensor(array)) for array in inputs]
-        written = {value.root for step in recorder.instructions for value in step.ins[: step.writes]}
+        written = {value.root for step in recorder.instructions for value in step.targets}
         self._fixed = recorder.variables | written
         self._born = {recorder.value(variable) for variable in recorder.born}
         self.seen, self.at = recorder.seen, time.perf_counter()
@@ -138,7 +139,7 @@ class Budget:
     """
 
     def __init__(self) -> None:
-        self._seconds = _MOST
+        self._seconds = _FIRST
         self._at = time.perf_counter(), time.process_time()
 
     def left(self) -> float:

@@ -204,7 +204,10 @@ class Bound:
         if entry.plan is getattr(self, "_plan", None):
             self._found_for = moment
             return False
-        writes = [partial(_write, leaf, buffer) for leaf, buffer in zip(feeds, entry.buffers, strict=True)]
+        writes = [
+            leaf.bound(buffer) if _is_read(leaf) else partial(_write, leaf, buffer)
+            for leaf, buffer in zip(feeds, entry.buffers, strict=True)
+        ]
         cursors = {id(leaf.cursor): leaf.cursor for leaf in feeds if _is_read(leaf)}.values()
         self._before = [*writes, *[cursor.advance for cursor in cursors]]
         for call in self._before:

@@ -73,7 +73,7 @@ def _gate(builder: Any, x: Any, y: Any) -> Any:
 
 
 def _shift(name: str, kind: str) -> Callable[..., Any]:
-    # What is shifted by all of its bits or more is gone but for its sign.
+    # A shift by all bits or more leaves only the sign.
     def emit(builder: Any, x: Any, by: Any) -> Any:
         last = ir.Constant(by.type, [8 * _BYTES[kind] - 1] * LANES)
         inside = builder.icmp_unsigned("<=", by, last)

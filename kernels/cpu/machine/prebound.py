@@ -92,9 +92,9 @@ _collected = _Collected()
 
 
 def _started(run: Callable[[], None], memory: Any) -> tuple[list[Bind], int] | None:
-    """Return what binds each kernel that `run` would call, and the bytes of scratch memory that they would take.
+    """Return functions that bind each parallel loop that `run` calls, and the bytes of scratch memory that they need.
 
-    It is None where `run` has to run each time.
+    The result is None if `run` has to run at every replay.
     """
     starts = _collected.starts = []
     try:
@@ -108,17 +108,17 @@ def _started(run: Callable[[], None], memory: Any) -> tuple[list[Bind], int] | N
 
 
 def needed(run: Callable[[], None]) -> int:
-    """Return how many bytes of scratch memory the kernels take that `run` would call; nothing is computed."""
+    """Return how many bytes of scratch memory the kernels that `run` calls need; nothing is computed."""
     found = _started(run, None)
     return 0 if found is None else found[1]
 
 
 def bound(run: Callable[[], None], work: Any) -> Callable[[], None]:
-    """Return a call that does what `run` would do; where that is to call kernels, these get their arguments now.
+    """Return a call that does what `run` does; if `run` only calls parallel loops, their arguments are bound now.
 
     Args:
         run: calls kernels.
-        work: their scratch memory; None lets each of them have its own.
+        work: their scratch memory; None for new memory for each.
     """
     found = _started(run, work)
     calls = [] if found is None else [bind() for bind in found[0]]
@@ -137,13 +137,13 @@ class _Unbound(Exception):  # noqa: N818 (no error)
 
 
 def each_time() -> None:
-    """Say that the caller computes or decides something beside calling parallel loops, and so has to run each time."""
+    """Declare that the caller does more than call parallel loops, so that it has to run at every replay."""
     if _collected.starts is not None:
         raise _Unbound
 
 
 def start(bind: Bind) -> None:
-    """Call what `bind` returns, as a kernel is called: not before a plan does, where one is made."""
+    """Call the result of `bind`, or, while a plan is being made, leave that to the plan."""
     if _collected.starts is not None:
         _collected.starts.append(bind)
     else:
