@@ -42,7 +42,7 @@ class ArrayBatches:
         data: x, (x,), (x, y) or (x, y, sample_weight), nests of arrays with one length.
         batch_size: rows a batch; the last one may be smaller. None divides them into `parts`, or takes 32.
         shuffle: whether each pass takes the rows in a new order, from NumPy's global generator.
-        parts: the steps that were asked for, into which all rows are divided where there is no `batch_size`.
+        parts: the number of steps into which all rows are divided if there is no `batch_size`.
     """
 
     def __init__(self, data: Data, batch_size: int | None, shuffle: bool = False, parts: int | None = None) -> None:
