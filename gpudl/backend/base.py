@@ -79,7 +79,7 @@ class Backend(Protocol):
     captures: bool = False
     index: int = 0
 
-    def active(self) -> AbstractContextManager[Any]:
+    def active(self) -> AbstractContextManager[object]:
         """Make this device the thread's current one inside a ``with`` block."""
         return nullcontext()
 
@@ -112,7 +112,7 @@ class Backend(Protocol):
     def address(self, array: Array) -> int:
         """Return the address of the data of one of this backend's arrays."""
 
-    def asarray(self, value: Any) -> Array:
+    def asarray(self, value: Array) -> Array:
         """Return a host array, or one of this backend, as an array of this backend."""
 
     def to_host(self, array: Array) -> np.ndarray:

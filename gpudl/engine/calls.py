@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakMethod, ref
 
 import numpy as np
 
@@ -21,6 +21,7 @@ R = TypeVar("R")
 
 _NAMES = {"getitem": "get_item"}  # Keras's
 _calls: WeakKeyDictionary[Any, list[ref[Call]]] = WeakKeyDictionary()
+_offers: WeakKeyDictionary[Any, WeakMethod[Callable[[], object]]] = WeakKeyDictionary()
 
 
 class Operation:
@@ -30,10 +31,10 @@ class Operation:
     built, trainable = True, True
     weights = ()
 
-    def __init__(self, function: Any) -> None:
-        name = getattr(function, "__name__", None) or function.name
+    def __init__(self, function: Any, name: str | None = None) -> None:
+        own = getattr(function, "__name__", None) or function.name
         self.function = function
-        self.name = auto_name(_NAMES.get(name, name))
+        self.name = auto_name(_NAMES.get(own, own)) if name is None else name
         self.output_shape: Any = None
 
     @property
@@ -47,7 +48,9 @@ class Operation:
         return 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the function; reports attribute this to the operation's name."""
+        """Compute the function, or on symbols remember the call; reports attribute this to the operation's name."""
+        if any_symbol(args) or (kwargs and any_symbol(kwargs.values())):
+            return remember(self, args, kwargs)
         outer, state.scope = state.scope, self.name
         try:
             return self.function(*args, **kwargs)
@@ -110,7 +113,20 @@ class Call:
 
 def calls_of(operation: Any) -> list[Call]:
     """Return the calls of a layer on symbols that are alive: a symbol holds them, directly or through later calls."""
+    found = _known_calls(operation)
+    if not found and (offer := _offers.get(operation)) is not None and (make := offer()) is not None:
+        make()
+        found = _known_calls(operation)
+    return found
+
+
+def _known_calls(operation: Any) -> list[Call]:
     return [call for known in _calls.get(operation, ()) if (call := known()) is not None]
+
+
+def offer_calls(operation: Any, make: Callable[[], object]) -> None:
+    """Have `make`, a method, call a layer on symbols when `calls_of` finds no calls of it."""
+    _offers[operation] = WeakMethod(make)
 
 
 def declare(operation: Any, symbol: KerasTensor) -> KerasTensor:

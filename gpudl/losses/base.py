@@ -209,7 +209,7 @@ def masked(weight: Tensor | None, valid: Tensor | None, values: Tensor, reductio
 
 
 def weighted(values: Tensor, weight: Tensor) -> Tensor:
-    """Return values * weight; raises ShapeError when the weights do not broadcast."""
+    """Return values * weight; raise ShapeError when the weights do not broadcast."""
     try:
         broadcast(values.shape, weight.shape)
     except ShapeError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from gpudl.engine.calls import Call
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers import Input, InputLayer
 from gpudl.layers.base.layer import Layer
 from gpudl.models.given_inputs import fitting, one_each, sorted_leaves
@@ -152,6 +152,32 @@ class CallGraph:
             values.append(results)
         outputs = _filled(self._out, values)
         return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
+
+    def inputs_like(self, make: Callable[[KerasTensor, str], KerasTensor]) -> Nest[KerasTensor]:
+        """Return what `make` makes of each input and its name, in the nest in which they were given."""
+        names = self.input_names
+        nest: Nest[Place] = self._in
+        return map_leaves(lambda place: make(self._symbols[place.step][0], names[place.step]), nest)
+
+    def called_with(
+        self, inputs: list[KerasTensor], exchanged: Callable[[Any], Any], call: Callable[..., Nest[KerasTensor]]
+    ) -> Nest[KerasTensor]:
+        """Return the outputs that the graph has with other inputs and other operations, as symbols.
+
+        Args:
+            inputs: a symbol for each input.
+            exchanged: returns what takes the place of a layer or op; it is asked once for each.
+            call: calls the former with arguments.
+        """
+        made: dict[int, Any] = {}
+        values: list[list[Any]] = [[symbol] for symbol in inputs]
+        for step in self.steps[self.entries :]:
+            if id(step.operation) not in made:
+                made[id(step.operation)] = exchanged(step.operation)
+            args, kwargs = _filled((step.args, step.kwargs), values)
+            values.append(flatten(call(made[id(step.operation)], *args, **kwargs))[0])
+        found: Nest[KerasTensor] = _filled(self._out, values)
+        return found
 
     def _fitted(self, inputs: Any, who: str) -> list[Tensor]:
         """Return the inputs in the order, shapes and dtypes of the graph's own."""

@@ -1,4 +1,4 @@
-"""What `apply` is given: gradients, and the variables that they belong to."""
+"""The arguments of `apply`: gradients, and their variables."""
 
 from __future__ import annotations
 
@@ -44,8 +44,11 @@ def by_variable(
 
 
 def pairs_of(grads_and_vars: Sequence[object]) -> tuple[list[ArrayLike | None], list[Variable]]:
-    """Return the gradients and the variables of pairs; raises ValueError for what is no pair."""
+    """Return the gradients and the variables of pairs; raise ValueError for what is no pair."""
+    gradients, variables = [], []
     for pair in grads_and_vars:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError(f"apply_gradients takes pairs (gradient, variable), got {pair!r}. Use zip(grads, vars).")
-    return [g for g, _ in grads_and_vars], [v for _, v in grads_and_vars]  # type: ignore[attr-defined, misc]
+        gradients.append(pair[0])
+        variables.append(pair[1])
+    return gradients, variables

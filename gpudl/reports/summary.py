@@ -133,7 +133,7 @@ def _kind(layer: Any) -> str:
 
 def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
     yield depth, layer
-    for inner in _inside(layer) if expand else ():
+    for inner in getattr(layer, "layers", ()) if expand else ():  # without plain ops, as Keras does
         yield from _nested(inner, depth + 1, expand)
 
 
@@ -150,17 +150,24 @@ def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str
     return cells
 
 
-def _shape(shape: Any) -> Text:
-    """Return a shape, or a nest of shapes for several outputs, as text."""
-    if shape is None:
+def _shape(nest: object) -> Text:
+    """Return a shape as text, or a list of those in a nest, for several outputs."""
+    if nest is None:
         return _text("?")
-    if isinstance(shape, dict):
-        parts = [_text(f"{name}: ", _shape(inner)) for name, inner in shape.items()]
-        return _text("{", _text(", ").join(parts), "}")
-    if isinstance(shape, list) or any(isinstance(inner, tuple | list) for inner in shape):
-        return _text("[", _text(", ").join(map(_shape, shape)), "]")
-    sizes = [_text((str(size), _NONE if size is None else _NUMBER)) for size in shape]
-    return _text("(", _text(", ").join(sizes), ")")
+    shapes = [_text("(", _text(", ").join(map(_size, shape)), ")") for shape in _shapes(nest)]
+    return shapes[0] if len(shapes) == 1 else _text("[", _text(", ").join(shapes), "]")
+
+
+def _shapes(nest: Any) -> Iterator[tuple[int | None, ...]]:
+    if isinstance(nest, tuple) and not any(isinstance(inner, tuple | list | dict) for inner in nest):
+        yield nest
+    elif nest is not None:
+        for inner in nest.values() if isinstance(nest, dict) else nest:
+            yield from _shapes(inner)
+
+
+def _size(size: int | None) -> Text:
+    return _text((str(size), _NONE if size is None else _NUMBER))
 
 
 def _totals(model: Any) -> Iterator[Text]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gpudl import backend, losses
 from gpudl.backend import Array
@@ -99,7 +100,7 @@ class CompiledLosses:
             targets, weights = outputs.targets(y, compared), outputs.each("loss_weights", self._weights)
             found = {}
             for number in compared:
-                spec = getattr(targets[number], "spec", None)
+                spec: Any = getattr(targets[number], "spec", None)
                 resolved = losses.resolve(wanted[number], spec, outputs.values[number].spec)
                 if resolved is not None:
                     found[number] = resolved
@@ -118,8 +119,8 @@ class CompiledLosses:
             raise ValueError("the loss compares predictions with targets, but no y was given.")
         outputs = self.outputs(y_pred)
         made = self.make(y, outputs)
-        targets = outputs.targets(y, [one.output for one in made])
-        weights = outputs.each("sample_weight", sample_weight)
+        targets: list[Any] = outputs.targets(y, [one.output for one in made])
+        weights: list[Any] = outputs.each("sample_weight", sample_weight)
         total: Tensor | None = None
         for one in made:
             prediction = outputs.values[one.output]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from gpudl import metrics
 from gpudl.engine.tensor import Tensor
@@ -86,8 +87,8 @@ class CompileMetrics(Metric):
         taken = {"loss"}
         made: list[OutputMetric] = []
         for number, identifier, weighted in listed:
-            specs = getattr(targets[number], "spec", None), outputs.values[number].spec
-            metric = metrics.resolve_accuracy(identifier, *specs, losses.get(number))
+            spec: Any = getattr(targets[number], "spec", None)
+            metric = metrics.resolve_accuracy(identifier, spec, outputs.values[number].spec, losses.get(number))
             name = _free(outputs.prefixes[number], metric.name, weighted, taken)
             taken.add(name)
             made.append(OutputMetric(number, metric, weighted, name))

@@ -271,7 +271,7 @@ class Trainable(Layer):
         known = tuple(map(id, weights))
         if plain and not weights:
             warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
-        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have them
+        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have moved them
             self.optimizer.prepare(weights)
             self._optimized = known
 
