@@ -287,7 +287,7 @@ class TestSubclassed:
         class Empty(Model):
             pass
 
-        with pytest.raises(NotImplementedError, match=r"Empty has no call\(\): write one"):
+        with pytest.raises(NotImplementedError, match=r"Empty must implement call\(\)"):
             Empty().predict(np.ones((2, 2)), verbose=0)
 
     def test_compute_loss(self) -> None:

@@ -1,4 +1,4 @@
-"""What all losses share: the base class, fitting of ranks, weighting and reduction."""
+"""The base of all losses: ranks, weighting and reduction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Loss(Configurable):
         reduction: ``"sum_over_batch_size"`` or ``"mean"`` (the sum divided by the number of values),
             ``"sum"``, ``"mean_with_sample_weight"`` (the sum divided by the sum of the weights), ``"none"`` or
             None (no reduction).
-        dtype: what to compute in; `gpudl.config.floatx` by default.
+        dtype: dtype of computation; `gpudl.config.floatx` by default.
 
     Raises:
         ValueError: an unknown reduction.
@@ -80,7 +80,7 @@ class Loss(Configurable):
         return reduced(values, weight, self.reduction)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss of each sample; to be written by the subclass."""
+        """Return the loss of each sample; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 
     def valid(self, y_true: Tensor, y_pred: Tensor) -> Tensor | None:
@@ -89,13 +89,13 @@ class Loss(Configurable):
 
 
 class LossFunctionWrapper(Loss):
-    """A loss made of a function.
+    """A loss from a function.
 
     Args:
         fn: ``fn(y_true, y_pred, **kwargs)``, returning one loss per sample, or a scalar.
         reduction: as for `Loss`.
         name: for reports.
-        dtype: what to compute in.
+        dtype: dtype of computation.
         **kwargs: passed on to `fn`, and readable as attributes.
 
     Example:
@@ -143,7 +143,7 @@ def keeping_logits(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def single(x: ArrayLike) -> Tensor:
-    """Return floats of 16 bits in float32, with their logits, and anything else as it is."""
+    """Return 16-bit floats cast to float32, with their logits, and anything else unchanged."""
     x = as_tensor(x)
     return keeping_logits(lambda t: _as(t, "float32"), x) if is_half(x.dtype) else x
 
@@ -209,7 +209,7 @@ def masked(weight: Tensor | None, valid: Tensor | None, values: Tensor, reductio
 
 
 def weighted(values: Tensor, weight: Tensor) -> Tensor:
-    """Return values * weight; raises ShapeError when the weights do not broadcast."""
+    """Return values * weight; raise ShapeError when the weights do not broadcast."""
     try:
         broadcast(values.shape, weight.shape)
     except ShapeError:

@@ -1,4 +1,4 @@
-"""The base class of metrics, and the two that others are made of: a running sum and a running mean."""
+"""The base class of metrics, and the running sum and the running mean, of which others are derived."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from gpudl.registry import Configurable, Family
 __all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum"]
 
 COUNTER = "float64"
-"""The dtype of what is added up over batches."""
+"""The dtype of sums over batches."""
 
 
 class Metric(Configurable):
-    """Base class: a quantity gathered over batches, in variables that training steps update.
+    """Base class: a quantity accumulated over batches, in variables that training steps update.
 
     A subclass creates its variables in ``__init__`` with `add_variable`, updates them in `update_state` and
     computes the quantity in `result`; both compute with tensors only, for they are part of recorded steps.
@@ -71,7 +71,7 @@ class Metric(Configurable):
     def add_weight(
         self,
         shape: tuple[int, ...] = (),
-        initializer: Any = None,
+        initializer: object = None,
         dtype: DTypeLike | None = None,
         name: str | None = None,
     ) -> Variable:
@@ -81,7 +81,7 @@ class Metric(Configurable):
     def add_counter(self, name: str) -> Variable:
         """Return a new variable for a sum over all samples: float64, whatever the dtype of the metric.
 
-        A float32 would stand still at 16,777,216: 1 more is less than half of what lies between its neighbours there.
+        A float32 would stop at 16,777,216, where adding 1 is less than half the distance to the next float32.
         """
         return self.add_variable(dtype=COUNTER, name=name)
 
@@ -91,23 +91,23 @@ class Metric(Configurable):
         return list({id(v): v for v in _variables_in(list(vars(self).values()))}.values())
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Take in one batch; to be written by the subclass."""
+        """Update the metric with one batch; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} must define update_state.")
 
     def result(self) -> Any:
-        """Return the metric over all batches since the last reset; to be written by the subclass."""
+        """Return the metric over all batches since the last reset; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} must define result(self).")
 
     def reset_state(self) -> None:
-        """Begin anew: set every variable to zero."""
+        """Set every variable to zero."""
         for variable in self.variables:
             if state.recorder is None and not state.symbolic:
-                variable.data.fill(0)  # no op: a model resets its metrics before each batch that stands alone
+                variable.data.fill(0)  # not an op: a model resets its metrics before each single batch
             else:
                 ops.assign_(variable, 0)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Take in one batch and return the result so far."""
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        """Update the metric with one batch and return the result so far."""
         self.update_state(*args, **kwargs)
         return self.result()
 
@@ -115,7 +115,7 @@ class Metric(Configurable):
         return f"<{type(self).__name__} name={self.name}>"
 
 
-def _variables_in(value: Any) -> Iterator[Variable]:
+def _variables_in(value: object) -> Iterator[Variable]:
     if isinstance(value, Variable):
         yield value
     elif isinstance(value, Metric):
@@ -256,7 +256,7 @@ class MeanMetricWrapper(Average):
         vars(self).update(kwargs)
 
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Take in one batch of targets and predictions, with weights that broadcast to the values."""
+        """Update the metric with one batch of targets and predictions, and weights that broadcast to the values."""
         self.add(self.fn(y_true, single(y_pred), **self.options), sample_weight)
 
     @classmethod
@@ -269,4 +269,4 @@ class MeanMetricWrapper(Average):
 
 METRICS: Family[Metric | Callable[..., Tensor], None] = Family("metric", Metric)
 FUNCTIONS: Family[Callable[..., Tensor], None] = Family("metric function")
-"""What a `MeanMetricWrapper` can be made of, for its config."""
+"""The functions of a `MeanMetricWrapper` that its config can name."""

@@ -84,7 +84,7 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         super().__init__(sparse_categorical_crossentropy, name, dtype, **options)
 
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Take in one batch; as in Keras an ignored label is left out of the count only where there are weights."""
+        """Update the metric with one batch; as in Keras an ignored label is not counted only if there are weights."""
         if sample_weight is not None:
             y_true, y_pred, weight = as_tensor(y_true), as_tensor(y_pred), as_tensor(sample_weight)
             sample_weight = masked(weight, ignored(y_true, y_pred, self.ignore_class, self.axis), weight, "sum")

@@ -29,7 +29,7 @@ _STOPS = {"train": "stop_training", "test": "stop_evaluating"}
 
 
 class Loop(Trainable):
-    """The loops over the batches of an epoch: what `fit`, `evaluate` and `predict` are to every model."""
+    """The loops of `fit`, `evaluate` and `predict` over the batches of an epoch."""
 
     _unread = Trainable._unread | {"stop_training", "stop_evaluating", "stop_predicting", "_initial_epoch"}
 
@@ -57,35 +57,35 @@ class Loop(Trainable):
         validation_batch_size: int | None = None,
         validation_freq: int | Iterable[int] = 1,
     ) -> History:
-        """Train for a number of passes over the data.
+        """Train for a number of epochs.
 
         Args:
             x: inputs: an array (NumPy, CuPy, pandas), a nest of arrays, or an iterable of batches (x, y) or
                 (x, y, sample_weight).
             y: targets, one for each sample.
-            batch_size: samples a step; by default what divides arrays into `steps_per_epoch`, or 32.
+            batch_size: samples per step; by default that which divides arrays into `steps_per_epoch` steps, or 32.
             epochs: the number of the last epoch.
-            verbose: 0 prints nothing, 1 a progress line, 2 a line an epoch; ``"auto"`` is 1.
+            verbose: 0 prints nothing, 1 a progress line, 2 a line per epoch; ``"auto"`` is 1.
             callbacks: `callbacks.Callback` objects.
-            validation_split: share of the samples, taken from the end before shuffling, to evaluate on.
+            validation_split: fraction of the samples, from the end before shuffling, to evaluate on.
             validation_data: (x, y) or (x, y, sample_weight), or an iterable, to evaluate on.
-            shuffle: whether each epoch takes the samples in a new order.
-            class_weight: a weight for each class, by its label; labels are rounded to whole numbers, and 1 is the
+            shuffle: whether each epoch has a new order of samples.
+            class_weight: a weight for each class, by its label; labels are rounded to integers, and 1 is the
                 weight of a class without one. Batches of a generator must have no weights of their own.
             sample_weight: a weight for each sample.
-            initial_epoch: the epoch to begin with, to go on with an earlier training.
-            steps_per_epoch: steps that make an epoch, by default one pass. The next epoch goes on where it ended;
-                with the data an epoch ends, with a warning.
+            initial_epoch: the epoch to begin with, to continue an earlier training.
+            steps_per_epoch: steps of an epoch, by default one pass. The next epoch continues where it ended; if the
+                data end, the epoch ends with a warning.
             validation_steps: steps of each evaluation; by default one pass.
-            validation_batch_size: samples a step of the evaluation; by default `batch_size`.
-            validation_freq: evaluate every so many epochs, or after the epochs listed (from 1).
+            validation_batch_size: samples per step of the evaluation; by default `batch_size`.
+            validation_freq: the number of epochs between evaluations, or a list of epochs (from 1) to evaluate after.
 
         Returns:
             The `callbacks.History`, whose ``history`` has a list for each metric. After Ctrl-C it is in
             ``model.history``, up to the last finished epoch, and the model can be used.
 
         Raises:
-            ValueError: data that fit neither each other nor the model; nothing has changed then.
+            ValueError: the data do not fit each other or the model; nothing has changed then.
         """
         self._require_compiled("fit")
         require_counts(0, optional=False, epochs=epochs, initial_epoch=initial_epoch)
@@ -119,7 +119,7 @@ class Loop(Trainable):
             for epoch in range(first, epochs):
                 listeners.on_epoch_begin(epoch)
                 if epoch > first:
-                    self._build_optimizer()  # a callback may have set weights free
+                    self._build_optimizer()  # a callback may have unfrozen weights
                 logs = self._pass(self._train, train, listeners, "train")
                 if logs is None:
                     break
@@ -257,7 +257,7 @@ class Loop(Trainable):
             return LazyLogs(self._ready(step, batch)()).copy()
 
     def _try_first(self, source: Batches, *, training: bool) -> None:
-        """Raise an error when the model and the first batch do not fit, or the labels and the outputs."""
+        """Raise an error if the model does not fit the first batch, or the labels the outputs."""
         labels = source.data[1] if isinstance(source, ArrayBatches) and len(source.data) > 1 else None
         self._rehearse(source.first(), training=training, labels=labels)
 

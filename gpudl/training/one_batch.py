@@ -16,7 +16,7 @@ _WHOLE = 2**31  # a batch size that takes all there is
 
 
 class Trainer(Loop):
-    """All that trains a model: the loops, and single batches for loops of the user's own."""
+    """The training interface of a model: the loops, and single batches for the user's own loops."""
 
     def train_on_batch(
         self,
@@ -28,10 +28,10 @@ class Trainer(Loop):
     ) -> Values:
         """Train on one batch; return its loss, or a list of its loss and metrics.
 
-        The metrics are reset first, so that a call inside `fit` begins the epoch's anew.
+        The metrics are reset first, so that a call inside `fit` resets those of the epoch.
 
         Args:
-            x: inputs, as for `fit`: all of them are one batch.
+            x: inputs, as for `fit`, of one batch.
             y: targets.
             sample_weight: a weight for each sample.
             class_weight: a weight for each class, as for `fit`.
@@ -59,7 +59,7 @@ class Trainer(Loop):
         `fit` does not need it: it is for loops of the user's own. The batch is x, (x, y) or (x, y, sample_weight).
 
         Args:
-            force: accepted; there is nothing to make anew.
+            force: accepted, without effect.
 
         Example:
             >>> model = gpudl.Sequential([gpudl.layers.Dense(1, kernel_initializer="ones", input_shape=(1,))])

@@ -1,4 +1,4 @@
-"""What a model remembers of its last training, without keeping itself alive."""
+"""A model's reference to its history that does not keep the model alive."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from gpudl.callbacks import History
 
 
 class Remembered:
-    """A history, which knows its model: held so that the two are no cycle.
+    """A reference to a history, which holds its model, that forms no cycle.
 
-    Whoever has the history has the model too. The model has the same lists of values in a history without a model, and
-    returns the history itself as long as somebody else has it.
+    The history holds the model. The model holds the same lists of values in a history without a model, and returns the
+    history itself as long as it is alive elsewhere.
 
     Args:
-        model: whose history it is.
+        model: the model of the history.
         history: a callback, or None.
     """
 
@@ -27,7 +27,7 @@ class Remembered:
             self._kept.set_model(None)
 
     def of(self, model: object) -> History | None:
-        """Return the history, with `model`, whose it is."""
+        """Return the history, with its `model`."""
         if self._living is None or self._kept is None:
             return self._kept
         history = self._living()

@@ -1,4 +1,4 @@
-"""Results of steps as users get them: metrics as numbers, outputs of batches joined."""
+"""Results of steps for users: metrics as numbers, outputs of batches concatenated."""
 
 from __future__ import annotations
 

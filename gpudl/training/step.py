@@ -1,4 +1,4 @@
-"""What one step of training, evaluation and prediction does with a batch."""
+"""`compile`, and the steps of training, evaluation and prediction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Run = Callable[..., Data]
 
 
 class Trainable(Compilable):
-    """A layer that knows what one step of training, of evaluation and of prediction is."""
+    """A layer with steps of training, evaluation and prediction."""
 
     _unread = Compilable._unread | {"_history", "_outputs", "_outputs_of"}
 
@@ -39,7 +39,7 @@ class Trainable(Compilable):
         self._begin_steps()
 
     def _begin_steps(self) -> None:
-        """Make the steps; a step knows its model weakly, so that the two are no cycle and `del` frees the memory."""
+        """Create the steps, which have weak references to the model, so that `del` frees the memory at once."""
         me = ref(self)
         self._train = traced(lambda data: _named(me(), "train_step", data))
         self._test = traced(lambda data: _without_gradients(lambda data: _named(me(), "test_step", data), data))
@@ -49,7 +49,7 @@ class Trainable(Compilable):
         self._outputs_of = structure_epoch[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle is made of: the steps and their plans are made anew."""
+        """Return the state for a copy or a pickle, without the steps and their plans."""
         made = {"_train", "_test", "_predict", "_optimized", "_outputs", "_outputs_of", "_history"}
         return {name: value for name, value in vars(self).items() if name not in made} | {"history": self.history}
 
@@ -129,28 +129,28 @@ class Trainable(Compilable):
         return type(self).call is not Layer.call
 
     def _rehearse(self, data: Data, *, training: bool, labels: Data = None) -> None:
-        """Ask for the shapes of a step with `data`: it builds the layers, and a misfit is an error here.
+        """Infer the shapes of a step with `data`: this builds the layers, and raises if the data do not fit.
 
         Args:
             data: one batch, of arrays or feeds.
             training: whether it is a step of training.
-            labels: all targets, where they are arrays, to be checked against the outputs.
+            labels: all targets, if they are arrays, to be checked against the outputs.
         """
         assert self._compiled is not None
-        if not self._has_call():  # a model of several networks, which its own train_step calls
+        if not self._has_call():  # a model of several networks, which a train_step of its own calls
             return
         parts = map_leaves(_symbolic, unpack_x_y_sample_weight(data))
         leaves, structure = flatten(parts)
         if self._outputs_of != structure_epoch[0]:
             self._outputs, self._outputs_of = {}, structure_epoch[0]
-        # A model takes batches of any size, and what trains can be tested.
+        # Models accept batches of any size, and a model that can be trained can be evaluated.
         specs = structure, tuple(None if leaf is None else (leaf.shape[1:], leaf.dtype) for leaf in leaves)
         key = training or (True, *specs) in self._outputs, *specs
         if key not in self._outputs:
-            # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.
+            # Reading values on the host gets a better error from the recorder, or the model is run eagerly.
             with preparing, symbolic(), gradients(False), suppress(TracingError), self._compiled.on_trial():
                 self._outputs[key] = self._rehearsed(*parts, training=training)
-            self._outputs_of = structure_epoch[0]  # what it built is known
+            self._outputs_of = structure_epoch[0]  # the layers that it built are known
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
             self._compiled.losses.check_labels(labels, y_pred)
@@ -167,7 +167,7 @@ class Trainable(Compilable):
         return y_pred
 
     def _build_optimizer(self) -> None:
-        """Move the weights to where the optimizer wants them, which cannot happen while a step is recorded."""
+        """Move the weights to the optimizer's flat buffers, which is impossible while a step is recorded."""
         weights = self.trainable_weights
         plain = type(self).train_step is Trainable.train_step
         if self.optimizer is None:
@@ -177,8 +177,8 @@ class Trainable(Compilable):
         known = tuple(map(id, weights))
         if plain and not weights:
             warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
-        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have them
-            self.optimizer.build(weights)
+        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have moved them
+            self.optimizer.prepare(weights)
             self._optimized = known
 
 

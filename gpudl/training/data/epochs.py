@@ -1,4 +1,4 @@
-"""Which batches make an epoch."""
+"""Dividing batches into epochs."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ R = TypeVar("R")
 
 
 class Epochs(Generic[R]):
-    """The batches of one epoch after another.
+    """The batches of each epoch.
 
     Args:
         source: the batches.
-        steps: steps of an epoch. The next one goes on where it ended, and begins the data anew when they are used up;
-            by default each epoch is one pass over the data.
-        together: a multiple of so many steps is taken, as far as there are batches.
-        anew: whether each epoch begins at the first batch, where that is possible.
+        steps: number of steps of an epoch. The next epoch continues where it ended, and restarts the data when they are
+            used up; by default each epoch is one pass over the data.
+        together: a multiple of this many steps is used, as far as there are batches.
+        anew: whether each epoch begins at the first batch, if possible.
     """
 
     def __init__(self, source: Batches, steps: int | None, together: int = 1, anew: bool = False) -> None:
@@ -33,7 +33,7 @@ class Epochs(Generic[R]):
         self._runners: dict[int, R] = {}
 
     def next(self, most: int = 1) -> Iterator[list[Portion]]:
-        """Yield the batches of the next epoch, `most` at a time; warns when the data end before the epoch does."""
+        """Yield the batches of the next epoch, `most` at a time; warn if the data end before the epoch does."""
         count = 0
         self.source.tell("begin")
         if self._anew or self._portions is None:
@@ -53,7 +53,7 @@ class Epochs(Generic[R]):
             warnings.warn(self._ended_early(count), stacklevel=2)
 
     def close(self) -> None:
-        """Let go of a pass that is not over: nobody will ask for its batches."""
+        """End a pass early, whose further batches are not needed."""
         self._portions = self._left = None
 
     def _begin(self) -> None:
@@ -87,7 +87,7 @@ class Epochs(Generic[R]):
         )
 
     def runner(self, batch: Data, make: Callable[[Data], R]) -> R:
-        """Return what `make` makes of a batch, the same each time that the batch comes in the same feeds."""
+        """Return `make(batch)`, the same object for batches with the same feeds."""
         if not isinstance(self.source, ArrayBatches):
             return make(batch)
         if id(batch) not in self._runners:

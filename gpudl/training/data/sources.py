@@ -1,7 +1,7 @@
-"""From what a user passes as data to the batches of a step.
+"""Sources of the batches of steps: arrays and iterables.
 
-Arrays lie on the device as a whole, as they are, and a step receives `batch_inputs.Rows`: which rows of them make its
-batch. Generators and other iterables pass their batches through.
+Arrays are kept on the device as a whole, in their own dtype, and a step receives `batch_inputs.Rows`, which gather its
+batch from them. Batches of generators and other iterables are passed through.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from gpudl.utils.batch_parts import PARTS, pack_x_y_sample_weight, unpack_x_y_sa
 from gpudl.utils.py_dataset import PyDataset, taken
 
 Portion = tuple[Data, int]
-"""A nest of feeds, and how many batches come in it, one after another."""
+"""A nest of feeds, and the number of consecutive batches that they provide."""
 
 
 class ArrayBatches:
-    """Batches of arrays that lie on the device.
+    """Batches of arrays on the device.
 
     Args:
         data: x, (x,), (x, y) or (x, y, sample_weight), nests of arrays with one length.
         batch_size: rows a batch; the last one may be smaller. None divides them into `parts`, or takes 32.
         shuffle: whether each pass takes the rows in a new order, from NumPy's global generator.
-        parts: the steps that were asked for, into which all rows are divided where there is no `batch_size`.
+        parts: the number of steps into which all rows are divided if there is no `batch_size`.
     """
 
     def __init__(self, data: Data, batch_size: int | None, shuffle: bool = False, parts: int | None = None) -> None:
@@ -53,12 +53,12 @@ class ArrayBatches:
         self._chosen, self._parts = batch_size, parts
         self.steps: int | None = -(-self.samples // self.batch_size)
         on = home(flatten(data)[0][0])
-        # The numbers of the rows as they come, where somebody has to look them up.
+        # The order of the rows, if it is not consecutive.
         self._order: Array = on.xp.arange(self.samples) if shuffle or on.captures else None
         self._feeds: dict[int, tuple[Cursor, Data]] = {}  # by the rows of a batch
 
     def epoch(self) -> Iterator[Portion]:
-        """Yield the batches of one pass, as many as come in the same feeds at a time."""
+        """Yield the batches of one pass, those with the same feeds together."""
         if self.shuffle:
             self._order[...] = backend.of(self._order).asarray(np.random.permutation(self.samples))
         whole, rest = divmod(self.samples, self.batch_size)
@@ -69,7 +69,7 @@ class ArrayBatches:
                 yield batch, times
 
     def _batch(self, count: int) -> tuple[Cursor, Data]:
-        """Return the feeds of batches of `count` rows, the same ones each time, at a place that must be chosen yet."""
+        """Return the feeds of batches of `count` rows, the same ones each time; their position has to be set."""
         if count not in self._feeds:
             cursor = cursor_of(count, self._order, self.samples)
             batch = map_leaves(lambda a: Rows(a, cursor), self.data)
@@ -79,10 +79,10 @@ class ArrayBatches:
     again = True
 
     def tell(self, moment: str) -> None:
-        """Do nothing: nobody has to know that an epoch begins or ends."""
+        """Do nothing at the end of an epoch."""
 
     def first(self) -> Data:
-        """Return a batch such as the first one, to learn its shapes from."""
+        """Return a batch like the first one, for its shapes."""
         cursor, batch = self._batch(min(self.batch_size, self.samples))
         cursor.begin(0)
         return batch
@@ -108,7 +108,7 @@ class ArrayBatches:
 
 
 class StreamBatches:
-    """Batches that an iterable brings; a generator is used up, other iterables begin again each epoch.
+    """Batches of an iterable; a generator is consumed, other iterables restart each epoch.
 
     Args:
         source: brings x, (x,), (x, y) or (x, y, sample_weight).
@@ -134,11 +134,11 @@ class StreamBatches:
 
     @property
     def again(self) -> bool:
-        """Whether it can be gone through more than once."""
+        """Whether it can be iterated over more than once."""
         return not isinstance(self.source, Iterator)
 
     def first(self) -> Data:
-        """Return the first batch; a generator will bring it once more."""
+        """Return the first batch, which a generator will yield again."""
         nothing = object()
         if isinstance(self.source, Iterator):
             item = next(self.source, nothing)
@@ -205,7 +205,7 @@ def batches(
     shuffle: bool = False,
     parts: int | None = None,
 ) -> Batches:
-    """Return the batches of whatever `fit`, `evaluate` or `predict` were given; see `ArrayBatches`."""
+    """Return the batches of the data of `fit`, `evaluate` or `predict`; see `ArrayBatches`."""
     require_counts(1, batch_size=batch_size)
     if is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
@@ -225,7 +225,7 @@ def batches(
 
 
 def by_class(source: Batches, weights: ClassWeight | None) -> Batches:
-    """Return batches in which each sample has the weight of its class; they are as they were without `weights`."""
+    """Return batches in which each sample has the weight of its class; unchanged without `weights`."""
     if weights is None:
         return source
     if isinstance(source, StreamBatches):
@@ -246,7 +246,7 @@ def weighted_by_class(data: Data, weights: ClassWeight) -> Data:
 
 
 def is_stream(x: object) -> bool:
-    """Tell whether `x` brings batches, and is no data itself."""
+    """Return whether `x` yields batches, and is not data itself."""
     plain = (
         is_sparse(x)
         or hasattr(x, "dtype")

@@ -1,4 +1,4 @@
-"""Rows of a sparse matrix as data: batch by batch they are made dense, never the whole."""
+"""Rows of a sparse matrix as data, which are made dense batch by batch, never as a whole."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sparse(Protocol):
 
 
 class SparseRows:
-    """What takes the place of an array: rows of a sparse matrix, such as one of SciPy's, as NumPy arrays.
+    """An array-like of the rows of a sparse matrix, such as one of SciPy's, as NumPy arrays.
 
     Args:
         matrix: has ``tocsr``; its compressed rows have ``toarray`` and can be indexed by slices and integer arrays.
@@ -47,7 +47,7 @@ class SparseRows:
         self.dtype = np.dtype(self._matrix.dtype)
 
     def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        """Return rows, by a slice or by their numbers, as a dense array."""
+        """Return rows, by a slice or by indices, as a dense array."""
         return np.asarray(self._matrix[rows].toarray())
 
     def part(self, rows: slice) -> SparseRows:
@@ -56,10 +56,10 @@ class SparseRows:
 
 
 def is_sparse(value: object) -> TypeGuard[Sparse]:
-    """Tell whether `value` is a sparse matrix."""
+    """Return whether `value` is a sparse matrix."""
     return hasattr(value, "tocsr") and hasattr(value, "toarray")
 
 
 def some(rows: Array, which: slice) -> Array:
-    """Return some rows of an array or of a sparse matrix, uncopied."""
+    """Return some rows of an array or of a sparse matrix, without a copy."""
     return rows.part(which) if isinstance(rows, SparseRows) else rows[which]
