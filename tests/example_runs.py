@@ -32,12 +32,13 @@ def limited(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Limits:
     limits = Limits()
     fit = Model.fit
 
-    def short(self: Any, x: Any, y: Any, **options: Any) -> Any:
+    def short(self: Any, x: Any, y: Any = None, **options: Any) -> Any:
         limits.fits.append(options)
         if limits.steps is None:
             return fit(self, x, y, **options)
         count = limits.steps * (options.get("batch_size") or 32)
-        return fit(self, x[:count], y[:count], **{**options, "epochs": 1})
+        targets = None if y is None else y[:count]
+        return fit(self, x[:count], targets, **{**options, "epochs": 1})
 
     def show() -> None:
         limits.shown += 1
