@@ -40,5 +40,5 @@ class NonfiniteWatch:
             f"the loss became NaN or infinite{at}, in epoch {epoch + 1}; the weights are probably lost. Lower the "
             "learning rate, or look for NaN and labels out of range in the data.",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=4,
         )

@@ -54,7 +54,7 @@ class Epochs(Generic[R]):
             warnings.warn(self._ended_early(count), stacklevel=2)
 
     def at_once(self, together: int) -> int:
-        """Return how many batches to take at a time when nobody looks at them: what a stream brings is used at once."""
+        """Return how many batches to take at a time where no callback looks at them: those of a stream one by one."""
         return max(together, STEPS_PER_LAUNCH) if isinstance(self.source, ArrayBatches) else 1
 
     def close(self) -> None:
