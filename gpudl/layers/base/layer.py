@@ -24,12 +24,13 @@ from gpudl.layers.base.config import HasConfig
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.input_spec import InputSpec, Shape
-from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_up, spelled_out
+from gpudl.layers.base.options import DtypeLike, LayerOptions, looked_up
 from gpudl.layers.base.weights import HasWeights
 from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
 from gpudl.registry import Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
+from gpudl.utils.options import defaults, spelled_out
 
 # Arguments of Keras's layers that are understood at these values only.
 _OFF = {
