@@ -24,13 +24,14 @@ from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.enclosing import Frame, innermost
 from gpudl.layers.base.input_spec import Shape, Specs, check_inputs
 from gpudl.layers.base.masks import HasMasks, keeping_mask, said_or_carried
-from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_up, spelled_out
+from gpudl.layers.base.options import DtypeLike, LayerOptions, looked_up
 from gpudl.layers.base.stateless import HasStatelessCall
 from gpudl.layers.base.symbols import HasSymbols
 from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
 from gpudl.registry import Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
+from gpudl.utils.options import defaults, spelled_out
 
 # Arguments of Keras's layers that are supported with these values only.
 _OFF = {
@@ -109,7 +110,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         self._training_default = _default_of(taken.get("training"))
         self._begin_masking(taken)
 
-    def __init_subclass__(cls, options: object = None, **kwargs: object) -> None:
+    def __init_subclass__(cls, options: type | None = None, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if options is not None:
             shared = defaults(options)
