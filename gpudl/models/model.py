@@ -269,7 +269,7 @@ class Model(Trainer):
         return reports.profile(self, x, y, batch_size, repeats, print_fn)
 
 
-def _shapes(found: list[KerasTensor]) -> Any:
+def _shapes(found: list[KerasTensor]) -> object:
     """Return the shape of an only symbol, or a list of shapes."""
     shapes = [symbol.shape for symbol in found]
     return shapes[0] if len(shapes) == 1 else shapes

@@ -168,7 +168,7 @@ class Sequential(Model):
             )
         return self._through(inputs, training)
 
-    def _build_by_call(self, inputs: Tensor, training: bool) -> Any:
+    def _build_by_call(self, inputs: Tensor, training: bool) -> object:
         """Build the layers as they are called, and accept inputs of this shape from now on."""
         self._require_layers()
         entry = InputLayer(batch_shape=(None, *open_shape(inputs.shape[1:])), dtype=self._stack[0].compute_dtype)
@@ -246,7 +246,7 @@ class Sequential(Model):
             object.__setattr__(self, "_chain", known)  # which changes nothing of what is computed
         return known
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in super().__getstate__().items() if name != "_chain"}
 
     def get_config(self) -> dict[str, Any]:

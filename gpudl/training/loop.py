@@ -70,7 +70,7 @@ class Loop(Trainable):
         validation_split: float = 0.0,
         validation_data: object = None,
         shuffle: bool = True,
-        class_weight: dict[Any, float] | None = None,
+        class_weight: dict[object, float] | None = None,
         sample_weight: object = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
@@ -267,7 +267,7 @@ class Loop(Trainable):
             raise ValueError("there is nothing to predict: the data brought no batch.")
         return joined(parts, outputs)
 
-    def _on_batch(self, step: Traced, source: Batches, training: bool, return_dict: bool) -> Any:
+    def _on_batch(self, step: Traced, source: Batches, training: bool, return_dict: bool) -> object:
         self._try_first(source, training=training)
         if training:
             self._build_optimizer()

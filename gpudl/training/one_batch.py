@@ -19,7 +19,7 @@ class Trainer(Loop):
         x: object,
         y: object = None,
         sample_weight: object = None,
-        class_weight: dict[Any, float] | None = None,
+        class_weight: dict[object, float] | None = None,
         return_dict: bool = False,
     ) -> Any:
         """Train on one batch; return its loss, or a list of its loss and metrics.

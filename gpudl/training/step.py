@@ -48,15 +48,15 @@ class Trainable(Layer):
         self._test = traced(lambda *data: _without_gradients(me().test_step, data))  # type: ignore[union-attr]
         self._predict = traced(lambda *data: _without_gradients(me().predict_step, data))  # type: ignore[union-attr]
         self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
-        self._outputs: dict[Any, Any] = {}  # the outputs of the steps, by the specs of their data
+        self._outputs: dict[object, object] = {}  # the outputs of the steps, by the specs of their data
         self._outputs_of = structure_epoch[0]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state for a copy or a pickle, without the steps and their plans."""
         made = {"_train", "_test", "_predict", "_optimized", "_outputs", "_outputs_of", "_history"}
         return {name: value for name, value in vars(self).items() if name not in made} | {"history": self.history}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         history = state.pop("history")
         vars(self).update(state)
         self._history = Remembered(self, history)
@@ -257,7 +257,7 @@ class Trainable(Layer):
         if labels is not None and y_pred is not None:
             self._compiled.losses.check_labels(labels, y_pred)
 
-    def _rehearsed(self, x: object, y: object, sample_weight: object, *, training: bool) -> Any:
+    def _rehearsed(self, x: object, y: object, sample_weight: object, *, training: bool) -> object:
         assert self._compiled is not None
         y_pred = self(x, training=training)
         step = "train_step" if training else "test_step"
@@ -287,6 +287,6 @@ def _symbolic(value: Any) -> Tensor | None:
     return Tensor(None, value.spec if hasattr(value, "spec") else Spec(value.shape, value.dtype))
 
 
-def _without_gradients(step: Any, data: Data) -> Any:
+def _without_gradients(step: Any, data: Data) -> object:
     with gradients(False):
         return step(data)

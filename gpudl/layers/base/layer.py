@@ -65,7 +65,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
         (2, 3)
     """
 
-    _options: Mapping[str, Any] = {}  # what those of its family are called, with their defaults
+    _options: Mapping[str, object] = {}  # what those of its family are called, with their defaults
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Begin to track attributes, even before ``super().__init__()``."""
@@ -192,7 +192,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
         self._mask_outputs(first, masks, outputs)
         return outputs
 
-    def _build_once(self, first: Nest[Tensor], args: tuple[object, ...], kwargs: dict[str, Any]) -> None:
+    def _build_once(self, first: Nest[Tensor], args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         if self.built:  # by another thread
             return
         given = build_arguments(self._who(), self.build, self.call, args, kwargs)
@@ -249,13 +249,13 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
 LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
 
 
-def _array(value: object) -> Any:
+def _array(value: object) -> object:
     """Return nested lists of numbers as one tensor, and anything else unchanged."""
     numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in flatten(value)[0])
     return as_tensor(value) if numbers and value else value
 
 
-def first_of(args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
+def first_of(args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
     """Return the first argument of a call, the one that masks, shapes and specs are about."""
     return (
         args[0] if args else next((value for name, value in kwargs.items() if name not in ("mask", "training")), None)

@@ -88,7 +88,7 @@ def looked_up(name: str, identifier: Any) -> Any:
     return _LOOK_UP[name.rpartition("_")[2]](identifier)
 
 
-def spelled_out(init: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
+def spelled_out(init: Callable[..., None], options: dict[str, object]) -> Callable[..., None]:
     """Return a constructor with `options` in its signature, which can also be passed by position.
 
     Args:

@@ -146,7 +146,7 @@ class StreamedCursor(HostCursor):
     def copy(self, out: Array, source: Array) -> Copy:
         """Return a call that copies the current rows of `source` to `out`, and begins to copy the next ones."""
         upload = backend.of(out).upload(out.shape, out.dtype)
-        sent: Any = None
+        sent: object = None
 
         def send(start: int) -> None:
             nonlocal sent

@@ -28,7 +28,7 @@ class Epochs:
         self._anew = steps is None or (anew and source.again)
         self._portions: Iterator[Portion] | None = None
         self._left: Portion | None = None
-        self._runners: dict[int, Any] = {}
+        self._runners: dict[int, object] = {}
 
     def next(self, most: int = 1) -> Iterator[list[Portion]]:
         """Yield the batches of the next epoch, `most` at a time; warn if the data end before the epoch does."""
@@ -79,7 +79,7 @@ class Epochs:
             "pass something that can begin again."
         )
 
-    def runner(self, batch: Data, make: Callable[[Data], Any]) -> Any:
+    def runner(self, batch: Data, make: Callable[[Data], object]) -> Any:
         """Return `make(batch)`, the same object for batches with the same feeds."""
         if not isinstance(self.source, ArrayBatches):
             return make(batch)

@@ -140,7 +140,7 @@ class StreamBatches:
             raise ValueError(f"there is no data: the {self._kind} brought no batch.")
         return self._checked(item)
 
-    def _items(self) -> Iterable[Any]:
+    def _items(self) -> Iterable[object]:
         if hasattr(self.source, "__getitem__") and self.steps is not None:
             return (self.source[i] for i in range(self.steps))
         items: Iterable[Any] = self.source
@@ -207,7 +207,7 @@ def batches(
         backend.current().out_of_memory(error, "a copy of the data")
 
 
-def by_class(source: Batches, weights: dict[Any, float] | None) -> Batches:
+def by_class(source: Batches, weights: dict[object, float] | None) -> Batches:
     """Return batches in which each sample has the weight of its class; unchanged without `weights`."""
     if weights is None:
         return source
@@ -216,7 +216,7 @@ def by_class(source: Batches, weights: dict[Any, float] | None) -> Batches:
     return ArrayBatches(placed(weighted_by_class(source.data, weights)), source.batch_size, source.shuffle)
 
 
-def weighted_by_class(data: Data, weights: dict[Any, float]) -> Data:
+def weighted_by_class(data: Data, weights: dict[object, float]) -> Data:
     """Return (x, y, sample_weight) for (x, y), in which each sample has the weight of its class."""
     labels = flatten(data[1])[0] if len(data) == 2 else []
     if len(labels) != 1:

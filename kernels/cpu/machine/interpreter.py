@@ -73,7 +73,7 @@ def _gate(builder: IRBuilder, x: Value, y: Value) -> Value:
     return builder.fmul(x, builder.select(builder.fcmp_ordered(">", y, zero), one, zero))
 
 
-def _shift(name: str, kind: str) -> Callable[..., Any]:
+def _shift(name: str, kind: str) -> Callable[..., object]:
     # A shift by all bits or more leaves only the sign.
     def emit(builder: Any, x: Any, by: Any) -> Any:
         last = ir.Constant(by.type, [8 * _BYTES[kind] - 1] * LANES)
