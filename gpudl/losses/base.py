@@ -13,7 +13,7 @@ from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, broadcast, is_floating, is_half
 from gpudl.engine.tensor import Tensor
 from gpudl.names import auto_name, snake_case
-from gpudl.registry import Configurable, Family
+from gpudl.registry import Config, Configurable, Family
 
 __all__ = ["Loss", "LossFunctionWrapper"]
 
@@ -124,7 +124,7 @@ class LossFunctionWrapper(Loss):
         return result
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Return a loss with the arguments of `config`, its function found by name."""
         if "fn" in config:
             config = {**config, "fn": LOSSES.get(config["fn"])}

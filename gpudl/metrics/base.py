@@ -17,7 +17,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.losses.base import divide_no_nan, same_rank, single
 from gpudl.names import auto_name, snake_case
-from gpudl.registry import Configurable, Family
+from gpudl.registry import Config, Configurable, Family
 
 __all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum"]
 
@@ -260,7 +260,7 @@ class MeanMetricWrapper(Average):
         self.add(self.fn(y_true, single(y_pred), **self.options), sample_weight)
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Return a metric with the arguments of `config`, its function found by name."""
         if "fn" in config:
             config = {**config, "fn": FUNCTIONS.get(config["fn"])}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gpudl.engine.symbol import KerasTensor
@@ -197,10 +197,10 @@ class Model(Trainer):
         self,
         line_length: int | None = None,
         positions: Iterable[float] | None = None,
-        print_fn: Any = None,
+        print_fn: Callable[[str], object] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        layer_range: Any = None,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Print the layers with their output shapes and numbers of weights, as a table."""
         print_summary(

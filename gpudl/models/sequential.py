@@ -17,7 +17,7 @@ from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
 from gpudl.models.model import Model
 from gpudl.ops import cast, reshape
-from gpudl.registry import serialize
+from gpudl.registry import Config, serialize
 
 
 class Chain:
@@ -249,7 +249,7 @@ class Sequential(Model):
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in super().__getstate__().items() if name != "_chain"}
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the name and the layers, with the `Input` or the shape that it was built for, as plain data."""
         entry, shape = (self._input, None) if self._declared else (None, self.batch_shape)
         return {
@@ -260,7 +260,7 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, object] | None = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Any:
         """Return a new model, with new weights, of the layers in `config`.
 
         Args:

@@ -12,7 +12,7 @@ from gpudl.engine.tree import map_leaves
 Logs = dict[str, Any]
 
 
-def numbers(results: dict[str, Any]) -> Logs:
+def numbers(results: Logs) -> Logs:
     """Return metrics by sorted names, as Python numbers; one with axes becomes an array."""
     return {name: np.asarray(v) if getattr(v, "ndim", 0) else float(v) for name, v in sorted(results.items())}
 

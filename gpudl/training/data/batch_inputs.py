@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -208,10 +207,10 @@ class Rows:
         self.bound(out)()
 
 
-def materialized(leaf: Any) -> Any:
+def materialized(leaf: object) -> Tensor | None:
     """Return an array, or the rows of a feed, as a tensor."""
-    if not hasattr(leaf, "write"):
-        return leaf if leaf is None else as_tensor(leaf)
+    if not hasattr(leaf, "write") or not hasattr(leaf, "spec"):
+        return None if leaf is None else as_tensor(leaf)
     out = backend.current().empty(leaf.spec.shape, leaf.spec.dtype)
     leaf.write(out)
     return Tensor(out)
