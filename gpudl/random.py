@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random as python_random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
+from gpudl.names import auto_name
 
 Shape = tuple[int, ...]
 
@@ -25,6 +27,7 @@ class SeedGenerator:
 
     Args:
         seed: an integer for reproducible draws; None draws one from Python's own generator.
+        name: a part of the path of its state; ``seed_generator`` by default, numbered.
 
     Example:
         >>> first, second = SeedGenerator(7), SeedGenerator(7)
@@ -32,12 +35,14 @@ class SeedGenerator:
         True
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
         if not (seed is None or isinstance(seed, int | np.integer)):
             raise ValueError(f"SeedGenerator: seed must be a whole number, got {seed!r}.")
         self.seed = make_default_seed() if seed is None else int(seed)
         words = [self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF, 0, 0]
         self.state = Variable(np.array(words, np.uint32), trainable=False, name="seed_generator_state")
+        self.name = auto_name("seed_generator") if name is None else name
+        self.state.path = f"{self.name}/{self.state.name}"
 
     def next(self) -> Tensor:
         """Return the key of the next draw, and advance the state."""
@@ -50,7 +55,7 @@ class SeedGenerator:
         return {"seed": self.seed}
 
     @classmethod
-    def from_config(cls, config: dict[str, int | None]) -> SeedGenerator:
+    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
         """Return a generator at the start of the sequence of the seed in `config`."""
         return cls(**config)
 

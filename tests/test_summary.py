@@ -143,7 +143,8 @@ def test_layer_range(names: Any, shown: str) -> None:
         ((None, 3), "(None, 3)"),
         ([(None, 3), (None, 4)], "[(None, 3), (None, 4)]"),
         (((None, 3), (None,)), "[(None, 3), (None)]"),
-        ({"y": (None, 3)}, "{y: (None, 3)}"),
+        ({"y": (None, 3)}, "(None, 3)"),
+        ({"y": (None, 3), "x": [(None, 4)]}, "[(None, 3), (None, 4)]"),
         (None, "?"),
     ],
 )

@@ -111,7 +111,7 @@ def sparse_sigmoid(x: ArrayLike) -> Tensor:
         array([0. , 0.5, 1. ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.where(x <= -1.0, 0.0, ops.where(x >= 1.0, 1.0, (x + 1.0) * 0.5))
+    result: Tensor = ops.clip(x + 1.0, 0.0, 2.0) * 0.5
     return result
 
 

@@ -172,7 +172,7 @@ def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
         array([-0.432,  2.   ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.maximum(x, 0.0) + ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha
+    result: Tensor = ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha)
     return result
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from gpudl.callbacks.base import Callback, Logs
+from gpudl.callbacks.base import Logs
+from gpudl.callbacks.monitor import MonitorCallback
 from gpudl.callbacks.progress import say
 from gpudl.utils.checks import require_number
 
-# Parts of a metric's name that determine its direction.
-_DIRECTIONS = {True: ("acc",), False: ("loss", "error", "mse", "mae", "entropy", "divergence")}
 
-
-class EarlyStopping(Callback):
+class EarlyStopping(MonitorCallback):
     """Stops training when a metric has stopped improving.
 
     Args:
@@ -52,18 +50,13 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        if mode not in ("auto", "min", "max"):
-            warnings.warn(f"EarlyStopping knows no mode {mode!r} and goes on with 'auto'.", stacklevel=2)
-            mode = "auto"
         require_number("EarlyStopping", min_delta=min_delta)
         require_number("EarlyStopping", 0, patience=patience, start_from_epoch=start_from_epoch)
         if baseline is not None:
             require_number("EarlyStopping", baseline=baseline)
-        self.monitor = monitor
-        self.min_delta = abs(min_delta)
+        super().__init__(monitor, mode, min_delta=min_delta)
         self.patience = patience
         self.verbose = verbose
-        self.mode = mode
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
@@ -83,7 +76,7 @@ class EarlyStopping(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the metric with the best so far, and stop training if there is no patience left."""
         logs = logs or {}
-        more_is_better = self._more_is_better(logs)
+        self._more_is_better(logs)  # an error is due in the first epoch already
         current = logs.get(self.monitor)
         if current is None:
             warnings.warn(
@@ -94,17 +87,11 @@ class EarlyStopping(Callback):
         if epoch < self.start_from_epoch:
             return
 
-        def beats(reference: float | None) -> bool:
-            if reference is None:
-                return True
-            gain = current - reference if more_is_better else reference - current
-            return bool(gain > self.min_delta)
-
-        better = beats(self.best)
+        better = self._improves(current, self.best, logs)
         self.wait += 1
         if better:
             self.best = current
-            if self.baseline is None or beats(self.baseline):
+            if self._improves(current, self.baseline, logs):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
@@ -122,18 +109,3 @@ class EarlyStopping(Callback):
             if self.verbose:
                 say(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
-
-    def _more_is_better(self, logs: Logs) -> bool:
-        if self.mode != "auto":
-            return self.mode == "max"
-        name = self.monitor.removeprefix("val_")
-        for metric in getattr(self.model, "metrics", []):
-            if metric.name == name and getattr(metric, "_direction", None):
-                return bool(metric._direction == "up")
-        for more_is_better, words in _DIRECTIONS.items():
-            if any(word in name for word in words):
-                return more_is_better
-        raise ValueError(
-            f"EarlyStopping cannot tell whether more or less of {self.monitor!r} is better. "
-            f"Pass mode='max' or mode='min', or watch one of: {', '.join(logs)}."
-        )

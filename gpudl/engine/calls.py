@@ -61,6 +61,14 @@ class Operation:
         return f"<Operation name={self.name}>"
 
 
+def kind_of(operation: Any) -> str:
+    """Return the type of a layer or an `Operation` in reports; that of a model of inputs and outputs is Keras's."""
+    if isinstance(operation, Operation):
+        return operation.kind
+    name = type(operation).__name__
+    return "Functional" if name == "Model" and getattr(operation, "_graph", None) is not None else name
+
+
 class Call:
     """One call of a layer or an `Operation` on symbols.
 

@@ -112,6 +112,8 @@ class Op(Generic[R_co]):
         """Apply the op to tensors, arrays or numbers; return the out, a tuple of outs, or None for an update."""
         if not self.variadic and len(inputs) != len(self.inputs):
             inputs, static = self._bound(inputs, static)
+        if state.stateless is not None:
+            return state.stateless.run(self, inputs, static)
         given = inputs
         if self.prepare is not None:
             inputs = given if any_symbol(given) else self.prepare(*given)

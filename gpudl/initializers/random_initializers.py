@@ -49,7 +49,7 @@ class RandomInitializer(Initializer):
         return found | {"seed": None} if self._arguments.get("seed") is None else found
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> np.ndarray:
-        """Return random numbers; raises ValueError when `dtype` is no float."""
+        """Return random numbers; raise ValueError when `dtype` is no float."""
         kind = np.dtype(dtype or config.float_dtype())
         if not is_floating(kind):
             raise ValueError(f"{type(self).__name__} makes floats, got dtype {kind}.")
@@ -146,7 +146,7 @@ class Orthogonal(RandomInitializer):
         self.gain = gain
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Return an orthogonal matrix; raises ValueError for shapes with less than two axes."""
+        """Return an orthogonal matrix; raise ValueError for shapes with less than two axes."""
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs a shape with at least two axes, got {shape}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]

@@ -44,9 +44,9 @@ class Embedding(Layer):
         embeddings_initializer: initial values of the vectors, (input_dim, output_dim).
         embeddings_regularizer: penalty of the vectors.
         embeddings_constraint: projection of the vectors after each update.
-        mask_zero: whether 0 stands for a step that is not there: the mask of the outputs is false for it, so that
-            layers that know masks, losses and metrics do not count it. Words have the numbers from 1 then.
-        weights: the vectors to begin with, in a list of one array.
+        mask_zero: whether 0 is padding: the mask of the outputs is false for it, so that layers that support masks,
+            losses and metrics ignore it. The indices of words then begin with 1.
+        weights: the initial vectors, in a list of one array.
         **options: those of `Layer`, and ``input_length``, which old programs give and which does nothing.
 
     Raises:
@@ -92,11 +92,11 @@ class Embedding(Layer):
         self.embeddings = self._add("embeddings", (self.input_dim, self.output_dim))
 
     def _typed(self, tensor: Tensor) -> Tensor:
-        """Return a tensor as it is: floats keep their dtype, for a shorter one cannot count as far."""
+        """Return a tensor unchanged: floats keep their dtype, for a shorter one cannot count as far."""
         return tensor
 
     def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Masks:
-        """Return which of the integers are not 0, where that is what stands for nothing."""
+        """Return which of the integers are not 0, if `mask_zero` is set."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def call(self, x: Tensor) -> Tensor:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from math import prod
 from typing import Unpack
 
@@ -11,51 +10,17 @@ from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import open_shape
 from gpudl.engine.tensor import Tensor
+from gpudl.layers._merge import Elementwise, Merge, Tensors, shapes
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import Masks
 from gpudl.layers.base.options import LayerOptions
 
 __all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"]
 __all__ += ["add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract"]
 
-Tensors = Sequence[Tensor]
 
-
-class _Merge(Layer):
-    """A layer on a list of tensors."""
-
-    _exactly: int | None = None  # the number of inputs; None for any
-    _batched = True  # whether the first axis is that of the batch
-
-    def call(self, inputs: Tensors) -> Tensor:
-        """Return the merged tensor."""
-        listed = isinstance(inputs, list | tuple)
-        if not listed or not inputs or self._exactly not in (None, len(inputs)):
-            count = f"exactly {self._exactly} inputs" if self._exactly else "at least 1 input"
-            got = f"{len(inputs)} of them" if listed else "one array"
-            raise ValueError(f"{self._who()} should be called on a list of {count}, got {got}.")
-        if self._batched and len({x.shape[:1] for x in inputs}) > 1:
-            raise ShapeError(f"Cannot merge tensors with different batch sizes: got the shapes {_shapes(inputs)}.")
-        return self._merged(inputs)
-
-    def _merged(self, inputs: Tensors) -> Tensor:
-        raise NotImplementedError
-
-
-class _Elementwise(_Merge):
-    """A layer that merges elementwise; tensors with fewer axes get axes of size 1 after the batch."""
-
-    _of_two: Callable[[Tensor, Tensor], Tensor]
-
-    def _merged(self, inputs: Tensors) -> Tensor:
-        most = max(x.ndim for x in inputs)
-        try:
-            return reduce(self._of_two, [_of_axes(x, most) for x in inputs])
-        except ShapeError as error:
-            raise ShapeError(f"the inputs have incompatible shapes: got {_shapes(inputs)}.") from error
-
-
-class Add(_Elementwise):
-    """Add tensors.
+class Add(Elementwise):
+    """Add up tensors.
 
     Args:
         **options: those of `Layer`.
@@ -71,7 +36,7 @@ class Add(_Elementwise):
     _of_two = staticmethod(ops.add)
 
 
-class Subtract(_Elementwise):
+class Subtract(Elementwise):
     """Subtract the second of two tensors from the first.
 
     Raises:
@@ -87,7 +52,7 @@ class Subtract(_Elementwise):
     _of_two = staticmethod(ops.subtract)
 
 
-class Multiply(_Elementwise):
+class Multiply(Elementwise):
     """Multiply tensors elementwise.
 
     Example:
@@ -98,7 +63,7 @@ class Multiply(_Elementwise):
     _of_two = staticmethod(ops.multiply)
 
 
-class Average(_Elementwise):
+class Average(Elementwise):
     """Return the elementwise mean of tensors.
 
     Example:
@@ -112,7 +77,7 @@ class Average(_Elementwise):
         return super()._merged(inputs) / len(inputs)
 
 
-class Maximum(_Elementwise):
+class Maximum(Elementwise):
     """Return the elementwise maximum of tensors.
 
     Example:
@@ -123,7 +88,7 @@ class Maximum(_Elementwise):
     _of_two = staticmethod(ops.maximum)
 
 
-class Minimum(_Elementwise):
+class Minimum(Elementwise):
     """Return the elementwise minimum of tensors.
 
     Example:
@@ -134,7 +99,7 @@ class Minimum(_Elementwise):
     _of_two = staticmethod(ops.minimum)
 
 
-class Concatenate(_Merge):
+class Concatenate(Merge):
     """Concatenate tensors along an axis.
 
     Args:
@@ -161,11 +126,24 @@ class Concatenate(_Merge):
         except ShapeError as error:
             raise ShapeError(
                 f"the inputs need matching shapes except for axis {self.axis}, along which they are concatenated: "
-                f"got {_shapes(inputs)}."
+                f"got {shapes(inputs)}."
             ) from error
 
+    def _merged_mask(self, inputs: Tensors, masks: Sequence[Masks], known: list[Tensor]) -> Masks:
+        """Return the masks one after another, or what counts in one of the inputs where features are laid so."""
+        columns = []
+        for x, mask in zip(inputs, masks, strict=True):
+            if isinstance(mask, Tensor) and mask.ndim != x.ndim - 1:
+                raise ShapeError(
+                    f"the mask of shape {mask.shape} does not fit inputs of shape {open_shape(x.shape)}: it "
+                    "has a value for each step, and none for the features."
+                )
+            every = ops.ones_like(x[..., :1], dtype="bool")
+            columns.append(ops.expand_dims(mask, -1) if isinstance(mask, Tensor) else every)
+        return ops.any(ops.concatenate(columns, axis=self.axis), axis=-1)
 
-class Dot(_Merge):
+
+class Dot(Merge):
     """Return the dot product of two tensors along an axis of each, sample by sample.
 
     The remaining axes of the first tensor come before those of the second; if there are none, each sample has one
@@ -212,7 +190,7 @@ class Dot(_Merge):
         if x.shape[along_x] != y.shape[along_y]:
             raise ShapeError(
                 f"the inputs have incompatible sizes: {x.shape[along_x]} along axis {along_x} of the first and "
-                f"{y.shape[along_y]} along axis {along_y} of the second, in shapes {_shapes(inputs)}."
+                f"{y.shape[along_y]} along axis {along_y} of the second, in shapes {shapes(inputs)}."
             )
         if self.normalize:
             x, y = _unit(x, along_x), _unit(y, along_y)
@@ -220,15 +198,6 @@ class Dot(_Merge):
         rows = ops.reshape(_moved(x, along_x, -1), (x.shape[0], prod(rest_x), x.shape[along_x]))
         columns = ops.reshape(_moved(y, along_y, 1), (y.shape[0], y.shape[along_y], prod(rest_y)))
         return ops.reshape(rows @ columns, (x.shape[0], *([*rest_x, *rest_y] or [1])))
-
-
-def _of_axes(x: Tensor, count: int) -> Tensor:
-    """Return x with `count` axes; missing ones of size 1 are inserted after the batch."""
-    return x if x.ndim == count else ops.reshape(x, (*x.shape[:1], *[1] * (count - x.ndim), *x.shape[1:]))
-
-
-def _shapes(inputs: Tensors) -> str:
-    return ", ".join(str(open_shape(x.shape)) for x in inputs)
 
 
 def _without(shape: Sequence[int], axis: int) -> list[int]:

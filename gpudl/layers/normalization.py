@@ -30,7 +30,7 @@ def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
 class BatchNormalization(Layer, options=BatchNormOptions):
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, channel by channel.
 
-    In training, mean and variance are those of the batch, without what a mask leaves out, and moving averages follow
+    In training, mean and variance are those of the batch, without masked steps, and moving averages follow
     them; otherwise, and in a layer with ``trainable=False``, they are the moving averages.
 
     Source: Ioffe and Szegedy, "Batch normalization", ICML 2015.
@@ -111,7 +111,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         x = self._floating(x)
         training = training and self.trainable
         counted = None if mask is None or not training else _counted(mask, x)
-        if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
+        if is_half(x.dtype):  # squares and sums of 16-bit floats overflow, and moving averages would not change
             return ops.cast(self._normalized(ops.cast(x, dtype=FLOAT32), training, counted), dtype=self.compute_dtype)
         return self._normalized(x, training, counted)
 

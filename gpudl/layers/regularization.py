@@ -102,7 +102,7 @@ class GaussianNoise(Layer):
 
 
 class ActivityRegularization(Layer):
-    """Return the inputs, and add a penalty of them to the loss: their L1 and L2 norms, per sample.
+    """Return the inputs, and add their L1 and L2 penalty per sample to the loss.
 
     Args:
         l1: weight of the absolute values.

@@ -1,4 +1,4 @@
-"""Layers around something else: a function, another layer, nothing; and the mask of steps to leave out."""
+"""Layers that wrap a function, another layer, or nothing; and the masking of time steps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 
 
 class Identity(Layer):
-    """Return the inputs, an array or a nest of them, as they are.
+    """Return the inputs, an array or a nest of them, unchanged.
 
     Args:
         **options: those of `Layer`.
@@ -48,13 +48,13 @@ class Identity(Layer):
 
 
 class Masking(Layer):
-    """Leave out the steps in which every number is `mask_value`.
+    """Mask the time steps in which all elements are `mask_value`.
 
     Inputs are (batch, steps, features). The steps that are left out become 0, and the mask of the outputs, (batch,
     steps), is false there: layers that know masks, losses and metrics do not count them.
 
     Args:
-        mask_value: the number.
+        mask_value: the value.
         **options: those of `Layer`.
 
     Example:
@@ -66,16 +66,16 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        if mask_value == mask_value:  # NaN, which equals nothing, leaves nothing out
+        if mask_value == mask_value:  # NaN, which equals nothing, masks nothing
             require_number("Masking", mask_value=mask_value)
         self.mask_value = mask_value
 
     def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Tensor:
-        """Return which steps have another number than `mask_value`, (batch, steps)."""
+        """Return which steps have an element other than `mask_value`, (batch, steps)."""
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
     def call(self, inputs: Tensor) -> Tensor:
-        """Return the inputs, with 0 in the steps that are left out."""
+        """Return the inputs, with 0 in the masked steps."""
         counted = ops.any(ops.not_equal(inputs, self.mask_value), axis=-1, keepdims=True)
         return ops.where(counted, inputs, 0)
 
@@ -86,19 +86,19 @@ Shaped = Callable[..., OpenShape] | OpenShape | None
 class Lambda(Layer):
     """Apply a function to the inputs.
 
-    A config names the function where it is registered with `saving.register_keras_serializable`, and has the function
-    itself where it is not.
+    A config has the name of the function if it is registered with `saving.register_keras_serializable`, else the
+    function itself.
 
     Args:
-        function: takes the inputs, and where its parameters have these names ``mask`` and ``training``.
-        output_shape: what `compute_output_shape` returns: the shape of a sample, or a function of the shape of a batch;
-            by default the function is asked.
+        function: a function of the inputs, and, if it has parameters of these names, of ``mask`` and ``training``.
+        output_shape: the result of `compute_output_shape`: the shape of a sample, or a function of the shape of a
+            batch; by default it is inferred from the function.
         mask: the mask of the outputs, or a function of the inputs and their mask; by default there is none.
         arguments: further arguments of the function, by name.
         **options: those of `Layer`.
 
     Raises:
-        TypeError: a function that cannot be called.
+        TypeError: the function is not callable.
 
     Example:
         >>> scaled = gpudl.layers.Lambda(lambda x, by: x * by, arguments={"by": 3.0})
@@ -126,7 +126,7 @@ class Lambda(Layer):
         self._asks = tuple(name for name in ("mask", "training") if name in taken and name not in self.arguments)
 
     def compute_output_shape(self, *shapes: Nest[OpenShape], **named: Nest[OpenShape]) -> Any:
-        """Return the shape of the outputs for inputs of these shapes; None stands for any size."""
+        """Return the shape of the outputs for inputs of these shapes; None means any size."""
         if callable(self._shape):
             return self._shape(*shapes, **named)
         if self._shape is None:
@@ -139,12 +139,12 @@ class Lambda(Layer):
         return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 
     def call(self, inputs: Any, mask: Masks = None, training: bool | None = None) -> Any:
-        """Return what the function returns."""
+        """Return the result of the function."""
         given = {"mask": mask, "training": training}
         return self.function(inputs, **self.arguments, **{name: given[name] for name in self._asks})
 
     def get_config(self) -> Config:
-        """Return the constructor's arguments; functions by name where they are registered, else as they are."""
+        """Return the constructor's arguments, with registered functions by name, others unchanged."""
         own = {"function": self.function, "output_shape": self._shape, "mask": self.mask, "arguments": self.arguments}
         return {**super().get_config(), **{name: _named(value) for name, value in own.items()}}
 
@@ -156,12 +156,12 @@ class Lambda(Layer):
 
 
 def _named(value: object) -> object:
-    """Return the name of a registered function, and anything else as it is."""
+    """Return the name of a registered function, and anything else unchanged."""
     return next((name for name, item in users.known().items() if item is value), value)
 
 
 def _found(value: object) -> object:
-    """Return the function of a name, and anything else as it is."""
+    """Return the function of a name, and anything else unchanged."""
     if not isinstance(value, str):
         return value
     found = users.get_registered_object(value)
@@ -174,16 +174,16 @@ def _found(value: object) -> object:
 
 
 class Wrapper(Layer):
-    """The base of layers around another one: it holds the other, builds it, and has it in its config.
+    """The base of layers that wrap another one, which they hold, build, and have in their config.
 
-    A subclass writes `call`.
+    A subclass implements `call`.
 
     Args:
-        layer: the other layer.
+        layer: the wrapped layer.
         **options: those of `Layer`.
 
     Raises:
-        ValueError: something that is no layer.
+        ValueError: something that is not a layer.
 
     Example:
         >>> class Twice(gpudl.layers.Wrapper):
@@ -210,5 +210,5 @@ class Wrapper(Layer):
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
-        """Return a new layer around a new one inside."""
+        """Return a new layer with a new wrapped layer."""
         return super().from_config({**config, "layer": LAYERS.deserialize(config["layer"], custom_objects)})

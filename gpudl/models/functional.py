@@ -41,8 +41,8 @@ class Step:
 
     @property
     def places(self) -> list[Place]:
-        """The places of the values among the arguments."""
-        return [leaf for leaf in flatten((self.args, self.kwargs))[0] if isinstance(leaf, Place)]
+        """The places of the values among the arguments, those in a dict in the order of its keys."""
+        return [leaf for leaf in sorted_leaves((self.args, self.kwargs)) if isinstance(leaf, Place)]
 
 
 class CallGraph:
@@ -128,6 +128,11 @@ class CallGraph:
     def output_names(self) -> list[str]:
         """The names of the layers and ops that return the outputs, those of a dict in the order of its keys."""
         return [self.steps[place.step].operation.name for place in sorted_leaves(self._out)]
+
+    @property
+    def output_places(self) -> list[Place]:
+        """The places of the outputs, in the order in which a call of the model returns them in its nest."""
+        return flatten(self._out)[0]
 
     def connections(self, operation: object) -> list[str]:
         """Return the inputs of each call of `operation`, as ``name[call][result]``."""

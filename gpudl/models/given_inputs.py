@@ -10,6 +10,7 @@ from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import Pair
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
+from gpudl.layers.base.masks import keeping_mask
 from gpudl.ops import cast, reshape
 
 T = TypeVar("T")
@@ -119,7 +120,7 @@ def fitting(x: Tensor, name: str, pair: Pair, who: str) -> Tensor:
     Raises:
         ShapeError: the shape does not fit the input.
     """
-    shape, dtype = pair.shape, pair.first.dtype
+    given, shape, dtype = x, pair.shape, pair.first.dtype
     if x.ndim == len(shape) - 1 and shape[-1] == 1:
         x = reshape(x, (*x.shape, 1))
     elif x.ndim == len(shape) + 1 and x.shape[-1] == 1:
@@ -129,4 +130,4 @@ def fitting(x: Tensor, name: str, pair: Pair, who: str) -> Tensor:
         raise ShapeError(
             f"{who}: its input {name!r} has shape {shape}, got {x.shape}. Reshape the data, or build a model for them."
         )
-    return x if x.dtype == dtype else cast(x, dtype=dtype)
+    return keeping_mask(given, x if x.dtype == dtype else cast(x, dtype=dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -10,11 +11,13 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import with_masks
 from gpudl.models.functional import CallGraph
 from gpudl.models.given_inputs import sorted_leaves
 from gpudl.names import auto_name
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
+from gpudl.saving import load_weights, save_weights
 from gpudl.training.one_batch import Trainer
 
 
@@ -130,6 +133,18 @@ class Model(Trainer):
         """The layers directly inside; those of a functional model from the inputs to the outputs."""
         return list(self._children) if self._graph is None else self._graph.layers
 
+    def saved_layers(self) -> list[Layer] | None:
+        """Return the layers that files have by their numbers; None where they have the names of attributes."""
+        return None if self._graph is None else self.layers
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the weights, and the optimizer's state, to a ``.weights.h5`` file: `saving.save_weights`."""
+        save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+        """Set the weights, and the optimizer's state, from a ``.weights.h5`` file: `saving.load_weights`."""
+        load_weights(self, filepath, skip_mismatch)
+
     @derived
     def operations(self) -> list[Any]:
         """The layers of a functional model, and the plain ops between them."""
@@ -142,13 +157,15 @@ class Model(Trainer):
         inputs, *more = args or (kwargs.pop("inputs", None),)
         if more:
             raise ValueError(f"{self._who()} takes one nest of inputs, got {len(args)} arguments. Put them in a list.")
+        if kwargs.get("mask") is not None:
+            inputs = with_masks(inputs, kwargs["mask"])
         return self._graph(inputs, self._who())
 
     def _has_call(self) -> bool:
         return self._graph is not None or type(self).call is not Model.call
 
     def _typed(self, tensor: Tensor) -> Tensor:
-        """Return a tensor as it is where the model is functional, which casts it to the dtype of its input."""
+        """Return a tensor unchanged where the model is functional, which casts it to the dtype of its input."""
         return super()._typed(tensor) if self._graph is None else tensor
 
     def _masks_inside(self) -> bool:

@@ -14,8 +14,11 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.derived import derived
+from gpudl.layers.base.enclosing import inside
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
+from gpudl.names import auto_name
 from gpudl.ops import cast, reshape
 from gpudl.registry import Config, serialize
 
@@ -61,7 +64,8 @@ class Sequential(Model):
         self._input: InputLayer | None = None
         self._declared = False  # whether there is an explicit Input, and not only a shape
         for layer in layers or ():
-            self.add(layer)
+            self.add(layer, rebuild=False)
+        self._count_as_functional()
 
     def add(self, layer: object, rebuild: bool = True) -> None:
         """Add a layer on top of the stack; existing weights are kept.
@@ -93,12 +97,15 @@ class Sequential(Model):
         if not self._stack and entry is None and layer.batch_shape is not None:
             entry = InputLayer(batch_shape=layer.batch_shape, dtype=layer.compute_dtype)
         if entry is not None:
-            self._known_chain(entry).follow([*self._stack, layer])
+            with inside(self, self.name):  # whose name is in the paths of the weights
+                self._known_chain(entry).follow([*self._stack, layer])
             self._take_input(entry)
             self.output_shape = layer.output_shape
             self.built = True
         self._stack = [*self._stack, layer]
         self._offer()
+        if rebuild:
+            self._count_as_functional()
 
     def pop(self, rebuild: bool = True) -> Layer:
         """Remove the topmost layer and return it."""
@@ -108,7 +115,13 @@ class Sequential(Model):
         self._stack = self._stack[:-1]
         self.built = self.built and bool(self._stack)
         self.output_shape = self._stack[-1].output_shape if self._stack else None
+        self._count_as_functional()
         return layer
+
+    def _count_as_functional(self) -> None:
+        """Take a name: Keras makes a functional model of what is built, so the next one has a higher number there."""
+        if self.built:
+            auto_name("functional")
 
     def _take_input(self, layer: InputLayer) -> None:
         self._input, self.batch_shape = layer, layer.batch_shape
@@ -119,8 +132,12 @@ class Sequential(Model):
         self._offer()
         return list(self._stack)
 
+    def saved_layers(self) -> list[Layer]:
+        """Return the layers, which files have by their numbers."""
+        return self.layers
+
     def _offer(self) -> None:
-        """Make symbols as soon as somebody asks a layer for its `input` or `output`."""
+        """Create symbols when the `input` or `output` of a layer is first read."""
         for layer in self._stack:
             offer_calls(layer, self._symbols_if_known)
 
@@ -139,12 +156,15 @@ class Sequential(Model):
             self._known_chain(entry).follow(self._stack)
             self.output_shape = self._stack[-1].output_shape
             self._take_input(entry)
+            auto_name("functional")
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
         """Return the result of the topmost layer."""
         if isinstance(inputs, list | tuple) and len(inputs) == 1:
             (inputs,) = inputs
+        if mask is not None:
+            inputs = with_masks(inputs, mask)
         if not isinstance(inputs, Tensor):
             return self._call_on_nest(inputs, training)
         if self._input is None:
@@ -179,6 +199,7 @@ class Sequential(Model):
             value = layer(value, training=training)
         self._note_inputs(inputs)
         self._take_input(entry)
+        self._count_as_functional()
         return value
 
     def _require_layers(self) -> None:
@@ -186,14 +207,14 @@ class Sequential(Model):
             raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
 
     def _typed(self, tensor: Tensor) -> Tensor:
-        """Return a tensor as it is: it is cast to the dtype of an `Input` that was given, and then by each layer."""
+        """Return a tensor unchanged: it is cast to the dtype of an `Input` that was given, and then by each layer."""
         return tensor
 
     def _masks_inside(self) -> bool:
         return True
 
     def _require_open(self) -> None:
-        """Let the first call take what it is given for the inputs from then on."""
+        """Accept the inputs of the first call from then on."""
 
     def _fitted(self, inputs: Tensor) -> Tensor:
         """Return the inputs in the shape of the `Input`; scalar samples may lack their axis of size 1.
@@ -202,6 +223,7 @@ class Sequential(Model):
         floats, since those of an embedding may be too large for the floats that the layers compute in.
         """
         assert self._input is not None
+        given = inputs
         shape, dtype = self._input.batch_shape, self._input.dtype if self._declared else inputs.dtype
         if inputs.ndim == len(shape) - 1 and shape[-1] == 1:
             inputs = reshape(inputs, (*inputs.shape, 1))
@@ -212,7 +234,7 @@ class Sequential(Model):
                 f"{self._who()} was built for inputs of shape {shape}, got {inputs.shape}. "
                 "Reshape the data, or build a model for them."
             )
-        return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
+        return keeping_mask(given, inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype))
 
     @derived
     def input(self) -> Any:
@@ -243,7 +265,7 @@ class Sequential(Model):
         known: Chain | None = vars(self).get("_chain")
         if known is None or known.entry is not entry:
             known = Chain(entry)
-            object.__setattr__(self, "_chain", known)  # which changes nothing of what is computed
+            object.__setattr__(self, "_chain", known)  # without marking steps as changed
         return known
 
     def __getstate__(self) -> dict[str, object]:

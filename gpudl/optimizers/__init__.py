@@ -1,4 +1,4 @@
-"""Optimizers: how gradients change the variables."""
+"""Optimizers, which update variables by their gradients."""
 
 from __future__ import annotations
 

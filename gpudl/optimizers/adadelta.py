@@ -17,14 +17,14 @@ __all__ = ["Adadelta"]
 class Adadelta(Optimizer):
     """Take steps of the size of earlier steps, in units of the size of the gradient.
 
-    With ``rms(x) = sqrt(x + epsilon)`` and running means a of ``g**2`` and d of ``step**2``:
+    With ``rms(x) = sqrt(x + epsilon)`` and moving averages a of ``g**2`` and d of ``step**2``:
     ``step = rms(d) / rms(a) * g; w -= learning_rate * step``.
 
     Source: Zeiler, "ADADELTA: an adaptive learning rate method", 2012.
 
     Args:
         learning_rate: step size; 1 is that of the paper.
-        rho: share of the running means that is kept.
+        rho: weight of the old moving averages in each update.
         epsilon: added to them, against division by 0.
         **options: as for `Optimizer`.
 
@@ -49,7 +49,7 @@ class Adadelta(Optimizer):
         self.epsilon = epsilon
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the running means of the squares of gradients and steps."""
+        """Return the moving averages of the squares of gradients and steps."""
         return (("accumulated_grad", "accumulated_delta_var"),)
 
     def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:

@@ -17,7 +17,7 @@ class Adafactor(Optimizer):
     """Divide the gradient by the root of its mean square, which a matrix keeps by rows and columns only.
 
     With t = 1, 2, ... the number of the update, ``beta = 1 - t**beta_2_decay`` and ``s = g**2 + epsilon_1``: the
-    running means r of s over each row and c over each column make ``v = r / mean(r) * c``; a vector keeps v itself.
+    moving averages r of s over each row and c over each column make ``v = r / mean(r) * c``; a vector keeps v itself.
     Then ``u = g / sqrt(v)``, ``u /= max(1, rms(u) / clip_threshold)``, and
     ``w -= max(epsilon_2, rms(w)) * min(learning_rate, 1 / sqrt(t)) * u``.
 
@@ -25,7 +25,7 @@ class Adafactor(Optimizer):
 
     Args:
         learning_rate: the largest step size, relative to the size of the weights.
-        beta_2_decay: how fast the running means become slow, below 0.
+        beta_2_decay: how fast the moving averages become slow, below 0.
         epsilon_1: added to the square of the gradient.
         epsilon_2: the smallest size of weights.
         clip_threshold: the largest root mean square of a step in units of its size.
@@ -58,7 +58,7 @@ class Adafactor(Optimizer):
         self._means: dict[int, tuple[Variable, Variable, Variable]] = {}  # r, c and v by the number of the variable
 
     def add_state(self, variable: Variable) -> None:
-        """Make the means by rows and columns, scalars that nobody uses for a vector, and the whole mean."""
+        """Create the means by rows and columns, which are unused scalars for a vector, and the whole mean."""
         shape = variable.shape
         rows, columns = (shape[:-1], (*shape[:-2], shape[-1])) if len(shape) > 1 else ((), ())
         r, c = (self.add_variable(size, dtype=variable.dtype, name=variable.name) for size in (rows, columns))

@@ -15,7 +15,7 @@ __all__ = ["Adagrad"]
 
 
 class Adagrad(Optimizer):
-    """Divide the gradient by the size of all gradients so far.
+    """Divide the gradient by the root of the sum of all squared gradients so far.
 
     ``a += g**2; w -= learning_rate * g / sqrt(a + epsilon)``.
 
@@ -24,7 +24,7 @@ class Adagrad(Optimizer):
 
     Args:
         learning_rate: step size.
-        initial_accumulator_value: what a starts from.
+        initial_accumulator_value: initial value of a.
         epsilon: added to a, against division by 0.
         **options: as for `Optimizer`.
 

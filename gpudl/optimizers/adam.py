@@ -15,7 +15,7 @@ __all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
-    """Follow running means of the gradient and of its square.
+    """Step along a moving average of the gradient, divided by the root of that of its square.
 
     ``m += (1 - beta_1) * (g - m); v += (1 - beta_2) * (g**2 - v); w -= alpha * m / (sqrt(v) + epsilon)``
     with ``alpha = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)`` at update t = 1, 2, ...
@@ -25,8 +25,8 @@ class Adam(Optimizer):
 
     Args:
         learning_rate: step size.
-        beta_1: share of m that is kept.
-        beta_2: share of v that is kept.
+        beta_1: weight of the old m in each update.
+        beta_2: weight of the old v in each update.
         epsilon: added to the root, against division by 0.
         amsgrad: divide by the largest v so far.
         **options: as for `Optimizer`.
@@ -57,7 +57,7 @@ class Adam(Optimizer):
         self.amsgrad = amsgrad
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the two running means, and with amsgrad the largest mean of the square."""
+        """Return the two moving averages, and with amsgrad the largest one of the square."""
         both = (("momentum", "velocity"),)
         return (*both, ("velocity_hat",)) if self.amsgrad else both
 
@@ -86,16 +86,16 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient: first ``w -= w * weight_decay * learning_rate``.
+    """Adam with decoupled weight decay: first ``w -= w * weight_decay * learning_rate``.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
     Args:
         learning_rate: step size.
-        weight_decay: share of each weight, times the learning rate, that is taken off at each update; see
+        weight_decay: fraction of each weight, times the learning rate, that is subtracted at each update; see
             `exclude_from_weight_decay`.
-        beta_1: share of m that is kept.
-        beta_2: share of v that is kept.
+        beta_1: weight of the old m in each update.
+        beta_2: weight of the old v in each update.
         epsilon: added to the root, against division by 0.
         amsgrad: divide by the largest v so far.
         **options: as for `Optimizer`.

@@ -15,7 +15,7 @@ __all__ = ["Adamax"]
 
 
 class Adamax(Optimizer):
-    """Adam with the largest gradient, which fades, in place of the root of the mean square.
+    """Adam with a decaying maximum of the gradient in place of the root mean square.
 
     ``m += (1 - beta_1) * (g - m); u = max(beta_2 * u, |g|); w -= learning_rate / (1 - beta_1**t) * m / (u + epsilon)``
     at update t = 1, 2, ...
@@ -24,8 +24,8 @@ class Adamax(Optimizer):
 
     Args:
         learning_rate: step size.
-        beta_1: share of m that is kept.
-        beta_2: share of u that is kept.
+        beta_1: weight of the old m in each update.
+        beta_2: weight of the old value of u in each update.
         epsilon: added to u, against division by 0.
         **options: as for `Optimizer`.
 
@@ -52,7 +52,7 @@ class Adamax(Optimizer):
         self.epsilon = epsilon
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the running mean of the gradient and its largest size."""
+        """Return the moving average of the gradient and its largest size."""
         return (("momentum", "norm"),)
 
     def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:

@@ -26,9 +26,9 @@ class Ftrl(Optimizer):
     Args:
         learning_rate: step size.
         learning_rate_power: how the steps shrink as gradients add up, at most 0; 0 for steps of one size.
-        initial_accumulator_value: what n starts from.
-        l1_regularization_strength: how strongly weights are drawn to 0.
-        l2_regularization_strength: how strongly they are kept small.
+        initial_accumulator_value: initial value of n.
+        l1_regularization_strength: weight of the L1 penalty.
+        l2_regularization_strength: weight of the L2 penalty.
         l2_shrinkage_regularization_strength: the same, by the weights of now.
         beta: the paper's.
         **options: as for `Optimizer`.

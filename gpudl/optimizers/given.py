@@ -1,4 +1,4 @@
-"""What `apply` is given: gradients, and the variables that they belong to."""
+"""The arguments of `apply`: gradients, and their variables."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def by_variable(
 
 
 def pairs_of(grads_and_vars: Sequence[object]) -> tuple[list[ArrayLike | None], list[Variable]]:
-    """Return the gradients and the variables of pairs; raises ValueError for what is no pair."""
+    """Return the gradients and the variables of pairs; raise ValueError for what is no pair."""
     gradients, variables = [], []
     for pair in grads_and_vars:
         if not isinstance(pair, tuple | list) or len(pair) != 2:

@@ -25,8 +25,8 @@ class Lamb(Optimizer):
 
     Args:
         learning_rate: step size.
-        beta_1: share of m that is kept.
-        beta_2: share of v that is kept.
+        beta_1: weight of the old m in each update.
+        beta_2: weight of the old v in each update.
         epsilon: added to the root, against division by 0.
         **options: as for `Optimizer`.
 
@@ -53,7 +53,7 @@ class Lamb(Optimizer):
         self.epsilon = epsilon
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the two running means."""
+        """Return the two moving averages."""
         return (("momentum", "velocity"),)
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:

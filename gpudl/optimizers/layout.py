@@ -1,4 +1,4 @@
-"""Where an optimizer's variables and slots lie: side by side, so that one call updates many of them."""
+"""The memory layout of an optimizer's variables and slots: contiguous, so that one call updates many of them."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Run:
 
 
 class _State(TypedDict):
-    """What a copy of a layout is made of: its arguments, and the variables with their slots and numbers."""
+    """The state of a layout for a copy: its arguments, and the variables with their slots and numbers."""
 
     names: list[str]
     starts: dict[str, float | None]
@@ -74,27 +74,27 @@ class _State(TypedDict):
 class Layout:
     """The slots of every variable that an optimizer has seen, for as long as the variable lives.
 
-    A variable that lies in a flat buffer stays there: several sets of variables, and several optimizers, may take
-    turns, and no step that was recorded becomes stale.
+    A variable in a flat buffer stays there: several sets of variables, and several optimizers, can alternate, and no
+    recorded step becomes stale.
 
     Args:
         names: names of the slots.
-        starts: what new slots are filled with, by name: a number, or None for the values of the variable; by default 0.
+        starts: the initial values of slots, by name: a number, or None for the values of the variable; by default 0.
     """
 
     def __init__(self, names: Sequence[str], starts: Mapping[str, float | None] | None = None) -> None:
         self.names = list(names)
         self._starts = dict(starts or {})
-        self._kept: dict[int, Kept] = {}  # by the identity of the variable, in the order of their coming
+        self._kept: dict[int, Kept] = {}  # by the identity of the variable, in the order in which they were added
         self._latest: tuple[list[int], list[Run]] = ([], [])
 
     @property
     def variables(self) -> list[Variable]:
-        """The variables that are known and alive, in the order of their coming."""
+        """The known variables that are alive, in the order in which they were added."""
         return [v for kept in list(self._kept.values()) if (v := kept.variable()) is not None]
 
     def knows(self, variable: Variable) -> bool:
-        """Tell whether there are slots for `variable`."""
+        """Return whether there are slots for `variable`."""
         return id(variable) in self._kept
 
     def slots_of(self, variable: Variable) -> dict[str, Variable]:
@@ -106,7 +106,7 @@ class Layout:
         return self._kept[id(variable)].number
 
     def lay(self, variables: Sequence[Variable], decay: Callable[[Variable], str]) -> None:
-        """Move `variables` that lie by themselves side by side, and give slots to those that have none.
+        """Pack `variables` that are not in a group, and create slots for those that have none.
 
         Args:
             variables: distinct float variables.

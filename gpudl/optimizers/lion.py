@@ -24,7 +24,7 @@ class Lion(Optimizer):
     Args:
         learning_rate: step size, a third to a tenth of that for Adam.
         beta_1: share of the momentum in the direction of the step, above 0.
-        beta_2: share of the momentum that is kept.
+        beta_2: weight of the old momentum in each update.
         **options: as for `Optimizer`.
 
     Raises:

@@ -25,26 +25,26 @@ __all__ = ["LossScaleOptimizer"]
 
 
 class LossScaleOptimizer(Optimizer):
-    """An optimizer that lets another one update, from gradients of a loss that is scaled up.
+    """A wrapper of an optimizer for gradients of a scaled loss.
 
-    Small gradients are 0 in float16. So `scale_loss` multiplies the loss, and `apply` divides the gradients, in
-    float32, by the same scale. A step with a gradient that is not finite is left out: weights, slots and the count of
-    iterations stay as they were, and the scale is halved, down to 2**-24. After `dynamic_growth_steps` good steps it is
-    doubled.
+    Small gradients underflow in float16. So `scale_loss` multiplies the loss, and `apply` divides the gradients, in
+    float32, by the same scale. A step with a gradient that is not finite is skipped: weights, slots and the count of
+    iterations do not change, and the scale is halved, down to 2**-24. After `dynamic_growth_steps` finite steps in a
+    row it is doubled.
 
-    The device decides: scale and count are variables, and a step that is left out is computed and taken back, so that
-    every step is the same sequence of kernels.
+    The decision is made on the device: scale and count are variables, and a skipped step is computed and undone, so
+    that every step is the same sequence of kernels.
 
     Source: Micikevicius et al., "Mixed precision training", ICLR 2018, section 3.2.
 
     Args:
         inner_optimizer: the optimizer that updates; it has the learning rate, the clipping and the weight decay.
-        initial_scale: what the loss is multiplied by at first.
-        dynamic_growth_steps: good steps in a row after which the scale is doubled.
+        initial_scale: initial factor of the loss.
+        dynamic_growth_steps: number of finite steps in a row after which the scale is doubled.
         name: a name for reports.
 
     Raises:
-        TypeError: `inner_optimizer` is no optimizer.
+        TypeError: `inner_optimizer` is not an optimizer.
         ValueError: it is a LossScaleOptimizer itself, an argument that belongs to it, a scale that is not positive, or
             no positive number of steps.
 
@@ -96,7 +96,7 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def iterations(self) -> Tensor:
-        """The count of updates that were made."""
+        """The number of updates."""
         return self.inner_optimizer.iterations
 
     @property
@@ -115,7 +115,7 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def variables(self) -> list[Variable]:
-        """The count of good steps, the scale, and the variables of the inner optimizer."""
+        """The count of finite steps, the scale, and the variables of the inner optimizer."""
         return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.variables]
 
     def state(self, variables: Sequence[Variable]) -> list[Tensor]:
@@ -133,7 +133,7 @@ class LossScaleOptimizer(Optimizer):
     def exclude_from_weight_decay(
         self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Spare variables from the weight decay of the inner optimizer."""
+        """Exclude variables from the weight decay of the inner optimizer."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
     def build(self, variables: Iterable[Variable]) -> None:
@@ -149,19 +149,19 @@ class LossScaleOptimizer(Optimizer):
         self.inner_optimizer.finalize_variable_values(var_list)
 
     def scale_loss(self, loss: Tensor) -> Tensor:
-        """Return the loss times the scale of now."""
+        """Return the loss times the current scale."""
         scaled: Tensor = loss * self.dynamic_scale
         return scaled
 
     def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
-        """Let the inner optimizer update from the gradients of the scaled loss, if all of them are finite.
+        """Update with the inner optimizer from the gradients of the scaled loss, if all of them are finite.
 
         Args:
-            grads: one gradient per variable, or None where there is none; as for `Optimizer.apply`.
+            grads: one gradient per variable, or None if there is none; as for `Optimizer.apply`.
             trainable_variables: the variables, as there.
         """
         inner = self.inner_optimizer
-        variables = inner._ready(trainable_variables)  # what is taken back has to lie where it is updated
+        variables = inner._ready(trainable_variables)  # the values that are restored have to be in their place before
         with gradients(False), np.errstate(all="ignore"):
             scaled = [None if g is None else as_tensor(g, like=self.dynamic_scale) for g in grads]
             # What the division makes infinite or NaN is no update either.

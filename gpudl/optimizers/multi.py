@@ -54,7 +54,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         return self._by_pattern[found[0]] if found else self.default_optimizer
 
     def __setitem__(self, key: str, optimizer: Optimizer) -> None:
-        """Add an optimizer for a pattern that there is not yet."""
+        """Add an optimizer for a new pattern."""
         if not isinstance(key, str):
             raise ValueError(f"the key must be a pattern of variable paths, got {key!r}.")
         if key in self._by_pattern:
@@ -62,7 +62,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         self._by_pattern[key] = _single(optimizer, key)
 
     def __delitem__(self, key: str) -> None:
-        """Forget a pattern."""
+        """Remove a pattern."""
         del self._by_pattern[key]
 
     def __len__(self) -> int:
@@ -90,7 +90,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
 
 
 class MultiOptimizer(Optimizer):
-    """An optimizer that lets several others update, each some of the variables.
+    """An optimizer that updates groups of variables with different optimizers.
 
     Args:
         optimizer_map: a function from a variable to its optimizer, such as an `OptimizerMap`.
@@ -145,7 +145,7 @@ class MultiOptimizer(Optimizer):
 
     @property
     def variables(self) -> list[Variable]:
-        """The count of updates, a learning rate that nobody uses, and the variables of each optimizer."""
+        """The count of updates, an unused learning rate, and the variables of each optimizer."""
         return [*super().variables, *(v for optimizer in self.optimizers for v in optimizer.variables)]
 
     @property
@@ -183,7 +183,7 @@ class MultiOptimizer(Optimizer):
         return variables
 
     def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
-        """Let each optimizer update its variables; as `Optimizer.apply`."""
+        """Update the variables of each optimizer; see `Optimizer.apply`."""
         grads = list(grads)
         if not grads:
             return

@@ -17,7 +17,7 @@ __all__ = ["Muon"]
 
 
 class Muon(Optimizer):
-    """Step along the momentum of a matrix made orthogonal; what is no matrix is left to AdamW.
+    """Step along the momentum of a matrix made orthogonal; other variables are updated by AdamW.
 
     ``m = momentum * m + g``, and ``w -= learning_rate * scale * orthogonal(g + momentum * m)``, where `orthogonal`
     brings all singular values near 1 by a few steps of a Newton-Schulz iteration, and the scale is
@@ -28,16 +28,16 @@ class Muon(Optimizer):
 
     Args:
         learning_rate: step size.
-        adam_beta_1, adam_beta_2, epsilon: those of Adam, for what is no matrix.
+        adam_beta_1, adam_beta_2, epsilon: those of Adam, for variables that are not matrices.
         adam_weight_decay: its weight decay.
         weight_decay: that of the matrices.
         exclude_layers: patterns; a matrix is left to AdamW when one is found in its path.
         exclude_embeddings: leave embeddings to AdamW.
         muon_a, muon_b, muon_c: the coefficients of the iteration: ``x = a * x + (b * y + c * y @ y) @ x``, y = x x^T.
         adam_lr_ratio: the step size of AdamW in units of `learning_rate`.
-        momentum: share of the momentum that is kept.
+        momentum: weight of the old momentum in each update.
         ns_steps: steps of the iteration.
-        nesterov: look ahead along the momentum.
+        nesterov: use Nesterov momentum.
         rms_rate: see above; None for no scale.
         **options: as for `Optimizer`.
 
@@ -96,7 +96,7 @@ class Muon(Optimizer):
         return super()._decay_of(variable) and ("adam_" * self._is_left_to_adam(variable) + "weight_decay")
 
     def add_state(self, variable: Variable) -> None:
-        """Make the momentum, and for AdamW the running mean of the square."""
+        """Make the momentum, and for AdamW the moving average of the square."""
         m = self.add_variable_from_reference(variable, "momentum")
         adam = self._is_left_to_adam(variable)
         v = self.add_variable_from_reference(variable, "velocity") if adam else None

@@ -18,7 +18,7 @@ __all__ = ["Nadam"]
 
 
 class Nadam(Optimizer):
-    """Adam that looks ahead along its momentum, as Nesterov's gradient does.
+    """Adam with Nesterov momentum.
 
     With ``u(t) = beta_1 * (1 - 0.96**t / 2)``, U(t) the product of u(1) to u(t), and m and v as for Adam:
     ``w -= learning_rate * m_hat / (sqrt(v / (1 - beta_2**t)) + epsilon)`` where
@@ -28,8 +28,8 @@ class Nadam(Optimizer):
 
     Args:
         learning_rate: step size.
-        beta_1: share of m that is kept.
-        beta_2: share of v that is kept.
+        beta_1: weight of the old m in each update.
+        beta_2: weight of the old v in each update.
         epsilon: added to the root, against division by 0.
         **options: as for `Optimizer`.
 
@@ -57,7 +57,7 @@ class Nadam(Optimizer):
         self._product: Variable | None = None
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the two running means."""
+        """Return the two moving averages."""
         return (("momentum", "velocity"),)
 
     def add_state(self, variable: Variable) -> None:

@@ -1,4 +1,4 @@
-"""What all optimizers have: the arguments that they share, and how they are built, applied and described."""
+"""The base of all optimizers: their common arguments, building, updates and configs."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Optimizer(Updates):
     model lie in one, and so do their slots, which are named in `slot_names`; an update of all of them is one call, of
     some of them one for each run of neighbours. `update_step`, which Keras's optimizers have, gets one variable.
 
-    One optimizer may serve several models, or parts of one, in turns: each variable keeps its slots. They share the
-    count of updates, which counts the updates of all.
+    One optimizer may alternate between several models, or parts of one: each variable keeps its slots. They share the
+    count of updates.
 
     Args:
         learning_rate: step size: a number, to be changed between steps by assigning to `learning_rate`; a variable; a
             schedule; or a function without arguments, which is asked when a step is recorded.
-        weight_decay: share of each weight, times the learning rate, that is taken off at each update.
+        weight_decay: fraction of each weight, times the learning rate, that is subtracted at each update.
         clipnorm: scale each gradient down to at most this L2 norm.
         clipvalue: limit each element of a gradient to [-clipvalue, clipvalue].
         global_clipnorm: scale all gradients together down to at most this L2 norm.
         use_ema: keep a moving average of each weight, which `finalize_variable_values`, and with it the end of `fit`,
             puts in its place.
-        ema_momentum: share of the average that is kept at each step.
+        ema_momentum: weight of the old average in each update.
         ema_overwrite_frequency: put the averages in place of the weights after so many updates, too.
         loss_scale_factor: multiply the loss by this before it is differentiated, and divide the gradients by it.
         gradient_accumulation_steps: update only in each such step, by the mean of the gradients since the last update.
@@ -94,13 +94,13 @@ class Optimizer(Updates):
         self._warned = False
 
     def build(self, variables: Iterable[Variable]) -> None:
-        """Move `variables` into flat buffers and make their slots.
+        """Move `variables` into flat buffers and create their slots.
 
-        Nothing happens to those that are known already. The variables of an earlier call keep their slots.
+        Variables that were built before are skipped and keep their slots.
 
         Raises:
-            TypeError, ValueError: no float variables, or one of them twice.
-            TracingError: a step is being recorded, in which no variable can move.
+            TypeError, ValueError: the variables are not floating-point, or one is repeated.
+            TracingError: a step is being recorded, in which variables cannot be moved.
         """
         wanted = list(variables)
         check(wanted)
@@ -111,7 +111,7 @@ class Optimizer(Updates):
             self.add_state(v)
 
     def add_state(self, variable: Variable) -> None:
-        """Make what the optimizer keeps for a variable that is new to it, beside its slots."""
+        """Create further state of the optimizer for a new variable, in addition to its slots."""
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         """Return what to differentiate in place of the loss: the loss times `loss_scale_factor`."""
@@ -175,7 +175,7 @@ class Optimizer(Updates):
         if not self.built:
             self.build(variables)
         self._refuse_strangers(variables)
-        self._lay(variables)  # somebody else may have moved them
+        self._lay(variables)  # another optimizer may have moved them
         return variables
 
     def _refuse_strangers(self, variables: Sequence[Variable]) -> None:
@@ -240,7 +240,7 @@ class Optimizer(Updates):
         return after[: len(weights)], after[len(weights) :]
 
     def get_config(self) -> Config:
-        """Return the constructor's arguments as plain data, with the learning rate of now."""
+        """Return the constructor's arguments as plain data, with the current learning rate."""
         options = {key: getattr(self, key) for key in ("name", *shared.DEFAULTS)}
         rate = {"learning_rate": serialize(self._learning_rate)}
         return {**options, **super().get_config(), **rate}

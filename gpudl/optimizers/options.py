@@ -17,11 +17,11 @@ from gpudl.registry import unknown_argument
 from gpudl.utils.checks import require_number, require_whole
 
 LearningRate = float | Tensor | LearningRateSchedule | Callable[[], float | Tensor]
-"""What a learning rate may be: a number, a variable, a schedule, or a function without arguments."""
+"""A learning rate: a number, a variable, a schedule, or a function without arguments."""
 
 
 class Shared(TypedDict, total=False):
-    """The arguments of `Optimizer` that every optimizer takes by keyword."""
+    """The keyword arguments of all optimizers."""
 
     clipnorm: float | None
     clipvalue: float | None
@@ -117,7 +117,7 @@ def rate_number(learning_rate: object) -> np.ndarray:
 
 
 def rate_source(learning_rate: LearningRate) -> Variable | LearningRateSchedule | Callable[[], float | Tensor]:
-    """Return what an optimizer asks for the learning rate: a schedule, a function or a variable as it is."""
+    """Return the learning rate of an optimizer: a schedule, a function or a variable unchanged."""
     if isinstance(learning_rate, dict):  # from a config
         learning_rate = SCHEDULES.get(learning_rate)
     if isinstance(learning_rate, Variable | LearningRateSchedule):

@@ -15,10 +15,10 @@ __all__ = ["RMSprop"]
 
 
 class RMSprop(Optimizer):
-    """Divide the gradient by a running mean of its size.
+    """Divide the gradient by its moving root mean square.
 
-    ``v = rho * v + (1 - rho) * g**2; w -= learning_rate * g / sqrt(v + epsilon)``. The centered form takes
-    the square of the running mean of g off v; with momentum the steps are added up,
+    ``v = rho * v + (1 - rho) * g**2; w -= learning_rate * g / sqrt(v + epsilon)``. The centered form subtracts
+    the square of the moving average of g from v; with momentum the steps are accumulated,
     ``m = momentum * m + step; w -= m``.
 
     Source: Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012; the centered form: Graves, "Generating
@@ -26,10 +26,10 @@ class RMSprop(Optimizer):
 
     Args:
         learning_rate: step size.
-        rho: share of the running means that is kept.
-        momentum: share of the last step that is kept.
+        rho: weight of the old moving averages in each update.
+        momentum: weight of the last step in each update.
         epsilon: added to v, against division by 0.
-        centered: divide by the standard deviation of the gradient instead of its size.
+        centered: divide by the standard deviation of the gradient instead of its root mean square.
         **options: as for `Optimizer`.
 
     Example:
@@ -57,7 +57,7 @@ class RMSprop(Optimizer):
         self.centered = centered
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the running mean of the square, and what momentum and centering need."""
+        """Return the moving average of the square, and the slots of momentum and centering."""
         wanted = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
         return tuple((name,) for name, there in wanted.items() if there)
 

@@ -17,7 +17,7 @@ __all__ = ["ScheduleFreeAdamW"]
 class ScheduleFreeAdamW(Optimizer):
     """Adam whose weights lie between a fast sequence and the mean of it, so that no learning rate has to fall.
 
-    With v the running mean of ``g**2``, z the fast sequence and x its mean, at update t = 1, 2, ...:
+    With v the moving average of ``g**2``, z the fast sequence and x its mean, at update t = 1, 2, ...:
     ``z' = z - learning_rate * g / (sqrt(v / (1 - beta_2**t)) + epsilon); x' = (1 - 1/t) * x + z' / t``, and then
     ``w = (1 - beta_1) * z' + beta_1 * x'``. What is kept is w and z, from which x follows.
 
@@ -26,7 +26,7 @@ class ScheduleFreeAdamW(Optimizer):
     Args:
         learning_rate: step size.
         beta_1: share of the mean in the weights, above 0.
-        beta_2: share of v that is kept.
+        beta_2: weight of the old v in each update.
         epsilon: added to the root, against division by 0.
         warmup_steps: over so many updates the learning rate rises in a straight line.
         **options: as for `Optimizer`.
@@ -57,7 +57,7 @@ class ScheduleFreeAdamW(Optimizer):
         self.warmup_steps = warmup_steps
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the fast sequence, which Keras calls momentum, and the running mean of the square."""
+        """Return the fast sequence, which Keras calls momentum, and the moving average of the square."""
         return (("momentum", "velocity"),)
 
     def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:

@@ -15,7 +15,7 @@ __all__ = ["SGD"]
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if wanted.
+    """Gradient descent, optionally with momentum.
 
     Without momentum ``w -= learning_rate * g``. With it ``m = momentum * m - learning_rate * g`` and
     ``w += m``, or with Nesterov's form ``w += momentum * m - learning_rate * g``.
@@ -24,8 +24,8 @@ class SGD(Optimizer):
 
     Args:
         learning_rate: step size.
-        momentum: share of the last step that is kept, in [0, 1].
-        nesterov: look ahead along the momentum.
+        momentum: weight of the last step in each update, in [0, 1].
+        nesterov: use Nesterov momentum.
         **options: as for `Optimizer`.
 
     Raises:
@@ -53,7 +53,7 @@ class SGD(Optimizer):
         self.nesterov = nesterov
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the momentum, where there is one."""
+        """Return the momentum, if it is used."""
         return (("momentum",),) if self.momentum else ()
 
     def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:

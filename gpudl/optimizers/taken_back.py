@@ -1,4 +1,4 @@
-"""Updates that are computed in every step and taken back in some: the device decides, and the kernels are the same."""
+"""Updates that are undone in some steps: the device decides, so that all steps have the same kernels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpudl.engine.tensor import Tensor
 
 @contextmanager
 def kept_if(keep: Tensor, targets: Iterable[Tensor]) -> Iterator[None]:
-    """Take back what a ``with`` block does to `targets`, unless `keep`, a bool on the device.
+    """Restore `targets` after a ``with`` block, unless `keep`, a bool on the device.
 
     Example:
         >>> w = gpudl.Variable([1.0])

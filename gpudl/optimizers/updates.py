@@ -67,7 +67,7 @@ class Updates(OptimizerVariables):
         raise NotImplementedError(f"{type(self).__name__} needs an update_step.")
 
     def unbiased(self, beta: float, like: Tensor) -> Tensor:
-        """Return 1 - beta**t at update t = 1, 2, ..., the sum of the weights in a running mean, in the dtype of `like`.
+        """Return 1 - beta**t at update t = 1, 2, ..., the sum of weights in a moving average, in the dtype of `like`.
 
         Computed in float64: while t is small, the difference loses most of the digits of a float32.
         """

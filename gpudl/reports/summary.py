@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gpudl.callbacks.progress import put
-from gpudl.engine.calls import Operation
+from gpudl.engine.calls import kind_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -123,23 +123,15 @@ def _inside(layer: object) -> Any:
     return getattr(layer, "layers", ()) if graph is None else graph.operations
 
 
-def _kind(layer: object) -> str:
-    """Return the name of the class, or Keras's for a plain op and for a functional model."""
-    if isinstance(layer, Operation):
-        return layer.kind
-    name = type(layer).__name__
-    return "Functional" if name == "Model" and getattr(layer, "_graph", None) is not None else name
-
-
-def _nested(layer: object, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
+def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
     yield depth, layer
-    for inner in _inside(layer) if expand else ():
+    for inner in getattr(layer, "layers", ()) if expand else ():  # without plain ops, as Keras does
         yield from _nested(inner, depth + 1, expand)
 
 
 def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str] | None) -> list[Text]:
     prefix = "   " * depth + "└ " if depth else ""
-    name = _text(f"{prefix}{layer.name} (", (_kind(layer), _TYPE), ")")
+    name = _text(f"{prefix}{layer.name} (", (kind_of(layer), _TYPE), ")")
     count = f"{layer.count_params():,}" if layer.built else "0"
     cells = [name, _shape(layer.output_shape), _text((count, _NUMBER), "" if layer.built else " (unbuilt)")]
     if connections is not None:
@@ -150,17 +142,24 @@ def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str
     return cells
 
 
-def _shape(shape: Any) -> Text:
-    """Return a shape, or a nest of shapes for several outputs, as text."""
-    if shape is None:
+def _shape(nest: object) -> Text:
+    """Return a shape as text, or a list of those in a nest, for several outputs."""
+    if nest is None:
         return _text("?")
-    if isinstance(shape, dict):
-        parts = [_text(f"{name}: ", _shape(inner)) for name, inner in shape.items()]
-        return _text("{", _text(", ").join(parts), "}")
-    if isinstance(shape, list) or any(isinstance(inner, tuple | list) for inner in shape):
-        return _text("[", _text(", ").join(map(_shape, shape)), "]")
-    sizes = [_text((str(size), _NONE if size is None else _NUMBER)) for size in shape]
-    return _text("(", _text(", ").join(sizes), ")")
+    shapes = [_text("(", _text(", ").join(map(_size, shape)), ")") for shape in _shapes(nest)]
+    return shapes[0] if len(shapes) == 1 else _text("[", _text(", ").join(shapes), "]")
+
+
+def _shapes(nest: Any) -> Iterator[tuple[int | None, ...]]:
+    if isinstance(nest, tuple) and not any(isinstance(inner, tuple | list | dict) for inner in nest):
+        yield nest
+    elif nest is not None:
+        for inner in nest.values() if isinstance(nest, dict) else nest:
+            yield from _shapes(inner)
+
+
+def _size(size: int | None) -> Text:
+    return _text((str(size), _NONE if size is None else _NUMBER))
 
 
 def _totals(model: Any) -> Iterator[Text]:

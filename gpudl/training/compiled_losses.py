@@ -8,6 +8,7 @@ from typing import Any
 
 from gpudl import backend, losses
 from gpudl.backend import Array
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.losses import Loss
@@ -89,7 +90,7 @@ class CompiledLosses:
             for name in outputs.names:
                 if name is not None and name not in self.given:
                     raise ValueError(
-                        f"loss has no entry for the output {name!r}. Give it a loss, or None if it has none."
+                        f"loss has no entry for the output {name!r}. Give it one, or None to leave it without."
                     )
         return wanted
 
@@ -100,8 +101,7 @@ class CompiledLosses:
             targets, weights = outputs.targets(y, compared), outputs.each("loss_weights", self._weights)
             found = {}
             for number in compared:
-                spec: Any = getattr(targets[number], "spec", None)
-                resolved = losses.resolve(wanted[number], spec, outputs.values[number].spec)
+                resolved = losses.resolve(wanted[number], as_tensor(targets[number]).spec, outputs.values[number].spec)
                 if resolved is not None:
                     found[number] = resolved
             self.made = []

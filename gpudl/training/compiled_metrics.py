@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gpudl import metrics
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.metrics import Metric
@@ -87,8 +87,8 @@ class CompileMetrics(Metric):
         taken = {"loss"}
         made: list[OutputMetric] = []
         for number, identifier, weighted in listed:
-            spec: Any = getattr(targets[number], "spec", None)
-            metric = metrics.resolve_accuracy(identifier, spec, outputs.values[number].spec, losses.get(number))
+            specs = as_tensor(targets[number]).spec, outputs.values[number].spec
+            metric = metrics.resolve_accuracy(identifier, *specs, losses.get(number))
             name = _free(outputs.prefixes[number], metric.name, weighted, taken)
             taken.add(name)
             made.append(OutputMetric(number, metric, weighted, name))

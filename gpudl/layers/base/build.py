@@ -19,11 +19,11 @@ Shapes = dict[str, Nest[int | None]]
 
 
 class Buildable(Protocol):
-    """What can be built: a layer.
+    """The interface of objects that can be built, such as layers.
 
     Attributes:
-        built: whether it has been.
-        path: the names of the layers around it and its own, with slashes between; None before it is built.
+        built: whether it is built.
+        path: the names of the enclosing layers and its own, joined by slashes; None before it is built.
     """
 
     name: str
@@ -38,7 +38,7 @@ L = TypeVar("L", bound=Buildable)
 
 
 def all_or_nothing(build: Callable[Concatenate[L, P], None]) -> Callable[Concatenate[L, P], None]:
-    """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
+    """Decorate `build` so that, also when called directly, it leaves a layer either built or unchanged."""
     signature = inspect.signature(build)
 
     @wraps(build)

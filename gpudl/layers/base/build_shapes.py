@@ -65,7 +65,7 @@ def build_arguments(
 
 
 def inferred_shape(function: Callable[..., object], input_shape: Nest[OpenShape], dtype: np.dtype | str) -> Any:
-    """Return the output shapes of `function` for a symbol, or a nest of them, with None where they are not known."""
+    """Return the output shapes of `function` for a symbol, or a nest of them, with None for unknown sizes."""
     return inferred_shapes(function, (input_shape,), dtype)
 
 
@@ -82,7 +82,7 @@ def inferred_shapes(
 
 
 def symbols_of(shapes: Any, dtype: np.dtype | str) -> Nest[KerasTensor]:
-    """Return a nest of shapes as one of symbols."""
+    """Return a nest of symbols for a nest of shapes."""
     if isinstance(shapes, dict):
         return {name: symbols_of(shape, dtype) for name, shape in shapes.items()}
     if any(isinstance(shape, tuple | list | dict) for shape in shapes):

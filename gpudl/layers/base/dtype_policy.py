@@ -25,7 +25,7 @@ class HasDtypePolicy:
     @dtype_policy.setter
     def dtype_policy(self, policy: DtypeLike) -> None:
         self._dtype_policy = dtype_policies.get(policy)
-        self._computes_in = np.dtype(self._dtype_policy.compute_dtype)  # asked for in every call
+        self._computes_in = np.dtype(self._dtype_policy.compute_dtype)  # read in every call
 
     @property
     def compute_dtype(self) -> str:

@@ -1,4 +1,4 @@
-"""Which layers' calls and builds are going on, one inside the other, in this thread."""
+"""The stack of layers whose calls and builds are running in this thread."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 
 class Frame(NamedTuple):
-    """A call, or a build, of a layer that is going on.
+    """A running call, or build, of a layer.
 
     Attributes:
         layer: the layer.
-        name: its name, a part of the paths of the weights that are made meanwhile.
-        training: whether it is one of training; None where nobody has said so.
-        outer: what it is inside of.
+        name: its name, a part of the paths of the weights that are created in it.
+        training: whether it is a call in training; None if that was not specified.
+        outer: the enclosing call or build.
     """
 
     layer: object
@@ -29,7 +29,7 @@ innermost: ContextVar[Frame | None] = ContextVar("innermost", default=None)
 
 @contextmanager
 def inside(layer: object, name: str, training: bool | None = None) -> Iterator[None]:
-    """Let what a ``with`` block makes belong to `layer`."""
+    """Attribute the weights that are created in a ``with`` block to `layer`."""
     outer = innermost.get()
     known = training if training is not None or outer is None else outer.training
     before = innermost.set(Frame(layer, name, known, outer))
@@ -40,7 +40,7 @@ def inside(layer: object, name: str, training: bool | None = None) -> Iterator[N
 
 
 def computes(layer: object) -> bool:
-    """Tell whether the innermost call or build is one of `layer`."""
+    """Return whether the innermost call or build is one of `layer`."""
     frame = innermost.get()
     return frame is not None and frame.layer is layer
 

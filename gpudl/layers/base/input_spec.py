@@ -51,13 +51,13 @@ class InputSpec:
             raise ValueError(f"InputSpec: axis {max(axes)} is greater than the last one of {most} axes, {most - 1}.")
 
     def get_config(self) -> Config:
-        """Return the arguments as plain data, as Keras has them."""
+        """Return the arguments as plain data, in Keras's form."""
         names = ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes", "optional")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_config(cls, config: Config) -> InputSpec:
-        """Return what `get_config` describes."""
+        """Return an object with the arguments of `config`."""
         return cls(**config)
 
     def __repr__(self) -> str:

@@ -23,14 +23,15 @@ from gpudl.layers.base.config import HasConfig
 from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.enclosing import Frame, innermost
 from gpudl.layers.base.input_spec import Shape, Specs, check_inputs
-from gpudl.layers.base.losses import HasLosses
 from gpudl.layers.base.masks import HasMasks, keeping_mask, said_or_carried
-from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_up, spelled_out
+from gpudl.layers.base.options import DtypeLike, LayerOptions, looked_up
+from gpudl.layers.base.stateless import HasStatelessCall
 from gpudl.layers.base.symbols import HasSymbols
 from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
 from gpudl.registry import Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
+from gpudl.utils.options import defaults, spelled_out
 
 # Arguments of Keras's layers that are supported with these values only.
 _OFF = {
@@ -41,7 +42,7 @@ _OFF = {
 _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 
 
-class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, HasConfig):
+class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePolicy, HasConfig):
     """A callable with weights. Subclasses implement `build` (called when the input shape is known) and `call`.
 
     Args:
@@ -65,7 +66,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
         (2, 3)
     """
 
-    _options: Mapping[str, object] = {}  # what those of its family are called, with their defaults
+    _options: Mapping[str, object] = {}  # the options of its family, with their defaults
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Begin to track attributes, even before ``super().__init__()``."""
@@ -109,7 +110,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
         self._training_default = _default_of(taken.get("training"))
         self._begin_masking(taken)
 
-    def __init_subclass__(cls, options: object = None, **kwargs: object) -> None:
+    def __init_subclass__(cls, options: type | None = None, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if options is not None:
             shared = defaults(options)
@@ -124,6 +125,10 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
     def build(self, input_shape: Shape) -> None:
         """Create the weights for inputs of `input_shape`, whose batch size is None."""
 
+    def _needs_build(self) -> bool:
+        """Return whether `build`, or the first call, creates weights."""
+        return type(self).build is not Layer.build or bool(self._children)
+
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs."""
         raise NotImplementedError(f"{type(self).__name__} must implement call().")
@@ -131,8 +136,8 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
     def __call__(self, *args: object, training: bool | None = None, **kwargs: object) -> Any:
         """Build the layer if this is its first call, then return `call`'s result.
 
-        Called with symbols, such as an `Input`, it returns symbols, of which a `Model` can be made. Masks of the
-        inputs that `call` asks for, by ``mask`` or ``query_mask``, are filled in.
+        Called with symbols, such as an `Input`, it returns symbols, from which a `Model` can be made. Masks of the
+        inputs that `call` accepts, as ``mask`` or ``query_mask``, are passed to it.
         """
         if "_training_default" not in self.__dict__:
             raise RuntimeError(f"{type(self).__name__}.__init__ must begin with super().__init__().")
@@ -223,17 +228,17 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasLosses, HasDtypePolicy, Has
         return keeping_mask(tensor, self._typed(tensor))
 
     def _typed(self, tensor: Tensor) -> Tensor:
-        """Return floats in the dtype that the layer computes in, and anything else as it is."""
+        """Return floats in the dtype that the layer computes in, and anything else unchanged."""
         if self.autocast and tensor.dtype != self._computes_in and is_floating(tensor.dtype):
             return cast(tensor, dtype=self._computes_in)
         return tensor
 
     def _converted_array(self, value: object) -> object:
-        """Return arrays as `_converted` does, and numbers and anything else as they are: options of `call`."""
+        """Return arrays converted by `_converted`, and anything else, such as options of `call`, unchanged."""
         return self._converted(value) if hasattr(value, "__array__") else value
 
     def _floating(self, x: Tensor) -> Tensor:
-        """Return integers and bools in the dtype that the layer computes in, floats as they are."""
+        """Return integers and bools cast to the dtype of computation, floats unchanged."""
         return x if is_floating(x.dtype) else cast(x, dtype=self._computes_in)
 
     def quantize(self, *args: object, **kwargs: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""What a layer adds to the loss: the penalties of its weights, and what its calls add."""
+"""The losses of a layer: the penalties of its weights, and losses that its calls add."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from gpudl.layers.base.weights import HasWeights
 
 
 class HasLosses(HasWeights):
-    """The base of layers that knows what they add to the loss."""
+    """The base of layers that implements their losses."""
 
     _added_losses: list[Tensor]
 
     def add_loss(self, loss: Tensor | list[Tensor] | tuple[Tensor, ...]) -> None:
-        """Add to what training minimises, for this call of the model; to be called in `call` or `build`.
+        """Add to the loss that training minimises, for this call of the model; call it in `call` or `build`.
 
         Args:
             loss: a tensor, whose elements are summed, or a list of them.
 
         Raises:
-            ValueError: something that is no tensor, or a symbolic one.
+            ValueError: something that is not a tensor, or a symbolic one.
 
         Example:
             >>> class Sparse(gpudl.layers.Layer):
@@ -53,13 +53,13 @@ class HasLosses(HasWeights):
 
     @property
     def losses(self) -> list[Tensor]:
-        """What the last call has added, and then the penalties of the trainable weights."""
+        """The losses that the last call has added, and then the penalties of the trainable weights."""
         added = (loss for layer in self._flattened() for loss in layer._added_losses)
         penalties = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
-        # Without a value a loss is left over from asking for shapes, or from a recorded step.
+        # A loss without a value is left over from shape inference, or from a recorded step.
         return [*(loss for loss in added if state.symbolic or loss.is_computed), *penalties]
 
     def clear_losses(self) -> None:
-        """Forget the losses that calls have added."""
+        """Remove the losses that calls have added."""
         for layer in self._flattened():
             layer._added_losses.clear()

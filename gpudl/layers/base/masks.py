@@ -1,23 +1,25 @@
-"""Masks: which samples or steps of a sequence count, handed from layer to layer beside the tensors."""
+"""Masks of the samples or time steps that count, which are passed from layer to layer with the tensors."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.named import Named
+from gpudl.ops import copy
 
 Masks = Nest[Tensor | None]
 _MASK = "mask"
 
 
 def mask_of(leaf: object) -> Tensor | None:
-    """Return the mask of a tensor; None where there is none, and for what is no tensor."""
+    """Return the mask of a tensor; None if there is none, or if it is not a tensor."""
     return leaf.mask if isinstance(leaf, Tensor) else None
 
 
@@ -28,16 +30,30 @@ def keeping_mask(tensor: Tensor, made: Tensor) -> Tensor:
     return made
 
 
+def with_masks(tensors: Nest[Tensor], masks: Masks) -> Nest[Tensor]:
+    """Return copies of tensors that have the masks of a nest of the same form."""
+    several = iter(flatten(masks)[0])
+    return map_leaves(lambda tensor: _marked(tensor, next(several, None)), tensors)
+
+
+def _marked(tensor: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is None or mask is tensor.mask:
+        return tensor
+    marked = copy(tensor)
+    marked.mask = mask
+    return marked
+
+
 class HasMasks(Named):
-    """The base of layers that knows what becomes of masks.
+    """The base of layers that implements masking.
 
     Attributes:
-        supports_masking: whether what is returned has the mask of the first argument, or that of `compute_mask`.
+        supports_masking: whether outputs have the mask of the first argument, or that of `compute_mask`.
     """
 
     supports_masking = False
-    _mask_arguments: frozenset[str] = frozenset()  # what `call` takes masks by
-    _positional: tuple[str, ...] = ()  # what `call` takes by position
+    _mask_arguments: frozenset[str] = frozenset()  # the arguments of `call` for masks
+    _positional: tuple[str, ...] = ()  # the positional arguments of `call`
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -45,7 +61,7 @@ class HasMasks(Named):
             cls.supports_masking = True
 
     def _begin_masking(self, taken: Mapping[str, inspect.Parameter]) -> None:
-        """Note which masks the parameters of `call` ask for."""
+        """Record which masks the parameters of `call` accept."""
         asked = frozenset(name for name in taken if name == _MASK or name.endswith(f"_{_MASK}"))
         if asked:
             self._mask_arguments = asked
@@ -54,20 +70,20 @@ class HasMasks(Named):
             )
 
     def _masks_inside(self) -> bool:
-        """Tell whether layers inside see the masks of the inputs, and mark the outputs, by themselves."""
+        """Return whether layers inside handle the masks of the inputs and outputs."""
         return False
 
-    def compute_mask(self, inputs: Nest[Tensor], previous_mask: Masks = None) -> Masks:
+    def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Masks:
         """Return the mask of the outputs, or a nest of masks.
 
         Args:
             inputs: the first argument of `call`.
-            previous_mask: its mask, or the nest of its masks; None where everything counts.
+            previous_mask: its mask, or the nest of its masks; None for no mask.
         """
         return previous_mask
 
     def _with_masks(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
-        """Return the arguments by keyword, and with them the masks that `call` asks for.
+        """Return the keyword arguments, with the masks that `call` accepts.
 
         ``mask`` is that of the first of the tensors, ``query_mask`` that of the argument ``query``.
         """
@@ -85,7 +101,7 @@ class HasMasks(Named):
         return {**kwargs, **{wanted: masks for wanted, masks in found.items() if masks is not None}}
 
     def _mask_outputs(self, inputs: Nest[Tensor], masks: Masks, outputs: Nest[Tensor]) -> None:
-        """Mark what the layer returned for `inputs`, whose masks were `masks`; what is marked already stays so."""
+        """Set the masks of the layer's outputs for `inputs` with `masks`; outputs that have masks keep them."""
         unmasked = _all_count(masks)
         if not self.supports_masking:
             if not self._masks_inside() and any(mask_of(leaf) is not None for leaf in flatten(inputs)[0]):
@@ -107,7 +123,7 @@ class HasMasks(Named):
 
 
 def said_or_carried(first: Nest[Tensor], kwargs: Mapping[str, object]) -> Masks:
-    """Return the masks of the first argument of a call: what was given as ``mask``, or what its tensors have."""
+    """Return the masks of the first argument of a call: the argument ``mask``, or those of its tensors."""
     if kwargs.get(_MASK) is not None:
         return kwargs[_MASK]  # type: ignore[return-value]
     return first.mask if isinstance(first, Tensor) else map_leaves(mask_of, first)

@@ -1,10 +1,10 @@
-"""What a layer is called in errors."""
+"""The name of a layer in errors."""
 
 from __future__ import annotations
 
 
 class Named:
-    """The base of layers that knows what they are called."""
+    """The base of layers that implements their names in errors."""
 
     name: str
 

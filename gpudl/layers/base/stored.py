@@ -1,4 +1,4 @@
-"""The weights of a layer as arrays: out of it and into it."""
+"""Reading and setting the weights of a layer as arrays."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gpudl.layers.base.named import Named
 
 
 class HasStoredWeights(Named):
-    """The base of layers that gives and takes weights as arrays."""
+    """The base of layers that implements reading and setting weights as arrays."""
 
     built: bool
     _own: list[Variable]
 
     @property
     def weights(self) -> list[Variable]:
-        """All weights, those of layers inside among them."""
+        """All weights, including those of layers inside."""
         raise NotImplementedError
 
     def get_weights(self) -> list[np.ndarray]:
@@ -30,7 +30,7 @@ class HasStoredWeights(Named):
         """Set all weights from arrays in the order of `get_weights`.
 
         Raises:
-            ValueError: another number of arrays, another shape, no numbers; then no weight has changed.
+            ValueError: the number of arrays, a shape or a dtype does not match; then no weight is changed.
         """
         variables = self.weights
         if len(weights) != len(variables):
@@ -54,7 +54,7 @@ class HasStoredWeights(Named):
         return sorted(self._own, key=lambda v: not v.wanted)
 
     def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
-        """Put the layer's own weights, without those of layers inside, into a dict, under "0", "1" and so on.
+        """Store the layer's own weights, without those of layers inside, in a dict, under "0", "1" and so on.
 
         Example:
             >>> layer, store = gpudl.layers.Dense(2), {}
@@ -66,10 +66,10 @@ class HasStoredWeights(Named):
         store.update({str(number): variable.numpy() for number, variable in enumerate(self._stored())})
 
     def load_own_variables(self, store: Mapping[str, ArrayLike]) -> None:
-        """Set the layer's own weights from what `save_own_variables` has put into a dict.
+        """Set the layer's own weights from a dict of `save_own_variables`.
 
         Raises:
-            ValueError: another number of arrays, or another shape; then no weight has changed.
+            ValueError: the number of arrays or a shape does not match; then no weight is changed.
         """
         variables = self._stored()
         if len(store) != len(variables):
@@ -82,7 +82,7 @@ class HasStoredWeights(Named):
         self._set(variables, [store[str(number)] for number in range(len(variables))])
 
     def count_params(self) -> int:
-        """Return the number of weights; raises ValueError for a layer that is not built."""
+        """Return the number of weights; raise ValueError if the layer is not built."""
         if not self.built:
             raise ValueError(f"{self._who()} has no weights yet: it is built on its first call, or by build().")
         return sum(v.size for v in self.weights)

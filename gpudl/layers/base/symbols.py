@@ -1,4 +1,4 @@
-"""A layer and symbols: the shapes that it returns, and the symbols that it was called on."""
+"""Layers and symbols: output shapes, and the symbols that a layer was called on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpudl.layers.base.named import Named
 
 
 class HasSymbols(Named):
-    """The base of layers that knows what they return for symbols."""
+    """The base of layers that implements calls on symbols."""
 
     __call__: Callable[..., Any]
     _output_shape: Nest[OpenShape] = None  # type: ignore[assignment]
@@ -39,19 +39,19 @@ class HasSymbols(Named):
         self._output_shape, self._inputs_seen = shape, None
 
     def _note_inputs(self, inputs: Tensor) -> None:
-        """Note what the layer is called with, from which `output_shape` follows when somebody asks for it."""
+        """Record the inputs' shape and dtype, from which `output_shape` is inferred when it is read."""
         self.output_shape = None
         self._inputs_seen = open_batch(inputs) or (), inputs.dtype
 
     @derived
     def input(self) -> Any:
-        """The symbol, or the symbols in a list, that the layer took in its first call on symbols."""
+        """The symbol, or the list of symbols, that the layer was first called on."""
         found = self._first_call("input").inputs
         return found[0] if len(found) == 1 else found
 
     @derived
     def output(self) -> Any:
-        """The symbols that the layer returned to its first call on symbols."""
+        """The symbols that the layer's first call on symbols returned."""
         return self._first_call("output").outputs
 
     def _first_call(self, wanted: str) -> Call:
@@ -64,7 +64,7 @@ class HasSymbols(Named):
         return calls[0]
 
     def compute_output_shape(self, *shapes: Nest[OpenShape], **named: Nest[OpenShape]) -> Any:
-        """Return the shape of the outputs for inputs of these shapes; None stands for any size.
+        """Return the shape of the outputs for inputs of these shapes; None means any size.
 
         Args:
             *shapes: the shape, or nest of shapes, of each argument of `call`.
@@ -73,20 +73,20 @@ class HasSymbols(Named):
         return inferred_shapes(self, shapes, np.dtype(self.compute_dtype), named)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
-        """Return symbols for what a call would return, which remember no call.
+        """Return symbols for the results of a call, which hold no call.
 
         Example:
             >>> layer = gpudl.layers.Dense(3)
             >>> layer.compute_output_spec(gpudl.KerasTensor((None, 2))).shape
             (None, 3)
         """
-        if type(self).compute_output_shape is not HasSymbols.compute_output_shape:  # who wrote it knows better
+        if type(self).compute_output_shape is not HasSymbols.compute_output_shape:  # an override takes precedence
             given = (map_leaves(lambda leaf: getattr(leaf, "shape", None), arg) for arg in args)
             return symbols_of(self.compute_output_shape(*given), np.dtype(self.compute_dtype))
         return map_leaves(_symbol, inferred(self, args, kwargs))
 
     def symbolic_call(self, *args: object, **kwargs: object) -> Any:
-        """Return symbols for what a call would return, which remember it: what a `Model` is made of."""
+        """Return symbols for the results of a call, which hold the call, for a `Model`."""
         return remember(self, args, kwargs)
 
 

@@ -152,12 +152,12 @@ class HasWeights(Holder, HasStoredWeights):
 
     @property
     def trainable_variables(self) -> list[Variable]:
-        """The weights that want gradients."""
+        """The weights that are updated in training."""
         return self.trainable_weights
 
     @property
     def non_trainable_variables(self) -> list[Variable]:
-        """The weights that want no gradients, and the states of random generators."""
+        """The weights that are not updated in training, and the states of random generators."""
         return [v for v in self.variables if not v.trainable]
 
     @property
@@ -179,7 +179,7 @@ class HasWeights(Holder, HasStoredWeights):
     def trainable(self, value: bool) -> None:
         for layer in self._flattened():
             if layer._trainable != bool(value):
-                toggled(layer)  # it may compute otherwise when frozen: steps are recorded for either state
+                toggled(layer)  # it may compute otherwise when frozen: steps are recorded for either state state
             layer._trainable = bool(value)
             for variable in layer._own:
                 variable.trainable = bool(value) and variable.wanted
@@ -248,7 +248,7 @@ class HasWeights(Holder, HasStoredWeights):
         )
 
     def _add(self, name: str, shape: Iterable[int | None], trainable: bool = True, autocast: bool = True) -> Variable:
-        """Create the weight that options such as ``kernel_initializer`` are for, `name` being ``"kernel"``."""
+        """Create the weight `name`, such as ``"kernel"``, with its options, such as ``kernel_initializer``."""
         kinds = ("initializer", "regularizer", "constraint")
         said: dict[str, Any] = {kind: getattr(self, f"{name}_{kind}", None) for kind in kinds}
         return self.add_weight(shape, trainable=trainable, autocast=autocast, name=name, **said)

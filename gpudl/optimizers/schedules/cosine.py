@@ -1,4 +1,4 @@
-"""Learning rates that fall along a cosine."""
+"""Cosine decay of learning rates."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class CosineDecay(LearningRateSchedule):
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
 
     Args:
-        initial_learning_rate: where it starts.
-        decay_steps: how long it falls.
-        alpha: the share of the highest rate that is left in the end.
+        initial_learning_rate: the initial learning rate.
+        decay_steps: number of steps of the decay.
+        alpha: the final rate, as a fraction of the highest.
         name: a name for reports.
         warmup_target: the highest rate.
-        warmup_steps: how long it rises.
+        warmup_steps: number of steps of the warmup.
 
     Raises:
         ValueError: `decay_steps` is not above 0.
@@ -75,11 +75,11 @@ class CosineDecayRestarts(LearningRateSchedule):
     Source: Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
 
     Args:
-        initial_learning_rate: where it starts.
+        initial_learning_rate: the initial learning rate.
         first_decay_steps: how long it falls the first time.
         t_mul: how many times as long it falls the next time.
         m_mul: how many times as high it begins the next time.
-        alpha: the share of `initial_learning_rate` that it never falls below.
+        alpha: the smallest rate, as a fraction of `initial_learning_rate`.
         name: a name for reports.
 
     Raises:

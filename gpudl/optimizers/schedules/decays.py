@@ -1,4 +1,4 @@
-"""Learning rates that fall by a formula of the count of steps."""
+"""Exponential, inverse-time and polynomial decay of learning rates."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ExponentialDecay(LearningRateSchedule):
     """The rate ``initial_learning_rate * decay_rate ** (step / decay_steps)``.
 
     Args:
-        initial_learning_rate: where it starts.
-        decay_steps: after so many steps `decay_rate` of it is left.
-        decay_rate: the share.
-        staircase: change it only every `decay_steps`.
+        initial_learning_rate: the initial learning rate.
+        decay_steps: number of steps in which it falls by the factor `decay_rate`.
+        decay_rate: the factor.
+        staircase: change it only every `decay_steps` steps.
         name: a name for reports.
 
     Raises:
@@ -55,10 +55,10 @@ class InverseTimeDecay(LearningRateSchedule):
     """The rate ``initial_learning_rate / (1 + decay_rate * step / decay_steps)``.
 
     Args:
-        initial_learning_rate: where it starts.
+        initial_learning_rate: the initial learning rate.
         decay_steps: the unit of time.
         decay_rate: how fast it falls.
-        staircase: change it only every `decay_steps`.
+        staircase: change it only every `decay_steps` steps.
         name: a name for reports.
 
     Raises:
@@ -97,11 +97,11 @@ class PolynomialDecay(LearningRateSchedule):
     with twice, three times, ... as many steps.
 
     Args:
-        initial_learning_rate: where it starts.
-        decay_steps: how long it falls.
-        end_learning_rate: where it ends.
+        initial_learning_rate: the initial learning rate.
+        decay_steps: number of steps of the decay.
+        end_learning_rate: the final learning rate.
         power: 1 for a straight line.
-        cycle: whether it begins again.
+        cycle: whether to repeat the decay.
         name: a name for reports.
 
     Raises:
