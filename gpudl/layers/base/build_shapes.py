@@ -28,7 +28,7 @@ def build_arguments(
     build: Callable[..., object],
     call: Callable[..., object],
     args: tuple[object, ...],
-    kwargs: dict[str, Any],
+    kwargs: dict[str, object],
 ) -> dict[str, Any]:
     """Return the arguments of `build` for a call with `args` and `kwargs`.
 
