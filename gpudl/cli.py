@@ -1,7 +1,7 @@
 """The command line.
 
 `gpudl run program.py` runs a Keras program on gpudl; `gpudl train mnist-cnn` trains a tutorial's network and says how
-well it reads digits; `gpudl doctor` tells whether the GPU can be used, and what to do if not.
+well it reads digits; `gpudl doctor` checks whether the GPU can be used, and says what to do if not.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from gpudl.backend import BackendError, doctor
 from gpudl.compat import run
 
 Digits = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-BATCH_SIZES = {"mnist-mlp": 128, "mnist-cnn": 64}  # those of the tutorials
+BATCH_SIZES = {"mnist-mlp": 128, "mnist-cnn": 64}  # as in the tutorials
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--samples", type=_positive, metavar="N", help="train on the first N images only")
     train.add_argument("--seed", type=int, help="make the run repeatable")
     train.add_argument("--save-plot", metavar="FILE", help="write curves and misread digits to this image file")
-    doctor = commands.add_parser("doctor", help="tell whether the GPU can be used, and what to do if not")
+    doctor = commands.add_parser("doctor", help="check whether the GPU can be used, and say what to do if not")
     doctor.add_argument("--json", action="store_true", help="print what was found as JSON")
     return top
 
@@ -107,7 +107,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    """Print what there is to know about the GPUs; the status is 1 if one is there and none can be used."""
+    """Print a report on the GPUs; the status is 1 if there are GPUs but none can be used."""
     report = doctor.examine()
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
@@ -136,7 +136,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0 if report.healthy else 1
 
 
-def network(name: str) -> Any:
+def network(name: str) -> Sequential:
     """Return the compiled network of a tutorial: ``mnist-mlp`` or ``mnist-cnn``.
 
     Example:
@@ -168,7 +168,7 @@ def network(name: str) -> Any:
 
 
 def _digits(path: str | None) -> Digits:
-    """Return MNIST, or the synthetic digits where it cannot be had and no file was asked for."""
+    """Return MNIST, or, if it is not available and no file was given, the synthetic digits."""
     if path is not None:
         file = Path(path).resolve()
         if not file.is_file():
@@ -185,7 +185,7 @@ def _digits(path: str | None) -> Digits:
         return datasets.synthetic_digits.load_data()
 
 
-def _plotting() -> Any:
+def _plotting() -> ModuleType:
     try:
         import matplotlib
 
@@ -197,7 +197,7 @@ def _plotting() -> Any:
 
 
 def _check_plot(path: Path) -> None:
-    """Raise ValueError for a plot that could not be written, before the training and not after it."""
+    """Raise ValueError for a plot that cannot be written, before the training rather than after it."""
     formats = _plotting().figure().canvas.get_supported_filetypes()
     _plotting().close()
     if path.suffix[1:].lower() not in formats:

@@ -1,4 +1,4 @@
-"""Constraints: projections that a layer's weights go through after each update."""
+"""Constraints: projections of a layer's weights after each update."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class NonNeg(Constraint):
 
 
 class MinMaxNorm(Constraint):
-    """Brings the norms of weight vectors into a range.
+    """Scales weight vectors so that their norms move into a range.
 
     Args:
         min_value: the smallest L2 norm.
         max_value: the largest L2 norm.
-        rate: how much of the way into the range is gone at each update, from 0 to 1.
+        rate: the fraction of the distance to the range that is moved at each update, from 0 to 1.
         axis: the axes that make up one vector: 0 for the inputs of a Dense unit, (0, 1, 2) for a filter of
             Conv2D.
 
@@ -83,7 +83,7 @@ class MinMaxNorm(Constraint):
 
 
 class MaxNorm(Constraint):
-    """Shortens weight vectors that are too long.
+    """Scales weight vectors down to a maximal norm.
 
     Source: Srivastava et al., "Dropout", JMLR 2014, section 5.1.
 
@@ -107,7 +107,7 @@ class MaxNorm(Constraint):
 
 
 class UnitNorm(Constraint):
-    """Scales weight vectors to the length 1.
+    """Scales weight vectors to norm 1.
 
     Args:
         axis: the axes that make up one vector, as for `MinMaxNorm`.

@@ -173,13 +173,8 @@ def seen_by_a_program(of: Any, name: str, recursive: bool) -> list[Any]:
 
     functional = {"call_function": called} if name != "stack" else {}
     clone = of.models.clone_model(MAKERS[name](of), clone_function=made, recursive=recursive, **functional)
-    return [
-        *sorted(seen, key=repr),
-        [layer.name for layer in clone.layers],
-        clone.name,
-        len(clone.weights),
-        clone.output_shape,
-    ]
+    names = [layer.name for layer in clone.layers]
+    return [*sorted(seen, key=repr), names, clone.name, len(clone.weights), clone.output_shape]
 
 
 @parity

@@ -196,5 +196,5 @@ def test_a_notebook_can_take_it_back() -> None:
 
 def test_keras_that_is_there_already_stays(monkeypatch: Paths) -> None:
     monkeypatch.setitem(sys.modules, "keras", sys.modules["gpudl"])
-    with pytest.raises(ImportError, match="keras has been imported before gpudl could stand in for it"):
+    with pytest.raises(ImportError, match="keras has been imported before gpudl could replace it"):
         aliases.install()

@@ -12,8 +12,9 @@ from replay_tools import plan_of
 
 from gpudl import Variable, ops, traced
 from gpudl.engine.plan import rewrite
-from gpudl.engine.plan.ir import Applied, Fused, Instruction
+from gpudl.engine.plan.ir import BYTE, Applied, Fused, Instruction
 from gpudl.engine.plan.rewrite import Rewriter
+from gpudl.engine.spec import Spec
 from gpudl.engine.state import unfused
 from gpudl.ops.pool import max_pool
 
@@ -104,7 +105,7 @@ def test_what_a_joined_instruction_is() -> None:
     assert one.ins == (*product.ins, biased.ins[1])
     assert isinstance(one, Fused)
     assert one.stages == ({}, {"activation": "relu"})
-    assert one.work_spec(rewriter.on) is None
+    assert one.work_spec(rewriter.on) == Spec((4 * 64,), BYTE), "four lists of which steps are not 0, all of them short"
 
 
 def test_rules_are_tried_in_order_on_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ RULES = ("add", "divide", "floor_divide", "power", "matmul", "maximum", "equal",
 """Ops of which each has another rule for its result's dtype."""
 
 UNARY = (
-    *("bitwise_not", "logical_not", "nonzero", "transpose"),
+    *("nonzero", "transpose"),
     *("all", "any", "argmax", "max", "mean", "min", "sum", "softmax", "log_softmax", "squeeze"),
     # An op that is declared by an expression of one array is compared by itself.
     *(
@@ -38,20 +38,9 @@ UNARY = (
     ),
 )
 BINARY = (
-    *(
-        "add",
-        "subtract",
-        "multiply",
-        "divide",
-        "true_divide",
-        "floor_divide",
-        "mod",
-        "power",
-        "maximum",
-        "minimum",
-        "matmul",
-    ),
-    *("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or"),
+    *("add", "subtract", "multiply", "divide", "true_divide", "floor_divide", "mod", "power", "maximum", "minimum"),
+    *("matmul", "logaddexp", "logical_and", "logical_or", "logical_xor"),
+    *("equal", "not_equal", "greater", "greater_equal", "less", "less_equal"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"),
 )
 Call = Callable[[Any, Any], Any]  # of the functions and the input
@@ -94,6 +83,14 @@ CALLS: dict[str, list[Call]] = {
         lambda o, x: o.scan(lambda carry, row: (carry + carry, carry), x, length=3, unroll=2),
         lambda o, x: o.scan(lambda carry, row: (row, carry), x[0], x[:0]),
         lambda o, x: o.scan(lambda carry, row: [carry, row], x[0], x, 2, True, unroll=True),
+    ],
+    "divide_no_nan": [lambda o, x: o.divide_no_nan(x, x[::-1]), lambda o, x: o.divide_no_nan(x, 0.0)],
+    "logsumexp": [
+        *(lambda o, x: o.logsumexp(x), lambda o, x: o.logsumexp(x, 0), lambda o, x: o.logsumexp(x, (0, 1), True)),
+    ],
+    "segment_sum": [
+        lambda o, x: o.segment_sum(o.cast(x, "float32"), np.array([1, 1], "int32"), 3),
+        lambda o, x: o.segment_sum(o.cast(x[0], "float32"), np.array([-1, 0, 5], "int32"), num_segments=2),
     ],
     "softmax": [lambda o, x: o.softmax(x, 0), lambda o, x: o.softmax(x, (0, 1))],
     "log_softmax": [lambda o, x: o.log_softmax(x, 0), lambda o, x: o.log_softmax(x, axis=-2)],

@@ -201,6 +201,15 @@ def test_bytes_by_hand() -> None:
     assert ir.nbytes(Applied(registry["sgd_"], (), (w, g, lr), {})) == 400 + 400 + 4 + 400
 
 
+def test_of_what_is_chosen_from_only_that_counts() -> None:
+    table, part = value(Spec((60_000, 10), F32)), value(ROWS)
+    numbers, start = value(Spec((6,), np.dtype("int64"))), value(Spec((), np.dtype("int64")))
+    order = value(Spec((60_000,), np.dtype("int64")))
+    assert ir.nbytes(Applied(registry["take"], (part,), (table, numbers), {})) == 240 + 6 * 8 + 240
+    assert ir.nbytes(Applied(registry["take_slice"], (part,), (table,), {"key": ((6,),)})) == 240 + 240
+    assert ir.nbytes(Applied(registry["take_batch"], (part,), (table, order, start), {})) == 240 + 6 * 8 + 8 + 240
+
+
 def test_a_joined_instruction_computes_what_its_members_do_and_moves_less() -> None:
     x, b, between, y = value(ROWS), value(Spec((10,), F32)), value(ROWS), value(SCALAR)
     first = Applied(registry["bias_activation"], (between,), (x, b), {"activation": "relu"}, "dense")
@@ -222,7 +231,7 @@ def test_explain_shows_a_line_for_each_instruction_and_the_sums() -> None:
     assert text.startswith(f"The train step of {model.name!r} for (8, 10, 10, 1) float32, (8,) int64\n")
     (forward,) = (line for line in text.splitlines() if "conv2d " in line)
     assert all(word in forward for word in ("eyes", "(8, ", ", 4) float32", "numba"))
-    assert "side by side; weights 2.76 kB." in text  # 40 + 650 numbers
+    assert "without overlap; weights 2.76 kB." in text  # 40 + 650 numbers
     flops = sum(map(ir.flops, plan.instructions))
     assert f"{flops / 1e3:.3g} k FLOPs" in text
     assert f"{len(plan.instructions)} left, {len(plan.calls)} of them compute." in text

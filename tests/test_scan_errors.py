@@ -65,7 +65,7 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: ops.scan(same, START, length="3"),
         ValueError,
-        "scan: length must be a whole number of steps, got '3'.",
+        "scan: length must be a non-negative integer, got '3'.",
     ),
     (
         lambda: ops.scan(lambda carry, x: carry, START, XS),

@@ -139,9 +139,9 @@ def test_neighbours_are_updated_by_one_call() -> None:
     calls = []
 
     class Counting(optimizers.SGD):
-        def update_step(self, gradient: Any, variable: Any, learning_rate: Any, **slots: Any) -> None:
+        def flat_step(self, gradient: Any, variable: Any, learning_rate: Any, **slots: Any) -> None:
             calls.append(variable.size)
-            super().update_step(gradient, variable, learning_rate, **slots)
+            super().flat_step(gradient, variable, learning_rate, **slots)
 
     optimizer, weights = Counting(0.1), [gpudl.Variable(np.zeros(shape, np.float32)) for shape in SHAPES]
     grads = [np.ones(shape, np.float32) for shape in SHAPES]

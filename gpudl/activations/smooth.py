@@ -1,4 +1,4 @@
-"""Activations made of exponentials, and the softmaxes."""
+"""Activations with exponentials, and the softmaxes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor
 
 __all__ = [
+    "celu",
     "elu",
     "exponential",
     "gelu",
+    "log_sigmoid",
     "log_softmax",
     "mish",
     "selu",
@@ -23,6 +25,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "squareplus",
     "swish",
     "tanh",
 ]
@@ -32,8 +35,8 @@ _SELU_SCALE = 1.0507009873554805
 
 
 @public
-def sigmoid(x: Any) -> Tensor:
-    """Return 1 / (1 + exp(-x)), and remember x: a loss that is given the result computes from x, exactly.
+def sigmoid(x: object) -> Tensor:
+    """Return 1 / (1 + exp(-x)), with a reference to x, from which losses are computed more accurately.
 
     Example:
         >>> sigmoid([0.0, 1.0]).numpy().round(3)
@@ -58,10 +61,10 @@ def tanh(x: Any) -> Tensor:
 
 
 @public
-def softmax(x: Any, axis: int = -1) -> Tensor:
+def softmax(x: object, axis: int = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
 
-    Along the last axis the result remembers x: a loss that is given it computes from x, exactly.
+    Along the last axis the result has a reference to x, from which losses are computed more accurately.
 
     Raises:
         ShapeError: x has no such axis, or nothing along it.
@@ -85,7 +88,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 
 @public
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
-    """Return log(softmax(x)) along `axis`, exact where the softmax is nearly 0.
+    """Return log(softmax(x)) along `axis`, accurate where the softmax is nearly 0.
 
     Raises:
         ShapeError: x has no such axis, or nothing along it.
@@ -111,7 +114,31 @@ def softplus(x: Any) -> Tensor:
 
 
 @public
-def softsign(x: Any) -> Tensor:
+def log_sigmoid(x: object) -> Tensor:
+    """Return log(sigmoid(x)), without overflow.
+
+    Example:
+        >>> log_sigmoid([0.0, -100.0]).numpy().round(3)
+        array([  -0.693, -100.   ], dtype=float32)
+    """
+    return -softplus(-as_tensor(x))
+
+
+@public
+def squareplus(x: object, b: float = 4) -> Tensor:
+    """Return (x + sqrt(x**2 + b)) / 2, much like softplus (Barron, 2021).
+
+    Example:
+        >>> squareplus([0.0, 1.5], b=4).numpy()
+        array([1., 2.], dtype=float32)
+    """
+    x = as_tensor(x)
+    result: Tensor = (x + ops.sqrt(ops.square(x) + float(b))) * 0.5
+    return result
+
+
+@public
+def softsign(x: object) -> Tensor:
     """Return x / (1 + |x|).
 
     Example:
@@ -124,7 +151,7 @@ def softsign(x: Any) -> Tensor:
 
 
 @public
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
+def elu(x: object, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere (Clevert et al., ICLR 2016).
 
     Example:
@@ -138,7 +165,20 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 
 
 @public
-def selu(x: Any) -> Tensor:
+def celu(x: object, alpha: float = 1.0) -> Tensor:
+    """Return x where it is positive, alpha * (exp(x / alpha) - 1) elsewhere (Barron, 2017).
+
+    Example:
+        >>> celu([-1.0, 2.0], alpha=0.5).numpy().round(3)
+        array([-0.432,  2.   ], dtype=float32)
+    """
+    x = as_tensor(x)
+    result: Tensor = ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha)
+    return result
+
+
+@public
+def selu(x: object) -> Tensor:
     """Return the scaled elu that keeps mean 0 and variance 1 from layer to layer (Klambauer et al., 2017).
 
     Example:
@@ -149,7 +189,7 @@ def selu(x: Any) -> Tensor:
 
 
 @public
-def silu(x: Any) -> Tensor:
+def silu(x: object) -> Tensor:
     """Return x * sigmoid(x), also called swish (Ramachandran et al., 2017).
 
     Example:
@@ -162,7 +202,7 @@ def silu(x: Any) -> Tensor:
 
 
 @public
-def gelu(x: Any, approximate: bool = False) -> Tensor:
+def gelu(x: object, approximate: bool = False) -> Tensor:
     """Return x * P(X <= x) for a standard normal X (Hendrycks and Gimpel, 2016).
 
     Args:
@@ -192,7 +232,7 @@ def exponential(x: Any) -> Tensor:
 
 
 @public
-def mish(x: Any) -> Tensor:
+def mish(x: object) -> Tensor:
     """Return x * tanh(softplus(x)) (Misra, 2019).
 
     Example:

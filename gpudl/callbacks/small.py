@@ -1,4 +1,4 @@
-"""Callbacks of a few lines: one made of functions, and one that stops at a loss that is no number."""
+"""Small callbacks: one from functions, and one that stops at a loss that is not finite."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from gpudl.registry import unknown
 
 
 class LambdaCallback(Callback):
-    """A callback made of functions.
+    """A callback from functions.
 
     Args:
-        **hooks: functions by the names of the hooks of `Callback`; they take ``(epoch, logs)``,
+        **hooks: functions by the names of the hooks of `Callback`; with arguments ``(epoch, logs)``,
             ``(batch, logs)`` or ``(logs)``. Anything by another name becomes an attribute.
 
     Raises:
-        ValueError: a name that looks like a hook's and is none.
-        TypeError: a hook that cannot be called.
+        ValueError: a name looks like that of a hook but is not.
+        TypeError: a hook is not callable.
 
     Example:
         >>> shout = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs))
@@ -59,7 +59,7 @@ class TerminateOnNaN(Callback):
     """Stops training when the loss is NaN or infinite. It reads the loss, so it waits for every batch.
 
     Args:
-        raise_error: raise RuntimeError instead of ending `fit` in good order.
+        raise_error: raise RuntimeError instead of stopping `fit`.
     """
 
     def __init__(self, raise_error: bool = False) -> None:

@@ -1,5 +1,5 @@
-"""Keras programs as they stand: `keras` and `tensorflow.keras` under which programs find gpudl.
+"""Running unchanged Keras programs: gpudl under the names `keras` and `tensorflow.keras`.
 
-`gpudl run program.py` runs a program in this way, `import gpudl.as_keras` makes the rest of a script one, and
-``%load_ext gpudl`` a notebook.
+`gpudl run program.py` runs a program in this way, `import gpudl.as_keras` does it for the rest of a script, and
+``%load_ext gpudl`` for a notebook.
 """

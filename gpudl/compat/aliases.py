@@ -11,8 +11,8 @@ from types import ModuleType
 
 from gpudl.compat import missing
 
-KERAS_VERSION = "3.15.0"  # the one whose names and behaviour gpudl follows
-TENSORFLOW_VERSION = "2.21.0"  # the one that goes with it
+KERAS_VERSION = "3.15.0"  # the version whose names and behaviour gpudl follows
+TENSORFLOW_VERSION = "2.21.0"  # a version of TensorFlow that matches it
 
 # Modules of Keras 2, and where Keras 3 has their names.
 _OLD_MODULES = {
@@ -33,7 +33,7 @@ _OLD_MODULES = {
 
 
 class _Alias(ModuleType):
-    """A module under Keras's name: the names of a module of gpudl, looked up when a program asks for them."""
+    """A module under Keras's name, which looks up names in a module of gpudl when a program accesses them."""
 
     def __init__(self, name: str, real: ModuleType) -> None:
         super().__init__(name, real.__doc__)
@@ -47,13 +47,13 @@ class _Alias(ModuleType):
             self.__version__ = KERAS_VERSION
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("__"):  # what Python itself looks for
+        if name.startswith("__"):  # names that Python itself looks up
             raise AttributeError(name)
         whole = f"{self.__name__}.{name}"
         if module_of(whole) is not None:
             return importlib.import_module(whole)
         found = getattr(self._real, name, missing)
-        if isinstance(found, ModuleType):  # none, or one that is gpudl's own
+        if isinstance(found, ModuleType):  # not a public name, but a module of gpudl's own
             missing.note(whole)
             raise AttributeError(f"{whole} is not in gpudl.", name=name, obj=self)
         return found
@@ -81,7 +81,7 @@ class _Finder(MetaPathFinder, Loader):
         return _Alias(spec.name, real)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Do nothing: the names are looked up when they are asked for."""
+        """Do nothing: the names are looked up when they are accessed."""
 
 
 _finder = _Finder()
@@ -98,14 +98,14 @@ def install() -> None:
     taken = [name for name in ("keras", "tensorflow") if name in sys.modules]
     if taken:
         raise ImportError(
-            f"{' and '.join(taken)} has been imported before gpudl could stand in for it. Start a new process, "
+            f"{' and '.join(taken)} has been imported before gpudl could replace it. Start a new process, "
             "and make gpudl.as_keras its first import."
         )
     sys.meta_path.insert(0, _finder)
 
 
 def uninstall() -> None:
-    """Take back `install`: the modules that were imported stay with those who have them."""
+    """Undo `install`; modules that were imported before stay valid."""
     if _finder in sys.meta_path:
         sys.meta_path.remove(_finder)
     for name in [name for name, module in sys.modules.items() if isinstance(module, _Alias)]:
@@ -113,7 +113,7 @@ def uninstall() -> None:
 
 
 def exists(name: str) -> bool:
-    """Tell whether a program finds a dotted name of Keras or TensorFlow in gpudl.
+    """Return whether a dotted name of Keras or TensorFlow exists in gpudl.
 
     Below classes and functions every name counts as found.
 
@@ -134,7 +134,7 @@ def exists(name: str) -> bool:
 
 
 def module_of(name: str) -> ModuleType | None:
-    """Return the module of gpudl that stands for a module of Keras or TensorFlow; None where there is none."""
+    """Return the module of gpudl for a module of Keras or TensorFlow, or None if there is none."""
     top, *inner = name.split(".")
     if top == "tensorflow" and inner[:1] != ["keras"]:
         return _public(importlib.import_module("gpudl.compat.tensorflow"), inner)
@@ -145,7 +145,7 @@ def module_of(name: str) -> ModuleType | None:
 
 
 def _public(module: ModuleType, inner: list[str]) -> ModuleType | None:
-    """Return the module that public names lead to, one after another."""
+    """Return the module at a path of public names."""
     for name in inner:
         public = getattr(module, "__all__", None)
         found = getattr(module, name, None) if public is None or name in public else None
@@ -156,10 +156,10 @@ def _public(module: ModuleType, inner: list[str]) -> ModuleType | None:
 
 
 def load_ipython_extension(_shell: object) -> None:
-    """Let a notebook's imports of Keras give gpudl, at ``%load_ext gpudl``."""
+    """Make a notebook's imports of Keras give gpudl, for ``%load_ext gpudl``."""
     install()
 
 
 def unload_ipython_extension(_shell: object) -> None:
-    """Take this back, at ``%unload_ext gpudl``."""
+    """Undo this, for ``%unload_ext gpudl``."""
     uninstall()

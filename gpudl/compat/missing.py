@@ -1,4 +1,4 @@
-"""Names of Keras that a program asks for and gpudl does not have."""
+"""Names of Keras that a program uses and gpudl does not have."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 _INTERNAL = ("importlib", __package__ or "gpudl.compat")
 
 names: dict[str, str] = {}
-"""The missing names that this process has asked for, each with the first place that did, as ``file:line``."""
+"""The missing names that this process has accessed, each with the first place, as ``file:line``."""
 
 
 def note(name: str) -> None:
-    """Remember that the running program has asked for `name`, which is missing."""
+    """Record that the running program has accessed `name`, which is missing."""
     names.setdefault(name, _place())
 
 
@@ -43,7 +43,7 @@ def in_source(source: str, file: str, exists: Callable[[str], bool]) -> dict[str
 
     Args:
         source: the text; only names that are imported, or reached by attributes of imported modules, are found.
-        file: what the places call the text.
+        file: the name of the text in places.
         exists: whether a dotted name exists.
 
     Raises:
@@ -62,7 +62,7 @@ def in_source(source: str, file: str, exists: Callable[[str], bool]) -> dict[str
 
 def _mentioned(program: ast.AST) -> Iterator[tuple[str, int]]:
     """Yield the dotted names of Keras and TensorFlow in a program, with their lines."""
-    meant: dict[str, str] = {}  # what a variable of the program stands for
+    meant: dict[str, str] = {}  # the dotted names of the program's variables
     nodes = [node for node in ast.walk(program) if isinstance(node, ast.stmt | ast.expr)]
     for node in sorted(nodes, key=lambda node: (node.lineno, node.col_offset)):
         if isinstance(node, ast.Import):

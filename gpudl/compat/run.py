@@ -15,12 +15,12 @@ from gpudl.compat import aliases, missing
 def run(program: str, arguments: Sequence[str] = ()) -> int:
     """Run a Python program whose imports of Keras give gpudl, and return its exit status.
 
-    What the program asked for and gpudl has not is listed on stderr at its end; where it failed, together with all
-    missing names that its text mentions.
+    Names that the program used and gpudl does not have are listed on stderr at its end; if it failed, together with all
+    missing names in its source.
 
     Args:
         program: path of the file.
-        arguments: what the program finds in ``sys.argv`` after its name.
+        arguments: the arguments in ``sys.argv`` after the program's name.
 
     Raises:
         ValueError: there is no such file.
@@ -48,7 +48,7 @@ def run(program: str, arguments: Sequence[str] = ()) -> int:
 
 
 def check(program: str) -> int:
-    """Print the names of Keras that a program mentions and gpudl has not; return 1 if there are any.
+    """Print the names of Keras that a program mentions and gpudl does not have; return 1 if there are any.
 
     Raises:
         ValueError: there is no such file, or it is not Python.

@@ -1,4 +1,4 @@
-"""The one backend that the inputs of an op lie on."""
+"""The common backend of the inputs of an op."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gpudl.backend import Array, Backend
 
 
 def common_backend(op: str, arrays: tuple[Array, ...]) -> Backend:
-    """Return the backend of the arrays that the op called `op` was given; the current one where there are none.
+    """Return the backend of the arrays among the inputs of the op called `op`; the current one if there are none.
 
     Raises:
         TypeError: arrays on two devices.
@@ -20,7 +20,7 @@ def common_backend(op: str, arrays: tuple[Array, ...]) -> Backend:
 
 
 def apart(op: str, on: Backend, array: Array) -> TypeError:
-    """Return the error for an op that works on `on` and was given an array on another device."""
+    """Return the error for an op on `on` that got an array on another device."""
     return TypeError(
         f"{op} got arrays on two devices ({on.describe()}; {backend.of(array).describe()}). Convert one: "
         "gpudl.convert_to_tensor(x.numpy()) puts it on the current backend."

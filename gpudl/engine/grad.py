@@ -23,7 +23,7 @@ next_order = partial(next, count())
 
 
 class Differentiable(Protocol):
-    """An op with gradient rules by the names of its inputs; a variadic op's last name stands for all further ones.
+    """An op with gradient rules by the names of its inputs; a variadic op's last name is that of all further ones.
 
     Attributes:
         joint: for the name of an input, the names of all inputs whose gradients are computed by the same rule.
@@ -71,7 +71,7 @@ class Application:
             taken: not used.
         """
         op, y = self.op, self.joined(tuple(map(Tensor, self.results)))
-        given: tuple[Any, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
+        given: tuple[object, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
         last = len(op.inputs) - 1
         asked = {position: op.inputs[min(position, last)] for position in wanted}
         together: dict[str, Tensor | Part | None] = {}

@@ -28,7 +28,7 @@ from gpudl.engine.variable import Variable
 Forward = Callable[..., Array]
 Specs = Spec | tuple[Spec, ...] | None
 R_co = TypeVar("R_co", covariant=True)
-# What a call returns of the tuple of its outs, by their number; several are returned as they are.
+# What a call returns for the tuple of its outs, by their number; several are returned as a tuple.
 _UNPACK: dict[int, Callable[[tuple[Tensor, ...]], Any]] = {0: lambda outs: None, 1: itemgetter(0)}
 
 
@@ -38,8 +38,8 @@ class Op(Generic[R_co]):
     There are three kinds. A *normal* op fills newly allocated outs; an *alias* op returns a view of its input; an
     *update* op, whose name ends in ``_``, writes its first inputs and returns nothing. The type parameter is what a
     call returns: a tensor, several, or None. Every floating-point out is differentiable. `flops` counts the operations,
-    by default one per element. `prepare` gets the inputs of a call unchanged, and returns those to compute with, or
-    raises.
+    by default one per element, `reads` the bytes of each input that are read, by default all. `prepare` gets the inputs
+    of a call unchanged, and returns those to compute with, or raises.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Op(Generic[R_co]):
         gathers: bool = False,
         workspace: Callable[..., Spec] | None = None,
         flops: cost.Flops | None = None,
+        reads: cost.Reads = cost.all_read,
         prepare: Callable[..., tuple[TensorLike, ...]] | None = None,
     ) -> None:
         self.name = forward.__name__
@@ -66,6 +67,7 @@ class Op(Generic[R_co]):
         self.gathers = gathers
         self.workspace = workspace
         self.prepare = prepare
+        self.reads = reads
         self.flops = flops or (cost.free if alias else cost.per_output(1) if self.outs else cost.per_input(1))
         self.unpack: Callable[[tuple[Tensor, ...]], R_co] = _UNPACK.get(self.outs, tuple)
         self.rules: dict[str, Callable[..., Any]] = {}
@@ -110,6 +112,8 @@ class Op(Generic[R_co]):
         """Apply the op to tensors, arrays or numbers; return the out, a tuple of outs, or None for an update."""
         if not self.variadic and len(inputs) != len(self.inputs):
             inputs, static = self._bound(inputs, static)
+        if state.stateless is not None:
+            return state.stateless.run(self, inputs, static)
         given = inputs
         if self.prepare is not None:
             inputs = given if any_symbol(given) else self.prepare(*given)

@@ -8,12 +8,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import _GeneratorContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from gpudl.backend import Static
 
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
@@ -30,6 +32,31 @@ class Recorder(Protocol):
         """Record one application of `op` to the tensors `inputs`; return its results, tensors of `specs`."""
 
 
+class Computing(Protocol[R_co]):
+    """An op, as far as it is known here.
+
+    Attributes:
+        update: whether it changes inputs of its own.
+        writes: how many, the first ones.
+    """
+
+    update: bool
+    writes: int
+
+    def __call__(self, *inputs: Any, **static: Any) -> R_co:
+        """Compute."""
+
+
+class Stateless(Protocol):
+    """Has ops computed with other values of variables."""
+
+    def run(self, op: Computing[R], inputs: tuple[Any, ...], static: dict[str, Any]) -> R:
+        """Return what `op` returns for the values of the variables among `inputs`."""
+
+    def assign(self, variable: Any, value: Any, *, add: bool = False) -> None:
+        """Note that `variable` would hold `value`, or that more than before."""
+
+
 class State(threading.local):
     """Per-thread switches: the active recorder; whether gradients, kernels, fusion, graphs and updates are on."""
 
@@ -41,6 +68,7 @@ class State(threading.local):
         self.graphs = True
         self.symbolic = False
         self.building = False  # whether layers are creating their weights
+        self.stateless: Stateless | None = None
         self.open_tapes = 0
         self.autocast: np.dtype | None = None  # the dtype that ops cast floating-point variables to; None for no cast
         self.scope = ""  # the layer or function that computes, for reports on recorded steps

@@ -16,7 +16,7 @@ from gpudl.engine.state import TracingError, forbid_host_read, state
 from gpudl.engine.value import Recording, Value
 
 TensorLike: TypeAlias = "Tensor | ArrayLike"
-"""What an op takes: a tensor, an array, a number, or nested sequences of numbers."""
+"""An operand of an op: a tensor, an array, a number, or nested sequences of numbers."""
 
 faces: dict[str, Callable[..., Tensor]] = {}
 """Functions of higher modules that tensors, variables and gradients call by name: ops, and functions of several ops."""
@@ -107,8 +107,17 @@ class Tensor:
         self.requires_grad = False
         # The input of a softmax or sigmoid, for losses that are more accurate on logits.
         self.logits: Tensor | None = None
-        # Which of the samples or steps count, as bool; layers pass it on, losses and metrics leave the others out.
+        # A bool mask of the samples or time steps that count; layers pass it on, losses and metrics ignore the others.
         self.mask: Tensor | None = None
+
+    @property
+    def _keras_mask(self) -> Tensor | None:
+        """The mask, by the name that programs for Keras know it by."""
+        return self.mask
+
+    @_keras_mask.setter
+    def _keras_mask(self, mask: Tensor | None) -> None:
+        self.mask = mask
 
     @property
     def shape(self) -> Shape:

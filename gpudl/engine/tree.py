@@ -10,7 +10,7 @@ import numpy as np
 T = TypeVar("T")
 R = TypeVar("R")
 Nest: TypeAlias = T | Sequence["Nest[T]"] | Mapping[str, "Nest[T]"]
-"""A leaf, or a tuple, list or dict of nests: ``Nest[Tensor]`` is what a model takes and returns."""
+"""A leaf, or a tuple, list or dict of nests: ``Nest[Tensor]`` is the type of a model's inputs and outputs."""
 
 
 def flatten(tree: Nest[T]) -> tuple[list[T], Hashable]:
@@ -25,7 +25,7 @@ def flatten(tree: Nest[T]) -> tuple[list[T], Hashable]:
 
 
 def _structure(tree: object, leaves: list[Any]) -> Hashable:
-    """Return the picture of a nest, whose leaves are appended to `leaves`; that of a leaf is None."""
+    """Return the structure of a nest and append its leaves to `leaves`; the structure of a leaf is None."""
     if isinstance(tree, dict):
         return "dict", *[(key, _structure(child, leaves)) for key, child in tree.items()]
     if isinstance(tree, tuple | list):
@@ -46,7 +46,7 @@ def map_leaves(function: Callable[[T], R], tree: dict[str, Nest[T]]) -> dict[str
 def map_leaves(function: Callable[[T], R], tree: Nest[T]) -> Nest[R]: ...
 
 
-def map_leaves(function: Callable[[Any], R], tree: Any) -> Any:
+def map_leaves(function: Callable[[Any], R], tree: object) -> Any:
     """Return `tree` with every leaf replaced by ``function(leaf)``, in the order of `flatten`."""
     if isinstance(tree, tuple):
         return tuple([map_leaves(function, child) for child in tree])

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import LayoutError, changed, layout_epoch, state, toggled
-from gpudl.engine.tensor import Tensor, faces
+from gpudl.engine.tensor import Tensor, TensorLike, faces
+from gpudl.names import auto_name
 
+_AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
+_SYNCHRONIZATIONS = (None, "none", "on_read", "on_write", "auto")
+_CALLED = {"constraint": "Constraint", "regularizer": "Regularizer"}
 _READ = {"autocast", "constraint", "regularizer"}  # attributes of variables that steps depend on
 
 
@@ -26,10 +32,11 @@ class Variable(Tensor):
         trainable: whether gradients are computed.
         autocast: whether a layer of mixed precision casts it to its compute dtype.
         aggregation, synchronization, layout: accepted as in Keras, for variables on several devices; without effect.
-        name: a name for reports.
+        name: a name for reports; ``variable`` by default, numbered.
 
     Raises:
-        ValueError: an initializer without a shape.
+        ValueError: an initializer without a shape, a name with a slash, or an aggregation or synchronization that there
+            is not.
 
     Example:
         >>> v = gpudl.Variable([1.0, 2.0], name="v")
@@ -38,20 +45,28 @@ class Variable(Tensor):
         (array([2., 3.], dtype=float32), array([1., 1., 1.], dtype=float32))
     """
 
-    __slots__ = ("_trainable", "autocast", "constraint", "name", "path", "regularizer", "wanted")
+    __slots__ = (
+        *("_trainable", "aggregation", "autocast", "constraint", "name", "path", "regularizer", "synchronization"),
+        "wanted",
+    )
+    overwrite_with_gradient = False  # optimizers treat every gradient as one
 
     def __init__(
         self,
-        initializer: Any,
-        shape: Any = None,
-        dtype: Any = None,
+        initializer: object,
+        shape: Sequence[int] | None = None,
+        dtype: DTypeLike | None = None,
         trainable: bool = True,
         autocast: bool = True,
         aggregation: str | None = "none",
         synchronization: str | None = "auto",
         name: str | None = None,
-        layout: Any = None,
+        layout: object = None,
     ) -> None:
+        _require_one_of("aggregation", aggregation, _AGGREGATIONS)
+        _require_one_of("synchronization", synchronization, _SYNCHRONIZATIONS)
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise ValueError(f"the name of a variable is text without a slash, got {name!r}.")
         if callable(initializer) or isinstance(initializer, str):
             if shape is None:
                 raise ValueError(f"a variable with an initializer needs a shape, got {initializer!r} alone.")
@@ -59,8 +74,9 @@ class Variable(Tensor):
         source = as_tensor(initializer).array()
         data = backend.current().empty(source.shape, source.dtype if dtype is None else np.dtype(dtype))
         data[...] = backend.current().asarray(source)
-        self._adopt(data, bool(trainable), name or "variable")
+        self._adopt(data, bool(trainable), name or auto_name("variable"))
         self.autocast = autocast
+        self.aggregation, self.synchronization = aggregation, synchronization
 
     @classmethod
     def over(cls, data: Array, *, trainable: bool = True, name: str = "variable") -> Variable:
@@ -77,6 +93,7 @@ class Variable(Tensor):
         self._trainable = trainable
         self.requires_grad = trainable and is_floating(self.dtype)
         self.autocast = True
+        self.aggregation, self.synchronization = "none", "auto"
         self.regularizer: Any = None
         self.constraint: Any = None
         if state.recorder is not None:
@@ -99,21 +116,24 @@ class Variable(Tensor):
             self.requires_grad = value and is_floating(self.dtype)
             toggled(self)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         before = getattr(self, name, value) if name in _READ else value
+        if name in _CALLED and value is not None and not callable(value):
+            known = f"{name}s.{_CALLED[name]}"
+            raise ValueError(f"the {name} of a variable is a function, such as a {known}, got {value!r}.")
         object.__setattr__(self, name, value)
         if before is not value:
             changed()
 
-    def assign(self, value: Any) -> None:
+    def assign(self, value: TensorLike) -> None:
         """Set the value in place; raise ShapeError if the shape differs."""
         _update("assign_", self, value)
 
-    def assign_add(self, value: Any) -> None:
+    def assign_add(self, value: TensorLike) -> None:
         """Add to the value in place; raise ShapeError if the shape differs."""
         _update("assign_add_", self, value)
 
-    def assign_sub(self, value: Any) -> None:
+    def assign_sub(self, value: TensorLike) -> None:
         """Subtract from the value in place; raise ShapeError if the shape differs."""
         _update("assign_add_", self, -as_tensor(value, like=self))
 
@@ -129,8 +149,16 @@ class Variable(Tensor):
         layout_epoch[0] += 1
 
 
-def _update(name: str, target: Variable, value: Any) -> None:
+def _update(name: str, target: Variable, value: TensorLike) -> None:
     tensor = as_tensor(value, like=target)
     if tensor.shape != target.shape:
         raise ShapeError(f"cannot assign shape {tensor.shape} to variable {target.name!r} of {target.shape}.")
-    faces[name](target, tensor)
+    if state.stateless is not None:
+        state.stateless.assign(target, tensor, add=name == "assign_add_")
+    else:
+        faces[name](target, tensor)
+
+
+def _require_one_of(what: str, value: str | None, known: tuple[str | None, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"the {what} of a variable is one of {', '.join(map(repr, known))}, got {value!r}.")

@@ -1,4 +1,4 @@
-"""Layers, one family a file."""
+"""Layers, one family per file."""
 
 from gpudl.layers import (
     activation,
@@ -10,6 +10,7 @@ from gpudl.layers import (
     pooling,
     regularization,
     reshaping,
+    wrapping,
 )
 from gpudl.layers.activation import *  # noqa: F403
 from gpudl.layers.base.input_spec import InputSpec
@@ -22,6 +23,7 @@ from gpudl.layers.normalization import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
 from gpudl.layers.reshaping import *  # noqa: F403
+from gpudl.layers.wrapping import *  # noqa: F403
 
 __all__ = ["InputSpec", "Layer", "deserialize", "get", "serialize"]
 __all__ += activation.__all__
@@ -33,8 +35,15 @@ __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += regularization.__all__
 __all__ += reshaping.__all__
+__all__ += wrapping.__all__
 
 LAYERS.add(
-    *map(vars, (activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping))
+    *map(
+        vars,
+        (
+            *(activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping),
+            wrapping,
+        ),
+    )
 )
 get, serialize, deserialize = LAYERS.get, LAYERS.serialize, LAYERS.deserialize

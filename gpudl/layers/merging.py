@@ -1,9 +1,8 @@
-"""Layers that make one tensor of several."""
+"""Layers that merge several tensors into one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import reduce
+from collections.abc import Sequence
 from math import prod
 from typing import Unpack
 
@@ -11,57 +10,23 @@ from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import open_shape
 from gpudl.engine.tensor import Tensor
+from gpudl.layers._merge import Elementwise, Merge, Tensors, shapes
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import Masks
 from gpudl.layers.base.options import LayerOptions
 
 __all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract"]
 __all__ += ["add", "average", "concatenate", "dot", "maximum", "minimum", "multiply", "subtract"]
 
-Tensors = Sequence[Tensor]
 
-
-class _Merge(Layer):
-    """A layer of a list of tensors."""
-
-    _exactly: int | None = None  # how many tensors it takes; None for any number
-    _batched = True  # whether the first axis is that of the batch
-
-    def call(self, inputs: Tensors) -> Tensor:
-        """Return one tensor of the inputs."""
-        listed = isinstance(inputs, list | tuple)
-        if not listed or not inputs or self._exactly not in (None, len(inputs)):
-            count = f"exactly {self._exactly} inputs" if self._exactly else "at least 1 input"
-            got = f"{len(inputs)} of them" if listed else "one array"
-            raise ValueError(f"{self._who()} should be called on a list of {count}, got {got}.")
-        if self._batched and len({x.shape[:1] for x in inputs}) > 1:
-            raise ShapeError(f"Cannot merge tensors with different batch sizes: got the shapes {_shapes(inputs)}.")
-        return self._merged(inputs)
-
-    def _merged(self, inputs: Tensors) -> Tensor:
-        raise NotImplementedError
-
-
-class _Elementwise(_Merge):
-    """A layer that merges element by element; tensors of fewer axes get axes of size 1 after the batch."""
-
-    _of_two: Callable[[Tensor, Tensor], Tensor]
-
-    def _merged(self, inputs: Tensors) -> Tensor:
-        most = max(x.ndim for x in inputs)
-        try:
-            return reduce(self._of_two, [_of_axes(x, most) for x in inputs])
-        except ShapeError as error:
-            raise ShapeError(f"the inputs have incompatible shapes: got {_shapes(inputs)}.") from error
-
-
-class Add(_Elementwise):
+class Add(Elementwise):
     """Add up tensors.
 
     Args:
         **options: those of `Layer`.
 
     Raises:
-        ShapeError: shapes that cannot be broadcast to each other, or batches of several sizes.
+        ShapeError: the shapes do not broadcast to each other, or the batch sizes differ.
 
     Example:
         >>> gpudl.layers.Add()([np.ones((2, 3)), np.full((2, 3), 2.0)]).numpy()[0]
@@ -71,12 +36,12 @@ class Add(_Elementwise):
     _of_two = staticmethod(ops.add)
 
 
-class Subtract(_Elementwise):
+class Subtract(Elementwise):
     """Subtract the second of two tensors from the first.
 
     Raises:
-        ValueError: more or fewer than two tensors.
-        ShapeError: shapes that cannot be broadcast to each other, or batches of several sizes.
+        ValueError: there are not two tensors.
+        ShapeError: the shapes do not broadcast to each other, or the batch sizes differ.
 
     Example:
         >>> gpudl.layers.Subtract()([np.ones((1, 2)), np.full((1, 2), 3.0)]).numpy()
@@ -87,8 +52,8 @@ class Subtract(_Elementwise):
     _of_two = staticmethod(ops.subtract)
 
 
-class Multiply(_Elementwise):
-    """Multiply tensors, element by element.
+class Multiply(Elementwise):
+    """Multiply tensors elementwise.
 
     Example:
         >>> gpudl.layers.Multiply()([np.full((1, 2), 2.0), np.full((1, 2), 3.0)]).numpy()
@@ -98,8 +63,8 @@ class Multiply(_Elementwise):
     _of_two = staticmethod(ops.multiply)
 
 
-class Average(_Elementwise):
-    """Return the mean of tensors, element by element.
+class Average(Elementwise):
+    """Return the elementwise mean of tensors.
 
     Example:
         >>> gpudl.layers.Average()([np.zeros((1, 2)), np.ones((1, 2))]).numpy()
@@ -112,8 +77,8 @@ class Average(_Elementwise):
         return super()._merged(inputs) / len(inputs)
 
 
-class Maximum(_Elementwise):
-    """Return the largest of the elements at each place.
+class Maximum(Elementwise):
+    """Return the elementwise maximum of tensors.
 
     Example:
         >>> gpudl.layers.Maximum()([np.array([[1.0, 4.0]]), np.array([[2.0, 3.0]])]).numpy()
@@ -123,8 +88,8 @@ class Maximum(_Elementwise):
     _of_two = staticmethod(ops.maximum)
 
 
-class Minimum(_Elementwise):
-    """Return the smallest of the elements at each place.
+class Minimum(Elementwise):
+    """Return the elementwise minimum of tensors.
 
     Example:
         >>> gpudl.layers.Minimum()([np.array([[1.0, 4.0]]), np.array([[2.0, 3.0]])]).numpy()
@@ -134,15 +99,15 @@ class Minimum(_Elementwise):
     _of_two = staticmethod(ops.minimum)
 
 
-class Concatenate(_Merge):
-    """Lay tensors one after another along an axis.
+class Concatenate(Merge):
+    """Concatenate tensors along an axis.
 
     Args:
         axis: the axis; their sizes along the others must be the same.
         **options: those of `Layer`.
 
     Raises:
-        ShapeError: shapes that differ along another axis.
+        ShapeError: the shapes differ along another axis.
 
     Example:
         >>> gpudl.layers.Concatenate()([np.ones((2, 3)), np.ones((2, 5))]).shape
@@ -160,25 +125,39 @@ class Concatenate(_Merge):
             return ops.concatenate(inputs, axis=self.axis)
         except ShapeError as error:
             raise ShapeError(
-                f"the inputs need matching shapes except for axis {self.axis}, along which they are laid one after "
-                f"another: got {_shapes(inputs)}."
+                f"the inputs need matching shapes except for axis {self.axis}, along which they are concatenated: "
+                f"got {shapes(inputs)}."
             ) from error
 
+    def _merged_mask(self, inputs: Tensors, masks: Sequence[Masks], known: list[Tensor]) -> Masks:
+        """Return the masks one after another, or what counts in one of the inputs where features are laid so."""
+        columns = []
+        for x, mask in zip(inputs, masks, strict=True):
+            if isinstance(mask, Tensor) and mask.ndim != x.ndim - 1:
+                raise ShapeError(
+                    f"the mask of shape {mask.shape} does not fit inputs of shape {open_shape(x.shape)}: it "
+                    "has a value for each step, and none for the features."
+                )
+            every = ops.ones_like(x[..., :1], dtype="bool")
+            columns.append(ops.expand_dims(mask, -1) if isinstance(mask, Tensor) else every)
+        return ops.any(ops.concatenate(columns, axis=self.axis), axis=-1)
 
-class Dot(_Merge):
-    """Return the products of two tensors, summed along an axis of each, sample by sample.
 
-    The axes that are left of the first tensor come before those of the second; with none left, a sample has one number.
+class Dot(Merge):
+    """Return the dot product of two tensors along an axis of each, sample by sample.
+
+    The remaining axes of the first tensor come before those of the second; if there are none, each sample has one
+    value.
 
     Args:
-        axes: the axis of both, or that of each; 0, the batch, is none of them.
-        normalize: whether to scale both to length 1 along their axis before: the cosine of their angle.
+        axes: the axis of both, or that of each; not 0, the batch.
+        normalize: whether to normalize both along their axis first, which gives the cosine of their angle.
         **options: those of `Layer`.
 
     Raises:
-        TypeError: axes that are no integers.
-        ValueError: not two axes, the axis of the batch, or more or fewer than two tensors.
-        ShapeError: sizes that differ along the axes, or an axis that a tensor does not have.
+        TypeError: the axes are not integers.
+        ValueError: there are not two axes, one is that of the batch, or there are not two tensors.
+        ShapeError: the sizes along the axes differ, or a tensor does not have the axis.
 
     Example:
         >>> gpudl.layers.Dot(axes=1)([np.full((1, 3), 2.0), np.ones((1, 3))]).numpy()
@@ -211,7 +190,7 @@ class Dot(_Merge):
         if x.shape[along_x] != y.shape[along_y]:
             raise ShapeError(
                 f"the inputs have incompatible sizes: {x.shape[along_x]} along axis {along_x} of the first and "
-                f"{y.shape[along_y]} along axis {along_y} of the second, in shapes {_shapes(inputs)}."
+                f"{y.shape[along_y]} along axis {along_y} of the second, in shapes {shapes(inputs)}."
             )
         if self.normalize:
             x, y = _unit(x, along_x), _unit(y, along_y)
@@ -221,69 +200,60 @@ class Dot(_Merge):
         return ops.reshape(rows @ columns, (x.shape[0], *([*rest_x, *rest_y] or [1])))
 
 
-def _of_axes(x: Tensor, count: int) -> Tensor:
-    """Return x with `count` axes, those of size 1 that are missing after the batch."""
-    return x if x.ndim == count else ops.reshape(x, (*x.shape[:1], *[1] * (count - x.ndim), *x.shape[1:]))
-
-
-def _shapes(inputs: Tensors) -> str:
-    return ", ".join(str(open_shape(x.shape)) for x in inputs)
-
-
 def _without(shape: Sequence[int], axis: int) -> list[int]:
-    """Return the sizes of a sample but that along `axis` of the batch."""
+    """Return the sizes of a sample except that along `axis` of the batch."""
     return [size for at, size in enumerate(shape) if at not in (0, axis)]
 
 
 def _moved(x: Tensor, axis: int, to: int) -> Tensor:
-    """Return x with `axis` at another place, 1 or the last, and the other axes in their order."""
+    """Return x with `axis` moved to another position, 1 or the last."""
     others = [at for at in range(x.ndim) if at != axis]
     order = [*others, axis] if to < 0 else [*others[:to], axis, *others[to:]]
     return x if order == sorted(order) else ops.transpose(x, axes=order)
 
 
 def _unit(x: Tensor, axis: int) -> Tensor:
-    """Return x in length 1 along `axis`; zeros stay zeros."""
+    """Return x normalized along `axis`; vectors of zeros stay zero."""
     return x / ops.sqrt(ops.maximum(ops.sum(x * x, axis=axis, keepdims=True), 1e-12))
 
 
 def add(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Add up tensors, as `Add` does."""
+    """Add tensors, like `Add`."""
     return _called(Add(**options), inputs)
 
 
 def subtract(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Subtract the second of two tensors from the first, as `Subtract` does."""
+    """Subtract the second of two tensors from the first, like `Subtract`."""
     return _called(Subtract(**options), inputs)
 
 
 def multiply(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Multiply tensors, element by element, as `Multiply` does."""
+    """Multiply tensors elementwise, like `Multiply`."""
     return _called(Multiply(**options), inputs)
 
 
 def average(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Return the mean of tensors, element by element, as `Average` does."""
+    """Return the elementwise mean of tensors, like `Average`."""
     return _called(Average(**options), inputs)
 
 
 def maximum(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Return the largest of the elements at each place, as `Maximum` does."""
+    """Return the elementwise maximum of tensors, like `Maximum`."""
     return _called(Maximum(**options), inputs)
 
 
 def minimum(inputs: Tensors, **options: Unpack[LayerOptions]) -> Tensor:
-    """Return the smallest of the elements at each place, as `Minimum` does."""
+    """Return the elementwise minimum of tensors, like `Minimum`."""
     return _called(Minimum(**options), inputs)
 
 
 def concatenate(inputs: Tensors, axis: int = -1, **options: Unpack[LayerOptions]) -> Tensor:
-    """Lay tensors one after another along an axis, as `Concatenate` does."""
+    """Concatenate tensors along an axis, like `Concatenate`."""
     return _called(Concatenate(axis, **options), inputs)
 
 
 def dot(inputs: Tensors, axes: int | Sequence[int] = -1, **options: Unpack[LayerOptions]) -> Tensor:
-    """Return the products of two tensors, summed along an axis of each, as `Dot` does."""
+    """Return the dot product of two tensors along an axis of each, like `Dot`."""
     return _called(Dot(axes, **options), inputs)
 
 

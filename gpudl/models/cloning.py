@@ -1,4 +1,4 @@
-"""Models made after others: the same layers with new weights, or what a function makes of each."""
+"""Cloning models: the same layers with new weights, or with layers from a function."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def clone_model(
 ) -> Layer:
     """Return a model with layers of the same kinds and names as those of `model`, and with weights of its own.
 
-    The new model is not compiled, and its weights are drawn anew; ``set_weights(model.get_weights())`` makes them the
-    same.
+    The new model is not compiled, and its weights are initialized again; ``set_weights(model.get_weights())`` makes
+    them the same.
 
     Args:
         model: a functional model or a `Sequential`; without further arguments any layer that its config makes again.
@@ -46,8 +46,8 @@ def clone_model(
 
     Example:
         >>> model = gpudl.Sequential([gpudl.Input((3,)), gpudl.layers.Dense(2, name="line")])
-        >>> twin = gpudl.models.clone_model(model)
-        >>> twin.get_layer("line") is model.get_layer("line"), twin.get_layer("line").units
+        >>> clone = gpudl.models.clone_model(model)
+        >>> clone.get_layer("line") is model.get_layer("line"), clone.get_layer("line").units
         (False, 2)
     """
     if call_function is not None and not _is_functional(model):

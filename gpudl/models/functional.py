@@ -1,4 +1,4 @@
-"""The graph of a functional model: the calls that lead from its inputs to its outputs."""
+"""The graph of a functional model: the calls from its inputs to its outputs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from gpudl.models.given_inputs import fitting, one_each, sorted_leaves
 
 @dataclass(frozen=True)
 class Place:
-    """Stands in a nest for a value of the graph.
+    """A reference in a nest to a value of the graph.
 
     Attributes:
-        step: the number of the step that computes it.
-        position: which of the step's results in a row it is.
+        step: the number of the call that computes it.
+        position: its position among the flattened results of the call.
     """
 
     step: int
@@ -41,24 +41,24 @@ class Step:
 
     @property
     def places(self) -> list[Place]:
-        """Where the values among the arguments come from, those in a dict in the order of its keys."""
+        """The places of the values among the arguments, those in a dict in the order of its keys."""
         return [leaf for leaf in sorted_leaves((self.args, self.kwargs)) if isinstance(leaf, Place)]
 
 
 class CallGraph:
-    """The calls that lead from inputs to outputs, in an order in which they can be made.
+    """The calls from inputs to outputs, in topological order.
 
-    It keeps the calls and not the shapes, so it computes batches of any size. A copy has symbols of its own.
+    It keeps calls and not shapes, so it computes batches of any size. A copy has symbols of its own.
 
     Args:
         inputs: a nest of symbols; those that no `Input` has made become inputs too.
         outputs: a nest of symbols that are computed from them.
 
     Raises:
-        ValueError: something that is no symbol, or outputs that need another input.
+        ValueError: an input or output is not a symbol, or the outputs need another input.
     """
 
-    def __init__(self, inputs: Any, outputs: Any) -> None:
+    def __init__(self, inputs: object, outputs: object) -> None:
         given = _checked(inputs, "inputs")
         wanted = _checked(outputs, "outputs")
         if len({symbol.key for symbol in given}) < len(given):
@@ -71,7 +71,7 @@ class CallGraph:
         numbers |= {id(call): len(entries) + number for number, call in enumerate(calls)}
         known = {symbol.key: Place(number, 0) for number, symbol in enumerate(given)}
 
-        def placed(leaf: Any) -> Any:
+        def placed(leaf: object) -> Any:
             if type(leaf) is not KerasTensor:
                 return leaf
             return known.get(leaf.key) or Place(numbers[id(leaf.call)], leaf.position)
@@ -101,17 +101,17 @@ class CallGraph:
             call = Call(step.operation, args, kwargs, step.results)
             self._symbols.append(flatten(call.outputs)[0])
 
-    def _with_symbols(self, nest: Any) -> Any:
+    def _with_symbols(self, nest: object) -> Any:
         return _filled(nest, self._symbols)
 
     @property
     def inputs(self) -> Any:
-        """The inputs, as symbols in the nest in which they were given."""
+        """The input symbols, in the nest that was passed."""
         return self._with_symbols(self._in)
 
     @property
     def outputs(self) -> Any:
-        """The outputs, as symbols in the nest in which they were given."""
+        """The output symbols, in the nest that was passed."""
         return self._with_symbols(self._out)
 
     @property
@@ -131,11 +131,11 @@ class CallGraph:
 
     @property
     def output_places(self) -> list[Place]:
-        """Where the outputs come from, in the order in which a call of the model returns them in its nest."""
+        """The places of the outputs, in the order in which a call of the model returns them in its nest."""
         return flatten(self._out)[0]
 
-    def connections(self, operation: Any) -> list[str]:
-        """Return what each call of `operation` takes, as ``name[call][result]``."""
+    def connections(self, operation: object) -> list[str]:
+        """Return the inputs of each call of `operation`, as ``name[call][result]``."""
         return [
             f"{self.steps[place.step].operation.name}[{self.steps[place.step].index}][{place.position}]"
             for step in self.steps
@@ -143,8 +143,8 @@ class CallGraph:
             for place in step.places
         ]
 
-    def __call__(self, inputs: Any, who: str) -> Any:
-        """Compute the outputs for a nest of tensors; errors say that it is for `who`."""
+    def __call__(self, inputs: object, who: str) -> Any:
+        """Compute the outputs for a nest of tensors; errors name the model `who`."""
         values: list[list[Any]] = [[value] for value in self._fitted(inputs, who)]
         for step in self.steps[self.entries :]:
             args, kwargs = _filled((step.args, step.kwargs), values)
@@ -190,7 +190,7 @@ class CallGraph:
         return [fitting(x, step.operation.name, step.results, who) for x, step in zip(given, self.steps, strict=False)]
 
     def _depths(self) -> list[int]:
-        """Return for each step the length of the longest way to an output; calls of one layer are equally deep."""
+        """Return for each call the length of the longest path to an output; calls of one layer are equally deep."""
         depths = [0] * len(self.steps)
         deepest: dict[int, int] = {}
         for number, step in reversed(list(enumerate(self.steps))[self.entries :]):
@@ -200,7 +200,7 @@ class CallGraph:
         return depths
 
     def _ordered(self, depths: list[int], ranks: dict[int, int]) -> list[Any]:
-        """Return the operations, the deepest first; those of one depth in the order in which outputs ask for them."""
+        """Return the operations, the deepest first; those of equal depth in the order in which outputs need them."""
         found: dict[int, tuple[Any, int]] = {}
         for depth, step in zip(depths, self.steps, strict=True):
             _, before = found.get(id(step.operation), (None, 0))
@@ -211,12 +211,12 @@ class CallGraph:
         ]
 
     def _is_linear(self, depths: list[int]) -> bool:
-        """Tell whether each operation takes what the one before returns, and nothing else."""
+        """Return whether the model is a chain: the only input of each operation is the result of the one before."""
         alone = len(set(depths)) == len(depths) == len({id(step.operation) for step in self.steps})
         return alone and all(len(step.places) <= 1 for step in self.steps)
 
 
-def _filled(nest: Any, values: list[Any]) -> Any:
+def _filled(nest: object, values: list[Any]) -> Any:
     """Return `nest` with the value of each `Place` in it."""
     return map_leaves(lambda v: values[v.step][v.position] if type(v) is Place else v, nest)
 
@@ -235,7 +235,7 @@ def _checked(nest: Any, what: str) -> list[KerasTensor]:
 
 
 def _check_names(operations: list[Any]) -> None:
-    """Raise ValueError where two layers or inputs have one name, by which neither could be found."""
+    """Raise ValueError if two layers or inputs have the same name."""
     different = {id(operation): operation.name for operation in operations}
     (name, count), *_ = Counter(different.values()).most_common(1)
     if count > 1:
@@ -250,14 +250,14 @@ def _is_input(symbol: KerasTensor) -> bool:
 
 
 def _entry(symbol: KerasTensor) -> KerasTensor:
-    """Return an input for what was computed where it is given as an input."""
+    """Return an input in place of a computed symbol that is used as an input."""
     return Input(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)
 
 
 def _before(
     wanted: list[KerasTensor], given: set[tuple[int, int]], names: list[str]
 ) -> tuple[list[Call], dict[int, int]]:
-    """Return the calls that `wanted` need, each after those that it needs, and in which order operations were found."""
+    """Return the calls that `wanted` depend on, in topological order, and the order in which operations were found."""
     ranks: dict[int, int] = {}
     calls: list[Call] = []
     seen: set[int] = set()

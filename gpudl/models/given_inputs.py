@@ -1,4 +1,4 @@
-"""What a functional model is called on, laid to its inputs: by structure, by name or in a row."""
+"""Matching the arguments of a functional model to its inputs: by structure, by name or in order."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import Pair
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
+from gpudl.layers.base.masks import keeping_mask
 from gpudl.ops import cast, reshape
 
 T = TypeVar("T")
@@ -32,11 +33,11 @@ def sorted_leaves(nest: Nest[T]) -> Iterator[T]:
 
 
 def one_each(names: Nest[str], given: Nest[Tensor], who: str) -> list[Tensor]:
-    """Return what is given for each input.
+    """Return the argument for each input.
 
     Args:
         names: the names of the inputs, in the nest of the model's inputs.
-        given: the same nest; a dict by the names; or all of them in a row, whichever nest they lie in.
+        given: the same nest, or a dict by the names, or any other nest with as many leaves, in order.
         who: the model, for errors.
 
     Returns:
@@ -69,7 +70,7 @@ def one_each(names: Nest[str], given: Nest[Tensor], who: str) -> list[Tensor]:
 
 
 def _aligned(names: Nest[str], given: Nest[Tensor]) -> list[Tensor] | None:
-    """Return the leaves of `given` where those of `names` lie; None where there are other nests or keys miss."""
+    """Return the leaves of `given` at the paths of those of `names`; None if the structure differs or keys miss."""
     if isinstance(names, dict):
         if not isinstance(given, dict) or not names.keys() <= given.keys():
             return None
@@ -85,7 +86,7 @@ def _aligned(names: Nest[str], given: Nest[Tensor]) -> list[Tensor] | None:
 
 
 def _same_keys(names: Nest[str], given: Nest[Tensor]) -> bool:
-    """Tell whether no dict of `given`, which holds all of `names`, has further keys."""
+    """Return whether no dict of `given`, which has all of `names`, has further keys."""
     if isinstance(names, dict) and isinstance(given, dict):
         return names.keys() == given.keys() and all(_same_keys(names[key], given[key]) for key in names)
     if isinstance(names, list | tuple) and isinstance(given, list | tuple):
@@ -94,7 +95,7 @@ def _same_keys(names: Nest[str], given: Nest[Tensor]) -> bool:
 
 
 def _expected(names: Nest[str], row: list[str], given: Nest[Tensor]) -> str:
-    """Return both structures in words, and what is missing."""
+    """Describe both structures, and what is missing."""
     count = f"{len(row)} input{'s' * (len(row) > 1)}"
     text = f"expects {count} in the structure {_form(names)}, got {_form(given)}."
     if isinstance(given, dict):
@@ -114,12 +115,12 @@ def _form(nest: object) -> str:
 
 
 def fitting(x: Tensor, name: str, pair: Pair, who: str) -> Tensor:
-    """Return x in the shape and dtype of an input; an axis of size 1 at the end may be missing, or too many.
+    """Return x in the shape and dtype of an input; an axis of size 1 at the end may be missing or superfluous.
 
     Raises:
-        ShapeError: a shape that the input cannot have.
+        ShapeError: the shape does not fit the input.
     """
-    shape, dtype = pair.shape, pair.first.dtype
+    given, shape, dtype = x, pair.shape, pair.first.dtype
     if x.ndim == len(shape) - 1 and shape[-1] == 1:
         x = reshape(x, (*x.shape, 1))
     elif x.ndim == len(shape) + 1 and x.shape[-1] == 1:
@@ -129,4 +130,4 @@ def fitting(x: Tensor, name: str, pair: Pair, who: str) -> Tensor:
         raise ShapeError(
             f"{who}: its input {name!r} has shape {shape}, got {x.shape}. Reshape the data, or build a model for them."
         )
-    return x if x.dtype == dtype else cast(x, dtype=dtype)
+    return keeping_mask(given, x if x.dtype == dtype else cast(x, dtype=dtype))

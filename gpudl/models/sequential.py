@@ -7,7 +7,6 @@ from itertools import takewhile
 from typing import Any
 
 from gpudl.engine.calls import calls_of, declare, offer_calls
-from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
 from gpudl.engine.symbol import KerasTensor, open_shape
@@ -15,7 +14,9 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.derived import derived
+from gpudl.layers.base.enclosing import inside
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
 from gpudl.names import auto_name
 from gpudl.ops import cast, reshape
@@ -23,7 +24,7 @@ from gpudl.registry import serialize
 
 
 class Chain:
-    """Symbols for a stack of layers: for the inputs, and for what each layer returns."""
+    """Symbols for a stack of layers: for the inputs, and for the result of each layer."""
 
     def __init__(self, entry: InputLayer) -> None:
         calls = calls_of(entry)
@@ -43,12 +44,12 @@ class Chain:
 
 
 class Sequential(Model):
-    """A model in which each layer takes what the one before it returns.
+    """A model in which the input of each layer is the result of the one before.
 
     Args:
-        layers: layers to begin with. When the first has an ``input_shape``, or is an `Input`, the weights are
-            made at once, else on the first call.
-        trainable: whether the weights want gradients.
+        layers: the initial layers. If the first has an ``input_shape``, or is an `Input`, the weights are created
+            immediately, else at the first call.
+        trainable: whether the weights are updated in training.
         name: a name, ``sequential`` by default, numbered.
 
     Example:
@@ -57,24 +58,24 @@ class Sequential(Model):
         8
     """
 
-    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Iterable[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(name=name, trainable=trainable)
         self._stack: list[Layer] = []
         self._input: InputLayer | None = None
-        self._declared = False  # whether the Input was given, and not made of a shape
+        self._declared = False  # whether there is an explicit Input, and not only a shape
         for layer in layers or ():
             self.add(layer, rebuild=False)
         self._count_as_functional()
 
-    def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Put a layer on top of the stack; weights that exist stay.
+    def add(self, layer: object, rebuild: bool = True) -> None:
+        """Add a layer on top of the stack; existing weights are kept.
 
         Raises:
-            ValueError: something that is no layer, a name that is taken, or this model itself.
-            ShapeError: a layer that does not fit what is below it; then the stack is as it was.
+            ValueError: it is not a layer, its name is taken, or it is this model itself.
+            ShapeError: the layer does not fit the one below; then the stack is unchanged.
         """
         if isinstance(layer, KerasTensor) and layer.call is not None and isinstance(layer.call.operation, InputLayer):
-            layer = layer.call.operation  # what Input() gives
+            layer = layer.call.operation  # of an Input()
         if not isinstance(layer, Layer):
             raise ValueError(
                 f"only layers can be added to a Sequential, got {layer!r} of type {type(layer).__name__}. "
@@ -96,7 +97,8 @@ class Sequential(Model):
         if not self._stack and entry is None and layer.batch_shape is not None:
             entry = InputLayer(batch_shape=layer.batch_shape, dtype=layer.compute_dtype)
         if entry is not None:
-            self._known_chain(entry).follow([*self._stack, layer])
+            with inside(self, self.name):  # whose name is in the paths of the weights
+                self._known_chain(entry).follow([*self._stack, layer])
             self._take_input(entry)
             self.output_shape = layer.output_shape
             self.built = True
@@ -106,7 +108,7 @@ class Sequential(Model):
             self._count_as_functional()
 
     def pop(self, rebuild: bool = True) -> Layer:
-        """Take the topmost layer off and return it."""
+        """Remove the topmost layer and return it."""
         if not self._stack:
             raise ValueError("there is no layer to take off.")
         layer = self._stack[-1]
@@ -130,8 +132,12 @@ class Sequential(Model):
         self._offer()
         return list(self._stack)
 
+    def saved_layers(self) -> list[Layer]:
+        """Return the layers, which files have by their numbers."""
+        return self.layers
+
     def _offer(self) -> None:
-        """Make symbols as soon as somebody asks a layer for its `input` or `output`."""
+        """Create symbols when the `input` or `output` of a layer is first read."""
         for layer in self._stack:
             offer_calls(layer, self._symbols_if_known)
 
@@ -153,10 +159,12 @@ class Sequential(Model):
             auto_name("functional")
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return what the topmost layer returns."""
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        """Return the result of the topmost layer."""
         if isinstance(inputs, list | tuple) and len(inputs) == 1:
             (inputs,) = inputs
+        if mask is not None:
+            inputs = with_masks(inputs, mask)
         if not isinstance(inputs, Tensor):
             return self._call_on_nest(inputs, training)
         if self._input is None:
@@ -181,7 +189,7 @@ class Sequential(Model):
         return self._through(inputs, training)
 
     def _build_by_call(self, inputs: Tensor, training: bool) -> Any:
-        """Build the layers as they are reached, and take inputs of this shape from now on."""
+        """Build the layers as they are called, and accept inputs of this shape from now on."""
         self._require_layers()
         entry = InputLayer(batch_shape=(None, *open_shape(inputs.shape[1:])), dtype=self._stack[0].compute_dtype)
         value: Any = inputs
@@ -198,17 +206,24 @@ class Sequential(Model):
         if not self._stack:
             raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
 
-    def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors; they are cast to the dtype of an `Input` that was given, and then by each layer."""
-        return value if value is None or isinstance(value, str | bool) else as_tensor(value)
+    def _typed(self, tensor: Tensor) -> Tensor:
+        """Return a tensor unchanged: it is cast to the dtype of an `Input` that was given, and then by each layer."""
+        return tensor
+
+    def _masks_inside(self) -> bool:
+        return True
+
+    def _require_open(self) -> None:
+        """Accept the inputs of the first call from then on."""
 
     def _fitted(self, inputs: Tensor) -> Tensor:
-        """Return the inputs in the shape of the `Input`; one number a sample may come without its axis of size 1.
+        """Return the inputs in the shape of the `Input`; scalar samples may lack their axis of size 1.
 
-        They take the dtype of an `Input` that was given. Without one integers stay integers until a layer wants floats:
-        those of an embedding may be larger than the floats that the layers compute in can count to.
+        They are cast to the dtype of an explicit `Input`. Without one, integers stay integers until a layer needs
+        floats, since those of an embedding may be too large for the floats that the layers compute in.
         """
         assert self._input is not None
+        given = inputs
         shape, dtype = self._input.batch_shape, self._input.dtype if self._declared else inputs.dtype
         if inputs.ndim == len(shape) - 1 and shape[-1] == 1:
             inputs = reshape(inputs, (*inputs.shape, 1))
@@ -219,20 +234,20 @@ class Sequential(Model):
                 f"{self._who()} was built for inputs of shape {shape}, got {inputs.shape}. "
                 "Reshape the data, or build a model for them."
             )
-        return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
+        return keeping_mask(given, inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype))
 
     @derived
     def input(self) -> Any:
-        """The symbol for the inputs, once their shape is known; a `Model` can be made of it and a layer's `output`."""
+        """The symbol for the inputs, if their shape is known; a `Model` can be made from it and a layer's `output`."""
         return self._symbols()[0]
 
     @derived
     def output(self) -> Any:
-        """The symbols for what the topmost layer returns, once the shape of the inputs is known."""
+        """The symbols for the result of the topmost layer, if the shape of the inputs is known."""
         return self._symbols()[-1]
 
     def _symbols(self) -> list[Nest[KerasTensor]]:
-        """Return symbols for the inputs and for what each layer returns; they are made at the first question."""
+        """Return symbols for the inputs and for the result of each layer; they are created at the first access."""
         found = self._symbols_if_known()
         if not found:
             raise AttributeError(
@@ -250,7 +265,7 @@ class Sequential(Model):
         known: Chain | None = vars(self).get("_chain")
         if known is None or known.entry is not entry:
             known = Chain(entry)
-            object.__setattr__(self, "_chain", known)  # which changes nothing of what is computed
+            object.__setattr__(self, "_chain", known)  # without marking steps as changed
         return known
 
     def __getstate__(self) -> dict[str, Any]:
@@ -267,16 +282,16 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, object] | None = None) -> Any:
         """Return a new model, with new weights, of the layers in `config`.
 
         Args:
-            config: what `get_config` returned.
+            config: a result of `get_config`.
             custom_objects: the classes of your own layers by name.
         """
         known = {"Sequential": Sequential, **(custom_objects or {})}
         made: dict[str, Any] = {}
-        for layer in config["layers"]:  # one that stands in the stack twice is made once
+        for layer in config["layers"]:  # a layer that is in the stack twice is created once
             made[repr(layer)] = made.get(repr(layer)) or deserialize(layer, known)
         layers = [made[repr(layer)] for layer in config["layers"]]
         model = cls(layers, trainable=config.get("trainable", True), name=config.get("name"))

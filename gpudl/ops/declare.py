@@ -17,7 +17,7 @@ from gpudl.ops.reference import reference
 
 
 class Options(TypedDict, total=False):
-    """What an op can be declared with, see `Op`."""
+    """The options of an op, see `Op`."""
 
     outs: int
     alias: bool
@@ -25,6 +25,7 @@ class Options(TypedDict, total=False):
     gathers: bool
     workspace: Callable[..., Spec]
     flops: cost.Flops
+    reads: cost.Reads
     prepare: Callable[..., tuple[TensorLike, ...]]
 
 
@@ -46,7 +47,7 @@ def op(infer: Callable[..., tuple[Spec, ...]], **options: Unpack[Options]) -> Ca
 
 
 def op(infer: Callable[..., Specs], **options: Unpack[Options]) -> Callable[[Forward], AnyOp]:
-    """Make an op of a function ``forward(xp, *outs, *inputs, **static)`` and enter it in the registry.
+    """Make a function ``forward(xp, *outs, *inputs, **static)`` an op, and register it.
 
     A call of it returns a tensor for each spec that `infer` does.
     """

@@ -1,4 +1,4 @@
-"""Elementwise powers, exponentials and logarithms."""
+"""Elementwise powers, exponentials, logarithms, sine and cosine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 from gpudl.ops.elementwise import floating, whole
 
-__all__ = ["erf", "exp", "expm1", "log", "log1p", "power", "sqrt"]
+__all__ = ["cos", "erf", "exp", "expm1", "log", "log1p", "power", "sin", "sqrt"]
 
 
 @elementwise(floating)
@@ -73,3 +73,19 @@ def erf(x: Expression) -> Expression:
 
 
 erf.vjp(x=lambda g, y, x: g * (exp(-(x * x)) * (2 / np.pi**0.5)))
+
+
+@elementwise(floating)
+def sin(x: Expression) -> Expression:
+    """Return the sine of x, in radians."""
+    return e.sin(x)
+
+
+@elementwise(floating)
+def cos(x: Expression) -> Expression:
+    """Return the cosine of x, in radians."""
+    return e.cos(x)
+
+
+sin.vjp(x=lambda g, y, x: g * cos(x))
+cos.vjp(x=lambda g, y, x: -(g * sin(x)))

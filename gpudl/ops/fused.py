@@ -22,39 +22,39 @@ from gpudl.ops.reduce import sum_to
 
 
 @rewrites("activation_grad")
-def pool_gradient_first(rewriter: Rewriter, step: Applied) -> None:
+def pool_gradient_first(rewriter: Rewriter, instruction: Applied) -> None:
     """Apply the gradient of an activation before that of the max-pooling after it, where there are fewer elements.
 
     The pixels that are maxima have the value of the maximum, and so the same slope; all others get 0 in either order.
     """
-    spread = rewriter.maker(step.ins[0], "max_pool_grad")
+    spread = rewriter.maker(instruction.ins[0], "max_pool_grad")
     pool = None if spread is None else rewriter.maker(spread.ins[1], "max_pool")
-    if spread is None or pool is None or pool.ins[0] is not step.ins[1]:
+    if spread is None or pool is None or pool.ins[0] is not instruction.ins[1]:
         return
     window: Window = spread.static["window"]
     apart = all(s >= e for s, e in zip(window.strides, window.extent, strict=True))
     if rewriter.only_user(spread.outs[0], "activation_grad") is None or not (
-        apart or step.static["activation"] == "relu"
+        apart or instruction.static["activation"] == "relu"
     ):
         return
-    first = rewriter.applied(activation_grad, (spread.ins[0], pool.outs[0]), step.static, step)
-    second = Applied(max_pool_grad, step.outs, (first.outs[0], spread.ins[1]), spread.static, spread.origin)
-    rewriter.replace([spread, step], [first, second], spread)
+    first = rewriter.applied(activation_grad, (spread.ins[0], pool.outs[0]), instruction.static, instruction)
+    second = Applied(max_pool_grad, instruction.outs, (first.outs[0], spread.ins[1]), spread.static, spread.origin)
+    rewriter.replace([spread, instruction], [first, second], spread)
 
 
 _POOLED = "conv2d+bias_activation+max_pool"
 
 
 @rewrites("conv2d")
-def fuse_pooled_convolution(rewriter: Rewriter, step: Applied) -> None:
+def fuse_pooled_convolution(rewriter: Rewriter, instruction: Applied) -> None:
     """Fuse convolution, bias, activation and max-pooling, without the pixels that no pooling window covers."""
-    biased = rewriter.only_user(step.outs[0], "bias_activation")
+    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
     pool = None if biased is None else rewriter.only_user(biased.outs[0], "max_pool")
-    if biased is None or pool is None or biased.ins[0] is not step.outs[0]:
+    if biased is None or pool is None or biased.ins[0] is not instruction.outs[0]:
         return
-    chain = [step, biased, pool]
+    chain = [instruction, biased, pool]
     small = _cropped(rewriter, chain)
-    backward = _backward(rewriter, step, pool)
+    backward = _backward(rewriter, instruction, pool)
     if small and backward is not None and rewriter.kernel(small, _POOLED) is not None:
         pairs = dict(zip(chain, small, strict=True))
         for spread, users in backward.items():
@@ -115,31 +115,33 @@ def _on_cropped(user: Applied, g: Value, small: Value, window: Window) -> Applie
 
 @rewrites("conv2d")
 @rewrites("matmul")
-def fuse_bias(rewriter: Rewriter, step: Applied) -> None:
+def fuse_bias(rewriter: Rewriter, instruction: Applied) -> None:
     """Fuse a convolution or a matrix product with its bias and activation."""
-    biased = rewriter.only_user(step.outs[0], "bias_activation")
-    if biased is not None and biased.ins[0] is step.outs[0]:
-        rewriter.fuse([step, biased], f"{step.name}+bias_activation")
+    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
+    if biased is not None and biased.ins[0] is instruction.outs[0]:
+        rewriter.fuse([instruction, biased], f"{instruction.name}+bias_activation")
 
 
 @rewrites("softmax")
-def reuse_softmax(rewriter: Rewriter, step: Applied) -> None:
+def reuse_softmax(rewriter: Rewriter, instruction: Applied) -> None:
     """Replace a softmax by the probabilities that a cross-entropy of the same logits computes, with the same bits."""
-    for user in rewriter.users(step.ins[0]):
+    for user in rewriter.users(instruction.ins[0]):
         loss = applies(user, softmax_cross_entropy) or applies(user, sparse_softmax_cross_entropy)
-        if loss and all(made.is_kernel(rewriter.on) for made in (user, step)):
-            rewriter.substitute(step, user, user.outs[1])
+        if loss and all(made.is_kernel(rewriter.on) for made in (user, instruction)):
+            rewriter.substitute(instruction, user, user.outs[1])
             return
 
 
 @rewrites("max_pool_grad")
-def fuse_pooling_gradient(rewriter: Rewriter, step: Applied) -> None:
+def fuse_pooling_gradient(rewriter: Rewriter, instruction: Applied) -> None:
     """Fuse the gradients of an activation and a max-pooling, and those of bias and filters if only they read these."""
-    slope = rewriter.maker(step.ins[0], "activation_grad")
+    slope = rewriter.maker(instruction.ins[0], "activation_grad")
     if slope is None:
         return
-    users = rewriter.users(step.outs[0])
-    if len(users) == 2 and applies(users[0], sum_to) and _only_at(users[1], conv2d_weight_grad, 1, step.outs[0]):
-        rewriter.fuse([slope, step, users[0], users[1]], "activation_grad+max_pool_grad+(sum_to,conv2d_weight_grad)")
-    if rewriter.maker(step.outs[0], "max_pool_grad") is step:
-        rewriter.fuse([slope, step], "activation_grad+max_pool_grad")
+    users = rewriter.users(instruction.outs[0])
+    if len(users) == 2 and applies(users[0], sum_to) and _only_at(users[1], conv2d_weight_grad, 1, instruction.outs[0]):
+        rewriter.fuse(
+            [slope, instruction, users[0], users[1]], "activation_grad+max_pool_grad+(sum_to,conv2d_weight_grad)"
+        )
+    if rewriter.maker(instruction.outs[0], "max_pool_grad") is instruction:
+        rewriter.fuse([slope, instruction], "activation_grad+max_pool_grad")

@@ -25,6 +25,7 @@ __all__ = [
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "not_equal",
     "right_shift",
 ]
@@ -114,29 +115,35 @@ def bitwise_not(x: Expression) -> Expression:
 
 @elementwise(_shifted)
 def left_shift(x: Expression, y: Expression) -> Expression:
-    """Return x << y of integers; bools count as int32."""
+    """Return x << y of integers; bools are cast to int32."""
     return e.left_shift(x, y)
 
 
 @elementwise(_shifted)
 def right_shift(x: Expression, y: Expression) -> Expression:
-    """Return x >> y of integers; bools count as int32."""
+    """Return x >> y of integers; bools are cast to int32."""
     return e.right_shift(x, y)
 
 
 @elementwise(_compared)
 def logical_and(x1: Expression, x2: Expression) -> Expression:
-    """Return, as bool, where neither x1 nor x2 is 0."""
+    """Return, as bool, whether neither x1 nor x2 is 0, elementwise."""
     return e.bitwise_and(x1 != 0, x2 != 0)
 
 
 @elementwise(_compared)
 def logical_or(x1: Expression, x2: Expression) -> Expression:
-    """Return, as bool, where x1 and x2 are not both 0."""
+    """Return, as bool, whether x1 and x2 are not both 0, elementwise."""
     return e.bitwise_or(x1 != 0, x2 != 0)
+
+
+@elementwise(_compared)
+def logical_xor(x1: Expression, x2: Expression) -> Expression:
+    """Return, as bool, where just one of x1 and x2 is 0."""
+    return e.bitwise_xor(x1 != 0, x2 != 0)
 
 
 @elementwise(_truth)
 def logical_not(x: Expression) -> Any:
-    """Return, as bool, where x is 0."""
+    """Return, as bool, whether each element of x is 0."""
     return x == 0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.backend import Array
 from gpudl.engine import cost
@@ -19,6 +19,7 @@ from gpudl.kernels.expression import Expression
 from gpudl.ops import reduce
 from gpudl.ops.activation import sigmoid
 from gpudl.ops.declare import elementwise, op
+from gpudl.ops.elementwise import cast_like
 from gpudl.ops.exponential import exp
 from gpudl.ops.shape import reshape
 
@@ -48,6 +49,32 @@ def _before_softmax(g: Tensor, y: Tensor) -> Tensor:
 
 
 softmax.vjp(x=lambda g, y, x: _before_softmax(g, y))
+
+
+@op(_classes, flops=cost.per_output(8))
+def sparsemax(xp: ModuleType, out: Array, x: Array) -> None:
+    """Return the point nearest to x, along the last axis, whose numbers are not negative and sum to 1.
+
+    Source: Martins and Astudillo, "From softmax to sparsemax", ICML 2016, algorithm 1.
+    """
+    falling = -xp.sort(-x.astype(out.dtype), axis=-1)
+    sums = xp.cumsum(falling, axis=-1)
+    counts = xp.arange(1, x.shape[-1] + 1, dtype=out.dtype)
+    size = xp.maximum((falling * counts + 1 > sums).sum(axis=-1, keepdims=True), 1)  # of those that are not 0
+    excess = (xp.take_along_axis(sums, size - 1, axis=-1) - 1) / size.astype(out.dtype)
+    xp.subtract(x, excess, out=out, dtype=out.dtype)
+    xp.maximum(out, 0, out=out)
+
+
+def _within_support(g: Tensor, y: Tensor) -> Tensor:
+    """Return the gradient without its mean over what is not 0, and 0 elsewhere."""
+    there = cast_like(y > 0, g)
+    g = g * there
+    result: Tensor = g - there * (reduce.sum(g, axis=-1, keepdims=True) / reduce.sum(there, axis=-1, keepdims=True))
+    return result
+
+
+sparsemax.vjp(x=lambda g, y, x: _within_support(g, y))
 
 
 @op(_classes, flops=cost.per_output(5))
@@ -169,14 +196,14 @@ sparse_softmax_cross_entropy.vjp(
 )
 
 
-def _one_hot(labels: Spec, *, classes: int, dtype: Any) -> Spec:
+def _one_hot(labels: Spec, *, classes: int, dtype: DTypeLike) -> Spec:
     if labels.dtype.kind not in "iu":
         raise ShapeError(f"labels must be integers, got {labels.dtype}.")
     return Spec((*labels.shape, classes), np.dtype(dtype))
 
 
 @op(_one_hot, flops=cost.free)
-def one_hot(xp: ModuleType, out: Array, labels: Array, *, classes: int, dtype: Any) -> None:
+def one_hot(xp: ModuleType, out: Array, labels: Array, *, classes: int, dtype: DTypeLike) -> None:
     """Return rows of zeros with a 1 at the label; the row of a label out of range is all zeros."""
     at = labels.astype(np.int64)  # one of uint64 that is too large for it becomes negative
     xp.equal(at[..., None], xp.arange(classes), out=out, casting="unsafe")

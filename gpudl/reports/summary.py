@@ -1,4 +1,4 @@
-"""The table that `Model.summary` prints."""
+"""The table of `Model.summary`."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def print_summary(
 
     Args:
         model: the model; layers without weights yet are called unbuilt.
-        line_length: width of the table in characters; by default what the terminal has, up to 88.
-        positions: where each column ends, as shares of the width.
-        print_fn: takes the whole text, without colours; by default it is printed.
+        line_length: width of the table in characters; by default that of the terminal, up to 88.
+        positions: the end of each column, as a fraction of the width.
+        print_fn: called with the whole text, without colours; by default it is printed.
         expand_nested: whether to show the layers inside layers.
         show_trainable: whether to show which layers train.
         layer_range: names, or regular expressions for the names, of the first and last layer to show.
@@ -70,7 +70,7 @@ def print_summary(
         shares = [*(0.9 * share for share in shares), 1.0]
         width += _TRAINABLE_WIDTH
     width = line_length or min(width, shutil.get_terminal_size().columns - _MARGIN)
-    # A table that was asked to be wide is not cut at the console's edge.
+    # A table with an explicit width is not clipped to the console.
     console.width = max(console.width, width)
     table = _table(header, width, shares)
     for layer in _in_range(list(_inside(model)), layer_range):
@@ -117,8 +117,8 @@ def _in_range(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]
     return layers[start : stop + 1]
 
 
-def _inside(layer: Any) -> Any:
-    """Return what is shown of a model: its layers, and the plain ops between them."""
+def _inside(layer: object) -> Any:
+    """Return the rows of a model: its layers, and the plain ops between them."""
     graph = getattr(layer, "_graph", None)
     return getattr(layer, "layers", ()) if graph is None else graph.operations
 

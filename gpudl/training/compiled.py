@@ -1,4 +1,4 @@
-"""What `compile` was told about losses and metrics."""
+"""The losses and metrics of `compile`."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from gpudl.training.nonfinite_watch import NonfiniteWatch
 
 
 class Compiled:
-    """The losses and metrics of `compile`, made when the shapes of targets and predictions are known.
+    """The losses and metrics of `compile`, resolved when the shapes of targets and predictions are known.
 
     Args:
-        loss, metrics, weighted_metrics, loss_weights: what `compile` was given.
+        loss, metrics, weighted_metrics, loss_weights: the arguments of `compile`.
         names: the names of the outputs of a functional model.
 
     Attributes:
         tracker: the mean of the whole loss.
         losses: the loss of each output.
-        counted: the metrics; None where `compile` was given none.
-        watch: notes the first loss that is not finite.
+        counted: the metrics; None if `compile` got none.
+        watch: records the first loss that is not finite.
 
     Raises:
-        ValueError: an unknown name; the text offers the nearest one.
+        ValueError: an unknown name; the message suggests the most similar one.
     """
 
     def __init__(
@@ -44,22 +44,22 @@ class Compiled:
 
     @property
     def metrics(self) -> list[Metric]:
-        """The metrics of a model that `compile` makes: the loss, the metrics as one, the loss of each output."""
+        """The metrics that `compile` adds to a model: the loss, its metrics as one, the loss of each output."""
         return [self.tracker, *([] if self.counted is None else [self.counted]), *self.losses.trackers]
 
     @contextmanager
     def on_trial(self) -> Iterator[None]:
-        """Forget what was chosen by the shapes of data that turn out not to fit, when a ``with`` block fails."""
+        """Undo the resolution by shapes if a ``with`` block fails, because the data do not fit."""
         before = [(part, part.made) for part in (self.losses, self.counted) if part is not None]
         try:
             yield
         except BaseException:
             for part, made in before:
-                part.made = made  # type: ignore[assignment]
+                part.made = made
             raise
 
     def make(self, y: object, y_pred: object) -> None:
-        """Choose losses and metrics for targets and predictions such as these, unless that has been done."""
+        """Resolve losses and metrics for such targets and predictions, unless that has been done."""
         outputs = self.losses.outputs(y_pred)
         self.losses.make(y, outputs)
         if self.counted is not None:

@@ -1,12 +1,14 @@
-"""The losses of `compile`: one for each output, what it weighs, and the mean that the logs show."""
+"""The losses of `compile`: one for each output, with its weight and its mean for the logs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gpudl import backend, losses
 from gpudl.backend import Array
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.losses import Loss
@@ -15,7 +17,7 @@ from gpudl.training.outputs import Outputs, Path, leaves
 from gpudl.utils.checks import require_number
 
 BY_SHAPE = ("crossentropy", "ce")
-"""Names that mean one loss or another by the shapes."""
+"""Names of losses that are resolved by the shapes."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +38,17 @@ class OutputLoss:
 
 
 class CompiledLosses:
-    """The losses, made when the shapes of targets and predictions are known.
+    """The losses, resolved when the shapes of targets and predictions are known.
 
     Args:
-        loss, weights: what `compile` was given.
+        loss, weights: the arguments of `compile`.
         names: the names of the outputs of a functional model.
 
     Attributes:
-        made: the losses, None before they are made.
+        made: the losses, None before they are resolved.
 
     Raises:
-        ValueError: an unknown name; the text offers the nearest one.
+        ValueError: an unknown name; the message suggests the most similar one.
     """
 
     def __init__(self, loss: object, weights: object = None, names: Sequence[str] | None = None) -> None:
@@ -61,7 +63,7 @@ class CompiledLosses:
                 require_number("compile", loss_weights=weight)
 
     def outputs(self, y_pred: object) -> Outputs:
-        """Return predictions one by one, under the names that they have in `compile`."""
+        """Return the list of predictions, with the names that they have in `compile`."""
         return Outputs(y_pred, self._names)
 
     @property
@@ -82,25 +84,24 @@ class CompiledLosses:
         return found
 
     def _each(self, outputs: Outputs) -> list[object]:
-        """Return what `compile` was given for each output; a dict for the outputs in a list has to name all of them."""
+        """Return the argument of `compile` for each output; a dict for a list of outputs has to name all of them."""
         wanted = outputs.each("loss", self.given)
         if isinstance(self.given, dict) and not isinstance(outputs.nest, dict):
             for name in outputs.names:
                 if name is not None and name not in self.given:
                     raise ValueError(
-                        f"loss has no entry for the output {name!r}. Give it a loss, or None if it is not trained by one."
+                        f"loss has no entry for the output {name!r}. Give it one, or None to leave it without."
                     )
         return wanted
 
     def make(self, y: object, outputs: Outputs) -> list[OutputLoss]:
-        """Return the losses, which are chosen for targets and predictions such as these the first time."""
+        """Return the losses, which are resolved by the first targets and predictions."""
         if self.made is None:
             wanted, compared = self._each(outputs), self.compared(outputs)
             targets, weights = outputs.targets(y, compared), outputs.each("loss_weights", self._weights)
             found = {}
             for number in compared:
-                spec = getattr(targets[number], "spec", None)
-                resolved = losses.resolve(wanted[number], spec, outputs.values[number].spec)
+                resolved = losses.resolve(wanted[number], as_tensor(targets[number]).spec, outputs.values[number].spec)
                 if resolved is not None:
                     found[number] = resolved
             self.made = []
@@ -111,15 +112,15 @@ class CompiledLosses:
         return self.made
 
     def __call__(self, y: object, y_pred: object, sample_weight: object = None) -> Tensor | None:
-        """Return the loss of a batch, the sum over the outputs, or None where `compile` was given none."""
+        """Return the loss of a batch, the sum over the outputs, or None if `compile` got none."""
         if self.given is None:
             return None
         if y is None:
             raise ValueError("the loss compares predictions with targets, but no y was given.")
         outputs = self.outputs(y_pred)
         made = self.make(y, outputs)
-        targets = outputs.targets(y, [one.output for one in made])
-        weights = outputs.each("sample_weight", sample_weight)
+        targets: list[Any] = outputs.targets(y, [one.output for one in made])
+        weights: list[Any] = outputs.each("sample_weight", sample_weight)
         total: Tensor | None = None
         for one in made:
             prediction = outputs.values[one.output]
@@ -136,7 +137,7 @@ class CompiledLosses:
         return total
 
     def check_labels(self, y: object, y_pred: object) -> None:
-        """Raise ValueError for integer labels that the outputs have no place for, before anything is trained.
+        """Raise ValueError for integer labels that are out of range for the outputs, before anything is trained.
 
         Args:
             y: all the targets, a nest of arrays.
@@ -148,7 +149,7 @@ class CompiledLosses:
             if sparse and getattr(one.loss, "ignore_class", None) is None:
                 outputs = self.outputs(y_pred)
                 targets = outputs.targets(y, [loss.output for loss in made])
-                if hasattr(targets[one.output], "min"):  # rows of a sparse matrix have none
+                if hasattr(targets[one.output], "min"):  # not rows of a sparse matrix
                     _require_labels(targets[one.output], outputs.values[one.output].shape[-1])
 
 
@@ -168,6 +169,6 @@ def _factor(weight: object) -> float | None:
 
 
 def _name(path: Path, own: str) -> str:
-    """Return the name of a loss in the logs: the keys that lead to its output, and its own where there is no key."""
+    """Return the name of a loss in the logs: the keys of its output, or its own name without keys."""
     names = path if path and not isinstance(path[-1], int) else (*path[:-1], own)
     return "/".join(map(str, names))

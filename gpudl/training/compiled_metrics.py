@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gpudl import metrics
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.metrics import Metric
@@ -22,9 +23,9 @@ class OutputMetric:
 
     Attributes:
         output: the number of the output.
-        metric: what counts.
-        weighted: whether sample weights count.
-        name: in the logs.
+        metric: the metric.
+        weighted: whether sample weights are used.
+        name: its name in the logs.
     """
 
     output: int
@@ -34,17 +35,17 @@ class OutputMetric:
 
 
 class CompileMetrics(Metric):
-    """Counts a batch in each metric of `compile`, and returns the results of all.
+    """Updates each metric of `compile` with a batch, and returns the results of all.
 
     Args:
-        wanted, weighted: what `compile` was given as metrics and weighted metrics.
+        wanted, weighted: the arguments metrics and weighted_metrics of `compile`.
         losses: the losses, whose targets and names they share.
 
     Attributes:
         made: the metrics, once the shapes of targets and predictions are known; None before.
 
     Raises:
-        ValueError: an unknown name; the text offers the nearest one.
+        ValueError: an unknown name; the message suggests the most similar one.
     """
 
     def __init__(self, wanted: object, weighted: object, losses: CompiledLosses) -> None:
@@ -68,11 +69,11 @@ class CompileMetrics(Metric):
 
     @property
     def variables(self) -> list[Variable]:
-        """The variables of all of them."""
+        """The variables of all metrics."""
         return [variable for metric in self.metrics for variable in metric.variables]
 
     def make(self, y: object, outputs: Outputs) -> list[OutputMetric]:
-        """Return the metrics, which are chosen for targets and predictions such as these the first time."""
+        """Return the metrics, which are resolved by the first targets and predictions."""
         if self.made is not None:
             return self.made
         listed = [
@@ -86,7 +87,7 @@ class CompileMetrics(Metric):
         taken = {"loss"}
         made: list[OutputMetric] = []
         for number, identifier, weighted in listed:
-            specs = getattr(targets[number], "spec", None), outputs.values[number].spec
+            specs = as_tensor(targets[number]).spec, outputs.values[number].spec
             metric = metrics.resolve_accuracy(identifier, *specs, losses.get(number))
             name = _free(outputs.prefixes[number], metric.name, weighted, taken)
             taken.add(name)
@@ -95,7 +96,7 @@ class CompileMetrics(Metric):
         return made
 
     def update_state(self, y_true: object, y_pred: object, sample_weight: object = None) -> None:
-        """Count one batch of targets and predictions, nests as the model returns them."""
+        """Update all metrics with one batch of targets and predictions, nests as the model returns them."""
         outputs = self.losses.outputs(y_pred)
         made = self.make(y_true, outputs)
         targets = outputs.targets(y_true, self.losses.compared(outputs), [one.output for one in made])
@@ -105,17 +106,17 @@ class CompileMetrics(Metric):
             one.metric.update_state(targets[one.output], outputs.values[one.output], sample_weight=weight)
 
     def reset_state(self) -> None:
-        """Let each metric begin anew."""
+        """Reset each metric."""
         for metric in self.metrics:
             metric.reset_state()
 
     def result(self) -> Mapping[str, Tensor]:
-        """Return the results by the names that they have in the logs."""
+        """Return the results by their names in the logs."""
         return {one.name: one.metric.result() for one in self.made or ()}
 
 
 def _free(prefix: str, name: str, weighted: bool, taken: set[str]) -> str:
-    """Return a name for a metric that is not taken, as Keras makes it."""
+    """Return an unused name for a metric, with Keras's numbering."""
     found, number = f"{prefix}{name}", 0
     if found in taken and weighted:
         found = name = f"{prefix}weighted_{name}"

@@ -1,9 +1,9 @@
-"""The outputs of a model, and what is given for each of them: losses, metrics, targets, sample weights.
+"""The outputs of a model, and the losses, metrics, targets and sample weights for each of them.
 
-A model returns one array or a nest: a list, tuple or dict, and these inside each other. What is given for its outputs
-has the same form. Lists and tuples are alike, and a list can stand for a dict: its entries are for the sorted names
-then, which is the order of the outputs too. For the outputs of a functional model a dict by the names of the layers
-that return them can stand for a list.
+A model returns one array or a nest of lists, tuples and dicts. The losses, metrics, targets and weights of its outputs
+are nests of the same structure. Lists and tuples are equivalent, and a list can replace a dict: its entries are then
+for the sorted names, which is the order of the outputs too. For the outputs of a functional model a dict by the names
+of the layers that return them can replace a list.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
+from gpudl.backend import Array
 from gpudl.engine.tensor import Tensor
 
 Path: TypeAlias = tuple[object, ...]
-"""The keys and indices that lead to an output from the whole of them; () for an only array."""
+"""The keys and indices of an output in the nest of all outputs; () for a single array."""
 
 
 class Outputs:
@@ -25,7 +26,7 @@ class Outputs:
         names: the names of the outputs, in their order; None, or another number of them, where they have none.
 
     Attributes:
-        paths: where each output lies.
+        paths: the keys and indices of each output.
         values: the outputs.
         names: the name of each output, None where it has none.
 
@@ -45,15 +46,15 @@ class Outputs:
 
     @property
     def prefixes(self) -> list[str]:
-        """What the names of metrics begin with: the names of the outputs, where there are several and they have some."""
+        """The prefixes of the names of metrics: the names of the outputs, if there are several."""
         if len(self.paths) == 1:
             return [""]
         keyed = isinstance(self.nest, dict) and all(len(path) == 1 for path in self.paths)
         names = [path[0] for path in self.paths] if keyed else self.names
         return ["" if name is None else f"{name}_" for name in names]
 
-    def each(self, what: str, given: object) -> list[object]:
-        """Return what is given for each output, None for those without: one for all, or a nest as the outputs are.
+    def each(self, what: str, given: object) -> list[Any]:
+        """Return the entry of `given` for each output, None for those without: one for all, or a nest like the outputs.
 
         Args:
             what: the argument of the user, for errors.
@@ -76,7 +77,7 @@ class Outputs:
         return only if len(self.paths) == len(only) == 1 else self._matched(what, given)
 
     def lists(self, what: str, given: object) -> list[list[object]]:
-        """Return the list of what is given for each output; an only output gets all there is.
+        """Return a list of entries of `given` for each output; a single output gets all of them.
 
         Example:
             >>> Outputs([0, 0]).lists("metrics", [["mse", "mae"], "mae"]), Outputs(0).lists("metrics", {"a": ["mae"]})
@@ -90,11 +91,11 @@ class Outputs:
         each = self._placed(what, given) if each is None else each
         return [[] if one is None else list(one) if isinstance(one, list | tuple) else [one] for one in each]
 
-    def targets(self, y: object, compared: Sequence[int], counted: Sequence[int] = ()) -> list[object]:
+    def targets(self, y: object, compared: Sequence[int], counted: Sequence[int] = ()) -> list[Array]:
         """Return the target of each output, None for those without.
 
         Args:
-            y: a nest as the outputs are; or the targets of those that have a loss, one or a list.
+            y: a nest like the outputs; or the targets of those that have a loss, one or a list.
             compared: the numbers of the outputs with a loss.
             counted: the numbers of the outputs with metrics.
 
@@ -120,11 +121,11 @@ class Outputs:
         return found
 
     def called(self, number: int) -> str:
-        """Return what to call an output in errors."""
+        """Return the name of an output in errors."""
         return self.names[number] or "/".join(map(str, self.paths[number]))
 
     def _by_name(self, what: str, given: object) -> list[object] | None:
-        """Return the entry of a dict for the name of each output; None where they are not asked for by their names."""
+        """Return the entry of a dict for the name of each output; None if its keys are not names of outputs."""
         names = [name for name in self.names if name is not None]
         if not names or not isinstance(given, dict) or not is_nest(given) or isinstance(self.nest, dict):
             return None
@@ -139,7 +140,7 @@ class Outputs:
         return [given.get(name) for name in names]
 
     def _matched(self, what: str, given: object) -> list[object]:
-        """Return one thing for each output."""
+        """Return `one` for each output."""
         return self._leaves_only(what, given, self._placed(what, given))
 
     def _placed(self, what: str, given: object) -> list[object]:
@@ -168,7 +169,7 @@ def is_nest(value: object) -> bool:
 
 
 def leaves(nest: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Yield where each leaf of a nest lies, and the leaf."""
+    """Yield the path of each leaf of a nest, and the leaf."""
     if not is_nest(nest):
         yield path, nest
         return
@@ -183,7 +184,7 @@ def _children(nest: object) -> list[tuple[object, object]]:
 
 
 def _entries(what: str, given: object, outputs: object) -> list[object] | None:
-    """Return the entry of `given` for each of `outputs`, None where a name misses; or None when the forms differ."""
+    """Return the entry of `given` for each of `outputs`, None for a missing name; or None if the structures differ."""
     if not is_nest(outputs):
         return [given]
     children = _children(outputs)
@@ -208,7 +209,7 @@ def _entries(what: str, given: object, outputs: object) -> list[object] | None:
 
 
 def _form(nest: object) -> str:
-    """Return a nest as text, in which dots stand for arrays."""
+    """Return a nest as text, with dots in place of arrays."""
     if not is_nest(nest):
         return "..." if hasattr(nest, "shape") else repr(nest)
     parts = [(key, _form(child)) for key, child in _children(nest)]

@@ -9,12 +9,12 @@ from gpudl.engine.spec import is_floating
 
 
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.float64]:
-    """Turn class numbers into one-hot rows.
+    """Convert class labels to one-hot rows.
 
     Args:
-        x: whole numbers from 0 to ``num_classes - 1``, of any shape. A last axis of length 1 is dropped, so
+        x: integers from 0 to ``num_classes - 1``, of any shape. A last axis of length 1 is dropped, so
             (N, 1) counts as (N,).
-        num_classes: the length of a row; ``max(x) + 1`` where it is not given.
+        num_classes: the length of a row; by default ``max(x) + 1``.
 
     Returns:
         An array of shape ``x.shape + (num_classes,)``, in float64 as Keras gives it.
@@ -55,7 +55,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.f
 
 
 def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> NDArray[Any]:
-    """Divide an array by its norm along an axis; where the norm is 0, the zeros stay.
+    """Divide an array by its norm along an axis; vectors of norm 0 stay 0.
 
     Args:
         x: an array of any shape.

@@ -35,6 +35,8 @@ FUNCTION(expm1)
 FUNCTION(log)
 FUNCTION(log1p)
 FUNCTION(sqrt)
+FUNCTION(sin)
+FUNCTION(cos)
 FUNCTION(tanh)
 FUNCTION(erf)
 template <class T>
@@ -62,7 +64,7 @@ __device__ __forceinline__ T minimum_of(T a, T b) {
     return a <= b || a != a ? a : b;
 }
 
-// Bits. A number that is shifted by all of its bits or more is gone but for its sign.
+// Bitwise operations. A shift by all bits or more leaves only the sign.
 template <class T>
 __device__ __forceinline__ T bitwise_and_of(T a, T b) {
     return T(a & b);

@@ -111,10 +111,18 @@ MIXED = Sample((_FLOATS, _WHOLE), smooth=False)
 SQUARES = Sample((_FLOATS, np.array([2.0, 3.0])), wrt=(0,))
 SIGNS = Sample((np.array([5.5, -5.5, 5.5, -5.5]), np.array([2.0, 2.0, -2.0, -2.0])), smooth=False)
 TIES = Sample((np.array([1.0, 2.0, NAN, 3.0, INF, -INF]), np.array([1.0, 3.0, 1.0, NAN, -INF, INF])), smooth=False)
+EQUALS = Sample(
+    (np.array([1.0, INF, -INF, -INF, NAN, 900.0]), np.array([1.0, INF, -INF, 2.0, 1.0, 901.0])), smooth=False
+)
 
 
 def larger(a: float, b: float) -> float:
     return a if math.isnan(a) or a >= b else b
+
+
+def added_exponentials(a: float, b: float) -> float:
+    top = max(a, b)
+    return a + b if math.isnan(a + b) and a != b else top + math.log1p(math.exp(min(a, b) - top) if a != b else 1)
 
 
 def smaller(a: float, b: float) -> float:
@@ -196,6 +204,7 @@ CONTRACTS = [
         magnitude=lambda a, b: np.broadcast_arrays(a, b)[1],
     ),
     binary("power", lambda a, b: a**b, draw_a=positive, extra=(SQUARES,), roundings=LIBRARY),
+    binary("logaddexp", added_exponentials, extra=(QUOTIENT, EQUALS), kind=np.float64, roundings=2 * LIBRARY),
     binary("maximum", larger, extra=(INTEGERS, TIES)),
     binary("minimum", smaller, extra=(INTEGERS, TIES)),
     binary("equal", lambda a, b: a == b, extra=(INTEGERS, TIES), kind=bool),
@@ -216,6 +225,8 @@ CONTRACTS = [
     unary("expm1", math.expm1, special=(0.0, 1e-4, NAN, -INF), roundings=LIBRARY, widens=True),
     # A rational function of degree 8 and an exponential, all of positive terms.
     unary("erf", math.erf, near(-3, 3), special=(0.0, 0.25, 9.0, NAN, INF, -INF), roundings=12, widens=True),
+    unary("sin", math.sin, special=(0.0, 100.0, NAN), roundings=LIBRARY, widens=True),
+    unary("cos", math.cos, special=(0.0, 100.0, NAN), roundings=LIBRARY, widens=True),
     unary("tanh", math.tanh, special=(0.0, 9.0, NAN, INF, -INF), roundings=LIBRARY, widens=True),
     unary("sigmoid", sigmoid, special=(0.0, 90.0, -80.0, NAN, INF, -INF), roundings=LIBRARY + 2, widens=True),
     unary("relu", ACTIVATIONS["relu"], special=(0.0, NAN, INF, -INF)),

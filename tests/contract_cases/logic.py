@@ -62,6 +62,7 @@ def truth_make(rng: Rng, shape: tuple[int, ...], dtype: str) -> Sample:
 CONTRACTS = [
     binary("logical_and", lambda a, b: bool(a) and bool(b), extra=(INTEGERS, TIES), kind=bool),
     binary("logical_or", lambda a, b: bool(a) or bool(b), extra=(INTEGERS, TIES), kind=bool),
+    binary("logical_xor", lambda a, b: bool(a) != bool(b), extra=(INTEGERS, TIES), kind=bool),
     Contract(
         "logical_not",
         elementwise(operator.not_, bool),

@@ -1,4 +1,4 @@
-"""The few names of TensorFlow itself that Keras programs use, in its words, computed by gpudl."""
+"""The few names of TensorFlow itself that Keras programs use, computed by gpudl."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ F = TypeVar("F", bound=Callable[..., object])
 math = nn = ops
 
 _DTYPES = {f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)} | {"float16", "float32", "float64"}
-# What is called otherwise in `ops`; what is called the same there takes the same arguments.
+# Functions with another name in `ops`; those with the same name have the same arguments.
 _RENAMED = {
     **{f"reduce_{name}": name for name in ("all", "any", "max", "mean", "min", "prod", "sum")},
     "clip_by_value": "clip",
@@ -89,7 +89,7 @@ _SAME = {
 
 
 def constant(value: TensorLike, dtype: DTypeLike | None = None, shape: Shape | None = None) -> Tensor:
-    """Return a tensor of `value`, repeated or arranged to `shape` where one is given.
+    """Return a tensor of `value`, repeated or reshaped to `shape` if it is given.
 
     Example:
         >>> constant(2.0, shape=(2, 2)).numpy().tolist()
@@ -106,7 +106,7 @@ def function(func: F, **options: object) -> F: ...
 @overload
 def function(func: None = None, **options: object) -> Callable[[F], F]: ...
 def function(func: F | None = None, **options: object) -> F | Callable[[F], F]:
-    """Return the function as it is: gpudl records training steps by itself."""
+    """Return the function unchanged: gpudl records training steps by itself."""
     return (lambda function: function) if func is None else func
 
 

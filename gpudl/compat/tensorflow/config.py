@@ -1,4 +1,4 @@
-"""Which devices there are, as ``tf.config`` says it."""
+"""The devices, with the interface of ``tf.config``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def list_physical_devices(device_type: str | None = None) -> list[PhysicalDevice
 
 
 def _set_memory_growth(device: PhysicalDevice, enable: bool) -> None:
-    """Do nothing: gpudl takes memory as it needs it."""
+    """Do nothing: gpudl allocates memory as it needs it."""
 
 
 experimental = SimpleNamespace(list_physical_devices=list_physical_devices, set_memory_growth=_set_memory_growth)

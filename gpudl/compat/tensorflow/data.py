@@ -1,4 +1,4 @@
-"""Input pipelines in the words of ``tf.data``: elements on the host, one after another, made anew for each pass."""
+"""Input pipelines with the interface of ``tf.data``: elements on the host, generated again for each pass."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gpudl.engine.tree import Nest, flatten, map_leaves
 __all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset"]
 
 Element: TypeAlias = Nest[Any]
-"""A nest of arrays, or of what arrays are made of."""
+"""A nest of arrays, or of values that can be converted to arrays."""
 
 AUTOTUNE = -1
 INFINITE_CARDINALITY = -1
@@ -36,7 +36,7 @@ class Dataset:
 
     def __init__(self, elements: Callable[[], Iterable[Element]], length: float | None) -> None:
         self._elements = elements
-        self._length = length  # None where it is not known, infinite where there is no end
+        self._length = length  # None if it is unknown, infinite for an endless one
 
     @staticmethod
     def from_tensor_slices(tensors: Element) -> Dataset:
@@ -65,12 +65,12 @@ class Dataset:
     def from_generator(
         generator: Callable[..., Iterable[Element]], *types: object, args: Element = (), **more: object
     ) -> Dataset:
-        """Return what `generator`, called anew for each pass, yields; types and shapes are taken as they come."""
+        """Return the elements of `generator`, which is called again for each pass; types and shapes are not checked."""
         return Dataset(lambda: (map_leaves(_on_host, element) for element in generator(*args)), None)
 
     @staticmethod
     def range(*args: int) -> Dataset:
-        """Return whole numbers, as Python's `range`."""
+        """Return integers, like Python's `range`."""
         numbers = np.arange(*args, dtype=np.int64)
         return Dataset.from_tensor_slices(numbers)
 
@@ -92,7 +92,7 @@ class Dataset:
         return int(self._length)
 
     def cardinality(self) -> int:
-        """Return the number of elements, -1 where there is no end, -2 where it is not known."""
+        """Return the number of elements, -1 if it is infinite, -2 if it is unknown."""
         if self._length is None:
             return UNKNOWN_CARDINALITY
         return INFINITE_CARDINALITY if self._length == math.inf else int(self._length)
@@ -118,12 +118,12 @@ class Dataset:
         return Dataset(lambda: chain.from_iterable(map(_rows, self._elements())), None)
 
     def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True) -> Dataset:
-        """Draw each next element at random out of the next `buffer_size`; in another order each pass."""
+        """Draw each element at random from a buffer of the next `buffer_size`; in another order each pass."""
         order = _Order(buffer_size, seed, reshuffle_each_iteration)
         return Dataset(lambda: order(self._elements()), self._length)
 
     def map(self, map_func: Callable[..., Element], **performance: object) -> Dataset:
-        """Return what `map_func` makes of each element; the parts of a tuple are arguments of their own."""
+        """Apply `map_func` to each element; the parts of a tuple are separate arguments."""
 
         def mapped() -> Iterator[Element]:
             for element in self._elements():
@@ -142,7 +142,7 @@ class Dataset:
         return Dataset(kept, None)
 
     def prefetch(self, buffer_size: int) -> Dataset:
-        """Return the data set itself: nothing is to be had from making elements of this kind ahead of time."""
+        """Return the data set itself: prefetching elements of this kind would save nothing."""
         return self
 
     def cache(self, filename: str = "") -> Dataset:
@@ -183,7 +183,7 @@ class Dataset:
         return Dataset(lambda: islice(self._elements(), count, None), length)
 
     def enumerate(self, start: int = 0) -> Dataset:
-        """Return pairs of a number, from `start` on, and an element."""
+        """Return pairs of an index, from `start` on, and an element."""
         return Dataset(lambda: ((np.int64(n), each) for n, each in enumerate(self._elements(), start)), self._length)
 
     def concatenate(self, dataset: Dataset) -> Dataset:
@@ -194,7 +194,7 @@ class Dataset:
 
 
 class _Rows(Dataset):
-    """Rows of arrays in some order: shuffling, cutting and batching work on numbers of rows, and copy a row once."""
+    """Rows of arrays in some order: shuffling, slicing and batching work on row indices, and copy a row once."""
 
     def __init__(self, arrays: Element, order: Callable[[], np.ndarray], length: int) -> None:
         super().__init__(self._each, length)
@@ -217,7 +217,7 @@ class _Rows(Dataset):
         return Dataset(batches, _batches(self._length, batch_size, drop_remainder))
 
     def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True) -> Dataset:
-        """Shuffle the numbers of the rows."""
+        """Shuffle the indices of the rows."""
         order = _Order(buffer_size, seed, reshuffle_each_iteration)
         return _Rows(self._arrays, lambda: np.fromiter(order(self._order()), np.intp, self._count), self._count)
 
@@ -229,7 +229,7 @@ class _Rows(Dataset):
 
 
 class _Order:
-    """A shuffle with a buffer, in another order each time, or in one."""
+    """A shuffle with a buffer, in another order each time, or always in the same."""
 
     def __init__(self, buffer_size: int, seed: int | None, again: bool) -> None:
         _require_positive("shuffle", "buffer_size", buffer_size)
@@ -273,13 +273,13 @@ def _on_host(value: object) -> np.ndarray:
     if isinstance(value, Tensor):
         return value.numpy()
     array = np.asarray(value)
-    if isinstance(value, int | float | list):  # Python's numbers have TensorFlow's dtypes
+    if isinstance(value, int | float | list):  # Python numbers get TensorFlow's dtypes
         array = array.astype({"f": np.float32, "i": np.int32}.get(array.dtype.kind, array.dtype))
     return array
 
 
 def _called(function: Callable[..., Element], element: Element) -> Element:
-    """Return ``function(element)``, computed on the host; the parts of a tuple are arguments of their own."""
+    """Return ``function(element)``, computed on the host; the parts of a tuple are separate arguments."""
     with backend.device("cpu"):
         tensors = map_leaves(convert_to_tensor, element)
         return function(*tensors) if isinstance(tensors, tuple) else function(tensors)

@@ -113,7 +113,7 @@ class Body(Recorder):
 
     def hoist(self) -> None:
         """Move instructions whose results are the same in each iteration out of the loop."""
-        written = {value.memory for step in self.instructions for value in step.ins[: step.writes]}
+        written = {value.memory for step in self.instructions for value in step.targets}
         outside = {inner: outer for outer, inner in self.captured.items() if outer.memory not in written}
         moved: dict[Value, Value] = {}  # values that are now computed outside, and their values in the body
         remaining = []

@@ -26,36 +26,36 @@ class _Group:
         self.views: list[Instruction] = []  # views of values that this group computes
         self.touched: dict[int, set[Value]] = {}  # values by the identity of their memory
 
-    def add(self, step: Instruction) -> None:
+    def add(self, instruction: Instruction) -> None:
         """Append an instruction."""
-        self.instructions.append(step)
-        for value in (*step.outs, *step.ins):
+        self.instructions.append(instruction)
+        for value in (*instruction.outs, *instruction.ins):
             self.touched.setdefault(value.memory, set()).add(value.root)
 
-    def accepts(self, step: Instruction, shared: Iterable[int]) -> bool:
-        """Return whether `step`, which must not come before this group, may be added to it.
+    def accepts(self, instruction: Instruction, shared: Iterable[int]) -> bool:
+        """Return whether `instruction`, which must not come before this group, may be added to it.
 
         Where one of them writes and the other reads the memory `shared`, the elements and their order must be the same:
         a variable and a part of it must not be in one group.
         """
-        roots = {(value.memory, value.root) for value in (*step.outs, *step.ins)}
+        roots = {(value.memory, value.root) for value in (*instruction.outs, *instruction.ins)}
         meeting = (self.touched[memory] | {root for at, root in roots if at == memory} for memory in shared)
         return all(len(met) == 1 for met in meeting)
 
 
-def _written(step: Instruction) -> set[int]:
-    return {value.memory for value in (*step.outs, *step.ins[: step.writes])}
+def _written(instruction: Instruction) -> set[int]:
+    return {value.memory for value in instruction.written}
 
 
-def _fusable_size(step: Instruction, composer: Composer) -> int | None:
+def _fusable_size(instruction: Instruction, composer: Composer) -> int | None:
     """Return the number of elements of an instruction that can be fused, or None if it cannot."""
-    values = (*step.outs, *step.ins)
-    if not isinstance(step, Applied) or not values:
+    values = (*instruction.outs, *instruction.ins)
+    if not isinstance(instruction, Applied) or not values:
         return None
     arrays = tuple(map(like, values))
-    if not composer.joins(step.name, arrays, step.static):
+    if not composer.joins(instruction.name, arrays, instruction.static):
         return None
-    written = _written(step)
+    written = _written(instruction)
     roots = {value.root for value in values if value.memory in written}
     return arrays[0].size if len(roots) == len(written) else None  # else its outs overlap
 
@@ -72,21 +72,21 @@ class _Groups:
         self._open: dict[int, list[int]] = {}  # the numbers of the elementwise groups by size
         self._closed = 0  # groups of large arrays are complete when another large value is computed
 
-    def add(self, step: Instruction) -> None:
+    def add(self, instruction: Instruction) -> None:
         """Add an instruction to the earliest group that accepts it, or to a new one."""
-        if step.alias:
-            self._makers.get(step.outs[0].root, self.all[0]).views.append(step)
+        if instruction.alias:
+            self._makers.get(instruction.outs[0].root, self.all[0]).views.append(instruction)
             return
-        size = _fusable_size(step, self._composer)
-        group = None if size is None else self._home(step, size)
+        size = _fusable_size(instruction, self._composer)
+        group = None if size is None else self._home(instruction, size)
         if group is None:
             group = self._opened(size)
-            if size is None and any(value.spec.size > self._composer.large for value in step.outs):
+            if size is None and any(value.spec.size > self._composer.large for value in instruction.outs):
                 self._closed = len(self.all)
-        group.add(step)
-        self._makers.update(dict.fromkeys(step.outs, group))
-        written = _written(step)
-        for memory in {value.memory for value in (*step.outs, *step.ins)}:
+        group.add(instruction)
+        self._makers.update(dict.fromkeys(instruction.outs, group))
+        written = _written(instruction)
+        for memory in {value.memory for value in (*instruction.outs, *instruction.ins)}:
             self._touched[memory] = max(group.number, self._touched.get(memory, 0))
             if memory in written:
                 self._wrote[memory] = max(group.number, self._wrote.get(memory, 0))
@@ -98,54 +98,56 @@ class _Groups:
             self._open.setdefault(size, []).append(group.number)
         return group
 
-    def _home(self, step: Instruction, size: int) -> _Group | None:
-        """Return the earliest group that accepts `step`, which must stay after those that it depends on."""
+    def _home(self, instruction: Instruction, size: int) -> _Group | None:
+        """Return the earliest group that accepts `instruction`, which must stay after those that it depends on."""
         first = self._closed if size > self._composer.large else 0
-        written = _written(step)
-        before = {value.memory: self._wrote.get(value.memory, 0) for value in step.ins}
+        written = _written(instruction)
+        before = {value.memory: self._wrote.get(value.memory, 0) for value in instruction.ins}
         before |= {memory: self._touched.get(memory, 0) for memory in written}
         barrier = max(before.values(), default=0)
         shared = [memory for memory, number in before.items() if number == barrier]
         if barrier >= max(first, 1):
             group = self.all[barrier]
-            if group.size == size and group.accepts(step, shared):
+            if group.size == size and group.accepts(instruction, shared):
                 return group
         runs = self._open.get(size, [])
         at = bisect_left(runs, max(first, barrier + 1))
         return self.all[runs[at]] if at < len(runs) else None
 
 
-def with_fused_elementwise(steps: Sequence[Instruction], results: Iterable[Value], on: Backend) -> list[Instruction]:
+def with_fused_elementwise(
+    instructions: Sequence[Instruction], results: Iterable[Value], on: Backend
+) -> list[Instruction]:
     """Return the instructions with elementwise ones fused.
 
     Args:
-        steps: the instructions, without dead code.
+        instructions: the instructions, without dead code.
         results: the values that the step returns.
         on: the backend, whose composer makes the kernels; without one nothing changes.
     """
     composer = on.composer()
     if composer is None:
-        return list(steps)
+        return list(instructions)
     groups = _Groups(composer)
-    for step in steps:
-        groups.add(step)
+    for instruction in instructions:
+        groups.add(instruction)
     users: dict[Value, set[int]] = {value.root: {-1} for value in results}
     for group in groups.all:
-        for value in (value for step in group.instructions for value in step.ins):
+        for value in (value for instruction in group.instructions for value in instruction.ins):
             users.setdefault(value.root, set()).add(group.number)
     joined: list[Instruction] = []
     for group in groups.all:
-        made = [value for step in group.instructions for value in step.outs]
+        made = [value for instruction in group.instructions for value in instruction.outs]
         outside = {value for value in made if users.get(value, set()) - {group.number}}
-        members = tuple(step for step in group.instructions if isinstance(step, Applied))
+        members = tuple(instruction for instruction in group.instructions if isinstance(instruction, Applied))
         joined += group.instructions if group.size is None else [_fused(members, outside, composer)]
         joined += (view for view in group.views if group.size is None or view.outs[0].root in outside)
     return joined
 
 
-def _call(step: Applied, outs: tuple[int, ...], ins: tuple[int, ...]) -> Call:
-    shapes = tuple(value.spec.shape for value in (*step.outs, *step.ins))
-    return Call(step.name, outs, ins, step.static, shapes)
+def _call(instruction: Applied, outs: tuple[int, ...], ins: tuple[int, ...]) -> Call:
+    shapes = tuple(value.spec.shape for value in (*instruction.outs, *instruction.ins))
+    return Call(instruction.name, outs, ins, instruction.static, shapes)
 
 
 def _fused(members: tuple[Applied, ...], outside: set[Value], composer: Composer) -> FusedElementwise:
@@ -155,9 +157,9 @@ def _fused(members: tuple[Applied, ...], outside: set[Value], composer: Composer
     def numbers(found: Iterable[Value]) -> tuple[int, ...]:
         return tuple(values.setdefault(value.root, len(values)) for value in found)
 
-    calls = [_call(step, numbers(step.outs), numbers(step.ins)) for step in members]
-    made = {value: None for step in members for value in step.outs}
-    targets = {value.root: None for step in members for value in step.ins[: step.writes]}
+    calls = [_call(instruction, numbers(instruction.outs), numbers(instruction.ins)) for instruction in members]
+    made = {value: None for instruction in members for value in instruction.outs}
+    targets = {value.root: None for instruction in members for value in instruction.targets}
     outs = tuple(value for value in made if value in outside)
     ins = (*targets, *(value for value in values if value not in made and value not in targets))
     specs = [(value.spec.dtype, value.spec.size) for value in values]

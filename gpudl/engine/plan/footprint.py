@@ -43,7 +43,7 @@ class Need:
         """Return the memory of `plan`; `inputs` are the arrays that it was recorded with."""
         given = {id(array): int(array.nbytes) for array in inputs}
         there: dict[int, int] = {}
-        for value in (value for step in plan.instructions for value in step.ins):
+        for value in (value for instruction in plan.instructions for value in instruction.ins):
             array = value.root.external
             if array is not None and id(array) not in given:
                 owner = array if array.base is None else array.base

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from copy import copy
-from typing import Any, Self, TypeGuard
+from typing import Self, TypeGuard
 
 import numpy as np
 
 from gpudl.backend import Array, Backend, Static
 from gpudl.backend.base import Composed, KernelFunction
+from gpudl.engine.cost import all_read
 from gpudl.engine.op import AnyOp
 from gpudl.engine.spec import Spec
 from gpudl.engine.tree import same_value
@@ -30,12 +31,12 @@ class _Contiguous(Spec):
     flags = _Flags()
 
 
-def like(value: Value) -> Any:
+def like(value: Value) -> Array:
     """Return the array of an external value, or a stand-in for the one that a plan will allocate."""
     return _Contiguous(value.spec.shape, value.spec.dtype) if value.external is None else value.external
 
 
-def _work(on: Backend, kernel: KernelFunction, arrays: tuple[Any, ...], static: Static) -> Spec | None:
+def _work(on: Backend, kernel: KernelFunction, arrays: tuple[Array, ...], static: Static) -> Spec | None:
     nbytes = on.work_bytes(kernel, arrays, static)
     return Spec((nbytes,), BYTE) if nbytes else None
 
@@ -74,6 +75,16 @@ class Instruction:
         self.ins = ins
         self.origin = origin
         self.members = members
+
+    @property
+    def targets(self) -> tuple[Value, ...]:
+        """The variables that it updates."""
+        return self.ins[: self.writes]
+
+    @property
+    def written(self) -> tuple[Value, ...]:
+        """What it writes: its outs, and the variables that it updates."""
+        return (*self.outs, *self.targets)
 
     def read_instead(self, other: Mapping[Value, Value]) -> None:
         """Replace inputs as `other` maps them; only while this is being recorded."""
@@ -151,7 +162,7 @@ class Applied(Instruction):
         return self.kernel(on) is not None
 
     def work_spec(self, on: Backend) -> Spec | None:
-        """Return the spec of the scratch array that the reference needs; a kernel needs none."""
+        """Return the spec of the scratch array that the kernel or the reference needs, or None."""
         kernel, arrays = self.kernel(on), tuple(map(like, (*self.outs, *self.ins)))
         return self.op.work_spec(arrays, self.static) if kernel is None else _work(on, kernel, arrays, self.static)
 
@@ -226,12 +237,6 @@ def members(instruction: Instruction) -> Iterator[Applied]:
         yield from members(member)
 
 
-def written(instruction: Instruction) -> list[Value]:
-    """Return the values that an instruction writes: its outs, and the variables that it, or a member, updates."""
-    updated = (value for part in members(instruction) for value in part.ins[: part.writes])
-    return list(dict.fromkeys((*instruction.outs, *updated)))
-
-
 def flops(instruction: Instruction) -> int:
     """Return the number of arithmetic operations of an instruction, for a fused one those of its members."""
     if not isinstance(instruction, Applied):
@@ -243,10 +248,12 @@ def flops(instruction: Instruction) -> int:
 def nbytes(instruction: Instruction) -> int:
     """Return the bytes of the distinct inputs that an instruction reads, and of the values that it writes.
 
-    Intermediate values of a fused instruction stay in the caches, and do not count. The variables of an update are both
-    read and written.
+    Of an input that is sliced or gathered from, the elements that are read count. Intermediate values of a fused
+    instruction stay in the caches, and do not count. The variables of an update are both read and written.
     """
     if instruction.alias:
         return 0
-    read = {value.root: value.spec.nbytes for value in instruction.ins}
-    return sum(read.values()) + sum(value.spec.nbytes for value in written(instruction))
+    outs, ins = (tuple(value.spec for value in values) for values in (instruction.outs, instruction.ins))
+    count = instruction.op.reads if isinstance(instruction, Applied) else all_read
+    read = {value.root: nbytes for value, nbytes in zip(instruction.ins, count(outs, ins), strict=True)}
+    return sum(read.values()) + sum(value.spec.nbytes for value in instruction.written)

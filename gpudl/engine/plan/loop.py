@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from copy import copy
-from typing import Any, Self
+from typing import Self
 
 from gpudl.backend import Array, Backend
 from gpudl.engine.plan.arena import padded
@@ -37,7 +37,7 @@ class Loop(Instruction):
         self, body: Body, carried: Sequence[Value], ys: Sequence[Value], length: int, reverse: bool, origin: str
     ) -> None:
         record = tuple(body.instructions)
-        written = {value: None for step in record for value in step.ins[: step.writes]}
+        written = {value: None for step in record for value in step.targets}
         read = {value for step in record for value in step.ins} | {*carried, *ys}
         captured = {outer: inner for outer, inner in body.captured.items() if inner in read and inner not in written}
         fed = (*body.carries, *body.streams)
@@ -76,7 +76,7 @@ class Loop(Instruction):
         """Return whether `other` has the same length and signature; bodies are compared separately (`inside`)."""
         return isinstance(other, Loop) and super().is_like(other) and self._frame() == other._frame()
 
-    def _frame(self) -> tuple[Any, ...]:
+    def _frame(self) -> tuple[int, ...]:
         counts = len(self._carries), len(self._streams), len(self.slots), len(self._carried), len(self.ys)
         return self.times, self._reverse, self.writes, *counts
 

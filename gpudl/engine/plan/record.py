@@ -18,14 +18,15 @@ from gpudl.engine.plan.loop import Loop
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import seen
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten
+from gpudl.engine.tree import Nest, flatten
 from gpudl.engine.value import Value
 
 SHARE = 0.005
 """The fraction of time that may be spent on recording steps again that turn out to be unchanged."""
 _MOST = 0.1  # seconds of budget that can accumulate while nothing is compared
 _PAUSE = 1.0  # seconds; of shorter gaps between steps only the time of this process counts
-_KEPT_BACK = 0.05  # seconds of the budget that are reserved for the beginnings of passes
+_FIRST = 0.02  # seconds of budget at the start of the program
+_KEPT_BACK = 0.01  # seconds of the budget that are reserved for the beginnings of passes
 
 
 class Record:
@@ -44,13 +45,13 @@ class Record:
         took: the duration of the recording in seconds.
     """
 
-    def __init__(self, recorder: Recorder, inputs: Sequence[Array], returned: Any) -> None:
+    def __init__(self, recorder: Recorder, inputs: Sequence[Array], returned: Nest[Tensor | None]) -> None:
         tensors, structure = flatten(returned)
         self.instructions = recorder.instructions
         self.results = [recorder.value(t) for t in tensors if t is not None]
         self._structure = structure, tuple(t is None for t in tensors)
         self._inputs = [recorder.value(Tensor(array)) for array in inputs]
-        written = {value.root for step in recorder.instructions for value in step.ins[: step.writes]}
+        written = {value.root for step in recorder.instructions for value in step.targets}
         self._fixed = recorder.variables | written
         self._born = {recorder.value(variable) for variable in recorder.born}
         self.seen, self.at = recorder.seen, time.perf_counter()
@@ -138,7 +139,7 @@ class Budget:
     """
 
     def __init__(self) -> None:
-        self._seconds = _MOST
+        self._seconds = _FIRST
         self._at = time.perf_counter(), time.process_time()
 
     def left(self) -> float:
@@ -174,12 +175,12 @@ def begin_pass() -> None:
         seen[0] = changes, passes + 1
 
 
-def draws() -> Any:
+def draws() -> tuple[Any, Any]:
     """Return the states of Python's and NumPy's random number generators."""
     return random.getstate(), np.random.get_state()
 
 
-def undraw(before: Any) -> None:
+def undraw(before: tuple[Any, Any]) -> None:
     """Restore the states of Python's and NumPy's random number generators."""
     random.setstate(before[0])
     np.random.set_state(before[1])

@@ -35,32 +35,32 @@ class Rewriter:
     The cost of a change is proportional to the inputs and outs of the changed instructions, however long the record is.
     """
 
-    def __init__(self, on: Backend, steps: Iterable[Instruction], results: Iterable[Value]) -> None:
+    def __init__(self, on: Backend, instructions: Iterable[Instruction], results: Iterable[Value]) -> None:
         self.on = on
         self._results = {value.root for value in results}
         self._places: dict[Instruction, Place] = {}
         self._makers: dict[Value, Instruction] = {}
         self._users: dict[Value, dict[Instruction, None]] = {}
         self._updates: dict[int, list[Place]] = {}  # the positions at which a piece of memory is written, in order
-        for number, step in enumerate(steps):
-            self._enter(step, (number,))
+        for number, instruction in enumerate(instructions):
+            self._enter(instruction, (number,))
 
-    def _enter(self, step: Instruction, place: Place) -> None:
-        self._places[step] = place
-        self._makers.update(dict.fromkeys(step.outs, step))
-        for value in step.ins:
-            self._users.setdefault(value, {})[step] = None
-        for value in step.ins[: step.writes]:
+    def _enter(self, instruction: Instruction, place: Place) -> None:
+        self._places[instruction] = place
+        self._makers.update(dict.fromkeys(instruction.outs, instruction))
+        for value in instruction.ins:
+            self._users.setdefault(value, {})[instruction] = None
+        for value in instruction.targets:
             insort(self._updates.setdefault(value.memory, []), place)
 
-    def _remove(self, step: Instruction) -> Place:
-        for value in step.outs:
-            if self._makers.get(value) is step:
+    def _remove(self, instruction: Instruction) -> Place:
+        for value in instruction.outs:
+            if self._makers.get(value) is instruction:
                 del self._makers[value]
-        for value in step.ins:
-            self._users[value].pop(step, None)
-        place = self._places.pop(step)
-        for value in step.ins[: step.writes]:
+        for value in instruction.ins:
+            self._users[value].pop(instruction, None)
+        place = self._places.pop(instruction)
+        for value in instruction.targets:
             self._updates[value.memory].remove(place)
         return place
 
@@ -69,8 +69,8 @@ class Rewriter:
         """The instructions in order."""
         return sorted(self._places, key=self._places.__getitem__)
 
-    def __contains__(self, step: Instruction) -> bool:
-        return step in self._places
+    def __contains__(self, instruction: Instruction) -> bool:
+        return instruction in self._places
 
     def maker(self, value: Value, *ops: str) -> Applied | None:
         """Return the instruction that computes a value, if it is one of `ops`."""
@@ -102,23 +102,23 @@ class Rewriter:
 
     def replace(self, old: Sequence[Instruction], new: Sequence[Instruction], at: Instruction) -> None:
         """Replace the instructions `old` by `new`, at the position of `at`, which is one of `old`."""
-        places = {step: self._remove(step) for step in old}
-        for number, step in enumerate(new):
-            self._enter(step, (*places[at], number))
+        places = {instruction: self._remove(instruction) for instruction in old}
+        for number, instruction in enumerate(new):
+            self._enter(instruction, (*places[at], number))
 
     def exchange(self, pairs: dict[Applied, Applied]) -> None:
         """Replace each instruction by another, at its position."""
-        places = [self._remove(step) for step in pairs]
-        for step, place in zip(pairs.values(), places, strict=True):
-            self._enter(step, place)
+        places = [self._remove(instruction) for instruction in pairs]
+        for instruction, place in zip(pairs.values(), places, strict=True):
+            self._enter(instruction, place)
 
-    def substitute(self, step: Instruction, other: Instruction, value: Value) -> None:
-        """Drop `step`, whose only value `other` computes too, as `value`, unless it is read before `other`."""
-        old, at = step.outs[0], self._places[other]
+    def substitute(self, instruction: Instruction, other: Instruction, value: Value) -> None:
+        """Drop `instruction`, whose only value `other` computes too, as `value`, unless it is read before `other`."""
+        old, at = instruction.outs[0], self._places[other]
         users = self.users(old)
         if self.kept(old) or any(self._places[user] <= at for user in users):
             return
-        self._remove(step)
+        self._remove(instruction)
         for user in users:
             place, changed = self._remove(user), user.reading({old: value})
             self._enter(changed, place)
@@ -134,11 +134,11 @@ class Rewriter:
 
     def kernel(self, members: Sequence[Applied], name: str) -> Fused | None:
         """Return the fused instruction of `members` by the kernel `name`, or None if no kernel supports them."""
-        made = {value for step in members for value in step.outs}
-        between = {value for step in members for value in step.ins if value in made}
-        outs = tuple(value for step in members for value in step.outs if value not in between)
-        ins = tuple(value for step in members for value in step.ins if value not in made)
-        stages = tuple(step.static for step in members)
+        made = {value for instruction in members for value in instruction.outs}
+        between = {value for instruction in members for value in instruction.ins if value in made}
+        outs = tuple(value for instruction in members for value in instruction.outs if value not in between)
+        ins = tuple(value for instruction in members for value in instruction.ins if value not in made)
+        stages = tuple(instruction.static for instruction in members)
         kernel = self.on.kernel(name, tuple(map(like, (*outs, *ins))), {"stages": stages})
         return None if kernel is None else Fused(name, kernel, outs, ins, tuple(members))
 
@@ -148,30 +148,33 @@ class Rewriter:
         if joined is None:
             return
         inside = set(members)
-        for value in (value for step in members for value in step.outs if value not in joined.outs):
+        for value in (value for instruction in members for value in instruction.outs if value not in joined.outs):
             if self.kept(value) or not inside.issuperset(self._users.get(value, ())):
                 return
-        at = min((step for step in members if set(step.outs) & set(joined.outs)), key=self._places.__getitem__)
-        if all(self._reaches(step, at, inside) for step in members):
+        at = min(
+            (instruction for instruction in members if set(instruction.outs) & set(joined.outs)),
+            key=self._places.__getitem__,
+        )
+        if all(self._reaches(instruction, at, inside) for instruction in members):
             self.replace(members, [joined], at)
 
-    def _reaches(self, step: Instruction, at: Instruction, inside: set[Applied]) -> bool:
-        """Return whether the inputs of `step` still have the same values at the position of `at`."""
-        here, there = self._places[step], self._places[at]
-        for value in step.ins:
+    def _reaches(self, instruction: Instruction, at: Instruction, inside: set[Applied]) -> bool:
+        """Return whether the inputs of `instruction` still have the same values at the position of `at`."""
+        here, there = self._places[instruction], self._places[at]
+        for value in instruction.ins:
             made = self._makers.get(value)
             if made is not None and made not in inside and self._places[made] >= there:
                 return False
         first, last = min(here, there), max(here, there)
-        written = (self._updates.get(value.memory, []) for value in step.ins)
+        written = (self._updates.get(value.memory, []) for value in instruction.ins)
         return all(bisect_left(places, first) == bisect_left(places, last) for places in written)
 
 
-def rewritten(on: Backend, steps: Iterable[Instruction], results: Iterable[Value]) -> list[Instruction]:
+def rewritten(on: Backend, instructions: Iterable[Instruction], results: Iterable[Value]) -> list[Instruction]:
     """Return the instructions after all rules have been tried on them."""
-    rewriter = Rewriter(on, steps, results)
+    rewriter = Rewriter(on, instructions, results)
     for name, rule in _rules:
-        for step in rewriter.instructions:
-            if step.name == name and isinstance(step, Applied) and step in rewriter:
-                rule(rewriter, step)
+        for instruction in rewriter.instructions:
+            if instruction.name == name and isinstance(instruction, Applied) and instruction in rewriter:
+                rule(rewriter, instruction)
     return rewriter.instructions

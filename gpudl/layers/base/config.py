@@ -10,7 +10,7 @@ from gpudl.registry import Configurable
 
 
 class HasConfig(Configurable):
-    """The base of layers that knows what they were made with."""
+    """The base of layers that implements their config."""
 
     name: str
     trainable: bool
@@ -23,7 +23,7 @@ class HasConfig(Configurable):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return a new layer; name, trainable and dtype are set on it where its constructor does not take them."""
+        """Return a new layer; name, trainable and dtype are set on it if its constructor does not accept them."""
         parameters = inspect.signature(cls.__init__).parameters
         takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         later = () if takes_all else {"name", "trainable", "dtype"} & config.keys() - parameters.keys()
