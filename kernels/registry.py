@@ -148,7 +148,7 @@ class Composed(Protocol):
     @property
     def work(self) -> int: ...  # noqa: D102 (described above)
 
-    def bind(self, arrays: Sequence[Any], work: Any) -> Callable[[], None]:
+    def bind(self, arrays: Sequence[object], work: object) -> Callable[[], None]:
         """Return a call without arguments on these arrays, with a scratch array of bytes."""
 
 

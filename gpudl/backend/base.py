@@ -136,7 +136,7 @@ class Backend(Protocol):
         """Return a kernel for `op` that supports these arguments, or None."""
         return registry.find(op, self.device, arrays, static)
 
-    def work_bytes(self, kernel: KernelFunction, arrays: tuple[Any, ...], static: Static) -> int:
+    def work_bytes(self, kernel: KernelFunction, arrays: tuple[object, ...], static: Static) -> int:
         """Return how many bytes of scratch memory a plan has to provide for a kernel; `arrays` may be specs."""
         return 0
 

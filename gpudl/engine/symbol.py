@@ -94,7 +94,7 @@ class SymbolError(TypeError):
 def _bits(name: str, turned: bool = False) -> Callable[..., Tensor]:
     """Return an operator of bits, which among bools alone is remembered as one of logic."""
 
-    def method(self: KerasTensor, *others: Any) -> Tensor:
+    def method(self: KerasTensor, *others: object) -> Tensor:
         truths = all(isinstance(each, bool) or getattr(each, "dtype", None) == np.bool_ for each in (self, *others))
         op = faces[f"{'logical' if truths else 'bitwise'}_{name}"]
         return op(*others, self) if turned else op(self, *others)
@@ -146,7 +146,7 @@ class KerasTensor(Tensor):
         self.name = auto_name("keras_tensor") if name is None else name
 
     @classmethod
-    def returned(cls, pair: Pair, call: Any, position: int) -> Self:
+    def returned(cls, pair: Pair, call: object, position: int) -> Self:
         """Return the symbol for the result of `call` at `position` among its flattened results."""
         made = cls.__new__(cls)
         made._begin(pair, None)

@@ -28,7 +28,7 @@ class Initializer(Configurable):
         return type(self).from_config(self.get_config())
 
     def _sizes(self, shape: Shape) -> tuple[int, ...]:
-        """Return a shape as a tuple of integers; raises ValueError when it is none."""
+        """Return a shape as a tuple of integers; raise ValueError if it is not one."""
         kind = type(self).__name__
         known = [n for n in sizes(kind, "shape", shape) if n is not None]
         if len(known) < len(shape):

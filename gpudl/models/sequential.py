@@ -58,7 +58,7 @@ class Sequential(Model):
         8
     """
 
-    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Iterable[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(name=name, trainable=trainable)
         self._stack: list[Layer] = []
         self._input: InputLayer | None = None
@@ -67,7 +67,7 @@ class Sequential(Model):
             self.add(layer, rebuild=False)
         self._count_as_functional()
 
-    def add(self, layer: Any, rebuild: bool = True) -> None:
+    def add(self, layer: object, rebuild: bool = True) -> None:
         """Add a layer on top of the stack; existing weights are kept.
 
         Raises:
@@ -282,7 +282,7 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, object] | None = None) -> Any:
         """Return a new model, with new weights, of the layers in `config`.
 
         Args:

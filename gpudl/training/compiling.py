@@ -77,7 +77,7 @@ class Compilable(Layer):
                 `optimizers.LossScaleOptimizer`.
 
         Raises:
-            ValueError: an unknown name; the text offers the nearest one. The model is as it was.
+            ValueError: an unknown name; the message suggests the most similar one. The model is as it was.
         """
         require_counts(1, optional=False, steps_per_execution=steps_per_execution)
         names = getattr(self, "output_names", None)

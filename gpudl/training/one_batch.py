@@ -59,7 +59,7 @@ class Trainer(Loop):
         `fit` does not need it: it is for loops of the user's own. The batch is x, (x, y) or (x, y, sample_weight).
 
         Args:
-            force: accepted; there is nothing to make anew.
+            force: accepted, without effect.
 
         Example:
             >>> model = gpudl.Sequential([gpudl.layers.Dense(1, kernel_initializer="ones", input_shape=(1,))])

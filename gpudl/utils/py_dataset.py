@@ -1,4 +1,4 @@
-"""Data sets that make their batches when they are asked for them, by threads or processes if wanted."""
+"""Data sets that create their batches on demand, optionally in threads or processes."""
 
 from __future__ import annotations
 

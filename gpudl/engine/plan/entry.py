@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from gpudl.backend import Array
 from gpudl.engine.plan.ir import members
@@ -76,7 +76,7 @@ class Entry:
 
     used = 0
 
-    def __init__(self, plan: Plan, record: Record, leaves: list[Leaf], buffers: list[Array], results: Any) -> None:
+    def __init__(self, plan: Plan, record: Record, leaves: list[Leaf], buffers: list[Array], results: object) -> None:
         self.plan = plan
         self.record = record
         self.confirmed(record)

@@ -162,7 +162,7 @@ class Applied(Instruction):
         return self.kernel(on) is not None
 
     def work_spec(self, on: Backend) -> Spec | None:
-        """Return the spec of the scratch array that the reference needs; a kernel needs none."""
+        """Return the spec of the scratch array that the kernel or the reference needs, or None."""
         kernel, arrays = self.kernel(on), tuple(map(like, (*self.outs, *self.ins)))
         return self.op.work_spec(arrays, self.static) if kernel is None else _work(on, kernel, arrays, self.static)
 

@@ -42,7 +42,7 @@ class Traced:
         (array([1., 4.], dtype=float32), array([ 9., 16.], dtype=float32))
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., object]) -> None:
         update_wrapper(self, function, updated=())  # an attribute of the function must not hide one of this object
         self.function = function
         self._has_warned = False  # about a step whose recordings all differ
@@ -239,7 +239,7 @@ def _inline() -> bool:
     return state.recorder is not None or state.open_tapes > 0
 
 
-def traced(function: Callable[..., Any]) -> Traced:
+def traced(function: Callable[..., object]) -> Traced:
     """Return a `Traced` version of `function`, which is recorded once per kind of input and then replayed."""
     return Traced(function)
 

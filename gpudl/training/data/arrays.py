@@ -45,7 +45,7 @@ def as_array(value: Array, name: str) -> Array:
         ValueError: text or objects, a single number, or no samples at all.
     """
     on, given = backend.current(), value
-    if hasattr(value, "detach"):  # a tensor of PyTorch, which may want gradients
+    if hasattr(value, "detach"):  # a tensor of PyTorch, which may require gradients
         value = value.detach()
     if is_sparse(value):
         value = SparseRows(value)

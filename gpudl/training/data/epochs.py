@@ -53,7 +53,7 @@ class Epochs(Generic[R]):
             warnings.warn(self._ended_early(count), stacklevel=2)
 
     def close(self) -> None:
-        """Let go of a pass that is not over: nobody will ask for its batches."""
+        """End a pass early, whose further batches are not needed."""
         self._portions = self._left = None
 
     def _begin(self) -> None:

@@ -42,7 +42,7 @@ class ArrayBatches:
         data: x, (x,), (x, y) or (x, y, sample_weight), nests of arrays with one length.
         batch_size: rows a batch; the last one may be smaller. None divides them into `parts`, or takes 32.
         shuffle: whether each pass takes the rows in a new order, from NumPy's global generator.
-        parts: the steps that were asked for, into which all rows are divided where there is no `batch_size`.
+        parts: the number of steps into which all rows are divided if there is no `batch_size`.
     """
 
     def __init__(self, data: Data, batch_size: int | None, shuffle: bool = False, parts: int | None = None) -> None:
@@ -246,7 +246,7 @@ def weighted_by_class(data: Data, weights: ClassWeight) -> Data:
 
 
 def is_stream(x: object) -> bool:
-    """Return the batches of ``validation_data``; None for none."""
+    """Return whether `x` yields batches, and is not data itself."""
     plain = (
         is_sparse(x)
         or hasattr(x, "dtype")

@@ -59,5 +59,5 @@ class Frequency:
             require_counts(1, optional=False, validation_freq=number)
 
     def due(self, epoch: int) -> bool:
-        """Tell whether to evaluate after an epoch, which counts from 0."""
+        """Return whether to evaluate after an epoch, which counts from 0."""
         return epoch + 1 in self._given if isinstance(self._given, list) else (epoch + 1) % self._given == 0

@@ -116,7 +116,7 @@ def needed(run: Callable[[], None]) -> int:
     return 0 if found is None else found[1]
 
 
-def bound(run: Callable[[], None], work: Any) -> Callable[[], None]:
+def bound(run: Callable[[], None], work: object) -> Callable[[], None]:
     """Return a call that does what `run` does; if `run` only calls parallel loops, their arguments are bound now.
 
     Args:
@@ -182,7 +182,7 @@ def _packed(args: tuple[Argument, ...]) -> Iterator[int]:
             yield index(arg)  # raises for a NumPy float, whose bits this would not be
 
 
-def _entry(body: Any, kinds: tuple[Type, ...]) -> int:
+def _entry(body: object, kinds: tuple[Type, ...]) -> int:
     """Return the address of a C function for `body`: void entry(packed, worker, workers, thread), all int64."""
     entries = body.__dict__.setdefault("entries", {})
     if kinds not in entries:

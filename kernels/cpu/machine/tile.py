@@ -35,7 +35,7 @@ PANEL = WIDEST * LANES
 
 
 Address: TypeAlias = np.int64 | int
-"""Where something lies in memory."""
+"""An address in memory."""
 Place = TypeVar("Place", np.ndarray, Address)
 
 
