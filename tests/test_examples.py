@@ -78,6 +78,20 @@ def test_003_separates_small_classes(limits: Limits, capsys: Output) -> None:
     assert "Total params: 124 " in out
 
 
+def test_009_draws_digits(limits: Limits, capsys: Output) -> None:
+    limits.steps = 150
+    variables = run_file(FOLDER / "009_variational_autoencoder.py")
+    out = capsys.readouterr().out
+    assert "Total params: 404,244 " in out
+    assert limits.fits == [{"epochs": 5, "batch_size": 128}]
+    mean_image = variables["images"].mean(axis=0)
+    clipped = np.clip(mean_image, 1e-7, 1 - 1e-7)
+    target = variables["test_images"]
+    blind = -(target * np.log(clipped) + (1 - target) * np.log(1 - clipped)).mean()
+    assert variables["loss"] < 0.97 * blind  # it knows more of a digit than what digits look like on average
+    assert out.count("\n", out.index("a digit drawn at the middle:")) == 11
+
+
 def test_004_trains_the_convnet(limits: Limits, capsys: Output) -> None:
     limits.steps = 30
     variables = run_file(FOLDER / "004_convnet.py")
