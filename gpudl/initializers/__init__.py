@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import overload
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -36,6 +37,16 @@ INITIALIZERS.alias(IdentityInitializer="Identity", OrthogonalInitializer="Orthog
 serialize, deserialize = INITIALIZERS.serialize, INITIALIZERS.deserialize
 
 
+@overload
+def get(identifier: None) -> None: ...
+
+
+@overload
+def get(
+    identifier: str | Mapping[str, object] | Callable[..., object] | np.ndarray | Tensor,
+) -> Callable[..., np.ndarray]: ...
+
+
 def get(identifier: Identifier | np.ndarray | Tensor) -> Callable[..., np.ndarray] | None:
     """Return the initializer that a name, a config, a class or a function stands for; None for None.
 
@@ -63,11 +74,9 @@ def _given(value: np.ndarray | np.generic | Tensor, shape: Shape, dtype: DTypeLi
     return found.astype(dtype or config.float_dtype())
 
 
-def _initial(identifier: Identifier, shape: Shape, dtype: DTypeLike | None) -> Tensor:
+def _initial(identifier: str | Callable[..., object], shape: Shape, dtype: DTypeLike | None) -> Tensor:
     """Return the initial value of a variable."""
-    initializer = get(identifier)
-    assert initializer is not None
-    return as_tensor(initializer(shape, dtype=dtype))
+    return as_tensor(get(identifier)(shape, dtype=dtype))
 
 
 faces["initial"] = _initial

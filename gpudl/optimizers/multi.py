@@ -85,8 +85,9 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """Return a new map with new optimizers."""
+        default: Config = config["default_optimizer"]
         made = {pattern: OPTIMIZERS.get(one) for pattern, one in config["optimizer_map"].items()}
-        return cls(OPTIMIZERS.get(config["default_optimizer"]), made)
+        return cls(OPTIMIZERS.get(default), made)
 
 
 class MultiOptimizer(Optimizer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from math import inf
 from typing import TypedDict
 
 import numpy as np
@@ -67,7 +68,7 @@ def check_options(kind: str, options: Mapping[str, object]) -> None:
         raise ValueError(f"gradients are clipped in one way only, got {' and '.join(given)}. Keep one.")
     for key in (*clips, "weight_decay", "loss_scale_factor"):
         if options[key] is not None:
-            require_number(kind, **{key: options[key]})
+            require_number(kind, -inf, inf, **{key: options[key]})
     if options["gradient_accumulation_steps"]:
         require_whole(kind, 2, gradient_accumulation_steps=options["gradient_accumulation_steps"])
     if options["use_ema"]:

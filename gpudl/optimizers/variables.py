@@ -135,7 +135,7 @@ class OptimizerVariables(Configurable):
         self,
         trainable_variables: Iterable[Variable],
         name: str | Sequence[str],
-        initializer: Identifier | Sequence[Identifier] = "zeros",
+        initializer: Identifier | list[Identifier] | tuple[Identifier, ...] = "zeros",
     ) -> list[Variable] | tuple[list[Variable], ...]:
         """Make one variable of the optimizer, or one for each of several names, beside each of `trainable_variables`.
 
@@ -143,8 +143,9 @@ class OptimizerVariables(Configurable):
             ValueError: another number of initializers than names.
         """
         names = [name] if isinstance(name, str) else list(name)
-        several = isinstance(initializer, list | tuple)
-        starts = list(initializer) if several else [initializer] * len(names)  # type: ignore[call-overload]
+        starts: Sequence[Identifier] = (
+            initializer if isinstance(initializer, list | tuple) else [initializer] * len(names)
+        )
         if len(starts) != len(names):
             raise ValueError(f"got {len(starts)} initializers for {len(names)} names: one each is needed.")
         made: tuple[list[Variable], ...] = tuple([] for _ in names)

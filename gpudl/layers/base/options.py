@@ -13,7 +13,11 @@ from gpudl import constraints, initializers, regularizers
 from gpudl.dtype_policies import DtypeLike as DtypeLike
 from gpudl.registry import Identifier
 
-_LOOK_UP = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
+_LOOK_UP: dict[str, Callable[[Any], Any]] = {
+    "initializer": initializers.get,
+    "regularizer": regularizers.get,
+    "constraint": constraints.get,
+}
 
 
 class Common(TypedDict, total=False):
