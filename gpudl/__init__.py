@@ -41,6 +41,7 @@ from gpudl import (
     utils,
 )
 from gpudl.backend import OutOfMemoryError, device
+from gpudl.compat import old_spellings as _old_spellings
 from gpudl.compat.aliases import load_ipython_extension, unload_ipython_extension
 from gpudl.dtype_policies import DTypePolicy
 from gpudl.engine.convert import convert_to_tensor
@@ -59,6 +60,8 @@ from gpudl.metrics import Metric
 from gpudl.models import Model, Sequential
 from gpudl.optimizers import Optimizer
 from gpudl.regularizers import Regularizer
+
+_old_spellings.install()
 
 __version__ = "0.1.0"
 

@@ -1,12 +1,4 @@
-"""Make later imports of Keras give gpudl.
-
-Example:
-    >>> import gpudl.as_keras
-    >>> from tensorflow.keras.layers import Dense
-    >>> Dense is gpudl.layers.Dense
-    True
-    >>> gpudl.compat.aliases.uninstall()
-"""
+"""Let the imports of Keras that follow ``import gpudl.as_keras`` give gpudl."""
 
 from gpudl.compat.aliases import install
 

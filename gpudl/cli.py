@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0 if report.healthy else 1
 
 
-def network(name: str) -> Any:
+def network(name: str) -> Sequential:
     """Return the compiled network of a tutorial: ``mnist-mlp`` or ``mnist-cnn``.
 
     Example:
@@ -185,7 +185,7 @@ def _digits(path: str | None) -> Digits:
         return datasets.synthetic_digits.load_data()
 
 
-def _plotting() -> Any:
+def _plotting() -> ModuleType:
     try:
         import matplotlib
 

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TypeVar
 
 __all__ = [
     "CustomObjectScope",
@@ -17,18 +17,18 @@ __all__ = [
     "register_keras_serializable",
 ]
 
-C = TypeVar("C", bound=Callable[..., Any])
+C = TypeVar("C", bound=Callable[..., object])
 
-_registered: dict[str, Any] = {}
-_scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default={})  # noqa: B039 (it is never written to)
+_registered: dict[str, object] = {}
+_scope: ContextVar[Mapping[str, object]] = ContextVar("scope", default={})  # noqa: B039 (it is never written to)
 
 
-def known() -> dict[str, Any]:
+def known() -> dict[str, object]:
     """Return the user's classes and functions that are currently registered, by name."""
     return {**_registered, **_scope.get()}
 
 
-def get_custom_objects() -> dict[str, Any]:
+def get_custom_objects() -> dict[str, object]:
     """Return the user's classes and functions by name, a dict that may be changed.
 
     Example:
@@ -71,7 +71,7 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return register
 
 
-def get_registered_name(obj: Any) -> str:
+def get_registered_name(obj: type | Callable[..., object]) -> str:
     """Return the name by which a class or function was registered, or else its own name.
 
     Example:
@@ -82,14 +82,14 @@ def get_registered_name(obj: Any) -> str:
 
 
 def get_registered_object(
-    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
-) -> Any:
+    name: str, custom_objects: Mapping[str, object] | None = None, module_objects: Mapping[str, object] | None = None
+) -> object:
     """Return the class or function of that name, also out of `custom_objects` and `module_objects`, or None."""
     return {**(module_objects or {}), **(custom_objects or {}), **known()}.get(name)
 
 
 @contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(custom_objects: Mapping[str, object]) -> Iterator[None]:
     """Register classes and functions by name inside a ``with`` block.
 
     Example:

@@ -12,7 +12,7 @@ from gpudl.registry import serialize, unknown
 
 __all__ = ["DTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
 
-DtypeLike: TypeAlias = "str | type | np.dtype | DTypePolicy | Mapping[str, Any] | None"
+DtypeLike: TypeAlias = "str | type | np.dtype | DTypePolicy | Mapping[str, object] | None"
 """An argument of `get`: a dtype or a policy, itself, by name or as a config, or None."""
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _DTYPES = (
@@ -66,12 +66,12 @@ class DTypePolicy:
         """The dtype of a layer's variables."""
         return "float32" if self._name in _MIXED else self._name
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Return the name, as plain data."""
         return {"name": self._name}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> DTypePolicy:
+    def from_config(cls, config: Mapping[str, str | None]) -> DTypePolicy:
         """Return the policy of a name."""
         return cls(**config)
 

@@ -12,6 +12,7 @@ from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
+from gpudl.names import auto_name
 
 Shape = tuple[int, ...]
 
@@ -26,6 +27,7 @@ class SeedGenerator:
 
     Args:
         seed: an integer for reproducible draws; None draws one from Python's own generator.
+        name: a part of the path of its state; ``seed_generator`` by default, numbered.
 
     Example:
         >>> first, second = SeedGenerator(7), SeedGenerator(7)
@@ -33,20 +35,22 @@ class SeedGenerator:
         True
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
         if not (seed is None or isinstance(seed, int | np.integer)):
             raise ValueError(f"SeedGenerator: seed must be a whole number, got {seed!r}.")
         self.seed = make_default_seed() if seed is None else int(seed)
         words = [self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF, 0, 0]
         self.state = Variable(np.array(words, np.uint32), trainable=False, name="seed_generator_state")
+        self.name = auto_name("seed_generator") if name is None else name
+        self.state.path = f"{self.name}/{self.state.name}"
 
     def next(self) -> Tensor:
         """Return the key of the next draw, and advance the state."""
-        key: Tensor = ops.draw_key(self.state)
+        key = ops.draw_key(self.state)
         ops.advance_(self.state)
         return key
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Return the seed."""
         return {"seed": self.seed}
 
@@ -61,7 +65,7 @@ def _key(seed: int | SeedGenerator | None) -> Tensor:
     return generator.next()
 
 
-def _sizes(who: str, shape: Any) -> tuple[int, ...]:
+def _sizes(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:
     if not isinstance(shape, list | tuple) or not all(isinstance(n, int | np.integer) for n in shape):
         raise ValueError(f"random.{who}: shape must be a tuple of integers, got {shape!r}.")
     return tuple(map(int, shape))

@@ -19,7 +19,8 @@ from gpudl.names import snake_case
 
 T = TypeVar("T")
 _NOTHING = object()
-Identifier = str | Mapping[str, Any] | Callable[..., Any] | None
+Identified = str | Mapping[str, object] | Callable[..., object]
+Identifier = Identified | None
 """An argument of `Family.get`: a name, a config, a class, a callable object or function, or None."""
 N = TypeVar("N")
 Config = dict[str, Any]
@@ -52,12 +53,17 @@ def unknown_argument(cls: type, name: str) -> ValueError:
         for parameter in list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     ]
+    return no_argument(cls.__name__, name, list(dict.fromkeys(taken)))
+
+
+def no_argument(who: str, name: str, taken: list[str]) -> ValueError:
+    """Return the error for an argument that is not among those `taken`, with the nearest that is."""
     near = difflib.get_close_matches(name.lower(), taken, n=1, cutoff=0.6)
-    hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(dict.fromkeys(taken))}."
-    return ValueError(f"{cls.__name__} has no argument {name!r}. {hint}")
+    hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(taken) or 'none of this kind'}."
+    return ValueError(f"{who} has no argument {name!r}. {hint}")
 
 
-def refuse_others(cls: type, others: Mapping[str, Any], off: Mapping[str, Any]) -> None:
+def refuse_others(cls: type, others: Mapping[str, object], off: Mapping[str, object]) -> None:
     """Raise ValueError for arguments that no constructor accepts, unless they have the values that `off` lists."""
     for name, value in others.items():
         if name not in off:
@@ -88,7 +94,7 @@ class Family(Generic[T, N]):
         self.base: type = base or type(None)
         self.functions = functions
         self.default = default
-        self.known: dict[str, Any] = {}
+        self.known: dict[str, object] = {}
 
     def add(self, *modules: Mapping[str, Any], functions: bool = True) -> None:
         """Register the classes in the ``__all__`` of `modules`, and, with `functions`, the functions.
@@ -111,9 +117,9 @@ class Family(Generic[T, N]):
     def get(self, identifier: None) -> N: ...
 
     @overload
-    def get(self, identifier: str | Mapping[str, Any] | Callable[..., Any] | T) -> T: ...
+    def get(self, identifier: str | Mapping[str, object] | Callable[..., object] | T) -> T: ...
 
-    def get(self, identifier: Any) -> T | N:
+    def get(self, identifier: object) -> T | N:
         """Return the object or function of `identifier`.
 
         Args:
@@ -132,7 +138,7 @@ class Family(Generic[T, N]):
         """
         return self.deserialize(identifier)
 
-    def serialize(self, value: Any) -> Any:
+    def serialize(self, value: object) -> object:
         """Return `value` as plain data: the class and the config of an object, the name of a function.
 
         Example:
@@ -143,7 +149,7 @@ class Family(Generic[T, N]):
         """
         return serialize(value)
 
-    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> T:
+    def deserialize(self, config: object, custom_objects: Mapping[str, object] | None = None) -> T:
         """Return the object of a config from `serialize`, like `get`; `custom_objects` adds classes and functions.
 
         Example:
@@ -162,7 +168,7 @@ class Family(Generic[T, N]):
             allowed = f"expected {article} {self.kind} or its name, such as {example.lower()!r} or {example}()"
         raise TypeError(f"{allowed}, got {config!r}.")
 
-    def _found(self, identifier: Any, custom: Mapping[str, Any]) -> Any:
+    def _found(self, identifier: object, custom: Mapping[str, object]) -> object:
         """Return the function or object of a name or a config, and anything else unchanged."""
         if isinstance(identifier, str):
             return _made(self._named(custom, identifier))
@@ -181,7 +187,7 @@ class Family(Generic[T, N]):
         made: Any = found
         return made.from_config(identifier.get("config", {}))
 
-    def _named(self, custom: Mapping[str, Any], *names: str) -> Any:
+    def _named(self, custom: Mapping[str, object], *names: str) -> object:
         for name in names[::-1]:
             for known in (custom, self.known):
                 if found := known.get(name) or known.get(name.lower()):
@@ -189,11 +195,11 @@ class Family(Generic[T, N]):
         raise unknown(self.kind, names[0], [*custom, *(name for name in self.known if name == name.lower())])
 
 
-def _made(found: Any) -> Any:
+def _made(found: object) -> object:
     return found() if inspect.isclass(found) else found
 
 
-def _can_be_called(found: Any) -> bool:
+def _can_be_called(found: object) -> bool:
     return callable(found) or hasattr(found, "get_config")
 
 
@@ -207,7 +213,7 @@ class Configurable:
     _obsolete: tuple[str, ...] = ()  # old names of arguments, which are not in configs
     _unread: frozenset[str] = frozenset()  # attributes that no step depends on
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Record the arguments, with defaults for those that were not passed."""
         made = super().__new__(cls)
         try:
@@ -226,7 +232,7 @@ class Configurable:
         object.__setattr__(made, "_arguments", arguments)
         return made
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         before = vars(self).get(name, _NOTHING)
         object.__setattr__(self, name, value)
         if before is not value:
@@ -237,13 +243,13 @@ class Configurable:
         object.__delattr__(self, name)
         self._note_change(name, before)
 
-    def _note_change(self, name: str, before: Any) -> None:
+    def _note_change(self, name: str, before: object) -> None:
         """Have steps checked again that may depend on an attribute; no step depends on a new one."""
         known = before is not _NOTHING or hasattr(type(self), name) or getattr(self, "built", False)
         if known and name not in self._unread and not same_value(before, vars(self).get(name, _NOTHING)):
             changed()
 
-    def __copy__(self) -> Any:
+    def __copy__(self) -> Self:
         """Return a deep copy."""
         return copy.deepcopy(self)
 
@@ -260,7 +266,7 @@ class Configurable:
         return cls(**config)
 
 
-def serialize(value: Any) -> Any:
+def serialize(value: object) -> object:
     """Return `value` as plain data: objects with a config as a dict, functions by name."""
     if hasattr(value, "get_config"):
         own, registered = type(value).__name__, users.get_registered_name(type(value))

@@ -7,7 +7,6 @@ of the inner axis, which takes several times as long as BLAS does.
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
@@ -31,12 +30,14 @@ def _matmul(worker, workers, out, a, b):  # type: ignore[no-untyped-def]
                 out[batch, row, j] += factor * b[batch, k, j]
 
 
-def _floats(out: Any, *inputs: Any, **static: Any) -> bool:
+def _floats(out: np.ndarray, *inputs: np.ndarray, **static: object) -> bool:
     return out.dtype.char in "fd" and bool(out.flags.c_contiguous)
 
 
 @accelerates("matmul", device=_DEVICE, supports=_floats)
-def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
+def matmul(
+    out: np.ndarray, a: np.ndarray, b: np.ndarray, *, transpose_a: bool = False, transpose_b: bool = False
+) -> None:
     """Multiply a (..., M, K) by b (..., K, N) into out (..., M, N); a transposed operand has shape (K, M) or (N, K)."""
     each_time()
     left = _stacked(a.swapaxes(-1, -2) if transpose_a else a, out)
@@ -44,7 +45,7 @@ def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: 
     _matmul(out.size * left.shape[-1], out.reshape(len(left), *out.shape[-2:]), left, right)
 
 
-def _stacked(side: Any, out: Any) -> Any:
+def _stacked(side: np.ndarray, out: np.ndarray) -> np.ndarray:
     batches = out.shape[:-2]
     whole = np.broadcast_to(side, (*batches, *side.shape[-2:]))
     return np.ascontiguousarray(whole, out.dtype).reshape(prod(batches), *side.shape[-2:])

@@ -6,15 +6,13 @@ interpreter's instructions on the CPU and the source of CUDA kernels are derived
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import Parameter, signature
 from typing import Any, NamedTuple
 
 import numpy as np
-
-Body = Callable[..., Any]
 
 ARITHMETIC = (
     *("add", "subtract", "multiply", "divide", "power", "negative", "absolute", "sign", "sqrt"),
@@ -142,8 +140,11 @@ def promoted(x: Expression) -> Expression:
 
 def of(name: str, *operands: Expression) -> Expression:
     """Return what another declared op computes from `operands`."""
-    found: Expression = _declared[name].body(*operands)
-    return found
+    found = _declared[name].body(*operands)
+    return found[0] if isinstance(found, tuple) else found
+
+
+Body = Callable[..., Expression | tuple[Expression, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,13 +167,13 @@ class Declared:
         """Whether it writes its first inputs."""
         return self.name.endswith("_")
 
-    def expressions(self, static: dict[str, Any]) -> tuple[Expression, ...]:
+    def expressions(self, static: Mapping[str, object]) -> tuple[Expression, ...]:
         """Return the expressions of its results."""
         return _traced(self, tuple(static.items()), repr(static) if static else "")
 
 
 @lru_cache(maxsize=4096)
-def _traced(op: Declared, items: tuple[Any, ...], text: str) -> tuple[Expression, ...]:
+def _traced(op: Declared, items: tuple[tuple[str, object], ...], text: str) -> tuple[Expression, ...]:
     # `text` tells 0.0 from -0.0.
     found = op.body(*(Expression("input", value=place) for place in range(len(op.inputs))), **dict(items))
     return found if isinstance(found, tuple) else (found,)
@@ -220,12 +221,12 @@ class Typed(NamedTuple):
     """
 
     name: str
-    dtype: Any
+    dtype: np.dtype
     operands: tuple[Typed, ...] = ()
-    value: Any = 0
+    value: float = 0
 
 
-def typed(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+def typed(op: Declared, dtypes: tuple[np.dtype, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
     """Return the expressions `given` of an op for dtypes of its outs and inputs; None where these are not supported.
 
     A subexpression that is used twice is one object, so that it can be computed once.
@@ -242,11 +243,11 @@ class _Unfit(Exception):  # noqa: N818 (not an error: the op is computed otherwi
 
 
 class _Typing:
-    def __init__(self, ins: tuple[Any, ...], computed: Any) -> None:
+    def __init__(self, ins: tuple[np.dtype, ...], computed: np.dtype) -> None:
         self._ins, self._computed = ins, computed
-        self._made: dict[tuple[int, Any], Typed] = {}
+        self._made: dict[tuple[int, np.dtype], Typed] = {}
 
-    def cast(self, x: Expression, to: Any) -> Typed:
+    def cast(self, x: Expression, to: np.dtype) -> Typed:
         """Return `x` cast to a dtype."""
         key = id(x), to
         if key not in self._made:
@@ -256,7 +257,7 @@ class _Typing:
             self._made[key] = made if alike else Typed("cast", to, (made,))
         return self._made[key]
 
-    def _made_of(self, x: Expression, to: Any) -> Typed:
+    def _made_of(self, x: Expression, to: np.dtype) -> Typed:
         if x.name == "input":
             return Typed("input", self._ins[int(x.value)], (), int(x.value))
         if x.name == "number":
@@ -279,7 +280,7 @@ class _Typing:
             raise _Unfit
         return self.cast(x, _BOOL)
 
-    def _own(self, x: Expression) -> Any:
+    def _own(self, x: Expression) -> np.dtype | None:
         """Return the dtype that an expression has by itself; None for a constant."""
         if x.name == "input":
             return self._ins[int(x.value)]
@@ -288,7 +289,7 @@ class _Typing:
         return _BOOL if x.name in COMPARISONS or x.name == "is_finite" else self._computed
 
 
-def _common(dtypes: list[Any]) -> Any:
+def _common(dtypes: list[np.dtype]) -> np.dtype:
     if len(set(dtypes)) == 1:
         return dtypes[0]
     try:

@@ -12,12 +12,38 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
+import numpy as np
+
 KernelFunction = Callable[..., None]
 Supports = Callable[..., bool]
 Static = dict[str, Any]
 """The static arguments of an op, those that are not arrays, such as an axis or a rate."""
 Stages = tuple[Static, ...]
 """The static arguments of each op of a chain."""
+
+
+class Flags(Protocol):
+    """What is known of the layout of an array."""
+
+    @property
+    def c_contiguous(self) -> bool: ...  # noqa: D102
+
+
+class Array(Protocol):
+    """What is asked of an array before it is computed with, be it NumPy's or CuPy's."""
+
+    @property
+    def dtype(self) -> np.dtype: ...  # noqa: D102
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def size(self) -> int: ...  # noqa: D102
+    @property
+    def itemsize(self) -> int: ...  # noqa: D102
+    @property
+    def nbytes(self) -> int: ...  # noqa: D102
+    @property
+    def flags(self) -> Flags: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -33,12 +59,12 @@ _registered: dict[str, dict[str, list[Kernel]]] = {}
 _absent: set[str] = set()
 
 
-def is_floating(dtype: Any) -> bool:
+def is_floating(dtype: np.dtype) -> bool:
     """Return whether `dtype` is a floating-point type; NumPy's own `kind` does not say so of bfloat16."""
     return bool(dtype.kind == "f" or dtype.name == "bfloat16")
 
 
-def floats(*arrays: Any, **static: Any) -> bool:
+def floats(*arrays: Array, **static: object) -> bool:
     """Support C-contiguous arrays whose floating-point members share one dtype, float32 or float64."""
     if not all(a.flags.c_contiguous for a in arrays):
         return False
@@ -86,7 +112,7 @@ def _imported(device: str) -> bool:
     return True
 
 
-def find(op: str, device: str, arrays: tuple[Any, ...], static: Static) -> KernelFunction | None:
+def find(op: str, device: str, arrays: tuple[Array, ...], static: Static) -> KernelFunction | None:
     """Return the first kernel of `op` on `device` that supports these arguments, or None."""
     for kernel in registered(device).get(op, ()):
         if kernel.supports(*arrays, **static):
@@ -122,7 +148,7 @@ class Composed(Protocol):
     @property
     def work(self) -> int: ...  # noqa: D102 (described above)
 
-    def bind(self, arrays: Sequence[Any], work: Any) -> Callable[[], None]:
+    def bind(self, arrays: Sequence[object], work: object) -> Callable[[], None]:
         """Return a call without arguments on these arrays, with a scratch array of bytes."""
 
 
@@ -137,10 +163,10 @@ class Composer(Protocol):
     @property
     def large(self) -> int: ...  # noqa: D102 (described above)
 
-    def joins(self, op: str, arrays: tuple[Any, ...], static: Static) -> bool:
+    def joins(self, op: str, arrays: tuple[Array, ...], static: Static) -> bool:
         """Return whether an op with these outs and inputs can be fused."""
 
-    def compose(self, calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Sequence[int]) -> Composed:
+    def compose(self, calls: Sequence[Call], values: Sequence[tuple[np.dtype, int]], arrays: Sequence[int]) -> Composed:
         """Return a kernel for `calls`, in their order.
 
         Args:

@@ -84,7 +84,7 @@ class TestReduceLROnPlateau:
         assert capsys.readouterr().out == said.format(2, 0.25) + said.format(3, 0.125)
 
     def test_bad_arguments(self) -> None:
-        with pytest.raises(ValueError, match="ReduceLROnPlateau: factor must be below 1, got 1.5"):
+        with pytest.raises(ValueError, match=r"ReduceLROnPlateau: factor must be below 1, got 1\.5"):
             callbacks.ReduceLROnPlateau(factor=1.5)
         with pytest.warns(UserWarning, match="ReduceLROnPlateau knows no mode 'best'"):
             callbacks.ReduceLROnPlateau(mode="best")

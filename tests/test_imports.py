@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "utils": {"custom_objects", "backend", "engine"},
     "config": {"backend", "engine", "dtype_policies"},
     "dtype_policies": {"registry", "engine"},
-    "random": {"ops", "engine", "config"},
+    "random": {"ops", "engine", "config", "names"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
     "compat": {*BASE, *FACE},
     "as_keras": {"compat"},
@@ -54,11 +54,15 @@ LIBRARIES: dict[str, set[str]] = {
     "kernels": {"numpy", "numba", "llvmlite", "cupy"},
     "backend": {"numpy", "cupy", "cupyx"},
     "engine": {"numpy", "ml_dtypes"},
-    **{part: {"numpy", "rich"} for part in ("utils", "reports")},
+    "utils": {"numpy", "rich", "pydot", "IPython"},
+    "reports": {"numpy", "rich"},
     "callbacks": {"numpy", "rich", "tensorboard"},
     **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli")},
 }
-ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"}
+ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {
+    "pydot",
+    "IPython",
+}
 
 
 @dataclass(frozen=True)

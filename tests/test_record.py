@@ -136,7 +136,7 @@ def test_a_kernel_is_chosen_once_for_each_instruction(monkeypatch: pytest.Monkey
         model.train_on_batch(noise(8, 6, 6, 1), np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 2])  # builds
         model._train.forget()
         monkeypatch.setattr(type(on), "kernel", counted)
-        entry = model._train.prepare(noise(8, 6, 6, 1), np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 2], None)
+        entry = model._train.prepare((noise(8, 6, 6, 1), np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 2], None))
     called = [step for step in entry.plan.instructions if not step.alias]
     assert all(isinstance(step, Applied) for step in called)
     assert asked == Counter(step.name for step in called)

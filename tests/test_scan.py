@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from replay_tools import plan_of
-from scan_tools import ROWS, UNITS, array, bits, inputs, loop, lstm, training, variable
+from scan_tools import FEATURES, ROWS, UNITS, array, bits, inputs, loop, lstm, training, variable
 from strict_cupy import installed
 from test_planning import calls
 
@@ -188,7 +188,8 @@ def test_memory_is_linear_and_the_plan_is_as_long_for_more_steps() -> None:
     assert short[1:] == long[1:]
     assert 2 * short[0] < long[0] < 4.05 * short[0]
     # Of a step are kept the two carries, four gates and a tanh, two results, a row, and gradients of the last three.
-    assert (long[0] - short[0]) / 150 <= 4 * ROWS * 12 * UNITS
+    results_and_row = UNITS + 2 + FEATURES
+    assert (long[0] - short[0]) / 150 <= 4 * ROWS * (7 * UNITS + 2 * results_and_row)
 
 
 def test_without_results_and_gradients_no_step_is_kept() -> None:

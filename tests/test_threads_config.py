@@ -127,7 +127,7 @@ seen = []
 def workers(work):
     out = np.zeros(16, np.int64)
     kernel(work, out)
-    prebound.bound(lambda: kernel(work, out))()
+    prebound.bound(lambda: kernel(work, out), None)()
     seen.append(out.tolist())
 numba.set_num_threads(3)
 for count in (1, 2, 4):

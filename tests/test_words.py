@@ -146,9 +146,7 @@ class TestOptimizers:
     @pytest.mark.parametrize(
         ("call", "text"),
         [
-            (lambda: optimizers.Adam(lr=0.1), "Adam: lr is the old name of learning_rate. Write learning_rate=0.1."),
             (lambda: optimizers.Adam(lerning_rate=0.1), "Adam has no argument 'lerning_rate'. Did you mean 'learning_"),
-            (lambda: optimizers.Adam(decay=0.1), "Adam has no argument 'decay'. It takes learning_rate, beta_1, beta_"),
             (lambda: optimizers.Adam(beta_1=2), "Adam: beta_1 must be a number from 0 to 1, got 2."),
             (lambda: optimizers.AdamW(beta_2="a"), "AdamW: beta_2 must be a number from 0 to 1, got 'a'."),
             (lambda: optimizers.Adam(epsilon=-1), "Adam: epsilon must be a number of at least 0, got -1."),
@@ -176,6 +174,14 @@ class TestOptimizers:
         with pytest.raises(ValueError) as caught:  # noqa: PT011
             call()
         assert str(caught.value).startswith(text)
+
+    def test_old_arguments(self) -> None:
+        with pytest.warns(
+            DeprecationWarning, match=r"^Adam: lr is the old name of learning_rate\. Write learning_rate=0\.1\.$"
+        ):
+            assert float(optimizers.Adam(lr=0.1).learning_rate) == pytest.approx(0.1)
+        with pytest.warns(DeprecationWarning, match="`decay` is no longer supported and will be ignored"):
+            optimizers.Adam(decay=0.1)
 
 
 class TestLossesAndMetrics:

@@ -35,7 +35,7 @@ _SELU_SCALE = 1.0507009873554805
 
 
 @public
-def sigmoid(x: Any) -> Tensor:
+def sigmoid(x: object) -> Tensor:
     """Return 1 / (1 + exp(-x)), with a reference to x, from which losses are computed more accurately.
 
     Example:
@@ -61,7 +61,7 @@ def tanh(x: Any) -> Tensor:
 
 
 @public
-def softmax(x: Any, axis: int = -1) -> Tensor:
+def softmax(x: object, axis: int = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
 
     Along the last axis the result has a reference to x, from which losses are computed more accurately.
@@ -114,7 +114,7 @@ def softplus(x: Any) -> Tensor:
 
 
 @public
-def log_sigmoid(x: Any) -> Tensor:
+def log_sigmoid(x: object) -> Tensor:
     """Return log(sigmoid(x)), without overflow.
 
     Example:
@@ -125,7 +125,7 @@ def log_sigmoid(x: Any) -> Tensor:
 
 
 @public
-def squareplus(x: Any, b: float = 4) -> Tensor:
+def squareplus(x: object, b: float = 4) -> Tensor:
     """Return (x + sqrt(x**2 + b)) / 2, much like softplus (Barron, 2021).
 
     Example:
@@ -138,7 +138,7 @@ def squareplus(x: Any, b: float = 4) -> Tensor:
 
 
 @public
-def softsign(x: Any) -> Tensor:
+def softsign(x: object) -> Tensor:
     """Return x / (1 + |x|).
 
     Example:
@@ -151,7 +151,7 @@ def softsign(x: Any) -> Tensor:
 
 
 @public
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
+def elu(x: object, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere (Clevert et al., ICLR 2016).
 
     Example:
@@ -165,7 +165,7 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 
 
 @public
-def celu(x: Any, alpha: float = 1.0) -> Tensor:
+def celu(x: object, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x / alpha) - 1) elsewhere (Barron, 2017).
 
     Example:
@@ -178,7 +178,7 @@ def celu(x: Any, alpha: float = 1.0) -> Tensor:
 
 
 @public
-def selu(x: Any) -> Tensor:
+def selu(x: object) -> Tensor:
     """Return the scaled elu that keeps mean 0 and variance 1 from layer to layer (Klambauer et al., 2017).
 
     Example:
@@ -189,7 +189,7 @@ def selu(x: Any) -> Tensor:
 
 
 @public
-def silu(x: Any) -> Tensor:
+def silu(x: object) -> Tensor:
     """Return x * sigmoid(x), also called swish (Ramachandran et al., 2017).
 
     Example:
@@ -202,7 +202,7 @@ def silu(x: Any) -> Tensor:
 
 
 @public
-def gelu(x: Any, approximate: bool = False) -> Tensor:
+def gelu(x: object, approximate: bool = False) -> Tensor:
     """Return x * P(X <= x) for a standard normal X (Hendrycks and Gimpel, 2016).
 
     Args:
@@ -232,7 +232,7 @@ def exponential(x: Any) -> Tensor:
 
 
 @public
-def mish(x: Any) -> Tensor:
+def mish(x: object) -> Tensor:
     """Return x * tanh(softplus(x)) (Misra, 2019).
 
     Example:

@@ -11,7 +11,6 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
 import numpy as np
 
@@ -214,7 +213,7 @@ def within(chosen: Backend) -> AbstractContextManager[Backend]:
     return _scope(lambda: chosen)
 
 
-def of(array: Any) -> Backend:
+def of(array: Array) -> Backend:
     """Return the backend that an array belongs to."""
     return _numpy if isinstance(array, np.ndarray) else _cupy(array.data.device_id)
 

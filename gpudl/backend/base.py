@@ -79,7 +79,7 @@ class Backend(Protocol):
     captures: bool = False
     index: int = 0
 
-    def active(self) -> AbstractContextManager[Any]:
+    def active(self) -> AbstractContextManager[object]:
         """Make this device the thread's current one inside a ``with`` block."""
         return nullcontext()
 
@@ -112,7 +112,7 @@ class Backend(Protocol):
     def address(self, array: Array) -> int:
         """Return the address of the data of one of this backend's arrays."""
 
-    def asarray(self, value: Any) -> Array:
+    def asarray(self, value: Array) -> Array:
         """Return a host array, or one of this backend, as an array of this backend."""
 
     def to_host(self, array: Array) -> np.ndarray:
@@ -136,7 +136,7 @@ class Backend(Protocol):
         """Return a kernel for `op` that supports these arguments, or None."""
         return registry.find(op, self.device, arrays, static)
 
-    def work_bytes(self, kernel: KernelFunction, arrays: tuple[Any, ...], static: Static) -> int:
+    def work_bytes(self, kernel: KernelFunction, arrays: tuple[object, ...], static: Static) -> int:
         """Return how many bytes of scratch memory a plan has to provide for a kernel; `arrays` may be specs."""
         return 0
 

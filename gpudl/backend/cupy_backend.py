@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from copy import copy
 from math import prod
-from typing import Any, NoReturn
+from types import ModuleType
+from typing import NoReturn
 
 import numpy as np
 
-from gpudl.backend.base import Backend, CaptureError, OutOfMemoryError, Upload, no_room
+from gpudl.backend.base import Array, Backend, CaptureError, OutOfMemoryError, Upload, no_room
 from gpudl.backend.detect import detail, usable
 
 _SHARE_OF_DATA = 0.5
@@ -32,19 +33,19 @@ class CupyBackend(Backend):
     captures = True
 
     def __init__(self, index: int | None = None) -> None:
-        self.xp: Any
+        self.xp: ModuleType
         self.xp, self.index = usable(index)
 
-    def active(self) -> AbstractContextManager[Any]:
+    def active(self) -> AbstractContextManager[object]:
         """Make the GPU the thread's current device inside a ``with`` block."""
-        card: AbstractContextManager[Any] = self.xp.cuda.Device(self.index)
+        card: AbstractContextManager[object] = self.xp.cuda.Device(self.index)
         return card
 
     def activate(self) -> None:
         """Make the GPU the thread's current device."""
         self.xp.cuda.Device(self.index).use()
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return an uninitialised array on the GPU; CuPy's pool aligns to 512 bytes.
 
         Raises:
@@ -60,11 +61,11 @@ class CupyBackend(Backend):
         """Return whether `value` is a CuPy array on this GPU."""
         return isinstance(value, self.xp.ndarray) and value.data.device_id == self.index
 
-    def address(self, array: Any) -> int:
+    def address(self, array: Array) -> int:
         """Return the address of an array's data."""
         return int(array.data.ptr)
 
-    def asarray(self, value: Any) -> Any:
+    def asarray(self, value: Array) -> Array:
         """Copy an array of the host, or of another GPU, to this one; return an array of this GPU unchanged.
 
         Raises:
@@ -81,7 +82,7 @@ class CupyBackend(Backend):
             value = np.asarray(value)
             self.out_of_memory(error, f"a copy of an array {list(value.shape)} of {value.dtype}")
 
-    def to_host(self, array: Any) -> np.ndarray:
+    def to_host(self, array: Array) -> np.ndarray:
         """Return a copy in host memory."""
         host: np.ndarray = array.get()
         return host
@@ -113,7 +114,7 @@ class CupyBackend(Backend):
             except Exception as error:  # whatever the reason, the calls can still be made one by one
                 raise CaptureError(detail(error)) from error
 
-        def launch(kept: Any = (pool, stream)) -> None:
+        def launch(kept: object = (pool, stream)) -> None:
             graph.launch()
 
         return launch
@@ -152,7 +153,7 @@ class CupyBackend(Backend):
             raise error
         raise no_room(wanted, f"GPU {self.index}", self.free_bytes(), detail(error)) from error
 
-    def _nowhere(self, shape: tuple[int, ...], dtype: np.dtype) -> Any:
+    def _nowhere(self, shape: tuple[int, ...], dtype: np.dtype) -> Array:
         """Return an array at an address without memory."""
         nbytes = prod(shape) * dtype.itemsize
         nowhere = self.xp.cuda.UnownedMemory(_NOWHERE, nbytes, None, self.index)

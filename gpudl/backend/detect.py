@@ -7,20 +7,22 @@ that these are present.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 
 from gpudl.backend import driver
 from gpudl.backend.base import BackendError
 
+T = TypeVar("T")
 _OLDEST_CARD = 70  # compute capability 7.0, Volta
 _OLDEST_CARD_OF_CUDA_13 = 75
 _KERNEL = 'extern "C" __global__ void add_one(int* x) { x[threadIdx.x] += 1; }'
 
 
-def usable(index: int | None = None) -> tuple[Any, int]:
+def usable(index: int | None = None) -> tuple[ModuleType, int]:
     """Return CuPy and the number of a GPU, the current one by default, on which it computes.
 
     Raises:
@@ -33,7 +35,7 @@ def usable(index: int | None = None) -> tuple[Any, int]:
     return cupy, index
 
 
-def imported() -> Any:
+def imported() -> ModuleType:
     """Import CuPy."""
     try:
         import cupy
@@ -45,7 +47,8 @@ def imported() -> Any:
         ) from error
     except Exception as error:  # CuPy raises many kinds of errors here; the CPU can still be used
         raise _not_imported(error) from error
-    return cupy
+    module: ModuleType = cupy
+    return module
 
 
 def _not_imported(error: Exception) -> BackendError:
@@ -53,7 +56,7 @@ def _not_imported(error: Exception) -> BackendError:
     return _unusable(text, f"Reinstall it: uninstall CuPy, then {driver.to_install(driver.version())}")
 
 
-def counted(cupy: Any, index: int | None = None) -> int:
+def counted(cupy: ModuleType, index: int | None = None) -> int:
     """Return the number of an existing GPU: `index`, or CuPy's current one."""
     runtime = cupy.cuda.runtime
     try:
@@ -69,7 +72,7 @@ def counted(cupy: Any, index: int | None = None) -> int:
     return int(chosen)
 
 
-def _no_count(runtime: Any, error: Exception) -> BackendError:
+def _no_count(runtime: ModuleType, error: Exception) -> BackendError:
     found, wanted = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     if not found:
         return _unusable(
@@ -98,7 +101,7 @@ def _no_card() -> BackendError:
     return _unusable("the driver shows no GPU", "See whether the command nvidia-smi lists one")
 
 
-def supported(cupy: Any, index: int) -> None:
+def supported(cupy: ModuleType, index: int) -> None:
     """Check that the GPU is not too old for gpudl's kernels, or for this version of CUDA."""
     capability = _step(cupy, index, "tell its compute capability", lambda: cupy.cuda.Device(index).compute_capability)
     number = int(capability)
@@ -112,7 +115,7 @@ def supported(cupy: Any, index: int) -> None:
         )
 
 
-def compiles(cupy: Any, index: int) -> None:
+def compiles(cupy: ModuleType, index: int) -> None:
     """Compile a kernel for the GPU, run it, and check the result."""
 
     def run() -> list[int]:
@@ -124,7 +127,7 @@ def compiles(cupy: Any, index: int) -> None:
     _right(index, "kernel", _step(cupy, index, "compile and run a kernel", run), [1, 1, 1, 1])
 
 
-def multiplies(cupy: Any, index: int) -> None:
+def multiplies(cupy: ModuleType, index: int) -> None:
     """Multiply matrices on the GPU by cuBLAS, with gpudl's own handle or else with CuPy's."""
     from gpudl.kernels.cuda import blas, cublas
 
@@ -140,7 +143,7 @@ def multiplies(cupy: Any, index: int) -> None:
     _right(index, "matrix product", _step(cupy, index, "multiply matrices", run), [2, 2, 2, 2])
 
 
-def _step(cupy: Any, index: int, doing: str, run: Callable[[], Any]) -> Any:
+def _step(cupy: ModuleType, index: int, doing: str, run: Callable[[], T]) -> T:
     """Run one step of the detection and return its result; raise BackendError with the reason if it fails."""
     try:
         with cupy.cuda.Device(index):
@@ -149,12 +152,12 @@ def _step(cupy: Any, index: int, doing: str, run: Callable[[], Any]) -> Any:
         raise _explained(cupy, index, doing, error) from error
 
 
-def _right(index: int, what: str, got: list[Any], expected: list[Any]) -> None:
+def _right(index: int, what: str, got: Sequence[float], expected: Sequence[float]) -> None:
     if got != expected:
         raise _unusable(f"a {what} on GPU {index} gave {got} instead of {expected}", "The GPU or its driver is faulty")
 
 
-def _explained(cupy: Any, index: int, doing: str, error: Exception) -> BackendError:
+def _explained(cupy: ModuleType, index: int, doing: str, error: Exception) -> BackendError:
     said = detail(error)
     low = str(error).lower().replace(" ", "")
     wanted = cupy.cuda.runtime.runtimeGetVersion() // 1000
@@ -184,7 +187,7 @@ def _explained(cupy: Any, index: int, doing: str, error: Exception) -> BackendEr
     return _unusable(f"GPU {index} could not {doing}: {said}", "`gpudl doctor` shows more")
 
 
-def _memory(cupy: Any, index: int) -> str:
+def _memory(cupy: ModuleType, index: int) -> str:
     try:
         with cupy.cuda.Device(index):
             free, total = cupy.cuda.runtime.memGetInfo()

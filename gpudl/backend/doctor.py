@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TypedDict, TypeVar
 
 import numpy as np
 
@@ -20,6 +21,20 @@ from gpudl.backend.base import BackendError
 _PACKAGES = ("gpudl", "numpy", "numba")
 _LIBRARIES = ("nvrtc", "cublas")
 _SIZE = 64
+
+
+T = TypeVar("T")
+
+
+class Card(TypedDict):
+    """What a card is; its memory in bytes."""
+
+    device: str
+    name: str
+    free_bytes: int
+    total_bytes: int
+    compute_capability: str
+    multiprocessors: int
 
 
 @dataclass
@@ -50,16 +65,16 @@ class Report:
 
     versions: dict[str, str] = field(default_factory=dict)
     libraries: dict[str, str] = field(default_factory=dict)
-    cards: list[dict[str, Any]] = field(default_factory=list)
+    cards: list[Card] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     healthy: bool = True
     notes: list[str] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return the report as a dict that can be written as JSON."""
         return asdict(self)
 
-    def tries(self, what: str, run: Callable[[], Any]) -> Any:
+    def tries(self, what: str, run: Callable[[], T]) -> T | None:
         """Run a check, add its result, and return its value; None if it failed."""
         check = Check(what)
         self.checks.append(check)
@@ -89,7 +104,7 @@ def examine() -> Report:
         report.versions["CuPy's CUDA"] = driver.spelled(cupy.cuda.runtime.runtimeGetVersion())
         if report.tries("the driver shows a GPU", lambda: (detect.counted(cupy), True)) is not None:
             count = cupy.cuda.runtime.getDeviceCount()
-    works = [_examine_card(report, cupy, index) for index in range(count)]
+    works = [cupy is not None and _examine_card(report, cupy, index) for index in range(count)]
     if cupy is not None:
         report.libraries = {name: path for name in _LIBRARIES if (path := _loaded(name)) is not None}
     expected = count or driver.cards()
@@ -115,7 +130,7 @@ def _loaded(name: str) -> str | None:
     return min(paths, key=lambda path: len(os.path.basename(path)), default=None)
 
 
-def _examine_card(report: Report, cupy: Any, index: int) -> bool:
+def _examine_card(report: Report, cupy: ModuleType, index: int) -> bool:
     """Report the properties and checks of a GPU; return whether it can be used."""
     runtime, name = cupy.cuda.runtime, f"gpu:{index}"
     report.tries(f"{name} tells what it is", lambda: report.cards.append(_card(cupy, runtime, index)))
@@ -135,7 +150,7 @@ def _examine_card(report: Report, cupy: Any, index: int) -> bool:
     return True  # kernels launched one by one work
 
 
-def _card(cupy: Any, runtime: Any, index: int) -> dict[str, Any]:
+def _card(cupy: ModuleType, runtime: ModuleType, index: int) -> Card:
     properties = runtime.getDeviceProperties(index)
     with cupy.cuda.Device(index) as card:
         free, total = runtime.memGetInfo()
@@ -150,7 +165,7 @@ def _card(cupy: Any, runtime: Any, index: int) -> dict[str, Any]:
     }
 
 
-def _handle(cupy: Any, index: int) -> None:
+def _handle(cupy: ModuleType, index: int) -> None:
     from gpudl.kernels.cuda import cublas
 
     with cupy.cuda.Device(index):
@@ -163,7 +178,7 @@ def _handle(cupy: Any, index: int) -> None:
             ) from error
 
 
-def _captured(cupy: Any, index: int) -> Callable[[], None]:
+def _captured(cupy: ModuleType, index: int) -> Callable[[], None]:
     """Capture a product and an elementwise kernel; return a function that compares the graph with separate launches."""
     from gpudl.backend.cupy_backend import CupyBackend
     from gpudl.kernels.cuda import blas
@@ -178,7 +193,7 @@ def _captured(cupy: Any, index: int) -> Callable[[], None]:
         expected = on.to_host(z)
         launch = on.capture(calls)
 
-    def compare(kept: Any = (x, y)) -> None:  # the graph contains their addresses
+    def compare(kept: object = (x, y)) -> None:  # the graph contains their addresses
         with on.active():
             z[...] = 0
             launch()

@@ -5,13 +5,12 @@ from __future__ import annotations
 import ctypes
 import sys
 from importlib import metadata
-from typing import Any
 
 _WHEELS = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x")
 NEWEST, OLDEST = 13, 12  # the versions of CUDA for which gpudl has an extra
 
 
-def _library() -> Any:
+def _library() -> ctypes.CDLL | None:
     try:
         return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -10,11 +10,12 @@ from copy import copy
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from types import ModuleType
+from typing import NoReturn
 
 import numpy as np
 
-from gpudl.backend.base import Backend, OutOfMemoryError, no_room
+from gpudl.backend.base import Array, Backend, OutOfMemoryError, Static, no_room
 from gpudl.kernels import registry, team
 
 _UNKNOWN = 4 << 30  # bytes that are assumed to be free if the system does not report it
@@ -26,7 +27,7 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     device = "cpu"
-    xp: Any = np
+    xp: ModuleType = np
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """Return an uninitialised array, with the alignment that arrays of replayed steps have.
@@ -62,7 +63,7 @@ class NumpyBackend(Backend):
         """Return the address of an array's data."""
         return int(array.__array_interface__["data"][0])
 
-    def asarray(self, value: Any) -> np.ndarray:
+    def asarray(self, value: Array) -> np.ndarray:
         """Return `value` as a NumPy array, copied from the GPU if it is there."""
         if hasattr(value, "get") and hasattr(value, "device"):
             value = value.get()
@@ -89,14 +90,14 @@ class NumpyBackend(Backend):
         name = platform.processor() or platform.machine()
         return f"CPU ({name}, {os.cpu_count()} cores), NumPy {np.__version__}"
 
-    def kernel(self, op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[..., None] | None:
+    def kernel(self, op: str, arrays: tuple[Array, ...], static: Static) -> Callable[..., None] | None:
         """Return a kernel for `op`; if determinism is required, also one in place of BLAS; or None."""
         kernel = registry.find(op, self.device, arrays, static)
         if kernel is None and team.deterministic():
             kernel = registry.find(op, "deterministic", arrays, static)
         return kernel
 
-    def work_bytes(self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any]) -> int:
+    def work_bytes(self, kernel: Callable[..., None], arrays: tuple[Array, ...], static: Static) -> int:
         """Return a call without arguments of a kernel on these arrays, with their addresses packed once."""
         from gpudl.kernels.cpu.machine.prebound import needed  # loads Numba, as importing the kernels has done before
 
@@ -104,7 +105,7 @@ class NumpyBackend(Backend):
         return needed(partial(kernel, *nowhere, **static))
 
     def bind(
-        self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any], work: Any
+        self, kernel: Callable[..., None], arrays: tuple[Array, ...], static: Static, work: Array | None
     ) -> Callable[[], None]:
         """Return a call without arguments of a kernel on these arrays, with their addresses packed once."""
         from gpudl.kernels.cpu.machine.prebound import bound

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
+
+from gpudl.backend.base import Array
 
 
 class _Slot:
     """A buffer on the host and one on the device, and the events after which each may be written again."""
 
-    def __init__(self, cupy: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def __init__(self, cupy: ModuleType, shape: tuple[int, ...], dtype: np.dtype) -> None:
         import cupyx
 
         self.host: np.ndarray = cupyx.empty_pinned(shape, dtype)
@@ -28,7 +30,7 @@ class PinnedUpload:
         dtype: dtype of the arrays.
     """
 
-    def __init__(self, cupy: Any, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def __init__(self, cupy: ModuleType, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self._cupy = cupy
         self._stream = cupy.cuda.Stream(non_blocking=True)
         self._slots = [_Slot(cupy, shape, dtype) for _ in range(2)]
@@ -50,7 +52,7 @@ class PinnedUpload:
         slot.device.set(slot.host, stream=self._stream)
         slot.copied.record(self._stream)
 
-    def receive(self, out: Any) -> None:
+    def receive(self, out: Array) -> None:
         """Copy the data that was sent last to `out`, on the current stream."""
         slot = self._slots[0]
         self._cupy.cuda.get_current_stream().wait_event(slot.copied)

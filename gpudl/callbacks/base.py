@@ -22,7 +22,7 @@ class LazyLogs(MutableMapping[str, Any]):
         (0.5, True, {'accuracy': 1.0, 'loss': 0.5})
     """
 
-    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, values: Mapping[str, object] | None = None) -> None:
         self._values = _flat(values or {})
 
     def __getitem__(self, name: str) -> Any:
@@ -31,7 +31,7 @@ class LazyLogs(MutableMapping[str, Any]):
             value = self._values[name] = _host(value)
         return value
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         self._values[name] = value
 
     def __delitem__(self, name: str) -> None:
@@ -53,17 +53,17 @@ class LazyLogs(MutableMapping[str, Any]):
     # A copy outlives the hook, and so the tensors.
     __copy__ = copy
 
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+    def __or__(self, other: Mapping[str, object]) -> dict[str, Any]:
         return dict(self) | dict(other)
 
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+    def __ror__(self, other: Mapping[str, object]) -> dict[str, Any]:
         return dict(other) | dict(self)
 
     def __repr__(self) -> str:
         return repr(dict(self))
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+def _flat(values: Mapping[str, object]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in sorted(values.items()):
         flat.update(_flat(value) if isinstance(value, dict) else {name: value})
@@ -112,7 +112,7 @@ class Callback:
         """Set the parameters of the loop."""
         self.params = params
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: object) -> None:
         """Set the model."""
         self._model = model
 

@@ -64,7 +64,7 @@ class CallbackList(Callback):
         for callback in self.callbacks if params else ():
             callback.set_params(params)
 
-    def set_model(self, model: Any) -> None:
+    def set_model(self, model: object) -> None:
         """Pass the model to each callback."""
         super().set_model(model)
         for callback in self.callbacks:
@@ -97,7 +97,7 @@ class CallbackList(Callback):
         """End the progress line if an exception or an interrupt left it in the middle."""
         end_line()
 
-    def _call(self, hook: str, *args: Any) -> None:
+    def _call(self, hook: str, *args: object) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(*args)
 

@@ -39,7 +39,7 @@ class LearningRateScheduler(Callback):
         self.verbose = verbose
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
-        """Ask for the learning rate, and set it."""
+        """Call the schedule, and set the learning rate."""
         for name, optimizer in optimizers_of("LearningRateScheduler", self.model).items():
             rate = self.schedule(*(epoch, float(optimizer.learning_rate))[: self._arguments()])
             if not isinstance(rate, float | np.floating):
@@ -106,7 +106,7 @@ class ReduceLROnPlateau(MonitorCallback):
         return self.cooldown_counter > 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Start anew."""
+        """Reset the state of an earlier training."""
         self.best = None
         self.wait = self.cooldown_counter = 0
 

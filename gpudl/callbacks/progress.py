@@ -117,7 +117,7 @@ class ProgressLine:
         self._drawn_at = -float("inf")
         self._drawn_width = 0
 
-    def update(self, current: int, logs: Mapping[str, Any] | None = None) -> None:
+    def update(self, current: int, logs: Mapping[str, object] | None = None) -> None:
         """Set the number of finished steps to `current`, and redraw the line if it is due."""
         now = self.clock()
         if current == 1:
@@ -128,7 +128,7 @@ class ProgressLine:
             if self.stream not in _unfinished:
                 _unfinished.append(self.stream)
 
-    def finish(self, current: int, logs: Mapping[str, Any] | None = None) -> None:
+    def finish(self, current: int, logs: Mapping[str, object] | None = None) -> None:
         """Print the last state of the line after `current` steps, and end it."""
         now = self.clock()
         if self.target is None:
@@ -143,7 +143,7 @@ class ProgressLine:
             _unfinished.remove(self.stream)
 
     def _bar(
-        self, current: int, logs: Mapping[str, Any] | None, now: float, last: bool = False
+        self, current: int, logs: Mapping[str, object] | None, now: float, last: bool = False
     ) -> list[tuple[str, str]]:
         """Return the line as pieces of text, each with its style."""
         if self.target:
@@ -214,7 +214,7 @@ def _remaining(seconds: float) -> str:
     return f"{whole}s"
 
 
-def _metrics(logs: Mapping[str, Any] | None) -> str:
+def _metrics(logs: Mapping[str, object] | None) -> str:
     return "".join(f" - {name}: {_number(value)}" for name, value in (logs or {}).items())
 
 

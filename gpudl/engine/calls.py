@@ -61,6 +61,14 @@ class Operation:
         return f"<Operation name={self.name}>"
 
 
+def kind_of(operation: Any) -> str:
+    """Return the type of a layer or an `Operation` in reports; that of a model of inputs and outputs is Keras's."""
+    if isinstance(operation, Operation):
+        return operation.kind
+    name = type(operation).__name__
+    return "Functional" if name == "Model" and getattr(operation, "_graph", None) is not None else name
+
+
 class Call:
     """One call of a layer or an `Operation` on symbols.
 
@@ -99,7 +107,7 @@ class Call:
         places = iter(range(len(flatten(self.results)[0])))
         return map_leaves(lambda leaf: self._symbol(leaf, next(places)), self.results)
 
-    def _symbol(self, leaf: Any, position: int) -> Any:
+    def _symbol(self, leaf: object, position: int) -> Any:
         if not isinstance(leaf, Pair):
             return leaf
         known = self._made.get(position)
@@ -111,7 +119,7 @@ class Call:
         return symbol
 
 
-def calls_of(operation: Any) -> list[Call]:
+def calls_of(operation: object) -> list[Call]:
     """Return the calls of a layer on symbols that are alive: a symbol holds them, directly or through later calls."""
     found = _known_calls(operation)
     if not found and (offer := _offers.get(operation)) is not None and (make := offer()) is not None:
@@ -120,16 +128,16 @@ def calls_of(operation: Any) -> list[Call]:
     return found
 
 
-def _known_calls(operation: Any) -> list[Call]:
+def _known_calls(operation: object) -> list[Call]:
     return [call for known in _calls.get(operation, ()) if (call := known()) is not None]
 
 
-def offer_calls(operation: Any, make: Callable[[], object]) -> None:
+def offer_calls(operation: object, make: Callable[[], object]) -> None:
     """Have `make`, a method, call a layer on symbols when `calls_of` finds no calls of it."""
     _offers[operation] = WeakMethod(make)
 
 
-def declare(operation: Any, symbol: KerasTensor) -> KerasTensor:
+def declare(operation: object, symbol: KerasTensor) -> KerasTensor:
     """Make `symbol` an input: the result of a call of `operation` without arguments; return it."""
     symbol.call = call = Call(operation, (), {}, symbol.pair)
     call._made[0] = ref(symbol)
@@ -154,11 +162,11 @@ def remember(operation: Callable[..., R], args: tuple[object, ...], kwargs: dict
     return returned
 
 
-def _kept(leaf: Any) -> Any:
+def _kept(leaf: object) -> Any:
     return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
-def inferred(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def inferred(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
     """Return the result of `function` for symbols, with a `Pair` in place of each tensor.
 
     The function is called twice, with two different sets of sizes in place of the unknown ones; sizes of the results
@@ -180,7 +188,7 @@ def inferred(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         raise
 
 
-def _asked(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], pairs: list[Pair]) -> Any:
+def _asked(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, Any], pairs: list[Pair]) -> Any:
     results = []
     with symbolic(), gradients(False):
         for tensors in zip(*(pair.tensors() for pair in pairs), strict=True):

@@ -24,7 +24,7 @@ def constant(value: float | bool, dtype: np.dtype, on: Backend) -> Tensor:
     return _constant(repr(value), value, dtype, on)  # type: ignore[arg-type]
 
 
-def as_tensor(value: TensorLike, like: Tensor | None = None) -> Tensor:
+def as_tensor(value: object, like: Tensor | None = None) -> Tensor:
     """Return `value` as a tensor; Python numbers get the dtype of `like`, and never widen it.
 
     Raises:

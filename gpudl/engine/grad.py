@@ -71,7 +71,7 @@ class Application:
             taken: not used.
         """
         op, y = self.op, self.joined(tuple(map(Tensor, self.results)))
-        given: tuple[Any, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
+        given: tuple[object, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
         last = len(op.inputs) - 1
         asked = {position: op.inputs[min(position, last)] for position in wanted}
         together: dict[str, Tensor | Part | None] = {}

@@ -67,7 +67,7 @@ class StatelessScope:
         self._values[id(variable)] = variable, tensor
 
     def get_current_value(self, variable: Variable) -> Tensor | None:
-        """Return what the variable would hold now; None where nobody has said or changed it."""
+        """Return the current value of the variable; None if it has not been set or changed."""
         return self._values.get(id(variable), (None, None))[1]
 
     def run(self, op: Computing[R], inputs: tuple[TensorLike, ...], static: dict[str, Any]) -> R:
@@ -117,7 +117,7 @@ class StatelessScope:
 
 
 class SymbolicScope:
-    """In a ``with`` block only shapes are asked for: updates have no effect.
+    """Infer only shapes in a ``with`` block: updates have no effect.
 
     Example:
         >>> v = gpudl.Variable(1.0)

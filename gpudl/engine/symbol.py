@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.engine.spec import Shape, Spec
-from gpudl.engine.tensor import Tensor, faces
+from gpudl.engine.tensor import Tensor, TensorLike, faces
 from gpudl.engine.tree import flatten
 from gpudl.engine.variable import Variable
 from gpudl.names import auto_name
@@ -25,10 +26,10 @@ class Unknown(int):
         return "None"
 
 
-def _staying_unknown(name: str) -> Callable[[int, int], Any]:
+def _staying_unknown(name: str) -> Callable[..., object]:
     plain = getattr(int, name)
 
-    def method(self: int, *others: Any) -> Any:
+    def method(self: int, *others: int) -> object:
         result = plain(self, *others)
         return Unknown(result) if isinstance(result, int) else result
 
@@ -93,7 +94,7 @@ class SymbolError(TypeError):
 def _bits(name: str, turned: bool = False) -> Callable[..., Tensor]:
     """Return an operator of bits, which among bools alone is remembered as one of logic."""
 
-    def method(self: KerasTensor, *others: Any) -> Tensor:
+    def method(self: KerasTensor, *others: object) -> Tensor:
         truths = all(isinstance(each, bool) or getattr(each, "dtype", None) == np.bool_ for each in (self, *others))
         op = faces[f"{'logical' if truths else 'bitwise'}_{name}"]
         return op(*others, self) if turned else op(self, *others)
@@ -126,7 +127,7 @@ class KerasTensor(Tensor):
     def __init__(
         self,
         shape: Iterable[int | None],
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         sparse: bool = False,
         ragged: bool = False,
         record_history: bool = True,
@@ -145,7 +146,7 @@ class KerasTensor(Tensor):
         self.name = auto_name("keras_tensor") if name is None else name
 
     @classmethod
-    def returned(cls, pair: Pair, call: Any, position: int) -> Self:
+    def returned(cls, pair: Pair, call: object, position: int) -> Self:
         """Return the symbol for the result of `call` at `position` among its flattened results."""
         made = cls.__new__(cls)
         made._begin(pair, None)
@@ -201,10 +202,10 @@ class KerasTensor(Tensor):
     __xor__, __rxor__ = _bits("xor"), _bits("xor", True)
     __invert__ = _bits("not")
 
-    def __truediv__(self, other: Any) -> Tensor:
+    def __truediv__(self, other: TensorLike) -> Tensor:
         return faces["true_divide"](self, other)
 
-    def __rtruediv__(self, other: Any) -> Tensor:
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
         return faces["true_divide"](other, self)
 
     def __bool__(self) -> bool:
@@ -219,10 +220,10 @@ class KerasTensor(Tensor):
     def __index__(self) -> int:
         raise self._refused(TypeError, "cannot be an index")
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> KerasTensor:
+    def __deepcopy__(self, memo: dict[int, object]) -> KerasTensor:
         return self  # it is immutable
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type[KerasTensor], tuple[object, ...]]:
         return KerasTensor, (self.shape, self.dtype, self.sparse, False, True, self.name)
 
     def __repr__(self) -> str:
@@ -233,7 +234,7 @@ class KerasTensor(Tensor):
         return format(repr(self), pattern)
 
 
-def symbols(nest: Any) -> list[KerasTensor]:
+def symbols(nest: object) -> list[KerasTensor]:
     """Return the symbols in a nest."""
     return [leaf for leaf in flatten(nest)[0] if type(leaf) is KerasTensor]
 
@@ -241,7 +242,7 @@ def symbols(nest: Any) -> list[KerasTensor]:
 _PLAIN = {Tensor, Variable, np.ndarray, int, float, bool, str, type(None)}
 
 
-def any_symbol(values: Iterable[Any]) -> bool:
+def any_symbol(values: Iterable[object]) -> bool:
     """Return whether `values`, or nests among them, contain a symbol."""
     if _PLAIN.issuperset(map(type, values)):
         return False

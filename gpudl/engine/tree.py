@@ -46,7 +46,7 @@ def map_leaves(function: Callable[[T], R], tree: dict[str, Nest[T]]) -> dict[str
 def map_leaves(function: Callable[[T], R], tree: Nest[T]) -> Nest[R]: ...
 
 
-def map_leaves(function: Callable[[Any], R], tree: Any) -> Any:
+def map_leaves(function: Callable[[Any], R], tree: object) -> Any:
     """Return `tree` with every leaf replaced by ``function(leaf)``, in the order of `flatten`."""
     if isinstance(tree, tuple):
         return tuple([map_leaves(function, child) for child in tree])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import LayoutError, changed, layout_epoch, state, toggled
-from gpudl.engine.tensor import Tensor, faces
+from gpudl.engine.tensor import Tensor, TensorLike, faces
 from gpudl.names import auto_name
 
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
@@ -51,15 +53,15 @@ class Variable(Tensor):
 
     def __init__(
         self,
-        initializer: Any,
-        shape: Any = None,
-        dtype: Any = None,
+        initializer: object,
+        shape: Sequence[int] | None = None,
+        dtype: DTypeLike | None = None,
         trainable: bool = True,
         autocast: bool = True,
         aggregation: str | None = "none",
         synchronization: str | None = "auto",
         name: str | None = None,
-        layout: Any = None,
+        layout: object = None,
     ) -> None:
         _require_one_of("aggregation", aggregation, _AGGREGATIONS)
         _require_one_of("synchronization", synchronization, _SYNCHRONIZATIONS)
@@ -114,7 +116,7 @@ class Variable(Tensor):
             self.requires_grad = value and is_floating(self.dtype)
             toggled(self)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         before = getattr(self, name, value) if name in _READ else value
         if name in _CALLED and value is not None and not callable(value):
             known = f"{name}s.{_CALLED[name]}"
@@ -123,15 +125,15 @@ class Variable(Tensor):
         if before is not value:
             changed()
 
-    def assign(self, value: Any) -> None:
+    def assign(self, value: TensorLike) -> None:
         """Set the value in place; raise ShapeError if the shape differs."""
         _update("assign_", self, value)
 
-    def assign_add(self, value: Any) -> None:
+    def assign_add(self, value: TensorLike) -> None:
         """Add to the value in place; raise ShapeError if the shape differs."""
         _update("assign_add_", self, value)
 
-    def assign_sub(self, value: Any) -> None:
+    def assign_sub(self, value: TensorLike) -> None:
         """Subtract from the value in place; raise ShapeError if the shape differs."""
         _update("assign_add_", self, -as_tensor(value, like=self))
 
@@ -147,7 +149,7 @@ class Variable(Tensor):
         layout_epoch[0] += 1
 
 
-def _update(name: str, target: Variable, value: Any) -> None:
+def _update(name: str, target: Variable, value: TensorLike) -> None:
     tensor = as_tensor(value, like=target)
     if tensor.shape != target.shape:
         raise ShapeError(f"cannot assign shape {tensor.shape} to variable {target.name!r} of {target.shape}.")

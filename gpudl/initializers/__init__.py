@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import overload
 
@@ -21,7 +21,7 @@ from gpudl.initializers.random_initializers import Orthogonal
 from gpudl.initializers.scaled import *  # noqa: F403
 from gpudl.initializers.transforms import *  # noqa: F403
 from gpudl.initializers.transforms import STFT
-from gpudl.registry import Identifier
+from gpudl.registry import Identified
 
 __all__ = ["IdentityInitializer", "Initializer", "OrthogonalInitializer", "STFTInitializer"]
 __all__ += ["deserialize", "get", "serialize"]
@@ -37,17 +37,14 @@ INITIALIZERS.alias(IdentityInitializer="Identity", OrthogonalInitializer="Orthog
 serialize, deserialize = INITIALIZERS.serialize, INITIALIZERS.deserialize
 
 
+Given = Identified | np.ndarray | Tensor
+
+
 @overload
 def get(identifier: None) -> None: ...
-
-
 @overload
-def get(
-    identifier: str | Mapping[str, object] | Callable[..., object] | np.ndarray | Tensor,
-) -> Callable[..., np.ndarray]: ...
-
-
-def get(identifier: Identifier | np.ndarray | Tensor) -> Callable[..., np.ndarray] | None:
+def get(identifier: Given) -> Callable[..., np.ndarray]: ...
+def get(identifier: Given | None) -> Callable[..., np.ndarray] | None:
     """Return the initializer that a name, a config, a class or a function stands for; None for None.
 
     An array stands for a function that returns it, for a variable of its shape.
@@ -74,7 +71,7 @@ def _given(value: np.ndarray | np.generic | Tensor, shape: Shape, dtype: DTypeLi
     return found.astype(dtype or config.float_dtype())
 
 
-def _initial(identifier: str | Callable[..., object], shape: Shape, dtype: DTypeLike | None) -> Tensor:
+def _initial(identifier: Given, shape: Shape, dtype: DTypeLike | None) -> Tensor:
     """Return the initial value of a variable."""
     return as_tensor(get(identifier)(shape, dtype=dtype))
 

@@ -25,7 +25,7 @@ Pair = tuple[int, int]
 Size = int | Pair
 
 
-def pair(who: str, **size: Any) -> Pair:
+def pair(who: str, **size: object) -> Pair:
     """Return a positive integer, or two of them, as a pair; raise ValueError, which names it, for anything else."""
     ((name, value),) = size.items()
     both = tuple(value) if isinstance(value, list | tuple) else (value, value)
@@ -72,7 +72,7 @@ class Windowed(OnImages):
 
     window: Window
 
-    def __init__(self, *, padding: str, data_format: str | None, **options: Any) -> None:
+    def __init__(self, *, padding: str, data_format: str | None, **options: object) -> None:
         super().__init__(data_format=data_format, **options)
         self.padding = str(padding).lower()
 

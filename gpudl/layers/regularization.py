@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 
@@ -134,7 +134,7 @@ class ActivityRegularization(Layer):
         return {name: value for name, value in super().get_config().items() if name != "activity_regularizer"}
 
 
-def _checked(noise_shape: Any) -> tuple[int | None, ...]:
+def _checked(noise_shape: object) -> tuple[int | None, ...]:
     sizes = tuple(noise_shape) if isinstance(noise_shape, list | tuple) else (noise_shape,)
     if not all(n is None or (isinstance(n, int | np.integer) and n > 0) for n in sizes):
         raise ValueError(f"Dropout: noise_shape must be positive integers or None, got {noise_shape!r}.")

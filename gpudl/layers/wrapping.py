@@ -108,7 +108,7 @@ class Lambda(Layer):
 
     def __init__(
         self,
-        function: Callable[..., Any],
+        function: Callable[..., object],
         output_shape: Shaped = None,
         mask: Masks | Callable[[Any, Masks], Masks] = None,
         arguments: Mapping[str, object] | None = None,
@@ -134,7 +134,7 @@ class Lambda(Layer):
         batch = shapes[0][0] if shapes and isinstance(shapes[0], tuple | list) else None
         return (batch, *self._shape)
 
-    def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Masks:
+    def compute_mask(self, inputs: object, previous_mask: Masks = None) -> Masks:
         """Return the mask of the outputs."""
         return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 
@@ -209,6 +209,6 @@ class Wrapper(Layer):
         return {**super().get_config(), "layer": serialize(self.layer)}
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Mapping[str, Any] | None = None) -> Self:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new layer with a new wrapped layer."""
         return super().from_config({**config, "layer": LAYERS.deserialize(config["layer"], custom_objects)})

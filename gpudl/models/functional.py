@@ -41,8 +41,8 @@ class Step:
 
     @property
     def places(self) -> list[Place]:
-        """The places of the values among the arguments."""
-        return [leaf for leaf in flatten((self.args, self.kwargs))[0] if isinstance(leaf, Place)]
+        """The places of the values among the arguments, those in a dict in the order of its keys."""
+        return [leaf for leaf in sorted_leaves((self.args, self.kwargs)) if isinstance(leaf, Place)]
 
 
 class CallGraph:
@@ -58,7 +58,7 @@ class CallGraph:
         ValueError: an input or output is not a symbol, or the outputs need another input.
     """
 
-    def __init__(self, inputs: Any, outputs: Any) -> None:
+    def __init__(self, inputs: object, outputs: object) -> None:
         given = _checked(inputs, "inputs")
         wanted = _checked(outputs, "outputs")
         if len({symbol.key for symbol in given}) < len(given):
@@ -71,7 +71,7 @@ class CallGraph:
         numbers |= {id(call): len(entries) + number for number, call in enumerate(calls)}
         known = {symbol.key: Place(number, 0) for number, symbol in enumerate(given)}
 
-        def placed(leaf: Any) -> Any:
+        def placed(leaf: object) -> Any:
             if type(leaf) is not KerasTensor:
                 return leaf
             return known.get(leaf.key) or Place(numbers[id(leaf.call)], leaf.position)
@@ -101,7 +101,7 @@ class CallGraph:
             call = Call(step.operation, args, kwargs, step.results)
             self._symbols.append(flatten(call.outputs)[0])
 
-    def _with_symbols(self, nest: Any) -> Any:
+    def _with_symbols(self, nest: object) -> Any:
         return _filled(nest, self._symbols)
 
     @property
@@ -129,7 +129,12 @@ class CallGraph:
         """The names of the layers and ops that return the outputs, those of a dict in the order of its keys."""
         return [self.steps[place.step].operation.name for place in sorted_leaves(self._out)]
 
-    def connections(self, operation: Any) -> list[str]:
+    @property
+    def output_places(self) -> list[Place]:
+        """The places of the outputs, in the order in which a call of the model returns them in its nest."""
+        return flatten(self._out)[0]
+
+    def connections(self, operation: object) -> list[str]:
         """Return the inputs of each call of `operation`, as ``name[call][result]``."""
         return [
             f"{self.steps[place.step].operation.name}[{self.steps[place.step].index}][{place.position}]"
@@ -138,7 +143,7 @@ class CallGraph:
             for place in step.places
         ]
 
-    def __call__(self, inputs: Any, who: str) -> Any:
+    def __call__(self, inputs: object, who: str) -> Any:
         """Compute the outputs for a nest of tensors; errors name the model `who`."""
         values: list[list[Any]] = [[value] for value in self._fitted(inputs, who)]
         for step in self.steps[self.entries :]:
@@ -211,7 +216,7 @@ class CallGraph:
         return alone and all(len(step.places) <= 1 for step in self.steps)
 
 
-def _filled(nest: Any, values: list[Any]) -> Any:
+def _filled(nest: object, values: list[Any]) -> Any:
     """Return `nest` with the value of each `Place` in it."""
     return map_leaves(lambda v: values[v.step][v.position] if type(v) is Place else v, nest)
 

@@ -56,7 +56,9 @@ class Model(Trainer):
         (3, 1)
     """
 
-    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, inputs: object = None, outputs: object = None, name: str | None = None, **kwargs: object
+    ) -> None:
         self._graph: CallGraph | None = None
         if inputs is None and outputs is None:
             super().__init__(name=name, **kwargs)
@@ -192,7 +194,7 @@ class Model(Trainer):
                 return layer
         raise ValueError(f"No such layer: {name}. The layers are {', '.join(la.name for la in layers)}.")
 
-    def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _called(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
         before, self.built = self.built, True  # the layers inside build themselves as `call` reaches them
         try:
             return super()._called(args, kwargs)

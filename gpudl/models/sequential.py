@@ -14,6 +14,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.derived import derived
+from gpudl.layers.base.enclosing import inside
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
@@ -57,7 +58,7 @@ class Sequential(Model):
         8
     """
 
-    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Iterable[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(name=name, trainable=trainable)
         self._stack: list[Layer] = []
         self._input: InputLayer | None = None
@@ -66,7 +67,7 @@ class Sequential(Model):
             self.add(layer, rebuild=False)
         self._count_as_functional()
 
-    def add(self, layer: Any, rebuild: bool = True) -> None:
+    def add(self, layer: object, rebuild: bool = True) -> None:
         """Add a layer on top of the stack; existing weights are kept.
 
         Raises:
@@ -96,7 +97,8 @@ class Sequential(Model):
         if not self._stack and entry is None and layer.batch_shape is not None:
             entry = InputLayer(batch_shape=layer.batch_shape, dtype=layer.compute_dtype)
         if entry is not None:
-            self._known_chain(entry).follow([*self._stack, layer])
+            with inside(self, self.name):  # whose name is in the paths of the weights
+                self._known_chain(entry).follow([*self._stack, layer])
             self._take_input(entry)
             self.output_shape = layer.output_shape
             self.built = True
@@ -280,7 +282,7 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, object] | None = None) -> Any:
         """Return a new model, with new weights, of the layers in `config`.
 
         Args:

@@ -27,6 +27,7 @@ from gpudl.ops import (
     random,
     reduce,
     shape,
+    special,
     update,
 )
 from gpudl.ops.activation import *  # noqa: F403
@@ -46,6 +47,7 @@ from gpudl.ops.pool import *  # noqa: F403
 from gpudl.ops.random import *  # noqa: F403
 from gpudl.ops.reduce import *  # noqa: F403
 from gpudl.ops.shape import *  # noqa: F403
+from gpudl.ops.special import *  # noqa: F403
 from gpudl.ops.update import *  # noqa: F403
 
 __all__ = ["Op", "registry"]
@@ -66,6 +68,7 @@ __all__ += pool.__all__
 __all__ += random.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__
+__all__ += special.__all__
 __all__ += update.__all__
 
 # A call on symbols is recorded as the user's call, not as the calls of ops inside.

@@ -5,11 +5,10 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from operator import index
-from typing import Any
 
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops import reduce, shape
 from gpudl.ops.numpy import Axis, plain
 from gpudl.ops.reduce import axes_of
@@ -25,7 +24,7 @@ __all__ = [
 ]
 
 
-def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
+def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
     """Return x repeated along its axes of size 1 and new leading ones up to `shape`.
 
     Raises:
@@ -39,7 +38,7 @@ def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
     return reduce.broadcast_to(x, shape=sizes(shape))
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     """Return x with its axes in another order, by default reversed, copied.
 
     Raises:
@@ -54,7 +53,7 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     return shape.transpose(x, axes=tuple(a + x.ndim if -x.ndim <= a < 0 else a for a in order))
 
 
-def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
+def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Return arrays concatenated along `axis`, the only one along which their sizes may differ.
 
     Raises:
@@ -68,7 +67,7 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
     return shape.concatenate(*xs, axis=index(axis))
 
 
-def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
+def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Return arrays of the same shape stacked along a new `axis`.
 
     Example:
@@ -79,7 +78,7 @@ def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
     return concatenate([expand_dims(part, axis) for part in x], axis)
 
 
-def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
+def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
     """Return x with new axes of size 1, at the positions `axis` of the result.
 
     Example:
@@ -92,7 +91,7 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
     return reshape(x, [1 if a in axes else next(old) for a in range(x.ndim + len(axes))])
 
 
-def squeeze(x: Any, axis: Axis = None) -> Tensor:
+def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     """Return x without `axis`, whose size must be 1, by default without all axes of size 1.
 
     Raises:

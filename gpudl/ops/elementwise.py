@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.engine import cost
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
@@ -34,7 +33,7 @@ __all__ = [
 _BOOL = np.dtype(bool)
 
 
-def same(x: Spec, **_: Any) -> Spec:
+def same(x: Spec, **_: object) -> Spec:
     """Return the spec of x for the result."""
     return x
 
@@ -48,7 +47,7 @@ def floating(x: Spec) -> Spec:
     return x if is_floating(x.dtype) else x.with_dtype("float32")
 
 
-def counted(x: Spec, **_: Any) -> Spec:
+def counted(x: Spec, **_: object) -> Spec:
     """Return the spec of x, with int32 in place of bool."""
     return x.with_dtype("int32") if x.dtype == _BOOL else x
 
@@ -134,12 +133,12 @@ def mod(x1: Expression, x2: Expression) -> Expression:
 mod.vjp(x1=lambda g, y, a, b: g, x2=lambda g, y, a, b: -g * (a // b))
 
 
-def _cast(x: Spec, *, dtype: Any) -> Spec:
+def _cast(x: Spec, *, dtype: DTypeLike) -> Spec:
     return x.with_dtype(np.dtype(dtype))
 
 
 @elementwise(_cast, flops=cost.free)
-def cast(x: Expression, *, dtype: Any) -> Expression:
+def cast(x: Expression, *, dtype: DTypeLike) -> Expression:
     """Return x with another dtype; a float that is too large for it becomes infinite."""
     return x
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.backend import Array
 from gpudl.engine import cost
@@ -13,7 +13,7 @@ from gpudl.engine.convert import operand
 from gpudl.engine.parts import Part, total
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.declare import op
 from gpudl.ops.elementwise import cast, minimum
 from gpudl.ops.shape import concatenate, reshape
@@ -31,7 +31,7 @@ def _taken(x: Spec, indices: Spec) -> Spec:
     return x.with_shape((*indices.shape, *x.shape[1:]))
 
 
-def _numbered(x: Any, indices: Any) -> tuple[Any, Any]:
+def _numbered(x: TensorLike, indices: TensorLike) -> tuple[Tensor, Tensor]:
     """Return the inputs of `take`, with indices that all kernels support; raise IndexError for a known wrong one."""
     x = operand(x)
     if isinstance(indices, int | list | tuple):
@@ -40,7 +40,7 @@ def _numbered(x: Any, indices: Any) -> tuple[Any, Any]:
     return x, numbered(operand(indices, x))
 
 
-def known(indices: Any, rows: int) -> Any:
+def known(indices: object, rows: int) -> np.ndarray | np.generic | None:
     """Return indices whose values the host has; None for those on a device, and those of a step being recorded.
 
     Raises:
@@ -75,8 +75,9 @@ def rows_at(xp: ModuleType, indices: Array, rows: int) -> Array:
     return xp.where((at < 0) | (at >= rows), at.dtype.type(rows), at)
 
 
-def _no_row(dtype: np.dtype) -> Any:
-    return dtype.type(True) if dtype.kind == "b" else np.frombuffer(b"\xff" * dtype.itemsize, dtype)[0]
+def _no_row(dtype: np.dtype) -> np.generic:
+    row: np.generic = dtype.type(True) if dtype.kind == "b" else np.frombuffer(b"\xff" * dtype.itemsize, dtype)[0]
+    return row
 
 
 @op(_taken, flops=cost.free, reads=cost.chosen_read, prepare=_numbered)
@@ -124,7 +125,7 @@ take.vjp(x=lambda g, y, x, indices: Part(g, indices, _rows_laid))
 take_grad.vjp(g=lambda gg, y, g, indices, rows: take(gg, indices))
 
 
-def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: Any) -> Spec:
+def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: DTypeLike) -> Spec:
     if source.ndim < 1 or order.ndim != 1 or order.dtype.kind not in "iu":
         raise ShapeError("a batch is gathered from an array with axes, by a vector of integers.")
     if start != Spec((), np.dtype(np.int64)):
@@ -138,7 +139,7 @@ def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: Any) ->
 
 @op(_batch, flops=cost.free, reads=cost.chosen_read)
 def take_batch(
-    xp: ModuleType, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: Any
+    xp: ModuleType, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: DTypeLike
 ) -> None:
     """Return source[order[start : start + count]] cast to `dtype`; past the end of either, the last row is repeated.
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
-from typing import Any
+from types import EllipsisType
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import Shape, ShapeError, broadcast
 from gpudl.engine.state import TracingError, state, user_line
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.elementwise import cast, where
 from gpudl.ops.gather import known, numbered, rows_at, take
 from gpudl.ops.shape import reshape, take_slice, transpose
@@ -25,7 +27,7 @@ _ALL = slice(None)
 _INT64 = np.dtype(np.int64)
 
 
-def getitem(x: Tensor, key: Any) -> Tensor:
+def getitem(x: Tensor, key: object) -> Tensor:
     """Return a copy of x[key], with NumPy's rules.
 
     Args:
@@ -50,7 +52,7 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     return take_slice(x, key=_frozen(parts))
 
 
-def nonzero(x: Any) -> tuple[Tensor, ...]:
+def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
     """Return the indices of the elements that are not 0: an int32 tensor per axis, whose length depends on the values.
 
     Raises:
@@ -74,15 +76,15 @@ def _positions(mask: Tensor | np.ndarray) -> tuple[np.ndarray, ...]:
     return np.nonzero(mask.numpy())
 
 
-def _is_array(part: Any) -> bool:
+def _is_array(part: object) -> TypeGuard[Tensor | np.ndarray]:
     return isinstance(part, Tensor | np.ndarray)
 
 
-def _is_mask(part: Any) -> bool:
+def _is_mask(part: object) -> TypeGuard[Tensor | np.ndarray]:
     return _is_array(part) and part.dtype == np.bool_
 
 
-def _part(part: Any) -> Any:
+def _part(part: object) -> Part | EllipsisType:
     """Return one part of a key with Python integers, and lists as arrays; raise TypeError for an unsupported part."""
     if part is None or part is Ellipsis or isinstance(part, slice):
         return part
@@ -92,7 +94,7 @@ def _part(part: Any) -> Any:
     return array if _is_mask(array) and array.ndim else whole(part)
 
 
-def whole(indices: Any) -> Any:
+def whole(indices: object) -> Tensor | np.ndarray:
     """Return integers as a tensor or an array; raise TypeError for anything else."""
     array = indices if isinstance(indices, Tensor) else np.asarray(indices)
     if array.size == 0 and not _is_array(indices):
@@ -105,9 +107,9 @@ def whole(indices: Any) -> Any:
     return array
 
 
-def _spelled_out(shape: Shape, parts: list[Any]) -> list[Part]:
+def _spelled_out(shape: Shape, parts: list[Part | EllipsisType]) -> list[Part]:
     """Return one part per axis of `shape`, with None between them, and with masks replaced by positions."""
-    used = sum(p.ndim if _is_mask(p) else p is not None and p is not Ellipsis for p in parts)
+    used = sum(p.ndim if _is_mask(p) else int(p is not None and p is not Ellipsis) for p in parts)
     if used > len(shape):
         raise ShapeError(f"{used} axes were indexed, but the tensor has {len(shape)}: {shape}.")
     spelled: list[Part] = []
@@ -115,20 +117,20 @@ def _spelled_out(shape: Shape, parts: list[Any]) -> list[Part]:
         at = sum(p is not None for p in spelled)
         if part is Ellipsis:
             spelled += [_ALL] * (len(shape) - used)
-        elif not _is_mask(part):
-            spelled.append(part)
-        elif part.shape == shape[at : at + part.ndim]:
+        elif _is_mask(part):
+            if part.shape != shape[at : at + part.ndim]:
+                raise ShapeError(f"a mask of shape {part.shape} does not fit axes of {shape[at : at + part.ndim]}.")
             spelled += _positions(part)
         else:
-            raise ShapeError(f"a mask of shape {part.shape} does not fit axes of {shape[at : at + part.ndim]}.")
+            spelled.append(part)
     return spelled
 
 
-def _frozen(parts: list[Any]) -> tuple[Any, ...]:
+def _frozen(parts: Sequence[Part | EllipsisType]) -> tuple[Any, ...]:
     return tuple((p.start, p.stop, p.step) if isinstance(p, slice) else p for p in parts)
 
 
-def gathered(x: Tensor, parts: list[Part]) -> Tensor:
+def gathered(x: Tensor, parts: Sequence[Part]) -> Tensor:
     """Return x[parts], with one part per axis, some of which are arrays of integers.
 
     The axes that arrays index are merged into one, from which rows are gathered. As in NumPy, the axes of the arrays

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import index
-from typing import Any
+from typing import Any, TypeAlias
 
 from gpudl import backend
 from gpudl.engine.convert import operand
 from gpudl.engine.plan.loop_gradient import LoopNode
+from gpudl.engine.plan.recorder import at_work
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import state, symbolic
-from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tensor import Tensor, TensorLike
+from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.ops.arrangement import stack
 
 __all__ = ["scan"]
 
 Body = Callable[[Any, Any], Any]
+Tree: TypeAlias = Nest[Tensor | None]
 
 
 def scan(
     f: Body,
-    init: Any,
-    xs: Any = None,
+    init: Nest[TensorLike | None],
+    xs: Nest[TensorLike | None] = None,
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
@@ -73,23 +75,23 @@ def scan(
         raise TypeError(f"scan: f must be a function of a carry and a row, got {type(f).__name__}.")
     if not isinstance(unroll, int) or (unroll < 1 and unroll is not False):
         raise ValueError(f"scan: unroll must be a positive integer, or a bool, got {unroll!r}.")
-    init, xs = _tensors(init), _tensors(xs)
-    steps = _length(_leaves(xs), length)
-    if steps == 0 or any(t.data is None for t in (*_leaves(init), *_leaves(xs))):
-        return _inferred(f, init, xs, steps)
+    first, rows = _tensors(init), _tensors(xs)
+    steps = _length(_leaves(rows), length)
+    if steps == 0 or any(t.data is None for t in (*_leaves(first), *_leaves(rows))):
+        return _inferred(f, first, rows, steps)
     run = _looped if state.recorder is None else _recorded
-    return run(f, init, xs, steps, bool(reverse))
+    return run(f, first, rows, steps, bool(reverse))
 
 
-def _tensors(tree: Any) -> Any:
+def _tensors(tree: Nest[TensorLike | None]) -> Tree:
     return map_leaves(lambda leaf: None if leaf is None else operand(leaf), tree)
 
 
-def _leaves(tree: Any) -> list[Tensor]:
+def _leaves(tree: Tree) -> list[Tensor]:
     return [leaf for leaf in flatten(tree)[0] if leaf is not None]
 
 
-def _filled(tree: Any, leaves: Any) -> Any:
+def _filled(tree: Tree, leaves: Iterable[Tensor]) -> Tree:
     """Return `tree` with `leaves`, in order, in place of its tensors."""
     given = iter(leaves)
     return map_leaves(lambda leaf: None if leaf is None else next(given), tree)
@@ -121,7 +123,7 @@ def _length(xs: list[Tensor], length: int | None) -> int:
     return steps
 
 
-def _stepped(f: Body, carry: Any, x: Any) -> tuple[Any, Any]:
+def _stepped(f: Body, carry: Tree, x: Tree) -> tuple[Tree, Tree]:
     """Return f(carry, x); raise TypeError unless it is a pair with a carry of the same kind."""
     made = f(carry, x)
     if not isinstance(made, tuple | list) or len(made) != 2:
@@ -135,13 +137,13 @@ def _stepped(f: Body, carry: Any, x: Any) -> tuple[Any, Any]:
     return after, y
 
 
-def _kind(tree: Any) -> Any:
+def _kind(tree: Tree) -> object:
     """Return the structure of a nest, and the dtypes and shapes in it."""
     leaves, structure = flatten(tree)
     return structure, [leaf if leaf is None else leaf.spec for leaf in leaves]
 
 
-def _picture(tree: Any) -> str:
+def _picture(tree: Tree) -> str:
     """Return a description of a nest, with the dtype and the shape of each tensor."""
     if isinstance(tree, dict):
         return "{" + ", ".join(f"{key!r}: {_picture(tree[key])}" for key in tree) + "}"
@@ -149,13 +151,13 @@ def _picture(tree: Any) -> str:
         return f"[{', '.join(map(_picture, tree))}]"
     if isinstance(tree, tuple):
         return f"({', '.join(map(_picture, tree))}{',' * (len(tree) == 1)})"
-    return "None" if tree is None else f"{tree.dtype}{list(tree.shape)}"
+    return f"{tree.dtype}{list(tree.shape)}" if isinstance(tree, Tensor) else "None"
 
 
-def _looped(f: Body, carry: Any, xs: Any, length: int, reverse: bool) -> tuple[Any, Any]:
+def _looped(f: Body, carry: Tree, xs: Tree, length: int, reverse: bool) -> tuple[Tree, Tree]:
     """Return the results of a loop that is computed eagerly."""
     leaves = _leaves(xs)
-    rows: list[Any] = []
+    rows: list[Tree] = []
     for t in range(length)[:: -1 if reverse else 1]:
         carry, y = _stepped(f, carry, _filled(xs, [x[t] for x in leaves]))
         if rows and _kind(y) != _kind(rows[0]):
@@ -168,22 +170,21 @@ def _looped(f: Body, carry: Any, xs: Any, length: int, reverse: bool) -> tuple[A
     return carry, _filled(rows[0], map(stack, zip(*map(_leaves, ordered), strict=True)))
 
 
-def _recorded(f: Body, init: Any, xs: Any, length: int, reverse: bool) -> tuple[Any, Any]:
+def _recorded(f: Body, init: Tree, xs: Tree, length: int, reverse: bool) -> tuple[Tree, Tree]:
     """Return the results of a loop that becomes one instruction of the step that is being recorded."""
-    results: Any = None
+    results: Tree = None
 
     def step(carries: list[Tensor], rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         nonlocal results
         carry, results = _stepped(f, _filled(init, carries), _filled(xs, rows))
         return _leaves(carry), _leaves(results)
 
-    recorder: Any = state.recorder
     first = _leaves(init)
-    outs = LoopNode(recorder, first, _leaves(xs), step, length, reverse).outs
+    outs = LoopNode(at_work(), first, _leaves(xs), step, length, reverse).outs
     return _filled(init, outs), _filled(results, outs[len(first) :])
 
 
-def _inferred(f: Body, init: Any, xs: Any, length: int) -> tuple[Any, Any]:
+def _inferred(f: Body, init: Tree, xs: Tree, length: int) -> tuple[Tree, Tree]:
     """Return results without values: for symbolic tensors, or for no iterations, where the carry is unchanged."""
 
     def without_value(spec: Spec) -> Tensor:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.backend import Array
 from gpudl.engine import cost
@@ -196,14 +196,14 @@ sparse_softmax_cross_entropy.vjp(
 )
 
 
-def _one_hot(labels: Spec, *, classes: int, dtype: Any) -> Spec:
+def _one_hot(labels: Spec, *, classes: int, dtype: DTypeLike) -> Spec:
     if labels.dtype.kind not in "iu":
         raise ShapeError(f"labels must be integers, got {labels.dtype}.")
     return Spec((*labels.shape, classes), np.dtype(dtype))
 
 
 @op(_one_hot, flops=cost.free)
-def one_hot(xp: ModuleType, out: Array, labels: Array, *, classes: int, dtype: Any) -> None:
+def one_hot(xp: ModuleType, out: Array, labels: Array, *, classes: int, dtype: DTypeLike) -> None:
     """Return rows of zeros with a 1 at the label; the row of a label out of range is all zeros."""
     at = labels.astype(np.int64)  # one of uint64 that is too large for it becomes negative
     xp.equal(at[..., None], xp.arange(classes), out=out, casting="unsafe")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import config
 from gpudl.engine.convert import operand
 from gpudl.engine.op import Op
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.kernels.geometry import Window
 from gpudl.ops import loss, pool
 from gpudl.ops.arrangement import transpose
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 
-def softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
+def softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`, one or several.
 
     Raises:
@@ -43,7 +43,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
     return _along(loss.softmax, x, axis)
 
 
-def sparsemax(x: Any, axis: int = -1) -> Tensor:
+def sparsemax(x: TensorLike, axis: int = -1) -> Tensor:
     """Return the probabilities along `axis` that are nearest to x, many of them exactly 0.
 
     Raises:
@@ -56,7 +56,7 @@ def sparsemax(x: Any, axis: int = -1) -> Tensor:
     return _along(loss.sparsemax, x, axis)
 
 
-def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
+def log_softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
     """Return log(softmax(x)) along `axis`, one or several, accurate where the softmax is nearly 0.
 
     Raises:
@@ -69,7 +69,7 @@ def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
     return _along(loss.log_softmax, x, axis)
 
 
-def _along(function: Op[Tensor], x: Any, axis: int | Sequence[int]) -> Tensor:
+def _along(function: Op[Tensor], x: TensorLike, axis: int | Sequence[int]) -> Tensor:
     """Return a function of the last axis applied along other axes."""
     x = operand(x)
     axes = axes_of(x.ndim, plain(axis))
@@ -81,7 +81,9 @@ def _along(function: Op[Tensor], x: Any, axis: int | Sequence[int]) -> Tensor:
     return transpose(reshape(function(flat), moved.shape), tuple(map(int, np.argsort(order))))
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
+def one_hot(
+    x: TensorLike, num_classes: int, axis: int = -1, dtype: DTypeLike | None = None, sparse: bool = False
+) -> Tensor:
     """Return zeros with a 1 at the label, along a new `axis`; a label out of range gives all zeros.
 
     Args:
@@ -114,7 +116,11 @@ Sizes = int | Sequence[int]
 
 
 def max_pool(
-    inputs: Any, pool_size: Sizes, strides: Sizes | None = None, padding: str = "valid", data_format: str | None = None
+    inputs: TensorLike,
+    pool_size: Sizes,
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
     """Return the maximum of each window of sequences or images.
 
@@ -136,7 +142,11 @@ def max_pool(
 
 
 def average_pool(
-    inputs: Any, pool_size: Sizes, strides: Sizes | None = None, padding: str = "valid", data_format: str | None = None
+    inputs: TensorLike,
+    pool_size: Sizes,
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
     """Return the mean of each window of sequences or images; the arguments are those of `max_pool`.
 
@@ -159,7 +169,7 @@ def _means(x: Tensor, window: Window) -> Tensor:
 
 def _pooled(
     function: Callable[[Tensor, Window], Tensor],
-    inputs: Any,
+    inputs: TensorLike,
     pool_size: Sizes,
     strides: Sizes | None,
     padding: str,

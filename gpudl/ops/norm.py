@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
 
 from gpudl.backend import Array
 from gpudl.engine import cost
@@ -44,7 +43,7 @@ def _batch_norm(x: Spec, gamma: Spec, beta: Spec, *, epsilon: float) -> tuple[Sp
     return y, y.with_shape(gamma.shape), y.with_shape(gamma.shape)
 
 
-def _rows(x: Any) -> tuple[tuple[int, ...], float]:
+def _rows(x: Tensor | Array) -> tuple[tuple[int, ...], float]:
     """Return the axes that are not the channels, and the weight of one row in a mean over them: NaN without rows."""
     count = x.size // max(x.shape[-1], 1)
     return tuple(range(x.ndim - 1)), 1 / count if count else float("nan")
@@ -122,8 +121,8 @@ def _of_statistics(g: Gradients, mean: Tensor, x: Tensor, share: float) -> Tenso
 
 
 def _gradients(
-    op: Callable[..., Any], in_ops: Callable[..., Three], statistics: Callable[..., Tensor | None]
-) -> Callable[..., Any]:
+    op: Callable[..., Three], in_ops: Callable[..., Three], statistics: Callable[..., Tensor | None]
+) -> Callable[..., Gradients]:
     """Return the gradient rule of a normalization: by `op`, or by `in_ops` where a second derivative is needed."""
 
     def rule(
@@ -219,8 +218,8 @@ def layer_norm_grad(
     dx[...] = (slope - (plain + normal * along)) * inverse
 
 
-def _column(statistic: Tensor | None) -> Any:
-    return None if statistic is None else reshape(statistic, (*statistic.shape, 1))
+def _column(statistic: Tensor) -> Tensor:
+    return reshape(statistic, (*statistic.shape, 1))
 
 
 def _layer_norm_gradients(g: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, variance: Tensor, epsilon: float) -> Three:
@@ -234,7 +233,9 @@ def _layer_norm_gradients(g: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, var
 
 
 def _of_row_statistics(g: Gradients, mean: Tensor, x: Tensor) -> Tensor | None:
-    return _of_statistics(tuple(map(_column, g)), _column(mean), x, 1 / max(x.shape[-1], 1))
+    return _of_statistics(
+        tuple(None if each is None else _column(each) for each in g), _column(mean), x, 1 / max(x.shape[-1], 1)
+    )
 
 
 layer_norm.joint_vjp(("x", "gamma", "beta"), _gradients(layer_norm_grad, _layer_norm_gradients, _of_row_statistics))

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import prod
 from operator import index
-from types import ModuleType
-from typing import Any
+from types import EllipsisType, ModuleType
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from gpudl.engine import cost
 from gpudl.engine.convert import operand
 from gpudl.engine.parts import Part
 from gpudl.engine.spec import Shape, ShapeError, Spec, promote
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise, op
 
@@ -26,7 +25,9 @@ __all__ = [
     "reshape",
 ]
 
-Key = tuple[Any, ...]
+Index = int | slice | EllipsisType | None
+Key = tuple[int | tuple[int | None, int | None, int | None] | EllipsisType | None, ...]
+"""What x[key] takes, with tuples (start, stop, step) in the place of slices."""
 
 
 def _reshaped(x: Spec, *, shape: Shape) -> Spec:
@@ -47,7 +48,7 @@ def reshape_view(xp: ModuleType, x: Array, *, shape: Shape) -> Array:
 reshape_view.vjp(x=lambda g, y, x, shape: reshape(g, x.shape))
 
 
-def reshape(x: Any, newshape: int | Sequence[int]) -> Tensor:
+def reshape(x: TensorLike, newshape: int | Sequence[int]) -> Tensor:
     """Return x in another shape, as a view if its memory is contiguous; one size may be -1.
 
     Raises:
@@ -101,7 +102,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 transpose.vjp(x=lambda g, y, x, axes: transpose(g, axes=_inverse(axes)))
 
 
-def _slices(key: Key) -> Any:
+def _slices(key: Key) -> tuple[Index, ...]:
     return tuple(slice(*k) if isinstance(k, tuple) else k for k in key)
 
 
@@ -128,7 +129,7 @@ def _unsliced(*gs: Spec, keys: tuple[Key, ...], shape: Shape) -> Spec:
     return whole
 
 
-def _by_axis(key: Key, shape: Shape) -> list[Any]:
+def _by_axis(key: Key, shape: Shape) -> list[Index]:
     """Return the part of a key for each axis."""
     parts = [part for part in _slices(key) if part is not None]
     at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
@@ -136,12 +137,12 @@ def _by_axis(key: Key, shape: Shape) -> list[Any]:
     return [*parts[:at], *(slice(None),) * rest, *parts[at + 1 :]]
 
 
-def _is_whole(part: Any, size: int) -> bool:
+def _is_whole(part: Index, size: int) -> bool:
     return isinstance(part, slice) and len(range(size)[part]) == size
 
 
 @lru_cache(maxsize=1024)
-def _layout(keys: tuple[Key, ...], shape: Shape) -> tuple[bool, tuple[tuple[Any, bool], ...]]:
+def _layout(keys: tuple[Key, ...], shape: Shape) -> tuple[bool, tuple[tuple[tuple[Index, ...], bool], ...]]:
     """Return whether parts leave gaps, to be filled with zeros, and for each its place and whether it is the first.
 
     The first part at a place is copied; further ones are added.

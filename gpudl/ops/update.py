@@ -7,7 +7,6 @@ dtype, and the learning rate and the number of finished steps as 0-d arrays.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -50,7 +49,7 @@ def assign_add_(target: Expression, value: Expression) -> Expression:
     return e.promoted(target + value)
 
 
-def _alike(*specs: Spec, **_: Any) -> None:
+def _alike(*specs: Spec, **_: object) -> None:
     arrays = [s for s in specs if s.ndim]
     if len({s.shape for s in arrays}) > 1:
         raise ShapeError("parameters, gradients and slots must have the same shape.")
@@ -160,7 +159,7 @@ def _scale(scale: Spec, good: Spec, finite: Spec, *, growth_steps: int) -> None:
 
 
 @elementwise(_scale, writes=2)
-def rescale_(scale: Expression, good: Expression, finite: Expression, *, growth_steps: int) -> Any:
+def rescale_(scale: Expression, good: Expression, finite: Expression, *, growth_steps: int) -> tuple[Expression, ...]:
     """Double a loss scale after so many finite steps, halve it after one that was not; `good` counts between changes.
 
     It is not doubled to infinity, and not halved to less than 2**-24, the smallest float16: from 0 or infinity no

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from numpy.typing import ArrayLike
 
@@ -43,12 +43,12 @@ def by_variable(
     return present, [v for v in variables if id(v) not in present]
 
 
-def pairs_of(
-    grads_and_vars: Iterable[tuple[ArrayLike | None, Variable]],
-) -> tuple[list[ArrayLike | None], list[Variable]]:
+def pairs_of(grads_and_vars: Sequence[object]) -> tuple[list[ArrayLike | None], list[Variable]]:
     """Return the gradients and the variables of pairs; raise ValueError for what is no pair."""
-    pairs = list(grads_and_vars)
-    for pair in pairs:
+    gradients, variables = [], []
+    for pair in grads_and_vars:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError(f"apply_gradients takes pairs (gradient, variable), got {pair!r}. Use zip(grads, vars).")
-    return [g for g, _ in pairs], [v for _, v in pairs]
+        gradients.append(pair[0])
+        variables.append(pair[1])
+    return gradients, variables

@@ -85,9 +85,8 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """Return a new map with new optimizers."""
-        default: Config = config["default_optimizer"]
         made = {pattern: OPTIMIZERS.get(one) for pattern, one in config["optimizer_map"].items()}
-        return cls(OPTIMIZERS.get(default), made)
+        return cls(OPTIMIZERS.deserialize(config["default_optimizer"]), made)
 
 
 class MultiOptimizer(Optimizer):

@@ -143,9 +143,7 @@ class OptimizerVariables(Configurable):
             ValueError: another number of initializers than names.
         """
         names = [name] if isinstance(name, str) else list(name)
-        starts: Sequence[Identifier] = (
-            initializer if isinstance(initializer, list | tuple) else [initializer] * len(names)
-        )
+        starts = list(initializer) if isinstance(initializer, list | tuple) else [initializer] * len(names)
         if len(starts) != len(names):
             raise ValueError(f"got {len(starts)} initializers for {len(names)} names: one each is needed.")
         made: tuple[list[Variable], ...] = tuple([] for _ in names)

@@ -19,7 +19,7 @@ from gpudl.engine.plan.trace import Traced
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import LayoutError
 from gpudl.reports.tables import PrintFn, empty_table, plain, scaled, show
-from gpudl.training.data.arrays import require_counts, trimmed, unpacked
+from gpudl.training.data.arrays import require_counts
 from gpudl.training.data.sources import batches
 
 # The method that records each step, for error messages.
@@ -171,13 +171,13 @@ def _planned(model: Any, x: Any, y: Any, step: str, batch_size: int) -> Entry:
     source = batches(x, y, batch_size=batch_size)
     data = source.first()
     if step == "predict":
-        return traced.prepare(*trimmed(unpacked(data)[0], None, None))
+        return traced.prepare(data)
     model._require_compiled("explain or profile")
     model._try_first(source, training=step == "train")
     if step == "train":
         model._build_optimizer()
     try:
-        return traced.prepare(*data)
+        return traced.prepare(data)
     except LayoutError as error:
         raise ValueError(
             f"the train_step of the model {model.name!r} uses optimizers that are not built yet. Train one step first, "

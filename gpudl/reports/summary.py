@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gpudl.callbacks.progress import put
-from gpudl.engine.calls import Operation
+from gpudl.engine.calls import kind_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -117,18 +117,10 @@ def _in_range(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]
     return layers[start : stop + 1]
 
 
-def _inside(layer: Any) -> Any:
+def _inside(layer: object) -> Any:
     """Return the rows of a model: its layers, and the plain ops between them."""
     graph = getattr(layer, "_graph", None)
     return getattr(layer, "layers", ()) if graph is None else graph.operations
-
-
-def _kind(layer: Any) -> str:
-    """Return the name of the class, or Keras's for a plain op and for a functional model."""
-    if isinstance(layer, Operation):
-        return layer.kind
-    name = type(layer).__name__
-    return "Functional" if name == "Model" and getattr(layer, "_graph", None) is not None else name
 
 
 def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
@@ -139,7 +131,7 @@ def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
 
 def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str] | None) -> list[Text]:
     prefix = "   " * depth + "└ " if depth else ""
-    name = _text(f"{prefix}{layer.name} (", (_kind(layer), _TYPE), ")")
+    name = _text(f"{prefix}{layer.name} (", (kind_of(layer), _TYPE), ")")
     count = f"{layer.count_params():,}" if layer.built else "0"
     cells = [name, _shape(layer.output_shape), _text((count, _NUMBER), "" if layer.built else " (unbuilt)")]
     if connections is not None:

@@ -41,7 +41,7 @@ def empty_table(*header: str, left: int = 4) -> Any:
     return table
 
 
-def show(print_fn: PrintFn | None, title: str, *parts: Any) -> None:
+def show(print_fn: PrintFn | None, title: str, *parts: object) -> None:
     """Print a title and the parts of a report, tables and lines, or pass them to `print_fn` as one text."""
     from rich.console import Console
 

@@ -73,7 +73,7 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
     All of the file is read and compared with the model before the first weight is set.
 
     Args:
-        model: a built model, made of the same layers in the same order as the one that was saved.
+        model: a built model with the same layers in the same order as the one that was saved.
         filepath: must end in ``.weights.h5``.
         skip_mismatch: leave layers as they are, with a warning, that the file does not fit. That is done with an
             optimizer anyway.

@@ -55,7 +55,7 @@ class Compiled:
             yield
         except BaseException:
             for part, made in before:
-                part.made = made  # type: ignore[assignment]
+                part.made = made
             raise
 
     def make(self, y: object, y_pred: object) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gpudl import backend, losses
 from gpudl.backend import Array
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.losses import Loss
@@ -88,7 +90,7 @@ class CompiledLosses:
             for name in outputs.names:
                 if name is not None and name not in self.given:
                     raise ValueError(
-                        f"loss has no entry for the output {name!r}. Give it a loss, or None if it has none."
+                        f"loss has no entry for the output {name!r}. Give it one, or None to leave it without."
                     )
         return wanted
 
@@ -99,8 +101,7 @@ class CompiledLosses:
             targets, weights = outputs.targets(y, compared), outputs.each("loss_weights", self._weights)
             found = {}
             for number in compared:
-                spec = getattr(targets[number], "spec", None)
-                resolved = losses.resolve(wanted[number], spec, outputs.values[number].spec)
+                resolved = losses.resolve(wanted[number], as_tensor(targets[number]).spec, outputs.values[number].spec)
                 if resolved is not None:
                     found[number] = resolved
             self.made = []
@@ -118,8 +119,8 @@ class CompiledLosses:
             raise ValueError("the loss compares predictions with targets, but no y was given.")
         outputs = self.outputs(y_pred)
         made = self.make(y, outputs)
-        targets = outputs.targets(y, [one.output for one in made])
-        weights = outputs.each("sample_weight", sample_weight)
+        targets: list[Any] = outputs.targets(y, [one.output for one in made])
+        weights: list[Any] = outputs.each("sample_weight", sample_weight)
         total: Tensor | None = None
         for one in made:
             prediction = outputs.values[one.output]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gpudl import metrics
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.metrics import Metric
@@ -86,7 +87,7 @@ class CompileMetrics(Metric):
         taken = {"loss"}
         made: list[OutputMetric] = []
         for number, identifier, weighted in listed:
-            specs = getattr(targets[number], "spec", None), outputs.values[number].spec
+            specs = as_tensor(targets[number]).spec, outputs.values[number].spec
             metric = metrics.resolve_accuracy(identifier, *specs, losses.get(number))
             name = _free(outputs.prefixes[number], metric.name, weighted, taken)
             taken.add(name)

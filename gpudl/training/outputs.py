@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
+from gpudl.backend import Array
 from gpudl.engine.tensor import Tensor
 
 Path: TypeAlias = tuple[object, ...]
@@ -52,7 +53,7 @@ class Outputs:
         names = [path[0] for path in self.paths] if keyed else self.names
         return ["" if name is None else f"{name}_" for name in names]
 
-    def each(self, what: str, given: object) -> list[object]:
+    def each(self, what: str, given: object) -> list[Any]:
         """Return the entry of `given` for each output, None for those without: one for all, or a nest like the outputs.
 
         Args:
@@ -90,7 +91,7 @@ class Outputs:
         each = self._placed(what, given) if each is None else each
         return [[] if one is None else list(one) if isinstance(one, list | tuple) else [one] for one in each]
 
-    def targets(self, y: object, compared: Sequence[int], counted: Sequence[int] = ()) -> list[object]:
+    def targets(self, y: object, compared: Sequence[int], counted: Sequence[int] = ()) -> list[Array]:
         """Return the target of each output, None for those without.
 
         Args:

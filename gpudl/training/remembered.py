@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 from weakref import ref
+
+from gpudl.callbacks import History
 
 
 class Remembered:
@@ -18,16 +19,16 @@ class Remembered:
         history: a callback, or None.
     """
 
-    def __init__(self, model: Any, history: Any) -> None:
-        cyclic = getattr(history, "model", None) is model
-        self._kept = copy.copy(history) if cyclic else history
-        if cyclic:
+    def __init__(self, model: object, history: History | None) -> None:
+        self._kept = history
+        self._living: ref[History] | None = None
+        if history is not None and history.model is model:
+            self._kept, self._living = copy.copy(history), ref(history)
             self._kept.set_model(None)
-        self._living = ref(history) if cyclic else None
 
-    def of(self, model: Any) -> Any:
+    def of(self, model: object) -> History | None:
         """Return the history, with its `model`."""
-        if self._living is None:
+        if self._living is None or self._kept is None:
             return self._kept
         history = self._living()
         if history is None:

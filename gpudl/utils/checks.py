@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 
-def require_number(who: str, least: float = -inf, most: float = inf, **values: Any) -> None:
+def require_number(who: str, least: float = -inf, most: float = inf, **values: object) -> None:
     """Raise ValueError unless each of `values` is a number from `least` to `most`.
 
     Args:
@@ -26,13 +26,13 @@ def require_number(who: str, least: float = -inf, most: float = inf, **values: A
         ValueError: Dropout: rate must be a number from 0 to 1, got 'half'.
     """
     for name, value in values.items():
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not number or not least <= value <= most:
+        number = value if isinstance(value, int | float | np.number) and not isinstance(value, bool) else None
+        if number is None or not least <= number <= most:
             bounds = f" from {least} to {most}" if most < inf else f" of at least {least}" if least > -inf else ""
             raise ValueError(f"{who}: {name} must be a number{bounds}, got {value!r}.")
 
 
-def require_whole(who: str, least: float = -inf, **values: Any) -> None:
+def require_whole(who: str, least: float = -inf, **values: object) -> None:
     """Raise ValueError unless each of `values` is an integer of at least `least`.
 
     Example:
@@ -47,7 +47,7 @@ def require_whole(who: str, least: float = -inf, **values: Any) -> None:
             raise ValueError(f"{who}: {name} must be a whole number{bounds}, got {value!r}.")
 
 
-def positive(who: str, **size: Any) -> int:
+def positive(who: str, **size: object) -> int:
     """Return a size, given by its name, as an integer; raise ValueError unless it is positive.
 
     Example:

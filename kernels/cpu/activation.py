@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy import ndarray
 
 from ..registry import accelerates, floats
 from .machine.prebound import ParallelLoop, share
@@ -15,12 +14,12 @@ _CODES = {"linear": 0, "relu": 1, "sigmoid": 2, "tanh": 3}
 _LINEAR, _RELU, _SIGMOID, _TANH = _CODES.values()
 
 
-def known(*arrays: Any, activation: str) -> bool:
+def known(*arrays: ndarray, activation: str) -> bool:
     """Accept `floats` and an activation that has a kernel."""
     return floats(*arrays) and activation in _CODES
 
 
-def _fits(y: Any, x: Any, b: Any, *, activation: str) -> bool:
+def _fits(y: ndarray, x: ndarray, b: ndarray, *, activation: str) -> bool:
     return known(y, x, b, activation=activation) and b.ndim == 1 and x.ndim > 0
 
 
@@ -48,7 +47,7 @@ def _bias_activation(worker, workers, y, x, b, code, together):  # type: ignore[
 
 
 @accelerates("bias_activation", device="cpu", supports=_fits)
-def bias_activation(y: Any, x: Any, b: Any, *, activation: str) -> None:
+def bias_activation(y: ndarray, x: ndarray, b: ndarray, *, activation: str) -> None:
     """Compute y = activation(x + b): x (..., C), b (C,) -> y (..., C).
 
     Example:
@@ -83,6 +82,6 @@ def _activation_grad(worker, workers, dx, g, y, code):  # type: ignore[no-untype
 
 
 @accelerates("activation_grad", device="cpu", supports=known)
-def activation_grad(dx: Any, g: Any, y: Any, *, activation: str) -> None:
+def activation_grad(dx: ndarray, g: ndarray, y: ndarray, *, activation: str) -> None:
     """Compute dx = g * activation'(x) from the activation's result `y`; all arrays have the same shape."""
     _activation_grad(dx.size, dx.reshape(-1), g.reshape(-1), y.reshape(-1), _CODES[activation])

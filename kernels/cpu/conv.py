@@ -5,7 +5,7 @@ Layouts: x (N, H, W, C), w (KH, KW, C, F), y and g (N, OH, OW, F). im2col is the
 
 from __future__ import annotations
 
-from typing import Any
+from numpy import ndarray
 
 from ..geometry import Ints, Window
 from ..registry import accelerates
@@ -19,34 +19,34 @@ from .matmul import multiplied
 _TILE = Window((2, 2), (2, 2))
 
 
-def _pixels(array: Any) -> Any:
+def _pixels(array: ndarray) -> ndarray:
     return array.reshape(-1, array.shape[-1])
 
 
-def supports_value(y: Any, x: Any, w: Any, *, window: Window, algorithm: str = "auto") -> bool:
+def supports_value(y: ndarray, x: ndarray, w: ndarray, *, window: Window, algorithm: str = "auto") -> bool:
     """Accept float32 images that are not computed by im2col."""
     wanted = implicit.supports_images(y, x, w, window=window)
     return wanted and chosen(VALUE, window, tuple(x.shape), w.shape[3], algorithm) != "im2col"
 
 
 @accelerates("conv2d", device="cpu", supports=supports_value)
-def conv2d(y: Any, x: Any, w: Any, *, window: Window, algorithm: str = "auto") -> None:
+def conv2d(y: ndarray, x: ndarray, w: ndarray, *, window: Window, algorithm: str = "auto") -> None:
     """Convolve x (N, H, W, C) with w (KH, KW, C, F) into y (N, OH, OW, F)."""
     value(y, NO_BYTES, x, w, NO_FLOATS, window, algorithm, "linear", None)
 
 
-def supports_pool(x: Any, w: Any, pool: Window, *, window: Window, algorithm: str = "auto") -> bool:
+def supports_pool(x: ndarray, w: ndarray, pool: Window, *, window: Window, algorithm: str = "auto") -> bool:
     """Return whether the algorithm that is chosen for a convolution can be fused with the max-pooling `pool`."""
     way = chosen(VALUE, window, tuple(x.shape), w.shape[3], algorithm)
     return way == "implicit" or (way == "winograd" and pool == _TILE)
 
 
 def value(
-    y: Any,
-    argmax: Any,
-    x: Any,
-    w: Any,
-    b: Any,
+    y: ndarray,
+    argmax: ndarray,
+    x: ndarray,
+    w: ndarray,
+    b: ndarray,
     window: Window,
     algorithm: str,
     activation: str,
@@ -62,13 +62,17 @@ def value(
         implicit.convolve(y, argmax, x, w, b, window, activation, pool)
 
 
-def _supports_input(dx: Any, g: Any, w: Any, *, shape: Ints, window: Window, algorithm: str = "auto") -> bool:
+def _supports_input(
+    dx: ndarray, g: ndarray, w: ndarray, *, shape: Ints, window: Window, algorithm: str = "auto"
+) -> bool:
     wanted = implicit.supports_images(dx, g, w, window=window)
     return wanted and chosen(INPUT, window, tuple(shape), w.shape[3], algorithm) != "im2col"
 
 
 @accelerates("conv2d_input_grad", device="cpu", supports=_supports_input)
-def conv2d_input_grad(dx: Any, g: Any, w: Any, *, shape: Ints, window: Window, algorithm: str = "auto") -> None:
+def conv2d_input_grad(
+    dx: ndarray, g: ndarray, w: ndarray, *, shape: Ints, window: Window, algorithm: str = "auto"
+) -> None:
     """Compute the gradient of `conv2d` with respect to x from that of y."""
     way = chosen(INPUT, window, dx.shape, w.shape[3], algorithm)
     if way == "gemm":
@@ -77,14 +81,14 @@ def conv2d_input_grad(dx: Any, g: Any, w: Any, *, shape: Ints, window: Window, a
         (winograd if way == "winograd" else implicit).input_grad(dx, g, w, window)
 
 
-def supports_weights(dw: Any, x: Any, g: Any, *, window: Window, algorithm: str = "auto") -> bool:
+def supports_weights(dw: ndarray, x: ndarray, g: ndarray, *, window: Window, algorithm: str = "auto") -> bool:
     """Accept float32 images that are not computed by im2col."""
     wanted = implicit.supports_images(dw, x, g, window=window)
     return wanted and chosen(WEIGHT, window, tuple(x.shape), g.shape[3], algorithm) != "im2col"
 
 
 @accelerates("conv2d_weight_grad", device="cpu", supports=supports_weights)
-def conv2d_weight_grad(dw: Any, x: Any, g: Any, *, window: Window, algorithm: str = "auto") -> None:
+def conv2d_weight_grad(dw: ndarray, x: ndarray, g: ndarray, *, window: Window, algorithm: str = "auto") -> None:
     """Compute the gradient of `conv2d` with respect to w from that of y."""
     if chosen(WEIGHT, window, x.shape, g.shape[3], algorithm) == "winograd":
         conv_winograd_weights.weight_grad(dw, x, g, window)

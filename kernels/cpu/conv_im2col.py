@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from numpy import ndarray
 
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from .machine.memory import add, clear, copy
 from .machine.prebound import ParallelLoop, share
 from .machine.threads import inner
-from .machine.window_ranges import AXES, images, inside, interior, slide, source
+from .machine.window_ranges import AXES, Slide, images, inside, interior, slide, source
 
 
-def _movable(cols: Any, x: Any, *, window: Window) -> bool:
+def _movable(cols: ndarray, x: ndarray, *, window: Window) -> bool:
     return (
         len(window.kernel) == AXES
         and cols.dtype == x.dtype
@@ -23,7 +23,7 @@ def _movable(cols: Any, x: Any, *, window: Window) -> bool:
 
 
 @inner
-def _copy_clipped(cols: Any, at: int, x: Any, row: int, x0: int, s: Any) -> None:
+def _copy_clipped(cols: ndarray, at: int, x: ndarray, row: int, x0: int, s: Slide) -> None:
     c, dw = s.c, s.dw
     low, high = inside(x0, dw, s.kw, s.w)
     clear(cols, at, low * c)
@@ -59,7 +59,7 @@ def _im2col(worker, workers, cols, x, s):  # type: ignore[no-untyped-def]
 
 
 @accelerates("im2col", device="cpu", supports=_movable)
-def im2col(cols: Any, x: Any, *, window: Window) -> None:
+def im2col(cols: ndarray, x: ndarray, *, window: Window) -> None:
     """Copy the patch under each position of `window` to a row: x (N, H, W, C) -> cols (N*OH*OW, KH*KW*C).
 
     Example:
@@ -75,7 +75,7 @@ def im2col(cols: Any, x: Any, *, window: Window) -> None:
 
 
 @inner
-def _add_clipped(x: Any, row: int, x0: int, cols: Any, at: int, s: Any) -> None:
+def _add_clipped(x: ndarray, row: int, x0: int, cols: ndarray, at: int, s: Slide) -> None:
     low, high = inside(x0, s.dw, s.kw, s.w)
     for b in range(low, high):
         add(x, (row + x0 + b * s.dw) * s.c, cols, at + b * s.c, s.c)
@@ -107,7 +107,7 @@ def _col2im(worker, workers, x, cols, s):  # type: ignore[no-untyped-def]
 
 
 @accelerates("col2im", device="cpu", supports=images)
-def col2im(x: Any, cols: Any, *, shape: Ints, window: Window) -> None:
+def col2im(x: ndarray, cols: ndarray, *, shape: Ints, window: Window) -> None:
     """Add each patch to the pixels that `im2col` copied it from: cols (N*OH*OW, KH*KW*C) -> x `shape`.
 
     Each row of pixels is summed by one thread, tap by tap in row-major order.

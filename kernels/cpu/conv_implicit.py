@@ -7,9 +7,10 @@ a max-pooling follows, the output of the block is such a slab too, and only the 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from .. import team
 from ..geometry import Window
@@ -19,7 +20,7 @@ from .machine.panels import panels_of, turned
 from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.threads import inner
-from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
+from .machine.tile import PANEL, ROWS, Address, Left, Result, Right, address, compiled, product
 from .machine.window_ranges import images
 from .machine.windows import largest
 
@@ -34,21 +35,21 @@ class Epilogue(NamedTuple):
         argmax: the taps of these maxima.
     """
 
-    bias: Any
+    bias: ndarray
     positive: int
     pool: Pooling
-    argmax: Any
+    argmax: ndarray
 
 
 class Buffers(NamedTuple):
     """Scratch memory, one row per thread: the input of a block with its padding, and the values to be pooled."""
 
-    slabs: Any
-    pooled: Any
+    slabs: ndarray
+    pooled: ndarray
 
 
 @inner
-def _fill(slab: Any, at: Any, x: Any, image: Any, first: Any, rows: Any, layout: Any) -> None:
+def _fill(slab: ndarray, at: int, x: ndarray, image: int, first: int, rows: int, layout: Layout) -> None:
     # Copy rows first .. first + rows of the padded image `image` of x (N*H*W*C) to slab[at:] (rows, width, C).
     s, width = layout.slide, layout.width
     w, c, left = s.w, s.c, s.left
@@ -64,7 +65,7 @@ def _fill(slab: Any, at: Any, x: Any, image: Any, first: Any, rows: Any, layout:
 
 
 @inner
-def _block(unit: Any, at: Any) -> Any:
+def _block(unit: int, at: Layout) -> tuple[int, int, int, int, bool]:
     """Return the first image, number of images, first row, number of rows of a block, and whether it is a `rest`."""
     oh = at.slide.oh
     blocks = (oh + at.rows - 1) // at.rows
@@ -74,12 +75,12 @@ def _block(unit: Any, at: Any) -> Any:
 
 
 @inner
-def _blocks(at: Any) -> Any:
+def _blocks(at: Layout) -> int:
     return (at.slide.n + at.images - 1) // at.images * ((at.slide.oh + at.rows - 1) // at.rows)
 
 
 @inner
-def input_of(slab: Any, x: Any, image: Any, count: Any, first: Any, rows: Any, at: Any) -> Any:
+def input_of(slab: ndarray, x: ndarray, image: int, count: int, first: int, rows: int, at: Layout) -> Address:
     """Return the address of a block's input: in x, or, where padded, in the slab, which is filled here."""
     s = at.slide
     if at.slab == 0:
@@ -120,21 +121,30 @@ def _forward(worker, workers, thread, tiles, y, x, right, after, at, buffers):  
                     largest(window, pool.sw * f, pool.ow, address(pool.offsets), pool.taps, maxima, which, f)
 
 
-def _real(*arrays: Any) -> bool:
+def _real(*arrays: ndarray) -> bool:
     return all(a.dtype == np.float32 and a.size > 0 for a in arrays)
 
 
-def supports_images(y: Any, x: Any, w: Any, *, window: Window) -> bool:
+def supports_images(y: ndarray, x: ndarray, w: ndarray, *, window: Window) -> bool:
     """Accept C-contiguous float32 arrays that are not empty, under a window over two axes."""
     return images(y, x, w, window=window) and _real(y, x, w)
 
 
-def slabs(at: Layout) -> Any:
+def slabs(at: Layout) -> ndarray:
     """Return the slabs into which blocks are copied with their padding, one per thread."""
     return scratch(team.size(), at.slab * at.width * at.slide.c * at.images + 1)
 
 
-def convolve(y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pool: Window | None) -> None:
+def convolve(
+    y: ndarray,
+    argmax: ndarray,
+    x: ndarray,
+    w: ndarray,
+    b: ndarray,
+    window: Window,
+    activation: str,
+    pool: Window | None,
+) -> None:
     """Compute activation(conv2d(x, w) + b) for a linear or relu `activation`; with `pool`, its maxima instead."""
     filters = w.shape[3]
     depth = w.size // filters
@@ -194,7 +204,7 @@ def _backward(worker, workers, thread, tiles, dx, g, right, steps, at, slabs):  
                             clear(dx, to, columns)
 
 
-def input_grad(dx: Any, g: Any, w: Any, window: Window) -> None:
+def input_grad(dx: ndarray, g: ndarray, w: ndarray, window: Window) -> None:
     """Compute the gradient of `conv2d` with respect to x from that of y, tap by tap."""
     taps, (c, f) = window.taps, w.shape[2:]
     at = layout(window, dx.shape, f, whole=True)

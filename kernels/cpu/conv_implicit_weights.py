@@ -7,12 +7,13 @@ Where a max-pooling follows the convolution, the gradient of its maxima is first
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from .. import team
-from ..geometry import Window
+from ..geometry import Ints, Window
 from .conv_implicit import Buffers, input_of, slabs
 from .machine.layout import Pooling, layout, multiples, pooling
 from .machine.memory import clear
@@ -35,12 +36,12 @@ class Gradient(NamedTuple):
         sums: (N, F), float64: the sums over each image's pixels, an additional result.
     """
 
-    g: Any
-    row_offsets: Any
+    g: ndarray
+    row_offsets: ndarray
     pool: Pooling
-    argmax: Any
-    y: Any
-    sums: Any
+    argmax: ndarray
+    y: ndarray
+    sums: ndarray
 
 
 class Shares(NamedTuple):
@@ -52,9 +53,9 @@ class Shares(NamedTuple):
         row_offsets: offset of each row of K.
     """
 
-    parts: Any
+    parts: ndarray
     rows: int
-    row_offsets: Any
+    row_offsets: ndarray
 
 
 @ParallelLoop
@@ -109,7 +110,7 @@ _STEPS = 128  # pixels that a tile sums before it stores: their gradients stay i
 _PIXELS = 1024  # of a part at least, so that adding up the parts is little of the work
 
 
-def _parts_and_share(window: Window, shape: Any, depth: int, filters: int) -> tuple[int, int]:
+def _parts_and_share(window: Window, shape: Ints, depth: int, filters: int) -> tuple[int, int]:
     """Return into how many parts the images are split, and how many rows of dw one unit of work computes."""
     oh, ow = replace(window, crop=()).output(shape[1:3])  # the same parts, whatever is cropped
     least = -(-depth * filters // _SUMS)
@@ -118,12 +119,14 @@ def _parts_and_share(window: Window, shape: Any, depth: int, filters: int) -> tu
     return parts, -(-depth // (shares * ROWS)) * ROWS  # whole tiles, so that no tile overlaps the rows of another unit
 
 
-def undivided(window: Window, shape: Any, depth: int, filters: int) -> bool:
+def undivided(window: Window, shape: Ints, depth: int, filters: int) -> bool:
     """Return whether a unit of work computes all rows of dw, and so reads the gradient only once."""
     return _parts_and_share(window, shape, depth, filters)[1] >= depth
 
 
-def weight_grad(dw: Any, db: Any, x: Any, g: Any, argmax: Any, y: Any, window: Window, pool: Window | None) -> None:
+def weight_grad(
+    dw: ndarray, db: ndarray, x: ndarray, g: ndarray, argmax: ndarray, y: ndarray, window: Window, pool: Window | None
+) -> None:
     """Compute the gradient of `conv2d` with respect to w from that of y.
 
     The rows of dw are split among units of work, and where they are few, the images too. The split depends on the

@@ -11,7 +11,9 @@ Layouts: x (N, H, W, C), w (3, 3, C, F), y and g (N, OH, OW, F); tiles of a bloc
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from numpy import ndarray
 
 from .. import team
 from ..geometry import Ints, Window
@@ -48,18 +50,18 @@ class Tiles(NamedTuple):
     down: int
     across: int
     block_size: int
-    pixels: Any
-    outputs: Any
-    channel_steps: Any
-    filter_steps: Any
+    pixels: ndarray
+    outputs: ndarray
+    channel_steps: ndarray
+    filter_steps: ndarray
 
 
 class Buffers(NamedTuple):
     """Scratch memory, one row per thread: inputs (16, T, C) and outputs (16, T, F) of a block, a patch of pixels."""
 
-    inputs: Any
-    outputs: Any
-    patches: Any
+    inputs: ndarray
+    outputs: ndarray
+    patches: ndarray
 
 
 class Epilogue(NamedTuple):
@@ -72,10 +74,10 @@ class Epilogue(NamedTuple):
         argmax: the taps of these maxima.
     """
 
-    bias: Any
+    bias: ndarray
     positive: int
     pooled: int
-    argmax: Any
+    argmax: ndarray
 
 
 @lru_cache(maxsize=512)
@@ -89,13 +91,13 @@ def tiles_of(window: Window, shape: Ints, filters: int) -> Tiles:
 
 
 @inner
-def _place(tile: Any, at: Any) -> Any:
+def _place(tile: int, at: Tiles) -> tuple[int, int, int]:
     """Return the image of a tile, and the row and column of its first output pixel."""
     return tile // (at.down * at.across), tile % (at.down * at.across) // at.across * 2, tile % at.across * 2
 
 
 @inner
-def transform_input(x: Any, tile: Any, patch: Any, v: Any, k: Any, at: Any) -> None:
+def transform_input(x: ndarray, tile: int, patch: ndarray, v: ndarray, k: int, at: Tiles) -> None:
     """Transform the input pixels of a tile, zero outside the image, into entry `k` of v (16, T, C)."""
     h, wide, c, count = at.slide.h, at.slide.w, at.slide.c, at.block_size
     image, i, j = _place(tile, at)
@@ -113,7 +115,7 @@ def transform_input(x: Any, tile: Any, patch: Any, v: Any, k: Any, at: Any) -> N
 
 
 @inner
-def transform_gradient(g: Any, tile: Any, patch: Any, m: Any, k: Any, at: Any) -> None:
+def transform_gradient(g: ndarray, tile: int, patch: ndarray, m: ndarray, k: int, at: Tiles) -> None:
     """Transform the gradient of a tile, zero outside the image, into entry `k` of m (16, T, F)."""
     f, oh, ow, count = at.filters, at.slide.oh, at.slide.ow, at.block_size
     image, i, j = _place(tile, at)
@@ -189,14 +191,16 @@ def buffers(at: Tiles) -> Buffers:
     return Buffers(*(scratch(team.size(), size) for size in sizes))
 
 
-def _transformed(w: Any) -> Any:
+def _transformed(w: ndarray) -> ndarray:
     c, f = w.shape[2:]
     u = scratch(POSITIONS, -(-f // PANEL), c, PANEL)
     _filters(w.size, u, w)
     return u
 
 
-def convolve(y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pooled: bool) -> None:
+def convolve(
+    y: ndarray, argmax: ndarray, x: ndarray, w: ndarray, b: ndarray, window: Window, activation: str, pooled: bool
+) -> None:
     """Compute activation(conv2d(x, w) + b) for a linear or relu `activation`; with `pooled` the maxima of its tiles."""
     c, f = w.shape[2:]
     at = tiles_of(window, x.shape, f)
@@ -248,7 +252,7 @@ def _backward(worker, workers, thread, tiles, dx, g, right, at, buffers):  # typ
                         add(dx, to, patch, (a * 4 + b) * c, c)
 
 
-def input_grad(dx: Any, g: Any, w: Any, window: Window) -> None:
+def input_grad(dx: ndarray, g: ndarray, w: ndarray, window: Window) -> None:
     """Compute the gradient of `conv2d` with respect to x from that of y."""
     c, f = w.shape[2:]
     at = tiles_of(window, dx.shape, f)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from numpy import ndarray
 
 from ..geometry import Window
 from .conv_winograd import POSITIONS, buffers, tiles_of, transform_gradient, transform_input
@@ -25,9 +27,9 @@ class Shares(NamedTuple):
         row_offsets: offset of each channel in (C, F).
     """
 
-    parts: Any
+    parts: ndarray
     channels: int
-    row_offsets: Any
+    row_offsets: ndarray
 
 
 @ParallelLoop
@@ -73,7 +75,7 @@ def _back(worker, workers, dw, parts):  # type: ignore[no-untyped-def]
         from_filter(Square(address(parts) + 4 * k * f, 4 * c * f, c * f), to, 0, 0, 0, f)
 
 
-def weight_grad(dw: Any, x: Any, g: Any, window: Window) -> None:
+def weight_grad(dw: ndarray, x: ndarray, g: ndarray, window: Window) -> None:
     """Compute the gradient of `conv2d` with respect to w from that of y.
 
     How images and channels are split depends on the shapes alone, so the result is bitwise independent of the threads.

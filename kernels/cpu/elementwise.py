@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
+from numpy import dtype, ndarray
 
 from ..expression import Declared, Expression, Typed, declared, typed
-from ..registry import Call, accelerates, composes
+from ..registry import Call, Static, accelerates, composes
 from .machine.interpreter import CODES
 from .machine.prebound import start
 from .machine.program import Assembler, Program, kind_of
@@ -41,7 +41,9 @@ def _computed(name: str, kind: str) -> str:
 class _Run:
     """The calls of a fused program while their instructions are emitted."""
 
-    def __init__(self, size: int, values: Sequence[tuple[Any, int]], arrays: Sequence[int], written: set[int]) -> None:
+    def __init__(
+        self, size: int, values: Sequence[tuple[dtype, int]], arrays: Sequence[int], written: set[int]
+    ) -> None:
         self.to = Assembler(size)
         self.values = values
         self.place = {value: position for position, value in enumerate(arrays)}
@@ -107,7 +109,7 @@ class _Run:
     def _emitted(self, x: Typed, ins: tuple[int, ...]) -> int:
         kind = kind_of(x.dtype)
         if x.name == "input":
-            return self.read(ins[x.value])
+            return self.read(ins[int(x.value)])
         if x.name == "number":
             return self.to.constant(x.value, kind)
         operands = [self.operand(o, ins) for o in x.operands]
@@ -142,7 +144,7 @@ def _can(x: Typed) -> bool:
     return back and all(f"{name} {computed}" in CODES for name in names)
 
 
-def _expressions(op: str, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tuple[Typed, ...] | None:
+def _expressions(op: str, dtypes: tuple[dtype, ...], static: Static) -> tuple[Typed, ...] | None:
     """Return the expressions of an op if the interpreter can compute them for these dtypes, else None."""
     found = declared(op)
     if found is None or (op, static.get("activation", "")) in _ELSEWHERE:
@@ -151,12 +153,12 @@ def _expressions(op: str, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tu
 
 
 @lru_cache(maxsize=4096)
-def _interpreted(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+def _interpreted(op: Declared, dtypes: tuple[dtype, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
     expressions = typed(op, dtypes, given) if all(map(kind_of, dtypes)) else None
     return expressions if expressions is not None and all(map(_can, expressions)) else None
 
 
-def joins(op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> bool:
+def joins(op: str, arrays: tuple[ndarray, ...], static: Static) -> bool:
     """Return whether an op with these outs and inputs can be fused: all have equally many elements, or one."""
     if _expressions(op, tuple(a.dtype for a in arrays), static) is None:
         return False
@@ -165,7 +167,7 @@ def joins(op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> bool:
     return plain and sizes <= {arrays[0].size}
 
 
-def compose(calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Sequence[int]) -> Program:
+def compose(calls: Sequence[Call], values: Sequence[tuple[dtype, int]], arrays: Sequence[int]) -> Program:
     """Return one program for all calls.
 
     Example:
@@ -194,14 +196,14 @@ composes("cpu", SimpleNamespace(joins=joins, compose=compose, large=1 << 14))
 
 
 @lru_cache(maxsize=256)
-def _alone(op: str, values: tuple[tuple[Any, int], ...], low: float, high: float, signs: str) -> Program:
+def _alone(op: str, values: tuple[tuple[dtype, int], ...], low: float, high: float, signs: str) -> Program:
     numbers = tuple(range(len(values)))
     static = {"low": low, "high": high} if op == "clip" else {}
     return compose([Call(op, numbers[:1], numbers[1:], static)], values, numbers)
 
 
 def _kernel(op: str) -> Callable[..., None]:
-    def run(*arrays: Any, low: float = 0.0, high: float = 0.0) -> None:
+    def run(*arrays: ndarray, low: float = 0.0, high: float = 0.0) -> None:
         values = tuple((a.dtype, a.size) for a in arrays)
         program = _alone(op, values, low, high, f"{low} {high}")  # 0.0 and -0.0 are one key, but two texts
         start(partial(program.bind, arrays, scratch(program.work, dtype=np.uint8)))

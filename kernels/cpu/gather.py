@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .. import team
 from ..registry import accelerates, floats
@@ -14,18 +14,18 @@ from .machine.scratch import scratch
 from .machine.threads import inner
 
 
-def _numbered(rows: Any, indices: Any) -> bool:
+def _numbered(rows: ndarray, indices: ndarray) -> bool:
     """Accept C-contiguous rows, and indices of a dtype that Numba need not convert."""
     plain = indices.dtype.char in "ilq" and not rows.dtype.hasobject
     return plain and rows.flags.c_contiguous and indices.flags.c_contiguous
 
 
-def _supports(out: Any, x: Any, indices: Any) -> bool:
+def _supports(out: ndarray, x: ndarray, indices: ndarray) -> bool:
     return x.ndim > 0 and x.shape[0] > 0 and out.dtype == x.dtype and _numbered(x, indices) and out.flags.c_contiguous
 
 
 @inner
-def _row(index: Any, rows: Any) -> Any:
+def _row(index: int, rows: int | np.int64) -> np.int64:
     # The row that an index means, counted from 0, or -1 for an index out of range.
     at = np.int64(index)
     at = at + rows if at < 0 else at
@@ -48,7 +48,7 @@ def _take(worker, workers, out, x, indices, run, nothing):  # type: ignore[no-un
 
 
 @accelerates("take", device="cpu", supports=_supports)
-def take(out: Any, x: Any, indices: Any) -> None:
+def take(out: ndarray, x: ndarray, indices: ndarray) -> None:
     """Copy rows: x (M, ...), indices (...) -> out (..., ...).
 
     A negative index counts from the end. A row for an index out of range has all bits set, or is True.
@@ -59,7 +59,7 @@ def take(out: Any, x: Any, indices: Any) -> None:
         _take(out.nbytes >> 2, *flat, run, nothing)
 
 
-def _supports_grad(out: Any, g: Any, indices: Any, *, rows: int) -> bool:
+def _supports_grad(out: ndarray, g: ndarray, indices: ndarray, *, rows: int) -> bool:
     return floats(out, g) and _numbered(g, indices)
 
 
@@ -69,8 +69,8 @@ def _chained(worker, workers, first, after, indices):  # type: ignore[no-untyped
     rows = np.int64(len(first))
     mine = share(rows, worker, workers)
     low, high = mine.start, mine.stop
-    for r in range(low, high):
-        first[r] = -1
+    for k in range(low, high):
+        first[k] = -1
     for back in range(len(indices)):
         i = len(indices) - 1 - back
         r = _row(indices[i], rows)
@@ -105,7 +105,7 @@ def _take_grad(worker, workers, thread, out, g, first, after, lines):  # type: i
 
 
 @accelerates("take_grad", device="cpu", supports=_supports_grad)
-def take_grad(out: Any, g: Any, indices: Any, *, rows: int) -> None:
+def take_grad(out: ndarray, g: ndarray, indices: ndarray, *, rows: int) -> None:
     """Sum the gradients of each row over the places where it was gathered: g (..., C), indices (...) -> out (rows, C).
 
     The terms of a row are added in float64 in the order of the indices, for any number of threads. A negative index

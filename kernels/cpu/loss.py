@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from math import prod
-from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..registry import accelerates, floats, is_floating
 from .machine.prebound import ParallelLoop, share
@@ -16,12 +16,12 @@ from .machine.transcendental import exp
 _MATRIX = 2
 
 
-def _rows(x: Any) -> Any:
+def _rows(x: ndarray) -> ndarray:
     return x if x.ndim == _MATRIX else x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 @inner
-def _exponentials(p: Any, z: Any, r: int) -> Any:
+def _exponentials(p: ndarray, z: ndarray, r: int) -> tuple[float, float]:
     # p[r] = exp(z[r] - max(z[r])); returns the sum of p[r] and the maximum
     top = z.dtype.type(-np.inf)
     for k in range(z.shape[1]):
@@ -42,12 +42,12 @@ def _softmax(worker, workers, y, x):  # type: ignore[no-untyped-def]
             y[r, k] /= total
 
 
-def _all_floats(*arrays: Any) -> bool:
+def _all_floats(*arrays: ndarray) -> bool:
     return floats(*arrays) and all(is_floating(a.dtype) for a in arrays)
 
 
 @accelerates("softmax", device="cpu", supports=_all_floats)
-def softmax(y: Any, x: Any) -> None:
+def softmax(y: ndarray, x: ndarray) -> None:
     """Compute exp(x) / sum(exp(x)) over the last axis, shifted by the maximum so that nothing overflows."""
     _softmax(x.size << 2, _rows(y), _rows(x))
 
@@ -65,7 +65,7 @@ def _cross_entropy(worker, workers, loss, p, z, t):  # type: ignore[no-untyped-d
 
 
 @accelerates("softmax_cross_entropy", device="cpu", supports=_all_floats)
-def softmax_cross_entropy(loss: Any, p: Any, z: Any, t: Any) -> None:
+def softmax_cross_entropy(loss: ndarray, p: ndarray, z: ndarray, t: ndarray) -> None:
     """Compute p = softmax(z) and -sum(t * log(p)) per row: z, t (..., C) -> loss (...), p (..., C)."""
     _cross_entropy(z.size << 2, loss.reshape(-1), _rows(p), _rows(z), _rows(t))
 
@@ -82,7 +82,7 @@ def _cross_entropy_grad(worker, workers, dz, g, p, t):  # type: ignore[no-untype
 
 
 @accelerates("softmax_cross_entropy_grad", device="cpu")
-def softmax_cross_entropy_grad(dz: Any, g: Any, p: Any, t: Any) -> None:
+def softmax_cross_entropy_grad(dz: ndarray, g: ndarray, p: ndarray, t: ndarray) -> None:
     """Compute dz = g * (p * sum(t) - t) per row: g (...), p, t (..., C) -> dz (..., C)."""
     _cross_entropy_grad(dz.size, _rows(dz), g.reshape(-1), _rows(p), _rows(t))
 
@@ -100,7 +100,7 @@ def _sparse_cross_entropy(worker, workers, loss, p, z, labels):  # type: ignore[
 
 
 @accelerates("sparse_softmax_cross_entropy", device="cpu")
-def sparse_softmax_cross_entropy(loss: Any, p: Any, z: Any, labels: Any) -> None:
+def sparse_softmax_cross_entropy(loss: ndarray, p: ndarray, z: ndarray, labels: ndarray) -> None:
     """Compute p = softmax(z) and -log(p[label]) per row: z (..., C), labels (...) -> loss (...), p (..., C).
 
     A label outside 0 <= label < C makes the loss of its row NaN.
@@ -126,7 +126,7 @@ def _sparse_cross_entropy_grad(worker, workers, dz, g, p, labels):  # type: igno
 
 
 @accelerates("sparse_softmax_cross_entropy_grad", device="cpu")
-def sparse_softmax_cross_entropy_grad(dz: Any, g: Any, p: Any, labels: Any) -> None:
+def sparse_softmax_cross_entropy_grad(dz: ndarray, g: ndarray, p: ndarray, labels: ndarray) -> None:
     """Compute dz = g * (p - onehot(label)) per row: g, labels (...), p (..., C) -> dz (..., C).
 
     A label outside 0 <= label < C makes its row NaN.

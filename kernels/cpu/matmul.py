@@ -10,9 +10,10 @@ skipped: adding 0 * b changes no sum as long as b is finite, which is checked fi
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ..registry import accelerates, floats
 from .machine.layout import multiples
@@ -32,7 +33,7 @@ _PARTS = 16
 _FEW = 1 << 23  # multiplications below which the search for zeros costs more than it saves
 
 
-def supports_matrices(out: Any, a: Any, b: Any, **static: Any) -> bool:
+def supports_matrices(out: ndarray, a: ndarray, b: ndarray, **static: object) -> bool:
     """Accept C-contiguous float32 matrices that are not empty."""
     return (
         out.ndim == a.ndim == b.ndim == _MATRIX
@@ -43,7 +44,7 @@ def supports_matrices(out: Any, a: Any, b: Any, **static: Any) -> bool:
 
 
 @inner
-def _has_zeros(a: Any, sample: Any) -> Any:
+def _has_zeros(a: ndarray, sample: ndarray) -> bool:
     """Return whether in a sample of tiles and steps a quarter of the steps can be skipped."""
     full = 0
     for k in range(len(sample)):
@@ -65,11 +66,11 @@ class Survey(NamedTuple):
         bounds: where each block of these steps begins.
     """
 
-    sample: Any
-    infinite: Any
-    steps: Any
-    rows: Any
-    bounds: Any
+    sample: ndarray
+    infinite: ndarray
+    steps: ndarray
+    rows: ndarray
+    bounds: ndarray
 
 
 @ParallelLoop
@@ -100,7 +101,7 @@ def _survey(worker, workers, found, left, right, bits):  # type: ignore[no-untyp
 
 
 @inner
-def _sparse(a: Any, found: Any) -> Any:
+def _sparse(a: ndarray, found: Survey) -> bool:
     """Return whether the lists of a survey exist and may be used."""
     usable = _has_zeros(a, found.sample)
     for p in range(len(found.infinite)):
@@ -147,13 +148,19 @@ _NO_SAMPLE = np.empty((0, ROWS), np.int64)
 
 
 @accelerates("matmul", device="cpu", supports=supports_matrices)
-def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
+def matmul(out: ndarray, a: ndarray, b: ndarray, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Multiply a (M, K) by b (K, N) into out (M, N); a transposed operand has shape (K, M) or (N, K)."""
     multiplied(out, a, b, NO_FLOATS, "linear", transpose_a, transpose_b)
 
 
 def multiplied(
-    out: Any, a: Any, b: Any, bias: Any, activation: str, transpose_a: bool = False, transpose_b: bool = False
+    out: ndarray,
+    a: ndarray,
+    b: ndarray,
+    bias: ndarray,
+    activation: str,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
 ) -> None:
     """Compute activation(a @ b + bias) for a linear or relu `activation`; an empty bias adds nothing."""
     rows, columns = out.shape
@@ -179,9 +186,10 @@ def multiplied(
 
 
 @lru_cache(maxsize=256)
-def _sample(rows: int, depth: int, transposed: bool) -> Any:
+def _sample(rows: int, depth: int, transposed: bool) -> ndarray:
     """Return the offsets of the rows of some tiles at some steps of the left operand: (samples, rows of a tile)."""
     rng = np.random.default_rng(0)
     first, step = rng.integers(0, max(rows - ROWS, 0) + 1, _SAMPLES), rng.integers(0, depth, _SAMPLES)
     row = np.minimum(first[:, None] + np.arange(ROWS), rows - 1)
-    return step[:, None] * rows + row if transposed else row * depth + step[:, None]
+    at: ndarray = step[:, None] * rows + row if transposed else row * depth + step[:, None]
+    return at

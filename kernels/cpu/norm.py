@@ -14,9 +14,9 @@ of the batch (Chan, Golub and LeVeque, "Algorithms for computing the sample vari
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..registry import Stages, accelerates, floats
 from .machine.prebound import ParallelLoop, share
@@ -34,19 +34,19 @@ def _lines(channels: int) -> int:
     return max(_LINE // channels, 1) * channels
 
 
-def parts_of(x: Any) -> Any:
+def parts_of(x: ndarray) -> ndarray:
     """Return scratch memory for the sums of each part of x (rows * C,): (P, 5, line)."""
     line = _lines(x.shape[-1])
     return scratch(-(-x.size // (_LINES * line)), 5, line, dtype=x.dtype)
 
 
-def tables_of(x: Any, rows: int) -> Any:
+def tables_of(x: ndarray, rows: int) -> ndarray:
     """Return scratch memory for `rows` tables, each of the length of a line."""
     return scratch(rows, _lines(x.shape[-1]), dtype=x.dtype)
 
 
 @inner
-def repeated(line: Any, values: Any, c: Any) -> None:
+def repeated(line: ndarray, values: ndarray, c: int) -> None:
     """Fill a line with repetitions of `c` values."""
     for k in range(np.uintp(c)):
         line[k] = values[k]
@@ -55,21 +55,21 @@ def repeated(line: Any, values: Any, c: Any) -> None:
 
 
 @inner
-def lines_of(p: int, parts: Any, size: int) -> Any:
+def lines_of(p: int, parts: ndarray, size: int) -> tuple[np.uintp, np.uintp]:
     """Return the offsets at which part `p` of a flat array of `size` elements begins and ends."""
     step = _LINES * parts.shape[2]
     return np.uintp(p * step), np.uintp(min((p + 1) * step, size))
 
 
 @inner
-def _rows_of(p: Any, parts: Any, size: int, c: int) -> Any:
+def _rows_of(p: int, parts: ndarray, size: int, c: int) -> float:
     """Return the number of rows in part `p`, as a float."""
     first, last = lines_of(p, parts, size)
     return float((last - first) // np.uintp(c))
 
 
 @inner
-def fold(sums: Any, c: int) -> None:
+def fold(sums: ndarray, c: int) -> None:
     """Add up the repetitions of `c` channels in a line by pairwise summation."""
     copies = len(sums) // c
     while copies > 1:
@@ -81,7 +81,7 @@ def fold(sums: Any, c: int) -> None:
 
 
 @inner
-def join(total: Any, some: Any) -> None:
+def join(total: ndarray, some: ndarray) -> None:
     """Add the sum of a few lines to that of the part, and clear it."""
     for k in range(np.uintp(len(total))):
         total[k] += some[k]
@@ -163,13 +163,20 @@ def _scaled(worker, workers, y, x, tables, positive):  # type: ignore[no-untyped
                     y[at + k] = (x[at + k] - center[k]) * scale[k] + shift[k]
 
 
-def by_channels(*arrays: Any, **static: Any) -> bool:
+def by_channels(*arrays: ndarray, **static: object) -> bool:
     """Accept `floats`, the last of which is not empty."""
     return floats(*arrays) and arrays[-1].size > 0
 
 
 def _normalized(
-    y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, epsilon: float, positive: bool
+    y: ndarray,
+    mean: ndarray,
+    variance: ndarray,
+    x: ndarray,
+    gamma: ndarray,
+    beta: ndarray,
+    epsilon: float,
+    positive: bool,
 ) -> None:
     parts, tables = parts_of(x), tables_of(x, 3)
     _moments(x.size, parts, x.reshape(-1), mean.size)
@@ -178,7 +185,9 @@ def _normalized(
 
 
 @accelerates("batch_norm", device="cpu", supports=by_channels)
-def batch_norm(y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, *, epsilon: float) -> None:
+def batch_norm(
+    y: ndarray, mean: ndarray, variance: ndarray, x: ndarray, gamma: ndarray, beta: ndarray, *, epsilon: float
+) -> None:
     """Normalize x (..., C) by the statistics of its rows: y (..., C), mean, variance, gamma, beta (C,).
 
     Example:
@@ -191,24 +200,28 @@ def batch_norm(y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, 
 
 
 @accelerates("batch_norm+relu", device="cpu", supports=by_channels)
-def batch_norm_relu(mean: Any, variance: Any, y: Any, x: Any, gamma: Any, beta: Any, *, stages: Stages) -> None:
+def batch_norm_relu(
+    mean: ndarray, variance: ndarray, y: ndarray, x: ndarray, gamma: ndarray, beta: ndarray, *, stages: Stages
+) -> None:
     """Compute relu(batch_norm(x)), and the statistics."""
     _normalized(y, mean, variance, x, gamma, beta, stages[0]["epsilon"], True)
 
 
-def _shifted(y: Any, x: Any, center: Any, scale: Any, shift: Any, positive: bool) -> None:
+def _shifted(y: ndarray, x: ndarray, center: ndarray, scale: ndarray, shift: ndarray, positive: bool) -> None:
     tables = tables_of(x, 3)
     _tabulated(tables.size, tables, center, scale, shift)
     _scaled(x.size, y.reshape(-1), x.reshape(-1), tables, positive)
 
 
 @accelerates("scale_shift", device="cpu", supports=by_channels)
-def scale_shift(y: Any, x: Any, center: Any, scale: Any, shift: Any) -> None:
+def scale_shift(y: ndarray, x: ndarray, center: ndarray, scale: ndarray, shift: ndarray) -> None:
     """Compute y = (x - center) * scale + shift: x, y (..., C), the others (C,)."""
     _shifted(y, x, center, scale, shift, False)
 
 
 @accelerates("scale_shift+relu", device="cpu", supports=by_channels)
-def scale_shift_relu(y: Any, x: Any, center: Any, scale: Any, shift: Any, *, stages: Stages) -> None:
+def scale_shift_relu(
+    y: ndarray, x: ndarray, center: ndarray, scale: ndarray, shift: ndarray, *, stages: Stages
+) -> None:
     """Compute relu((x - center) * scale + shift)."""
     _shifted(y, x, center, scale, shift, True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ..registry import Stages, accelerates
 from .machine.prebound import ParallelLoop, share
@@ -19,8 +20,8 @@ class _Statistics(NamedTuple):
     """The statistics by which a batch of `size` elements was normalized."""
 
     size: int
-    mean: Any
-    variance: Any
+    mean: ndarray
+    variance: ndarray
     epsilon: float
 
 
@@ -91,11 +92,13 @@ def _input_grad(worker, workers, dx, g, x, y, tables):  # type: ignore[no-untype
                     dx[at + k] = (g[at + k] - offset[k] - (x[at + k] - mean[k]) * slope[k]) * factor[k]
 
 
-def _after_relu(*arrays: Any, stages: Stages) -> bool:
+def _after_relu(*arrays: ndarray, stages: Stages) -> bool:
     return stages[0]["activation"] == "relu" and by_channels(*arrays)
 
 
-def _gradients(dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: Any, given: _Statistics) -> None:
+def _gradients(
+    dx: ndarray, dgamma: ndarray, dbeta: ndarray, g: ndarray, y: ndarray, x: ndarray, gamma: ndarray, given: _Statistics
+) -> None:
     parts, tables = parts_of(x), tables_of(x, 4)
     flat = [a.reshape(-1) for a in (g, x, y)]
     _gradient_sums(x.size, parts, *flat, given.mean)
@@ -105,7 +108,16 @@ def _gradients(dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: 
 
 @accelerates("batch_norm_grad", device="cpu", supports=by_channels)
 def batch_norm_grad(
-    dx: Any, dgamma: Any, dbeta: Any, g: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, epsilon: float
+    dx: ndarray,
+    dgamma: ndarray,
+    dbeta: ndarray,
+    g: ndarray,
+    x: ndarray,
+    gamma: ndarray,
+    mean: ndarray,
+    variance: ndarray,
+    *,
+    epsilon: float,
 ) -> None:
     """Compute the gradients of `batch_norm`: g, x, dx (..., C), the others (C,)."""
     given = _Statistics(x.size, mean, variance, float(epsilon))
@@ -114,7 +126,17 @@ def batch_norm_grad(
 
 @accelerates("activation_grad+batch_norm_grad", device="cpu", supports=_after_relu)
 def activation_grad_batch_norm_grad(
-    dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, stages: Stages
+    dx: ndarray,
+    dgamma: ndarray,
+    dbeta: ndarray,
+    g: ndarray,
+    y: ndarray,
+    x: ndarray,
+    gamma: ndarray,
+    mean: ndarray,
+    variance: ndarray,
+    *,
+    stages: Stages,
 ) -> None:
     """Compute the gradients of `batch_norm` from that of the result y of a ReLU after it."""
     given = _Statistics(x.size, mean, variance, float(stages[1]["epsilon"]))

@@ -8,9 +8,8 @@ number of threads.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy import ndarray
 
 from ..geometry import Group, Ints, along, stretched
 from ..registry import accelerates, floats, is_floating
@@ -33,7 +32,7 @@ _LEAST = 1 << 14  # elements of a unit at least
 _NEAR = 1 << 14  # elements whose rows are summed before the next ones: they stay in the second-level cache
 
 
-def _is_small(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> bool:
+def _is_small(out: ndarray, x: ndarray, *, axis: Axis = None, keepdims: bool = False) -> bool:
     """Accept floats, and all axes or the last one: the summed elements are then contiguous."""
     if not floats(out, x) or not (x.size <= _SMALL or x.shape[-1] <= _SHORT):
         return False
@@ -59,7 +58,7 @@ def _few_sums(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
 
 
 @accelerates("sum", device="cpu", supports=_is_small, first=True)
-def sum_few(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
+def sum_few(out: ndarray, x: ndarray, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Sum all elements, or those along the last axis: x (..., C) -> out (...), with or without the summed axes.
 
     The order of summation depends on the shape alone. Float32 is accumulated in float64.
@@ -112,7 +111,7 @@ def total(worker, workers, out, parts):  # type: ignore[no-untyped-def]
         out[k] = value
 
 
-def down(out: Any, x: Any, group: Group, parts: int = 0) -> None:
+def down(out: ndarray, x: ndarray, group: Group, parts: int = 0) -> None:
     """Sum x (O, R, C) along R: out (O, C), in `parts` equal parts of the rows, or, if 0, in as many as are useful."""
     groups, rows, columns = group
     flat, c = x.reshape(-1), _RUN if columns == 1 else columns
@@ -129,26 +128,26 @@ def down(out: Any, x: Any, group: Group, parts: int = 0) -> None:
         total(sums.size, out.reshape(-1), sums.reshape(len(sums), -1))
 
 
-def _single(out: Any, x: Any, group: Group | None) -> bool:
+def _single(out: ndarray, x: ndarray, group: Group | None) -> bool:
     return group is not None and out.dtype == np.float32 and floats(out, x)
 
 
-def _supports(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> bool:
+def _supports(out: ndarray, x: ndarray, *, axis: Axis = None, keepdims: bool = False) -> bool:
     return _single(out, x, along(x.shape, axis))
 
 
 @accelerates("sum", device="cpu", supports=_supports)
-def sum(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
+def sum(out: ndarray, x: ndarray, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Sum x along adjacent axes, with or without these in out."""
     down(out, x, along(x.shape, axis))  # type: ignore[arg-type]  # `supports` has checked
 
 
-def _narrows(out: Any, x: Any, *, shape: Ints) -> bool:
+def _narrows(out: ndarray, x: ndarray, *, shape: Ints) -> bool:
     return _single(out, x, stretched(x.shape, shape))
 
 
 @accelerates("sum_to", device="cpu", supports=_narrows)
-def sum_to(out: Any, x: Any, *, shape: Ints) -> None:
+def sum_to(out: ndarray, x: ndarray, *, shape: Ints) -> None:
     """Sum x over the adjacent axes along which `shape` is broadcast to it.
 
     For the bias of images, each image is summed separately, in the order of the fused kernels.
@@ -157,7 +156,7 @@ def sum_to(out: Any, x: Any, *, shape: Ints) -> None:
     down(out, x, stretched(x.shape, shape), len(x) if biased else 0)  # type: ignore[arg-type]  # `supports` has checked
 
 
-def _last_axis(out: Any, x: Any, *, axis: int) -> bool:
+def _last_axis(out: ndarray, x: ndarray, *, axis: int) -> bool:
     return is_floating(x.dtype) and floats(out, x) and axis in (-1, x.ndim - 1)
 
 
@@ -181,6 +180,6 @@ def _argmax(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
 
 
 @accelerates("argmax", device="cpu", supports=_last_axis)
-def argmax(out: Any, x: Any, *, axis: int) -> None:
+def argmax(out: ndarray, x: ndarray, *, axis: int) -> None:
     """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int32."""
     _argmax(x.size, out.reshape(-1), x.reshape(-1), x.shape[-1])

@@ -7,7 +7,9 @@ float32 arrays would double the width of the whole loop.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from numpy import ndarray
 
 from ..registry import accelerates
 from .machine.prebound import ParallelLoop, share
@@ -24,7 +26,7 @@ def _sgd(worker, workers, w, g, lr):  # type: ignore[no-untyped-def]
 
 
 @accelerates("sgd_", device="cpu")
-def sgd_(w: Any, g: Any, lr: Any) -> None:
+def sgd_(w: ndarray, g: ndarray, lr: ndarray) -> None:
     """Step against the gradient: w -= lr * g. `w`, `g` have one shape, `lr` is 0-d.
 
     Example:
@@ -49,7 +51,7 @@ def _sgd_momentum(worker, workers, w, m, g, lr, momentum, nesterov):  # type: ig
 
 
 @accelerates("sgd_momentum_", device="cpu")
-def sgd_momentum_(w: Any, m: Any, g: Any, lr: Any, *, momentum: float, nesterov: bool) -> None:
+def sgd_momentum_(w: ndarray, m: ndarray, g: ndarray, lr: ndarray, *, momentum: float, nesterov: bool) -> None:
     """Step with momentum as Keras's SGD: m = momentum * m - lr * g; w += m, or w += momentum * m - lr * g."""
     _sgd_momentum(w.size, w.reshape(-1), m.reshape(-1), g.reshape(-1), lr, momentum, nesterov)
 
@@ -66,7 +68,7 @@ def _rmsprop(worker, workers, w, v, g, lr, rho, epsilon):  # type: ignore[no-unt
 
 
 @accelerates("rmsprop_", device="cpu")
-def rmsprop_(w: Any, v: Any, g: Any, lr: Any, *, rho: float, epsilon: float) -> None:
+def rmsprop_(w: ndarray, v: ndarray, g: ndarray, lr: ndarray, *, rho: float, epsilon: float) -> None:
     """Step by the gradient over its moving root mean square: v = rho v + (1 - rho) g^2; w -= lr g / sqrt(v + epsilon).
 
     Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012.
@@ -96,7 +98,18 @@ def _adam(worker, workers, w, m, v, g, lr, step, numbers):  # type: ignore[no-un
 
 
 @accelerates("adam_", device="cpu")
-def adam_(w: Any, m: Any, v: Any, g: Any, lr: Any, step: Any, *, beta_1: float, beta_2: float, epsilon: float) -> None:
+def adam_(
+    w: ndarray,
+    m: ndarray,
+    v: ndarray,
+    g: ndarray,
+    lr: ndarray,
+    step: ndarray,
+    *,
+    beta_1: float,
+    beta_2: float,
+    epsilon: float,
+) -> None:
     """Step by Adam, with the bias correction in the learning rate; `step` (0-d int64) counts finished updates.
 
     Kingma and Ba, "Adam: a method for stochastic optimization", 2015, end of section 2.

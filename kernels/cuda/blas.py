@@ -5,13 +5,12 @@ from __future__ import annotations
 import warnings
 from functools import lru_cache
 from math import prod
-from typing import Any
 
 from .. import precision
 from ..registry import accelerates
 from . import cublas
 from .cublas import Product, Shape
-from .launch import contiguous
+from .launch import Array, contiguous
 
 _MOST = 2**31 - 1  # cuBLAS takes sizes as 32-bit integers
 
@@ -57,7 +56,7 @@ def _axes(many: Shape, batches: tuple[Shape, ...], matrices: Shape) -> list[tupl
     return axes or [(1, (0, 0, 0))]
 
 
-def supports(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> bool:
+def supports(out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False) -> bool:
     """Accept C-contiguous arrays of one floating-point dtype if cuBLAS is available; warn once if it is not."""
     dtype = out.dtype
     if not (a.dtype == b.dtype == dtype and dtype.name in cublas.TYPES and contiguous(out, a, b)):
@@ -84,7 +83,7 @@ def usable() -> bool:
 
 
 @accelerates("matmul", device="cuda", supports=supports)
-def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
+def matmul(out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Multiply a (..., M, K) by b (..., K, N) into out (..., M, N); a transposed operand has shape (K, M) or (N, K).
 
     Sums are float32 (float64 for float64); float32 operands are rounded to TF32 where `precision` allows it.

@@ -13,7 +13,6 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from threading import get_ident
-from typing import Any
 
 Shape = tuple[int, ...]
 
@@ -24,7 +23,7 @@ _DEFAULT = -1  # CUBLAS_GEMM_DEFAULT: cuBLAS chooses the algorithm
 _MATH = 0 | 16
 COMPUTE_TF32 = 77  # CUBLAS_COMPUTE_32F_FAST_TF32
 # By dtype: cudaDataType, cublasComputeType_t (float32 or float64), and the type of alpha and beta.
-TYPES: dict[str, tuple[int, int, Any]] = {
+TYPES: dict[str, tuple[int, int, type[ctypes.c_float] | type[ctypes.c_double]]] = {
     "float16": (2, 68, ctypes.c_float),
     "bfloat16": (14, 68, ctypes.c_float),
     "float32": (0, 68, ctypes.c_float),
@@ -61,18 +60,18 @@ class BlasError(RuntimeError):
     """cuBLAS is not available, or refused a call; the message says which and why."""
 
 
-_libraries: list[Any] = []
+_libraries: list[ctypes.CDLL] = []
 _handles: dict[tuple[int, int], Handle] = {}  # by thread and device
 
 
-def library() -> Any:
+def library() -> ctypes.CDLL:
     """Return cuBLAS as CuPy has loaded it, with the types of its functions declared; raises BlasError."""
     if not _libraries:
         _libraries.append(_loaded())
     return _libraries[0]
 
 
-def _loaded() -> Any:
+def _loaded() -> ctypes.CDLL:
     import cupy
 
     try:
@@ -155,7 +154,7 @@ class Handle:
 
 
 @cache
-def _scalar(kind: Any, value: int) -> Any:
+def _scalar(kind: type[ctypes.c_float] | type[ctypes.c_double], value: int) -> object:
     """Return the address of a number in host memory that is never freed."""
     return ctypes.pointer(kind(value))
 

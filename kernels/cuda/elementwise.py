@@ -9,13 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
 from ..expression import Declared, Expression, Typed, declared, follow, typed
-from ..registry import Call, accelerates, composes
-from .launch import contiguous
+from ..registry import Call, Static, accelerates, composes
+from .launch import Array, contiguous
 from .program import Program, Shape, Value, Writer, compile_run, spread
 from .scalar import Scalar, scalar
 
@@ -119,14 +118,14 @@ def _can(x: Typed) -> bool:
     return x.name in _PRIMITIVES and _PRIMITIVES[x.name][0](_scalar(x.operands[0]))
 
 
-def _expressions(op: str, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tuple[Typed, ...] | None:
+def _expressions(op: str, dtypes: tuple[np.dtype, ...], static: Static) -> tuple[Typed, ...] | None:
     """Return the expressions of an op if they can be written in CUDA C++ for these dtypes, else None."""
     found = declared(op)
     return None if found is None else _compiled(found, dtypes, found.expressions(static))
 
 
 @lru_cache(maxsize=4096)
-def _compiled(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+def _compiled(op: Declared, dtypes: tuple[np.dtype, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
     expressions = typed(op, dtypes, given)
     return expressions if expressions is not None and all(map(_can, expressions)) else None
 
@@ -142,14 +141,14 @@ def _counted(expressions: Sequence[Typed]) -> Counter[int]:
     return parts
 
 
-def joins(op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> bool:
+def joins(op: str, arrays: tuple[Array, ...], static: Static) -> bool:
     """Return whether there is a kernel for an op with these outs and inputs, each broadcast to the first."""
     scalars = [scalar(a.dtype) for a in arrays]
     if declared(op) is None or None in scalars or not contiguous(*arrays):
         return False
     broadcast = all(_broadcasts(a.shape, arrays[0].shape) for a in arrays)
     known = broadcast and _expressions(op, tuple(a.dtype for a in arrays), static) is not None
-    return known and _works(*scalars)
+    return known and _works(*filter(None, scalars))
 
 
 def _broadcasts(shape: Shape, out: Shape) -> bool:
@@ -158,7 +157,7 @@ def _broadcasts(shape: Shape, out: Shape) -> bool:
     )
 
 
-def _works(*scalars: Any) -> bool:
+def _works(*scalars: Scalar) -> bool:
     """Return whether generated kernels with these dtypes compile for the current device, by compiling a small one."""
     probes = {s.header: s for s in scalars}
     plain = np.dtype(np.float32)
@@ -167,7 +166,7 @@ def _works(*scalars: Any) -> bool:
     )
 
 
-def compose(calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Sequence[int]) -> Program:
+def compose(calls: Sequence[Call], values: Sequence[tuple[np.dtype, int]], arrays: Sequence[int]) -> Program:
     """Return one kernel for all calls; without shapes, an operand has as many elements as the out, or one."""
     scalars = [scalar(dtype) for dtype, _ in values]
     writer = Writer(scalars, {value: place for place, value in enumerate(arrays)})  # type: ignore[arg-type]
@@ -190,7 +189,9 @@ composes("cuda", SimpleNamespace(joins=joins, compose=compose, large=_LARGE))
 
 
 @lru_cache(maxsize=1024)
-def _alone(op: str, specs: tuple[tuple[Any, Shape], ...], static: tuple[tuple[str, Any], ...], text: str) -> Program:
+def _alone(
+    op: str, specs: tuple[tuple[np.dtype, Shape], ...], static: tuple[tuple[str, object], ...], text: str
+) -> Program:
     """Return a kernel for one op; `text` distinguishes 0.0 from -0.0 in its static arguments."""
     numbers = tuple(range(len(specs)))
     outs = 0 if op.endswith("_") else 1
@@ -198,12 +199,12 @@ def _alone(op: str, specs: tuple[tuple[Any, Shape], ...], static: tuple[tuple[st
     return compose([call], [(dtype, int(np.prod(shape))) for dtype, shape in specs], numbers)
 
 
-def _cast(to: Any, source: Any, shape: Shape) -> Program:
+def _cast(to: np.dtype, source: np.dtype, shape: Shape) -> Program:
     return _alone("cast", ((to, shape), (source, shape)), (("dtype", to),), "")
 
 
 def _kernel(op: str) -> None:
-    def run(*arrays: Any, **static: Any) -> None:
+    def run(*arrays: Array, **static: object) -> None:
         items = tuple(static.items())
         program = _alone(op, tuple((a.dtype, a.shape) for a in arrays), items, repr(items))
         program.bind(_apart(arrays))()
@@ -211,21 +212,21 @@ def _kernel(op: str) -> None:
     accelerates(op, device="cuda", supports=lambda *arrays, **static: joins(op, arrays, static))(run)
 
 
-def _apart(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+def _apart(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
     """Return the arrays, with a copy of each one-element array inside the first, larger one, which is written."""
     target, *others = arrays
     first = target.data.ptr
     return (target, *(_copy(a) if _inside(a, first, first + target.nbytes, target.size) else a for a in others))
 
 
-def _inside(array: Any, first: int, end: int, size: int) -> bool:
+def _inside(array: Array, first: int, end: int, size: int) -> bool:
     return bool(array.size == 1 < size and first <= array.data.ptr < end)
 
 
-def _copy(array: Any) -> Any:
+def _copy(array: Array) -> Array:
     import cupy
 
-    copy = cupy.empty(array.shape, array.dtype)
+    copy: Array = cupy.empty(array.shape, array.dtype)
     _cast(array.dtype, array.dtype, ()).bind((copy, array))()
     return copy
 

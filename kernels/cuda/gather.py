@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from ..registry import accelerates
-from .launch import Kernel, contiguous, function, index, launch, real, width
+from .launch import Argument, Array, Kernel, contiguous, function, index, launch, real, width
 
 _CHUNKS = {1: "unsigned char", 2: "unsigned short", 4: "unsigned int", 8: "unsigned long long", 16: "uint4"}
 _FROM = {
@@ -23,7 +22,7 @@ _FROM = {
 _ORDER = {"int32": "int", "int64": "long long"}
 
 
-def supports_rows(out: Any, source: Any, order: Any) -> bool:
+def supports_rows(out: Array, source: Array, order: Array) -> bool:
     """Return whether `gather_rows` supports these arrays: C-contiguous, of supported dtypes, and the kernel compiles.
 
     Args:
@@ -36,7 +35,7 @@ def supports_rows(out: Any, source: Any, order: Any) -> bool:
     return rows and len(out.shape) > 0 and _fits("gather_rows", out, source, order, out.shape[:1])
 
 
-def _fits(name: str, out: Any, table: Any, order: Any, taken: tuple[int, ...]) -> bool:
+def _fits(name: str, out: Array, table: Array, order: Array, taken: tuple[int, ...]) -> bool:
     given = (out, table) if order is None else (out, table, order)
     return (
         len(table.shape) > 0
@@ -49,13 +48,13 @@ def _fits(name: str, out: Any, table: Any, order: Any, taken: tuple[int, ...]) -
     )
 
 
-def _converts(dtype: Any, out: Any) -> bool:
+def _converts(dtype: np.dtype, out: Array) -> bool:
     if dtype == out.dtype:
         return dtype.kind in "biu" or real(out) is not None
     return dtype.isnative and dtype.name in _FROM and real(out) is not None
 
 
-def gather_rows(out: Any, source: Any, order: Any, start: Any) -> None:
+def gather_rows(out: Array, source: Array, order: Array, start: Array) -> None:
     """Copy rows, cast to the dtype of `out`: out[i] = source[order[start + i]]; check `supports_rows` first.
 
     Args:
@@ -72,7 +71,7 @@ def gather_rows(out: Any, source: Any, order: Any, start: Any) -> None:
         _copy("gather_rows", out, source, order, (order, start), np.int64(order.size))
 
 
-def _copy(name: str, out: Any, table: Any, order: Any, given: tuple[Any, ...], *more: Any) -> None:
+def _copy(name: str, out: Array, table: Array, order: Array, given: tuple[Argument, ...], *more: np.generic) -> None:
     row = prod(table.shape[1:])
     at_once = width((out, table), row)
     kernel = _kernel(name, out, table, order, at_once)
@@ -82,7 +81,7 @@ def _copy(name: str, out: Any, table: Any, order: Any, given: tuple[Any, ...], *
     launch(kernel, total, (out, table, *given, number(total), number(row // at_once), np.int64(table.shape[0]), *more))
 
 
-def _kernel(name: str, out: Any, table: Any, order: Any, at_once: int) -> Kernel | None:
+def _kernel(name: str, out: Array, table: Array, order: Array, at_once: int) -> Kernel | None:
     types: dict[str, str | int]
     if out.dtype == table.dtype:  # without a cast, chunks of bytes are moved
         chunk = _CHUNKS[at_once * out.dtype.itemsize]
@@ -94,22 +93,22 @@ def _kernel(name: str, out: Any, table: Any, order: Any, at_once: int) -> Kernel
     return function("gather.cu", name, **types, **numbers)
 
 
-def _supports_batch(out: Any, source: Any, order: Any, start: Any, **static: Any) -> bool:
+def _supports_batch(out: Array, source: Array, order: Array, start: Array, **static: object) -> bool:
     return bool(start.dtype == np.int64) and start.shape == () and supports_rows(out, source, order)
 
 
 @accelerates("take_batch", device="cuda", supports=_supports_batch)
-def take_batch(out: Any, source: Any, order: Any, start: Any, *, count: int, dtype: Any) -> None:
+def take_batch(out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: np.dtype) -> None:
     """Copy the rows order[start], order[start + 1], ... of `source`, cast as by `gather_rows`."""
     gather_rows(out, source, order, start)
 
 
-def _supports(out: Any, x: Any, indices: Any) -> bool:
+def _supports(out: Array, x: Array, indices: Array) -> bool:
     return bool(out.dtype == x.dtype) and _fits("take_rows", out, x, indices, indices.shape)
 
 
 @accelerates("take", device="cuda", supports=_supports)
-def take(out: Any, x: Any, indices: Any) -> None:
+def take(out: Array, x: Array, indices: Array) -> None:
     """Copy rows: x (N, ...), indices (...) -> out (..., ...).
 
     A negative index counts from the end. A row for an index out of range has all bits set, or is True.

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from math import ceil
-from typing import Any
 
 import numpy as np
 
 from .. import precision
 from ..geometry import Ints, Window
-from .launch import Kernel, contiguous, function, index, real, run
+from .launch import Array, Kernel, contiguous, function, index, real, run
 from .splits import start_sum, sum_kernel
 from .tiles import Card, Sums, Tile, choose
 from .windows import numbers
@@ -73,21 +72,23 @@ class Product:
     shapes: Ints
     macros: tuple[tuple[str, int], ...] = ()
 
-    def compiles(self, out: Any, *ins: Any, activation: str | None = None) -> bool:
+    def compiles(self, out: Array, *ins: Array, activation: str | None = None) -> bool:
         """Return whether the kernels for such arrays compile; their addresses are not used."""
         tile, splits = self._chosen(out)
         packs = [self._pack(out, tile, row, 0) for row in self.rows]
         return None not in self._kernels(out, ins, tile, splits, packs, activation)
 
-    def __call__(self, out: Any, a: Any, b: Any, bias: Any = None, activation: str | None = None) -> None:
+    def __call__(
+        self, out: Array, a: Array, b: Array, bias: Array | None = None, activation: str | None = None
+    ) -> None:
         """Compute activation(a @ b + bias) on the current stream, or only a @ b without bias and activation."""
         if out.size == 0:
             return
         s = self.sums
         tile, splits = self._chosen(out)
         packs = [self._pack(out, tile, row, x.data.ptr) for row, x in zip(self.rows, (a, b), strict=True)]
-        kernels = self._kernels(out, (a, b), tile, splits, packs, activation)
-        if None in kernels:
+        kernels = [kernel for kernel in self._kernels(out, (a, b), tile, splits, packs, activation) if kernel]
+        if len(kernels) < min(splits, 2):
             raise RuntimeError(f"{self.name} of {self.name}.cu does not compile here; check `supports` first.")
         partial = _scratch(splits * out.size, out.dtype) if splits > 1 else out
         bias = out if bias is None else bias
@@ -98,11 +99,11 @@ class Product:
         if splits > 1:
             start_sum(kernels[1], out, partial, bias, s.n, splits)
 
-    def _chosen(self, out: Any) -> tuple[Tile, int]:
+    def _chosen(self, out: Array) -> tuple[Tile, int]:
         here = card()
         return choose(self.sums, out.dtype.itemsize, on_tensor_cores(out.dtype.name, here.capability), here)
 
-    def _pack(self, out: Any, tile: Tile, row: int, address: int) -> int:
+    def _pack(self, out: Array, tile: Tile, row: int, address: int) -> int:
         """Return how many elements a thread moves at a time: at most 16 bytes, as stored and as summed."""
         itemsize = int(out.dtype.itemsize)
         sizes = (16, 4, itemsize) if tile.tensor else (16 // max(itemsize, 4) * itemsize, itemsize)
@@ -110,7 +111,7 @@ class Product:
         return next(size // itemsize for size in sizes if address % size == most % size == 0)
 
     def _kernels(
-        self, out: Any, ins: tuple[Any, ...], tile: Tile, splits: int, packs: list[int], activation: str | None
+        self, out: Array, ins: tuple[Array, ...], tile: Tile, splits: int, packs: list[int], activation: str | None
     ) -> list[Kernel | None]:
         """Return the kernel and, if sums are split, the one that adds up the parts; the last applies the epilogue."""
         types = {"GPUDL_REAL": real(out) or "", "GPUDL_INDEX": index(out, *ins)[0]}
@@ -123,10 +124,11 @@ class Product:
         return kernels
 
 
-def _scratch(size: int, dtype: Any) -> Any:
+def _scratch(size: int, dtype: np.dtype) -> Array:
     import cupy
 
-    return cupy.empty(size, np.float64 if dtype == np.float64 else np.float32)
+    parts: Array = cupy.empty(size, np.float64 if dtype == np.float64 else np.float32)
+    return parts
 
 
 def of_windows(name: str, sums: Sums, rows: tuple[int, int], image: Ints, window: Window, filters: int) -> Product:
@@ -135,12 +137,12 @@ def of_windows(name: str, sums: Sums, rows: tuple[int, int], image: Ints, window
     return Product(name, sums, rows, (*shapes, filters))
 
 
-def fit(*arrays: Any, axes: int) -> bool:
+def fit(*arrays: Array, axes: int) -> bool:
     """Accept C-contiguous arrays of one floating-point dtype, with `axes` axes."""
     alike = len({a.dtype for a in arrays}) == 1 and real(*arrays) is not None
     return alike and contiguous(*arrays) and all(len(a.shape) == axes for a in arrays)
 
 
-def bias_fits(out: Any, bias: Any, activation: str) -> bool:
+def bias_fits(out: Array, bias: Array, activation: str) -> bool:
     """Accept a bias of the dtype of `out`, and an activation that the kernels support."""
     return bias.dtype == out.dtype and bias.flags.c_contiguous and activation in _FINISH

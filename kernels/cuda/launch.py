@@ -12,12 +12,42 @@ from collections.abc import Sequence
 from functools import cache
 from math import gcd
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
-Kernel = Any
-"""A compiled CUDA kernel: `kernel(grid, block, args, shared_mem=0)` launches it on the current stream."""
+from .. import registry
+
+
+class Memory(Protocol):
+    """Memory of the GPU."""
+
+    @property
+    def ptr(self) -> int: ...  # noqa: D102
+
+
+class Array(registry.Array, Protocol):
+    """What kernels ask of an array of CuPy's."""
+
+    @property
+    def data(self) -> Memory: ...  # noqa: D102
+    def fill(self, value: float) -> None: ...  # noqa: D102
+
+
+Argument = Array | np.generic
+"""What a kernel is given: arrays, and NumPy scalars of exactly the parameters' types."""
+
+
+class Kernel(Protocol):
+    """A compiled CUDA kernel."""
+
+    max_dynamic_shared_size_bytes: int
+
+    def __call__(
+        self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Argument, ...], *, shared_mem: int = 0
+    ) -> None:
+        """Launch it on the current stream."""
+
 
 THREADS = 256
 _MOST_BLOCKS = 2**16
@@ -31,7 +61,7 @@ _KERNEL = re.compile(
 )
 _OPTIONS = ("--std=c++17",)
 
-_kernels: dict[tuple[Any, ...], Kernel | None] = {}
+_kernels: dict[tuple[object, ...], Kernel | None] = {}
 _warned: set[str] = set()
 
 
@@ -100,7 +130,8 @@ def make(text: str, options: tuple[str, ...], name: str) -> Kernel:
     """Return a kernel of a source, from CuPy's cache or compiled by CuPy."""
     import cupy
 
-    return cupy.RawModule(code=text, options=options).get_function(name)
+    kernel: Kernel = cupy.RawModule(code=text, options=options).get_function(name)
+    return kernel
 
 
 def _warn(title: str, error: Exception) -> None:
@@ -122,7 +153,7 @@ def forget() -> None:
     _warned.clear()
 
 
-def launch(kernel: Kernel, total: int, args: Sequence[Any], width: int = 1) -> None:
+def launch(kernel: Kernel, total: int, args: Sequence[Argument], width: int = 1) -> None:
     """Launch a kernel with a grid-stride loop (`FOR_EACH`) over `total` items, `width` at a time.
 
     Args:
@@ -141,7 +172,7 @@ def blocks(total: int, each: int) -> int:
 
 
 def run(
-    kernel: Kernel, grid: int | tuple[int, ...], block: int | tuple[int, ...], args: Sequence[Any], shared: int = 0
+    kernel: Kernel, grid: int | tuple[int, ...], block: int | tuple[int, ...], args: Sequence[Argument], shared: int = 0
 ) -> None:
     """Launch a kernel with exactly this grid and block, and `shared` bytes of dynamic shared memory."""
     if shared > _SHARED_WITHOUT_ASKING and kernel.max_dynamic_shared_size_bytes < shared:
@@ -156,28 +187,28 @@ def _shape(size: int | tuple[int, ...]) -> tuple[int, ...]:
     return size if isinstance(size, tuple) else (size,)
 
 
-def real(*arrays: Any) -> str | None:
+def real(*arrays: Array) -> str | None:
     """Return the value of GPUDL_REAL for the floating-point arrays among `arrays`; None if their dtypes differ."""
     names = {a.dtype.name for a in arrays} & _REALS.keys()
     return _REALS[names.pop()] if len(names) == 1 else None
 
 
-def contiguous(*arrays: Any) -> bool:
+def contiguous(*arrays: Array) -> bool:
     """Return whether all arrays are C-contiguous."""
     return all(a.flags.c_contiguous for a in arrays)
 
 
-def wide(*arrays: Any) -> bool:
+def wide(*arrays: Array) -> bool:
     """Return whether an index into one of `arrays` needs 64 bits."""
     return any(a.size > _MOST_INT for a in arrays)
 
 
-def index(*arrays: Any) -> tuple[str, type[np.integer[Any]]]:
+def index(*arrays: Array) -> tuple[str, type[np.integer]]:
     """Return the value of GPUDL_INDEX for `arrays`, and the NumPy type of the kernel's integer parameters."""
     return ("long long", np.int64) if wide(*arrays) else ("int", np.int32)
 
 
-def width(arrays: Sequence[Any], *counts: int) -> int:
+def width(arrays: Sequence[Array], *counts: int) -> int:
     """Return the number of elements of each of `arrays` that can be moved at a time, a power of 2.
 
     Args:

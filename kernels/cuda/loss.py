@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..registry import accelerates
-from .launch import contiguous, function, index, launch, real
+from .launch import Array, contiguous, function, index, launch, real
 from .sharing import ITEMS, compiled, elements, lanes_of, macros, start_rows
 
 FILE = "loss.cu"
@@ -35,7 +34,7 @@ class RowKernel:
     labels: bool = False
     sums: bool = True
 
-    def supports(self, *arrays: Any) -> bool:
+    def supports(self, *arrays: Array) -> bool:
         """Accept C-contiguous arrays of one floating-point dtype, and labels, if the kernel compiles."""
         labels = [arrays[-1].dtype.name] if self.labels else []
         floats = arrays[:-1] if self.labels else arrays
@@ -48,7 +47,7 @@ class RowKernel:
         )
         return fits and function(FILE, self.name, **self._macros(arrays)) is not None
 
-    def __call__(self, *arrays: Any) -> None:
+    def __call__(self, *arrays: Array) -> None:
         """Launch the kernel on the current stream; raise RuntimeError if it does not compile."""
         matrix = arrays[self.matrix]
         classes = matrix.shape[-1]
@@ -62,7 +61,7 @@ class RowKernel:
         else:
             launch(kernel, matrix.size // wide, (*arrays, kind(count), kind(classes)))
 
-    def _macros(self, arrays: tuple[Any, ...]) -> dict[str, str | int]:
+    def _macros(self, arrays: tuple[Array, ...]) -> dict[str, str | int]:
         matrix = arrays[self.matrix]
         label = {"GPUDL_LABEL": _LABELS[arrays[-1].dtype.name]} if self.labels else {}
         return macros(arrays, elements(matrix.dtype.itemsize, matrix.shape[-1]), **label)

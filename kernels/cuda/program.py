@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Any
 
-from .launch import THREADS, blocks, compiled, index, source
+from .launch import THREADS, Array, Kernel, blocks, compiled, index, source
 from .scalar import Scalar
 
 Shape = tuple[int, ...]
@@ -100,7 +99,7 @@ class _Operand:
             terms.append({"ics": f"i / {i} % {c} * {s}", "ic": f"i / {i} % {c}", "c": f"i % {c}"}[self._needed(level)])
         return " + ".join(terms)
 
-    def allows(self, array: Any, width: int) -> bool:
+    def allows(self, array: Array, width: int) -> bool:
         """Return whether the operand's elements for `width` elements of the result can be read in one access."""
         if not self.moves:
             return not self.groups or self.groups[-1][0] % width == 0
@@ -235,7 +234,7 @@ class Program:
     title: str
     work: int = 0
 
-    def bind(self, arrays: Sequence[Any], work: Any = None) -> Callable[[], None]:
+    def bind(self, arrays: Sequence[Array], work: Array | None = None) -> Callable[[], None]:
         """Return a call without arguments that launches the kernel on these arrays.
 
         Raises:
@@ -255,7 +254,7 @@ class Program:
         threads = THREADS if self.size > _WARP else _WARP
         return partial(kernel, (blocks(self.size, threads * width),), (threads,), (*arrays, *numbers))
 
-    def _width(self, arrays: Sequence[Any]) -> int:
+    def _width(self, arrays: Sequence[Array]) -> int:
         if self.size < _WIDE_FROM:
             return 1
         moving = (arrays[operand.place].dtype.itemsize for operand in self.operands if operand.moves)
@@ -279,7 +278,7 @@ def _nothing() -> None:
     """Do nothing, for empty results."""
 
 
-def compile_run(text: str, index: str = "int", width: int = 1) -> Any:
+def compile_run(text: str, index: str = "int", width: int = 1) -> Kernel | None:
     """Return the kernel of a source written by `Writer`, or None if it does not compile.
 
     A product and a sum of two ops are not contracted to an FMA, so that fusion changes no bit.

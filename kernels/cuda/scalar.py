@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite, isnan
-from typing import Any
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class Scalar:
         header: the header that defines `stored`, if one is needed.
     """
 
-    dtype: Any
+    dtype: np.dtype
     stored: str
     computed: str
     header: str = ""
@@ -75,7 +74,7 @@ class Scalar:
 
 
 @lru_cache(maxsize=64)
-def scalar(dtype: Any) -> Scalar | None:
+def scalar(dtype: np.dtype) -> Scalar | None:
     """Return the `Scalar` of a dtype, or None if generated kernels do not support it."""
     if dtype.name in _HALVES:
         stored, header = _HALVES[dtype.name]

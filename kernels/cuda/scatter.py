@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 from ..registry import accelerates
-from .launch import Kernel, contiguous, function, index, real, run
+from .launch import Array, Kernel, contiguous, function, index, real, run
 
 _ROWS, _COLUMNS = 32, 128  # rows and columns of the result that a block sums: ROWS and COLUMNS of scatter.cu
 _MOST_BLOCKS = 2**16 - 1  # along the second axis of a grid
 _ORDER = {"int32": "int", "int64": "long long"}
 
 
-def _supports(out: Any, g: Any, indices: Any, *, rows: int) -> bool:
+def _supports(out: Array, g: Array, indices: Array, *, rows: int) -> bool:
     columns = prod(out.shape[1:])
     return (
         out.dtype == g.dtype
@@ -26,13 +25,13 @@ def _supports(out: Any, g: Any, indices: Any, *, rows: int) -> bool:
     )
 
 
-def _kernel(out: Any, g: Any, indices: Any) -> Kernel | None:
+def _kernel(out: Array, g: Array, indices: Array) -> Kernel | None:
     macros = {"GPUDL_REAL": real(out) or "", "GPUDL_INDEX": index(out, g)[0], "GPUDL_ORDER": _ORDER[indices.dtype.name]}
     return function("scatter.cu", "take_grad", **macros)
 
 
 @accelerates("take_grad", device="cuda", supports=_supports)
-def take_grad(out: Any, g: Any, indices: Any, *, rows: int) -> None:
+def take_grad(out: Array, g: Array, indices: Array, *, rows: int) -> None:
     """Sum the gradients of each row over the places where it was gathered: g (..., C), indices (...) -> out (rows, C).
 
     The terms of a row are added in the order of the indices, so that the result is bitwise reproducible.

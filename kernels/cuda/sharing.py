@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
-from typing import Any
 
 import numpy as np
 
-from .launch import THREADS, Kernel, function, index, launch, real, run, width
+from .launch import THREADS, Argument, Array, Kernel, function, index, launch, real, run, width
 
 WARP = 32
 MOST_LANES = 8  # as in columns.cuh
@@ -41,7 +40,7 @@ class Columns:
     step: int
     blocks: int
 
-    def start(self, kernel: Kernel, args: Sequence[Any], kind: type[np.integer[Any]], *more: Any) -> None:
+    def start(self, kernel: Kernel, args: Sequence[Argument], kind: type[np.integer], *more: np.generic) -> None:
         """Launch a kernel on `args`, the parameters called COLUMNS in `columns.cuh`, and `more`."""
         shares = map(kind, (self.rows, self.columns, self.parts, self.step))
         run(kernel, self.blocks, THREADS, (*args, *shares, np.int32(self.lanes), *more))
@@ -58,7 +57,7 @@ class Rows:
     parts: int
     step: int
 
-    def start(self, kernel: Kernel, args: Sequence[Any], kind: type[np.integer[Any]], *more: Any) -> None:
+    def start(self, kernel: Kernel, args: Sequence[Argument], kind: type[np.integer], *more: np.generic) -> None:
         """Launch a kernel on `args`, the attributes of this class, and `more`."""
         shares = map(kind, (self.count, self.length, self.parts, self.step))
         start_rows(kernel, self.count * self.parts, self.lanes, (*args, *shares, np.int32(self.lanes), *more))
@@ -119,7 +118,7 @@ def lanes_of(packs: int, most: int) -> int:
     return min(-(-packs // most) + WARP - 1, LONGEST) // WARP * WARP
 
 
-def start_rows(kernel: Kernel, count: int, lanes: int, args: Sequence[Any]) -> None:
+def start_rows(kernel: Kernel, count: int, lanes: int, args: Sequence[Argument]) -> None:
     """Launch a kernel of `rows.cuh` on `count` rows, with `lanes` threads each."""
     if lanes <= WARP:
         launch(kernel, count * lanes, args)
@@ -127,12 +126,12 @@ def start_rows(kernel: Kernel, count: int, lanes: int, args: Sequence[Any]) -> N
         run(kernel, min(count, 1 << 16), lanes, args)
 
 
-def macros(arrays: Sequence[Any], wide: int, **more: str | int) -> dict[str, str | int]:
+def macros(arrays: Sequence[Array], wide: int, **more: str | int) -> dict[str, str | int]:
     """Return the macros for a kernel on `arrays`, and on arrays of the same shapes, in Packs of `wide` elements."""
     return {"GPUDL_REAL": real(*arrays) or "", "GPUDL_INDEX": index(*arrays)[0], "GPUDL_WIDTH": wide, **more}
 
 
-def compiled(file: str, name: str, packed: Sequence[Any], given: dict[str, str | int]) -> Kernel:
+def compiled(file: str, name: str, packed: Sequence[Array], given: dict[str, str | int]) -> Kernel:
     """Return a kernel for arrays, of which `packed` are accessed in Packs.
 
     Raises:
@@ -146,6 +145,6 @@ def compiled(file: str, name: str, packed: Sequence[Any], given: dict[str, str |
     return kernel
 
 
-def sum_type(dtype: Any) -> type[np.floating[Any]]:
+def sum_type(dtype: np.dtype) -> type[np.floating]:
     """Return the NumPy type of `Sum` for arrays of `dtype`."""
     return np.float64 if dtype == np.float64 else np.float32

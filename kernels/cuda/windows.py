@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from ..geometry import Ints, Window
 from ..registry import accelerates
-from .launch import Kernel, contiguous, function, index, launch, real, wide, width
+from .launch import Array, Kernel, contiguous, function, index, launch, real, wide, width
 
 _UINT8_TAPS = 256
 
 
 @lru_cache(maxsize=1024)
-def numbers(image: Ints, window: Window, chunk: int, wide: bool) -> tuple[Any, ...]:
+def numbers(image: Ints, window: Window, chunk: int, wide: bool) -> tuple[np.integer, ...]:
     """Return the arguments for the parameters WINDOW in `common.cuh`, of the index type."""
     n, h, w, c = image
     before = tuple(pad for pad, _ in window.pads((h, w)))
@@ -40,7 +39,7 @@ class WindowKernel:
     image: int
     together: bool = False
 
-    def supports(self, *arrays: Any, window: Window, shape: Ints | None = None) -> bool:
+    def supports(self, *arrays: Array, window: Window, shape: Ints | None = None) -> bool:
         """Accept C-contiguous floating-point images, if the kernel compiles."""
         fits = (
             len(arrays[self.image].shape) == len(window.kernel) + 2 == 4
@@ -53,7 +52,7 @@ class WindowKernel:
         )
         return fits and self._kernel(arrays, 1) is not None
 
-    def __call__(self, *arrays: Any, window: Window, shape: Ints | None = None) -> None:
+    def __call__(self, *arrays: Array, window: Window, shape: Ints | None = None) -> None:
         """Launch the kernel on the current stream; raise RuntimeError if it does not compile."""
         chunk = width(arrays, arrays[self.image].shape[-1]) if self.together else 1
         run = self._kernel(arrays, chunk)
@@ -62,9 +61,9 @@ class WindowKernel:
         shapes = numbers(tuple(arrays[self.image].shape), window, chunk, wide(*arrays))
         launch(run, arrays[0].size // chunk, (*arrays, *shapes))
 
-    def _kernel(self, arrays: tuple[Any, ...], chunk: int) -> Kernel | None:
+    def _kernel(self, arrays: tuple[Array, ...], chunk: int) -> Kernel | None:
         itemsize = arrays[self.image].dtype.itemsize
-        macros = {
+        macros: dict[str, str | int] = {
             "GPUDL_REAL": real(*arrays) or "",
             "GPUDL_INDEX": index(*arrays)[0],
             "GPUDL_CHUNK": itemsize * chunk,
@@ -74,7 +73,7 @@ class WindowKernel:
         return function(self.file, self.name, **macros)
 
 
-def tap_dtype(window: Window) -> np.dtype[Any]:
+def tap_dtype(window: Window) -> np.dtype:
     """Return the dtype in which the position of a maximum in its window is stored."""
     return np.dtype(np.uint8 if window.taps <= _UINT8_TAPS else np.int32)
 

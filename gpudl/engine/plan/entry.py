@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 from gpudl.backend import Array
 from gpudl.engine.plan.ir import members
@@ -36,14 +37,29 @@ class Feed(Protocol):
 
     Attributes:
         spec: spec of the array that it writes.
-        cursor: the position at which it reads; None if the step does not advance it.
     """
 
     spec: Spec
-    cursor: Cursor | None
 
     def write(self, out: Array) -> None:
         """Fill `out`, an array of `spec`."""
+
+
+class ReadingFeed(Feed, Protocol):
+    """A feed whose position the step advances.
+
+    Attributes:
+        cursor: the position at which it reads.
+    """
+
+    cursor: Cursor
+
+    def bound(self, out: Array) -> Callable[[], None]:
+        """Return a call without arguments that fills `out`."""
+
+
+Leaf: TypeAlias = "bool | float | str | Tensor | Feed | None"
+"""An argument of a step: a constant, a tensor or a feed."""
 
 
 class Entry:
@@ -60,7 +76,7 @@ class Entry:
 
     used = 0
 
-    def __init__(self, plan: Plan, record: Record, leaves: list[Any], buffers: list[Array], results: Any) -> None:
+    def __init__(self, plan: Plan, record: Record, leaves: list[Leaf], buffers: list[Array], results: object) -> None:
         self.plan = plan
         self.record = record
         self.confirmed(record)

@@ -11,12 +11,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from gpudl.engine.plan.plan import Plan
 
 _STEP = Plan.run.__code__
-waiting: list[Callable[[], Any]] = []
+waiting: list[Callable[[], object]] = []
 """The deferred action of an interrupt that came while a step was being replayed; see `interrupted`."""
 
 
@@ -32,7 +31,7 @@ def whole_steps() -> Iterator[None]:
         yield
         return
 
-    def after_the_step(number: int, frame: FrameType | None) -> Any:
+    def after_the_step(number: int, frame: FrameType | None) -> object:
         if _within_a_step(frame) and not waiting:  # a second Ctrl-C is not deferred
             waiting.append(lambda: handler(number, None))
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from copy import copy
-from typing import Any, Self, TypeGuard
+from typing import Self, TypeGuard
 
 import numpy as np
 
@@ -31,12 +31,12 @@ class _Contiguous(Spec):
     flags = _Flags()
 
 
-def like(value: Value) -> Any:
+def like(value: Value) -> Array:
     """Return the array of an external value, or a stand-in for the one that a plan will allocate."""
     return _Contiguous(value.spec.shape, value.spec.dtype) if value.external is None else value.external
 
 
-def _work(on: Backend, kernel: KernelFunction, arrays: tuple[Any, ...], static: Static) -> Spec | None:
+def _work(on: Backend, kernel: KernelFunction, arrays: tuple[Array, ...], static: Static) -> Spec | None:
     nbytes = on.work_bytes(kernel, arrays, static)
     return Spec((nbytes,), BYTE) if nbytes else None
 
@@ -162,7 +162,7 @@ class Applied(Instruction):
         return self.kernel(on) is not None
 
     def work_spec(self, on: Backend) -> Spec | None:
-        """Return the spec of the scratch array that the reference needs; a kernel needs none."""
+        """Return the spec of the scratch array that the kernel or the reference needs, or None."""
         kernel, arrays = self.kernel(on), tuple(map(like, (*self.outs, *self.ins)))
         return self.op.work_spec(arrays, self.static) if kernel is None else _work(on, kernel, arrays, self.static)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from copy import copy
-from typing import Any, Self
+from typing import Self
 
 from gpudl.backend import Array, Backend
 from gpudl.engine.plan.arena import padded
@@ -76,7 +76,7 @@ class Loop(Instruction):
         """Return whether `other` has the same length and signature; bodies are compared separately (`inside`)."""
         return isinstance(other, Loop) and super().is_like(other) and self._frame() == other._frame()
 
-    def _frame(self) -> tuple[Any, ...]:
+    def _frame(self) -> tuple[int, ...]:
         counts = len(self._carries), len(self._streams), len(self.slots), len(self._carried), len(self.ys)
         return self.times, self._reverse, self.writes, *counts
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any
 
 from gpudl.engine.convert import constant
 from gpudl.engine.grad import Key, between, carried_back, key_of, next_order
 from gpudl.engine.parts import Part, total
 from gpudl.engine.plan.body import Body, Fed, Forward
 from gpudl.engine.plan.loop import Loop
-from gpudl.engine.plan.recorder import Recorder
+from gpudl.engine.plan.recorder import Recorder, at_work
 from gpudl.engine.spec import Spec, is_floating
 from gpudl.engine.state import recording, state
 from gpudl.engine.tensor import Tensor, faces
@@ -159,8 +158,7 @@ class LoopNode:
             return whole[: len(carries)], whole[len(carries) :] + kept
 
         stacks = [each for each in before if each is not None] + [rows for _, rows in others]
-        recorder: Any = state.recorder
-        back = LoopNode(recorder, handed + added_to, stacks, step, self._length, not self._reverse, self)
+        back = LoopNode(at_work(), handed + added_to, stacks, step, self._length, not self._reverse, self)
         yield from zip(around, back.outs[len(active) :], strict=False)
         carried = dict(zip(active, back.outs, strict=False))
         streams = dict(zip(stacked, back.outs[len(active) + len(around) :], strict=False))
@@ -216,8 +214,7 @@ class LoopNode:
 
 def _nothing(spec: Spec) -> Tensor:
     """Return a tensor of -0.0, which can be added to any number without changing a bit of it."""
-    recorder: Any = state.recorder
-    return faces["broadcast_to"](constant(-0.0, spec.dtype, recorder.recording.on), shape=spec.shape)
+    return faces["broadcast_to"](constant(-0.0, spec.dtype, at_work().recording.on), shape=spec.shape)
 
 
 def _or_nothing(gradient: Tensor | None, spec: Spec) -> Tensor:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -20,7 +19,7 @@ def without_common_subexpressions(
         The remaining instructions, whose inputs are replaced accordingly, and the values that hold the results.
     """
     kept: list[Instruction] = []
-    seen: dict[Any, Applied] = {}
+    seen: dict[object, Applied] = {}
     same: dict[Value, Value] = {}  # from a removed value to the one that replaces it
     writes: dict[int, int] = {}
     for recorded in record:
@@ -38,7 +37,7 @@ def without_common_subexpressions(
     return kept, [same.get(value, value) for value in results]
 
 
-def _key(static: Any) -> Any:
+def _key(static: object) -> Hashable:
     """Return a hashable key of static arguments, which also distinguishes 1, 1.0 and True, and 0.0 and -0.0."""
     if isinstance(static, dict):
         return tuple((name, _key(static[name])) for name in sorted(static))

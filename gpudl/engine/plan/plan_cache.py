@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from itertools import count
 from threading import local
-from typing import Any
 from weakref import WeakSet
 
 from gpudl.backend import Backend
@@ -22,10 +21,10 @@ class Plans:
     """The plans of one function in one thread, by the kind of call."""
 
     def __init__(self) -> None:
-        self.entries: dict[Any, Entry] = {}
+        self.entries: dict[Hashable, Entry] = {}
         self._epoch = layout_epoch[0]
 
-    def find(self, key: Any) -> Entry | None:
+    def find(self, key: Hashable) -> Entry | None:
         """Return the plan for `key` and mark it as used; ignore plans from before a change of the layout."""
         if self._epoch != layout_epoch[0]:
             self.entries.clear()
@@ -35,7 +34,7 @@ class Plans:
             entry.used = next(_uses)
         return entry
 
-    def keep(self, key: Any, entry: Entry) -> None:
+    def keep(self, key: Hashable, entry: Entry) -> None:
         """Add a new plan, and evict the least recently used ones if memory is scarce."""
         entry.used = next(_uses)
         with preparing:
@@ -57,7 +56,7 @@ class PlansOfThread(local):
 _all: WeakSet[Plans] = WeakSet()
 
 
-def _kept(on: Backend) -> Iterator[tuple[Plans, Any, Entry]]:
+def _kept(on: Backend) -> Iterator[tuple[Plans, Hashable, Entry]]:
     """Yield the plans on a device, with their owner and key."""
     for plans in list(_all):
         for key, entry in list(plans.entries.items()):

@@ -18,7 +18,7 @@ from gpudl.engine.plan.loop import Loop
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import seen
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten
+from gpudl.engine.tree import Nest, flatten
 from gpudl.engine.value import Value
 
 SHARE = 0.005
@@ -45,7 +45,7 @@ class Record:
         took: the duration of the recording in seconds.
     """
 
-    def __init__(self, recorder: Recorder, inputs: Sequence[Array], returned: Any) -> None:
+    def __init__(self, recorder: Recorder, inputs: Sequence[Array], returned: Nest[Tensor | None]) -> None:
         tensors, structure = flatten(returned)
         self.instructions = recorder.instructions
         self.results = [recorder.value(t) for t in tensors if t is not None]
@@ -175,12 +175,12 @@ def begin_pass() -> None:
         seen[0] = changes, passes + 1
 
 
-def draws() -> Any:
+def draws() -> tuple[Any, Any]:
     """Return the states of Python's and NumPy's random number generators."""
     return random.getstate(), np.random.get_state()
 
 
-def undraw(before: Any) -> None:
+def undraw(before: tuple[Any, Any]) -> None:
     """Restore the states of Python's and NumPy's random number generators."""
     random.setstate(before[0])
     np.random.set_state(before[1])

@@ -80,3 +80,9 @@ class Recorder:
     def release(self) -> None:
         """End the recording: using a tensor that outlives the step raises an error from now on."""
         self.recording.over = True
+
+
+def at_work() -> Recorder:
+    """Return the recorder of the step that is being recorded."""
+    assert isinstance(state.recorder, Recorder)
+    return state.recorder

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import partial, update_wrapper
 from threading import get_ident
-from typing import Any
+from typing import Any, TypeGuard
 
 from gpudl import backend
 from gpudl.backend import Array, Backend, OutOfMemoryError, Static
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.plan import footprint, plan_cache
 from gpudl.engine.plan.capture import Steps
-from gpudl.engine.plan.entry import Entry
+from gpudl.engine.plan.entry import Entry, Feed, Leaf, ReadingFeed
 from gpudl.engine.plan.interrupts import waiting
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.record import Record, budget, draws, undraw
@@ -21,6 +21,8 @@ from gpudl.engine.state import TracingError, frozen, layout_epoch, seen, state
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.engine.variable import Variable
+
+Args = tuple[object, ...]
 
 
 class Traced:
@@ -40,17 +42,17 @@ class Traced:
         (array([1., 4.], dtype=float32), array([ 9., 16.], dtype=float32))
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., object]) -> None:
         update_wrapper(self, function, updated=())  # an attribute of the function must not hide one of this object
         self.function = function
         self._has_warned = False  # about a step whose recordings all differ
         self.forget()
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type[Traced], tuple[Callable[..., Any]]]:
         return Traced, (self.function,)
 
     @property
-    def entries(self) -> dict[Any, Entry]:
+    def entries(self) -> dict[Hashable, Entry]:
         """The plans of this thread, by the kind of call."""
         return self._kept.plans.entries
 
@@ -58,14 +60,14 @@ class Traced:
         """Drop all plans, also those of other threads."""
         self._kept = plan_cache.PlansOfThread()
 
-    def __call__(self, *args: Any, **static: Any) -> Any:
+    def __call__(self, *args: object, **static: object) -> Any:
         """Run the step, and return the results in newly allocated tensors."""
         live = self.run(*args, **static)
         if _inline():
             return live
         return map_leaves(lambda t: None if t is None else Tensor(t.data.copy()), live)
 
-    def run(self, *args: Any, **static: Any) -> Any:
+    def run(self, *args: object, **static: object) -> Any:
         """Run the step, and return the results in the plan's own buffers, which the next run overwrites.
 
         Inside another recorded step, or a tape, the function is called as part of that.
@@ -76,18 +78,18 @@ class Traced:
         entry.plan.replay()
         return entry.results
 
-    def bound(self, *args: Any, **static: Any) -> Bound:
+    def bound(self, *args: object, **static: object) -> Bound:
         """Return a call without arguments that does what `run` does with these arguments, for use in a loop."""
         return Bound(self, args, static)
 
-    def prepare(self, *args: Any, **static: Any) -> Entry:
+    def prepare(self, *args: object, **static: object) -> Entry:
         """Return the plan for such arguments, with the input buffers filled; nothing is computed."""
         entry, feeds = self.found(args, static, _circumstances())
         for leaf, buffer in zip(feeds, entry.buffers, strict=True):
             _write(leaf, buffer)
         return entry
 
-    def found(self, args: tuple[Any, ...], static: Static, circumstances: tuple[Any, ...]) -> tuple[Entry, list[Any]]:
+    def found(self, args: Args, static: Static, circumstances: Hashable) -> tuple[Entry, list[Tensor | Feed]]:
         """Return the plan under the current `circumstances`, and the arguments to be written to its buffers."""
         values, structure = flatten(args)
         leaves = list(map(_leaf, values))
@@ -104,7 +106,7 @@ class Traced:
                 entry = self._compared(key, entry, args, leaves, static)
         return entry, feeds
 
-    def _compared(self, key: Any, entry: Entry, args: Any, leaves: list[Any], static: Static) -> Entry:
+    def _compared(self, key: Hashable, entry: Entry, args: Args, leaves: list[Leaf], static: Static) -> Entry:
         """Record the step again, and return `entry`, or a new one where the records differ."""
         drawn = draws()
         again, _ = self._recorded(entry.plan.on, args, leaves, entry.buffers, static, lines=True)
@@ -121,7 +123,7 @@ class Traced:
         self._has_warned = self._has_warned or again.warn_unless_same(entry.record)
         return entry
 
-    def _record(self, on: Backend, args: Any, leaves: list[Any], static: Static) -> Entry:
+    def _record(self, on: Backend, args: Args, leaves: list[Leaf], static: Static) -> Entry:
         try:
             return self._entry(on, args, leaves, static)
         except MemoryError as error:  # the tables of kernels are NumPy arrays
@@ -134,7 +136,7 @@ class Traced:
             footprint.sentence(on, specs, lambda buffers: self._recorded(on, args, leaves, buffers, static)) or said
         )
 
-    def _entry(self, on: Backend, args: Any, leaves: list[Any], static: Static) -> Entry:
+    def _entry(self, on: Backend, args: Args, leaves: list[Leaf], static: Static) -> Entry:
         buffers = [on.empty(leaf.spec.shape, leaf.spec.dtype) for leaf in filter(_is_fed, leaves)]
         record, results = self._recorded(on, args, leaves, buffers, static)
         return Entry(Plan(on, record.instructions, record.results), record, leaves, buffers, results)
@@ -142,8 +144,8 @@ class Traced:
     def _recorded(
         self,
         on: Backend,
-        args: Any,
-        leaves: list[Any],
+        args: Args,
+        leaves: list[Leaf],
         buffers: list[Array],
         static: Static,
         lines: bool = False,
@@ -170,11 +172,11 @@ class Bound:
 
     __slots__ = ("_args", "_before", "_found_for", "_plan", "_results", "_static", "_steps", "_traced")
 
-    def __init__(self, traced: Traced, args: tuple[Any, ...], static: Static) -> None:
+    def __init__(self, traced: Traced, args: Args, static: Static) -> None:
         self._traced = traced
         self._args = args
         self._static = static
-        self._found_for: Any = None
+        self._found_for: object = None
 
     def __call__(self, times: int = 1) -> Any:
         """Run `times` steps, and return the results of the last in the plan's own buffers, like `Traced.run`.
@@ -195,7 +197,7 @@ class Bound:
                 break
         return self._results
 
-    def _find(self, moment: tuple[Any, ...]) -> bool:
+    def _find(self, moment: tuple[Hashable, ...]) -> bool:
         """Look up the plan, or record it, and return whether it is a new one, which has not been run yet.
 
         A change after `moment` is noticed at the next call.
@@ -209,7 +211,7 @@ class Bound:
             for leaf, buffer in zip(feeds, entry.buffers, strict=True)
         ]
         cursors = {id(leaf.cursor): leaf.cursor for leaf in feeds if _is_read(leaf)}.values()
-        self._before = [*writes, *[cursor.advance for cursor in cursors]]
+        self._before: list[Callable[[], None]] = [*writes, *[cursor.advance for cursor in cursors]]
         for call in self._before:
             call()
         entry.plan.run()
@@ -221,12 +223,12 @@ class Bound:
         return True
 
 
-def _moment() -> tuple[Any, ...]:
+def _moment() -> tuple[Hashable, ...]:
     """Return a key that changes whenever a plan that was looked up may have become stale."""
     return layout_epoch[0], seen[0], get_ident(), _circumstances()
 
 
-def _circumstances() -> tuple[Any, ...]:
+def _circumstances() -> Hashable:
     """Return everything that a plan depends on beside the step, its arguments and the thread."""
     threads, deterministic = backend.get_num_threads(), backend.op_determinism_enabled()
     switches = state.kernels, state.fusion, backend.matmul_precision(), frozen[0]
@@ -237,47 +239,51 @@ def _inline() -> bool:
     return state.recorder is not None or state.open_tapes > 0
 
 
-def traced(function: Callable[..., Any]) -> Traced:
+def traced(function: Callable[..., object]) -> Traced:
     """Return a `Traced` version of `function`, which is recorded once per kind of input and then replayed."""
     return Traced(function)
 
 
-def _leaf(value: Any) -> Any:
+def _leaf(value: object) -> Leaf:
     """Return numbers, strings, variables and feeds unchanged, anything else as a tensor."""
-    if value is None or isinstance(value, bool | int | float | str | Tensor) or hasattr(value, "write"):
+    if value is None or isinstance(value, bool | int | float | str | Tensor):
         return value
-    return as_tensor(value)
+    return value if _is_feed(value) else as_tensor(value)
 
 
-def _is_fed(leaf: Any) -> bool:
+def _is_feed(value: object) -> TypeGuard[Feed]:
+    return hasattr(value, "write")
+
+
+def _is_fed(leaf: Leaf) -> TypeGuard[Tensor | Feed]:
     return not isinstance(leaf, bool | int | float | str | Variable) and leaf is not None
 
 
-def _is_read(leaf: Any) -> bool:
+def _is_read(leaf: Tensor | Feed) -> TypeGuard[ReadingFeed]:
     return getattr(leaf, "cursor", None) is not None
 
 
-def _signature(leaf: Any) -> Any:
+def _signature(leaf: Leaf) -> Hashable:
     if isinstance(leaf, Variable):
         return id(leaf)
     return leaf.spec if _is_fed(leaf) else _frozen(leaf)
 
 
-def _frozen(value: Any) -> Any:
+def _frozen(value: object) -> Hashable:
     """Return a key of a value that is constant in a plan: 1, 1.0 and True differ, and so do 0.0 and -0.0."""
     if isinstance(value, tuple):
         return tuple(map(_frozen, value))
     return type(value), repr(value) if isinstance(value, float) else value
 
 
-def _write(leaf: Any, buffer: Array) -> None:
+def _write(leaf: Tensor | Feed, buffer: Array) -> None:
     if isinstance(leaf, Tensor):
         buffer[...] = backend.of(buffer).asarray(leaf.array())
     else:
         leaf.write(buffer)
 
 
-def _checked(result: Any) -> Tensor | None:
+def _checked(result: object) -> Tensor | None:
     if not isinstance(result, Tensor | None):
         raise TracingError(
             f"a recorded step must return tensors, got {type(result).__name__}: replayed steps would return this "

@@ -24,7 +24,11 @@ def open_batch(value: object) -> OpenShape | None:
 
 
 def build_arguments(
-    who: str, build: Callable[..., Any], call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    who: str,
+    build: Callable[..., object],
+    call: Callable[..., object],
+    args: tuple[object, ...],
+    kwargs: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the arguments of `build` for a call with `args` and `kwargs`.
 
@@ -60,13 +64,13 @@ def build_arguments(
     return {name: shapes[name] for name in names if name in shapes}
 
 
-def inferred_shape(function: Callable[..., Any], input_shape: Nest[OpenShape], dtype: np.dtype | str) -> Any:
+def inferred_shape(function: Callable[..., object], input_shape: Nest[OpenShape], dtype: np.dtype | str) -> Any:
     """Return the output shapes of `function` for a symbol, or a nest of them, with None for unknown sizes."""
     return inferred_shapes(function, (input_shape,), dtype)
 
 
 def inferred_shapes(
-    function: Callable[..., Any],
+    function: Callable[..., object],
     shapes: Iterable[Nest[OpenShape]],
     dtype: np.dtype | str,
     named: Mapping[str, Nest[OpenShape]] | None = None,

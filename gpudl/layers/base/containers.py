@@ -28,7 +28,7 @@ class TrackedDict(dict[Any, Any]):
     """A dict in an attribute of a layer."""
 
 
-def tracked(value: Any) -> Any:
+def tracked(value: object) -> Any:
     """Return plain lists and dicts as tracked ones, and anything else unchanged."""
     if type(value) is list:
         return TrackedList(map(tracked, value))
@@ -40,7 +40,7 @@ def tracked(value: Any) -> Any:
 HOLDING = (*KINDS, list, tuple, dict)
 
 
-def members(value: Any) -> list[Any]:
+def members(value: object) -> list[Any]:
     """Return the tracked objects of `value`: itself, or those in a list, tuple or dict."""
     if isinstance(value, KINDS):
         return [value]
@@ -56,9 +56,9 @@ def same(before: list[Any], after: list[Any]) -> bool:
     return len(before) == len(after) and all(old is new for old, new in zip(before, after, strict=True))
 
 
-def _telling(change: Callable[..., Any]) -> Callable[..., Any]:
+def _telling(change: Callable[..., object]) -> Callable[..., Any]:
     @wraps(change)
-    def changed(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def changed(self: object, *args: object, **kwargs: object) -> Any:
         if change.__name__ == "append" and not members(args):  # such as the append to a long list of numbers
             return change(self, *args)
         before = members(self)

@@ -33,5 +33,5 @@ class derived(Generic[T]):  # noqa: N801 (used as `property` is)
     @overload
     def __get__(self, holder: object, owner: type) -> T: ...
 
-    def __get__(self, holder: Any, owner: type) -> T | derived[T]:
+    def __get__(self, holder: object, owner: type) -> T | derived[T]:
         return self if holder is None else self._compute(holder)

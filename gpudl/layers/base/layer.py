@@ -24,13 +24,14 @@ from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.enclosing import Frame, innermost
 from gpudl.layers.base.input_spec import Shape, Specs, check_inputs
 from gpudl.layers.base.masks import HasMasks, keeping_mask, said_or_carried
-from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_up, spelled_out
+from gpudl.layers.base.options import DtypeLike, LayerOptions, looked_up
 from gpudl.layers.base.stateless import HasStatelessCall
 from gpudl.layers.base.symbols import HasSymbols
 from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
 from gpudl.registry import Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
+from gpudl.utils.options import defaults, spelled_out
 
 # Arguments of Keras's layers that are supported with these values only.
 _OFF = {
@@ -67,7 +68,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
 
     _options: Mapping[str, Any] = {}  # the options of its family, with their defaults
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Begin to track attributes, even before ``super().__init__()``."""
         made = super().__new__(cls, *args, **kwargs)
         made._begin_tracking()
@@ -83,7 +84,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         activity_regularizer: Identifier = None,
         input_shape: Iterable[int | None] | None = None,
         input_dim: int | None = None,
-        **others: Any,
+        **others: object,
     ) -> None:
         for option, default in self._options.items():
             setattr(self, option, looked_up(option, others.pop(option, default)))
@@ -109,7 +110,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         self._training_default = _default_of(taken.get("training"))
         self._begin_masking(taken)
 
-    def __init_subclass__(cls, options: Any = None, **kwargs: Any) -> None:
+    def __init_subclass__(cls, options: type | None = None, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if options is not None:
             shared = defaults(options)
@@ -125,14 +126,14 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         """Create the weights for inputs of `input_shape`, whose batch size is None."""
 
     def _needs_build(self) -> bool:
-        """Tell whether `build`, or the first call, makes weights."""
+        """Return whether `build`, or the first call, creates weights."""
         return type(self).build is not Layer.build or bool(self._children)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs."""
         raise NotImplementedError(f"{type(self).__name__} must implement call().")
 
-    def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, training: bool | None = None, **kwargs: object) -> Any:
         """Build the layer if this is its first call, then return `call`'s result.
 
         Called with symbols, such as an `Input`, it returns symbols, from which a `Model` can be made. Masks of the
@@ -176,7 +177,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
             innermost.reset(before)
         return outputs
 
-    def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _called(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
         args = tuple(map_leaves(self._converted, _array(arg)) for arg in args)
         if kwargs.keys() - {"training"}:
             kwargs = {name: map_leaves(self._converted_array, value) for name, value in kwargs.items()}
@@ -196,7 +197,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         self._mask_outputs(first, masks, outputs)
         return outputs
 
-    def _build_once(self, first: Nest[Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _build_once(self, first: Nest[Tensor], args: tuple[object, ...], kwargs: dict[str, Any]) -> None:
         if self.built:  # by another thread
             return
         given = build_arguments(self._who(), self.build, self.call, args, kwargs)
@@ -209,7 +210,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         if self.input_spec is not None:
             check_inputs(self._who(), self.input_spec, inputs)
 
-    def _converted(self, value: Any) -> Tensor | None:
+    def _converted(self, value: object) -> Tensor | None:
         """Return arrays as tensors, with floats cast to the dtype of computation."""
         if value is None:
             return None
@@ -253,13 +254,13 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
 LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
 
 
-def _array(value: Any) -> Any:
+def _array(value: object) -> Any:
     """Return nested lists of numbers as one tensor, and anything else unchanged."""
     numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in flatten(value)[0])
     return as_tensor(value) if numbers and value else value
 
 
-def first_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def first_of(args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
     """Return the first argument of a call, the one that masks, shapes and specs are about."""
     return (
         args[0] if args else next((value for name, value in kwargs.items() if name not in ("mask", "training")), None)

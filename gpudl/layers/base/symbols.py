@@ -85,7 +85,7 @@ class HasSymbols(Named):
             return symbols_of(self.compute_output_shape(*given), np.dtype(self.compute_dtype))
         return map_leaves(_symbol, inferred(self, args, kwargs))
 
-    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+    def symbolic_call(self, *args: object, **kwargs: object) -> Any:
         """Return symbols for the results of a call, which hold the call, for a `Model`."""
         return remember(self, args, kwargs)
 

@@ -46,7 +46,7 @@ class HasWeights(Holder, HasStoredWeights):
         for name in _KNOWN:
             object.__setattr__(self, name, [])
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         there = vars(self).get(name, _NOTHING)
         if there is value:
             return

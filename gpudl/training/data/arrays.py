@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,12 +12,16 @@ from gpudl import backend, config
 from gpudl.backend import Array
 from gpudl.engine.spec import is_floating, is_number
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.training.data.sparse import SparseRows, is_sparse
+from gpudl.utils.batch_parts import PARTS, unpack_x_y_sample_weight
 
-Data = tuple[Any, ...]
-PARTS = ("x", "y", "sample_weight")
-_LABELS = 2**63  # labels are below this
+Data: TypeAlias = Any
+"""What a step gets: x, (x,), (x, y) or (x, y, sample_weight), each a nest of arrays, feeds or tensors; or a part.
+
+The `train_step` of a subclass may say more exactly what it takes.
+"""
+_LABELS = 2**63  # there is no label beyond
 
 
 def fed_dtype(dtype: np.dtype) -> np.dtype:
@@ -28,7 +32,7 @@ def fed_dtype(dtype: np.dtype) -> np.dtype:
     return config.float_dtype() if dtype.kind == "f" and dtype.itemsize > 4 else dtype.newbyteorder("=")
 
 
-def as_array(value: Any, name: str) -> Array:
+def as_array(value: Array, name: str) -> Array:
     """Return data of NumPy, CuPy, pandas, SciPy, tensors or lists as an array on their device, if possible uncopied.
 
     Sparse matrices become `SparseRows`.
@@ -41,12 +45,16 @@ def as_array(value: Any, name: str) -> Array:
         ValueError: text or objects, a single number, or no samples at all.
     """
     on, given = backend.current(), value
+    if hasattr(value, "detach"):  # a tensor of PyTorch, which may require gradients
+        value = value.detach()
     if is_sparse(value):
         value = SparseRows(value)
     elif isinstance(value, Tensor):
         value = value.array()
     elif hasattr(value, "to_numpy"):
         value = value.to_numpy()
+    if hasattr(value, "__cuda_array_interface__") and not on.owns(value):
+        value = on.asarray(value) if on.captures else value.cpu() if hasattr(value, "cpu") else value
     if not on.owns(value) and not isinstance(value, SparseRows):
         try:
             value = backend.get("numpy").asarray(value)
@@ -97,15 +105,15 @@ def on_device(array: Array) -> Array:
 def placed(data: Data) -> Data:
     """Return nests of arrays on the current device, or all on the host if they do not fit on the device."""
     on = backend.current()
-    arriving: list[Array] = [a for a in flatten(data)[0] if not on.owns(a)]
+    arriving = [a for a in flatten(data)[0] if not on.owns(a)]
     if not arriving:
         return data
+    host = backend.get("numpy")
     if any(isinstance(a, SparseRows) for a in arriving):
-        host = backend.get("numpy")
-        return tuple(map_leaves(lambda a: a if isinstance(a, SparseRows) else host.asarray(a), part) for part in data)
+        return map_leaves(lambda a: a if isinstance(a, SparseRows) else host.asarray(a), data)
     if on.holds(sum(a.size * fed_dtype(a.dtype).itemsize for a in arriving)):
-        return tuple(map_leaves(on_device, part) for part in data)
-    return tuple(map_leaves(lambda a: backend.get("numpy").asarray(a), part) for part in data)
+        return map_leaves(on_device, data)
+    return map_leaves(host.asarray, data)
 
 
 def in_rows(array: Array) -> Array:
@@ -123,7 +131,7 @@ def in_rows(array: Array) -> Array:
     return array.astype(fed_dtype(array.dtype), order="C") if interleaved else array
 
 
-def as_arrays(value: Any, name: str) -> Any:
+def as_arrays(value: object, name: str) -> Nest[Array]:
     """Return a nest of data (a dict, or a list or tuple of arrays) with every leaf as an array.
 
     Lists and tuples that hold numbers only, however nested, are one array.
@@ -136,27 +144,11 @@ def as_arrays(value: Any, name: str) -> Any:
     return as_array(value, name)
 
 
-def _is_data(leaf: Any) -> bool:
+def _is_data(leaf: object) -> bool:
     return getattr(leaf, "shape", ()) != () or hasattr(leaf, "to_numpy")
 
 
-def trimmed(x: Any, y: Any, sample_weight: Any) -> Data:
-    """Return (x,), (x, y) or (x, y, sample_weight), up to the last one that is not None."""
-    if sample_weight is not None:
-        return (x, y, sample_weight)
-    return (x, y) if y is not None else (x,)
-
-
-def unpacked(data: Any) -> tuple[Any, Any, Any]:
-    """Return x, y and sample weights of a step's data; None for missing ones."""
-    if not isinstance(data, tuple):
-        return data, None, None
-    if not 1 <= len(data) <= len(PARTS):
-        raise ValueError(f"a batch is x, (x, y) or (x, y, sample_weight), got {len(data)} parts.")
-    return (*data, None, None)[:3]
-
-
-def class_weights(y: Any, weights: dict[Any, float]) -> np.ndarray:
+def class_weights(y: Array, weights: object) -> np.ndarray:
     """Return the weight of each sample's class, for labels or one-hot rows; 1 for a class without one.
 
     Args:
@@ -184,7 +176,7 @@ def class_weights(y: Any, weights: dict[Any, float]) -> np.ndarray:
     return np.where(numbers[nearest] == labels, factors[nearest], np.float32(1))
 
 
-def _is_class_weight(label: Any, weight: Any) -> bool:
+def _is_class_weight(label: object, weight: object) -> bool:
     whole = isinstance(label, int | np.integer) or (
         isinstance(label, float | np.floating) and float(label).is_integer()
     )
@@ -194,7 +186,10 @@ def _is_class_weight(label: Any, weight: Any) -> bool:
 def one_length(data: Data) -> int:
     """Return the number of samples; raise ValueError if it differs between parts."""
     lengths: list[tuple[str, int]] = [
-        (name, leaf.shape[0]) for name, part in zip(PARTS, data, strict=False) for leaf in flatten(part)[0]
+        (name, leaf.shape[0])
+        for name, part in zip(PARTS, unpack_x_y_sample_weight(data), strict=True)
+        for leaf in flatten(part)[0]
+        if leaf is not None
     ]
     if len({n for _, n in lengths}) > 1:
         listed = ", ".join(f"{name} has {n}" for name, n in lengths)
@@ -202,7 +197,7 @@ def one_length(data: Data) -> int:
     return lengths[0][1]
 
 
-def require_counts(least: int, *, optional: bool = True, **counts: Any) -> None:
+def require_counts(least: int, *, optional: bool = True, **counts: object) -> None:
     """Raise ValueError unless each of `counts` is an integer of at least `least`, or, if optional, None."""
     for name, value in counts.items():
         if not (optional and value is None) and (not isinstance(value, int | np.integer) or value < least):

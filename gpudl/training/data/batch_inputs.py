@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,7 @@ from gpudl.engine.spec import Spec
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten
 from gpudl.ops.gather import take, take_batch
-from gpudl.training.data.arrays import fed_dtype
+from gpudl.training.data.arrays import Data, fed_dtype
 from gpudl.training.data.sparse import SparseRows
 
 _MANY = 1 << 19  # bytes below which NumPy's own call is faster than starting a kernel on all threads
@@ -146,7 +145,7 @@ class StreamedCursor(HostCursor):
     def copy(self, out: Array, source: Array) -> Copy:
         """Return a call that copies the current rows of `source` to `out`, and begins to copy the next ones."""
         upload = backend.of(out).upload(out.shape, out.dtype)
-        sent: Any = None
+        sent: tuple[int, int] | None = None
 
         def send(start: int) -> None:
             nonlocal sent
@@ -175,7 +174,7 @@ def cursor_of(count: int, order: Array, samples: int) -> Cursor:
     return StreamedCursor(count, order, samples)
 
 
-def advance(data: Any) -> None:
+def advance(data: Data) -> None:
     """Advance the feeds of a nest to their next rows."""
     for cursor in {id(feed.cursor): feed.cursor for feed in flatten(data)[0] if isinstance(feed, Rows)}.values():
         cursor.advance()
@@ -208,7 +207,7 @@ class Rows:
         self.bound(out)()
 
 
-def materialized(leaf: Any) -> Any:
+def materialized(leaf: Array) -> Tensor | None:
     """Return an array, or the rows of a feed, as a tensor."""
     if not hasattr(leaf, "write"):
         return leaf if leaf is None else as_tensor(leaf)

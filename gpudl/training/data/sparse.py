@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Protocol, TypeGuard
 
 import numpy as np
+
+from gpudl.backend import Array
+
+
+class Compressed(Protocol):
+    """A sparse matrix in compressed rows."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype
+
+    def tocsr(self) -> Compressed:
+        """Return it itself."""
+
+    def toarray(self) -> np.ndarray:
+        """Return it as a dense array."""
+
+    def __getitem__(self, rows: slice | np.ndarray) -> Compressed:
+        """Return some rows."""
+
+
+class Sparse(Protocol):
+    """A sparse matrix of any kind."""
+
+    def tocsr(self) -> Compressed:
+        """Return it in compressed rows."""
 
 
 class SparseRows:
@@ -16,12 +41,12 @@ class SparseRows:
 
     ndim = 2
 
-    def __init__(self, matrix: Any) -> None:
+    def __init__(self, matrix: Sparse) -> None:
         self._matrix = matrix.tocsr()
         self.shape: tuple[int, int] = self._matrix.shape
         self.dtype = np.dtype(self._matrix.dtype)
 
-    def __getitem__(self, rows: Any) -> np.ndarray:
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
         """Return rows, by a slice or by indices, as a dense array."""
         return np.asarray(self._matrix[rows].toarray())
 
@@ -30,11 +55,11 @@ class SparseRows:
         return SparseRows(self._matrix[rows])
 
 
-def is_sparse(value: Any) -> bool:
+def is_sparse(value: object) -> TypeGuard[Sparse]:
     """Return whether `value` is a sparse matrix."""
     return hasattr(value, "tocsr") and hasattr(value, "toarray")
 
 
-def some(rows: Any, which: slice) -> Any:
+def some(rows: Array, which: slice) -> Array:
     """Return some rows of an array or of a sparse matrix, without a copy."""
     return rows.part(which) if isinstance(rows, SparseRows) else rows[which]

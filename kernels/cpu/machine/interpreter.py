@@ -15,18 +15,19 @@ Kinds of elements: f float32, d float64, l int64, i int32, B a byte, bool or uin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numba as _numba
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Type, Value
 from numba import types
-from numba.extending import intrinsic
+from numba.core.typing.templates import Signature
 
 from .cache import address
 from .prebound import called
-from .vectors import LANES, cgutils
+from .vectors import LANES, Context, cgutils, intrinsic
 
 numba: Any = _numba  # untyped
 HEADER, OPERAND, INSTRUCTION = 5, 3, 5
@@ -36,38 +37,38 @@ _KINDS = {"f": ir.FloatType(), "d": ir.DoubleType(), "l": _I64, "i": ir.IntType(
 _BYTES = {"f": 4, "d": 8, "l": 8, "i": 4, "B": 1}
 
 
-def _vector(kind: str) -> Any:
+def _vector(kind: str) -> Type:
     return ir.VectorType(_KINDS[kind], LANES)
 
 
-def _intrinsic(builder: Any, name: str, *arguments: Any, result: Any = None) -> Any:
+def _intrinsic(builder: IRBuilder, name: str, *arguments: Value, result: Type | None = None) -> Value:
     kind = ir.FunctionType(result or arguments[0].type, [a.type for a in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
 
-def _choice(better: str) -> Callable[..., Any]:
+def _choice(better: str) -> Callable[..., Value]:
     # Of equal operands, such as zeros of both signs, the result is the second; a NaN propagates. NumPy's vector code
     # does the same.
-    def emit(builder: Any, x: Any, y: Any) -> Any:
+    def emit(builder: IRBuilder, x: Value, y: Value) -> Value:
         first = builder.or_(builder.fcmp_ordered(better, x, y), builder.fcmp_unordered("uno", x, x))
         return builder.select(first, x, y)
 
     return emit
 
 
-def _sign(builder: Any, x: Any) -> Any:
+def _sign(builder: IRBuilder, x: Value) -> Value:
     zero, one, minus = (ir.Constant(x.type, [value] * LANES) for value in (0.0, 1.0, -1.0))
     below = builder.select(builder.fcmp_ordered("<", x, zero), minus, zero)
     known = builder.select(builder.fcmp_ordered(">", x, zero), one, below)
     return builder.select(builder.fcmp_unordered("uno", x, x), x, known)
 
 
-def _function(name: str, kind: str) -> Callable[..., Any]:
+def _function(name: str, kind: str) -> Callable[..., Value]:
     suffix = f"v{LANES}f{8 * _BYTES[kind]}"
     return lambda builder, x: _intrinsic(builder, f"llvm.{name}.{suffix}", x)
 
 
-def _gate(builder: Any, x: Any, y: Any) -> Any:
+def _gate(builder: IRBuilder, x: Value, y: Value) -> Value:
     zero, one = (ir.Constant(y.type, [value] * LANES) for value in (0.0, 1.0))
     return builder.fmul(x, builder.select(builder.fcmp_ordered(">", y, zero), one, zero))
 
@@ -85,17 +86,17 @@ def _shift(name: str, kind: str) -> Callable[..., Any]:
     return emit
 
 
-def _repeat(builder: Any) -> Any:
+def _repeat(builder: IRBuilder) -> Value:
     raise NotImplementedError("the source of a fill is one element, which the loop reads itself")
 
 
-def _truth(builder: Any, bits: Any) -> Any:
+def _truth(builder: IRBuilder, bits: Value) -> Value:
     return builder.zext(bits, _vector("B"))
 
 
-def _emitters() -> dict[str, tuple[str, str, Callable[..., Any]]]:
+def _emitters() -> dict[str, tuple[str, str, Callable[..., Value]]]:
     """Return, by instruction name: the kinds of its sources, the kind of its result, and the function that emits it."""
-    table: dict[str, tuple[str, str, Callable[..., Any]]] = {}
+    table: dict[str, tuple[str, str, Callable[..., Value]]] = {}
     for kind in "fd":
         for name in ("add", "subtract", "multiply", "divide"):
             table[f"{name} {kind}"] = kind * 2, kind, getattr(ir.IRBuilder, f"f{name[:3]}")
@@ -163,7 +164,7 @@ CODES = {name: number for number, name in enumerate(_TABLE)}
 class _Loop:
     """The loop of one instruction over a block: whole vectors, and then a masked one for the remainder."""
 
-    def __init__(self, builder: Any, name: str, out: Any, sources: tuple[Any, ...], size: Any) -> None:
+    def __init__(self, builder: IRBuilder, name: str, out: Value, sources: tuple[Value, ...], size: Value) -> None:
         self.builder, self.out, self.sources = builder, out, sources
         self.kinds, self.kind, self.emit = _TABLE[name]
         whole = builder.and_(size, _I64(-LANES))
@@ -173,14 +174,14 @@ class _Loop:
             index = ir.Constant(ir.VectorType(_I64, LANES), list(range(LANES)))
             self.body(whole, builder.icmp_signed("<", index, self.spread(builder.sub(size, whole))))
 
-    def spread(self, value: Any) -> Any:
+    def spread(self, value: Value) -> Value:
         """Return a vector with `value` in every lane."""
         kind = ir.VectorType(value.type, LANES)
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return self.builder.shuffle_vector(first, first, lanes)
 
-    def body(self, at: Any, mask: Any) -> None:
+    def body(self, at: Value, mask: Value | None) -> None:
         """Emit the instruction for the elements from `at` on."""
         if self.emit is _repeat:
             number = self.builder.inttoptr(self.sources[0], _KINDS[self.kind].as_pointer())
@@ -190,12 +191,12 @@ class _Loop:
             value = self.emit(self.builder, *(self.load(base, at, kind, mask) for base, kind in pairs))
         self.store(value, at, mask)
 
-    def pointer(self, base: Any, at: Any, kind: str) -> Any:
+    def pointer(self, base: Value, at: Value, kind: str) -> Value:
         """Return the address of element `at` of an array of `kind`, as a pointer to a vector."""
         first = self.builder.inttoptr(base, _KINDS[kind].as_pointer())
         return self.builder.bitcast(self.builder.gep(first, [at]), _vector(kind).as_pointer())
 
-    def load(self, base: Any, at: Any, kind: str, mask: Any) -> Any:
+    def load(self, base: Value, at: Value, kind: str, mask: Value | None) -> Value:
         """Return a vector of `kind`; with a mask, only the lanes that it selects are read."""
         pointer, align = self.pointer(base, at, kind), _BYTES[kind]
         if mask is None:
@@ -204,7 +205,7 @@ class _Loop:
         name = f"llvm.masked.load.{_named(kind)}.p0"
         return _intrinsic(self.builder, name, pointer, ir.IntType(32)(align), mask, nothing, result=_vector(kind))
 
-    def store(self, value: Any, at: Any, mask: Any) -> None:
+    def store(self, value: Value, at: Value, mask: Value | None) -> None:
         """Write the result; with a mask, only the lanes that it selects."""
         pointer, align = self.pointer(self.out, at, self.kind), _BYTES[self.kind]
         if mask is None:
@@ -220,7 +221,7 @@ def _named(kind: str) -> str:
 
 
 def _typed_step(context, code, out, a, b, c, size):  # type: ignore[no-untyped-def]
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         code, out, *sources, size = arguments
         after = builder.append_basic_block("after")
         choice = builder.switch(code, after)
@@ -236,7 +237,7 @@ def _typed_step(context, code, out, a, b, c, size):  # type: ignore[no-untyped-d
     return types.void(*[types.int64] * 6), codegen
 
 
-_step: Any = intrinsic(_typed_step)
+_step = intrinsic(_typed_step)
 
 
 def _interpret(program, part, parts, thread):  # type: ignore[no-untyped-def]
@@ -267,6 +268,6 @@ def _interpreter() -> int:
     return address(_interpret, numba.void(numba.types.CPointer(integer), integer, integer, integer))
 
 
-def bound(program: int, threads: int, kept: Any) -> Callable[[], None]:
+def bound(program: int, threads: int, kept: object) -> Callable[[], None]:
     """Return a call that runs the program at the address `program` on `threads` threads; it keeps `kept` alive."""
     return called(_interpreter(), program, threads, kept)

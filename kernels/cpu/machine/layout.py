@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,9 @@ class Tables(NamedTuple):
         taps: offset of each tap and channel in a window; the last entry is repeated too.
     """
 
-    pixels: Any
-    outputs: Any
-    taps: Any
+    pixels: np.ndarray
+    outputs: np.ndarray
+    taps: np.ndarray
 
 
 class Layout(NamedTuple):
@@ -53,7 +53,7 @@ class Layout(NamedTuple):
     rest: Tables
 
 
-def table(values: Any) -> Any:
+def table(values: np.ndarray) -> np.ndarray:
     """Return offsets as int64, followed by repetitions of the last one to fill a tile."""
     flat = np.asarray(values, np.int64).reshape(-1)
     return np.concatenate([flat, np.repeat(flat[-1:], ROWS)])
@@ -133,7 +133,7 @@ class Pooling(NamedTuple):
     ow: int
     rows: int
     gaps: int
-    offsets: Any
+    offsets: np.ndarray
 
 
 NO_POOLING = Pooling(0, 0, 0, 0, 0, 0, 0, np.zeros(1, np.int64))
@@ -153,6 +153,6 @@ def pooling(window: Window | None, size: Ints, channels: int) -> Pooling:
 
 
 @lru_cache(maxsize=512)
-def multiples(count: int, stride: int) -> Any:
+def multiples(count: int, stride: int) -> np.ndarray:
     """Return the table of 0, stride, 2 * stride and so on, `count` of them."""
     return table(np.arange(count) * stride)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
 
 from .layout import multiples
 from .memory import copy
@@ -21,7 +21,7 @@ def _panels(worker, workers, packed, w):  # type: ignore[no-untyped-def]
             copy(packed[p, k], 0, w[k], p * wide, count)
 
 
-def panels_of(w: Any, depth: int, columns: int) -> Right:
+def panels_of(w: np.ndarray, depth: int, columns: int) -> Right[np.ndarray]:
     """Return the right operand (K, F) of a product: unchanged, or packed into panels where it is wide."""
     flat = w.reshape(depth, columns)
     if columns <= PANEL:

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from operator import index
 from threading import local
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Type, Value
 from numba import typeof, types
 from numba.core.compiler_lock import global_compiler_lock
 
@@ -28,6 +29,8 @@ from .threads import WITHOUT_WRAPPERS, inner
 
 _I64 = ir.IntType(64)
 _number = 0
+Argument: TypeAlias = "np.ndarray | float | tuple[Argument, ...]"
+"""What a kernel is given: an array, a number, or a record of these."""
 
 
 def _alone(entry, packed):  # type: ignore[no-untyped-def]
@@ -49,9 +52,9 @@ class ParallelLoop:
     def __init__(self, body: Callable[..., None]) -> None:
         self.body = kept(body, **WITHOUT_WRAPPERS)
         self.first = (0, 1, 0) if _has_thread(body) else (0, 1)
-        self._entries: dict[tuple[Any, ...], int] = {}  # by the types of the arguments
+        self._entries: dict[object, int] = {}  # by the types of the arguments
 
-    def __call__(self, work: int, *args: Any) -> None:
+    def __call__(self, work: int, *args: Argument) -> None:
         """Run on `args`, on all threads that gpudl may use if `work`, in elements, is large enough to wake them."""
         count = 1 if work < threads.PARALLEL_FROM else team.size()
         if _collected.starts is not None:
@@ -61,7 +64,7 @@ class ParallelLoop:
         else:
             self._bound(count, args)()
 
-    def _bound(self, count: int, args: tuple[Any, ...]) -> Callable[[], None]:
+    def _bound(self, count: int, args: tuple[Argument, ...]) -> Callable[[], None]:
         """Return a call without arguments of the compiled body on `count` threads."""
         numbers = np.array(list(_packed(args)), np.int64)
         alike = tuple(map(_looks, args))
@@ -70,7 +73,7 @@ class ParallelLoop:
         return called(self._entries[alike], numbers.ctypes.data, count, (numbers, args))
 
 
-def _looks(arg: Any) -> Any:
+def _looks(arg: Argument) -> object:
     """Return what determines Numba's type of an argument; asking Numba itself takes ten times as long."""
     if isinstance(arg, np.ndarray):
         return arg.dtype, arg.ndim, arg.flags.num
@@ -113,7 +116,7 @@ def needed(run: Callable[[], None]) -> int:
     return 0 if found is None else found[1]
 
 
-def bound(run: Callable[[], None], work: Any) -> Callable[[], None]:
+def bound(run: Callable[[], None], work: object) -> Callable[[], None]:
     """Return a call that does what `run` does; if `run` only calls parallel loops, their arguments are bound now.
 
     Args:
@@ -151,12 +154,12 @@ def start(bind: Bind) -> None:
 
 
 @inner
-def share(count: Any, worker: Any, workers: Any) -> Any:
+def share(count: int | np.int64, worker: int, workers: int) -> range:
     """Return the range of pieces of one worker, out of `count`."""
     return range(worker * count // workers, (worker + 1) * count // workers)
 
 
-def called(entry: int, packed: int, count: int, kept: Any) -> Callable[[], None]:
+def called(entry: int, packed: int, count: int, kept: object) -> Callable[[], None]:
     """Return a call without arguments of an entry point, see `_entry`, on `count` threads.
 
     It keeps a reference to `kept`, the memory that it works on.
@@ -166,7 +169,7 @@ def called(entry: int, packed: int, count: int, kept: Any) -> Callable[[], None]
     return call  # type: ignore[no-any-return]
 
 
-def _packed(args: tuple[Any, ...]) -> Iterator[int]:
+def _packed(args: tuple[Argument, ...]) -> Iterator[int]:
     """Yield the integers that an entry point reads: address, shape and strides of an array, the bits of a number."""
     for arg in args:
         if isinstance(arg, tuple):
@@ -179,7 +182,7 @@ def _packed(args: tuple[Any, ...]) -> Iterator[int]:
             yield index(arg)  # raises for a NumPy float, whose bits this would not be
 
 
-def _entry(body: Any, kinds: tuple[Any, ...]) -> int:
+def _entry(body: object, kinds: tuple[Type, ...]) -> int:
     """Return the address of a C function for `body`: void entry(packed, worker, workers, thread), all int64."""
     entries = body.__dict__.setdefault("entries", {})
     if kinds not in entries:
@@ -188,7 +191,7 @@ def _entry(body: Any, kinds: tuple[Any, ...]) -> int:
 
 
 @global_compiler_lock  # type: ignore[untyped-decorator]
-def _compiled(body: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
+def _compiled(body: Any, kinds: tuple[Type, ...]) -> tuple[int, object]:
     global _number  # noqa: PLW0603 (names of functions must be unique)
     body.compile(kinds)
     result = body.overloads[kinds]
@@ -201,7 +204,7 @@ def _compiled(body: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
     packed = builder.inttoptr(function.args[0], _I64.as_pointer())
     position = iter(range(1 << 20))
 
-    def number() -> Any:
+    def number() -> Value:
         return builder.load(builder.gep(packed, [_I64(next(position))]))
 
     first = 3 if _has_thread(body.py_func) else 2
@@ -216,7 +219,7 @@ def _compiled(body: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
     return library.get_pointer_to_function(function.name), (library, result)
 
 
-def _value(context: Any, builder: Any, kind: Any, number: Callable[[], Any]) -> Any:
+def _value(context: Any, builder: IRBuilder, kind: Type, number: Callable[[], Value]) -> Value:
     """Return a value of Numba's type `kind`, read from the packed numbers."""
     inside = getattr(kind, "types", None)  # for a tuple
     if inside is not None:
@@ -243,7 +246,7 @@ def _value(context: Any, builder: Any, kind: Any, number: Callable[[], Any]) -> 
     return array._getvalue()
 
 
-def _several(builder: Any, values: list[Any]) -> Any:
+def _several(builder: IRBuilder, values: list[Value]) -> Value:
     whole = ir.Constant(ir.ArrayType(_I64, len(values)), ir.Undefined)
     for place, value in enumerate(values):
         whole = builder.insert_value(whole, value, place)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ _MOVED_AS = {"f": "i", "d": "l", "l": "l", "i": "i", "B": "B"}
 _LIGHT = 4  # instructions that cost about as much as a pass over memory
 
 
-def kind_of(dtype: Any) -> str:
+def kind_of(dtype: np.dtype) -> str:
     """Return the letter of a dtype in the names of instructions, or an empty string if there are none for it.
 
     Example:
@@ -78,7 +77,7 @@ class Program:
         """Scratch memory of a call, in bytes."""
         return self._threads * self._each
 
-    def bind(self, arrays: Sequence[Any], work: Any) -> Callable[[], None]:
+    def bind(self, arrays: Sequence[np.ndarray], work: np.ndarray) -> Callable[[], None]:
         """Return a call without arguments that runs the program on `arrays`, with `work` bytes of scratch memory."""
         block = max(min(self.size, BLOCK), 1)
         first = HEADER + OPERAND * len(self.operands)

@@ -58,20 +58,20 @@ _LEFT, _COUNT = 0xFFFF, 16  # claims: mask of the parts left, and the shift of t
 
 
 @threads.inner
-def _native(team: Any, function: Any, a: Any, b: Any = 0) -> None:
+def _native(team: int, function: int, a: int, b: int = 0) -> None:
     call4(load(team + function), a, b, 0xFFFFFFFF, 0)
 
 
 @threads.inner
-def _now(team: Any, thread: Any) -> Any:
+def _now(team: int, thread: int) -> int:
     """Return the time in nanoseconds."""
     time = team + _THREADS + thread * _LINE + 24
     _native(team, _CLOCK, time, 1)
-    return load(time) * 1_000_000_000 + load(time + 8)
+    return int(load(time) * 1_000_000_000 + load(time + 8))
 
 
 @threads.inner
-def _delayed(team: Any, time: Any) -> None:
+def _delayed(team: int, time: int) -> None:
     """Record that another program had a processor until now; it counts as busy if that happened shortly before, too."""
     if time - load(team + _DELAYED) < _TWICE:
         store(team + _CROWDED, time + _REMEMBERED)
@@ -79,7 +79,7 @@ def _delayed(team: Any, time: Any) -> None:
 
 
 @threads.inner
-def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
+def _looked(team: int, thread: int, word: int, old: int) -> bool:
     """Spin until a word is no longer `old`; return whether that happened before the time to spin was over."""
     if load(word) != old:
         return True
@@ -90,7 +90,7 @@ def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
         time = _now(team, thread)
         if not 0 <= time - last < _KEPT_WAITING:
             _delayed(team, time)
-            return load(word) != old
+            return bool(load(word) != old)
         if time - start > patience:
             return False
         last = time
@@ -98,7 +98,7 @@ def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
 
 
 @threads.inner
-def _slept(team: Any, condition: Any, sleepers: Any, word: Any, old: Any) -> None:
+def _slept(team: int, condition: int, sleepers: int, word: int, old: int) -> None:
     """Sleep until a word is no longer `old`."""
     _native(team, _LOCK, team + _MUTEX)
     add(team + sleepers, 1)
@@ -109,7 +109,7 @@ def _slept(team: Any, condition: Any, sleepers: Any, word: Any, old: Any) -> Non
 
 
 @threads.inner
-def _woken(team: Any, condition: Any, sleepers: Any) -> None:
+def _woken(team: int, condition: int, sleepers: int) -> None:
     """Wake the sleeping threads; if the word is changed before this call, no thread is missed."""
     if load(team + sleepers):
         _native(team, _LOCK, team + _MUTEX)
@@ -118,7 +118,7 @@ def _woken(team: Any, condition: Any, sleepers: Any) -> None:
 
 
 @threads.inner
-def _work(team: Any, thread: Any) -> None:
+def _work(team: int, thread: int) -> None:
     """Do parts of the current job until all have been begun."""
     started = load(team + _STARTED) + 1
     for step in range(started):
@@ -237,7 +237,7 @@ class _Team:
             os.register_at_fork(after_in_child=self.begin)
         atexit.register(self.end)
 
-    def _word(self, offset: int) -> Any:
+    def _word(self, offset: int) -> np.ndarray:
         return self._words[offset // 8 :]
 
     def begin(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 from numba.core import event
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 PARALLEL_FROM = 1 << 17
 """Elements of light work from which on all threads are used: that costs microseconds, and far more to wake a thread."""
@@ -38,7 +38,7 @@ class _FirstCompilation(event.Listener):
     def __init__(self) -> None:
         self._said = False
 
-    def on_start(self, event: Any) -> None:
+    def on_start(self, event: event.Event) -> None:
         """Log if Numba begins to compile a kernel that it has not found in its cache."""
         compiled = event.data["dispatcher"]
         part = compiled.targetoptions.get("forceinline")  # inlined functions are not cached separately
@@ -53,7 +53,7 @@ class _FirstCompilation(event.Listener):
             else "at every start: set NUMBA_CACHE_DIR to a writable folder to cache them.",
         )
 
-    def on_end(self, event: Any) -> None:
+    def on_end(self, event: event.Event) -> None:
         """Do nothing."""
 
 
@@ -62,7 +62,7 @@ _register("numba:compile", _FirstCompilation())
 
 
 @inner
-def piece(block: Any, size: int) -> Any:
+def piece(block: int, size: int) -> tuple[np.uintp, np.uintp]:
     """Return the offsets at which block `block` of a flat array of `size` elements begins and ends.
 
     Both are unsigned, so that no test for negative indices prevents vectorisation.

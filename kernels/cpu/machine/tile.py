@@ -13,16 +13,19 @@ multiplication", ACM TOMS 2008).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Value
 from numba import types
+from numba.core.typing.templates import Signature
 
 from .cache import address as compiled_address
 from .threads import inner
-from .vectors import LANES, REGISTERS, Vectors, cgutils, intrinsic, words
+from .vectors import LANES, REGISTERS, Context, Vectors, cgutils, intrinsic, words
 
 # Six rows of up to four vectors take 24 registers for the sums, and leave the addresses of the rows in registers
 # too: with eight rows or more they spill, which costs a third of the speed, as measured.
@@ -31,7 +34,12 @@ WIDEST = 4 if REGISTERS == 32 else 2
 PANEL = WIDEST * LANES
 
 
-class Left(NamedTuple):
+Address: TypeAlias = np.int64 | int
+"""An address in memory."""
+Place = TypeVar("Place", np.ndarray, Address)
+
+
+class Left(NamedTuple, Generic[Place]):
     """The left operand A of a product, as arrays or as their addresses.
 
     Attributes:
@@ -40,12 +48,12 @@ class Left(NamedTuple):
         step_offsets: int64, offset of each step of the inner dimension in a row.
     """
 
-    data: Any
-    row_offsets: Any
-    step_offsets: Any
+    data: Place
+    row_offsets: Place
+    step_offsets: Place
 
 
-class Right(NamedTuple):
+class Right(NamedTuple, Generic[Place]):
     """The right operand B of a product, as arrays or as their addresses.
 
     Attributes:
@@ -54,12 +62,12 @@ class Right(NamedTuple):
         panel_stride: the columns from v on are v * panel_stride floats further on, where v is a multiple of `PANEL`.
     """
 
-    data: Any
-    row_offsets: Any
-    panel_stride: Any
+    data: Place
+    row_offsets: Place
+    panel_stride: int
 
 
-class Result(NamedTuple):
+class Result(NamedTuple, Generic[Place]):
     """The result C of a product, as arrays or as their addresses.
 
     Attributes:
@@ -67,33 +75,33 @@ class Result(NamedTuple):
         row_offsets: int64, offset of each row in `data`, in floats.
     """
 
-    data: Any
-    row_offsets: Any
+    data: Place
+    row_offsets: Place
 
 
 class _Tile(NamedTuple):
     """The arguments of a compiled tile: addresses, number of steps, lanes of the last vector, and flags."""
 
-    left: Any
-    left_rows: Any
-    left_steps: Any
-    right: Any
-    right_rows: Any
-    depth: Any
-    result: Any
-    result_rows: Any
-    last: Any
-    adds: Any
-    bias: Any
-    positive: Any
+    left: Address
+    left_rows: Address
+    left_steps: Address
+    right: Address
+    right_rows: Address
+    depth: int
+    result: Address
+    result_rows: Address
+    last: int
+    adds: int
+    bias: Address
+    positive: int
 
 
-def _tile(height: int, vectors: int) -> Any:
+def _tile(height: int, vectors: int) -> Callable[[int], None]:
     """Return a tile of `height` rows of `vectors` vectors as an intrinsic for Numba."""
     rows = range(height)
     cells = [(r, v) for v in range(vectors) for r in rows]
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         fields = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
         it = _Tile(*(builder.load(builder.gep(fields, [ir.IntType(64)(i)])) for i in range(len(_Tile._fields))))
         ops = Vectors(builder, it.last)
@@ -102,7 +110,7 @@ def _tile(height: int, vectors: int) -> Any:
         left = [builder.gep(ops.floats(it.left), [ops.integer(it.left_rows, i64(r))]) for r in rows]
         outs = [builder.gep(ops.floats(it.result), [ops.integer(it.result_rows, i64(r))]) for r in rows]
 
-        def change(function: Any) -> None:
+        def change(function: Callable[[Value, int], Value]) -> None:
             for cell in cells:
                 builder.store(function(builder.load(sums[cell]), cell[1]), sums[cell])
 
@@ -166,7 +174,7 @@ def _one_row_4(fields):  # type: ignore[no-untyped-def]
 
 
 @cache
-def compiled() -> Any:
+def compiled() -> np.ndarray:
     """Return the addresses of tiles of one, two and, with enough registers, four vectors; then of those of one row.
 
     Kernels get these addresses as arguments: a tile is then compiled once, and not in every kernel.
@@ -179,7 +187,7 @@ def compiled() -> Any:
 
 @intrinsic
 def _call(context, compiled_tile, it):  # type: ignore[no-untyped-def]
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         function, *fields = words(context, builder, signature.args, arguments)
         i64 = ir.IntType(64)
         packed = cgutils.alloca_once(builder, ir.ArrayType(i64, len(fields)))
@@ -193,23 +201,23 @@ def _call(context, compiled_tile, it):  # type: ignore[no-untyped-def]
 
 
 @inner
-def address(array: Any) -> Any:
+def address(array: np.ndarray) -> np.int64:
     """Return the address of an array's data as a signed integer: Numba makes a float of mixed signedness."""
     return np.int64(array.ctypes.data)
 
 
 @inner
 def product(
-    tiles: Any,
-    left: Any,
-    right: Any,
-    result: Any,
-    depth: Any,
-    rows: Any,
-    columns: Any,
-    adds: Any,
-    bias: Any,
-    positive: Any,
+    tiles: np.ndarray,
+    left: Left[Address],
+    right: Right[Address],
+    result: Result[Address],
+    depth: int,
+    rows: int,
+    columns: int,
+    adds: int,
+    bias: Address,
+    positive: int,
 ) -> None:
     """Compute C (+)= A @ B tile by tile; all addresses are integers.
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from ...geometry import Ints, Window
 from ...registry import floats
@@ -49,7 +51,7 @@ def slide(window: Window, shape: Ints) -> Slide:
     return Slide(n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow)
 
 
-def images(*arrays: Any, window: Window, **static: Any) -> bool:
+def images(*arrays: np.ndarray, window: Window, **static: object) -> bool:
     """Accept `floats` under a window over two axes."""
     return floats(*arrays) and len(window.kernel) == AXES
 
