@@ -1,4 +1,4 @@
-"""What all optimizers take: schedules, accumulation, moving averages, loss scale factors; and optimizers of one's own."""
+"""What all optimizers take: schedules, accumulation, moving averages, loss scale factors; and own optimizers."""
 
 from __future__ import annotations
 
@@ -73,9 +73,7 @@ class TestSchedules:
         by_function = optimizers.SGD(lambda: 0.5)
         by_function.apply([[1.0]], [w])
         assert float(w[0]) == -1.25
-        with pytest.raises(
-            TypeError, match="SGD was made with a schedule or a function as learning_rate, so that no n"
-        ):
+        with pytest.raises(TypeError, match="SGD was made with a schedule or a function as learning_rate, so"):
             optimizer.learning_rate = 0.1
         optimizer.learning_rate = schedules.PiecewiseConstantDecay([1], [1.0, 2.0])
         assert float(optimizer.learning_rate) == 2.0
