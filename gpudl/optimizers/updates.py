@@ -155,6 +155,6 @@ class Updates(OptimizerVariables):
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Put the moving averages of variables in their place, where the optimizer keeps such."""
-        if self.use_ema:
-            for variable in var_list:
+        if self.use_ema and self._layout is not None:
+            for variable in filter(self._layout.knows, var_list):
                 variable.assign(self.slots_of(variable)["average"])

@@ -130,6 +130,8 @@ class Loop(Trainable):
                 listeners.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            if self.optimizer is not None and epochs > first:
+                self.optimizer.finalize_variable_values(self.trainable_weights)
             listeners.on_train_end(logs)
         return history
 
