@@ -12,7 +12,7 @@ from gpudl.ops.arrangement import broadcast_to, concatenate, expand_dims, stack,
 from gpudl.ops.logic import less, not_equal
 from gpudl.ops.loops import scan
 from gpudl.ops.nn import log_softmax, one_hot
-from gpudl.ops.numpy import cast, logical_and, logical_or, matmul, where, zeros_like
+from gpudl.ops.numpy import cast, logical_or, matmul, where, zeros_like
 from gpudl.ops.shape import reshape
 from gpudl.ops.special import logaddexp, logsumexp
 
@@ -69,7 +69,7 @@ def ctc_loss(
     count = places.shape[1]
     emitted = matmul(logs, transpose(one_hot(places, scores.shape[2], dtype=logs.dtype), (0, 2, 1)))
     # A label may follow the one before without a blank where the two differ.
-    follows = logical_and(not_equal(places[:, 2:], places[:, :-2]), not_equal(places[:, 2:], mask_index))
+    follows = not_equal(places[:, 2:], places[:, :-2])
     never = np.full((*batch, 2), _NEVER, logs.dtype)
 
     def step(state: Tensor, row: tuple[Tensor, Tensor]) -> tuple[Tensor, None]:
