@@ -52,7 +52,7 @@ class Loss(Measure):
         self._begin(name, dtype)
         self.reduction = reduction
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: ArrayLike | None = None) -> Tensor:
+    def __call__(self, y_true: object, y_pred: object, sample_weight: ArrayLike | None = None) -> Tensor:
         """Return the loss of predictions `y_pred` against targets `y_true`.
 
         Args:
@@ -75,7 +75,7 @@ class Loss(Measure):
         values = self._as(values)
         return reduced(values, masked(weight, mask, values, self.reduction), self.reduction)
 
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+    def call(self, y_true: object, y_pred: object) -> Tensor:
         """Return the loss of each sample; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 

@@ -65,7 +65,7 @@ class OfFunction(Measure):
         for name, value in options.items():
             setattr(self, name, value)
 
-    def _values(self, y_true: Any, y_pred: Any) -> Tensor:
+    def _values(self, y_true: object, y_pred: object) -> Tensor:
         values: Tensor = self.fn(y_true, y_pred, **{name: getattr(self, name) for name in self._options})
         return values
 
