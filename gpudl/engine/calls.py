@@ -61,7 +61,7 @@ class Operation:
         return f"<Operation name={self.name}>"
 
 
-def kind_of(operation: Any) -> str:
+def kind_of(operation: object) -> str:
     """Return the type of a layer or an `Operation` in reports; that of a model of inputs and outputs is Keras's."""
     if isinstance(operation, Operation):
         return operation.kind

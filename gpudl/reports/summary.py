@@ -123,7 +123,7 @@ def _inside(layer: object) -> Any:
     return getattr(layer, "layers", ()) if graph is None else graph.operations
 
 
-def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
+def _nested(layer: object, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
     yield depth, layer
     for inner in getattr(layer, "layers", ()) if expand else ():  # without plain ops, as Keras does
         yield from _nested(inner, depth + 1, expand)
