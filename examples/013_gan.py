@@ -21,6 +21,8 @@ generator = keras.Sequential([
 
 
 class GAN(keras.Model):
+    """A generator and the discriminator that it has to convince."""
+
     def __init__(self, discriminator, generator, latent_dim):
         super().__init__()
         self.discriminator = discriminator
@@ -32,18 +34,22 @@ class GAN(keras.Model):
 
     @property
     def metrics(self):
+        """What is reset before each epoch."""
         return [self.d_loss_tracker, self.g_loss_tracker]
 
     def compile(self, d_optimizer, g_optimizer, loss_fn, **kwargs):
+        """Take an optimizer for each of the two."""
         super().compile(**kwargs)
         self.d_optimizer = d_optimizer
         self.g_optimizer = g_optimizer
         self.loss_fn = loss_fn
 
     def noise(self, count):
+        """Return what points are generated from."""
         return keras.random.normal((count, self.latent_dim), seed=self.seed_generator)
 
     def train_step(self, real):
+        """Train both on one batch."""
         batch_size = real.shape[0]
 
         # The discriminator tells what was generated (1) from what is real (0).
@@ -52,7 +58,7 @@ class GAN(keras.Model):
         with GradientTape() as tape:
             d_loss = self.loss_fn(labels, self.discriminator(points))
         grads = tape.gradient(d_loss, self.discriminator.trainable_weights)
-        self.d_optimizer.apply_gradients(zip(grads, self.discriminator.trainable_weights))
+        self.d_optimizer.apply_gradients(zip(grads, self.discriminator.trainable_weights, strict=True))
 
         # The generator learns what the discriminator takes for real.
         noise = self.noise(batch_size)
@@ -60,7 +66,7 @@ class GAN(keras.Model):
             predictions = self.discriminator(self.generator(noise))
             g_loss = self.loss_fn(ops.zeros_like(predictions), predictions)
         grads = tape.gradient(g_loss, self.generator.trainable_weights)
-        self.g_optimizer.apply_gradients(zip(grads, self.generator.trainable_weights))
+        self.g_optimizer.apply_gradients(zip(grads, self.generator.trainable_weights, strict=True))
 
         self.d_loss_tracker.update_state(d_loss)
         self.g_loss_tracker.update_state(g_loss)
@@ -68,6 +74,7 @@ class GAN(keras.Model):
 
 
 def radii(points):
+    """Return how far each point lies from the middle."""
     return np.hypot(points[:, 0], points[:, 1])
 
 

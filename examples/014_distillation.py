@@ -19,6 +19,8 @@ student = keras.Sequential([
 
 
 class Distiller(keras.Model):
+    """A student, which is trained, and its teacher."""
+
     def __init__(self, student, teacher):
         super().__init__()
         self.student = student
@@ -26,6 +28,7 @@ class Distiller(keras.Model):
         self.teacher.trainable = False
 
     def compile(self, student_loss_fn, distillation_loss_fn, alpha=0.1, temperature=3, **kwargs):
+        """Take two losses, the weight of the first, and how much the probabilities are softened."""
         super().compile(**kwargs)
         self.student_loss_fn = student_loss_fn
         self.distillation_loss_fn = distillation_loss_fn
@@ -33,6 +36,7 @@ class Distiller(keras.Model):
         self.temperature = temperature
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Compare predictions with the labels, and with what the teacher predicts."""
         student_loss = self.student_loss_fn(y, y_pred)
         soft_targets = ops.softmax(self.teacher(x, training=False) / self.temperature, axis=1)
         soft_predictions = ops.softmax(y_pred / self.temperature, axis=1)
@@ -40,6 +44,7 @@ class Distiller(keras.Model):
         return self.alpha * student_loss + (1 - self.alpha) * distillation_loss
 
     def call(self, x):
+        """Return what the student says."""
         return self.student(x)
 
 

@@ -127,3 +127,24 @@ def test_012_trains_a_shared_tower(limits: Limits, capsys: Output) -> None:
     assert len(variables["model"].weights) == 6
     assert variables["closer"] < 0.85
     assert "distance between pictures of one digit" in capsys.readouterr().out
+
+
+def test_013_draws_points_on_a_ring(limits: Limits, capsys: Output) -> None:
+    limits.steps = None
+    variables = run_file(FOLDER / "013_gan.py")
+    points, radii = variables["after"], variables["radii"]
+    assert abs(radii(variables["before"]).mean() - 2) > 0.5
+    assert abs(radii(points).mean() - 2) < 0.2
+    assert radii(points).std() < 0.3
+    assert {(x > 0, y > 0) for x, y in points} == {(a, b) for a in (False, True) for b in (False, True)}
+    assert len(variables["gan"]._train.entries) == 1
+    assert f"after: radius {radii(points).mean():.2f}" in capsys.readouterr().out
+
+
+def test_014_a_small_network_learns_from_a_large_one(limits: Limits, capsys: Output) -> None:
+    limits.steps = 100
+    variables = run_file(FOLDER / "014_distillation.py")
+    assert variables["teacher_acc"] > variables["student_acc"] > 0.75
+    assert variables["teacher"].optimizer.iterations == variables["distiller"].optimizer.iterations == 100
+    assert variables["distiller"].trainable_weights == variables["student"].weights
+    assert "with 12730 weights" in capsys.readouterr().out
