@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import warnings
 from math import pi, sqrt
-from typing import Any
 
 from gpudl import ops
 from gpudl.engine.calls import public
 from gpudl.engine.convert import as_tensor
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 
 __all__ = [
     "celu",
@@ -35,7 +34,7 @@ _SELU_SCALE = 1.0507009873554805
 
 
 @public
-def sigmoid(x: object) -> Tensor:
+def sigmoid(x: TensorLike) -> Tensor:
     """Return 1 / (1 + exp(-x)), with a reference to x, from which losses are computed more accurately.
 
     Example:
@@ -49,7 +48,7 @@ def sigmoid(x: object) -> Tensor:
 
 
 @public
-def tanh(x: Any) -> Tensor:
+def tanh(x: TensorLike) -> Tensor:
     """Return the hyperbolic tangent of x.
 
     Example:
@@ -61,7 +60,7 @@ def tanh(x: Any) -> Tensor:
 
 
 @public
-def softmax(x: object, axis: int = -1) -> Tensor:
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
 
     Along the last axis the result has a reference to x, from which losses are computed more accurately.
@@ -87,7 +86,7 @@ def softmax(x: object, axis: int = -1) -> Tensor:
 
 
 @public
-def log_softmax(x: Any, axis: int = -1) -> Tensor:
+def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """Return log(softmax(x)) along `axis`, accurate where the softmax is nearly 0.
 
     Raises:
@@ -101,7 +100,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 
 
 @public
-def softplus(x: Any) -> Tensor:
+def softplus(x: TensorLike) -> Tensor:
     """Return log(1 + exp(x)), without overflow.
 
     Example:
@@ -114,7 +113,7 @@ def softplus(x: Any) -> Tensor:
 
 
 @public
-def log_sigmoid(x: object) -> Tensor:
+def log_sigmoid(x: TensorLike) -> Tensor:
     """Return log(sigmoid(x)), without overflow.
 
     Example:
@@ -125,7 +124,7 @@ def log_sigmoid(x: object) -> Tensor:
 
 
 @public
-def squareplus(x: object, b: float = 4) -> Tensor:
+def squareplus(x: TensorLike, b: float = 4) -> Tensor:
     """Return (x + sqrt(x**2 + b)) / 2, much like softplus (Barron, 2021).
 
     Example:
@@ -138,7 +137,7 @@ def squareplus(x: object, b: float = 4) -> Tensor:
 
 
 @public
-def softsign(x: object) -> Tensor:
+def softsign(x: TensorLike) -> Tensor:
     """Return x / (1 + |x|).
 
     Example:
@@ -151,7 +150,7 @@ def softsign(x: object) -> Tensor:
 
 
 @public
-def elu(x: object, alpha: float = 1.0) -> Tensor:
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere (Clevert et al., ICLR 2016).
 
     Example:
@@ -165,7 +164,7 @@ def elu(x: object, alpha: float = 1.0) -> Tensor:
 
 
 @public
-def celu(x: object, alpha: float = 1.0) -> Tensor:
+def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x / alpha) - 1) elsewhere (Barron, 2017).
 
     Example:
@@ -178,7 +177,7 @@ def celu(x: object, alpha: float = 1.0) -> Tensor:
 
 
 @public
-def selu(x: object) -> Tensor:
+def selu(x: TensorLike) -> Tensor:
     """Return the scaled elu that keeps mean 0 and variance 1 from layer to layer (Klambauer et al., 2017).
 
     Example:
@@ -189,7 +188,7 @@ def selu(x: object) -> Tensor:
 
 
 @public
-def silu(x: object) -> Tensor:
+def silu(x: TensorLike) -> Tensor:
     """Return x * sigmoid(x), also called swish (Ramachandran et al., 2017).
 
     Example:
@@ -202,7 +201,7 @@ def silu(x: object) -> Tensor:
 
 
 @public
-def gelu(x: object, approximate: bool = False) -> Tensor:
+def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
     """Return x * P(X <= x) for a standard normal X (Hendrycks and Gimpel, 2016).
 
     Args:
@@ -220,7 +219,7 @@ def gelu(x: object, approximate: bool = False) -> Tensor:
 
 
 @public
-def exponential(x: Any) -> Tensor:
+def exponential(x: TensorLike) -> Tensor:
     """Return e ** x.
 
     Example:
@@ -232,7 +231,7 @@ def exponential(x: Any) -> Tensor:
 
 
 @public
-def mish(x: object) -> Tensor:
+def mish(x: TensorLike) -> Tensor:
     """Return x * tanh(softplus(x)) (Misra, 2019).
 
     Example:

@@ -75,6 +75,11 @@ class Loss(Measure):
         values = self._as(values)
         return reduced(values, masked(weight, mask, values, self.reduction), self.reduction)
 
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain data; a dtype only where one was given, as in Keras."""
+        config = super().get_config()
+        return config if self._arguments.get("dtype") is not None else {k: v for k, v in config.items() if k != "dtype"}
+
     def call(self, y_true: Any, y_pred: Any) -> Tensor:
         """Return the loss of each sample; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred).")

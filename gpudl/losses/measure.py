@@ -26,6 +26,7 @@ class Measure(Configurable):
 
     name: str
     dtype: str
+    _dtype: str  # the same, as Keras's own metrics call it and many that are written after them
 
     def __init_subclass__(
         cls, options: type | None = None, name: str | None = None, numbered: bool = False, **kwargs: object
@@ -37,7 +38,7 @@ class Measure(Configurable):
 
     def _begin(self, name: str | None, dtype: DtypeLike) -> None:
         self.name = name or auto_name(snake_case(type(self).__name__))
-        self.dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
+        self.dtype = self._dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
 
 
 class OfFunction(Measure):

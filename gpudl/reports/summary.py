@@ -33,7 +33,7 @@ def print_summary(
     model: Any,
     line_length: int | None = None,
     positions: Iterable[float] | None = None,
-    print_fn: Callable[[str], Any] | None = None,
+    print_fn: Callable[[str], object] | None = None,
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
