@@ -61,8 +61,7 @@ def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
         array([-0.2,  2. ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.where(x >= 0.0, x, x * negative_slope)
-    return result
+    return ops.where(x >= 0.0, x, x * negative_slope)
 
 
 @public
@@ -96,8 +95,7 @@ def hard_silu(x: TensorLike) -> Tensor:
         array([0.   , 1.125, 4.   ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = x * hard_sigmoid(x)
-    return result
+    return x * hard_sigmoid(x)
 
 
 hard_swish = hard_silu

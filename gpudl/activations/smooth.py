@@ -55,8 +55,7 @@ def tanh(x: TensorLike) -> Tensor:
         >>> tanh([0.0, 1.0]).numpy().round(3)
         array([0.   , 0.762], dtype=float32)
     """
-    result: Tensor = ops.tanh(x)
-    return result
+    return ops.tanh(x)
 
 
 @public
@@ -108,8 +107,7 @@ def softplus(x: TensorLike) -> Tensor:
         array([  0.693, 100.   ], dtype=float32)
     """
     # The cross-entropy against the target 0 is -log(1 - sigmoid(x)), which is this function.
-    result: Tensor = ops.sigmoid_cross_entropy(x, 0.0)
-    return result
+    return ops.sigmoid_cross_entropy(x, 0.0)
 
 
 @public
@@ -132,8 +130,7 @@ def squareplus(x: TensorLike, b: float = 4) -> Tensor:
         array([1., 2.], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = (x + ops.sqrt(ops.square(x) + float(b))) * 0.5
-    return result
+    return (x + ops.sqrt(ops.square(x) + float(b))) * 0.5
 
 
 @public
@@ -145,8 +142,7 @@ def softsign(x: TensorLike) -> Tensor:
         array([-0.5 ,  0.75], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = x / (abs(x) + 1.0)
-    return result
+    return x / (abs(x) + 1.0)
 
 
 @public
@@ -159,8 +155,7 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """
     x = as_tensor(x)
     # The minimum keeps the branch that is not taken from overflowing.
-    result: Tensor = ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0)) * alpha)
-    return result
+    return ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0)) * alpha)
 
 
 @public
@@ -172,8 +167,7 @@ def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
         array([-0.432,  2.   ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha)
-    return result
+    return ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha)
 
 
 @public
@@ -196,8 +190,7 @@ def silu(x: TensorLike) -> Tensor:
         array([-0.269,  1.762], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = x * ops.sigmoid(x)
-    return result
+    return x * ops.sigmoid(x)
 
 
 @public
@@ -214,8 +207,7 @@ def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
     """
     x = as_tensor(x)
     inner = (x + x * x * x * 0.044715) * sqrt(2 / pi) if approximate else x * sqrt(0.5)
-    result: Tensor = x * ((ops.tanh(inner) if approximate else ops.erf(inner)) + 1.0) * 0.5
-    return result
+    return x * ((ops.tanh(inner) if approximate else ops.erf(inner)) + 1.0) * 0.5
 
 
 @public
@@ -226,8 +218,7 @@ def exponential(x: TensorLike) -> Tensor:
         >>> exponential([0.0, 1.0]).numpy().round(3)
         array([1.   , 2.718], dtype=float32)
     """
-    result: Tensor = ops.exp(x)
-    return result
+    return ops.exp(x)
 
 
 @public
@@ -239,8 +230,7 @@ def mish(x: TensorLike) -> Tensor:
         array([-0.303,  1.944], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = x * ops.tanh(softplus(x))
-    return result
+    return x * ops.tanh(softplus(x))
 
 
 swish = silu

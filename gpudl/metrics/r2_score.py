@@ -119,5 +119,4 @@ class R2Score(Metric):
                 stacklevel=3,
             )
         adjusted = 1.0 - (1.0 - scores) * (self.num_samples - 1.0) / ops.where(enough, freedom, 1.0)
-        chosen: Tensor = ops.where(enough, adjusted, scores)
-        return chosen
+        return ops.where(enough, adjusted, scores)

@@ -39,8 +39,7 @@ class Updates(OptimizerVariables):
     def iterations(self) -> Tensor:
         """The count of updates; with gradient accumulation several steps make one."""
         if self.gradient_accumulation_steps:
-            updates: Tensor = ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
-            return updates
+            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
         return self._iterations
 
     def _all_slot_names(self) -> Sequence[tuple[str, ...]]:
