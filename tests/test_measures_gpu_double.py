@@ -1,4 +1,4 @@
-"""Losses and metrics of kinds of their own, recorded and replayed on the strict double of CuPy: the numbers of the CPU."""
+"""Losses and metrics recorded and replayed on the strict double of CuPy give the numbers of the CPU."""
 
 from __future__ import annotations
 
