@@ -86,7 +86,9 @@ def measure(length: int, replays: int, scan: bool = False) -> dict[str, Any]:
         seconds.append(time.perf_counter() - begin)
     (entry,) = step.entries.values()
     whole = (BATCH, length, UNITS)
-    slices = (i for i in entry.plan.steps if i.origin.endswith("gradient") and i.outs and i.outs[0].spec.shape == whole)
+    slices = (
+        i for i in entry.plan.instructions if i.origin.endswith("gradient") and i.outs and i.outs[0].spec.shape == whole
+    )
     replay = statistics.median(seconds)
     return {
         "length": length,
@@ -94,7 +96,7 @@ def measure(length: int, replays: int, scan: bool = False) -> dict[str, Any]:
         "planned": first - replay,
         "replay": replay,
         "recorded": len(entry.record.instructions),
-        "instructions": len(entry.plan.steps),
+        "instructions": len(entry.plan.instructions),
         "slices": sum(value.spec.nbytes for i in slices for value in {*i.ins, *i.outs}),
         "arena": int(entry.plan.arena.nbytes),
     }

@@ -1,4 +1,4 @@
-"""gpudl: deep learning with the face of Keras, on NumPy and Numba or on CuPy and CUDA C++.
+"""gpudl: deep learning with the API of Keras, on NumPy and Numba or on CuPy and CUDA C++.
 
 Example:
     >>> from gpudl import Sequential, layers
@@ -10,7 +10,7 @@ Example:
 """
 
 try:
-    from gpudl.kernels import registry as _registry  # noqa: F401 (asks only whether it is there)
+    from gpudl.kernels import registry as _registry  # noqa: F401 (checks only whether it exists)
 except ModuleNotFoundError as error:
     if error.name not in ("gpudl.kernels", "gpudl.kernels.registry"):
         raise
@@ -41,30 +41,49 @@ from gpudl import (
     utils,
 )
 from gpudl.backend import OutOfMemoryError, device
+from gpudl.compat import old_spellings as _old_spellings
+from gpudl.compat.aliases import load_ipython_extension, unload_ipython_extension
 from gpudl.dtype_policies import DTypePolicy
 from gpudl.engine.convert import convert_to_tensor
 from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.plan.trace import traced
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.engine.state import TracingError
+from gpudl.engine.stateless import StatelessScope, SymbolicScope
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
-from gpudl.layers import Input
+from gpudl.initializers import Initializer
+from gpudl.layers import Input, InputSpec, Layer
+from gpudl.losses import Loss
+from gpudl.metrics import Metric
 from gpudl.models import Model, Sequential
+from gpudl.optimizers import Optimizer
+from gpudl.regularizers import Regularizer
+
+_old_spellings.install()
 
 __version__ = "0.1.0"
 
 __all__ = [
     "DTypePolicy",
     "GradientTape",
+    "Initializer",
     "Input",
+    "InputSpec",
     "KerasTensor",
+    "Layer",
+    "Loss",
+    "Metric",
     "Model",
+    "Optimizer",
     "OutOfMemoryError",
+    "Regularizer",
     "Sequential",
     "ShapeError",
     "Spec",
+    "StatelessScope",
+    "SymbolicScope",
     "Tensor",
     "TracingError",
     "Variable",
@@ -80,6 +99,7 @@ __all__ = [
     "grad",
     "initializers",
     "layers",
+    "load_ipython_extension",
     "losses",
     "metrics",
     "mixed_precision",
@@ -90,5 +110,6 @@ __all__ = [
     "regularizers",
     "saving",
     "traced",
+    "unload_ipython_extension",
     "utils",
 ]

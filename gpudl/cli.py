@@ -1,7 +1,7 @@
 """The command line.
 
-`gpudl train mnist-cnn` trains a tutorial's network and says how well it reads digits; `gpudl doctor` tells whether the
-GPU can be used, and what to do if not.
+`gpudl run program.py` runs a Keras program on gpudl; `gpudl train mnist-cnn` trains a tutorial's network and says how
+well it reads digits; `gpudl doctor` checks whether the GPU can be used, and says what to do if not.
 """
 
 from __future__ import annotations
@@ -12,22 +12,27 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 import gpudl
 from gpudl import Sequential, datasets, layers
 from gpudl.backend import BackendError, doctor
+from gpudl.compat import run
 
 Digits = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-BATCH_SIZES = {"mnist-mlp": 128, "mnist-cnn": 64}  # those of the tutorials
+BATCH_SIZES = {"mnist-mlp": 128, "mnist-cnn": 64}  # as in the tutorials
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="gpudl", description="Deep learning with the face of Keras.")
     commands = top.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run a Keras program, whose imports of keras and tensorflow.keras give gpudl")
+    run.add_argument("--check", action="store_true", help="only list the names that the program uses and gpudl has not")
+    run.add_argument("program", help="a Python file")
+    run.add_argument("arguments", nargs=argparse.REMAINDER, help="what the program finds in sys.argv")
     train = commands.add_parser("train", help="train a tutorial's network on MNIST")
     train.add_argument("network", choices=sorted(BATCH_SIZES), help="which network")
     train.add_argument("--epochs", type=_positive, default=5, help="passes over the data (default 5)")
@@ -37,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--samples", type=_positive, metavar="N", help="train on the first N images only")
     train.add_argument("--seed", type=int, help="make the run repeatable")
     train.add_argument("--save-plot", metavar="FILE", help="write curves and misread digits to this image file")
-    doctor = commands.add_parser("doctor", help="tell whether the GPU can be used, and what to do if not")
+    doctor = commands.add_parser("doctor", help="check whether the GPU can be used, and say what to do if not")
     doctor.add_argument("--json", action="store_true", help="print what was found as JSON")
     return top
 
@@ -52,13 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = parser().parse_args(arguments)
     try:
-        return _doctor(options) if options.command == "doctor" else _train(options)
+        return {"run": _run, "train": _train, "doctor": _doctor}[options.command](options)
     except (BackendError, OSError, ValueError) as error:
         print(f"gpudl: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("gpudl: interrupted", file=sys.stderr)
         return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    return run.check(options.program) if options.check else run.run(options.program, options.arguments)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -98,7 +107,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _doctor(options: argparse.Namespace) -> int:
-    """Print what there is to know about the GPUs; the status is 1 if one is there and none can be used."""
+    """Print a report on the GPUs; the status is 1 if there are GPUs but none can be used."""
     report = doctor.examine()
     if options.json:
         print(json.dumps(report.as_dict(), indent=2))
@@ -127,7 +136,7 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0 if report.healthy else 1
 
 
-def network(name: str) -> Any:
+def network(name: str) -> Sequential:
     """Return the compiled network of a tutorial: ``mnist-mlp`` or ``mnist-cnn``.
 
     Example:
@@ -159,7 +168,7 @@ def network(name: str) -> Any:
 
 
 def _digits(path: str | None) -> Digits:
-    """Return MNIST, or the synthetic digits where it cannot be had and no file was asked for."""
+    """Return MNIST, or, if it is not available and no file was given, the synthetic digits."""
     if path is not None:
         file = Path(path).resolve()
         if not file.is_file():
@@ -176,7 +185,7 @@ def _digits(path: str | None) -> Digits:
         return datasets.synthetic_digits.load_data()
 
 
-def _plotting() -> Any:
+def _plotting() -> ModuleType:
     try:
         import matplotlib
 
@@ -188,7 +197,7 @@ def _plotting() -> Any:
 
 
 def _check_plot(path: Path) -> None:
-    """Raise ValueError for a plot that could not be written, before the training and not after it."""
+    """Raise ValueError for a plot that cannot be written, before the training rather than after it."""
     formats = _plotting().figure().canvas.get_supported_filetypes()
     _plotting().close()
     if path.suffix[1:].lower() not in formats:

@@ -1,4 +1,4 @@
-"""Settings of the whole process: float type, epsilon, image layout, backend."""
+"""Settings of the process: float type, epsilon, image layout, backend."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def image_data_format() -> str:
 
 
 def set_image_data_format(data_format: str) -> None:
-    """Set the default layout of images; raises ValueError for an unknown one."""
+    """Set the default layout of images; raise ValueError for an unknown one."""
     _set("image_data_format", check_data_format(data_format))
 
 
@@ -66,10 +66,10 @@ def backend() -> str:
 
 
 def set_backend(name: str) -> None:
-    """Choose the backend of everything created from now on: ``"numpy"``, ``"cupy"`` or ``"auto"``.
+    """Set the backend of everything that is created from now on: ``"numpy"``, ``"cupy"`` or ``"auto"``.
 
-    What was created before stays where it is; both backends work side by side in one process. Raises
-    `gpudl.backend.BackendError`, with the reason in words, when ``"cupy"`` cannot be used here.
+    Existing tensors are not moved; both backends can be used in one process. Raises
+    `gpudl.backend.BackendError`, with the reason, if ``"cupy"`` cannot be used.
     """
     _backends.use(name)
 
@@ -77,7 +77,7 @@ def set_backend(name: str) -> None:
 def list_devices() -> list[str]:
     """Return the devices that `gpudl.device` can choose: ``"cpu"``, and ``"gpu:0"`` and so on.
 
-    A card that is listed may still be unusable; `gpudl.backend.why_not_cupy` and the command ``gpudl doctor`` tell.
+    A GPU that is listed may still be unusable; `gpudl.backend.why_not_cupy` and the command ``gpudl doctor`` say why.
 
     Example:
         >>> import gpudl
@@ -88,11 +88,11 @@ def list_devices() -> list[str]:
 
 
 def set_num_threads(count: int) -> None:
-    """Set how many threads gpudl's kernels on the CPU use; the environment variable is ``GPUDL_NUM_THREADS``.
+    """Set the number of threads of gpudl's kernels on the CPU; the environment variable is ``GPUDL_NUM_THREADS``.
 
-    By default there is one for each processor that this process may run on, as the machine and the container allow.
-    Only gpudl's own kernels follow. What NumPy's BLAS computes, which is large products other than in float32, and
-    your own code, keep the threads they have.
+    By default there is one per processor that this process may use, as the machine and the container allow. This
+    affects gpudl's own kernels only, not NumPy's BLAS, which computes large products other than in float32, or your
+    own code.
 
     Raises:
         ValueError: not an integer, less than 1, or more than there are processors.
@@ -109,20 +109,20 @@ def set_num_threads(count: int) -> None:
 
 
 def get_num_threads() -> int:
-    """Return how many threads gpudl's kernels on the CPU use.
+    """Return the number of threads of gpudl's kernels on the CPU.
 
     Raises:
-        ValueError: the environment variable ``GPUDL_NUM_THREADS`` is no number from 1 to that of the processors.
+        ValueError: the environment variable ``GPUDL_NUM_THREADS`` is not an integer from 1 to the number of processors.
     """
     return _backends.get_num_threads()
 
 
 def enable_op_determinism() -> None:
-    """Compute the same bits whatever the number of threads is, from now on and for the rest of the process.
+    """Make all results bitwise independent of the number of threads, for the rest of the process.
 
-    gpudl's own kernels do that always. What NumPy's BLAS would compute, such as large products in float64, is
-    then computed by a kernel of gpudl's too, which takes several times as long. For the same bits from run to run
-    also set the seeds: `gpudl.utils.set_random_seed`.
+    gpudl's own kernels always are. Products that NumPy's BLAS would compute, such as large ones in float64, are
+    then computed by a kernel of gpudl too, which takes several times as long. For reproducible runs also set the
+    seeds: `gpudl.utils.set_random_seed`.
     """
     _backends.enable_op_determinism()
 
@@ -133,12 +133,12 @@ def op_determinism_enabled() -> bool:
 
 
 def set_matmul_precision(name: str) -> None:
-    """Set how exactly a GPU computes products of float32, matrix products and convolutions, from now on.
+    """Set the precision of float32 matrix products and convolutions on a GPU, from now on.
 
     Args:
-        name: ``"highest"``, the default, computes in float32. ``"high"`` rounds the factors to TF32 where the GPU has
-            tensor cores for it: they keep the range of float32 and ten bits after
-            the point, some three decimal digits. Sums are float32 either way, and the CPU always computes in float32.
+        name: ``"highest"``, the default, computes in float32. ``"high"`` rounds the operands to TF32 if the GPU has
+            tensor cores for it: TF32 has the range of float32 and ten bits of mantissa, about three decimal digits.
+            Sums are float32 either way, and the CPU always computes in float32.
 
     Raises:
         ValueError: another name.
@@ -154,10 +154,10 @@ def set_matmul_precision(name: str) -> None:
 
 
 def matmul_precision() -> str:
-    """Return how exactly a GPU computes products of float32: ``"highest"`` or ``"high"``."""
+    """Return the precision of float32 products on a GPU: ``"highest"`` or ``"high"``."""
     return _backends.matmul_precision()
 
 
 def is_interactive() -> bool:
-    """Tell whether standard output is a terminal whose lines can be redrawn."""
+    """Return whether standard output is a terminal whose lines can be redrawn."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb"

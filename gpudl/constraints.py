@@ -1,4 +1,4 @@
-"""Constraints: projections that a layer's weights go through after each update."""
+"""Constraints: projections of a layer's weights after each update."""
 
 from __future__ import annotations
 
@@ -47,17 +47,16 @@ class NonNeg(Constraint):
 
     def __call__(self, w: ArrayLike) -> Tensor:
         """Return max(w, 0)."""
-        result: Tensor = ops.maximum(w, 0.0)
-        return result
+        return ops.maximum(w, 0.0)
 
 
 class MinMaxNorm(Constraint):
-    """Brings the norms of weight vectors into a range.
+    """Scales weight vectors so that their norms move into a range.
 
     Args:
         min_value: the smallest L2 norm.
         max_value: the largest L2 norm.
-        rate: how much of the way into the range is gone at each update, from 0 to 1.
+        rate: the fraction of the distance to the range that is moved at each update, from 0 to 1.
         axis: the axes that make up one vector: 0 for the inputs of a Dense unit, (0, 1, 2) for a filter of
             Conv2D.
 
@@ -80,12 +79,11 @@ class MinMaxNorm(Constraint):
         wanted = ops.clip(norms, self.min_value, self.max_value)
         if self.rate != 1:
             wanted = wanted * self.rate + norms * (1 - self.rate)
-        result: Tensor = w * (wanted / (norms + config.epsilon()))
-        return result
+        return w * (wanted / (norms + config.epsilon()))
 
 
 class MaxNorm(Constraint):
-    """Shortens weight vectors that are too long.
+    """Scales weight vectors down to a maximal norm.
 
     Source: Srivastava et al., "Dropout", JMLR 2014, section 5.1.
 
@@ -109,7 +107,7 @@ class MaxNorm(Constraint):
 
 
 class UnitNorm(Constraint):
-    """Scales weight vectors to the length 1.
+    """Scales weight vectors to norm 1.
 
     Args:
         axis: the axes that make up one vector, as for `MinMaxNorm`.
@@ -126,14 +124,12 @@ class UnitNorm(Constraint):
     def __call__(self, w: ArrayLike) -> Tensor:
         """Return `w` over its norms."""
         w = as_tensor(w)
-        result: Tensor = w / (_norms(w, self.axis) + config.epsilon())
-        return result
+        return w / (_norms(w, self.axis) + config.epsilon())
 
 
 def _norms(w: Tensor, axis: Axis) -> Tensor:
     along = axis if isinstance(axis, int) else tuple(axis)
-    result: Tensor = ops.sqrt(ops.sum(ops.square(w), axis=along, keepdims=True))
-    return result
+    return ops.sqrt(ops.sum(ops.square(w), axis=along, keepdims=True))
 
 
 non_neg, max_norm, min_max_norm, unit_norm = NonNeg, MaxNorm, MinMaxNorm, UnitNorm

@@ -1,4 +1,4 @@
-"""Classes and functions of a user that configs may name: registered for good, or for a ``with`` block."""
+"""User-defined classes and functions that configs may name: registered permanently, or for a ``with`` block."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TypeVar
 
 __all__ = [
     "CustomObjectScope",
@@ -17,18 +17,18 @@ __all__ = [
     "register_keras_serializable",
 ]
 
-C = TypeVar("C", bound=Callable[..., Any])
+C = TypeVar("C", bound=Callable[..., object])
 
-_registered: dict[str, Any] = {}
-_scope: ContextVar[Mapping[str, Any]] = ContextVar("scope", default={})  # noqa: B039 (nobody writes to it)
+_registered: dict[str, object] = {}
+_scope: ContextVar[Mapping[str, object]] = ContextVar("scope", default={})  # noqa: B039 (it is never written to)
 
 
-def known() -> dict[str, Any]:
-    """Return the user's classes and functions that are known now, by name."""
+def known() -> dict[str, object]:
+    """Return the user's classes and functions that are currently registered, by name."""
     return {**_registered, **_scope.get()}
 
 
-def get_custom_objects() -> dict[str, Any]:
+def get_custom_objects() -> dict[str, object]:
     """Return the user's classes and functions by name, a dict that may be changed.
 
     Example:
@@ -39,10 +39,10 @@ def get_custom_objects() -> dict[str, Any]:
 
 
 def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable[[C], C]:
-    """Return a decorator that makes a class or a function known by name, as ``package>name``.
+    """Return a decorator that registers a class or a function as ``package>name``.
 
     Args:
-        package: whose it is.
+        package: the package that it belongs to.
         name: its name there; by default that of the class or function.
 
     Raises:
@@ -71,8 +71,8 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return register
 
 
-def get_registered_name(obj: Any) -> str:
-    """Return the name by which a class or function was registered; its own name where it was not.
+def get_registered_name(obj: type | Callable[..., object]) -> str:
+    """Return the name by which a class or function was registered, or else its own name.
 
     Example:
         >>> get_registered_name(gpudl.layers.Dense)
@@ -82,15 +82,15 @@ def get_registered_name(obj: Any) -> str:
 
 
 def get_registered_object(
-    name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None
-) -> Any:
+    name: str, custom_objects: Mapping[str, object] | None = None, module_objects: Mapping[str, object] | None = None
+) -> object:
     """Return the class or function of that name, also out of `custom_objects` and `module_objects`, or None."""
     return {**(module_objects or {}), **(custom_objects or {}), **known()}.get(name)
 
 
 @contextmanager
-def custom_object_scope(custom_objects: Mapping[str, Any]) -> Iterator[None]:
-    """Make classes and functions known by name inside a ``with`` block.
+def custom_object_scope(custom_objects: Mapping[str, object]) -> Iterator[None]:
+    """Register classes and functions by name inside a ``with`` block.
 
     Example:
         >>> class Half(gpudl.initializers.Constant): pass

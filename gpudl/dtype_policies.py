@@ -1,4 +1,4 @@
-"""Dtype policies: in which dtype a layer computes, and in which it keeps its variables."""
+"""Dtype policies: the dtype in which a layer computes, and the dtype of its variables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from gpudl.registry import serialize, unknown
 
 __all__ = ["DTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
 
-DtypeLike: TypeAlias = "str | type | np.dtype | DTypePolicy | Mapping[str, Any] | None"
-"""What `get` takes: a dtype or a policy, by itself, by name or as a config, or None."""
+DtypeLike: TypeAlias = "str | type | np.dtype | DTypePolicy | Mapping[str, object] | None"
+"""An argument of `get`: a dtype or a policy, itself, by name or as a config, or None."""
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _DTYPES = (
     *("float16", "bfloat16", "float32", "float64", "bool"),
@@ -26,7 +26,7 @@ class DTypePolicy:
     """A pair of dtypes, by name: a dtype's name for both, or ``"mixed_float16"`` or ``"mixed_bfloat16"``.
 
     In mixed precision layers compute in 16 bits and keep their variables in float32, so that small updates are not
-    rounded away. float16 has a narrow range and wants a scaled loss, which `Model.compile` sees to.
+    rounded away. float16 has a narrow range and needs loss scaling, which `Model.compile` sets up.
 
     Source: Micikevicius et al., "Mixed precision training", ICLR 2018.
 
@@ -35,7 +35,7 @@ class DTypePolicy:
 
     Raises:
         TypeError: a name that is no text.
-        ValueError: an unknown name; the text offers the nearest one.
+        ValueError: an unknown name; the message suggests the most similar one.
 
     Example:
         >>> policy = gpudl.DTypePolicy("mixed_float16")
@@ -58,7 +58,7 @@ class DTypePolicy:
 
     @property
     def compute_dtype(self) -> str:
-        """The dtype of what a layer computes and returns."""
+        """The dtype of a layer's computation and outputs."""
         return _MIXED.get(self._name, self._name)
 
     @property
@@ -66,12 +66,12 @@ class DTypePolicy:
         """The dtype of a layer's variables."""
         return "float32" if self._name in _MIXED else self._name
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Return the name, as plain data."""
         return {"name": self._name}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> DTypePolicy:
+    def from_config(cls, config: Mapping[str, str | None]) -> DTypePolicy:
         """Return the policy of a name."""
         return cls(**config)
 
@@ -89,7 +89,7 @@ _chosen: list[DTypePolicy] = []
 
 
 def dtype_policy() -> DTypePolicy:
-    """Return the global policy, that of layers which are given none: `config.floatx` until it is set.
+    """Return the global policy, the default of layers: `config.floatx` until it is set.
 
     Example:
         >>> gpudl.config.dtype_policy()
@@ -99,7 +99,7 @@ def dtype_policy() -> DTypePolicy:
 
 
 def set_dtype_policy(policy: DTypePolicy | str | None) -> None:
-    """Set the global policy, for layers that are made from now on; None goes back to `config.floatx`.
+    """Set the global policy, for layers that are created from now on; None resets it to `config.floatx`.
 
     Raises:
         ValueError: an unknown name, or something that is neither a name nor a policy.
@@ -110,14 +110,14 @@ def set_dtype_policy(policy: DTypePolicy | str | None) -> None:
 
 
 def get(identifier: DtypeLike) -> DTypePolicy:
-    """Return the policy that `identifier` stands for.
+    """Return the policy of `identifier`.
 
     Args:
-        identifier: a name, a policy (returned as it is), a dtype, a dict with ``class_name`` and ``config``, or None
+        identifier: a name, a policy (returned unchanged), a dtype, a dict with ``class_name`` and ``config``, or None
             for the global policy.
 
     Raises:
-        ValueError: an unknown name, with the nearest one, or what stands for no dtype.
+        ValueError: an unknown name, with the most similar one, or something that is not a dtype.
 
     Example:
         >>> get("mixed_bfloat16"), get(np.float64)

@@ -1,4 +1,4 @@
-"""Mixed precision under the names that Keras has kept for it; see `dtype_policies` and `optimizers`.
+"""Mixed precision under Keras's names; see `dtype_policies` and `optimizers`.
 
 Example:
     >>> gpudl.mixed_precision.set_global_policy("mixed_bfloat16")

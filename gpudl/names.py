@@ -1,4 +1,4 @@
-"""Names as Keras gives them: snake case of classes, counted."""
+"""Default names, like Keras's: class names in snake case, numbered."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def auto_name(prefix: str) -> str:
 
 
 def clear_names() -> None:
-    """Begin to count names from the start."""
+    """Restart the numbering."""
     _counts.clear()

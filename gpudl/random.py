@@ -1,4 +1,4 @@
-"""Random numbers for layers: generators whose state lives in a variable, so that replayed steps differ."""
+"""Random numbers for layers: generators whose state is a variable, so that replayed steps draw new numbers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
+from gpudl.names import auto_name
 
 Shape = tuple[int, ...]
 
@@ -25,7 +26,8 @@ class SeedGenerator:
     """A counter-based generator of random numbers (Philox4x32-10).
 
     Args:
-        seed: an integer for repeatable draws; None takes one from Python's own generator.
+        seed: an integer for reproducible draws; None draws one from Python's own generator.
+        name: a part of the path of its state; ``seed_generator`` by default, numbered.
 
     Example:
         >>> first, second = SeedGenerator(7), SeedGenerator(7)
@@ -33,20 +35,22 @@ class SeedGenerator:
         True
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | None = None, name: str | None = None) -> None:
         if not (seed is None or isinstance(seed, int | np.integer)):
             raise ValueError(f"SeedGenerator: seed must be a whole number, got {seed!r}.")
         self.seed = make_default_seed() if seed is None else int(seed)
         words = [self.seed & 0xFFFFFFFF, self.seed >> 32 & 0xFFFFFFFF, 0, 0]
         self.state = Variable(np.array(words, np.uint32), trainable=False, name="seed_generator_state")
+        self.name = auto_name("seed_generator") if name is None else name
+        self.state.path = f"{self.name}/{self.state.name}"
 
     def next(self) -> Tensor:
-        """Return the key of the next draw, and count it."""
-        key: Tensor = ops.draw_key(self.state)
+        """Return the key of the next draw, and advance the state."""
+        key = ops.draw_key(self.state)
         ops.advance_(self.state)
         return key
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> dict[str, object]:
         """Return the seed."""
         return {"seed": self.seed}
 
@@ -61,22 +65,21 @@ def _key(seed: int | SeedGenerator | None) -> Tensor:
     return generator.next()
 
 
-def _sizes(who: str, shape: Any) -> tuple[int, ...]:
+def _sizes(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:
     if not isinstance(shape, list | tuple) or not all(isinstance(n, int | np.integer) for n in shape):
         raise ValueError(f"random.{who}: shape must be a tuple of integers, got {shape!r}.")
     return tuple(map(int, shape))
 
 
 def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, seed: int | SeedGenerator | None = None) -> Tensor:
-    """Return float32 numbers drawn evenly from [minval, maxval).
+    """Return float32 numbers from a uniform distribution on [minval, maxval).
 
     Example:
         >>> uniform((2, 3), seed=1).shape
         (2, 3)
     """
     draws = ops.random_uniform(_key(seed), shape=_sizes("uniform", shape))
-    result: Tensor = draws * (maxval - minval) + minval
-    return result
+    return draws * (maxval - minval) + minval
 
 
 def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | SeedGenerator | None = None) -> Tensor:
@@ -87,8 +90,7 @@ def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | See
         (2, 3)
     """
     drawn: Tensor = ops.random_normal(_key(seed), shape=_sizes("normal", shape))
-    result: Tensor = drawn * stddev + mean
-    return result
+    return drawn * stddev + mean
 
 
 def dropout(
@@ -97,17 +99,17 @@ def dropout(
     noise_shape: Sequence[int | None] | None = None,
     seed: int | SeedGenerator | None = None,
 ) -> Tensor:
-    """Return floats with a share `rate` of them set to 0 and the others scaled by 1 / (1 - rate).
+    """Return floats with a fraction `rate` of them set to 0 and the others scaled by 1 / (1 - rate).
 
     Args:
         inputs: a tensor of floats.
-        rate: the share, from 0 to 1.
-        noise_shape: shape of the mask where one decision covers several elements: each size is 1 or that of the
-            inputs, None is that of the inputs.
+        rate: the fraction, from 0 to 1.
+        noise_shape: shape of the mask, which is broadcast to the inputs: each size is 1 or that of the inputs; None
+            means that of the inputs.
         seed: as for `uniform`.
 
     Raises:
-        ShapeError: a noise_shape that does not fit the inputs.
+        ShapeError: noise_shape does not fit the inputs.
 
     Example:
         >>> dropped = dropout(gpudl.convert_to_tensor(np.ones((2, 4), "float32")), 0.5, noise_shape=(1, None), seed=1)
@@ -115,11 +117,9 @@ def dropout(
         True
     """
     if noise_shape is None and rate < 1:
-        thinned: Tensor = ops.dropout(inputs, _key(seed), rate=rate)
-        return thinned
+        return ops.dropout(inputs, _key(seed), rate=rate)
     kept = uniform(_mask_shape(noise_shape, inputs.shape), seed=seed) >= rate
-    masked: Tensor = ops.where(kept, inputs / (1.0 - rate) if rate < 1 else inputs, 0.0)
-    return masked
+    return ops.where(kept, inputs / (1.0 - rate) if rate < 1 else inputs, 0.0)
 
 
 def _mask_shape(noise_shape: Sequence[int | None] | None, shape: tuple[int, ...]) -> tuple[int, ...]:

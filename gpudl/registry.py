@@ -1,7 +1,7 @@
-"""The registry of what is known by name and made from a config: names to objects and back.
+"""The registry of serializable classes and functions: from names and configs to objects and back.
 
-A `Family` has the classes and functions of one kind, and `get`, `serialize` and `deserialize` for them. Those of a user
-come in from `custom_objects`.
+A `Family` has the classes and functions of one kind, and `get`, `serialize` and `deserialize` for them. User-defined
+ones are in `custom_objects`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ from gpudl.names import snake_case
 
 T = TypeVar("T")
 _NOTHING = object()
-Identifier = str | Mapping[str, Any] | Callable[..., Any] | None
-"""What `Family.get` takes: a name, a config, a class, an object or function that can be called, or None."""
+Identified = str | Mapping[str, object] | Callable[..., object]
+Identifier = Identified | None
+"""An argument of `Family.get`: a name, a config, a class, a callable object or function, or None."""
 N = TypeVar("N")
+Config = dict[str, Any]
+"""The arguments of an object's constructor, by name, as plain data."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """Return the error for a `name` that is not in `known`, with the nearest name that is."""
-    # Of the two spellings of a name the one with underscores, unless it cuts off a stump, as in rm_sprop.
+    """Return the error for a `name` that is not in `known`, with the most similar one that is."""
+    # Of the two spellings of a name the one with underscores, unless it is split wrongly, as in rm_sprop.
     known = list(known)
     spelled = {other.replace("_", ""): other for other in known if "_" in other and min(map(len, other.split("_"))) > 2}
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
@@ -37,7 +40,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
 
 
 def unknown_argument(cls: type, name: str) -> ValueError:
-    """Return the error for an argument that neither `cls` nor a base of it takes, with the nearest that one does.
+    """Return the error for an argument that neither `cls` nor its bases accept, with the most similar one that they do.
 
     Example:
         >>> print(unknown_argument(gpudl.layers.Dense, "activaton"))
@@ -60,8 +63,8 @@ def no_argument(who: str, name: str, taken: list[str]) -> ValueError:
     return ValueError(f"{who} has no argument {name!r}. {hint}")
 
 
-def refuse_others(cls: type, others: Mapping[str, Any], off: Mapping[str, Any]) -> None:
-    """Raise ValueError for arguments that no constructor takes, unless they have the values that `off` lists."""
+def refuse_others(cls: type, others: Mapping[str, object], off: Mapping[str, object]) -> None:
+    """Raise ValueError for arguments that no constructor accepts, unless they have the values that `off` lists."""
     for name, value in others.items():
         if name not in off:
             raise unknown_argument(cls, name)
@@ -73,10 +76,10 @@ class Family(Generic[T, N]):
     """The classes and functions of one kind, such as losses, by all their names.
 
     Args:
-        kind: what one of them is called in errors: ``"loss"``.
-        base: what their classes are derived from.
-        functions: whether functions, and objects of other classes that can be called, do as well.
-        default: what None stands for.
+        kind: the kind in error messages, such as ``"loss"``.
+        base: the base class.
+        functions: whether functions, and callable objects of other classes, are accepted as well.
+        default: the value for None.
 
     Example:
         >>> norms = Family("norm", gpudl.constraints.Constraint)
@@ -91,13 +94,13 @@ class Family(Generic[T, N]):
         self.base: type = base or type(None)
         self.functions = functions
         self.default = default
-        self.known: dict[str, Any] = {}
+        self.known: dict[str, object] = {}
 
     def add(self, *modules: Mapping[str, Any], functions: bool = True) -> None:
-        """Take in the classes that ``__all__`` lists in the variables of `modules`, and where wanted the functions.
+        """Register the classes in the ``__all__`` of `modules`, and, with `functions`, the functions.
 
-        A class is known by its name, and by that in small letters, with and without underscores. Where a function has
-        one of the latter, as `losses.huber` has that of `losses.Huber`, it means the function.
+        A class is registered by its name, and by that in lower case, with and without underscores. If a function has
+        one of the latter names, as `losses.huber` has that of `losses.Huber`, it takes precedence.
         """
         named = {name: module[name] for module in modules for name in module["__all__"]}
         for name, item in named.items():
@@ -107,25 +110,25 @@ class Family(Generic[T, N]):
             self.known |= {name: item for name, item in named.items() if inspect.isfunction(item)}
 
     def alias(self, **names: str) -> None:
-        """Make something that is known by one name known by another: ``alias(mse="mean_squared_error")``."""
+        """Register another name: ``alias(mse="mean_squared_error")``."""
         self.known |= {alias: self.known[name] for alias, name in names.items()}
 
     @overload
     def get(self, identifier: None) -> N: ...
 
     @overload
-    def get(self, identifier: str | Mapping[str, Any] | Callable[..., Any] | T) -> T: ...
+    def get(self, identifier: str | Mapping[str, object] | Callable[..., object] | T) -> T: ...
 
-    def get(self, identifier: Any) -> T | N:
-        """Return what `identifier` stands for.
+    def get(self, identifier: object) -> T | N:
+        """Return the object or function of `identifier`.
 
         Args:
-            identifier: a name, in any case; a dict that `serialize` made; a class, which is made with its defaults; an
-                object or a function, which is returned as it is; or None.
+            identifier: a name, in any case; a dict from `serialize`; a class, which is called with its defaults; an
+                object or a function, which is returned unchanged; or None.
 
         Raises:
-            ValueError: an unknown name; the text offers the nearest one.
-            TypeError: something that stands for none.
+            ValueError: an unknown name; the message suggests the most similar one.
+            TypeError: any other identifier.
 
         Example:
             >>> gpudl.losses.get("mse") is gpudl.losses.mean_squared_error
@@ -135,7 +138,7 @@ class Family(Generic[T, N]):
         """
         return self.deserialize(identifier)
 
-    def serialize(self, value: Any) -> Any:
+    def serialize(self, value: object) -> object:
         """Return `value` as plain data: the class and the config of an object, the name of a function.
 
         Example:
@@ -146,8 +149,8 @@ class Family(Generic[T, N]):
         """
         return serialize(value)
 
-    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> T:
-        """Return what `serialize` described, as `get` does; `custom_objects` adds classes and functions by name.
+    def deserialize(self, config: object, custom_objects: Mapping[str, object] | None = None) -> T:
+        """Return the object of a config from `serialize`, like `get`; `custom_objects` adds classes and functions.
 
         Example:
             >>> gpudl.metrics.deserialize({"class_name": "BinaryAccuracy", "config": {"threshold": 0.25}}).threshold
@@ -165,8 +168,8 @@ class Family(Generic[T, N]):
             allowed = f"expected {article} {self.kind} or its name, such as {example.lower()!r} or {example}()"
         raise TypeError(f"{allowed}, got {config!r}.")
 
-    def _found(self, identifier: Any, custom: Mapping[str, Any]) -> Any:
-        """Return the function or object that a name or a config stands for, and anything else as it is."""
+    def _found(self, identifier: object, custom: Mapping[str, object]) -> object:
+        """Return the function or object of a name or a config, and anything else unchanged."""
         if isinstance(identifier, str):
             return _made(self._named(custom, identifier))
         if not isinstance(identifier, dict):
@@ -176,7 +179,7 @@ class Family(Generic[T, N]):
                 f"the config of a {self.kind} is a dict with class_name and config, got the keys {list(identifier)!r}."
             )
         name, registered = str(identifier["class_name"]), identifier.get("registered_name")
-        if name == "function":  # Keras describes one so
+        if name == "function":  # the form of Keras's configs
             return self._named(custom, identifier["config"])
         found = self._named(custom, name, registered or name)
         if not inspect.isclass(found):
@@ -184,7 +187,7 @@ class Family(Generic[T, N]):
         made: Any = found
         return made.from_config(identifier.get("config", {}))
 
-    def _named(self, custom: Mapping[str, Any], *names: str) -> Any:
+    def _named(self, custom: Mapping[str, object], *names: str) -> object:
         for name in names[::-1]:
             for known in (custom, self.known):
                 if found := known.get(name) or known.get(name.lower()):
@@ -192,33 +195,33 @@ class Family(Generic[T, N]):
         raise unknown(self.kind, names[0], [*custom, *(name for name in self.known if name == name.lower())])
 
 
-def _made(found: Any) -> Any:
+def _made(found: object) -> object:
     return found() if inspect.isclass(found) else found
 
 
-def _can_be_called(found: Any) -> bool:
+def _can_be_called(found: object) -> bool:
     return callable(found) or hasattr(found, "get_config")
 
 
 class Configurable:
-    """What steps are made with: recorded steps are looked at again when an attribute gets another value.
+    """The base of objects that steps depend on: recorded steps are checked again after an attribute has changed.
 
-    It remembers the arguments of its constructor, so that `get_config` needs no code in subclasses.
+    It records the arguments of its constructor, so that `get_config` needs no code in subclasses.
     """
 
-    _arguments: dict[str, Any]
-    _obsolete: tuple[str, ...] = ()  # arguments under old names, which no config has
-    _unread: frozenset[str] = frozenset()  # attributes of which no step depends
+    _arguments: Config
+    _obsolete: tuple[str, ...] = ()  # old names of arguments, which are not in configs
+    _unread: frozenset[str] = frozenset()  # attributes that no step depends on
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        """Note the arguments, with the defaults of those that were not given."""
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
+        """Record the arguments, with defaults for those that were not passed."""
         made = super().__new__(cls)
         try:
             given = inspect.signature(cls.__init__).bind(made, *args, **kwargs)
         except TypeError:
-            return made  # a copy, whose attributes come later; or a wrong call, and the constructor says so
+            return made  # a copy, whose attributes are set later, or a wrong call, for which the constructor raises
         given.apply_defaults()
-        arguments: dict[str, Any] = {}
+        arguments: Config = {}
         for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 arguments.update(given.arguments[name])
@@ -229,7 +232,7 @@ class Configurable:
         object.__setattr__(made, "_arguments", arguments)
         return made
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         before = vars(self).get(name, _NOTHING)
         object.__setattr__(self, name, value)
         if before is not value:
@@ -240,30 +243,30 @@ class Configurable:
         object.__delattr__(self, name)
         self._note_change(name, before)
 
-    def _note_change(self, name: str, before: Any) -> None:
-        """Have steps looked at again that may depend on an attribute; one that an object has first is none's yet."""
+    def _note_change(self, name: str, before: object) -> None:
+        """Have steps checked again that may depend on an attribute; no step depends on a new one."""
         known = before is not _NOTHING or hasattr(type(self), name) or getattr(self, "built", False)
         if known and name not in self._unread and not same_value(before, vars(self).get(name, _NOTHING)):
             changed()
 
-    def __copy__(self) -> Any:
-        """Return a copy that shares nothing with this object, as `copy.deepcopy` does."""
+    def __copy__(self) -> Self:
+        """Return a deep copy."""
         return copy.deepcopy(self)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the constructor's arguments as plain data; an attribute of the same name is preferred."""
         return {name: serialize(getattr(self, name, value)) for name, value in self._arguments.items()}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return a new object with the arguments of `config`; what it does not take and is None is left out."""
+    def from_config(cls, config: Config) -> Self:
+        """Return a new object with the arguments of `config`; unknown ones that are None are ignored."""
         parameters = inspect.signature(cls.__init__).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             config = {name: value for name, value in config.items() if name in parameters or value is not None}
         return cls(**config)
 
 
-def serialize(value: Any) -> Any:
+def serialize(value: object) -> object:
     """Return `value` as plain data: objects with a config as a dict, functions by name."""
     if hasattr(value, "get_config"):
         own, registered = type(value).__name__, users.get_registered_name(type(value))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from gpudl import ops
+from gpudl import config, ops
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor
 from gpudl.registry import Configurable, Family
@@ -16,12 +17,14 @@ __all__ = [
     "L1",
     "L1L2",
     "L2",
+    "OrthogonalRegularizer",
     "Regularizer",
     "deserialize",
     "get",
     "l1",
     "l1_l2",
     "l2",
+    "orthogonal_regularizer",
     "serialize",
 ]
 
@@ -82,8 +85,7 @@ class L1(Regularizer):
 
     def __call__(self, x: ArrayLike) -> Tensor:
         """Return the penalty of `x`, a scalar in its dtype."""
-        result: Tensor = ops.sum(ops.absolute(x)) * self.l1
-        return result
+        return ops.sum(ops.absolute(x)) * self.l1
 
 
 class L2(Regularizer):
@@ -105,11 +107,46 @@ class L2(Regularizer):
 
     def __call__(self, x: ArrayLike) -> Tensor:
         """Return the penalty of `x`, a scalar in its dtype."""
-        result: Tensor = ops.sum(ops.square(x)) * self.l2
+        return ops.sum(ops.square(x)) * self.l2
+
+
+class OrthogonalRegularizer(Regularizer):
+    """The penalty of rows, or columns, of a matrix that are not at right angles: the mean of |cos| of two of them.
+
+    Args:
+        factor: weight of the mean.
+        mode: ``"rows"`` or ``"columns"``.
+
+    Raises:
+        ValueError: a weight that is negative, not finite, or no number; another mode; in a call, what is no matrix.
+
+    Example:
+        >>> float(OrthogonalRegularizer(factor=0.5)([[2.0, 0.0], [3.0, 4.0]]))
+        0.30000001192092896
+    """
+
+    def __init__(self, factor: float = 0.01, mode: str = "rows") -> None:
+        self.factor = _weight("factor", factor, 0.01)
+        if mode not in ("rows", "columns"):
+            raise ValueError(f"mode must be 'rows' or 'columns', got {mode!r}.")
+        self.mode = mode
+
+    def __call__(self, x: ArrayLike) -> Tensor:
+        """Return the penalty of the matrix `x`, a scalar in its dtype."""
+        x = as_tensor(x)
+        if x.ndim != 2:
+            raise ValueError(f"OrthogonalRegularizer needs a matrix, got shape {x.shape}.")
+        if self.mode == "columns":
+            x = ops.transpose(x)
+        rows = x / ops.maximum(ops.sqrt(ops.sum(ops.square(x), axis=1, keepdims=True)), config.epsilon())
+        size = x.shape[0]
+        others = 1.0 - np.eye(size, dtype=x.dtype)
+        total = ops.sum(ops.absolute((rows @ ops.transpose(rows)) * others))
+        result: Tensor = total * (0.5 * self.factor) / (size * (size - 1) / 2)
         return result
 
 
-l1, l2, l1_l2 = L1, L2, L1L2
+l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 REGULARIZERS: Family[Callable[[Tensor], Tensor], None] = Family("regularizer", Regularizer)
 get, serialize, deserialize = REGULARIZERS.get, REGULARIZERS.serialize, REGULARIZERS.deserialize

@@ -1,12 +1,12 @@
-"""Elementwise ops as expressions: what each computes, said once.
+"""Elementwise ops as expressions: what each computes, declared once.
 
 An op is declared by a function of its inputs, written in the primitives of this file. The reference of the op, the
-instructions of the interpreter on the CPU and the text of CUDA kernels are read from the expression that it returns.
+interpreter's instructions on the CPU and the source of CUDA kernels are derived from the expression that it returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from inspect import Parameter, signature
@@ -14,27 +14,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Body = Callable[..., Any]
-
 ARITHMETIC = (
     *("add", "subtract", "multiply", "divide", "power", "negative", "absolute", "sign", "sqrt"),
-    *("exp", "expm1", "log", "log1p", "tanh", "erf", "maximum", "minimum", "gate"),
+    *("exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf", "maximum", "minimum", "gate"),
+    *("floor_divide", "remainder"),
+    *("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"),
 )
 """Primitives that compute in the dtype of the op's result, to which their operands are cast."""
 
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal")
-"""Primitives whose result is a bool; two operands are compared in the dtype that both have in common."""
+"""Primitives whose result is a bool; two operands are compared in their common dtype."""
 
 _BOOL = np.dtype(bool)
 
 
 class Expression:
-    """What is computed for each element: a primitive of operands, an input by its place, or a number.
+    """What is computed for each element: a primitive applied to operands, an input by its index, or a constant.
 
     Attributes:
-        name: of the primitive, or "input", "number".
-        operands: expressions.
-        value: the place of an input, or the number.
+        name: name of the primitive, or "input", "number".
+        operands: expressions of the operands.
+        value: index of the input, or the value of the constant.
     """
 
     __slots__ = ("name", "operands", "value")
@@ -95,10 +95,10 @@ class Expression:
     __hash__ = object.__hash__
 
     def __bool__(self) -> bool:
-        raise TypeError("an expression stands for every element: choose by `where`, not by `if`, `and` or `or`.")
+        raise TypeError("an expression has no truth value: use `where` instead of `if`, `and` or `or`.")
 
     def inputs(self) -> Iterator[int]:
-        """Yield the places of the inputs in the expression."""
+        """Yield the index of each input that the expression reads."""
         if self.name == "input":
             yield int(self.value)
         for operand in self.operands:
@@ -106,7 +106,7 @@ class Expression:
 
 
 def number(value: float) -> Expression:
-    """Return a number, in the dtype in which it is needed."""
+    """Return a constant, in the dtype of the expression that uses it."""
     return Expression("number", value=value.item() if isinstance(value, np.generic) else value)
 
 
@@ -117,20 +117,15 @@ def _function(name: str) -> Callable[..., Expression]:
     return make
 
 
-absolute, sign, sqrt, exp, expm1, log, log1p, tanh, erf = map(
-    _function, ("absolute", "sign", "sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf")
+absolute, sign, sqrt, exp, expm1, log, log1p, sin, cos, tanh, erf = map(
+    _function, ("absolute", "sign", "sqrt", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf")
 )
 maximum, minimum = _function("maximum"), _function("minimum")  # a NaN wins
-
-
-def gate(x: Expression, y: Expression) -> Expression:
-    """Return x where y > 0, else 0 * x."""
-    return Expression("gate", x, y)
-
-
-def is_finite(x: Expression) -> Expression:
-    """Return whether x is neither infinite nor NaN."""
-    return Expression("is_finite", x)
+floor_divide, remainder = _function("floor_divide"), _function("remainder")  # an integer by 0 is 0
+bitwise_and, bitwise_or, bitwise_xor, invert, left_shift, right_shift = map(
+    _function, ("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift")
+)
+gate, is_finite = _function("gate"), _function("is_finite")  # x where y > 0, else 0 * x; neither infinite nor NaN
 
 
 def where(condition: Expression, x: Expression | float, y: Expression | float) -> Expression:
@@ -139,14 +134,17 @@ def where(condition: Expression, x: Expression | float, y: Expression | float) -
 
 
 def promoted(x: Expression) -> Expression:
-    """Return x computed in the dtype that its inputs have in common, and then cast."""
+    """Return x computed in the common dtype of its inputs, and then cast."""
     return Expression("promoted", x)
 
 
 def of(name: str, *operands: Expression) -> Expression:
     """Return what another declared op computes from `operands`."""
-    found: Expression = _declared[name].body(*operands)
-    return found
+    found = _declared[name].body(*operands)
+    return found[0] if isinstance(found, tuple) else found
+
+
+Body = Callable[..., Expression | tuple[Expression, ...]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,10 +152,10 @@ class Declared:
     """An elementwise op.
 
     Attributes:
-        name: of the op; an update, which writes its first inputs, ends in ``_``.
+        name: name of the op; that of an update, which writes its first inputs, ends in ``_``.
         body: ``body(*inputs, **static)`` returns the expression of the result, or one for each input that an update
             writes.
-        inputs: names.
+        inputs: names of the inputs.
     """
 
     name: str
@@ -169,13 +167,13 @@ class Declared:
         """Whether it writes its first inputs."""
         return self.name.endswith("_")
 
-    def expressions(self, static: dict[str, Any]) -> tuple[Expression, ...]:
+    def expressions(self, static: Mapping[str, object]) -> tuple[Expression, ...]:
         """Return the expressions of its results."""
         return _traced(self, tuple(static.items()), repr(static) if static else "")
 
 
 @lru_cache(maxsize=4096)
-def _traced(op: Declared, items: tuple[Any, ...], text: str) -> tuple[Expression, ...]:
+def _traced(op: Declared, items: tuple[tuple[str, object], ...], text: str) -> tuple[Expression, ...]:
     # `text` tells 0.0 from -0.0.
     found = op.body(*(Expression("input", value=place) for place in range(len(op.inputs))), **dict(items))
     return found if isinstance(found, tuple) else (found,)
@@ -186,7 +184,7 @@ _followers: list[Callable[[str], None]] = []
 
 
 def declare(body: Body) -> Declared:
-    """Enter the elementwise op that is named like `body`, and return it."""
+    """Register the elementwise op that is named like `body`, and return it."""
     parameters = signature(body).parameters.values()
     inputs = tuple(p.name for p in parameters if p.kind is not Parameter.KEYWORD_ONLY)
     made = _declared[body.__name__] = Declared(body.__name__, body, inputs)
@@ -196,42 +194,42 @@ def declare(body: Body) -> Declared:
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of the ops that are declared."""
+    """Return the names of the declared ops."""
     return tuple(_declared)
 
 
 def declared(name: str) -> Declared | None:
-    """Return the op of a name, or None where no elementwise op has it."""
+    """Return the elementwise op named `name`, or None if there is none."""
     return _declared.get(name)
 
 
 def follow(enter: Callable[[str], None]) -> None:
-    """Call `enter` with the name of each op that is declared, now or later."""
+    """Call `enter` with the name of each declared op, and of each that is declared later."""
     _followers.append(enter)
     for name in list(_declared):
         enter(name)
 
 
 class Typed(NamedTuple):
-    """A part of an expression for certain dtypes, every cast of which is said.
+    """A subexpression for given dtypes, in which every cast is explicit.
 
     Attributes:
-        name: of the primitive, or "input", "number", "cast".
-        dtype: of what is computed.
-        operands: what it is computed from.
-        value: the place of an input, or the number.
+        name: name of the primitive, or "input", "number", "cast".
+        dtype: dtype of the result.
+        operands: typed expressions of the operands.
+        value: index of the input, or the value of the constant.
     """
 
     name: str
-    dtype: Any
+    dtype: np.dtype
     operands: tuple[Typed, ...] = ()
-    value: Any = 0
+    value: float = 0
 
 
-def typed(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
-    """Return the expressions `given` of an op with such outs and inputs; None for dtypes that they have no meaning for.
+def typed(op: Declared, dtypes: tuple[np.dtype, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+    """Return the expressions `given` of an op for dtypes of its outs and inputs; None where these are not supported.
 
-    A part that is used twice is one object, and so can be computed once.
+    A subexpression that is used twice is one object, so that it can be computed once.
     """
     ins = dtypes if op.update else dtypes[1:]
     try:
@@ -240,30 +238,32 @@ def typed(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) 
         return None
 
 
-class _Unfit(Exception):  # noqa: N818 (no error: the op is computed otherwise)
+class _Unfit(Exception):  # noqa: N818 (not an error: the op is computed otherwise)
     pass
 
 
 class _Typing:
-    def __init__(self, ins: tuple[Any, ...], computed: Any) -> None:
+    def __init__(self, ins: tuple[np.dtype, ...], computed: np.dtype) -> None:
         self._ins, self._computed = ins, computed
-        self._made: dict[tuple[int, Any], Typed] = {}
+        self._made: dict[tuple[int, np.dtype], Typed] = {}
 
-    def cast(self, x: Expression, to: Any) -> Typed:
-        """Return `x` as numbers of a dtype."""
+    def cast(self, x: Expression, to: np.dtype) -> Typed:
+        """Return `x` cast to a dtype."""
         key = id(x), to
         if key not in self._made:
             made = self._made_of(x, to)
-            # Half precision is computed in float32, and rounded where an op ends.
+            # Half precision is computed in float32 and rounded at the end of each op.
             alike = made.dtype == to or (to.name in ("float16", "bfloat16") and made.dtype == np.float32)
             self._made[key] = made if alike else Typed("cast", to, (made,))
         return self._made[key]
 
-    def _made_of(self, x: Expression, to: Any) -> Typed:
+    def _made_of(self, x: Expression, to: np.dtype) -> Typed:
         if x.name == "input":
             return Typed("input", self._ins[int(x.value)], (), int(x.value))
         if x.name == "number":
             return Typed("number", to, (), x.value)
+        if x.name == "invert" and to == _BOOL:
+            return Typed("equal", to, (self.cast(x.operands[0], to), Typed("number", to)))
         if x.name in ARITHMETIC:
             return Typed(x.name, to, tuple(self.cast(o, to) for o in x.operands))
         if x.name == "where":
@@ -280,8 +280,8 @@ class _Typing:
             raise _Unfit
         return self.cast(x, _BOOL)
 
-    def _own(self, x: Expression) -> Any:
-        """Return the dtype that an expression has by itself; None for a number."""
+    def _own(self, x: Expression) -> np.dtype | None:
+        """Return the dtype that an expression has by itself; None for a constant."""
         if x.name == "input":
             return self._ins[int(x.value)]
         if x.name == "number":
@@ -289,10 +289,10 @@ class _Typing:
         return _BOOL if x.name in COMPARISONS or x.name == "is_finite" else self._computed
 
 
-def _common(dtypes: list[Any]) -> Any:
+def _common(dtypes: list[np.dtype]) -> np.dtype:
     if len(set(dtypes)) == 1:
         return dtypes[0]
     try:
         return np.result_type(*dtypes)
-    except TypeError:  # bfloat16 has nothing in common with integers
+    except TypeError:  # NumPy has no common dtype of bfloat16 and integers
         raise _Unfit from None

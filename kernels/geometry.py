@@ -1,6 +1,6 @@
-"""Window geometry: the one place with the index arithmetic of convolution and pooling, and of axes that are summed.
+"""Window geometry: the index arithmetic of convolution, of pooling and of reductions, in one place.
 
-Every kernel, on the CPU and on the GPU, and every shape inference takes its numbers from here.
+Every kernel, on the CPU and on the GPU, and every shape rule computes its indices with these functions.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class Window:
         kernel: size along each spatial axis, e.g. ``(3, 3)``.
         strides: step along each spatial axis, in input positions.
         padding: ``"valid"`` (no padding) or ``"same"`` (output size ``ceil(input / stride)``; an odd
-            total of padding puts the extra zero after the input, as TensorFlow does).
+            total of padding puts the extra zero after the input, as in TensorFlow).
         dilation: distance between the taps of the kernel, in input positions.
-        crop: last output positions to leave out along each spatial axis, because nobody needs them.
+        crop: number of last output positions to leave out along each spatial axis, because they are not needed.
 
     Raises:
-        WindowError: sizes that are not positive, unequal lengths, unknown padding.
+        WindowError: if a size is not positive, lengths differ, or the padding is unknown.
 
     Example:
         >>> Window((3, 3), (2, 2), "same").output((28, 28))
@@ -61,12 +61,12 @@ class Window:
 
     @property
     def taps(self) -> int:
-        """Number of positions that the kernel looks at."""
+        """Number of positions that the kernel covers."""
         return prod(self.kernel)
 
     @property
     def extent(self) -> Ints:
-        """Input positions between the first and the last tap, both included."""
+        """Number of input positions from the first to the last tap, both included."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation, strict=True))
 
     def output(self, size: Ints) -> Ints:
@@ -102,8 +102,8 @@ class Window:
         """Yield (tap, outputs, inputs) for every tap, in row-major order of the kernel.
 
         `outputs` are the slices of the output positions whose tap falls inside an input of `size`, and
-        `inputs` the slices of the input positions that it falls on; a tap that falls only on padding
-        yields empty slices.
+        `inputs` the slices of the input positions that it falls on; for a tap that falls only on padding
+        the slices are empty.
         """
         axes = []
         for n, o, (before, _), k, s, d in zip(
@@ -117,7 +117,7 @@ class Window:
         ):
             spans = []
             for step in range(k):
-                shift = step * d - before  # the input position that output 0 looks at
+                shift = step * d - before  # the input position that output 0 reads
                 first = max(0, -(shift // s))
                 last = min(o - 1, (n - 1 - shift) // s)
                 count = max(last - first + 1, 0)
@@ -131,10 +131,10 @@ class Window:
 
 
 def grouped(shape: Ints, axes: Sequence[int]) -> Group | None:
-    """Return (O, R, C), what an array is if `axes` are R.
+    """Return (O, R, C), the shape of an array whose `axes` are merged into R, those before into O, those after into C.
 
     Returns:
-        The sizes; None for what needs more axes, and for no elements.
+        The sizes; None if more than three axes would be needed, or if the array has no elements.
 
     Example:
         >>> grouped((8, 28, 28, 16), (1, 2)), grouped((1, 10), (0,)), grouped((8, 28, 28, 16), (0, 2))
@@ -156,6 +156,6 @@ def along(shape: Ints, axis: int | Ints | None) -> Group | None:
 
 
 def stretched(shape: Ints, narrow: Ints) -> Group | None:
-    """Return (O, R, C) for an array of `shape`, along whose R one of the shape `narrow` is broadcast to it."""
+    """Return (O, R, C) for an array of `shape`, where an array of shape `narrow` is broadcast to it along R."""
     lead = len(shape) - len(narrow)
     return grouped(shape, (*range(lead), *(i + lead for i, n in enumerate(narrow) if n == 1)))

@@ -1,6 +1,6 @@
-"""How exactly products of float32 are computed on a GPU; the CPU computes them in float32 always.
+"""The precision of float32 matrix products on a GPU; the CPU always computes them in float32.
 
-What is chosen here is a part of what a recorded step depends on.
+A recorded step depends on this setting.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ _chosen = ["highest"]
 
 
 def choose(name: str, asked_by: str) -> None:
-    """Choose one of `NAMES` from now on; raises ValueError, naming `asked_by`, for anything else."""
+    """Set the precision to one of `NAMES`; raise ValueError, which names `asked_by`, for anything else."""
     if name not in NAMES:
         raise ValueError(
             f'{asked_by} expected "highest" (float32) or "high" (TF32 where the GPU has it), got {name!r}.'
@@ -19,13 +19,13 @@ def choose(name: str, asked_by: str) -> None:
 
 
 def chosen() -> str:
-    """Return what was chosen: ``"highest"``, or ``"high"``."""
+    """Return the current precision: ``"highest"`` or ``"high"``."""
     return _chosen[0]
 
 
 def tensor_cores() -> bool:
-    """Tell whether the factors of a product of float32 may be rounded to TF32, which tensor cores multiply.
+    """Return whether the operands of a float32 product may be rounded to TF32, which tensor cores multiply.
 
-    TF32 has the range of float32 and ten bits after the point; sums are float32 all the same.
+    TF32 has the range of float32 and ten bits of mantissa; sums are still accumulated in float32.
     """
     return _chosen[0] == "high"

@@ -75,5 +75,5 @@ def require_determinism() -> None:
 
 
 def deterministic() -> bool:
-    """Tell whether that is required."""
+    """Return whether that is required."""
     return _deterministic[0]

@@ -82,7 +82,7 @@ def _on_its_backend(request: pytest.FixtureRequest) -> Iterator[None]:
     assert state.recorder is None
     assert state.open_tapes == 0
     assert state.gradients
-    assert state.twins
+    assert state.kernels
 
 
 @pytest.fixture(autouse=True)

@@ -145,6 +145,10 @@ def relu(
     return y if max_value is None else np.where(y > max_value, max_value, y)
 
 
+def times(x: Any, by: float) -> Any:
+    return x * by
+
+
 def flatten(x: Array, data_format: str = "channels_last", **_: Any) -> Array:
     x = np.moveaxis(x, 1, -1) if data_format == "channels_first" else x
     return x.reshape(len(x), -1)
@@ -168,6 +172,10 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "Reshape": lambda x, target_shape, **_: x.reshape(len(x), *target_shape),
     "Dropout": lambda x, **_: x,
     "GaussianNoise": lambda x, **_: x,
+    "ActivityRegularization": lambda x, **_: x,
+    "Identity": lambda x, **_: x,
+    "Lambda": lambda x, arguments, **_: x * arguments["by"],
+    "Masking": lambda x, mask_value, **_: x,
 }
 
 
@@ -181,7 +189,7 @@ class Case:
     training: bool = False
 
     def __str__(self) -> str:
-        given = ",".join(f"{k}={v}" for k, v in self.kwargs.items())
+        given = ",".join(f"{k}={getattr(v, '__name__', v)}" for k, v in self.kwargs.items())
         return f"{self.kind}({given})-{'x'.join(map(str, self.shape))}{'-training' if self.training else ''}"
 
     def inputs(self, batch: int | None = None) -> Array:
@@ -259,4 +267,8 @@ CASES = [
     Case("Dropout", (3, 4), {"rate": 0.0}, training=True),
     Case("GaussianNoise", (3, 4), {"stddev": 0.5}),
     Case("GaussianNoise", (3, 4), {"stddev": 0.0}, training=True),
+    Case("ActivityRegularization", (3, 4), {"l1": 0.1, "l2": 0.2}),
+    Case("Identity", (3, 4)),
+    Case("Lambda", (3, 4), {"function": times, "arguments": {"by": 3.0}}),
+    Case("Masking", (3, 4, 2), {"mask_value": 0.5}),
 ]

@@ -1,10 +1,10 @@
-"""Running the twins that reduce on the strict double: all floats, both orders of threads, unaligned addresses."""
+"""Running the kernels that reduce on the strict double: all floats, both orders of threads, unaligned addresses."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import cuda_twins
+import cuda_kernels
 import numpy as np
 from contract_cases import CONTRACTS
 from contract_cases.check import assert_close, assert_same, dirty, tensors
@@ -19,11 +19,11 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def run(name: str, outs: Arrays, inputs: Arrays, static: dict[str, Any], shift: int = 0) -> Arrays | None:
-    """Return what the twin of an op or a chain makes of `inputs`, with outs like `outs`; None if none takes them."""
+    """Return what the kernel of an op or a chain makes of `inputs`, with outs like `outs`; None if none takes them."""
     spoilt = dirty(tuple(Spec(a.shape, a.dtype) for a in outs))
-    placed = tuple(cuda_twins.Placed(a).array for a in (*spoilt, *inputs))
-    twin = kernels.find(name, "cuda", placed, static)
-    return None if twin is None else cuda_twins.run(twin, spoilt, inputs, static, shift=shift)
+    placed = tuple(cuda_kernels.Placed(a).array for a in (*spoilt, *inputs))
+    kernel = kernels.find(name, "cuda", placed, static)
+    return None if kernel is None else cuda_kernels.run(kernel, spoilt, inputs, static, shift=shift)
 
 
 def outs_of(name: str, inputs: Arrays, static: dict[str, Any]) -> Arrays:
@@ -32,7 +32,7 @@ def outs_of(name: str, inputs: Arrays, static: dict[str, Any]) -> Arrays:
 
 
 def agrees(name: str, draws: int = 4) -> int:
-    """Compare a twin with the oracle on all samples, chosen and drawn; return how many it took."""
+    """Compare a kernel with the oracle on all samples, chosen and drawn; return how many it took."""
     contract, count = CONTRACTS[name], 0
     for sample in (*contract.samples, *contract.drawn(draws)):
         for dtype in DTYPES:

@@ -28,7 +28,7 @@ def plan_of(step: Traced) -> Plan:
 
 def names_in(step: Traced) -> list[str]:
     """The ops of a plan, in order; those that became one instruction by their own names."""
-    return [part.name for step in plan_of(step).steps for part in ir.members(step)]
+    return [part.name for step in plan_of(step).instructions for part in ir.members(step)]
 
 
 def assert_same_bits(one: Any, other: Any) -> None:

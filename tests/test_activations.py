@@ -54,6 +54,16 @@ FORMULAS: dict[str, tuple[dict[str, Any], Callable[[float], float]]] = {
     "hard_silu": ({}, lambda x: x * min(max(x / 6 + 0.5, 0.0), 1.0)),
     "hard_swish": ({}, lambda x: x * min(max(x / 6 + 0.5, 0.0), 1.0)),
     "mish": ({}, lambda x: x * math.tanh(x if x > 35 else math.log1p(math.exp(x)))),
+    "celu": ({"alpha": 0.7}, lambda x: x if x > 0 else 0.7 * math.expm1(x / 0.7)),
+    "log_sigmoid": ({}, lambda x: min(x, 0) - math.log1p(math.exp(-abs(x)))),
+    "squareplus": ({"b": 2.5}, lambda x: 0.5 * (x + math.sqrt(x * x + 2.5))),
+    "hard_tanh": ({}, lambda x: min(max(x, -1.0), 1.0)),
+    "hard_shrink": ({"threshold": 0.7}, lambda x: x if abs(x) > 0.7 else 0.0),
+    "soft_shrink": ({"threshold": 0.7}, lambda x: math.copysign(max(abs(x) - 0.7, 0.0), x)),
+    "tanh_shrink": ({}, lambda x: x - math.tanh(x)),
+    "threshold": ({"threshold": 0.7, "default_value": -2.0}, lambda x: x if x > 0.7 else -2.0),
+    "sparse_plus": ({}, lambda x: max(x, 0.0) if abs(x) >= 1 else (x + 1) ** 2 / 4),
+    "sparse_sigmoid": ({}, lambda x: min(max((x + 1) / 2, 0.0), 1.0)),
 }
 
 
@@ -221,4 +231,24 @@ def test_erf_is_exact_to_rounding_and_passes_nan_and_infinity() -> None:
 
 
 def test_every_activation_has_a_case() -> None:
-    assert functions(activations) - {"softmax", "log_softmax"} <= FORMULAS.keys()
+    assert functions(activations) - {"softmax", "log_softmax", "sparsemax", "glu"} <= FORMULAS.keys()
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1, -3])
+def test_sparsemax_along_any_axis_is_the_nearest_point_of_the_simplex(axis: int) -> None:
+    x = np.random.default_rng(1).standard_normal((3, 4, 5))
+    y = activations.sparsemax(x, axis).numpy().astype(np.float64)
+    np.testing.assert_allclose(y.sum(axis=axis), 1, rtol=1e-6)
+    assert ((y >= 0).all(), (y == 0).any()) == (True, True)
+    # What is not 0 lies one level below x, and x nowhere else reaches above that level.
+    level = np.where(y > 0, x - y, -np.inf).max(axis=axis, keepdims=True)
+    np.testing.assert_allclose(np.maximum(x - level, 0), y, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+def test_glu_is_one_half_times_the_sigmoid_of_the_other(axis: int) -> None:
+    x = np.random.default_rng(1).standard_normal((2, 4, 6)).astype(np.float32)
+    value, gate = np.split(x, 2, axis)
+    np.testing.assert_allclose(activations.glu(x, axis).numpy(), value / (1 + np.exp(-gate)), rtol=1e-5)
+    with pytest.raises(gpudl.ShapeError, match=r"glu needs two halves along axis 1, got shape \(2, 3\)"):
+        activations.glu(np.ones((2, 3)), 1)

@@ -69,8 +69,8 @@ def named(flips: tuple[bool, bool]) -> dict[str, bool]:
     return dict(zip(("transpose_a", "transpose_b"), flips, strict=True))
 
 
-def twin(arrays: Arrays, **static: bool) -> Any:
-    assert blas.takes(*arrays, **static), double.refusals
+def kernel(arrays: Arrays, **static: bool) -> Any:
+    assert blas.supports(*arrays, **static), double.refusals
     return blas.matmul
 
 
@@ -90,7 +90,7 @@ def test_values(cupy: Any, dtype: str, flips: tuple[bool, bool]) -> None:
     for shapes in SHAPES:
         arrays, exact = drawn(cupy, shapes, dtype_of(dtype), flips)
         kept = [x.get().tobytes() for x in arrays[1:]]
-        twin(arrays, **named(flips))(*arrays, **named(flips))
+        kernel(arrays, **named(flips))(*arrays, **named(flips))
         check(arrays[0], exact, shapes[1][-1])
         assert [x.get().tobytes() for x in arrays[1:]] == kept
 
@@ -203,18 +203,18 @@ def test_an_unknown_precision() -> None:
     assert gpudl.config.matmul_precision() == "highest"
 
 
-def test_what_the_twin_does_not_take(cupy: Any) -> None:
+def test_what_the_kernel_does_not_take(cupy: Any) -> None:
     (out, a, b), _ = drawn(cupy, SHAPES[0], np.float32)
 
-    def takes(*arrays: Any) -> bool:
-        return blas.takes(*arrays)
+    def supports(*arrays: Any) -> bool:
+        return blas.supports(*arrays)
 
-    assert takes(out, a, b)
-    assert not takes(out, a, b.astype(np.float64))
-    assert not takes(out.astype(np.int32), a.astype(np.int32), b.astype(np.int32))
-    assert not takes(out, a, cupy.asarray(np.ones((4, 3), np.float32)).T)
+    assert supports(out, a, b)
+    assert not supports(out, a, b.astype(np.float64))
+    assert not supports(out.astype(np.int32), a.astype(np.int32), b.astype(np.int32))
+    assert not supports(out, a, cupy.asarray(np.ones((4, 3), np.float32)).T)
     huge = SimpleNamespace(shape=(2**31, 1), dtype=np.dtype("f"), flags=SimpleNamespace(c_contiguous=True))
-    assert not takes(huge, huge, SimpleNamespace(**vars(huge) | {"shape": (1, 1)}))
+    assert not supports(huge, huge, SimpleNamespace(**vars(huge) | {"shape": (1, 1)}))
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def no_memory(patch: pytest.MonkeyPatch) -> None:
             r"the cuBLAS that CuPy uses cannot be called directly \(/nowhere/libcublas\.so: cannot open.*\)",
         ),
         (no_start, r"cuBLAS refused to start: it could not be started \(CUBLAS_STATUS_NOT_INITIALIZED\)\."),
-        (no_memory, r"cuBLAS refused to start: the GPU's memory does not suffice \(CUBLAS_STATUS_ALLOC_FAILED\)\."),
+        (no_memory, r"cuBLAS refused to start: the GPU is out of memory \(CUBLAS_STATUS_ALLOC_FAILED\)\."),
     ],
 )
 def test_without_cublas_cupy_multiplies_after_one_warning(
@@ -287,8 +287,8 @@ def test_without_cublas_cupy_multiplies_after_one_warning(
         f"captured, so that steps with matrix products start kernel by kernel. The reason: {reason}"
     )
     with pytest.warns(RuntimeWarning, match=sentence):
-        assert not blas.takes(*arrays)
-    assert not blas.takes(*arrays), "and no second warning"
+        assert not blas.supports(*arrays)
+    assert not blas.supports(*arrays), "and no second warning"
     with backend.scope("cupy"):
         got = gpudl.convert_to_tensor(np.eye(2, dtype=np.float32)) @ gpudl.convert_to_tensor(
             np.eye(2, dtype=np.float32)

@@ -16,7 +16,7 @@ from contract_cases import CONTRACTS
 from contract_cases.check import assert_close, dirty, tensors
 from cuda_batch import assembled, twice
 from cuda_cpu import kinds
-from cuda_twins import Placed, run, samples
+from cuda_kernels import Placed, run, samples
 from gpudl.kernels import expression
 from gpudl.kernels import registry as kernels
 from gpudl.kernels.cuda import elementwise, launch, program
@@ -45,10 +45,10 @@ def cupy() -> Iterator[Any]:
         yield cupy
 
 
-def twin_of(op: str, arrays: Any, static: dict[str, Any]) -> Callable[..., None]:
-    twin = kernels.find(op, "cuda", tuple(arrays), static)
-    assert twin is not None, (op, [(a.dtype, a.shape) for a in arrays])
-    return twin
+def kernel_of(op: str, arrays: Any, static: dict[str, Any]) -> Callable[..., None]:
+    kernel = kernels.find(op, "cuda", tuple(arrays), static)
+    assert kernel is not None, (op, [(a.dtype, a.shape) for a in arrays])
+    return kernel
 
 
 OPS = sorted(expression.names())
@@ -66,13 +66,38 @@ def test_every_op_meets_its_contract(cupy: Any) -> None:
             for number, (sample, dtype) in enumerate(samples(name, 2)):
                 inputs, op = sample.cast(dtype), registry[name]
                 outs = dirty(op.specs(tensors(inputs), sample.static))
-                twin = twin_of(name, map(cupy.asarray, (*outs, *inputs)), sample.static)
-                got = run(twin, outs, inputs, sample.static, op.writes, shift=number % 2)
+                kernel = kernel_of(name, map(cupy.asarray, (*outs, *inputs)), sample.static)
+                got = run(kernel, outs, inputs, sample.static, op.writes, shift=number % 2)
                 done.append((got, CONTRACTS[name], inputs, sample, dtype))
         return done
 
     for checked in twice(work):
         assert_close(*checked)
+
+
+EXTREME = {
+    "int": (0, 1, -1, 7, -7, 2**31 - 1, -(2**31), -(2**63)),
+    "uint": (0, 1, 7, 200, 255),
+    "float": (*SPECIAL, 1.5, -1.5, 7.0, -7.25, 1e30),
+}
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "mod"])
+def test_quotients_are_numpys_for_all_pairs_of_extremes(cupy: Any, name: str) -> None:
+    def work() -> list[Any]:
+        done = []
+        for dtype in ("int8", "int32", "int64", "uint8", "uint32", "float32", "float64"):
+            numbers = np.array(EXTREME[dtype.rstrip("0123456789")]).astype(dtype)
+            a, b = (np.ascontiguousarray(part) for part in np.broadcast_arrays(numbers[:, None], numbers))
+            out = cupy.empty(a.shape, dtype)
+            kernel_of(name, (out, cupy.asarray(a), cupy.asarray(b)), {})(out, cupy.asarray(a), cupy.asarray(b))
+            done.append((out.get(), (np.floor_divide if name == "floor_divide" else np.remainder)(a, b)))
+        return done
+
+    for got, expected in twice(work):
+        np.testing.assert_array_equal(got, expected)
+        real = ~np.isnan(expected)
+        np.testing.assert_array_equal(np.signbit(got[real]), np.signbit(expected[real]))
 
 
 DTYPES = ("float32", "float32", "float16", "float64", "int64", "int32", "uint8", "bool")
@@ -140,7 +165,7 @@ class RandomRun:
         placed = self.arrays(0)
         for call in self.calls:
             arrays = [placed[x].array for x in (*call.outs, *call.ins)]
-            twin_of(call.op, arrays, call.static)(*arrays, **call.static)
+            kernel_of(call.op, arrays, call.static)(*arrays, **call.static)
         return self.results(placed)
 
     def at_once(self, shift: int) -> list[np.ndarray]:
@@ -216,7 +241,7 @@ def test_elements_are_moved_sixteen_bytes_at_a_time_where_that_is_possible(
     monkeypatch.setattr(program, "compile_run", lambda *key: asked.append(key[1:]) or real(*key))
     x = np.arange(n, dtype=np.float32)
     for shift in (0, 1):
-        (y,) = run(twin_of("negative", [cupy.asarray(x)] * 2, {}), (np.zeros_like(x),), (x,), {}, shift=shift)
+        (y,) = run(kernel_of("negative", [cupy.asarray(x)] * 2, {}), (np.zeros_like(x),), (x,), {}, shift=shift)
         np.testing.assert_array_equal(y, -x)
     assert [key for key in asked if key[0] == index] == [(index, 4), (index, 1)]
 
@@ -247,9 +272,9 @@ def test_scalars_run_on_one_warp(cupy: Any, monkeypatch: pytest.MonkeyPatch) -> 
 def test_an_element_of_the_target_may_be_the_operand(cupy: Any) -> None:
     whole = cupy.asarray(np.arange(1, 600, dtype=np.float32))
     one = whole[:1].reshape(())
-    twin_of("assign_add_", (whole, one), {})(whole, one)
+    kernel_of("assign_add_", (whole, one), {})(whole, one)
     np.testing.assert_array_equal(whole.get(), np.arange(2, 601))
-    twin_of("assign_add_", (whole, whole), {})(whole, whole)
+    kernel_of("assign_add_", (whole, whole), {})(whole, whole)
     np.testing.assert_array_equal(whole.get(), 2 * np.arange(2, 601))
 
 
@@ -263,7 +288,7 @@ def test_numbers_of_the_text_are_exact(cupy: Any) -> None:
             for number in NUMBERS if np.dtype(dtype).kind == "f" else (-5, 2**31 - 1, -(2**31)):
                 x, y = cupy.asarray(np.full(2, number, dtype)), cupy.empty(2, dtype)
                 limits = {"low": number, "high": number}
-                twin_of("clip", (y, x), limits)(y, x, **limits)
+                kernel_of("clip", (y, x), limits)(y, x, **limits)
                 done.append((y.get(), np.full(2, number, dtype)))
         return done
 
@@ -296,12 +321,14 @@ def test_integers_wrap_and_casts_are_numpys(cupy: Any) -> None:
                     (
                         name,
                         wanted,
-                        run(twin_of(name, [cupy.asarray(x)] * (1 + len(inputs)), {}), (np.zeros_like(x),), inputs, {}),
+                        run(
+                            kernel_of(name, [cupy.asarray(x)] * (1 + len(inputs)), {}), (np.zeros_like(x),), inputs, {}
+                        ),
                     )
                 )
             for other in whole:
                 out = cupy.asarray(np.zeros(4, other))
-                twin_of("cast", (out, cupy.asarray(x)), {"dtype": other})(out, cupy.asarray(x), dtype=other)
+                kernel_of("cast", (out, cupy.asarray(x)), {"dtype": other})(out, cupy.asarray(x), dtype=other)
                 # What a number becomes that the other dtype has no room for is not defined.
                 if np.dtype(other).kind in "fb" or np.dtype(dtype).kind in "iub":
                     done.append((f"{dtype} to {other}", x.astype(other), (out.get(),)))
@@ -324,7 +351,7 @@ def test_bfloat16_is_rounded_after_every_op(cupy: Any) -> None:
             wanted = np.empty(50, np.float32)
             registry[name].forward(np, wanted, *(x.astype(np.float32) for x in inputs))
             arrays = [cupy.asarray(x) for x in (np.zeros_like(a), *inputs)]
-            twin_of(name, arrays, {})(*arrays)
+            kernel_of(name, arrays, {})(*arrays)
             done.append((arrays[0].get(), wanted.astype(bfloat16), 1 if name in ("tanh", "exp") else 0))
         calls = [
             Call("multiply", (3,), (0, 1)),
@@ -351,7 +378,7 @@ def test_what_has_no_kernel(cupy: Any) -> None:
 
     assert taken("negative", y, x)
     assert not taken("negative", y, cupy.asarray(np.ones((3, 2), np.float32)).T)
-    assert not taken("negative", y.astype(np.int16), x.astype(np.int16))
+    assert not taken("negative", y.astype(np.uint64), x.astype(np.uint64))
     assert not taken("exp", y.astype(np.int32), x.astype(np.int32))
     assert not taken("sign", y.astype(np.uint8), x.astype(np.uint8))
     assert taken("activation_grad", y, x, x.astype(np.float16), activation="relu")

@@ -7,7 +7,7 @@ from typing import Any
 import cuda_cpu
 import numpy as np
 import pytest
-from cuda_twins import Placed, agrees, meter, one_launch_and_no_transfer, run
+from cuda_kernels import Placed, agrees, meter, one_launch_and_no_transfer, run
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import gather, launch, scatter
 from strict_cupy import Meter, capture
@@ -20,7 +20,7 @@ ORDERS = (None, "int32", "int64")
 
 
 @pytest.mark.parametrize("op", ["take", "take_batch", "take_grad"])
-def test_twins_agree_with_the_cases(op: str, meter: Meter) -> None:
+def test_kernels_agree_with_the_cases(op: str, meter: Meter) -> None:
     assert agrees(op) >= 8
     one_launch_and_no_transfer(meter, op)
 
@@ -30,7 +30,7 @@ def _gathered(out: np.ndarray, source: np.ndarray, order: Any, start: int, shift
 
     def call(out: Any, source: Any, *rest: Any) -> None:
         given = None if order is None else rest[0]
-        assert gather.takes_rows(out, source, given)
+        assert gather.supports_rows(out, source, given)
         gather.gather_rows(out, source, given, rest[-1])
 
     return run(call, (out,), (*arrays, np.array(start)), {}, shift=shift)[0]
@@ -112,23 +112,23 @@ def test_rows_count_from_the_end_and_those_out_of_range_are_marked(columns: int,
 
 
 def test_what_is_not_taken(meter: Meter) -> None:
-    def takes(out: np.ndarray, source: np.ndarray, order: np.ndarray | None = None) -> bool:
+    def supports(out: np.ndarray, source: np.ndarray, order: np.ndarray | None = None) -> bool:
         given = None if order is None else Placed(order).array
-        return gather.takes_rows(Placed(out).array, Placed(source).array, given)
+        return gather.supports_rows(Placed(out).array, Placed(source).array, given)
 
     source, out, order = np.zeros((4, 3), np.uint8), np.zeros((2, 3), np.float32), np.zeros(4, np.int64)
-    assert takes(out, source, order)
-    assert not takes(out, source, order.astype(np.uint8))
-    assert not takes(out, source, order.reshape(2, 2))
-    assert not takes(out, source, order[:0])
-    assert not takes(out, source[:0])
-    assert not takes(out[:, :2], source)
-    assert not takes(out.astype(np.int32), source)
-    assert not takes(out, source.astype(np.uint16))
-    assert not takes(out, source.astype(">i4"))
-    assert not takes(out[0, 0], source[0, 0])
+    assert supports(out, source, order)
+    assert not supports(out, source, order.astype(np.uint8))
+    assert not supports(out, source, order.reshape(2, 2))
+    assert not supports(out, source, order[:0])
+    assert not supports(out, source[:0])
+    assert not supports(out[:, :2], source)
+    assert not supports(out.astype(np.int32), source)
+    assert not supports(out, source.astype(np.uint16))
+    assert not supports(out, source.astype(">i4"))
+    assert not supports(out[0, 0], source[0, 0])
     sliced = Placed(np.zeros((4, 6), np.uint8)).array[:, ::2]
-    assert not gather.takes_rows(Placed(out).array, sliced, None)
+    assert not gather.supports_rows(Placed(out).array, sliced, None)
 
 
 def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,7 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
     out, x, at = (Placed(a).array for a in (np.zeros((2, 3)), np.zeros((4, 3)), np.zeros(2, int)))
     with pytest.warns(RuntimeWarning, match=r"could not compile gather.cu"):
         assert registry.find("take", "cuda", (out, x, at), {}) is None
-    with pytest.raises(RuntimeError, match=r"take_rows of gather.cu does not compile here; ask first whether it takes"):
+    with pytest.raises(RuntimeError, match=r"take_rows of gather.cu does not compile here; check `supports` first"):
         gather.take(out, x, at)
 
 
@@ -174,13 +174,13 @@ def test_the_gradient_of_rows_rounds_as_the_reference_does(meter: Meter) -> None
 
 
 def test_what_the_gradient_of_rows_does_not_take(meter: Meter) -> None:
-    def takes(out: np.ndarray, g: np.ndarray, indices: np.ndarray) -> bool:
+    def supports(out: np.ndarray, g: np.ndarray, indices: np.ndarray) -> bool:
         arrays = tuple(Placed(a).array for a in (out, g, indices))
         return registry.find("take_grad", "cuda", arrays, {"rows": len(out)}) is not None
 
     out, g, at = np.zeros((4, 3)), np.zeros((2, 3)), np.zeros(2, int)
-    assert takes(out, g, at)
-    assert not takes(out, g.astype(np.float32), at)
-    assert not takes(out, g, at.astype(np.uint8))
-    assert not takes(out, g[:, :2], at)
-    assert not takes(out.astype(int), g.astype(int), at)
+    assert supports(out, g, at)
+    assert not supports(out, g.astype(np.float32), at)
+    assert not supports(out, g, at.astype(np.uint8))
+    assert not supports(out, g[:, :2], at)
+    assert not supports(out.astype(int), g.astype(int), at)

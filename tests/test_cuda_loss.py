@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cuda_twins import meter
+from cuda_kernels import meter
 from reduction_runs import Arrays, agrees, outs_of, run
 
 from gpudl.engine.op import registry
@@ -41,7 +41,7 @@ def wanted(name: str, inputs: Arrays) -> Arrays:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_twin_agrees_with_the_oracle(name: str) -> None:
+def test_a_kernel_agrees_with_the_oracle(name: str) -> None:
     assert agrees(name) > 12
 
 
@@ -106,7 +106,7 @@ def test_a_class_that_cannot_be_leaves_the_loss_of_others_finite() -> None:
     assert got[1][0, 1] == 0
 
 
-def test_what_a_twin_does_not_take() -> None:
+def test_what_a_kernel_does_not_take() -> None:
     z = np.ones((3, 4), np.float32)
     labels, halves = np.zeros(3, np.int64), z.astype(np.float16)
     assert run("softmax", (halves,), (z,), {}) is None

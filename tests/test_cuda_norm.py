@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from chain_cases import CASES
 from contract_cases.check import assert_same
-from cuda_twins import meter
+from cuda_kernels import meter
 from gpudl.kernels.cuda import norm
 from reduction_runs import Arrays, agrees, outs_of, run
 
@@ -49,7 +49,7 @@ def static_of(name: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_twin_agrees_with_the_oracle(name: str) -> None:
+def test_a_kernel_agrees_with_the_oracle(name: str) -> None:
     assert agrees(name, draws=6) > 15
 
 
@@ -97,7 +97,7 @@ def test_variance_is_exact_when_the_first_row_is_far_off() -> None:
 
 
 def composed(name: str, inputs: Arrays, stages: Any) -> Arrays | None:
-    """Return what the twins of the ops of a chain make of the inputs, one after another."""
+    """Return what the kernels of the ops of a chain make of the inputs, one after another."""
     if name == "activation_grad+batch_norm_grad":
         g, y, *rest = inputs
         before = g * (y > 0).astype(g.dtype)
@@ -130,7 +130,7 @@ def test_a_chain_has_the_bits_of_its_ops(name: str, large: bool) -> None:
             assert_same(got, expected)
 
 
-def test_what_a_twin_does_not_take() -> None:
+def test_what_a_kernel_does_not_take() -> None:
     x, ones = noise(6, 5), np.ones(5, F4)
     outs = (x, ones, ones)
     assert run("batch_norm", outs, (x, ones, ones.astype(np.float64)), EPSILON) is None

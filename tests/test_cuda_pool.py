@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from chain_cases import CASES
-from cuda_twins import Placed, agrees, meter, needs_gxx, one_launch_and_no_transfer, run
+from cuda_kernels import Placed, agrees, meter, needs_gxx, one_launch_and_no_transfer, run
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import launch
 from gpudl.kernels.geometry import Window
@@ -30,7 +30,7 @@ WINDOWS = [
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_twins_agree_with_the_cases(op: str, meter: Meter) -> None:
+def test_kernels_agree_with_the_cases(op: str, meter: Meter) -> None:
     assert agrees(op) >= 12
     one_launch_and_no_transfer(meter, op)
 
@@ -48,7 +48,7 @@ def test_channels_that_are_moved_together_stay_apart(
             static: dict[str, Any] = {"window": window} | ({"shape": problem.shape} if op.endswith("grad") else {})
             for shift in (0, 1):
                 outs = tuple(np.full_like(a, np.nan if a.dtype.kind == "f" else 77) for a in expected)
-                got = run(registry.twins("cuda")[op][-1].run, outs, tuple(inputs), static, shift=shift)
+                got = run(registry.registered("cuda")[op][-1].run, outs, tuple(inputs), static, shift=shift)
                 for each, wanted in zip(got, expected, strict=True):
                     np.testing.assert_array_equal(each, wanted, err_msg=f"{op} {channels} {shift}", strict=True)
 
@@ -64,7 +64,7 @@ def test_as_many_channels_as_possible_are_moved_at_a_time(
     x, y = np.zeros((1, 4, 4, channels), dtype), np.zeros((1, 2, 2, channels), dtype)
     launch.forget()
     arrays = [Placed(a, shift).array for a in (y, y.astype(np.uint8), x)]
-    registry.twins("cuda")["max_pool"][0].run(*arrays, window=window)
+    registry.registered("cuda")["max_pool"][0].run(*arrays, window=window)
     assert [dict(key[3:])["GPUDL_WIDTH"] for key in launch._kernels] == [width]
 
 
@@ -76,9 +76,9 @@ def test_the_chain_is_its_ops() -> None:
     with installed():
         for (inputs, stages), expected in zip(drawn, by_ops, strict=True):
             arrays = tuple(Placed(a).array for a in (*expected, *inputs))
-            twin = registry.find(CHAIN, "cuda", arrays, {"stages": stages})
-            assert twin is not None
-            got = run(twin, (np.full_like(expected[0], np.nan),), inputs, {"stages": stages})
+            kernel = registry.find(CHAIN, "cuda", arrays, {"stages": stages})
+            assert kernel is not None
+            got = run(kernel, (np.full_like(expected[0], np.nan),), inputs, {"stages": stages})
             np.testing.assert_array_equal(got[0], expected[0], strict=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cuda_twins import Placed, agrees, meter, one_launch_and_no_transfer, run
+from cuda_kernels import Placed, agrees, meter, one_launch_and_no_transfer, run
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import launch, random
 from strict_cupy import Meter, capture
@@ -19,7 +19,7 @@ SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 14, 1023, 1030)
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_twins_agree_with_the_cases(op: str, meter: Meter) -> None:
+def test_kernels_agree_with_the_cases(op: str, meter: Meter) -> None:
     assert agrees(op, draws=2) >= 4
     one_launch_and_no_transfer(meter, op)
 
@@ -94,7 +94,7 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
     x, key = Placed(np.ones(4, np.float32)).array, Placed(KEY).array
     with pytest.warns(RuntimeWarning, match=r"could not compile random.cu"):
         assert registry.find("dropout", "cuda", (x, x, key), {"rate": 0.5}) is None
-    with pytest.raises(RuntimeError, match=r"dropout of random.cu does not compile here; ask first whether it takes"):
+    with pytest.raises(RuntimeError, match=r"dropout of random.cu does not compile here; check `supports` first"):
         random.dropout(x, x, key, rate=0.5)
-    with pytest.raises(RuntimeError, match=r"advance of random.cu does not compile here; ask first whether it takes"):
+    with pytest.raises(RuntimeError, match=r"advance of random.cu does not compile here; check `supports` first"):
         random.advance_(key)

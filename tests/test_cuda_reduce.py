@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_twins import Placed, meter
+from cuda_kernels import Placed, meter
 from gpudl.kernels import registry as kernels
 from gpudl.kernels.cuda import reduce
 from gpudl.kernels.geometry import Window
@@ -24,7 +24,7 @@ def noise(*shape: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["sum", "sum_to", "max", "max_grad", "argmax"])
-def test_a_twin_agrees_with_the_oracle(name: str) -> None:
+def test_a_kernel_agrees_with_the_oracle(name: str) -> None:
     assert agrees(name, draws=8) > 12
 
 
@@ -83,8 +83,8 @@ def test_pooling_of_whole_images(shape: tuple[int, ...], dtype: str) -> None:
         ("avg_pool", y, x, {"window": window}),
         ("avg_pool_grad", x, noise(*y.shape).astype(dtype), {"window": window, "shape": shape}),
     ):
-        twin = kernels.find(name, "cuda", (Placed(out).array, Placed(given).array), static)
-        assert isinstance(twin, reduce.Reduction)
+        kernel = kernels.find(name, "cuda", (Placed(out).array, Placed(given).array), static)
+        assert isinstance(kernel, reduce.Reduction)
         got = run(name, (out,), (given,), static)
         exact = np.empty(out.shape)
         registry[name].forward(np, exact, given.astype(np.float64), **static)
@@ -121,7 +121,7 @@ def test_one_term_is_its_own_sum_and_maximum(shape: tuple[int, ...]) -> None:
         np.testing.assert_array_equal(got[0], x[0])
 
 
-def test_what_a_twin_does_not_take() -> None:
+def test_what_a_kernel_does_not_take() -> None:
     x = noise(3, 4, 5)
     assert run("sum", (x[0, :, 0],), (x,), {"axis": (0, 2)}) is None
     assert run("sum", (np.zeros(4, int),), (np.ones((3, 4), int),), {"axis": 0}) is None

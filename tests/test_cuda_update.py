@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_twins import Placed, agrees, meter, one_launch_and_no_transfer
+from cuda_kernels import Placed, agrees, meter, one_launch_and_no_transfer
 from gpudl.kernels import registry
 from gpudl.kernels.cuda import launch, update
 from strict_cupy import Meter, capture
@@ -34,7 +34,7 @@ def drawn(op: str, size: int, dtype: str = "float32") -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("op", OPS)
-def test_twins_agree_with_the_cases(op: str, meter: Meter) -> None:
+def test_kernels_agree_with_the_cases(op: str, meter: Meter) -> None:
     assert agrees(op) >= 12
     one_launch_and_no_transfer(meter, op)
 
@@ -47,7 +47,7 @@ def test_every_size_is_updated_whole_and_no_more(op: str, size: int, meter: Mete
     ops[op].forward(np, *expected, **STATICS[op])
     for shift in (0, 1, 2):
         placed = [Placed(a, shift) for a in arrays]
-        registry.twins("cuda")[op][0].run(*(p.array for p in placed), **STATICS[op])
+        registry.registered("cuda")[op][0].run(*(p.array for p in placed), **STATICS[op])
         for got, wanted in zip(placed, expected, strict=True):
             np.testing.assert_allclose(got.value(), wanted, rtol=4e-7, strict=True)
 
@@ -70,17 +70,17 @@ def test_what_changes_from_step_to_step_is_read_from_the_device(meter: Meter) ->
 
 
 def test_what_is_not_taken(meter: Meter) -> None:
-    def takes(op: str, *arrays: np.ndarray) -> bool:
+    def supports(op: str, *arrays: np.ndarray) -> bool:
         return registry.find(op, "cuda", tuple(Placed(a).array for a in arrays), STATICS[op]) is not None
 
     w, lr = np.ones(4, np.float32), np.array(0.1, np.float32)
-    assert takes("sgd_", w, w, lr)
-    assert not takes("sgd_", w, w.astype(float), lr)
-    assert not takes("sgd_", w, w[:3], lr)
-    assert not takes("sgd_", w, w, lr.astype(float))
-    assert not takes("sgd_", w, w, lr.reshape(1))
-    assert not takes("sgd_", *(a.astype(np.float16) for a in (w, w, lr)))
-    assert not takes("adam_", w, w, w, w, lr, np.array(1, np.int32))
+    assert supports("sgd_", w, w, lr)
+    assert not supports("sgd_", w, w.astype(float), lr)
+    assert not supports("sgd_", w, w[:3], lr)
+    assert not supports("sgd_", w, w, lr.astype(float))
+    assert not supports("sgd_", w, w, lr.reshape(1))
+    assert not supports("sgd_", *(a.astype(np.float16) for a in (w, w, lr)))
+    assert not supports("adam_", w, w, w, w, lr, np.array(1, np.int32))
     strided = Placed(np.ones(8, np.float32)).array[::2]
     assert registry.find("sgd_", "cuda", (strided, strided, Placed(lr).array), {}) is None
 
@@ -90,5 +90,5 @@ def test_a_kernel_that_does_not_compile_says_so(meter: Meter, monkeypatch: pytes
     arrays = tuple(Placed(a).array for a in drawn("sgd_", 4))
     with pytest.warns(RuntimeWarning, match=r"could not compile update.cu"):
         assert registry.find("sgd_", "cuda", arrays, {}) is None
-    with pytest.raises(RuntimeError, match=r"sgd of update.cu does not compile here; ask first whether it takes"):
+    with pytest.raises(RuntimeError, match=r"sgd of update.cu does not compile here; check `supports` first"):
         update.sgd_(*arrays)

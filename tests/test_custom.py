@@ -287,7 +287,7 @@ class TestSubclassed:
         class Empty(Model):
             pass
 
-        with pytest.raises(NotImplementedError, match=r"Empty has no call\(\): write one"):
+        with pytest.raises(NotImplementedError, match=r"Empty must implement call\(\)"):
             Empty().predict(np.ones((2, 2)), verbose=0)
 
     def test_compute_loss(self) -> None:
@@ -368,7 +368,7 @@ class TestTrainStep:
                 self.first_optimizer, self.second_optimizer = first, second
 
             def train_step(self, data: Any) -> Any:
-                (x,) = data
+                x = data
                 total = {}
                 for name in ("first", "second"):
                     net, optimizer = getattr(self, name), getattr(self, f"{name}_optimizer")
@@ -426,14 +426,54 @@ class TestTrainStep:
         model.fit(x, y, verbose=0)
         assert model.predict(x, verbose=0).shape == (70, 3)
 
-    def test_a_step_that_returns_a_python_number(self) -> None:
-        class Constant(TwoLayers):
-            def train_step(self, data: Any) -> Any:
-                return {"loss": 1.0}
+    @pytest.mark.parametrize("run_eagerly", [False, True])
+    def test_python_numbers_and_dicts_among_the_results(self, run_eagerly: bool) -> None:
+        class Adding(TwoLayers):
+            extra = 5.0
 
-        model = Constant()
+            def train_step(self, data: Any) -> Any:
+                return {**super().train_step(data), "mine": self.extra, "nested": {"inner": np.float32(2), "one": True}}
+
+            def test_step(self, data: Any) -> Any:
+                return {**super().test_step(data), "mine": 7}
+
+        x, y = digits()
+        histories = []
+        for kind in (TwoLayers, Adding):
+            gpudl.utils.set_random_seed(5)
+            model = kind()
+            model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=run_eagerly)
+            histories.append(model.fit(x, y, epochs=2, shuffle=False, verbose=0).history)
+        plain, history = histories
+        assert (history["mine"], history["inner"], history["one"]) == ([5.0] * 2, [2.0] * 2, [1.0] * 2)
+        assert history["loss"] == plain["loss"]
+        assert isinstance(model, Adding)
+        model.extra = 6.0
+        assert model.fit(x, y, verbose=0).history["mine"] == [6.0]
+        assert list(model.evaluate(x, y, verbose=0, return_dict=True)) == ["loss", "mine"]
+        assert model.evaluate(x, y, verbose=0)[1] == model.test_on_batch(x, y)[1] == 7.0
+
+    def test_a_number_that_is_another_in_each_step_is_spoken_of(self) -> None:
+        class Counting(TwoLayers):
+            def train_step(self, data: Any) -> Any:
+                seen.append(1)
+                return {"loss": 1.0, "seen": len(seen)}
+
+        seen: list[int] = []
+        model = Counting()
         model.compile("sgd", "mse")
-        with pytest.raises(gpudl.TracingError, match="a recorded step must return tensors, got float"):
+        with pytest.warns(UserWarning, match="recorded"):
+            model.fit(*digits(), epochs=3, verbose=0)
+
+    @pytest.mark.parametrize("returned", [1.0, None, [1.0]])
+    def test_a_step_returns_a_dict(self, returned: Any) -> None:
+        class Loose(TwoLayers):
+            def train_step(self, data: Any) -> Any:
+                return returned
+
+        model = Loose()
+        model.compile("sgd", "mse")
+        with pytest.raises(TypeError, match=r"Loose.train_step must return a dict of values by their names, such as"):
             model.fit(*digits(), verbose=0)
 
     def test_run_eagerly_a_step_may_return_python_numbers(self) -> None:

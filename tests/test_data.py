@@ -397,9 +397,9 @@ class TestEpochs:
             seen.append([])
             for batch, times in chain.from_iterable(data.next(most)):
                 for _ in range(times):
-                    out = np.empty(batch[0].spec.shape, int)
-                    batch[0].write(out)
-                    batch[0].cursor.advance()
+                    out = np.empty(batch.spec.shape, int)
+                    batch.write(out)
+                    batch.cursor.advance()
                     seen[-1].append((int(out[0]), len(out)))
         assert seen == [[(0, 16), (16, 16), (32, 16)], [(48, 16), (64, 6)], [(0, 16), (16, 16), (32, 16)]]
 
@@ -409,7 +409,7 @@ class TestEpochs:
         np.random.seed(0)
         ((batch, _),) = batches(x, batch_size=5, shuffle=True).epoch()
         out = np.full((5, 2), np.nan, np.float32)
-        batch[0].write(out)
+        batch.write(out)
         assert sorted(map(tuple, out)) == sorted(map(tuple, x))
         assert not np.array_equal(out, x)
 

@@ -192,7 +192,7 @@ SENTENCES: list[tuple[Callable[[Patch], None], str]] = [
     (
         hidden_card,
         "No GPU is usable: the driver shows no GPU, and the environment variable CUDA_VISIBLE_DEVICES is ''. Unset it, "
-        "or give it the number of a card that the command nvidia-smi lists.",
+        "or give it the number of a GPU that the command nvidia-smi lists.",
     ),
     (
         old_card,
@@ -206,18 +206,18 @@ SENTENCES: list[tuple[Callable[[Patch], None], str]] = [
     ),
     (
         busy_card,
-        "No GPU is usable: GPU 0 is in use by another program that has it for itself (exclusive mode). Wait for that "
-        'program or choose another card, as in gpudl.device("gpu:1").',
+        "No GPU is usable: GPU 0 is in use by another program in exclusive mode. Wait for that "
+        'program or choose another GPU, as in gpudl.device("gpu:1").',
     ),
     (
         full_card,
         "No GPU is usable: GPU 0 has no memory left (0.00 of 0.00 GiB are free). End other programs that use it (the "
-        "command nvidia-smi lists them), or choose another card.",
+        "command nvidia-smi lists them), or choose another GPU.",
     ),
     (
         full_card_before_anything,
         "No GPU is usable: GPU 0 has no memory left (not even enough to ask how much). End other programs that use it "
-        "(the command nvidia-smi lists them), or choose another card.",
+        "(the command nvidia-smi lists them), or choose another GPU.",
     ),
     (
         no_nvrtc,
@@ -227,7 +227,7 @@ SENTENCES: list[tuple[Callable[[Patch], None], str]] = [
     (
         no_image,
         "No GPU is usable: CuPy for CUDA 13 has no code for the compute capability of GPU 0. Install gpudl with the "
-        'other extra ("cuda12" for an older card, "cuda13" for a newer one).',
+        'other extra ("cuda12" for an older GPU, "cuda13" for a newer one).',
     ),
     (
         bad_compiler,
@@ -235,7 +235,7 @@ SENTENCES: list[tuple[Callable[[Patch], None], str]] = [
     ),
     (
         wrong_kernel,
-        "No GPU is usable: a kernel on GPU 0 gave [7, 7, 7, 7] instead of [1, 1, 1, 1]. The card or its driver is "
+        "No GPU is usable: a kernel on GPU 0 gave [7, 7, 7, 7] instead of [1, 1, 1, 1]. The GPU or its driver is "
         "faulty.",
     ),
     (
@@ -249,7 +249,7 @@ SENTENCES: list[tuple[Callable[[Patch], None], str]] = [
     ),
     (
         wrong_product,
-        "No GPU is usable: a matrix product on GPU 0 gave [3.0, 3.0, 3.0, 3.0] instead of [2, 2, 2, 2]. The card or "
+        "No GPU is usable: a matrix product on GPU 0 gave [3.0, 3.0, 3.0, 3.0] instead of [2, 2, 2, 2]. The GPU or "
         "its driver is faulty.",
     ),
 ]

@@ -179,7 +179,7 @@ def test_a_choice_for_the_process_holds_in_new_threads(meter: Meter) -> None:
 
 @pytest.mark.parametrize("name", ["tpu", "gpu:", "gpu:x", "gpu:-1", "GPU:0", "cpu:1", "", 0, None])
 def test_a_name_that_is_none(name: Any, meter: Meter) -> None:
-    sentence = f'device expected "cpu", "gpu" or a card such as "gpu:1", got {name!r}. Here are cpu, gpu:0, gpu:1.'
+    sentence = f'device expected "cpu", "gpu" or a GPU such as "gpu:1", got {name!r}. Here are cpu, gpu:0, gpu:1.'
     with pytest.raises(BackendError, match=f"^{re.escape(sentence)}$"), gpudl.device(name):
         pytest.fail("there is no such device")
     assert cuda.runtime.getDevice() == 0

@@ -24,7 +24,7 @@ def modules() -> Iterator[str]:
         for package in (gpudl, gpudl.kernels)
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     }
-    yield from sorted(names - {"gpudl.__main__"})
+    yield from sorted(names - {"gpudl.__main__", "gpudl.as_keras"})
 
 
 def examples() -> Iterator[doctest.DocTest]:

@@ -38,7 +38,7 @@ OF_A_CARD = [
     "multiplies matrices",
     "multiplies by gpudl's own handle of cuBLAS",
     "captures a CUDA graph",
-    "computes the same numbers by the graph",
+    "computes the same by the graph",
 ]
 
 
@@ -118,7 +118,7 @@ def test_without_a_handle_of_our_own_a_gpu_is_usable_and_no_graph_is_made(meter:
         "FAILED  gpu:0 multiplies by gpudl's own handle of cuBLAS\n        cuBLAS refused to start: it could not be "
         "started (CUBLAS_STATUS_NOT_INITIALIZED). CuPy multiplies instead, and steps with matrix products are not "
         "captured as a "
-        'CUDA graph. To mend it, install gpudl with the extra "cuda13".\n'
+        'CUDA graph. To fix this, install gpudl with the extra "cuda13".\n'
     ) in out
     assert "FAILED  gpu:0 captures a CUDA graph\n" in out
 
@@ -127,7 +127,7 @@ def test_a_graph_with_other_numbers(meter: Meter, monkeypatch: Patch, capsys: Ou
     monkeypatch.setattr(cuda.Graph, "launch", lambda self, stream=None: None)
     assert main(["doctor"]) == 1
     assert (
-        "FAILED  gpu:0 computes the same numbers by the graph\n        The graph gave other numbers than its kernels "
+        "FAILED  gpu:0 computes the same by the graph\n        The graph gave other results than its kernels "
         "one by one. Update the driver.\n"
     ) in capsys.readouterr().out
 

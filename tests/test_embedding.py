@@ -65,7 +65,7 @@ def test_an_integer_out_of_range_is_an_error_where_it_is_known_and_nan_where_not
     layer = built()
     for kind in (*SIGNED, *UNSIGNED):
         for wrong in (5, -6) if kind in SIGNED else (5,):
-            text = f"index {wrong} is out of range for an axis of size 5: indices go from -5 to 4, those below 0 count"
+            text = f"index {wrong} is out of range for an axis of size 5: indices go from -5 to 4, negative ones count"
             with pytest.raises(IndexError, match=text):
                 layer(np.array([1, wrong], kind))
     model = gpudl.Sequential([layer])
@@ -129,24 +129,18 @@ def test_shapes_and_config() -> None:
     assert isinstance(layers.get({"class_name": "Embedding", "config": config}), layers.Embedding)
 
 
-MASK = (
-    "Embedding: mask_zero=True expects layers that leave out what a mask says, and none here does. Leave it out, and "
-    "give the padding's 0 a sample_weight of 0, or a vector like any other."
-)
-
-
 @pytest.mark.parametrize(
     ("given", "text"),
     [
         ({"input_dim": 0}, "Embedding: input_dim must be a positive integer, got 0."),
         ({"input_dim": 2.5}, "Embedding: input_dim must be a positive integer, got 2.5."),
         ({"output_dim": True}, "Embedding: output_dim must be a positive integer, got True."),
-        ({"mask_zero": True}, MASK),
+        ({"weights": np.ones((2, 2))}, "Embedding \"e\": weight 'embeddings' has shape (3, 2), got (2, 2)."),
     ],
 )
 def test_what_it_refuses(given: dict[str, Any], text: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
-        layers.Embedding(**({"input_dim": 3, "output_dim": 2} | given))
+        layers.Embedding(**({"input_dim": 3, "output_dim": 2, "name": "e"} | given))
 
 
 def words() -> gpudl.Sequential:

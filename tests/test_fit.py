@@ -107,7 +107,7 @@ class TestCompile:
         score = model.evaluate(x, y, verbose=0)
         with pytest.raises(ValueError, match=match):
             model.compile(**{"optimizer": "sgd", "loss": "mse", **bad})
-        assert (model.optimizer, model.loss, model.metrics_names) == (optimizer, loss, ["loss", "accuracy"])
+        assert (model.optimizer, model.loss, model.metrics_names) == (optimizer, loss, ["loss", "compile_metrics"])
         assert same(before, state_of(model))
         assert model.evaluate(x, y, verbose=0) == score
 
@@ -698,8 +698,8 @@ class TestEvaluateAndPredict:
         model = mlp()
         values = model.evaluate(x, y, verbose=0)
         assert all(type(v) is float for v in values)
-        assert model.evaluate(x, y, verbose=0, return_dict=True) == dict(zip(model.metrics_names, values, strict=True))
-        assert model.metrics_names == ["loss", "accuracy"]
+        assert model.evaluate(x, y, verbose=0, return_dict=True) == dict(zip(["loss", "accuracy"], values, strict=True))
+        assert model.metrics_names == ["loss", "compile_metrics"]
         only = mlp(metrics=None)
         assert type(only.evaluate(x, y, verbose=0)) is float
         accuracy = (model.predict(x, verbose=0).argmax(axis=1) == y).mean()

@@ -17,6 +17,7 @@ from keras_peer import keras_or_skip, parity
 import gpudl
 from gpudl import Input, Model, Sequential, layers, ops
 from gpudl.engine.spec import ShapeError
+from gpudl.engine.tree import map_leaves
 
 rng = np.random.default_rng(0)
 X, Z = rng.random((40, 4), dtype=np.float32), rng.random((40, 4), dtype=np.float32)
@@ -130,10 +131,12 @@ class TestTheGraph:
     def test_inputs_and_outputs_in_their_nests(self) -> None:
         model = nested()
         assert list(model.input) == ["k", "j"]
-        assert [symbol.name for symbol in model.inputs] == ["k", "j"]
-        assert model.input_shape == {"k": (None, 4), "j": (None, 4)}
-        assert model.output_shape == {"r": (None, 2), "q": (None, 2)}
-        assert len(model.outputs) == 2
+        assert [symbol.name for symbol in model.inputs] == model.input_names == ["j", "k"]
+        assert [symbol.shape for symbol in model.input.values()] == [(None, 4), (None, 4)] == model.input_shape
+        assert model.output.keys() == {"r", "q"}
+        assert model.output_names == ["activation", "subtract"]
+        assert model.output_shape == [(None, 2), (None, 2)]
+        assert branches().output_names == ["first", "second"]
 
     def test_any_batch_size(self) -> None:
         model = branches()
@@ -332,35 +335,64 @@ class TestErrors:
             ValueError, match=r"^Model got the same input twice among its inputs\. Give each Input once"
         ):
             Model([a, a], a)
-        with pytest.raises(
-            ValueError, match=r"^Model got inputs of the same name: a, a\. Give each Input its own name"
-        ):
-            Model([a, Input((4,), name="a")], a)
+
+    def test_two_of_one_name(self) -> None:
+        a, b = Input((4,), name="a"), Input((4,), name="b")
+        one, other = layers.Dense(4, name="a"), layers.Dense(4, name="b")
+        for inputs, outputs, name in (([a, Input((4,), name="a")], a, "a"), (a, one(a), "a"), (a, other(other(a)), "")):
+            if not name:
+                Model(inputs, outputs)
+                continue
+            with pytest.raises(
+                ValueError, match=rf'^The name "{name}" is used 2 times in the model: the layers and in'
+            ):
+                Model(inputs, outputs)
+        with pytest.raises(ValueError, match=r'^The name "b" is used 3 times in the model'):
+            Model([a, b], layers.Dense(4, name="b")(other(a)) + b)
 
     @pytest.mark.parametrize(
         ("given", "text"),
         [
-            (X, 'Model "m" takes 2 inputs (input_layer, side), got 1. Give one array for each, in a list or a dict by'),
-            ([X, X, X], 'Model "m" takes 2 inputs (input_layer, side), got 3. Give one array for each, in a list or a'),
-            ({"side": X}, 'Model "m" takes 2 inputs (input_layer, side), got a dict of side. Use these names.'),
-            ({"side": X, "x": X}, 'Model "m" takes 2 inputs (input_layer, side), got a dict of side, x. Use these na'),
+            (X, "got an array of shape (9, 4)."),
+            ([X, X, X], "got [an array of shape (9, 4), an array of shape (9, 4), an array of shape (9, 4)]."),
+            ({"side": X}, "got {'side': an array of shape (9, 4)}. There is nothing for 'input_layer'."),
             (
-                [X[:9], X[:9, :3]],
-                "Model \"m\": its input 'side' has shape (None, 4), got (9, 3). Reshape the data, or",
+                {"side": X, "x": X},
+                "got {'side': an array of shape (9, 4), 'x': an array of shape (9, 4)}. There is nothing for 'input_l",
             ),
         ],
     )
-    def test_inputs_that_do_not_fit(self, given: Any, text: str) -> None:
+    def test_inputs_in_another_structure(self, given: Any, text: str) -> None:
         model = branches()
         model.name = "m"
+        given = map_leaves(lambda a: a[:9], given)
+        expected = f"Model \"m\" expects 2 inputs in the structure ['input_layer', 'side'], {text}"
         for call in (model, lambda x: model.predict(x, verbose=0)):
             with pytest.raises(ValueError) as caught:  # noqa: PT011
                 call(given)
-            assert str(caught.value).startswith(text)
+            assert str(caught.value).startswith(expected)
 
-    def test_several_inputs_known_by_name_are_given_by_name(self) -> None:
-        with pytest.raises(ValueError, match=r'^Model "functional" takes 2 inputs .*, got a list\. Give a dict: its'):
-            nested()([X, Z])
+    def test_inputs_that_do_not_fit(self) -> None:
+        model = branches()
+        model.name = "m"
+        text = r"""^Model "m": its input 'side' has shape \(None, 4\), got \(9, 3\)\. Reshape the data, or"""
+        for call in (model, lambda x: model.predict(x, verbose=0)):
+            with pytest.raises(ShapeError, match=text):
+                call([X[:9], X[:9, :3]])
+
+    def test_as_many_inputs_in_another_structure_are_taken_in_their_order_with_a_warning(self) -> None:
+        model = nested()
+        wanted = model({"j": X, "k": Z})["r"].numpy()
+        named = r"""expects 2 inputs in the structure \{'k': 'k', 'j': 'j'\}, got """
+        for given, text in (
+            ([X, Z], r"\[an array of shape"),
+            ({"j": X, "k": Z, "more": X}, r"\{.*'more': an array of"),
+        ):
+            with pytest.warns(UserWarning, match=named + text):
+                np.testing.assert_array_equal(model(given)["r"].numpy(), wanted)
+        a, b, c = (Input((4,), name=name) for name in "abc")
+        with pytest.warns(UserWarning, match=r"""structure \['a', \('b', 'c'\)\], got \[an array"""):
+            np.testing.assert_array_equal(Model([a, (b, c)], a - c)([X, Z, X]).numpy(), X - X)
 
     def test_a_symbol_that_does_not_fit(self) -> None:
         model = image()
@@ -391,7 +423,7 @@ class TestErrors:
         assert model(np.ones((3, 1, 1))).shape == (3, 1)
         assert model(np.ones((3, 1))).dtype == "int32"
         single = Model(x, [x + 1])
-        assert [t.shape for t in single([np.ones((3, 1))])] == [(3, 1)]
+        assert single([np.ones((3, 1))]).shape == single(np.ones((3, 1))).shape == (3, 1)  # one output is no list
 
 
 def noting(texts: list[str]) -> Callable[..., None]:

@@ -137,7 +137,7 @@ def test_the_same_bits_for_any_batch(name: str, rows: int) -> None:
 
 def joined(model: gpudl.Sequential, step: str = "train") -> list[str]:
     (entry,) = getattr(model, f"_{step}").entries.values()
-    return sorted(i.name for i in entry.plan.steps if "+" in i.name)
+    return sorted(i.name for i in entry.plan.instructions if "+" in i.name)
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +160,7 @@ def test_what_becomes_of_the_network_of_the_tutorials(digits: gpudl.Sequential) 
 
 def test_no_pixel_is_computed_that_no_pooling_looks_at(digits: gpudl.Sequential) -> None:
     (entry,) = digits._train.entries.values()
-    instructions = [part for step in entry.plan.steps for part in ir.members(step)]
+    instructions = [part for step in entry.plan.instructions for part in ir.members(step)]
     crops = {
         (i.name, i.ins[0].spec.shape[1:3]): i.static["window"].crop
         for i in instructions

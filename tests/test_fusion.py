@@ -56,7 +56,7 @@ def assert_same(got: Arrays, expected: Arrays) -> None:
 
 
 def test_every_chain_has_a_case() -> None:
-    assert set(CASES) == {name for name in registry.twins("cpu") if "+" in name}
+    assert set(CASES) == {name for name in registry.registered("cpu") if "+" in name}
 
 
 @every_sum

@@ -47,7 +47,7 @@ def joined(make: Callable[[], Step], *args: Any) -> list[str]:
             assert_same_bits(one, three)
             assert_same_bits(two, three)
         plan_of(fused).poison()
-    return [name for name in names(plan_of(fused).steps) if "+" in name]
+    return [name for name in names(plan_of(fused).instructions) if "+" in name]
 
 
 class Weights:
@@ -220,7 +220,7 @@ def windows(make: Callable[[], Step], *args: Any) -> set[Any]:
     """Return what the convolutions in a plan leave out."""
     step = traced(make())
     step(*args)
-    parts = [part for i in plan_of(step).steps for part in ir.members(i)]
+    parts = [part for i in plan_of(step).instructions for part in ir.members(i)]
     return {part.static["window"].crop for part in parts if part.name.startswith("conv2d")}
 
 

@@ -111,7 +111,7 @@ def test_the_products_of_a_convolution(seed: int, way: str) -> None:
         np.testing.assert_array_equal(dw, ops.conv2d_weight_grad(x, longer, **full).numpy())
 
 
-@pytest.mark.parametrize("way", ["reference", "twins"])
+@pytest.mark.parametrize("way", ["reference", "kernels"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_patches_and_pooling(seed: int, way: str) -> None:
     window, shape, _ = drawn(seed)

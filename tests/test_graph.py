@@ -13,7 +13,7 @@ from strict_cupy import Meter, cuda, installed
 
 import gpudl
 from gpudl import backend, ops
-from gpudl.engine.plan.capture import STEPS_A_LAUNCH, Outcome, Steps
+from gpudl.engine.plan.capture import STEPS_PER_LAUNCH, Outcome, Steps
 from gpudl.engine.state import ungraphed
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -135,14 +135,14 @@ def test_many_steps_are_one_launch(meter: Meter) -> None:
     outcome = Outcome()
     steps = Steps(on, [lambda: on.xp.add(x, 1, out=x)], outcome)
     meter.reset()
-    steps.run(2 * STEPS_A_LAUNCH + 3)
-    assert int(x) == 2 * STEPS_A_LAUNCH + 3
+    steps.run(2 * STEPS_PER_LAUNCH + 3)
+    assert int(x) == 2 * STEPS_PER_LAUNCH + 3
     assert meter.launches == 2 + 3
     assert outcome.captured
     with ungraphed():
         meter.reset()
-        steps.run(STEPS_A_LAUNCH)
-        assert meter.launches == STEPS_A_LAUNCH
+        steps.run(STEPS_PER_LAUNCH)
+        assert meter.launches == STEPS_PER_LAUNCH
 
 
 def test_the_cpu_has_no_graphs() -> None:

@@ -42,20 +42,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     "utils": {"custom_objects", "backend", "engine"},
     "config": {"backend", "engine", "dtype_policies"},
     "dtype_policies": {"registry", "engine"},
-    "random": {"ops", "engine", "config"},
+    "random": {"ops", "engine", "config", "names"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
-    "__init__": {*BASE, *FACE, "kernels"},
-    "cli": {*BASE, *FACE, "__init__"},
+    "compat": {*BASE, *FACE},
+    "as_keras": {"compat"},
+    "__init__": {*BASE, *FACE, "kernels", "compat"},
+    "cli": {*BASE, *FACE, "__init__", "compat"},
     "__main__": {"cli"},
 }
 LIBRARIES: dict[str, set[str]] = {
     "kernels": {"numpy", "numba", "llvmlite", "cupy"},
     "backend": {"numpy", "cupy", "cupyx"},
     "engine": {"numpy", "ml_dtypes"},
-    **{part: {"numpy", "rich"} for part in ("utils", "callbacks", "reports")},
+    "utils": {"numpy", "rich", "pydot", "IPython"},
+    "reports": {"numpy", "rich"},
+    "callbacks": {"numpy", "rich", "tensorboard"},
     **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli")},
 }
-ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL"}
+ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {
+    "pydot",
+    "IPython",
+}
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def test_indices_below_0_count_from_the_end(key: Any, by: Any) -> None:
             np.testing.assert_array_equal(tape.gradient(loss, x).numpy(), 2 * X * counts[:, None])
 
 
-OUT = "index {} is out of range for an axis of size 4: indices go from -4 to 3, those below 0 count from the end."
+OUT = "index {} is out of range for an axis of size 4: indices go from -4 to 3, negative ones count from the end."
 
 
 @pytest.mark.parametrize("dtype", INTEGERS)
@@ -48,7 +48,7 @@ def test_an_index_out_of_range_that_the_host_knows_is_an_error(dtype: str) -> No
             for take in (lambda: x[given], lambda: ops.take(x, given, axis=0)):  # noqa: B023 (called at once)
                 with pytest.raises(IndexError, match=f"^{re.escape(OUT.format(wrong))}$"):
                     take()
-    with pytest.raises(gpudl.ShapeError, match="no row can be taken from an array that has none"):
+    with pytest.raises(gpudl.ShapeError, match="rows cannot be gathered from an array without rows"):
         ops.take(np.zeros((0, 3)), [0], axis=0)
 
 

@@ -54,7 +54,7 @@ def double(worker: int, workers: int, y: Any, x: Any) -> None:
 
 def computed() -> Any:
     """Return what `double` computes, compiled or read from the folder; and how often it was read."""
-    kernel, y = prebound.Kernel(double), np.zeros(3)
+    kernel, y = prebound.ParallelLoop(double), np.zeros(3)
     kernel(3, y, np.arange(3.0))
     np.testing.assert_array_equal(y, [0, 2, 4])
     return sum(kernel.body.stats.cache_hits.values())
@@ -78,7 +78,7 @@ def test_a_damaged_file_is_made_anew(folder: Path, which: str, how: str, caplog:
     caplog.clear()
     assert computed() == 0
     (said,) = [r.getMessage() for r in caplog.records if "damaged" in r.getMessage()]
-    assert said.startswith("gpudl: a file of compiled kernels is damaged, and is made anew")
+    assert said.startswith("gpudl: a file of compiled kernels is damaged and will be replaced")
     assert str(folder) in said
     assert computed() == 1
 
@@ -100,7 +100,7 @@ def test_a_full_disk_costs_only_time(
     monkeypatch.setattr(cache._File, "_save_data", full)
     assert computed() == 0
     assert computed() == 0
-    (said,) = [r.getMessage() for r in caplog.records if "cannot be kept" in r.getMessage()]
+    (said,) = [r.getMessage() for r in caplog.records if "cannot be cached" in r.getMessage()]
     assert "compiled again at the next start" in said
     assert "No space left on device" in said
     assert str(folder) in said
@@ -115,7 +115,7 @@ def test_every_kind_of_compiled_function_survives_damage(tmp_path: Path) -> None
         file.write_bytes(file.read_bytes()[:20])
     printed, errors = run(PROGRAM, NUMBA_CACHE_DIR=str(tmp_path))
     assert printed == "[0.5 0.5 0.5]"
-    assert errors.count("is damaged, and is made anew") == 1
+    assert errors.count("is damaged and will be replaced") == 1
     assert run(PROGRAM, NUMBA_CACHE_DIR=str(tmp_path)) == (printed, "")
 
 
@@ -123,7 +123,7 @@ def test_no_place_for_compiled_code_at_all() -> None:
     nowhere = "from numba.core import caching; caching.CompileResultCacheImpl._locator_classes = []\n"
     printed, errors = run(nowhere + PROGRAM)
     assert printed == "[0.5 0.5 0.5]"
-    assert "at every start: set NUMBA_CACHE_DIR to a folder that can be written" in errors
+    assert "at every start: set NUMBA_CACHE_DIR to a writable folder" in errors
 
 
 def test_a_changed_helper_recompiles_what_uses_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What the CPU twins promise beyond agreeing with the reference: bits, bounds, threads and ties."""
+"""What the CPU kernels promise beyond agreeing with the reference: bits, bounds, threads and ties."""
 
 from __future__ import annotations
 
@@ -334,9 +334,11 @@ def guarded(array: np.ndarray, poison: float) -> tuple[np.ndarray, np.ndarray]:
     return middle, whole
 
 
-def test_every_twin_has_a_case() -> None:
+def test_every_kernel_has_a_case() -> None:
     # Kernels that claim several ops have theirs in test_fusion.py.
-    assert {name.partition(" ")[0] for name in CASES} == {name for name in registry.twins("cpu") if "+" not in name}
+    assert {name.partition(" ")[0] for name in CASES} == {
+        name for name in registry.registered("cpu") if "+" not in name
+    }
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -347,8 +349,8 @@ def test_bits_do_not_depend_on_threads_and_nothing_outside_is_touched(name: str)
         given_outs = [guarded(a, poison) for a in outs]
         given_inputs = [guarded(a, poison) for a in inputs]
         arrays = [a for a, _ in given_outs + given_inputs]
-        twin = registry.find(name.partition(" ")[0], "cpu", tuple(arrays), static)
-        assert twin is kernel
+        found = registry.find(name.partition(" ")[0], "cpu", tuple(arrays), static)
+        assert found is kernel
         with workers(count):
             kernel(*arrays, **static)
         for (_, whole), original in zip(given_outs + given_inputs, outs + inputs, strict=True):
@@ -529,5 +531,5 @@ def double(worker: int, workers: int, y: Any, x: Any) -> None:
 def test_without_a_folder_for_compiled_code_kernels_still_compile(monkeypatch: Any) -> None:
     monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
     y = blank(3)
-    prebound.Kernel(double)(3, y, np.arange(3, dtype=F4))
+    prebound.ParallelLoop(double)(3, y, np.arange(3, dtype=F4))
     np.testing.assert_array_equal(y, [0, 2, 4])

@@ -120,7 +120,7 @@ def static(name: str, problem: Problem) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("dtype", "index"), TYPES)
-def test_a_twin_is_exact(cupy: Any, dtype: str, index: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_is_exact(cupy: Any, dtype: str, index: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if index == "long long":
         monkeypatch.setattr(launch, "_MOST_INT", -1)
         windows.numbers.cache_clear()
@@ -132,26 +132,26 @@ def test_a_twin_is_exact(cupy: Any, dtype: str, index: str, monkeypatch: pytest.
                 for buffer, each in zip(buffers, expected, strict=True)
             ]
             arrays = (*outs, *map(cupy.asarray, inputs))
-            twin = registry.find(name, "cuda", arrays, static(name, problem))
-            assert twin is not None, name
-            twin(*arrays, **static(name, problem))
+            kernel = registry.find(name, "cuda", arrays, static(name, problem))
+            assert kernel is not None, name
+            kernel(*arrays, **static(name, problem))
             for each, buffer in zip(expected, buffers, strict=True):
                 check(each, buffer.get(), (name, problem.shape, problem.window))
 
 
-def test_a_twin_costs_one_launch_and_no_transfer_and_is_capturable(cupy: Any) -> None:
+def test_a_kernel_costs_one_launch_and_no_transfer_and_is_capturable(cupy: Any) -> None:
     problem, kernels = solved("float32")[0]
     for name, (expected, inputs) in kernels.items():
         with installed() as meter:
             arrays = (*(cupy.asarray(guarded(each, 0)[0]) for each in expected), *map(cupy.asarray, inputs))
-            twin = registry.find(name, "cuda", arrays, static(name, problem))
-            assert twin is not None
+            kernel = registry.find(name, "cuda", arrays, static(name, problem))
+            assert kernel is not None
             meter.reset()
-            twin(*arrays, **static(name, problem))
+            kernel(*arrays, **static(name, problem))
             assert (meter.launches, meter.host_to_device, meter.synchronizations) == (1, 0, 0)
             arrays[0].fill(0)
             with capture() as graph:
-                twin(*arrays, **static(name, problem))
+                kernel(*arrays, **static(name, problem))
             assert not arrays[0].get().any()
             graph.launch()
             np.testing.assert_array_equal(arrays[0].get(), expected[0])
@@ -170,7 +170,7 @@ def test_im2col_moves_as_much_at_a_time_as_channels_and_addresses_allow(
     x = base[start : start + problem.x.size].reshape(problem.x.shape)
     x.set(problem.x)
     cols = cupy.empty(expected.shape, np.float32)
-    registry.twins("cuda")["im2col"][0].run(cols, x, window=problem.window)
+    registry.registered("cuda")["im2col"][0].run(cols, x, window=problem.window)
     np.testing.assert_array_equal(cols.get(), expected)
     assert [dict(key[3:])["GPUDL_CHUNK"] for key in launch._kernels] == [chunk]
 
@@ -180,9 +180,9 @@ def test_a_kernel_is_compiled_once(cupy: Any, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(cupy, "RawModule", lambda **given: built.append(given) or real(**given))
     x, y = cupy.zeros((1, 4, 4, 1), np.float32), cupy.empty((1, 2, 2, 1), np.float32)
     for _ in range(2):
-        twin = registry.find("avg_pool", "cuda", (y, x), {"window": Window((2, 2), (2, 2))})
-        assert twin is not None
-        twin(y, x, window=Window((2, 2), (2, 2)))
+        kernel = registry.find("avg_pool", "cuda", (y, x), {"window": Window((2, 2), (2, 2))})
+        assert kernel is not None
+        kernel(y, x, window=Window((2, 2), (2, 2)))
     assert len(built) == 1
 
 
@@ -218,30 +218,30 @@ def test_a_kernel_that_does_not_compile_leaves_the_work_to_the_reference(
         assert registry.find("avg_pool", "cuda", (y, x), given) is None
     with warnings.catch_warnings(action="error"):
         assert registry.find("avg_pool", "cuda", (y.astype("d"), x.astype("d")), given) is None
-    with pytest.raises(RuntimeError, match=r"avg_pool of pool.cu does not compile here; ask `takes` first"):
-        registry.twins("cuda")["avg_pool"][-1].run(y, x, **given)
+    with pytest.raises(RuntimeError, match=r"avg_pool of pool.cu does not compile here; check `supports` first"):
+        registry.registered("cuda")["avg_pool"][-1].run(y, x, **given)
 
 
-def test_what_a_twin_does_not_take(cupy: Any) -> None:
+def test_what_a_kernel_does_not_take(cupy: Any) -> None:
     window = Window((2, 2), (2, 2))
     x, y = cupy.zeros((1, 4, 4, 2), np.float32), cupy.empty((1, 2, 2, 2), np.float32)
     taps = cupy.zeros((1, 2, 2, 2), np.uint8)
 
-    def takes(name: str, *arrays: Any, **given: Any) -> bool:
+    def supports(name: str, *arrays: Any, **given: Any) -> bool:
         return registry.find(name, "cuda", arrays, {"window": window} | given) is not None
 
     cols = cupy.empty((4, 8), np.float32)
-    assert takes("im2col", cols, x)
-    assert not takes("im2col", cols, x.astype(np.uint8))
-    assert not takes("im2col", cols, x.astype(bool))
-    assert takes("max_pool", y, taps, x)
-    assert not takes("max_pool", y, taps.astype(np.int32), x)
-    assert not takes("max_pool", y, taps, x.astype(np.float64))
-    assert not takes("max_pool", y, taps, x.transpose(0, 2, 1, 3))
-    assert not takes("avg_pool", y.astype(np.int32), x.astype(np.int32))
-    assert not takes("avg_pool", y[0], x[0])
-    assert not takes("avg_pool_grad", x, y, shape=(1, 4, 5, 2))
-    assert not takes("avg_pool", y, x, window=Window((2,), (2,)))
+    assert supports("im2col", cols, x)
+    assert not supports("im2col", cols, x.astype(np.uint8))
+    assert not supports("im2col", cols, x.astype(bool))
+    assert supports("max_pool", y, taps, x)
+    assert not supports("max_pool", y, taps.astype(np.int32), x)
+    assert not supports("max_pool", y, taps, x.astype(np.float64))
+    assert not supports("max_pool", y, taps, x.transpose(0, 2, 1, 3))
+    assert not supports("avg_pool", y.astype(np.int32), x.astype(np.int32))
+    assert not supports("avg_pool", y[0], x[0])
+    assert not supports("avg_pool_grad", x, y, shape=(1, 4, 5, 2))
+    assert not supports("avg_pool", y, x, window=Window((2,), (2,)))
 
 
 def test_long_indices_begin_where_int_would_overflow() -> None:

@@ -13,12 +13,24 @@ from gpudl import constraints, initializers, layers, regularizers
 
 KINDS = (
     *("Activation", "AveragePooling2D", "BatchNormalization", "Conv2D", "Dense", "Dropout", "ELU", "Embedding"),
-    *("Flatten", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "LayerNormalization", "LeakyReLU", "MaxPooling2D"),
+    *(
+        "ActivityRegularization",
+        "Identity",
+        "Lambda",
+        "Masking",
+        "Wrapper",
+        "Flatten",
+        "GlobalAveragePooling2D",
+        "GlobalMaxPooling2D",
+        "LayerNormalization",
+        "LeakyReLU",
+        "MaxPooling2D",
+    ),
     *("ReLU", "Reshape", "Softmax"),
 )
 # Arguments of Keras that are refused, and those that Keras names though every layer takes them by **kwargs.
 LEFT_OUT = {"lora_rank", "lora_alpha", "quantization_config", "renorm", "renorm_clipping", "renorm_momentum"}
-LEFT_OUT |= {"synchronized", "weights", "name"}
+LEFT_OUT |= {"synchronized", "name"}
 
 
 def positional(kind: type) -> list[tuple[str, Any]]:

@@ -29,12 +29,13 @@ from gpudl.layers import (
 )
 
 PAIR = "must be a positive integer or a pair of them, got"
+MISFIT = "Input 0 is incompatible with the layer:"
 IMAGES = "Images are (batch, height, width, channels): add the channel axis, e.g. x.reshape(-1, 28, 28, 1)."
 SMALLER = 'Use a smaller kernel or dilation, or padding="same".'
 
 
 EITHER = (
-    "Input takes either shape, the shape of one sample such as (784,), with or without batch_size, or batch_shape; "
+    "Input needs either shape, the shape of one sample such as (784,), with or without batch_size, or batch_shape; "
 )
 
 
@@ -91,14 +92,23 @@ def test_arguments(make: Callable[[], Any], text: str) -> None:
 
 
 INPUTS: list[tuple[Callable[[], Layer], tuple[int, ...], str]] = [
-    (lambda: Conv2D(4, 3, name="c"), (2, 28, 28), f'Conv2D "c" expected 4 axes, got shape (None, 28, 28). {IMAGES}'),
+    (
+        lambda: Conv2D(4, 3, name="c"),
+        (2, 28, 28),
+        f'Conv2D "c": {MISFIT} expected ndim=4, found ndim=3. Full shape received: (None, 28, 28). {IMAGES}',
+    ),
     (
         lambda: Conv2D(4, 3, data_format="channels_first", name="c"),
         (2, 28, 28),
-        'Conv2D "c" expected 4 axes, got shape (None, 28, 28). Images are (batch, channels, height, width): '
+        f'Conv2D "c": {MISFIT} expected ndim=4, found ndim=3. '
+        "Full shape received: (None, 28, 28). Images are (batch, channels, height, width): "
         "add the channel axis, e.g. x.reshape(-1, 1, 28, 28).",
     ),
-    (lambda: MaxPooling2D(name="p"), (2, 8), f'MaxPooling2D "p" expected 4 axes, got shape (None, 8). {IMAGES}'),
+    (
+        lambda: MaxPooling2D(name="p"),
+        (2, 8),
+        f'MaxPooling2D "p": {MISFIT} expected ndim=4, found ndim=2. Full shape received: (None, 8). {IMAGES}',
+    ),
     (
         lambda: Conv2D(4, 5, name="c"),
         (2, 3, 8, 1),
@@ -122,7 +132,7 @@ INPUTS: list[tuple[Callable[[], Layer], tuple[int, ...], str]] = [
     (
         lambda: Dense(4, name="d"),
         (5,),
-        'Dense "d" expected at least 2 axes, got shape (None,). '
+        f'Dense "d": {MISFIT} expected min_ndim=2, found ndim=1. Full shape received: (None,). '
         "Samples are (batch, features): add the batch axis, e.g. x.reshape(1, -1).",
     ),
     (
@@ -161,7 +171,8 @@ INPUTS: list[tuple[Callable[[], Layer], tuple[int, ...], str]] = [
     (
         lambda: InputLayer((28, 28), name="i"),
         (2, 28, 27),
-        'InputLayer "i" was built for size 28 along axis 2, got shape (None, 28, 27). '
+        f'InputLayer "i": {MISFIT} expected axis 2 of input shape to have value 28, found 27. '
+        "Full shape received: (None, 28, 27). "
         "The inputs are (None, 28, 28): reshape the data.",
     ),
 ]
@@ -184,41 +195,45 @@ LATER: list[tuple[Callable[[], Layer], tuple[int, ...], tuple[int, ...], str]] =
         lambda: Dense(4, name="d"),
         (2, 784),
         (2, 28, 28),
-        'Dense "d" was built for size 784 along axis -1, got shape (None, 28, 28). Add Flatten() before it.',
+        f'Dense "d": {MISFIT} expected axis -1 of input shape to have value 784, found 28. '
+        "Full shape received: (None, 28, 28). Add Flatten() before it.",
     ),
     (
         lambda: Dense(4, name="d"),
         (2, 784),
         (2, 100),
-        'Dense "d" was built for size 784 along axis -1, got shape (None, 100). '
+        f'Dense "d": {MISFIT} expected axis -1 of input shape to have value 784, found 100. '
+        "Full shape received: (None, 100). "
         "Every input must have 784 features along its last axis, as in the first call.",
     ),
     (
         lambda: Conv2D(4, 3, name="c"),
         (2, 8, 8, 1),
         (2, 8, 8, 3),
-        'Conv2D "c" was built for size 1 along axis -1, got shape (None, 8, 8, 3). '
+        f'Conv2D "c": {MISFIT} expected axis -1 of input shape to have value 1, found 3. '
+        "Full shape received: (None, 8, 8, 3). "
         "Images are (batch, height, width, channels); the number of channels cannot change after the first call.",
     ),
     (
         lambda: Conv2D(4, 3, name="c"),
         (2, 8, 8, 1),
         (2, 8, 8),
-        f'Conv2D "c" expected 4 axes, got shape (None, 8, 8). {IMAGES}',
+        f'Conv2D "c": {MISFIT} expected ndim=4, found ndim=3. Full shape received: (None, 8, 8). {IMAGES}',
     ),
     (
         lambda: BatchNormalization(name="b"),
         (2, 4),
         (2, 5),
-        'BatchNormalization "b" was built for size 4 along axis -1, got shape (None, 5). '
-        "Later inputs must look like the first, (None, 4).",
+        f'BatchNormalization "b": {MISFIT} expected axis -1 of input shape to have value 4, found 5. '
+        "Full shape received: (None, 5). "
+        "Later inputs must have the shape of the first, (None, 4).",
     ),
     (
         lambda: BatchNormalization(name="b"),
         (2, 4),
         (2, 3, 4),
-        'BatchNormalization "b" expected 2 axes, got shape (None, 3, 4). '
-        "Later inputs must look like the first, (None, 4).",
+        f'BatchNormalization "b": {MISFIT} expected ndim=2, found ndim=3. Full shape received: (None, 3, 4). '
+        "Later inputs must have the shape of the first, (None, 4).",
     ),
 ]
 
@@ -264,7 +279,7 @@ def test_the_layer_inside_is_named_and_not_those_around() -> None:
         def call(self, x: Any) -> Any:
             return self.inner(x)
 
-    with pytest.raises(ShapeError, match=r'^Dense "inner" expected at least 2 axes'):
+    with pytest.raises(ShapeError, match=rf'^Dense "inner": {MISFIT} expected min_ndim=2'):
         Around()(np.zeros(3))
 
 
@@ -284,7 +299,7 @@ def test_errors_inside_a_recorded_step_leave_nothing_behind() -> None:
     layer = Dense(2, name="d")
     layer(np.zeros((1, 3)))
     step = gpudl.traced(layer)
-    with pytest.raises(ShapeError, match='Dense "d" was built for size 3'):
+    with pytest.raises(ShapeError, match=r'Dense "d": Input 0 .* expected axis -1 of input shape to have value 3'):
         step(np.zeros((1, 4), np.float32))
     assert step(np.zeros((1, 3), np.float32)).shape == (1, 2)
 
@@ -296,5 +311,5 @@ def test_an_axis_of_layer_normalization_is_an_integer(axis: Any) -> None:
 
 
 def test_the_mean_of_no_pixels() -> None:
-    with pytest.raises(ShapeError, match=r"the mean of no pixels is not defined: the images are \(2, 0, 3, 4\)\."):
+    with pytest.raises(ShapeError, match=r"the mean of no pixels is undefined: the images have shape \(2, 0, 3, 4\)\."):
         layers.GlobalAveragePooling2D()(np.zeros((2, 0, 3, 4), np.float32))

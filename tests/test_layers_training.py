@@ -97,9 +97,9 @@ def test_replayed_dropout_differs_from_step_to_step() -> None:
     layer = Dropout(0.5, seed=1)
     step = gpudl.traced(lambda x: layer(x, training=True))
     draws = [step(X).numpy() for _ in range(4)]
-    twin = Dropout(0.5, seed=1)
+    copy = Dropout(0.5, seed=1)
     for draw in draws:
-        np.testing.assert_array_equal(draw, twin(X, training=True).numpy())
+        np.testing.assert_array_equal(draw, copy(X, training=True).numpy())
     assert len({d.tobytes() for d in draws}) == 4
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cuda_twins import Placed, meter, run
+from cuda_kernels import Placed, meter, run
 from gpudl.kernels import registry as registry_of_kernels
 from long_sums import CASES, Case
 
@@ -53,11 +53,11 @@ def test_references_and_kernels_add_up(case: Case) -> None:
 def test_kernels_for_gpus_add_up(case: Case) -> None:
     outs = outs_of(case, np.float32)
     arrays = tuple(Placed(a).array for a in (*outs, *case.inputs))
-    twin = registry_of_kernels.find(case.op, "cuda", arrays, case.static)
-    if twin is None:
+    kernel = registry_of_kernels.find(case.op, "cuda", arrays, case.static)
+    if kernel is None:
         assert case.static.get("axis") == (0, 2) or case.static.get("shape") == (3, 1)  # axes that are no neighbours
         return
-    assert_accurate(case, run(twin, outs, case.inputs, case.static))
+    assert_accurate(case, run(kernel, outs, case.inputs, case.static))
 
 
 @pytest.mark.parametrize("length", [1, 7, 33, 63, 64, 65, 100, 128, 1000])

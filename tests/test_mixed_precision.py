@@ -194,7 +194,7 @@ class TestLayers:
     def test_regularizers_see_the_variables(self, policy: str, half: str) -> None:
         layer = layers.Dense(2, kernel_regularizer="l2", activity_regularizer="l2", dtype=policy)
         layer(np.ones((1, 3)))
-        assert [str(loss.dtype) for loss in layer.losses] == ["float32", half]
+        assert [str(loss.dtype) for loss in layer.losses] == [half, "float32"]
 
 
 def test_integers() -> None:

@@ -231,7 +231,7 @@ def test_training_gives_the_same_bits_in_every_mode(name: str) -> None:
 
 
 def chains(step: Any) -> list[str]:
-    return [i.name for i in plan_of(step).steps if "norm" in i.name or "scale_shift" in i.name]
+    return [i.name for i in plan_of(step).instructions if "norm" in i.name or "scale_shift" in i.name]
 
 
 @pytest.mark.parametrize(

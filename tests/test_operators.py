@@ -52,7 +52,7 @@ def test_bits(of: Callable[[Any, Any], Any]) -> None:
     np.testing.assert_array_equal(host(of(x, gpudl.convert_to_tensor(b))), of(a, b), strict=True)
     np.testing.assert_array_equal(host(of(x, 2)), of(a, 2), strict=True)
     np.testing.assert_array_equal(host(of(2, x)), of(2, a), strict=True)
-    with pytest.raises(gpudl.ShapeError, match=r"^[a-z_]+.*: bits are those of bools and integers"):
+    with pytest.raises(gpudl.ShapeError, match=r"^[a-z_]+.*: bitwise operations need bools or integers"):
         of(x, gpudl.convert_to_tensor(FLOATS))
 
 
@@ -91,7 +91,7 @@ def test_a_tensor_is_a_key_by_its_identity() -> None:
 
 def test_several_elements_are_neither_true_nor_false() -> None:
     x = gpudl.convert_to_tensor([1.0, 2.0])
-    with pytest.raises(ValueError, match=r"^a tensor of shape \(2,\) is neither true nor false. Use gpudl.ops.any or"):
+    with pytest.raises(ValueError, match=r"^a tensor of shape \(2,\) has no truth value. Use gpudl.ops.any or"):
         bool(x == x)
     assert bool(gpudl.convert_to_tensor([[1.0]]) == 1)
     assert gpudl.optimizers.SGD().iterations == 0
@@ -204,9 +204,9 @@ def test_the_gradient_goes_where_elements_came_from() -> None:
 
 
 def test_a_mask_inside_a_recorded_step_says_what_to_do() -> None:
-    with pytest.raises(TracingError, match=r"test_operators.py:\d+: how many elements a mask chooses .*ops.where"):
+    with pytest.raises(TracingError, match=r"test_operators.py:\d+: how many elements a mask selects .*ops.where"):
         traced(lambda t: t[t > 1])(FLOATS)
-    with pytest.raises(TracingError, match="a mask chooses"):
+    with pytest.raises(TracingError, match="a mask selects"):
         traced(lambda t: ops.nonzero(t)[0])(FLOATS)
 
 
@@ -215,7 +215,7 @@ def test_a_mask_inside_a_recorded_step_says_what_to_do() -> None:
     [
         ([2], IndexError, "^index 2 is out of range for an axis of size 2: indices go from -2 to 1, "),
         (([0], [-4]), IndexError, "^index -4 is out of range for an axis of size 3: indices go from -3 to 2, "),
-        ((0, 0, [0]), gpudl.ShapeError, r"^3 axes were indexed, and the tensor has 2: \(2, 3\).$"),
+        ((0, 0, [0]), gpudl.ShapeError, r"^3 axes were indexed, but the tensor has 2: \(2, 3\).$"),
         (np.ones(3, bool), gpudl.ShapeError, r"^a mask of shape \(3,\) does not fit axes of \(2,\).$"),
         (0.5, TypeError, "^a tensor is indexed by integers, .* got float of float64.$"),
         (True, TypeError, "^a tensor is indexed by integers, .* got bool of bool.$"),
@@ -261,7 +261,7 @@ def test_a_variable_is_made_as_keras_makes_it() -> None:
     assert (ones.dtype, ones.trainable, ones.name, ones.shape) == (np.float64, False, "ones", (2,))
     assert Variable(lambda shape, dtype: np.full(shape, 7, dtype), (1,), "int32").numpy().tolist() == [7]
     assert not Variable(1.0, autocast=False).autocast
-    with pytest.raises(ValueError, match=r"^a variable made by an initializer needs a shape, got 'zeros' alone\.$"):
+    with pytest.raises(ValueError, match=r"^a variable with an initializer needs a shape, got 'zeros' alone\.$"):
         Variable("zeros")
     with pytest.raises(ValueError, match="nope"):
         Variable("nope", (2,))

@@ -28,7 +28,7 @@ RULES = ("add", "divide", "floor_divide", "power", "matmul", "maximum", "equal",
 """Ops of which each has another rule for its result's dtype."""
 
 UNARY = (
-    *("bitwise_not", "logical_not", "nonzero", "transpose"),
+    *("nonzero", "transpose"),
     *("all", "any", "argmax", "max", "mean", "min", "sum", "softmax", "log_softmax", "squeeze"),
     # An op that is declared by an expression of one array is compared by itself.
     *(
@@ -38,21 +38,9 @@ UNARY = (
     ),
 )
 BINARY = (
-    *(
-        "add",
-        "subtract",
-        "multiply",
-        "divide",
-        "true_divide",
-        "floor_divide",
-        "mod",
-        "power",
-        "maximum",
-        "minimum",
-        "matmul",
-    ),
-    "logaddexp",
-    *("equal", "not_equal", "greater", "greater_equal", "less", "less_equal", "logical_and", "logical_or"),
+    *("add", "subtract", "multiply", "divide", "true_divide", "floor_divide", "mod", "power", "maximum", "minimum"),
+    *("matmul", "logaddexp", "logical_and", "logical_or", "logical_xor"),
+    *("equal", "not_equal", "greater", "greater_equal", "less", "less_equal"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"),
 )
 Call = Callable[[Any, Any], Any]  # of the functions and the input

@@ -59,9 +59,9 @@ def said(error: pytest.ExceptionInfo[gpudl.OutOfMemoryError], pattern: str) -> t
 
 STEP = (
     r"^a step does not fit into the memory of GPU 0 \(strict double\), CuPy 14\.2\.0\. With a batch of (\d+) it needs "
-    r"([\d.]+) MiB \(([\d.]+) MiB for what is computed on the way, ([\d.]+) MiB for inputs, ([\d.]+) MiB for results, "
-    r"([\d.]+) MiB that kernels may need for themselves\) "
-    r"beside the ([\d.]+) MiB of weights and optimizer state that are there, and ([\d.]+) MiB are free\. "
+    r"([\d.]+) MiB \(([\d.]+) MiB for intermediate values, ([\d.]+) MiB for inputs, ([\d.]+) MiB for results, "
+    r"([\d.]+) MiB of scratch memory\) "
+    r"in addition to ([\d.]+) MiB of weights and optimizer state, and ([\d.]+) MiB are free\. "
 )
 
 
@@ -115,7 +115,7 @@ def test_not_even_one_sample(meter: Meter) -> None:
     leave(600)
     with pytest.raises(gpudl.OutOfMemoryError) as error:
         made.predict_on_batch(x[:1])
-    said(error, STEP + r"Not even one sample would fit: use a smaller model, or free what is no longer needed")
+    said(error, STEP + r"Not even one sample would fit: use a smaller model, or free unneeded objects")
 
 
 def test_a_step_without_a_batch_says_what_it_asked_for(meter: Meter) -> None:
@@ -132,7 +132,7 @@ def test_eager_code(meter: Meter) -> None:
     sentence = (
         r"^an array \[500, 500\] of float32 does not fit into the memory of GPU 0, of which 0\.0 MiB are free "
         r"\(Out of memory allocating 1,000,000 bytes \(allocated so far: [\d,]+ bytes\)\)\. Use a smaller batch, or "
-        r"free what is no longer needed \(del, gc\.collect\(\)\)\.$"
+        r"free unneeded objects \(del, gc\.collect\(\)\)\.$"
     )
     with pytest.raises(gpudl.OutOfMemoryError, match=sentence):
         x * gpudl.ops.reshape(x, (1, 500))
@@ -154,7 +154,7 @@ def test_what_a_reference_takes_for_itself(meter: Meter, monkeypatch: pytest.Mon
     with reference_only():
         with pytest.raises(gpudl.OutOfMemoryError, match=r"^what tanh needs does not fit into the memory of GPU 0"):
             gpudl.ops.tanh(x)
-        with pytest.raises(gpudl.OutOfMemoryError, match=r"^what kernels need for themselves does not fit"):
+        with pytest.raises(gpudl.OutOfMemoryError, match=r"^the scratch memory of kernels does not fit"):
             gpudl.traced(gpudl.ops.tanh)(x)
 
 

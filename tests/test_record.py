@@ -107,7 +107,7 @@ def test_planning_leaves_the_record_as_it_is(monkeypatch: pytest.MonkeyPatch) ->
     before = [(step.op, step.outs, step.ins, step.static) for step in recorder.instructions]
     plans = [Plan(on, recorder.instructions, list(map(recorder.value, results))) for _ in range(2)]
     assert [(step.op, step.outs, step.ins, step.static) for step in recorder.instructions] == before
-    assert len(plans[0].steps) < len(before)
+    assert len(plans[0].instructions) < len(before)
     for plan in plans:
         plan.replay()
     for one, other in zip(plans[0].returned, plans[1].returned, strict=True):
@@ -126,17 +126,17 @@ def test_a_kernel_is_chosen_once_for_each_instruction(monkeypatch: pytest.Monkey
     )
     model.compile(optimizer="adam", loss="categorical_crossentropy", metrics=["accuracy"])
     on, asked = gpudl.backend.current(), Counter[str]()
-    twin = type(on).twin
+    kernel = type(on).kernel
 
     def counted(self: Any, op: str, arrays: Any, static: Any) -> Any:
         asked[op] += 1
-        return twin(self, op, arrays, static)
+        return kernel(self, op, arrays, static)
 
     with unfused():
         model.train_on_batch(noise(8, 6, 6, 1), np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 2])  # builds
         model._train.forget()
-        monkeypatch.setattr(type(on), "twin", counted)
-        entry = model._train.prepare(noise(8, 6, 6, 1), np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 2], None)
-    called = [step for step in entry.plan.steps if not step.alias]
+        monkeypatch.setattr(type(on), "kernel", counted)
+        entry = model._train.prepare((noise(8, 6, 6, 1), np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 2], None))
+    called = [step for step in entry.plan.instructions if not step.alias]
     assert all(isinstance(step, Applied) for step in called)
     assert asked == Counter(step.name for step in called)

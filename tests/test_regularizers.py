@@ -166,3 +166,19 @@ def test_keras_gives_the_same_projection(keras: Any, name: str, options: dict[st
     w = keras.ops.convert_to_tensor(W)
     np.testing.assert_allclose(ours(W).numpy(), np.asarray(theirs(w)), rtol=16 * EPS)
     assert ours.get_config() == theirs.get_config()
+
+
+def test_orthogonal_rows_and_columns_cost_nothing() -> None:
+    w = np.array([[3.0, 4.0, 0.0], [-4.0, 3.0, 0.0]], F4)
+    assert float(regularizers.OrthogonalRegularizer(0.5)(w)) < EPS
+    # The columns are at the angles of (3, -4), (4, 3) and a column of zeros, which has none.
+    assert float(regularizers.OrthogonalRegularizer(0.5, mode="columns")(w)) < EPS
+    cosine = 1 / np.sqrt(2)
+    bent = regularizers.OrthogonalRegularizer(0.5)([[1.0, 0.0], [1.0, 1.0]])
+    np.testing.assert_allclose(float(bent), 0.5 * cosine, rtol=4 * EPS)
+    for call, text in (
+        (lambda: regularizers.OrthogonalRegularizer(mode="all"), "mode must be 'rows' or 'columns', got 'all'"),
+        (lambda: regularizers.OrthogonalRegularizer()(np.ones(3)), r"needs a matrix, got shape \(3,\)"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            call()

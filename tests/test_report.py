@@ -54,7 +54,7 @@ def value(spec: Spec) -> Value:
 
 
 def parts(plan: Plan) -> list[Applied]:
-    return [part for step in plan.steps for part in ir.members(step)]
+    return [part for step in plan.instructions for part in ir.members(step)]
 
 
 def explained(model: Any, *args: Any, **kwargs: Any) -> str:
@@ -201,6 +201,15 @@ def test_bytes_by_hand() -> None:
     assert ir.nbytes(Applied(registry["sgd_"], (), (w, g, lr), {})) == 400 + 400 + 4 + 400
 
 
+def test_of_what_is_chosen_from_only_that_counts() -> None:
+    table, part = value(Spec((60_000, 10), F32)), value(ROWS)
+    numbers, start = value(Spec((6,), np.dtype("int64"))), value(Spec((), np.dtype("int64")))
+    order = value(Spec((60_000,), np.dtype("int64")))
+    assert ir.nbytes(Applied(registry["take"], (part,), (table, numbers), {})) == 240 + 6 * 8 + 240
+    assert ir.nbytes(Applied(registry["take_slice"], (part,), (table,), {"key": ((6,),)})) == 240 + 240
+    assert ir.nbytes(Applied(registry["take_batch"], (part,), (table, order, start), {})) == 240 + 6 * 8 + 8 + 240
+
+
 def test_a_joined_instruction_computes_what_its_members_do_and_moves_less() -> None:
     x, b, between, y = value(ROWS), value(Spec((10,), F32)), value(ROWS), value(SCALAR)
     first = Applied(registry["bias_activation"], (between,), (x, b), {"activation": "relu"}, "dense")
@@ -218,14 +227,14 @@ def test_explain_shows_a_line_for_each_instruction_and_the_sums() -> None:
     plan = plan_of(model)
     lines = [line.split() for line in text.splitlines()]
     numbered = [line for line in lines if line and line[0].isdigit() and line[1] != "instructions"]
-    assert [int(line[0]) for line in numbered[: len(plan.steps)]] == list(range(1, len(plan.steps) + 1))
+    assert [int(line[0]) for line in numbered[: len(plan.instructions)]] == list(range(1, len(plan.instructions) + 1))
     assert text.startswith(f"The train step of {model.name!r} for (8, 10, 10, 1) float32, (8,) int64\n")
     (forward,) = (line for line in text.splitlines() if "conv2d " in line)
     assert all(word in forward for word in ("eyes", "(8, ", ", 4) float32", "numba"))
-    assert "side by side; weights 2.76 kB." in text  # 40 + 650 numbers
-    flops = sum(map(ir.flops, plan.steps))
+    assert "without overlap; weights 2.76 kB." in text  # 40 + 650 numbers
+    flops = sum(map(ir.flops, plan.instructions))
     assert f"{flops / 1e3:.3g} k FLOPs" in text
-    assert f"{len(plan.steps)} left, {len(plan.calls)} of them compute." in text
+    assert f"{len(plan.instructions)} left, {len(plan.calls)} of them compute." in text
 
 
 def test_the_matrix_products_and_convolutions_of_a_step_are_counted_whole() -> None:
@@ -300,12 +309,12 @@ def test_a_profile_has_the_rows_of_the_plan_with_their_times() -> None:
     assert len(profile.rows) == len(plan.calls)
     assert all(row.seconds > 0 for row in profile.rows)
     assert [row.op.split(" + ")[0] for row in profile.rows] == [
-        next(ir.members(step)).name for step in plan.steps if not step.alias
+        next(ir.members(step)).name for step in plan.instructions if not step.alias
     ]
     for totals in (profile.by_layer(), profile.by_op()):
         assert sum(t.calls for t in totals) == len(profile.rows)
-        assert sum(t.flops for t in totals) == sum(map(ir.flops, plan.steps))
-        assert sum(t.bytes for t in totals) == sum(map(ir.nbytes, plan.steps))
+        assert sum(t.flops for t in totals) == sum(map(ir.flops, plan.instructions))
+        assert sum(t.bytes for t in totals) == sum(map(ir.nbytes, plan.instructions))
         assert sum(t.seconds for t in totals) == pytest.approx(profile.seconds)
         assert [t.seconds for t in totals] == sorted((t.seconds for t in totals), reverse=True)
         assert all(t.name.split(" + ")[0] in text for t in totals)  # a long name goes on in the next line

@@ -31,6 +31,7 @@ UNARY = (
     *(registry["ones_like"], registry["zeros_like"]),
 )
 BINARY = (ops.add, ops.subtract, ops.multiply, ops.divide, ops.maximum, ops.minimum)
+LOGIC = (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor, ops.logical_and, ops.logical_or)
 COMPARE = (ops.equal, ops.not_equal, ops.greater, ops.greater_equal, ops.less, ops.less_equal)
 
 
@@ -97,6 +98,8 @@ class Model:
             elif kind == 13:
                 ops.increment_(self.counts[0])
                 ops.note_nonfinite_(self.counts[1], self.scalars[k % 2], self.counts[0])
+            elif kind == 14:
+                truth.append(~LOGIC[k % len(LOGIC)](c, truth[i % len(truth)]))
             else:
                 real.append(ops.sum(a) * 0.5)
         return [t for n, t in enumerate(real + truth) if n in self.returned] or [real[-1]]
@@ -106,7 +109,7 @@ def c_like(a: Tensor) -> Tensor:
     return ops.cast(a >= 0.5, dtype=a.dtype)
 
 
-choices = st.lists(st.tuples(st.integers(0, 14), *[st.integers(0, 40)] * 3), min_size=1, max_size=14)
+choices = st.lists(st.tuples(st.integers(0, 15), *[st.integers(0, 40)] * 3), min_size=1, max_size=14)
 
 
 @settings(max_examples=120, deadline=None)
@@ -150,7 +153,7 @@ OPEN = ("maximum", "minimum", "relu", "clip")  # NumPy does not say which of two
 
 
 def test_the_ops_that_join_are_those_that_arithmetic_determines() -> None:
-    assert {o.name for o in (*UNARY, *BINARY, *COMPARE)} <= set(JOINING)
+    assert {o.name for o in (*UNARY, *BINARY, *COMPARE, *LOGIC, ops.bitwise_not, ops.left_shift)} <= set(JOINING)
     assert not {"exp", "log", "log1p", "expm1", "tanh", "sigmoid", "power", "erf", "sum", "matmul"} & set(JOINING)
 
 
@@ -222,7 +225,7 @@ def test_nothing_outside_the_arrays_is_touched(size: int, in_parallel: bool, mon
 
 
 def calls_in(step: Any) -> list[str]:
-    return [s.name for s in plan_of(step).steps if not s.alias]
+    return [s.name for s in plan_of(step).instructions if not s.alias]
 
 
 def test_the_scalars_of_a_step_become_one_call_and_take_no_memory() -> None:

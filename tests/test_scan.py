@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from replay_tools import plan_of
-from scan_tools import ROWS, UNITS, array, bits, inputs, loop, lstm, training, variable
+from scan_tools import FEATURES, ROWS, UNITS, array, bits, inputs, loop, lstm, training, variable
 from strict_cupy import installed
 from test_planning import calls
 
@@ -109,8 +109,8 @@ def test_what_is_the_same_in_each_step_is_computed_once() -> None:
 
     traced = gpudl.traced(step)
     traced(XS, START)
-    assert [i.name for i in plan_of(traced).steps].index("scan") > 0
-    (body,) = (i for i in plan_of(traced).steps if i.name == "scan")
+    assert [i.name for i in plan_of(traced).instructions].index("scan") > 0
+    (body,) = (i for i in plan_of(traced).instructions if i.name == "scan")
     assert "softmax" not in [part.name for part in body.members]
     weight.assign(2 * np.eye(2, dtype=np.float32))
     assert bits(traced(XS, START)) == bits(step(gpudl.convert_to_tensor(XS), gpudl.convert_to_tensor(START)))
@@ -182,13 +182,14 @@ def test_memory_is_linear_and_the_plan_is_as_long_for_more_steps() -> None:
         step = gpudl.traced(training(ops.scan, lstm()))
         step.prepare(*inputs(length))
         (entry,) = step.entries.values()
-        return entry.plan.arena.nbytes, len(entry.record.instructions), len(entry.plan.steps)
+        return entry.plan.arena.nbytes, len(entry.record.instructions), len(entry.plan.instructions)
 
     short, long = planned(50), planned(200)
     assert short[1:] == long[1:]
     assert 2 * short[0] < long[0] < 4.05 * short[0]
     # Of a step are kept the two carries, four gates and a tanh, two results, a row, and gradients of the last three.
-    assert (long[0] - short[0]) / 150 <= 4 * ROWS * 12 * UNITS
+    results_and_row = UNITS + 2 + FEATURES
+    assert (long[0] - short[0]) / 150 <= 4 * ROWS * (7 * UNITS + 2 * results_and_row)
 
 
 def test_without_results_and_gradients_no_step_is_kept() -> None:

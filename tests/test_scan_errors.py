@@ -39,33 +39,33 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (
         lambda: ops.scan(same, START),
         ValueError,
-        "scan: without xs, length must say how many steps there are.",
+        "scan: without xs, length, the number of iterations, is required.",
     ),
     (
         lambda: ops.scan(same, START, {"a": XS, "b": XS[:2]}),
         ValueError,
-        "scan: all xs must have as many rows, got 3, 2 along their first axes.",
+        "scan: all xs must have equally many rows, got 3, 2 along their first axes.",
     ),
     (
         lambda: ops.scan(same, START, (XS, 1.0)),
         ValueError,
-        "scan: xs need a first axis, along which the steps go, and got a number. A list is a nest of several xs: make "
-        "one tensor of rows by ops.stack.",
+        "scan: xs need a first axis to iterate over, got a number. A list is a nest of several xs: stack its elements "
+        "with ops.stack.",
     ),
     (
         lambda: ops.scan(same, START, XS, length=2),
         ValueError,
-        "scan: length says 2 steps, and xs have 3 rows.",
+        "scan: length is 2, but xs have 3 rows.",
     ),
     (
         lambda: ops.scan(same, START, length=-1),
         ValueError,
-        "scan: length must be a whole number of steps, got -1.",
+        "scan: length must be a non-negative integer, got -1.",
     ),
     (
         lambda: ops.scan(same, START, length="3"),
         ValueError,
-        "scan: length must be a whole number of steps, got '3'.",
+        "scan: length must be a non-negative integer, got '3'.",
     ),
     (
         lambda: ops.scan(lambda carry, x: carry, START, XS),
@@ -131,7 +131,7 @@ def test_a_wrong_call_leaves_no_plan_and_changes_nothing(
 def test_a_result_that_changes_from_step_to_step() -> None:
     shapes = iter([XS, XS[:1], XS])
     text = (
-        "scan: f must return results of the same structure, shapes and dtypes in each step, but returned "
+        "scan: f must return results of the same structure, shapes and dtypes in each iteration, but returned "
         "float32[3, 2] and later float32[1, 2]."
     )
     with pytest.raises(TypeError, match=f"^{re.escape(text)}$"):

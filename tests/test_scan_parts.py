@@ -157,7 +157,7 @@ def test_of_a_table_each_step_moves_only_the_rows_that_it_reads() -> None:
 
         traced = gpudl.traced(step)
         traced(ids)
-        assert [each.name for each in plan_of(traced).steps].count("take_grad") == 1
+        assert [each.name for each in plan_of(traced).instructions].count("take_grad") == 1
         loops = [call for call in plan_of(traced).calls if hasattr(call, "turns")]
         assert len(loops) == 2
         return sum(target.nbytes for call in loops for turn in call.turns for target, _ in turn.handed)

@@ -178,7 +178,7 @@ class TestNames:
         model = Sequential([layers.Dense(2, name="top", input_shape=(3,))], name="net")
         assert (model.name, model.layers[0].name) == ("net", "top")
         assert [w.name for w in model.weights] == ["kernel", "bias"]
-        assert [w.path for w in model.weights] == ["top/kernel", "top/bias"]
+        assert [w.path for w in model.weights] == ["net/top/kernel", "net/top/bias"]
 
     def test_names_clash(self) -> None:
         model = Sequential([layers.Dense(2, name="a")])
@@ -190,9 +190,9 @@ class TestNames:
         model = Sequential([layers.Dense(2, name="a"), layers.Dense(3, name="b")])
         assert model.get_layer("b") is model.layers[1]
         assert model.get_layer(index=0) is model.layers[0]
-        with pytest.raises(ValueError, match=r"no layer is called 'c': there are a, b"):
+        with pytest.raises(ValueError, match=r"^No such layer: c\. The layers are a, b\."):
             model.get_layer("c")
-        with pytest.raises(ValueError, match="the model has 2 layers, there is no layer 2"):
+        with pytest.raises(ValueError, match=r"no layer at index 2: it only has 2 layers"):
             model.get_layer(index=2)
 
 

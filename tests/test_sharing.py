@@ -139,9 +139,9 @@ def test_neighbours_are_updated_by_one_call() -> None:
     calls = []
 
     class Counting(optimizers.SGD):
-        def update_step(self, gradient: Any, variable: Any, learning_rate: Any, **slots: Any) -> None:
+        def flat_step(self, gradient: Any, variable: Any, learning_rate: Any, **slots: Any) -> None:
             calls.append(variable.size)
-            super().update_step(gradient, variable, learning_rate, **slots)
+            super().flat_step(gradient, variable, learning_rate, **slots)
 
     optimizer, weights = Counting(0.1), [gpudl.Variable(np.zeros(shape, np.float32)) for shape in SHAPES]
     grads = [np.ones(shape, np.float32) for shape in SHAPES]
@@ -243,15 +243,15 @@ def test_a_copy_of_variables_and_their_optimizer_goes_on_by_itself() -> None:
     weights, optimizer = [gpudl.Variable([1.0, 2.0]), gpudl.Variable([3.0])], optimizers.Adam(0.1)
     grads = [np.ones(w.shape, np.float32) for w in weights]
     optimizer.apply(grads, weights)
-    twins, twin = copy.deepcopy((weights, optimizer))
-    assert [v.name for v in twin.variables] == [v.name for v in optimizer.variables]
-    assert same(values_of(twin.variables), values_of(optimizer.variables))
-    twin.apply(grads, twins)
-    assert not same(values_of(weights), values_of(twins))
+    copies, other = copy.deepcopy((weights, optimizer))
+    assert [v.name for v in other.variables] == [v.name for v in optimizer.variables]
+    assert same(values_of(other.variables), values_of(optimizer.variables))
+    other.apply(grads, copies)
+    assert not same(values_of(weights), values_of(copies))
     assert int(optimizer.iterations) == 1
     optimizer.apply(grads, weights)
-    assert same(values_of(weights), values_of(twins))
-    assert same(values_of(twin.variables), values_of(optimizer.variables))
+    assert same(values_of(weights), values_of(copies))
+    assert same(values_of(other.variables), values_of(optimizer.variables))
 
 
 def test_variables_are_still_refused_that_the_optimizer_was_not_built_with() -> None:

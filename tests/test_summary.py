@@ -143,7 +143,8 @@ def test_layer_range(names: Any, shown: str) -> None:
         ((None, 3), "(None, 3)"),
         ([(None, 3), (None, 4)], "[(None, 3), (None, 4)]"),
         (((None, 3), (None,)), "[(None, 3), (None)]"),
-        ({"y": (None, 3)}, "{y: (None, 3)}"),
+        ({"y": (None, 3)}, "(None, 3)"),
+        ({"y": (None, 3), "x": [(None, 4)]}, "[(None, 3), (None, 4)]"),
         (None, "?"),
     ],
 )
@@ -186,11 +187,11 @@ def keras() -> ModuleType:
         return pytest.importorskip("keras")
 
 
-def twin(layer: Any) -> Any:
+def fake_layer(layer: Any) -> Any:
     """Return a fake with the facts of a Keras layer."""
     fake = type(type(layer).__name__, (Layer,), {})
     shape = layer.output.shape if layer.built and layer._inbound_nodes else None
-    inner = [twin(one) for one in getattr(layer, "layers", [])]
+    inner = [fake_layer(one) for one in getattr(layer, "layers", [])]
     return fake(layer.name, shape, facts(layer.weights), layer.trainable, layer.built, inner)
 
 
@@ -198,12 +199,12 @@ def facts(variables: Any) -> list[Variable]:
     return [Variable(int(np.prod(v.shape)), np.dtype(v.dtype)) for v in variables]
 
 
-def twin_model(model: Any) -> Model:
+def fake_model(model: Any) -> Model:
     optimizer = model.optimizer if model.compiled else None
     if optimizer is not None:
         optimizer = SimpleNamespace(built=optimizer.built, variables=facts(optimizer.variables))
     trainable, frozen = facts(model.trainable_weights), facts(model.non_trainable_weights)
-    return Model([twin(layer) for layer in model.layers], trainable, frozen, optimizer, model.name)
+    return Model([fake_layer(layer) for layer in model.layers], trainable, frozen, optimizer, model.name)
 
 
 def keras_text(model: Any, **options: Any) -> str:
@@ -270,7 +271,7 @@ def test_the_text_is_keras(
 ) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     model = build(keras)
-    assert text(twin_model(model), **options) == keras_text(model, **options)
+    assert text(fake_model(model), **options) == keras_text(model, **options)
 
 
 @pytest.mark.parity
@@ -280,6 +281,6 @@ def test_the_text_after_training_is_keras(keras: ModuleType, capsys: pytest.Capt
     model.optimizer.build(model.trainable_variables)
     model.summary()
     expected = capsys.readouterr().out
-    print_summary(twin_model(model))
+    print_summary(fake_model(model))
     assert capsys.readouterr().out == expected
     assert "Optimizer params: 407,052" in expected

@@ -44,7 +44,9 @@ class TestWhatASymbolShows:
                 ValueError, match=r"^Input\((ragged|optional)=True\) is not supported: every batch of an "
             ):
                 Input((4,), **options)
-        with pytest.raises(ValueError, match=r"^Input\(tensor=\.\.\.\) takes a symbolic tensor, got ndarray\. Give In"):
+        with pytest.raises(
+            ValueError, match=r"^Input\(tensor=\.\.\.\) needs a symbolic tensor, got ndarray\. Pass a s"
+        ):
             Input(tensor=X)  # type: ignore[arg-type]
 
     def test_it_begins_a_sequential(self) -> None:
@@ -96,6 +98,16 @@ FUNCTIONS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "gelu": (activations.gelu, "gelu"),
     "hard_silu": (activations.hard_silu, "hard_silu"),
 }
+
+
+def test_bits_of_truths_are_remembered_as_logic() -> None:
+    x, numbers = Input((4,), dtype="bool"), Input((4,), dtype="int32")
+    made = [x & x, x | True, True ^ x, ~x, x & numbers, ~numbers]
+    names = "logical_and logical_or logical_xor logical_not bitwise_and bitwise_not"
+    assert [symbol.call.operation.function.name for symbol in made] == names.split()
+    values = np.array([[True, False, True, False]])
+    for symbol, expected in zip(made[:4], (values, values | True, ~values, ~values), strict=True):
+        np.testing.assert_array_equal(gpudl.Model(x, symbol)(values).numpy(), expected)
 
 
 @pytest.mark.parametrize("name", [*OPERATORS, *FUNCTIONS])
@@ -178,7 +190,8 @@ class TestShapesThatAreNotKnown:
         layer = layers.Dense(3, name="d")
         layer(Input((4,)))
         with pytest.raises(
-            ShapeError, match=r'^Dense "d" was built for size 4 along axis -1, got shape \(None, None, 5\)'
+            ShapeError,
+            match=r'^Dense "d": Input 0 .* axis -1 of input shape to have value 4, found 5\. .*: \(None, None, 5\)',
         ):
             layer(Input((None, 5)))
 
@@ -251,7 +264,7 @@ class TestCalls:
 
 
 REFUSED: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
-    (bool, TypeError, "a symbolic tensor is neither true nor false"),
+    (bool, TypeError, "a symbolic tensor has no truth value"),
     (float, ValueError, "a symbolic tensor cannot be read as an array or a number"),
     (int, ValueError, "a symbolic tensor cannot be read as an array or a number"),
     (np.asarray, ValueError, "a symbolic tensor cannot be read as an array or a number"),
@@ -261,8 +274,8 @@ REFUSED: list[tuple[Callable[[Any], Any], type[Exception], str]] = [
     (range, TypeError, "a symbolic tensor cannot be an index"),
     (lambda x: x.size, ValueError, "a symbolic tensor has no number of elements"),
     (gpudl.Variable, ValueError, "a symbolic tensor cannot be read as an array or a number"),
-    (lambda x: gpudl.Variable(X).assign(x), TypeError, "a symbolic tensor was given to something that computes"),
-    (gpudl.traced(ops.exp), TypeError, "a symbolic tensor was given to something that computes"),
+    (lambda x: gpudl.Variable(X).assign(x), TypeError, "a symbolic tensor was passed to a function that computes"),
+    (gpudl.traced(ops.exp), TypeError, "a symbolic tensor was passed to a function that computes"),
     (lambda x: Sequential([layers.Dense(1)]).predict(x, verbose=0), ValueError, "a symbolic tensor cannot be read"),
 ]
 
@@ -273,8 +286,8 @@ def test_what_needs_values_is_refused(use: Callable[[Any], Any], kind: type[Exce
         use(Input((4,), batch_size=2, name="x"))
     assert str(caught.value).startswith(text)
     assert str(caught.value).endswith(
-        "<KerasTensor shape=(2, 4), dtype=float32, sparse=False, ragged=False, name=x> stands for data to come and has "
-        "no values yet. Call layers and functions of gpudl.ops on it, make a Model of its inputs and outputs, and call "
+        "<KerasTensor shape=(2, 4), dtype=float32, sparse=False, ragged=False, name=x> is a placeholder for data and "
+        "has no values. Call layers and functions of gpudl.ops on it, make a Model of its inputs and outputs, and call "
         "that on data."
     )
 

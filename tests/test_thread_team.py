@@ -53,7 +53,7 @@ def note(worker: Any, workers: Any, thread: Any, out: Any) -> None:
     out[worker, 2] = workers
 
 
-noted = prebound.Kernel(note)
+noted = prebound.ParallelLoop(note)
 
 
 def ran(count: int) -> np.ndarray:
@@ -115,7 +115,7 @@ def test_scratch_memory_belongs_to_a_thread() -> None:
         for k in range(held.shape[1]):
             out[worker] += held[thread, k] != worker
 
-    kernel, held = prebound.Kernel(fill), np.zeros((3, 20_000), np.int64)
+    kernel, held = prebound.ParallelLoop(fill), np.zeros((3, 20_000), np.int64)
     for _ in range(20):
         out = np.zeros(3 * thread_team.SHARES, np.int64)
         with workers(3):

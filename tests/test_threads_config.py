@@ -122,12 +122,12 @@ import numba, gpudl
 from gpudl.kernels.cpu.machine import prebound, threads
 def note(worker, workers, out):
     out[worker] = workers
-kernel = prebound.Kernel(note)
+kernel = prebound.ParallelLoop(note)
 seen = []
 def workers(work):
     out = np.zeros(16, np.int64)
     kernel(work, out)
-    prebound.bound(lambda: kernel(work, out))()
+    prebound.bound(lambda: kernel(work, out), None)()
     seen.append(out.tolist())
 numba.set_num_threads(3)
 for count in (1, 2, 4):

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.children import ROOT, command
 from benchmarks.gpu.parts import Found, Options, Part, Section
 
-TESTS = "tests/gpu/test_twins.py"
+TESTS = "tests/gpu/test_kernels.py"
 
 
 def found() -> str | None:

@@ -73,5 +73,5 @@ TILES = Section(
     {"tiles": Part(partial(on_card, ["tiles"], PROCESSES), 50)},
 )
 OPS = Section(
-    "every op and kernel beside its oracle", 70, {"ops": Part(partial(on_card, ["ops", "twins"], PROCESSES), 70)}
+    "every op and kernel beside its oracle", 70, {"ops": Part(partial(on_card, ["ops", "kernels"], PROCESSES), 70)}
 )

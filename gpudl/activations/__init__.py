@@ -1,4 +1,4 @@
-"""Activation functions: element by element, except the softmaxes, which work along an axis.
+"""Activation functions: elementwise, except the softmaxes, which work along an axis.
 
 Each takes a tensor or array of any shape and returns a tensor of that shape, in the dtype of a float input
 and in float32 for integers.
@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gpudl import ops
-from gpudl.activations import piecewise, smooth
+from gpudl.activations import piecewise, shrinking, smooth
 from gpudl.activations.piecewise import *  # noqa: F403
 from gpudl.activations.piecewise import linear, relu
+from gpudl.activations.shrinking import *  # noqa: F403
 from gpudl.activations.smooth import *  # noqa: F403
 from gpudl.activations.smooth import tanh
 from gpudl.engine.tensor import Tensor
@@ -19,20 +20,21 @@ from gpudl.registry import Family
 
 __all__ = ["deserialize", "get", "serialize"]
 __all__ += piecewise.__all__
+__all__ += shrinking.__all__
 __all__ += smooth.__all__
 
 Activation = Callable[..., Tensor]
-# sigmoid is not among them: its result must remember its input.
+# sigmoid is not among them: its result must hold its input.
 _FUSED: Mapping[Activation, str] = {linear: "linear", relu: "relu", tanh: "tanh"}
 
 
 def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> Tensor:
-    """Return activation(x + bias), in one op where there is one.
+    """Return activation(x + bias), in one op if there is one.
 
     Args:
         x: input (..., channels).
         bias: (channels,), or None.
-        activation: a function, as `get` returns it, or None for none.
+        activation: a function from `get`, or None.
 
     Raises:
         ShapeError: the bias does not have one element per channel.
@@ -52,4 +54,4 @@ def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> 
 
 ACTIVATIONS: Family[Activation, Activation] = Family("activation", default=linear)
 get, serialize, deserialize = ACTIVATIONS.get, ACTIVATIONS.serialize, ACTIVATIONS.deserialize
-ACTIVATIONS.add(vars(piecewise), vars(smooth))
+ACTIVATIONS.add(vars(piecewise), vars(shrinking), vars(smooth))

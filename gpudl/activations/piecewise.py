@@ -1,13 +1,11 @@
-"""Activations made of straight lines."""
+"""Piecewise linear activations."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from gpudl import ops
 from gpudl.engine.calls import public
 from gpudl.engine.convert import as_tensor
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 
 __all__ = [
     "hard_sigmoid",
@@ -21,7 +19,7 @@ __all__ = [
 
 
 @public
-def linear(x: Any) -> Tensor:
+def linear(x: TensorLike) -> Tensor:
     """Return x itself.
 
     Example:
@@ -32,14 +30,14 @@ def linear(x: Any) -> Tensor:
 
 
 @public
-def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+def relu(x: TensorLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """Return x above a threshold and 0, or a line of small slope, below it.
 
     Args:
         x: input of any shape.
         negative_slope: the slope below the threshold; the line meets 0 at the threshold.
         max_value: the largest value returned; None for no limit.
-        threshold: where the function begins to let x through.
+        threshold: the value above which x is returned.
 
     Example:
         >>> relu([-2.0, 0.5, 3.0]).numpy()
@@ -55,7 +53,7 @@ def relu(x: Any, negative_slope: float = 0.0, max_value: float | None = None, th
 
 
 @public
-def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
+def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
     """Return x where it is positive, negative_slope * x elsewhere.
 
     Example:
@@ -68,7 +66,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.2) -> Tensor:
 
 
 @public
-def relu6(x: Any) -> Tensor:
+def relu6(x: TensorLike) -> Tensor:
     """Return x limited to [0, 6].
 
     Example:
@@ -79,7 +77,7 @@ def relu6(x: Any) -> Tensor:
 
 
 @public
-def hard_sigmoid(x: Any) -> Tensor:
+def hard_sigmoid(x: TensorLike) -> Tensor:
     """Return x / 6 + 0.5 limited to [0, 1].
 
     Example:
@@ -90,7 +88,7 @@ def hard_sigmoid(x: Any) -> Tensor:
 
 
 @public
-def hard_silu(x: Any) -> Tensor:
+def hard_silu(x: TensorLike) -> Tensor:
     """Return x * hard_sigmoid(x), also called hard_swish (Howard et al., 2019).
 
     Example:

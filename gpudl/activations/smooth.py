@@ -1,20 +1,21 @@
-"""Activations made of exponentials, and the softmaxes."""
+"""Activations with exponentials, and the softmaxes."""
 
 from __future__ import annotations
 
 import warnings
 from math import pi, sqrt
-from typing import Any
 
 from gpudl import ops
 from gpudl.engine.calls import public
 from gpudl.engine.convert import as_tensor
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 
 __all__ = [
+    "celu",
     "elu",
     "exponential",
     "gelu",
+    "log_sigmoid",
     "log_softmax",
     "mish",
     "selu",
@@ -23,6 +24,7 @@ __all__ = [
     "softmax",
     "softplus",
     "softsign",
+    "squareplus",
     "swish",
     "tanh",
 ]
@@ -32,8 +34,8 @@ _SELU_SCALE = 1.0507009873554805
 
 
 @public
-def sigmoid(x: Any) -> Tensor:
-    """Return 1 / (1 + exp(-x)), and remember x: a loss that is given the result computes from x, exactly.
+def sigmoid(x: TensorLike) -> Tensor:
+    """Return 1 / (1 + exp(-x)), with a reference to x, from which losses are computed more accurately.
 
     Example:
         >>> sigmoid([0.0, 1.0]).numpy().round(3)
@@ -46,7 +48,7 @@ def sigmoid(x: Any) -> Tensor:
 
 
 @public
-def tanh(x: Any) -> Tensor:
+def tanh(x: TensorLike) -> Tensor:
     """Return the hyperbolic tangent of x.
 
     Example:
@@ -58,10 +60,10 @@ def tanh(x: Any) -> Tensor:
 
 
 @public
-def softmax(x: Any, axis: int = -1) -> Tensor:
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
 
-    Along the last axis the result remembers x: a loss that is given it computes from x, exactly.
+    Along the last axis the result has a reference to x, from which losses are computed more accurately.
 
     Raises:
         ShapeError: x has no such axis, or nothing along it.
@@ -84,8 +86,8 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 
 
 @public
-def log_softmax(x: Any, axis: int = -1) -> Tensor:
-    """Return log(softmax(x)) along `axis`, exact where the softmax is nearly 0.
+def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """Return log(softmax(x)) along `axis`, accurate where the softmax is nearly 0.
 
     Raises:
         ShapeError: x has no such axis, or nothing along it.
@@ -98,7 +100,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 
 
 @public
-def softplus(x: Any) -> Tensor:
+def softplus(x: TensorLike) -> Tensor:
     """Return log(1 + exp(x)), without overflow.
 
     Example:
@@ -111,7 +113,31 @@ def softplus(x: Any) -> Tensor:
 
 
 @public
-def softsign(x: Any) -> Tensor:
+def log_sigmoid(x: TensorLike) -> Tensor:
+    """Return log(sigmoid(x)), without overflow.
+
+    Example:
+        >>> log_sigmoid([0.0, -100.0]).numpy().round(3)
+        array([  -0.693, -100.   ], dtype=float32)
+    """
+    return -softplus(-as_tensor(x))
+
+
+@public
+def squareplus(x: TensorLike, b: float = 4) -> Tensor:
+    """Return (x + sqrt(x**2 + b)) / 2, much like softplus (Barron, 2021).
+
+    Example:
+        >>> squareplus([0.0, 1.5], b=4).numpy()
+        array([1., 2.], dtype=float32)
+    """
+    x = as_tensor(x)
+    result: Tensor = (x + ops.sqrt(ops.square(x) + float(b))) * 0.5
+    return result
+
+
+@public
+def softsign(x: TensorLike) -> Tensor:
     """Return x / (1 + |x|).
 
     Example:
@@ -124,7 +150,7 @@ def softsign(x: Any) -> Tensor:
 
 
 @public
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere (Clevert et al., ICLR 2016).
 
     Example:
@@ -138,7 +164,20 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 
 
 @public
-def selu(x: Any) -> Tensor:
+def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+    """Return x where it is positive, alpha * (exp(x / alpha) - 1) elsewhere (Barron, 2017).
+
+    Example:
+        >>> celu([-1.0, 2.0], alpha=0.5).numpy().round(3)
+        array([-0.432,  2.   ], dtype=float32)
+    """
+    x = as_tensor(x)
+    result: Tensor = ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha)
+    return result
+
+
+@public
+def selu(x: TensorLike) -> Tensor:
     """Return the scaled elu that keeps mean 0 and variance 1 from layer to layer (Klambauer et al., 2017).
 
     Example:
@@ -149,7 +188,7 @@ def selu(x: Any) -> Tensor:
 
 
 @public
-def silu(x: Any) -> Tensor:
+def silu(x: TensorLike) -> Tensor:
     """Return x * sigmoid(x), also called swish (Ramachandran et al., 2017).
 
     Example:
@@ -162,7 +201,7 @@ def silu(x: Any) -> Tensor:
 
 
 @public
-def gelu(x: Any, approximate: bool = False) -> Tensor:
+def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
     """Return x * P(X <= x) for a standard normal X (Hendrycks and Gimpel, 2016).
 
     Args:
@@ -180,7 +219,7 @@ def gelu(x: Any, approximate: bool = False) -> Tensor:
 
 
 @public
-def exponential(x: Any) -> Tensor:
+def exponential(x: TensorLike) -> Tensor:
     """Return e ** x.
 
     Example:
@@ -192,7 +231,7 @@ def exponential(x: Any) -> Tensor:
 
 
 @public
-def mish(x: Any) -> Tensor:
+def mish(x: TensorLike) -> Tensor:
     """Return x * tanh(softplus(x)) (Misra, 2019).
 
     Example:

@@ -1,7 +1,7 @@
-"""Which array library computes, and on which device.
+"""The backends: array libraries and devices.
 
-NumPy and CuPy stand side by side: every array belongs to one backend (`of`), and what is created without
-saying where goes to the current one (`current`, `use`, or the environment variable ``GPUDL_BACKEND``).
+NumPy and CuPy can be used together: every array belongs to one backend (`of`), and arrays are created on the current
+one by default (`current`, `use`, or the environment variable ``GPUDL_BACKEND``).
 """
 
 from __future__ import annotations
@@ -11,12 +11,11 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
 
 import numpy as np
 
 from gpudl.backend import detect
-from gpudl.backend.base import Array, Backend, BackendError, CaptureError, OutOfMemoryError, Upload, in_words
+from gpudl.backend.base import Array, Backend, BackendError, CaptureError, OutOfMemoryError, Static, Upload, in_words
 from gpudl.backend.numpy_backend import NumpyBackend
 from gpudl.kernels import precision, team
 
@@ -26,6 +25,7 @@ __all__ = [
     "BackendError",
     "CaptureError",
     "OutOfMemoryError",
+    "Static",
     "Upload",
     "current",
     "device",
@@ -51,11 +51,11 @@ _NAMES = ("numpy", "cupy", "auto")
 _DEVICE = re.compile(r"cpu(?::0)?|gpu(?::(\d+))?")
 _numpy = NumpyBackend()
 _cards: dict[int, Backend] = {}
-_chosen: list[Backend] = []  # of the process
+_chosen: list[Backend] = []  # for the process
 
 
 class _Here(threading.local):
-    """What a thread has chosen in a scope, and the choice of the process that its card was set to."""
+    """The backend of a thread's scope, and the backend of the process that its current device was set to."""
 
     scoped: Backend | None = None
     followed: Backend | None = None
@@ -65,7 +65,7 @@ _here = _Here()
 
 
 def _cupy(index: int | None = None) -> Backend:
-    """Return the backend of a card, or of CuPy's current one."""
+    """Return the backend of a GPU, or of CuPy's current one."""
     if index is None and _cards:
         index = next(iter(_cards.values())).xp.cuda.runtime.getDevice()
     if index in _cards:
@@ -77,17 +77,17 @@ def _cupy(index: int | None = None) -> Backend:
 
 
 def forget() -> None:
-    """Forget what was found out about GPUs, and what was chosen."""
+    """Forget the GPUs that were detected, and the backend that was chosen."""
     _cards.clear()
     _chosen.clear()
     _here.scoped = _here.followed = None
 
 
 def get(name: str) -> Backend:
-    """Return the backend called `name`; ``"auto"`` is CuPy where a GPU is usable, else NumPy.
+    """Return the backend called `name`; ``"auto"`` is CuPy if a GPU is usable, else NumPy.
 
     Raises:
-        BackendError: an unknown name, or ``"cupy"`` where no GPU is usable; the text says why.
+        BackendError: the name is unknown, or is ``"cupy"`` and no GPU is usable; the message says why.
     """
     if name not in _NAMES:
         raise BackendError(f"unknown backend {name!r}: choose one of {', '.join(_NAMES)}.")
@@ -102,14 +102,14 @@ def get(name: str) -> Backend:
 
 
 def on_device(name: str) -> Backend:
-    """Return the backend of a device: ``"cpu"``, ``"gpu"``, which is the thread's current card, or ``"gpu:1"``.
+    """Return the backend of a device: ``"cpu"``, ``"gpu"``, which is the thread's current GPU, or ``"gpu:1"``.
 
     Raises:
-        BackendError: an unknown name, a card that is not there, or one that cannot be used; the text says why.
+        BackendError: the name is unknown, or the GPU does not exist or cannot be used; the message says why.
     """
     match = _DEVICE.fullmatch(name) if isinstance(name, str) else None
     if match is None:
-        raise BackendError(f'device expected "cpu", "gpu" or a card such as "gpu:1", got {name!r}. {_there()}')
+        raise BackendError(f'device expected "cpu", "gpu" or a GPU such as "gpu:1", got {name!r}. {_there()}')
     if name.startswith("cpu"):
         return _numpy
     return _cupy(None if match[1] is None else int(match[1]))
@@ -121,16 +121,16 @@ def _there() -> str:
 
 
 def list_devices() -> list[str]:
-    """Return the names of the devices here: ``"cpu"``, and ``"gpu:0"`` and so on for the cards that CuPy shows."""
+    """Return the names of the devices: ``"cpu"``, and ``"gpu:0"`` and so on for the GPUs that CuPy finds."""
     try:
         count = detect.imported().cuda.runtime.getDeviceCount()
-    except Exception:  # no CuPy, or no driver: `why_not_cupy` tells
+    except Exception:  # no CuPy, or no driver: `why_not_cupy` says which
         count = 0
     return ["cpu", *(f"gpu:{index}" for index in range(count))]
 
 
 def why_not_cupy() -> str | None:
-    """Return the reason, in a sentence, why no GPU is usable here; None where one is.
+    """Return the reason, in a sentence, why no GPU is usable; None if one is.
 
     Example:
         >>> reason = gpudl.backend.why_not_cupy()
@@ -145,16 +145,16 @@ def why_not_cupy() -> str | None:
 
 
 def current() -> Backend:
-    """Return the backend of new tensors: that of the thread's scope, or what was chosen for the process.
+    """Return the backend of new tensors: that of the thread's scope, or else that of the process.
 
-    For the process it is chosen by `use`, or by ``GPUDL_BACKEND`` (default ``auto``).
+    The backend of the process is set by `use`, or by ``GPUDL_BACKEND`` (default ``auto``).
     """
     if _here.scoped is not None:
         return _here.scoped
     if not _chosen:
         _chosen.append(get(os.environ.get("GPUDL_BACKEND", "auto")))
     chosen = _chosen[0]
-    if _here.followed is not chosen:  # a thread begins on card 0
+    if _here.followed is not chosen:  # a thread begins on GPU 0
         chosen.activate()
         _here.followed = chosen
     return chosen
@@ -163,7 +163,7 @@ def current() -> Backend:
 def use(name: str) -> Backend:
     """Make the backend called `name` the current one and return it.
 
-    Inside a scope it is so until the scope ends, and for this thread; else for the process.
+    Inside a scope this lasts until the scope ends, for this thread only; otherwise it applies to the process.
     """
     chosen = get(name)
     if _here.scoped is None:
@@ -179,14 +179,14 @@ def scope(name: str) -> AbstractContextManager[Backend]:
 
 
 def device(name: str) -> AbstractContextManager[Backend]:
-    """Make a device the current one of this thread inside a ``with`` block: what is made there lives there.
+    """Make a device the current one of this thread inside a ``with`` block: new tensors are created on it.
 
     Args:
-        name: ``"cpu"``, ``"gpu"`` or, of several cards, ``"gpu:0"``, ``"gpu:1"`` and so on. The environment variable
-            ``CUDA_VISIBLE_DEVICES`` decides which cards there are.
+        name: ``"cpu"``, ``"gpu"`` or, of several GPUs, ``"gpu:0"``, ``"gpu:1"`` and so on. The environment variable
+            ``CUDA_VISIBLE_DEVICES`` determines the visible GPUs.
 
     Raises:
-        BackendError: an unknown name, a card that is not there, or one that cannot be used; the text says why.
+        BackendError: the name is unknown, or the GPU does not exist or cannot be used; the message says why.
 
     Example:
         >>> with gpudl.device("cpu"):
@@ -213,36 +213,36 @@ def within(chosen: Backend) -> AbstractContextManager[Backend]:
     return _scope(lambda: chosen)
 
 
-def of(array: Any) -> Backend:
+def of(array: Array) -> Backend:
     """Return the backend that an array belongs to."""
     return _numpy if isinstance(array, np.ndarray) else _cupy(array.data.device_id)
 
 
 def set_num_threads(count: int) -> None:
-    """Let kernels on the CPU use `count` threads; raises ValueError for more than there are processors."""
+    """Set the number of threads for kernels on the CPU; raise ValueError for more than there are processors."""
     team.choose(count, "set_num_threads")
 
 
 def get_num_threads() -> int:
-    """Return how many threads kernels on the CPU use."""
+    """Return the number of threads for kernels on the CPU."""
     return team.size()
 
 
 def enable_op_determinism() -> None:
-    """Let the number of threads change no bit of any result."""
+    """Make all results bitwise independent of the number of threads."""
     team.require_determinism()
 
 
 def op_determinism_enabled() -> bool:
-    """Return whether the number of threads must change no bit."""
+    """Return whether results have to be bitwise independent of the number of threads."""
     return team.deterministic()
 
 
 def set_matmul_precision(name: str) -> None:
-    """Let products of float32 on a GPU be ``"highest"`` or ``"high"``; raises ValueError for anything else."""
+    """Set the precision of float32 products on a GPU: ``"highest"`` or ``"high"``; raise ValueError for others."""
     precision.choose(name, "set_matmul_precision")
 
 
 def matmul_precision() -> str:
-    """Return how exactly products of float32 are computed on a GPU."""
+    """Return the precision of float32 products on a GPU."""
     return precision.chosen()

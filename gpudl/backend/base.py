@@ -1,10 +1,11 @@
-"""What the engine asks of an array library."""
+"""The interface between the engine and an array library."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from types import ModuleType
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -13,37 +14,38 @@ from gpudl.kernels import registry
 
 Array = Any
 Shape = tuple[int, ...]
-Kernel = registry.Kernel
+KernelFunction = registry.KernelFunction
+Static = registry.Static
 Call = registry.Call
 Composed = registry.Composed
 Composer = registry.Composer
 
 
 class BackendError(RuntimeError):
-    """A backend that was asked for cannot be used here."""
+    """A requested backend cannot be used."""
 
 
 class CaptureError(RuntimeError):
-    """Kernel calls that the device cannot be given as one graph; nothing has been computed."""
+    """Kernel calls cannot be captured as one graph; nothing has been computed."""
 
 
 class Upload(Protocol):
-    """Copies from the host that overlap with what the device computes: two buffers take turns."""
+    """Double-buffered copies from the host that overlap with computation on the device."""
 
     def buffer(self) -> np.ndarray:
-        """Return host memory to fill with what is to be sent next; waits until its last content has been copied."""
+        """Return host memory for the next data; wait until its last content has been copied."""
 
     def send(self) -> None:
-        """Start to copy what `buffer` was filled with."""
+        """Start copying the content of `buffer`."""
 
     def receive(self, out: Array) -> None:
-        """Let the device copy what was sent last into `out`, as soon as it is there; the host does not wait."""
+        """Have the device copy the data that was sent last to `out`, when it has arrived; the host does not wait."""
 
 
 class OutOfMemoryError(MemoryError):
-    """A device has no room for what was asked; the text says for what, what is free, and what to do.
+    """A device is out of memory; the message says what does not fit, how much is free, and what to do.
 
-    Nothing was computed, so that all goes on as before once there is room.
+    Nothing was computed, so that the program can continue once memory has been freed.
     """
 
 
@@ -53,10 +55,10 @@ def in_words(nbytes: int) -> str:
 
 
 def no_room(wanted: str, where: str, free: int, why: str) -> OutOfMemoryError:
-    """Return the error that says that `wanted` found no room, how much is free, and what to do."""
+    """Return the error for `wanted`, which does not fit: how much is free, and what to do."""
     return OutOfMemoryError(
         f"{wanted} does not fit into the memory of {where}, of which {in_words(free)} are free ({why.rstrip('.')}). "
-        "Use a smaller batch, or free what is no longer needed (del, gc.collect())."
+        "Use a smaller batch, or free unneeded objects (del, gc.collect())."
     )
 
 
@@ -65,19 +67,19 @@ class Backend(Protocol):
 
     Attributes:
         name: ``"numpy"`` or ``"cupy"``.
-        device: where its kernels run, as the table of twins calls it: ``"cpu"`` or ``"cuda"``.
+        device: the device of its kernels, as in their registry: ``"cpu"`` or ``"cuda"``.
         xp: the array module itself.
-        captures: whether many calls can become one launch, by `capture`.
-        index: the number of the device, of those of its kind.
+        captures: whether `capture` can turn many calls into one launch.
+        index: the number of the device among those of its kind.
     """
 
     name: str
     device: str
-    xp: Any
+    xp: ModuleType
     captures: bool = False
     index: int = 0
 
-    def active(self) -> AbstractContextManager[Any]:
+    def active(self) -> AbstractContextManager[object]:
         """Make this device the thread's current one inside a ``with`` block."""
         return nullcontext()
 
@@ -86,66 +88,79 @@ class Backend(Protocol):
         return
 
     def out_of_memory(self, error: MemoryError, wanted: str) -> NoReturn:
-        """Raise the error that says that `wanted` found no room."""
+        """Raise OutOfMemoryError for `wanted`, which does not fit."""
         raise error
 
     def reserve(self, nbytes: int) -> None:
-        """See to it that so much can be taken for a short time; raises OutOfMemoryError where it cannot."""
+        """Make sure that `nbytes` of scratch memory can be allocated; raise OutOfMemoryError if they cannot."""
         return
 
     def free_bytes(self) -> int:
-        """Return how much memory can still be had."""
-        raise BackendError(f"{self.describe()} does not count its memory.")
+        """Return how many bytes can still be allocated."""
+        raise BackendError(f"{self.describe()} does not report its memory.")
 
     def measuring(self) -> Backend:
-        """Return a backend for plans that are never run, whose arrays take no memory where that can be avoided."""
+        """Return a backend for plans that are never run, whose arrays use no memory if possible."""
         return self
 
     def empty(self, shape: Shape, dtype: np.dtype) -> Array:
-        """Return an uninitialised C-contiguous array whose data begin at a multiple of 64 bytes."""
+        """Return an uninitialised C-contiguous array, aligned to 64 bytes."""
 
     def owns(self, value: object) -> bool:
-        """Tell whether `value` is an array of this backend."""
+        """Return whether `value` is an array of this backend."""
 
     def address(self, array: Array) -> int:
-        """Return where the data of one of this backend's arrays begin."""
+        """Return the address of the data of one of this backend's arrays."""
 
-    def asarray(self, value: Any) -> Array:
+    def asarray(self, value: Array) -> Array:
         """Return a host array, or one of this backend, as an array of this backend."""
 
     def to_host(self, array: Array) -> np.ndarray:
-        """Return a copy in host memory; waits for the device."""
+        """Return a copy in host memory; wait for the device."""
 
     def synchronize(self) -> None:
-        """Wait until the device has finished what it was given."""
+        """Wait until the device has finished its work."""
 
     def holds(self, nbytes: int) -> bool:
-        """Tell whether data of `nbytes` can lie on the device as a whole, with room for the work on them."""
+        """Return whether data of `nbytes` fit on the device, with enough memory left for computation."""
         return True
 
     def upload(self, shape: Shape, dtype: np.dtype) -> Upload:
-        """Return what sends arrays of one shape, one ahead; raises BackendError where data need not travel."""
+        """Return a double-buffered upload of arrays of one shape; raise BackendError if the device needs none."""
         raise BackendError(f"{self.describe()} reads the host's memory itself: there is nothing to send.")
 
     def describe(self) -> str:
-        """Return the device in words."""
+        """Return a description of the device."""
 
-    def twin(self, op: str, arrays: tuple[Array, ...], static: dict[str, Any]) -> Callable[..., None] | None:
-        """Return a faster kernel for `op` that takes these arguments, or None."""
+    def kernel(self, op: str, arrays: tuple[Array, ...], static: Static) -> Callable[..., None] | None:
+        """Return a kernel for `op` that supports these arguments, or None."""
         return registry.find(op, self.device, arrays, static)
 
-    def bind(self, kernel: Kernel, arrays: tuple[Array, ...], static: dict[str, Any]) -> Callable[[], None]:
-        """Return a call without arguments of a twin on these arrays, to be made many times."""
+    def work_bytes(self, kernel: KernelFunction, arrays: tuple[object, ...], static: Static) -> int:
+        """Return how many bytes of scratch memory a plan has to provide for a kernel; `arrays` may be specs."""
+        return 0
+
+    def bind(
+        self, kernel: KernelFunction, arrays: tuple[Array, ...], static: Static, work: Array | None
+    ) -> Callable[[], None]:
+        """Return a call without arguments of a kernel on these arrays, for many calls.
+
+        Args:
+            kernel: the kernel.
+            arrays: its outs and inputs.
+            static: its static arguments.
+            work: its scratch memory, as many bytes as `work_bytes` says; None lets it have its own.
+        """
         return partial(kernel, *arrays, **static)
 
     def capture(self, calls: Sequence[Callable[[], None]]) -> Callable[[], None]:
-        """Return one launch that does what `calls` do; now they compute nothing.
+        """Return one launch that does what `calls` do; during the capture they compute nothing.
 
         Raises:
-            CaptureError: the device cannot do that; the text says why.
+            CaptureError: this is not possible; the message says why.
         """
         raise CaptureError(f"{self.describe()} launches kernels one by one.")
 
     def composer(self) -> Composer | None:
-        """Return what makes one kernel of several elementwise ops, or None."""
+        """Return what fuses elementwise ops into one kernel, or None."""
         return registry.composer(self.device)

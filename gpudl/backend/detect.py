@@ -1,30 +1,32 @@
-"""Whether a GPU can be used, found out in four steps, and a sentence for each way in which it cannot.
+"""Detecting whether a GPU can be used, in four steps, with a message for each reason why not.
 
-Importing CuPy and counting cards succeed without a compiler and without cuBLAS; only a kernel and a product show that
-they are there.
+Importing CuPy and counting GPUs succeed without a compiler and without cuBLAS; only a kernel and a matrix product show
+that these are present.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 
 from gpudl.backend import driver
 from gpudl.backend.base import BackendError
 
+T = TypeVar("T")
 _OLDEST_CARD = 70  # compute capability 7.0, Volta
 _OLDEST_CARD_OF_CUDA_13 = 75
 _KERNEL = 'extern "C" __global__ void add_one(int* x) { x[threadIdx.x] += 1; }'
 
 
-def usable(index: int | None = None) -> tuple[Any, int]:
-    """Return CuPy and the number of a card, the current one by default, on which it computes.
+def usable(index: int | None = None) -> tuple[ModuleType, int]:
+    """Return CuPy and the number of a GPU, the current one by default, on which it computes.
 
     Raises:
-        BackendError: it does not; the text says why, and what to do.
+        BackendError: if it does not; the message says why, and what to do.
     """
     cupy = imported()
     index = counted(cupy, index)
@@ -33,7 +35,7 @@ def usable(index: int | None = None) -> tuple[Any, int]:
     return cupy, index
 
 
-def imported() -> Any:
+def imported() -> ModuleType:
     """Import CuPy."""
     try:
         import cupy
@@ -43,9 +45,10 @@ def imported() -> Any:
         raise BackendError(
             f"CuPy is not installed, so no GPU is used. For an NVIDIA GPU {driver.to_install(driver.version())}."
         ) from error
-    except Exception as error:  # CuPy raises many kinds here, and what the CPU can do it shall do
+    except Exception as error:  # CuPy raises many kinds of errors here; the CPU can still be used
         raise _not_imported(error) from error
-    return cupy
+    module: ModuleType = cupy
+    return module
 
 
 def _not_imported(error: Exception) -> BackendError:
@@ -53,8 +56,8 @@ def _not_imported(error: Exception) -> BackendError:
     return _unusable(text, f"Reinstall it: uninstall CuPy, then {driver.to_install(driver.version())}")
 
 
-def counted(cupy: Any, index: int | None = None) -> int:
-    """Return the number of a card that is there: `index`, or CuPy's current one."""
+def counted(cupy: ModuleType, index: int | None = None) -> int:
+    """Return the number of an existing GPU: `index`, or CuPy's current one."""
     runtime = cupy.cuda.runtime
     try:
         count = runtime.getDeviceCount()
@@ -69,7 +72,7 @@ def counted(cupy: Any, index: int | None = None) -> int:
     return int(chosen)
 
 
-def _no_count(runtime: Any, error: Exception) -> BackendError:
+def _no_count(runtime: ModuleType, error: Exception) -> BackendError:
     found, wanted = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     if not found:
         return _unusable(
@@ -93,13 +96,13 @@ def _no_card() -> BackendError:
     if visible is not None:
         return _unusable(
             f"the driver shows no GPU, and the environment variable CUDA_VISIBLE_DEVICES is {visible!r}",
-            "Unset it, or give it the number of a card that the command nvidia-smi lists",
+            "Unset it, or give it the number of a GPU that the command nvidia-smi lists",
         )
     return _unusable("the driver shows no GPU", "See whether the command nvidia-smi lists one")
 
 
-def supported(cupy: Any, index: int) -> None:
-    """Look that the card is not too old for gpudl's kernels, or for this version of CUDA."""
+def supported(cupy: ModuleType, index: int) -> None:
+    """Check that the GPU is not too old for gpudl's kernels, or for this version of CUDA."""
     capability = _step(cupy, index, "tell its compute capability", lambda: cupy.cuda.Device(index).compute_capability)
     number = int(capability)
     is_13 = cupy.cuda.runtime.runtimeGetVersion() // 1000 >= driver.NEWEST
@@ -112,8 +115,8 @@ def supported(cupy: Any, index: int) -> None:
         )
 
 
-def compiles(cupy: Any, index: int) -> None:
-    """Compile a kernel for the card, run it, and read back what it computed."""
+def compiles(cupy: ModuleType, index: int) -> None:
+    """Compile a kernel for the GPU, run it, and check the result."""
 
     def run() -> list[int]:
         kernel = cupy.RawModule(code=_KERNEL).get_function("add_one")
@@ -124,8 +127,8 @@ def compiles(cupy: Any, index: int) -> None:
     _right(index, "kernel", _step(cupy, index, "compile and run a kernel", run), [1, 1, 1, 1])
 
 
-def multiplies(cupy: Any, index: int) -> None:
-    """Multiply matrices on the card by cuBLAS, through gpudl's own handle or else through CuPy's."""
+def multiplies(cupy: ModuleType, index: int) -> None:
+    """Multiply matrices on the GPU by cuBLAS, with gpudl's own handle or else with CuPy's."""
     from gpudl.kernels.cuda import blas, cublas
 
     def run() -> list[float]:
@@ -133,15 +136,15 @@ def multiplies(cupy: Any, index: int) -> None:
         out = cupy.zeros((2, 2), np.float32)
         try:
             blas.matmul(out, ones, ones)
-        except cublas.BlasError:  # products go through CuPy then, and the first of them says so
+        except cublas.BlasError:  # then products go through CuPy, and the first one warns of that
             cupy.matmul(ones, ones, out=out)
         return [float(x) for x in out.get().reshape(-1)]
 
     _right(index, "matrix product", _step(cupy, index, "multiply matrices", run), [2, 2, 2, 2])
 
 
-def _step(cupy: Any, index: int, doing: str, run: Callable[[], Any]) -> Any:
-    """Do one step on a card and return its result; raise BackendError with the reason if it fails."""
+def _step(cupy: ModuleType, index: int, doing: str, run: Callable[[], T]) -> T:
+    """Run one step of the detection and return its result; raise BackendError with the reason if it fails."""
     try:
         with cupy.cuda.Device(index):
             return run()
@@ -149,29 +152,29 @@ def _step(cupy: Any, index: int, doing: str, run: Callable[[], Any]) -> Any:
         raise _explained(cupy, index, doing, error) from error
 
 
-def _right(index: int, what: str, got: list[Any], expected: list[Any]) -> None:
+def _right(index: int, what: str, got: Sequence[float], expected: Sequence[float]) -> None:
     if got != expected:
-        raise _unusable(f"a {what} on GPU {index} gave {got} instead of {expected}", "The card or its driver is faulty")
+        raise _unusable(f"a {what} on GPU {index} gave {got} instead of {expected}", "The GPU or its driver is faulty")
 
 
-def _explained(cupy: Any, index: int, doing: str, error: Exception) -> BackendError:
+def _explained(cupy: ModuleType, index: int, doing: str, error: Exception) -> BackendError:
     said = detail(error)
     low = str(error).lower().replace(" ", "")
     wanted = cupy.cuda.runtime.runtimeGetVersion() // 1000
     if "devicesunavailable" in low or "busyorunavailable" in low:
         return _unusable(
-            f"GPU {index} is in use by another program that has it for itself (exclusive mode)",
-            'Wait for that program or choose another card, as in gpudl.device("gpu:1")',
+            f"GPU {index} is in use by another program in exclusive mode",
+            'Wait for that program or choose another GPU, as in gpudl.device("gpu:1")',
         )
     if isinstance(error, MemoryError) or "memoryallocation" in low or "outofmemory" in low:
         return _unusable(
             f"GPU {index} has no memory left ({_memory(cupy, index)})",
-            "End other programs that use it (the command nvidia-smi lists them), or choose another card",
+            "End other programs that use it (the command nvidia-smi lists them), or choose another GPU",
         )
     if "nokernelimage" in low or "nobinaryforgpu" in low or "gpu-architecture" in low:
         return _unusable(
             f"CuPy for CUDA {wanted} has no code for the compute capability of GPU {index}",
-            'Install gpudl with the other extra ("cuda12" for an older card, "cuda13" for a newer one)',
+            'Install gpudl with the other extra ("cuda12" for an older GPU, "cuda13" for a newer one)',
         )
     missing = next((name for name in ("nvrtc", "cublas", "cudart") if name in low), None)
     if missing is not None and any(
@@ -184,17 +187,17 @@ def _explained(cupy: Any, index: int, doing: str, error: Exception) -> BackendEr
     return _unusable(f"GPU {index} could not {doing}: {said}", "`gpudl doctor` shows more")
 
 
-def _memory(cupy: Any, index: int) -> str:
+def _memory(cupy: ModuleType, index: int) -> str:
     try:
         with cupy.cuda.Device(index):
             free, total = cupy.cuda.runtime.memGetInfo()
-    except Exception:  # there may be too little for even this
+    except Exception:  # there may be too little memory even for this
         return "not even enough to ask how much"
     return f"{free / 2**30:.2f} of {total / 2**30:.2f} GiB are free"
 
 
 def detail(error: BaseException) -> str:
-    """Return the line of an error that says most: the last one, if the first is a frame around it."""
+    """Return the most informative line of an error: the last one, if the first is only a frame."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" =\t")]
     if not lines:
         return type(error).__name__

@@ -1,4 +1,4 @@
-"""What `gpudl doctor` finds out: versions, driver, libraries, cards, and whether each card computes."""
+"""The checks of `gpudl doctor`: versions, driver, libraries, GPUs, and whether each GPU computes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TypedDict, TypeVar
 
 import numpy as np
 
@@ -22,13 +23,27 @@ _LIBRARIES = ("nvrtc", "cublas")
 _SIZE = 64
 
 
+T = TypeVar("T")
+
+
+class Card(TypedDict):
+    """What a card is; its memory in bytes."""
+
+    device: str
+    name: str
+    free_bytes: int
+    total_bytes: int
+    compute_capability: str
+    multiprocessors: int
+
+
 @dataclass
 class Check:
-    """Something that was tried.
+    """The result of one check.
 
     Attributes:
-        what: in words.
-        problem: what failed and what to do; None where it worked.
+        what: what was checked.
+        problem: what failed and what to do; None if nothing did.
     """
 
     what: str
@@ -37,43 +52,43 @@ class Check:
 
 @dataclass
 class Report:
-    """All that was found out.
+    """The results of all checks.
 
     Attributes:
-        versions: of packages, the driver's CUDA and CuPy's CUDA, by name; "none" for what is missing.
+        versions: versions of packages, of the driver's CUDA and CuPy's CUDA, by name; "none" for missing ones.
         libraries: the paths of the toolkit's libraries that CuPy has loaded, by name.
-        cards: what each card is.
-        checks: what was tried, in order.
-        healthy: whether a GPU is usable, or none is expected: there is no card.
-        notes: what else should be done.
+        cards: the properties of each GPU.
+        checks: the results, in order.
+        healthy: whether a GPU is usable, or there is none.
+        notes: further advice.
     """
 
     versions: dict[str, str] = field(default_factory=dict)
     libraries: dict[str, str] = field(default_factory=dict)
-    cards: list[dict[str, Any]] = field(default_factory=list)
+    cards: list[Card] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
     healthy: bool = True
     notes: list[str] = field(default_factory=list)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain values, for JSON."""
+    def as_dict(self) -> dict[str, object]:
+        """Return the report as a dict that can be written as JSON."""
         return asdict(self)
 
-    def tries(self, what: str, run: Callable[[], Any]) -> Any:
-        """Note a check, and return what it returned; None where it failed."""
+    def tries(self, what: str, run: Callable[[], T]) -> T | None:
+        """Run a check, add its result, and return its value; None if it failed."""
         check = Check(what)
         self.checks.append(check)
         try:
             return run()
         except BackendError as error:
             check.problem = str(error)
-        except Exception as error:  # a doctor does not fall ill
+        except Exception as error:  # the doctor itself must not fail
             check.problem = f"{type(error).__name__}: {detect.detail(error)}"
         return None
 
 
 def examine() -> Report:
-    """Return all that can be found out about the GPUs here; nothing that is wrong raises."""
+    """Return a report on the GPUs; a failing check does not raise."""
     report = Report(versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}})
     wheels = driver.wheels()
     report.versions |= wheels or {"cupy": "none"}
@@ -89,7 +104,7 @@ def examine() -> Report:
         report.versions["CuPy's CUDA"] = driver.spelled(cupy.cuda.runtime.runtimeGetVersion())
         if report.tries("the driver shows a GPU", lambda: (detect.counted(cupy), True)) is not None:
             count = cupy.cuda.runtime.getDeviceCount()
-    works = [_examine_card(report, cupy, index) for index in range(count)]
+    works = [cupy is not None and _examine_card(report, cupy, index) for index in range(count)]
     if cupy is not None:
         report.libraries = {name: path for name in _LIBRARIES if (path := _loaded(name)) is not None}
     expected = count or driver.cards()
@@ -107,7 +122,7 @@ def _version(name: str) -> str:
 
 
 def _loaded(name: str) -> str | None:
-    """Return the path of a library that this process has loaded; None where there is none, or no way to tell."""
+    """Return the path of a library that this process has loaded; None if there is none, or it cannot be found out."""
     maps = Path("/proc/self/maps")
     if not sys.platform.startswith("linux") or not maps.exists():
         return None
@@ -115,8 +130,8 @@ def _loaded(name: str) -> str | None:
     return min(paths, key=lambda path: len(os.path.basename(path)), default=None)
 
 
-def _examine_card(report: Report, cupy: Any, index: int) -> bool:
-    """Note what a card is and what it can do; tell whether it can be used."""
+def _examine_card(report: Report, cupy: ModuleType, index: int) -> bool:
+    """Report the properties and checks of a GPU; return whether it can be used."""
     runtime, name = cupy.cuda.runtime, f"gpu:{index}"
     report.tries(f"{name} tells what it is", lambda: report.cards.append(_card(cupy, runtime, index)))
     for what, step in (
@@ -130,12 +145,12 @@ def _examine_card(report: Report, cupy: Any, index: int) -> bool:
     report.tries(f"{name} multiplies by gpudl's own handle of cuBLAS", lambda: _handle(cupy, index))
     compare = report.tries(f"{name} captures a CUDA graph", lambda: _captured(cupy, index))
     if compare is not None:
-        report.tries(f"{name} computes the same numbers by the graph", compare)
+        report.tries(f"{name} computes the same by the graph", compare)
         return report.checks[-1].problem is None
-    return True  # one by one the kernels do their work
+    return True  # kernels launched one by one work
 
 
-def _card(cupy: Any, runtime: Any, index: int) -> dict[str, Any]:
+def _card(cupy: ModuleType, runtime: ModuleType, index: int) -> Card:
     properties = runtime.getDeviceProperties(index)
     with cupy.cuda.Device(index) as card:
         free, total = runtime.memGetInfo()
@@ -150,7 +165,7 @@ def _card(cupy: Any, runtime: Any, index: int) -> dict[str, Any]:
     }
 
 
-def _handle(cupy: Any, index: int) -> None:
+def _handle(cupy: ModuleType, index: int) -> None:
     from gpudl.kernels.cuda import cublas
 
     with cupy.cuda.Device(index):
@@ -159,12 +174,12 @@ def _handle(cupy: Any, index: int) -> None:
         except cublas.BlasError as error:
             raise BackendError(
                 f"{error} CuPy multiplies instead, and steps with matrix products are not captured as a CUDA graph. "
-                f"To mend it, {driver.to_install(driver.version())}."
+                f"To fix this, {driver.to_install(driver.version())}."
             ) from error
 
 
-def _captured(cupy: Any, index: int) -> Callable[[], None]:
-    """Capture a product and an elementwise kernel; return what compares the graph with what they give one by one."""
+def _captured(cupy: ModuleType, index: int) -> Callable[[], None]:
+    """Capture a product and an elementwise kernel; return a function that compares the graph with separate launches."""
     from gpudl.backend.cupy_backend import CupyBackend
     from gpudl.kernels.cuda import blas
 
@@ -178,11 +193,11 @@ def _captured(cupy: Any, index: int) -> Callable[[], None]:
         expected = on.to_host(z)
         launch = on.capture(calls)
 
-    def compare(kept: Any = (x, y)) -> None:  # the graph knows their addresses
+    def compare(kept: object = (x, y)) -> None:  # the graph contains their addresses
         with on.active():
             z[...] = 0
             launch()
             if not np.array_equal(on.to_host(z), expected):
-                raise BackendError("The graph gave other numbers than its kernels one by one. Update the driver.")
+                raise BackendError("The graph gave other results than its kernels one by one. Update the driver.")
 
     return compare

@@ -1,4 +1,4 @@
-"""NumPy: the CPU, and the reference for everything."""
+"""The NumPy backend: the CPU, and the reference for all others."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import platform
 import re
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any, NoReturn
+from types import ModuleType
+from typing import NoReturn
 
 import numpy as np
 
-from gpudl.backend.base import Backend, OutOfMemoryError, no_room
+from gpudl.backend.base import Array, Backend, OutOfMemoryError, Static, no_room
 from gpudl.kernels import registry, team
 
-_UNKNOWN = 4 << 30  # bytes that are taken for free where the system does not tell
-ALIGNMENT = 64  # bytes: a cache line, and the widest vector of today's CPUs
+_UNKNOWN = 4 << 30  # bytes that are assumed to be free if the system does not report it
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector of current CPUs
 
 
 class NumpyBackend(Backend):
@@ -25,13 +27,13 @@ class NumpyBackend(Backend):
 
     name = "numpy"
     device = "cpu"
-    xp: Any = np
+    xp: ModuleType = np
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """Return an uninitialised array, aligned so that eager and replayed steps see like addresses.
+        """Return an uninitialised array, with the alignment that arrays of replayed steps have.
 
         Raises:
-            OutOfMemoryError: the system gives no such memory.
+            OutOfMemoryError: the system cannot allocate it.
         """
         size = prod(shape) * dtype.itemsize
         try:
@@ -42,27 +44,27 @@ class NumpyBackend(Backend):
         return raw[start : start + size].view(dtype).reshape(shape)
 
     def measuring(self) -> NumpyBackend:
-        """Return a backend that hands out arrays at an address where nothing is."""
+        """Return a backend whose arrays are at an address without memory."""
         measuring = copy(self)
         vars(measuring).update(empty=_nowhere)
         return measuring
 
     def out_of_memory(self, error: MemoryError, wanted: str) -> NoReturn:
-        """Raise OutOfMemoryError, in which an error of NumPy becomes a sentence."""
+        """Raise OutOfMemoryError with a message for an error of NumPy."""
         if isinstance(error, OutOfMemoryError):
             raise error
         raise no_room(wanted, "this computer", self.free_bytes(), str(error) or "MemoryError") from error
 
     def owns(self, value: object) -> bool:
-        """Tell whether `value` is a NumPy array."""
+        """Return whether `value` is a NumPy array."""
         return isinstance(value, np.ndarray)
 
     def address(self, array: np.ndarray) -> int:
-        """Return where the data of an array begin."""
+        """Return the address of an array's data."""
         return int(array.__array_interface__["data"][0])
 
-    def asarray(self, value: Any) -> np.ndarray:
-        """Return `value` as a NumPy array, copied from the GPU where it lies there."""
+    def asarray(self, value: Array) -> np.ndarray:
+        """Return `value` as a NumPy array, copied from the GPU if it is there."""
         if hasattr(value, "get") and hasattr(value, "device"):
             value = value.get()
         return np.asarray(value)
@@ -72,10 +74,10 @@ class NumpyBackend(Backend):
         return array.copy()
 
     def synchronize(self) -> None:
-        """Do nothing: NumPy has finished when it returns."""
+        """Do nothing: NumPy's functions are synchronous."""
 
     def free_bytes(self) -> int:
-        """Return how much memory can still be had: what Linux counts as available, within the group of the process."""
+        """Return how many bytes can still be allocated, as reported by Linux, within the limits of the cgroup."""
         free = [int(n) * 1024 for n in re.findall(r"(?m)^MemAvailable: *(\d+) kB", _read("/proc/meminfo"))]
         limits = [_read(f"/sys/fs/cgroup/memory.{name}").strip() for name in ("max", "current")]
         if all(text.isdigit() for text in limits):
@@ -88,18 +90,27 @@ class NumpyBackend(Backend):
         name = platform.processor() or platform.machine()
         return f"CPU ({name}, {os.cpu_count()} cores), NumPy {np.__version__}"
 
-    def twin(self, op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[..., None] | None:
-        """Return a faster kernel for `op`, or one for what BLAS computes if that must be deterministic, or None."""
+    def kernel(self, op: str, arrays: tuple[Array, ...], static: Static) -> Callable[..., None] | None:
+        """Return a kernel for `op`; if determinism is required, also one in place of BLAS; or None."""
         kernel = registry.find(op, self.device, arrays, static)
         if kernel is None and team.deterministic():
             kernel = registry.find(op, "deterministic", arrays, static)
         return kernel
 
-    def bind(self, kernel: Callable[..., None], arrays: tuple[Any, ...], static: dict[str, Any]) -> Callable[[], None]:
-        """Return a call without arguments of a twin on these arrays, with their addresses packed once."""
-        from gpudl.kernels.cpu.machine.prebound import bound  # loads Numba, which a twin has done before
+    def work_bytes(self, kernel: Callable[..., None], arrays: tuple[Array, ...], static: Static) -> int:
+        """Return a call without arguments of a kernel on these arrays, with their addresses packed once."""
+        from gpudl.kernels.cpu.machine.prebound import needed  # loads Numba, as importing the kernels has done before
 
-        return bound(super().bind(kernel, arrays, static))
+        nowhere = (a if isinstance(a, np.ndarray) else _nowhere(a.shape, a.dtype) for a in arrays)
+        return needed(partial(kernel, *nowhere, **static))
+
+    def bind(
+        self, kernel: Callable[..., None], arrays: tuple[Array, ...], static: Static, work: Array | None
+    ) -> Callable[[], None]:
+        """Return a call without arguments of a kernel on these arrays, with their addresses packed once."""
+        from gpudl.kernels.cpu.machine.prebound import bound
+
+        return bound(partial(kernel, *arrays, **static), work)
 
 
 class _Nowhere:
@@ -111,8 +122,7 @@ class _Nowhere:
 
 
 def _nowhere(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    array: np.ndarray = np.asarray(_Nowhere(prod(shape) * dtype.itemsize)).view(dtype).reshape(shape)
-    return array
+    return np.asarray(_Nowhere(prod(shape) * dtype.itemsize)).view(dtype).reshape(shape)
 
 
 def _read(path: str) -> str:

@@ -1,4 +1,4 @@
-"""The base of callbacks, and the logs their hooks are given."""
+"""The base of callbacks, and the logs that are passed to their hooks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class LazyLogs(MutableMapping[str, Any]):
     """A dict of metric values, sorted by name, that are fetched from the device when they are first read.
 
     Args:
-        values: tensors, numbers, or anything that `float` takes, by name. Nested dicts are flattened. What
-            `float` does not take stays as it is, tensors with axes become arrays.
+        values: tensors, numbers, or anything that `float` accepts, by name. Nested dicts are flattened. Other values
+            are kept unchanged, tensors with axes become arrays.
 
     Example:
         >>> import gpudl
@@ -22,16 +22,16 @@ class LazyLogs(MutableMapping[str, Any]):
         (0.5, True, {'accuracy': 1.0, 'loss': 0.5})
     """
 
-    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, values: Mapping[str, object] | None = None) -> None:
         self._values = _flat(values or {})
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         value = self._values[name]
         if type(value) is not float:
             value = self._values[name] = _host(value)
         return value
 
-    def __setitem__(self, name: str, value: Any) -> None:
+    def __setitem__(self, name: str, value: object) -> None:
         self._values[name] = value
 
     def __delitem__(self, name: str) -> None:
@@ -53,24 +53,24 @@ class LazyLogs(MutableMapping[str, Any]):
     # A copy outlives the hook, and so the tensors.
     __copy__ = copy
 
-    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+    def __or__(self, other: Mapping[str, object]) -> dict[str, object]:
         return dict(self) | dict(other)
 
-    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+    def __ror__(self, other: Mapping[str, object]) -> dict[str, object]:
         return dict(other) | dict(self)
 
     def __repr__(self) -> str:
         return repr(dict(self))
 
 
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(values: Mapping[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
     for name, value in sorted(values.items()):
         flat.update(_flat(value) if isinstance(value, dict) else {name: value})
     return flat
 
 
-def _host(value: Any) -> Any:
+def _host(value: Any) -> object:
     if getattr(value, "ndim", 0):
         return np.asarray(value)
     try:
@@ -91,7 +91,7 @@ class Callback:
 
     Attributes:
         params: a dict with ``verbose``, ``epochs`` and ``steps``.
-        model: the model at work.
+        model: the model that is trained or evaluated.
 
     Example:
         >>> class Best(Callback):
@@ -106,19 +106,19 @@ class Callback:
     """
 
     params: dict[str, Any] | None = None
-    _model: Any = None
+    _model: object = None
 
-    def set_params(self, params: dict[str, Any]) -> None:
-        """Take the parameters of the loop."""
+    def set_params(self, params: dict[str, object]) -> None:
+        """Set the parameters of the loop."""
         self.params = params
 
-    def set_model(self, model: Any) -> None:
-        """Take the model."""
+    def set_model(self, model: object) -> None:
+        """Set the model."""
         self._model = model
 
     @property
     def model(self) -> Any:
-        """The model at work, None before there is one."""
+        """The model; None before it is set."""
         return self._model
 
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:

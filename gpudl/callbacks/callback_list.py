@@ -1,4 +1,4 @@
-"""Several callbacks as one: what a loop calls."""
+"""A list of callbacks that a loop calls as one."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class CallbackList(Callback):
         callbacks: a callback or nested lists of them.
         add_history: whether to append a `History` if there is none.
         add_progbar: whether to append a `ProgbarLogger` if there is none.
-        model: given to each callback.
-        **params: given to each callback: ``verbose``, ``epochs``, ``steps``.
+        model: passed to each callback.
+        **params: passed to each callback: ``verbose``, ``epochs``, ``steps``.
 
     Raises:
-        TypeError: something that is no callback.
+        TypeError: something is not a callback.
 
     Example:
         >>> callbacks = CallbackList(gpudl.callbacks.LambdaCallback(on_epoch_end=lambda _, logs: print(logs)))
@@ -58,14 +58,14 @@ class CallbackList(Callback):
             self.set_model(model)
         self.set_params(params)
 
-    def set_params(self, params: dict[str, Any]) -> None:
-        """Give the parameters of the loop to each callback."""
+    def set_params(self, params: dict[str, object]) -> None:
+        """Pass the parameters of the loop to each callback."""
         self.params = params
         for callback in self.callbacks if params else ():
             callback.set_params(params)
 
-    def set_model(self, model: Any) -> None:
-        """Give the model to each callback."""
+    def set_model(self, model: object) -> None:
+        """Pass the model to each callback."""
         super().set_model(model)
         for callback in self.callbacks:
             callback.set_model(model)
@@ -77,17 +77,17 @@ class CallbackList(Callback):
 
     @property
     def wants_train_batches(self) -> bool:
-        """Whether anybody listens to the batches of training; if not, a loop need not report them."""
+        """Whether a callback has hooks for batches of training; if not, the loop need not call them."""
         return self._wants_batches("train")
 
     @property
     def wants_test_batches(self) -> bool:
-        """Whether anybody listens to the batches of `evaluate` or validation."""
+        """Whether a callback has hooks for batches of `evaluate` or validation."""
         return self._wants_batches("test")
 
     @property
     def wants_predict_batches(self) -> bool:
-        """Whether anybody listens to the batches of `predict`."""
+        """Whether a callback has hooks for batches of `predict`."""
         return self._wants_batches("predict")
 
     def _wants_batches(self, phase: str) -> bool:
@@ -97,13 +97,13 @@ class CallbackList(Callback):
         """End the progress line if an exception or an interrupt left it in the middle."""
         end_line()
 
-    def _call(self, hook: str, *args: Any) -> None:
+    def _call(self, hook: str, *args: object) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(*args)
 
 
 def _fan_out(hook: str) -> Callable[..., None]:
-    """Return the hook of a `CallbackList`: every callback's hook, one after the other."""
+    """Return the hook of a `CallbackList`, which calls that of every callback in order."""
 
     of_batch = "batch" in hook
     numbers = 1 if of_batch or "epoch" in hook else 0
@@ -115,7 +115,7 @@ def _fan_out(hook: str) -> Callable[..., None]:
         number, given = args[:numbers], args[numbers:]
         lazy = LazyLogs(*given or (logs,))
         self._call(hook, *number, lazy if of_batch else lazy.copy())
-        # The next batch may overwrite the tensors: logs that a callback has kept are read now.
+        # The next batch may overwrite the tensors, so logs that a callback has kept are read now.
         kept = weakref.ref(lazy)
         del lazy
         held = kept()

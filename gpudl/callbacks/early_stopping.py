@@ -5,30 +5,28 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from gpudl.callbacks.base import Callback, Logs
+from gpudl.callbacks.base import Logs
+from gpudl.callbacks.monitor import MonitorCallback
 from gpudl.callbacks.progress import say
 from gpudl.utils.checks import require_number
 
-# What the name of a metric tells about it, if it contains one of these.
-_DIRECTIONS = {True: ("acc",), False: ("loss", "error", "mse", "mae", "entropy", "divergence")}
 
-
-class EarlyStopping(Callback):
+class EarlyStopping(MonitorCallback):
     """Stops training when a metric has stopped improving.
 
     Args:
         monitor: name of the metric.
         min_delta: a smaller change than this is no improvement.
         patience: number of epochs without improvement before training stops.
-        verbose: 1 to print what is done.
-        mode: ``"min"`` if less is better, ``"max"`` if more is, ``"auto"`` to tell by the metric:
+        verbose: 1 to print messages.
+        mode: ``"min"`` if less is better, ``"max"`` if more is, ``"auto"`` to infer it from the metric:
             by its attribute ``_direction``, ``"up"`` or ``"down"``, or else by its name.
-        baseline: a value to beat: epochs that do not are epochs without improvement.
+        baseline: a value to beat: epochs that do not count as epochs without improvement.
         restore_best_weights: whether the model gets the weights of the best epoch at the end.
         start_from_epoch: the epochs before this one do not count.
 
     Raises:
-        ValueError: at the end of an epoch, in mode ``"auto"``, when the metric does not tell what is better.
+        ValueError: at the end of an epoch, in mode ``"auto"``, if the direction of the metric is unknown.
 
     Example:
         >>> from types import SimpleNamespace
@@ -52,18 +50,13 @@ class EarlyStopping(Callback):
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
     ) -> None:
-        if mode not in ("auto", "min", "max"):
-            warnings.warn(f"EarlyStopping knows no mode {mode!r} and goes on with 'auto'.", stacklevel=2)
-            mode = "auto"
         require_number("EarlyStopping", min_delta=min_delta)
         require_number("EarlyStopping", 0, patience=patience, start_from_epoch=start_from_epoch)
         if baseline is not None:
             require_number("EarlyStopping", baseline=baseline)
-        self.monitor = monitor
-        self.min_delta = abs(min_delta)
+        super().__init__(monitor, mode, min_delta=min_delta)
         self.patience = patience
         self.verbose = verbose
-        self.mode = mode
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
@@ -77,13 +70,13 @@ class EarlyStopping(Callback):
         self.best_weights: Any = None
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Start anew: one object serves several calls of `fit`."""
+        """Reset: one object can be used for several calls of `fit`."""
         self._reset()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        """Compare the metric with the best so far, and stop training if patience is over."""
+        """Compare the metric with the best so far, and stop training if there is no patience left."""
         logs = logs or {}
-        more_is_better = self._more_is_better(logs)
+        self._more_is_better(logs)  # an error is due in the first epoch already
         current = logs.get(self.monitor)
         if current is None:
             warnings.warn(
@@ -94,17 +87,11 @@ class EarlyStopping(Callback):
         if epoch < self.start_from_epoch:
             return
 
-        def beats(reference: float | None) -> bool:
-            if reference is None:
-                return True
-            gain = current - reference if more_is_better else reference - current
-            return bool(gain > self.min_delta)
-
-        better = beats(self.best)
+        better = self._improves(current, self.best, logs)
         self.wait += 1
         if better:
             self.best = current
-            if self.baseline is None or beats(self.baseline):
+            if self._improves(current, self.baseline, logs):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
@@ -115,25 +102,10 @@ class EarlyStopping(Callback):
                 self.best_weights = self.model.get_weights()
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Report, and restore the weights of the best epoch if that is wanted."""
+        """Print a message, and restore the weights of the best epoch if requested."""
         if self.stopped_epoch and self.verbose:
             say(f"Epoch {self.stopped_epoch + 1}: early stopping")
         if self.best_weights is not None:
             if self.verbose:
                 say(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.")
             self.model.set_weights(self.best_weights)
-
-    def _more_is_better(self, logs: Logs) -> bool:
-        if self.mode != "auto":
-            return self.mode == "max"
-        name = self.monitor.removeprefix("val_")
-        for metric in getattr(self.model, "metrics", []):
-            if metric.name == name and getattr(metric, "_direction", None):
-                return bool(metric._direction == "up")
-        for more_is_better, words in _DIRECTIONS.items():
-            if any(word in name for word in words):
-                return more_is_better
-        raise ValueError(
-            f"EarlyStopping cannot tell whether more or less of {self.monitor!r} is better. "
-            f"Pass mode='max' or mode='min', or watch one of: {', '.join(logs)}."
-        )

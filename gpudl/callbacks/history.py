@@ -1,4 +1,4 @@
-"""The record of a training: its metrics epoch by epoch."""
+"""The history of a training: its metrics epoch by epoch."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from gpudl.callbacks.base import Callback, Logs
 
 
 class History(Callback):
-    """Keeps the metrics of every epoch; `fit` returns one.
+    """Records the metrics of every epoch; `fit` returns one.
 
     Attributes:
-        history: a list of values by metric name, one value an epoch.
+        history: a list of values by metric name, one value per epoch.
         epoch: the numbers of the epochs, from 0.
     """
 
@@ -18,7 +18,7 @@ class History(Callback):
         self.epoch: list[int] = []
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Become the model's history, and forget the epochs of an earlier `fit`."""
+        """Become the model's history, and clear the epochs of an earlier `fit`."""
         self.epoch = []
         if self.model is not None:
             self.model.history = self

@@ -23,7 +23,7 @@ class ProgbarLogger(Callback):
         self._begin()
 
     def set_params(self, params: dict[str, Any]) -> None:
-        """Take ``verbose``, ``epochs`` and ``steps``."""
+        """Set ``verbose``, ``epochs`` and ``steps``."""
         super().set_params(params)
         verbose = params.get("verbose", 1)
         self.verbose = 1 if verbose == "auto" else int(verbose)
@@ -44,16 +44,16 @@ class ProgbarLogger(Callback):
         self.line.update(self.seen, logs)
 
     def _finish(self, logs: Logs) -> None:
-        # Nobody counted where the batches were not reported.
+        # Without hooks for batches they were not counted.
         self.line.finish(self.seen or self.target or 0, logs)
         self.target = self.line.target
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        """Note that tests are validation from now on."""
+        """Treat evaluations as validation from now on."""
         self._in_fit = True
 
     def on_train_end(self, logs: Logs = None) -> None:
-        """Note that tests stand on their own again."""
+        """Treat evaluations as separate again."""
         self._in_fit = False
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:

@@ -1,4 +1,4 @@
-"""The line that shows how far a loop has come: a bar on a terminal, plain lines in a log."""
+"""The progress line of a loop: a bar on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _MINUTE, _HOUR = 60, 3600
 _SMALL = 1e-3
 
 
-# Streams with a bar whose line is not ended yet: whoever prints has to end it first.
+# Streams with a bar whose line is not ended yet: it has to be ended before anything else is printed.
 _unfinished: list[TextIO] = []
 
 
 def put(stream: TextIO | None, text: str) -> None:
-    """Write `text` at once. Letters that the stream cannot write become question marks.
+    """Write and flush `text`. Characters that the stream cannot encode become question marks.
 
-    Where nobody reads any more, as after ``| head``, where the stream is closed, and in a windowed program, which may
-    have none, nothing is written: a training goes on without its progress line.
+    If the stream is closed, also at its other end as after ``| head``, or does not exist, as in a windowed program,
+    nothing is written: training continues without its progress line.
 
     Example:
         >>> stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
@@ -55,10 +55,10 @@ def say(text: str) -> None:
 
 
 def is_live(stream: TextIO | None) -> bool:
-    """Return whether a line on `stream` can be drawn over: on a terminal and in a notebook, not in a log."""
+    """Return whether a line on `stream` can be redrawn: on a terminal and in a notebook, not in a log."""
     if _is_notebook(stream):
         return True
-    # What replaces sys.stdout need not have more than write() and flush().
+    # A replacement of sys.stdout may have only write() and flush().
     isatty = getattr(stream, "isatty", None)
     open_ = not getattr(stream, "closed", False)
     return open_ and isatty is not None and isatty() and os.environ.get("TERM") != "dumb"
@@ -69,17 +69,17 @@ def _is_notebook(stream: TextIO | None) -> bool:
 
 
 class ProgressLine:
-    """One line about a loop: the steps done, the time, the metrics; in the layout of Keras 3.
+    """The progress line of a loop: steps, time, metrics; in the layout of Keras 3.
 
-    On a terminal the line is drawn anew while the loop runs, at most every `interval` seconds, and the logs
+    On a terminal the line is redrawn while the loop runs, at most every `interval` seconds, and the logs
     are read only then. Elsewhere it is printed once, at the end, without control characters.
 
     Args:
-        target: the number of steps, None if it is not known.
+        target: the number of steps, None if it is unknown.
         verbose: 0 nothing, 1 the bar, 2 one line without a bar at the end.
-        unit_name: what a step is called.
+        unit_name: the name of a step.
         width: length of the bar in characters.
-        interval: seconds between two drawings.
+        interval: seconds between two redraws.
         stream: where to write; ``sys.stdout`` at the time of the call.
         clock: returns seconds.
 
@@ -117,8 +117,8 @@ class ProgressLine:
         self._drawn_at = -float("inf")
         self._drawn_width = 0
 
-    def update(self, current: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Note that `current` steps are done, and draw the line if it is time to."""
+    def update(self, current: int, logs: Mapping[str, object] | None = None) -> None:
+        """Set the number of finished steps to `current`, and redraw the line if it is due."""
         now = self.clock()
         if current == 1:
             self._first_step_end = now
@@ -128,7 +128,7 @@ class ProgressLine:
             if self.stream not in _unfinished:
                 _unfinished.append(self.stream)
 
-    def finish(self, current: int, logs: Mapping[str, Any] | None = None) -> None:
+    def finish(self, current: int, logs: Mapping[str, object] | None = None) -> None:
         """Print the last state of the line after `current` steps, and end it."""
         now = self.clock()
         if self.target is None:
@@ -143,7 +143,7 @@ class ProgressLine:
             _unfinished.remove(self.stream)
 
     def _bar(
-        self, current: int, logs: Mapping[str, Any] | None, now: float, last: bool = False
+        self, current: int, logs: Mapping[str, object] | None, now: float, last: bool = False
     ) -> list[tuple[str, str]]:
         """Return the line as pieces of text, each with its style."""
         if self.target:
@@ -167,7 +167,7 @@ class ProgressLine:
         self._drawn_width = width
 
     def _clipped(self, pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Return as much as fits on the terminal: a line that wraps could not be drawn over."""
+        """Return as much as fits on the terminal: a line that wraps could not be redrawn."""
         if _is_notebook(self.stream):
             return pieces
         left = shutil.get_terminal_size().columns - 1
@@ -184,7 +184,7 @@ class ProgressLine:
         return f"{current:{len(str(self.target))}d}/{self.target}"
 
     def _seconds_per_step(self, current: int, now: float) -> float:
-        """Return the mean time of a step, without the first one, which is slower, where that is possible."""
+        """Return the mean time of a step, if possible without the first one, which is slower."""
         if current > 1 and self._first_step_end is not None:
             return (now - self._first_step_end) / (current - 1)
         return (now - self._start) / current if current else 0.0
@@ -214,7 +214,7 @@ def _remaining(seconds: float) -> str:
     return f"{whole}s"
 
 
-def _metrics(logs: Mapping[str, Any] | None) -> str:
+def _metrics(logs: Mapping[str, object] | None) -> str:
     return "".join(f" - {name}: {_number(value)}" for name, value in (logs or {}).items())
 
 

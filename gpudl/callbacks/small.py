@@ -1,10 +1,9 @@
-"""Callbacks of a few lines: one made of functions, and one that stops at a loss that is no number."""
+"""Small callbacks: one from functions, and one that stops at a loss that is not finite."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 from gpudl.callbacks.base import HOOKS, Callback, Logs
 from gpudl.callbacks.progress import say
@@ -12,15 +11,15 @@ from gpudl.registry import unknown
 
 
 class LambdaCallback(Callback):
-    """A callback made of functions.
+    """A callback from functions.
 
     Args:
-        **hooks: functions by the names of the hooks of `Callback`; they take ``(epoch, logs)``,
+        **hooks: functions by the names of the hooks of `Callback`; with arguments ``(epoch, logs)``,
             ``(batch, logs)`` or ``(logs)``. Anything by another name becomes an attribute.
 
     Raises:
-        ValueError: a name that looks like a hook's and is none.
-        TypeError: a hook that cannot be called.
+        ValueError: a name looks like that of a hook but is not.
+        TypeError: a hook is not callable.
 
     Example:
         >>> shout = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, logs))
@@ -30,13 +29,13 @@ class LambdaCallback(Callback):
 
     def __init__(
         self,
-        on_epoch_begin: Callable[[int, Logs], Any] | None = None,
-        on_epoch_end: Callable[[int, Logs], Any] | None = None,
-        on_train_begin: Callable[[Logs], Any] | None = None,
-        on_train_end: Callable[[Logs], Any] | None = None,
-        on_train_batch_begin: Callable[[int, Logs], Any] | None = None,
-        on_train_batch_end: Callable[[int, Logs], Any] | None = None,
-        **hooks: Callable[..., Any] | None,
+        on_epoch_begin: Callable[[int, Logs], object] | None = None,
+        on_epoch_end: Callable[[int, Logs], object] | None = None,
+        on_train_begin: Callable[[Logs], object] | None = None,
+        on_train_end: Callable[[Logs], object] | None = None,
+        on_train_batch_begin: Callable[[int, Logs], object] | None = None,
+        on_train_batch_end: Callable[[int, Logs], object] | None = None,
+        **hooks: Callable[..., object] | None,
     ) -> None:
         hooks |= {
             "on_epoch_begin": on_epoch_begin,
@@ -59,7 +58,7 @@ class TerminateOnNaN(Callback):
     """Stops training when the loss is NaN or infinite. It reads the loss, so it waits for every batch.
 
     Args:
-        raise_error: raise RuntimeError instead of ending `fit` in good order.
+        raise_error: raise RuntimeError instead of stopping `fit`.
     """
 
     def __init__(self, raise_error: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Data sets to start with: ``mnist``, ``fashion_mnist`` and, with no download, ``synthetic_digits``."""
+"""Example data sets: ``mnist``, ``fashion_mnist`` and, without a download, ``synthetic_digits``."""
 
 from gpudl.datasets import fashion_mnist, mnist, synthetic_digits
 from gpudl.datasets._source import DatasetUnavailable

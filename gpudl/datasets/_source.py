@@ -1,7 +1,7 @@
-"""Where a data file comes from: the places to look in, the addresses to fetch it from, how to read it safely.
+"""Finding, downloading and safely reading data files.
 
-A download is checked by the file's hash. A file that was found is checked by what is in it, since the same
-arrays may have been packed by somebody else.
+A download is checked by the file's hash. An existing file is checked by its content, since the same
+arrays may have been packed by another program.
 """
 
 import gzip
@@ -37,7 +37,7 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class DatasetUnavailable(OSError):  # noqa: N818  (it states a fact to act on, as FileNotFoundError cannot)
-    """A data set is on no disk place and at no address; the text names each and what was wrong there.
+    """A data set was found neither on disk nor at any address; the message names each and what was wrong there.
 
     Example:
         >>> from gpudl.datasets import mnist
@@ -50,7 +50,7 @@ class DatasetUnavailable(OSError):  # noqa: N818  (it states a fact to act on, a
 
 
 class DamagedFileError(ValueError):
-    """A file is there but does not hold what it should."""
+    """A file exists but has the wrong content."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Source:
 
 
 def load(source: Source, read: Callable[[Path], T], path: str | os.PathLike[str] | None = None) -> T:
-    """Return ``read(file)`` for the first place that has ``source`` in good order, or download it.
+    """Return ``read(file)`` for the first place that has an intact ``source``, or download it.
 
-    A given ``path`` that is absolute or exists is the user's own: it is read, or fetched to if nothing is
-    there, and never replaced. Any other path is looked up in the ``datasets`` folders of gpudl and Keras, and does
-    not lead out of them.
+    A ``path`` that is absolute or exists is the user's own: it is read, or the download is stored there if nothing
+    exists, and it is never replaced. Every other path is looked up in the ``datasets`` folders of gpudl and Keras, and
+    must not lead out of them.
     """
     given, path = path is not None, Path(source.name if path is None else path).expanduser()
     own = given and (path.is_absolute() or path.exists())
@@ -109,13 +109,14 @@ def _keras_home() -> Path:
 
 @contextmanager
 def regular(path: Path) -> Iterator[IO[bytes]]:
-    """Open a regular file to read it, in a ``with`` block; what waits or never ends, such as a pipe, is not touched.
+    """Open a regular file for reading, in a ``with`` block; pipes and devices, which may block, are refused.
 
     Raises:
         DamagedFileError: a pipe or a device, or a file larger than any of the data sets.
         OSError: a folder, or a file that may not be read.
     """
-    # Opening a pipe would wait for a writer, and only what is open cannot be exchanged for something else.
+    # Without blocking, since a pipe would wait for a writer; checked when open, so that it cannot be replaced
+    # meanwhile.
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags)
     try:
@@ -153,7 +154,7 @@ def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Arra
     if info.compress_type not in _METHODS:
         raise DamagedFileError(f"expected {name} to be stored or deflated, found method {info.compress_type}")
     with archive.open(member) as file:
-        # The header is read first: what it claims decides how much memory the array would take.
+        # The header is read first: it determines how much memory the array would need.
         header = io.BytesIO(file.read(_HEADER))
         version = np.lib.format.read_magic(header)
         if version == (1, 0):

@@ -1,4 +1,4 @@
-"""Digits drawn by a program, in MNIST's format: data to train on where MNIST cannot be had.
+"""Digits drawn by a program, in MNIST's format: data to train on where MNIST is not available.
 
 A glyph is a few strokes through control points. Each image moves the points a little, maps them by a random
 affine map, and draws the strokes with a soft brush.
@@ -45,7 +45,7 @@ _GLYPHS = (
 
 
 def load_data(train: int = 60_000, test: int = 10_000, seed: int = 0) -> Split:
-    """Return images of drawn digits, with as many of each digit as of every other, in random order.
+    """Return images of drawn digits, with equally many of each digit, in random order.
 
     Args:
         train: the number of training images.

@@ -1,5 +1,5 @@
-"""The engine: ops applied through one function, gradients by ops.
+"""The engine: ops, which are all applied through one function, and gradients, which are computed by ops.
 
-`spec`, `tensor` and `op` say what a value and a computation are; `grad` differentiates; `flat` keeps variables in one
-buffer. `plan`, which none of these knows, records steps and replays them.
+`spec`, `tensor` and `op` define values and computations; `grad` differentiates; `flat` packs variables into one buffer.
+`plan`, which none of these imports, records steps and replays them.
 """

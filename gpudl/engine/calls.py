@@ -1,11 +1,11 @@
-"""Calls on symbols, remembered: what a functional model is made of."""
+"""Records of calls on symbols, the nodes of a functional model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary, ref
+from weakref import WeakKeyDictionary, WeakMethod, ref
 
 import numpy as np
 
@@ -20,25 +20,26 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _NAMES = {"getitem": "get_item"}  # Keras's
-_calls: WeakKeyDictionary[Any, list[ref[Call]]] = WeakKeyDictionary()
+_calls: WeakKeyDictionary[object, list[ref[Call]]] = WeakKeyDictionary()
+_offers: WeakKeyDictionary[object, WeakMethod[Callable[[], object]]] = WeakKeyDictionary()
 
 
 class Operation:
-    """A public op, or a function of several, as one part of a graph of calls."""
+    """A public op, or a function of several ops, as one node of a graph of calls."""
 
     __slots__ = ("__weakref__", "function", "name", "output_shape")
     built, trainable = True, True
     weights = ()
 
-    def __init__(self, function: Any) -> None:
-        name = getattr(function, "__name__", None) or function.name
+    def __init__(self, function: Any, name: str | None = None) -> None:
+        own = getattr(function, "__name__", None) or function.name
         self.function = function
-        self.name = auto_name(_NAMES.get(name, name))
+        self.name = auto_name(_NAMES.get(own, own)) if name is None else name
         self.output_shape: Any = None
 
     @property
     def kind(self) -> str:
-        """What reports call it, as Keras's class is called."""
+        """Its type in reports, the name of Keras's class."""
         words = self.name.rstrip("0123456789").rstrip("_").split("_")
         return "".join(word.capitalize() for word in words)
 
@@ -47,7 +48,9 @@ class Operation:
         return 0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute, under the name of the operation in reports."""
+        """Compute the function, or on symbols remember the call; reports attribute this to the operation's name."""
+        if any_symbol(args) or (kwargs and any_symbol(kwargs.values())):
+            return remember(self, args, kwargs)
         outer, state.scope = state.scope, self.name
         try:
             return self.function(*args, **kwargs)
@@ -58,26 +61,36 @@ class Operation:
         return f"<Operation name={self.name}>"
 
 
+def kind_of(operation: object) -> str:
+    """Return the type of a layer or an `Operation` in reports; that of a model of inputs and outputs is Keras's."""
+    if isinstance(operation, Operation):
+        return operation.kind
+    name = type(operation).__name__
+    return "Functional" if name == "Model" and getattr(operation, "_graph", None) is not None else name
+
+
 class Call:
     """One call of a layer or an `Operation` on symbols.
 
-    The symbols hold their call, the call its arguments and with them the calls before; a layer knows its calls only
-    weakly. So there is no cycle.
+    A symbol holds the call that returned it, and a call its arguments, and with them the calls before; a layer has only
+    weak references to its calls. So there is no reference cycle.
 
     Attributes:
-        operation: what was called.
-        args, kwargs: nests with symbols in them, which nobody else has.
-        results: what was returned, with a `Pair` in the place of each tensor.
-        index: how many calls of the operation there were before.
+        operation: the layer or `Operation` that was called.
+        args, kwargs: the arguments, copies of the nests that were passed.
+        results: the returned nest, with a `Pair` in place of each tensor.
+        masks: the masks of the results, symbols too, by position.
+        index: number of earlier calls of the operation.
     """
 
-    __slots__ = ("__weakref__", "_made", "args", "index", "kwargs", "operation", "results")
+    __slots__ = ("__weakref__", "_made", "args", "index", "kwargs", "masks", "operation", "results")
 
-    def __init__(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: Any) -> None:
+    def __init__(self, operation: Any, args: tuple[object, ...], kwargs: dict[str, object], results: Any) -> None:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
         self.results = results
+        self.masks: dict[int, Tensor] = {}
         self._made: dict[int, ref[KerasTensor]] = {}
         known = _calls.setdefault(operation, [])
         self.index = len(known)
@@ -90,61 +103,76 @@ class Call:
 
     @property
     def outputs(self) -> Any:
-        """What was returned, with a symbol in the place of each tensor."""
+        """The returned nest, with a symbol in place of each tensor."""
         places = iter(range(len(flatten(self.results)[0])))
         return map_leaves(lambda leaf: self._symbol(leaf, next(places)), self.results)
 
-    def _symbol(self, leaf: Any, position: int) -> Any:
+    def _symbol(self, leaf: object, position: int) -> object:
         if not isinstance(leaf, Pair):
             return leaf
         known = self._made.get(position)
         symbol = None if known is None else known()
         if symbol is None:
             symbol = KerasTensor.returned(leaf, self, position)
+            symbol.mask = self.masks.get(position)
             self._made[position] = ref(symbol)
         return symbol
 
 
-def calls_of(operation: Any) -> list[Call]:
-    """Return the calls of a layer on symbols, as long as somebody has what they, or later ones, returned."""
+def calls_of(operation: object) -> list[Call]:
+    """Return the calls of a layer on symbols that are alive: a symbol holds them, directly or through later calls."""
+    found = _known_calls(operation)
+    if not found and (offer := _offers.get(operation)) is not None and (make := offer()) is not None:
+        make()
+        found = _known_calls(operation)
+    return found
+
+
+def _known_calls(operation: object) -> list[Call]:
     return [call for known in _calls.get(operation, ()) if (call := known()) is not None]
 
 
-def declare(operation: Any, symbol: KerasTensor) -> KerasTensor:
-    """Return `symbol` as what `operation` returns to a call without arguments: an input."""
+def offer_calls(operation: object, make: Callable[[], object]) -> None:
+    """Have `make`, a method, call a layer on symbols when `calls_of` finds no calls of it."""
+    _offers[operation] = WeakMethod(make)
+
+
+def declare(operation: object, symbol: KerasTensor) -> KerasTensor:
+    """Make `symbol` an input: the result of a call of `operation` without arguments; return it."""
     symbol.call = call = Call(operation, (), {}, symbol.pair)
     call._made[0] = ref(symbol)
     return symbol
 
 
-def remember(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Note a call with symbols among its arguments, and return symbols for its results.
+def remember(operation: Callable[..., R], args: tuple[object, ...], kwargs: dict[str, object]) -> R:
+    """Record a call with symbols among its arguments, and return symbols for its results.
 
     Args:
         operation: a layer, or an op or a function of ops, which becomes an `Operation`.
         args, kwargs: its arguments; later changes of nests and NumPy arrays among them have no effect.
 
     Raises:
-        ShapeError: shapes that the operation cannot work with.
+        ShapeError: the operation does not support these shapes.
     """
     args, kwargs = map_leaves(_kept, tuple(args)), {name: map_leaves(_kept, value) for name, value in kwargs.items()}
     results = inferred(operation, args, kwargs)
     made = operation if hasattr(operation, "output_shape") else Operation(operation)
     made.output_shape = map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, results)
-    return Call(made, args, kwargs, results).outputs
+    returned: R = Call(made, args, kwargs, results).outputs
+    return returned
 
 
-def _kept(leaf: Any) -> Any:
+def _kept(leaf: object) -> object:
     return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
-def inferred(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Return what `function` would return for symbols, with a `Pair` in the place of each tensor.
+def inferred(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
+    """Return the result of `function` for symbols, with a `Pair` in place of each tensor.
 
-    It is asked twice, with two sets of sizes for those that are not known; what differs is not known. So no op has to
-    know about sizes that are not known.
+    The function is called twice, with two different sets of sizes in place of the unknown ones; sizes of the results
+    that differ are unknown. So no op has to support unknown sizes.
     """
-    leaves = flatten((args, kwargs))[0]
+    leaves: list[Any] = flatten((args, kwargs))[0]
     pairs = [leaf.pair for leaf in leaves if type(leaf) is KerasTensor]
     try:
         return _asked(function, args, kwargs, pairs)
@@ -160,7 +188,7 @@ def inferred(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[s
         raise
 
 
-def _asked(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], pairs: list[Pair]) -> Any:
+def _asked(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, Any], pairs: list[Pair]) -> Any:
     results = []
     with symbolic(), gradients(False):
         for tensors in zip(*(pair.tensors() for pair in pairs), strict=True):
@@ -171,7 +199,7 @@ def _asked(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str
     return map_leaves(lambda leaf: _paired(leaf, next(others)), results[0])
 
 
-def _paired(first: Any, second: Any) -> Any:
+def _paired(first: Any, second: Any) -> object:
     if not isinstance(first, Tensor):
         return first
     specs = (Spec(tuple(map(int, t.shape)), t.dtype) for t in (first, second))
@@ -179,9 +207,9 @@ def _paired(first: Any, second: Any) -> Any:
 
 
 def _agreed(pairs: list[Pair], fixed: list[Shape]) -> list[Pair]:
-    """Return `pairs` with sizes that are not known set to those of others along the same axis, counted from the last.
+    """Return `pairs` with unknown sizes set to the sizes of other pairs along the same axis, counted from the last.
 
-    A size that is known, also one of the `fixed` shapes beside them, goes before one that is not.
+    Known sizes, also those of the `fixed` shapes, take precedence over unknown ones.
     """
     shapes = [pair.sizes for pair in pairs]
     for axis in range(1, max(map(len, shapes)) + 1):
@@ -199,13 +227,12 @@ def _agreed(pairs: list[Pair], fixed: list[Shape]) -> list[Pair]:
 
 
 def public(function: Callable[P, R]) -> Callable[P, R]:
-    """Return a function of ops that called on symbols is remembered as one operation."""
+    """Decorate a function of ops, so that a call on symbols is recorded as one operation."""
 
     @wraps(function)
     def called(*args: P.args, **kwargs: P.kwargs) -> R:
         if any_symbol(args) or (kwargs and any_symbol(kwargs.values())):
-            result: R = remember(function, args, kwargs)
-            return result
+            return remember(function, args, kwargs)
         return function(*args, **kwargs)
 
     return called

@@ -1,31 +1,31 @@
-"""Numbers and arrays as tensors."""
+"""Conversion of numbers and arrays to tensors."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import backend
-from gpudl.backend import Backend
+from gpudl.backend import Array, Backend
 from gpudl.engine.spec import is_floating, is_number
-from gpudl.engine.tensor import Tensor, faces
+from gpudl.engine.tensor import Tensor, TensorLike, faces
 
 
-@lru_cache(maxsize=4096)  # more than a step has: a number that differs each time must not fill the memory
+@lru_cache(maxsize=4096)  # more than a step has; bounded, since a number may differ each time
 def _constant(text: str, value: float | bool, dtype: np.dtype, on: Backend) -> Tensor:
     return Tensor(on.asarray(np.array(value, dtype)))
 
 
 def constant(value: float | bool, dtype: np.dtype, on: Backend) -> Tensor:
-    """Return a 0-d tensor that is made once per value, dtype and device: a step uploads nothing."""
-    # The text tells 1 from True, and 0.0 from -0.0.
+    """Return a 0-d tensor that is created once per value, dtype and device, so that a step uploads nothing."""
+    # The text distinguishes 1 from True, and 0.0 from -0.0.
     return _constant(repr(value), value, dtype, on)  # type: ignore[arg-type]
 
 
-def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
-    """Return `value` as a tensor; Python numbers take the dtype of `like`, and never widen it.
+def as_tensor(value: object, like: Tensor | None = None) -> Tensor:
+    """Return `value` as a tensor; Python numbers get the dtype of `like`, and never widen it.
 
     Raises:
         TypeError: text, objects, or anything else that is not numbers.
@@ -36,7 +36,7 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
     if isinstance(value, bool | int | float) and not isinstance(value, np.generic):
         return constant(value, _scalar_dtype(value, like), on)
     is_array = hasattr(value, "dtype")
-    array = value if on.owns(value) else backend.get("numpy").asarray(value)
+    array: Array = value if on.owns(value) else backend.get("numpy").asarray(value)
     if not is_number(array.dtype):
         raise TypeError(
             f"expected numbers, got {type(value).__name__} of dtype {array.dtype}. "
@@ -50,35 +50,36 @@ def as_tensor(value: Any, like: Tensor | None = None) -> Tensor:
 
 
 def _narrowed(array: np.ndarray) -> np.ndarray:
-    """Return what NumPy makes of Python's numbers in 32 bits, unless they are integers that need more."""
+    """Return NumPy's array of Python numbers in 32 bits, or in 64 if they are integers that need more."""
     if array.dtype == np.float64:
         return array.astype(np.float32)
     fits = array.dtype == np.int64 and (not array.size or -(2**31) <= array.min() <= array.max() < 2**31)
     return array.astype(np.int32) if fits else array
 
 
-def operand(value: Any, like: Tensor | None = None) -> Tensor:
-    """Return what an op is given as a tensor, as `as_tensor`, but float64 from NumPy does not widen `like`.
+def operand(value: TensorLike, like: Tensor | None = None) -> Tensor:
+    """Return an operand of an op as a tensor, like `as_tensor`, but a float64 of NumPy does not widen `like`.
 
-    It is NumPy's default, and hardly ever a wish: beside a tensor of another dtype it is float32.
+    float64 is NumPy's default and hardly ever intended: beside a tensor of another dtype it becomes float32.
     """
     if isinstance(value, Tensor):
         return value
     if like is not None and like.dtype != np.float64 == getattr(value, "dtype", None):
-        value = value.astype(np.float32)
+        wide: Array = value
+        value = wide.astype(np.float32)
     return as_tensor(value, like)
 
 
-def convert_to_tensor(value: Any, dtype: Any = None) -> Tensor:
-    """Return `value` as a tensor on the current backend, in `dtype` where one is given.
+def convert_to_tensor(value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """Return `value` as a tensor on the current backend, in `dtype` if it is given.
 
     Args:
         value: a tensor, an array, a number, or nested lists of numbers.
         dtype: a dtype or its name, ``"bfloat16"`` among them; by default that of an array or a tensor, float32 for
-            Python's floats, int32 for a Python integer.
+            Python floats, int32 for Python integers.
 
     Raises:
-        TypeError: text, objects, or anything else that is not numbers; a dtype that there is not.
+        TypeError: text, objects, or anything else that is not numbers; an unknown dtype.
 
     Example:
         >>> gpudl.convert_to_tensor([1.0, 0.1], dtype="bfloat16").numpy()

@@ -1,4 +1,4 @@
-"""The default float dtype, which what is set for the whole process and the dtype policies of layers both go by."""
+"""The default floating-point dtype of the process, which is also that of the default dtype policy."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def floatx() -> str:
 
 
 def set_floatx(value: str) -> None:
-    """Set the default float dtype; raises ValueError for anything but float16, bfloat16, float32 or float64."""
+    """Set the default float dtype; raise ValueError for anything but float16, bfloat16, float32 or float64."""
     if value not in _FLOATS:
         raise ValueError(f"floatx must be one of {', '.join(_FLOATS)}, got {value!r}.")
     if value != _chosen[0]:

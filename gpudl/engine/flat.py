@@ -1,4 +1,4 @@
-"""Many variables in one buffer, so that one kernel updates them all."""
+"""Many variables packed into one buffer, so that one kernel updates them all."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from gpudl.engine.variable import Variable
 
 
 class FlatGroup:
-    """Variables of one dtype whose values lie one after another in `flat`; it does not keep them alive.
+    """Variables of one dtype whose values are contiguous in `flat`; the group does not keep the variables alive.
 
     Args:
-        variables: moved into the group's buffer, in this order; their values stay.
+        variables: variables that are moved to the group's buffer, in this order; their values stay the same.
     """
 
     def __init__(self, variables: Sequence[Variable]) -> None:
@@ -36,7 +36,7 @@ class FlatGroup:
         return Tensor(self.on.empty((sum(size for *_, size in self._members),), self._dtype))
 
     def parts(self, flat: Tensor) -> list[Array]:
-        """Return the views of a buffer like `flat` that belong to the variables, in their shapes."""
+        """Return the variables' views of a buffer like `flat`, in their shapes."""
         views, start = [], 0
         for _, shape, size in self._members:
             views.append(flat.data[start : start + size].reshape(shape))
@@ -44,7 +44,7 @@ class FlatGroup:
         return views
 
     def slot(self, name: str) -> tuple[Tensor, list[Variable]]:
-        """Return a buffer of zeros like `flat`, and its parts as variables named after theirs."""
+        """Return a buffer of zeros like `flat`, and its parts as variables named after those of the group."""
         flat = self._buffer()
         flat.data[...] = 0
         named = zip(self._members, self.parts(flat), strict=True)
@@ -53,7 +53,7 @@ class FlatGroup:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a variable lies: in `group`, from the element number `start` on, which is its memory `part`."""
+    """The position of a variable: in `group`, from element `start` on; `part` is its memory."""
 
     group: FlatGroup
     start: int
@@ -61,7 +61,7 @@ class Place:
     variable: weakref.ref[Variable]
 
 
-_places: dict[int, Place] = {}  # by the identity of the variable; a place lasts as long as the variable does
+_places: dict[int, Place] = {}  # by the identity of the variable; removed when the variable is freed
 
 
 def _forget(places: dict[int, Place], key: int, _: object) -> None:
@@ -69,7 +69,7 @@ def _forget(places: dict[int, Place], key: int, _: object) -> None:
 
 
 def place_of(variable: Variable) -> Place | None:
-    """Return where `variable` lies, or None where its memory is no part of a flat buffer.
+    """Return the place of `variable`, or None if its memory is not part of a flat buffer.
 
     Example:
         >>> a, b = gpudl.Variable([1.0, 2.0]), gpudl.Variable([3.0])

@@ -1,4 +1,4 @@
-"""Reverse-mode differentiation: the rules of the ops, walked backwards, computing with ops."""
+"""Reverse-mode differentiation: the gradient rules of the ops, applied backwards; they compute with ops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 from itertools import count
 from typing import Any, Protocol
 
-from gpudl.backend import Array
+from gpudl.backend import Array, Static
 from gpudl.engine.parts import Part, Sum
 from gpudl.engine.spec import is_floating
 from gpudl.engine.state import gradients, scope, state
@@ -19,14 +19,14 @@ Gradients = tuple[Tensor | None, ...]
 
 
 next_order = partial(next, count())
-"""Return the number of a node of the graph: the later, the higher."""
+"""Returns the number of a node of the graph; later nodes have higher numbers."""
 
 
 class Differentiable(Protocol):
-    """An op with gradient rules by the names of its inputs; a variadic op's last name stands for all further ones.
+    """An op with gradient rules by the names of its inputs; a variadic op's last name is that of all further ones.
 
     Attributes:
-        joint: by the name of an input, all inputs whose gradients its rule gives together.
+        joint: for the name of an input, the names of all inputs whose gradients are computed by the same rule.
     """
 
     inputs: list[str]
@@ -36,15 +36,15 @@ class Differentiable(Protocol):
 
 
 class Application:
-    """One application of an op, kept for its gradient.
+    """One application of an op, recorded for its gradient.
 
-    Holds the arrays or recorded values of the outs, not their tensors, so that a tensor and its node are no cycle.
+    Holds the arrays or recorded values of the outs, not their tensors, so that a tensor and its node form no cycle.
     """
 
     __slots__ = ("inputs", "op", "order", "results", "scope", "static")
 
     def __init__(
-        self, op: Differentiable, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: dict[str, Any]
+        self, op: Differentiable, inputs: tuple[Tensor, ...], results: tuple[Array, ...], static: Static
     ) -> None:
         self.op = op
         self.inputs = inputs
@@ -54,7 +54,7 @@ class Application:
         self.scope = state.scope
 
     def joined(self, outs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return the outs, those of floats now part of the graph."""
+        """Return the outs, with the floating-point ones attached to the graph."""
         for number, out in enumerate(outs):
             if is_floating(out.dtype):
                 out.node, out.out_number, out.requires_grad = self, number, True
@@ -68,10 +68,10 @@ class Application:
         Args:
             wanted: positions of inputs.
             g: the gradients of the outs; None for an out that the loss does not depend on.
-            taken: not needed.
+            taken: not used.
         """
         op, y = self.op, self.joined(tuple(map(Tensor, self.results)))
-        given: tuple[Any, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
+        given: tuple[object, ...] = (tuple(g), y) if len(y) > 1 else (g[0], y[0])
         last = len(op.inputs) - 1
         asked = {position: op.inputs[min(position, last)] for position in wanted}
         together: dict[str, Tensor | Part | None] = {}
@@ -106,7 +106,7 @@ Key = tuple[int, int]
 
 
 def key_of(tensor: Tensor) -> Key:
-    """Return what tells a tensor from others in the graph."""
+    """Return the key that identifies a tensor in the graph."""
     return id(tensor) if tensor.node is None else id(tensor.node), tensor.out_number
 
 
@@ -120,7 +120,7 @@ def between(ends: Iterable[Tensor], wanted: set[Key], after: int = -1) -> tuple[
     Args:
         ends: where the paths end.
         wanted: the keys of the tensors where they begin.
-        after: only nodes whose order is higher are looked at.
+        after: only nodes with a higher order are considered.
     """
     found: dict[int, Node] = {}
     stack = [t.node for t in ends]
@@ -139,7 +139,7 @@ def between(ends: Iterable[Tensor], wanted: set[Key], after: int = -1) -> tuple[
 
 
 def _gradient_of(node: Node | None) -> str:
-    """Return whose computation it is to go back through `node`."""
+    """Return the scope, for reports, of the backward computation of `node`."""
     return f"{state.scope if node is None else node.scope} gradient".lstrip()
 
 
@@ -150,9 +150,9 @@ def grad(
 
     Args:
         loss: a tensor; the elements of one that is not a scalar are summed.
-        wrt: tensors, usually variables; each must have been part of the computation with gradients on.
+        wrt: tensors, usually variables; each must have required gradients when the loss was computed.
         seed: the gradient of some final quantity with respect to `loss`; ones by default.
-        create_graph: make the gradients differentiable again.
+        create_graph: make the gradients differentiable in turn.
 
     Returns:
         One gradient per tensor, in its shape and dtype; None where the loss does not depend on it.
@@ -170,13 +170,13 @@ def grad(
 def carried_back(
     ends: Sequence[tuple[Tensor, Tensor]], wrt: Sequence[Tensor], so_far: Gradients = (), after: int = -1
 ) -> list[Sum]:
-    """Return the gradients with respect to `wrt` of something whose gradients with respect to `ends` are given.
+    """Propagate the gradients with respect to `ends` back, and return those with respect to `wrt`.
 
     Args:
         ends: tensors, each with its gradient.
         wrt: tensors.
-        so_far: the gradients that the first tensors of `wrt` have already, to which those found here are added.
-        after: only nodes whose order is higher are gone through.
+        so_far: the gradients that the first tensors of `wrt` have already, to which the new ones are added.
+        after: only nodes with a higher order are visited.
     """
     wanted = {key_of(t) for t in wrt}
     pending: dict[Key, Sum] = {}
@@ -204,10 +204,10 @@ def carried_back(
 
 
 class GradientTape:
-    """Differentiate what is computed in a ``with`` block, in TensorFlow's words; `grad` does the work.
+    """Differentiate the computation in a ``with`` block, with TensorFlow's interface to `grad`.
 
-    Variables are watched by themselves; other tensors are after `watch`. A tape inside another one makes
-    its gradients differentiable.
+    Variables are watched automatically, other tensors after `watch`. The gradients of a tape inside another one are
+    differentiable.
 
     Example:
         >>> x = gpudl.Variable(3.0)
@@ -228,7 +228,7 @@ class GradientTape:
         state.open_tapes -= 1
 
     def watch(self, tensor: Tensor | Iterable[Tensor]) -> None:
-        """Make gradients with respect to `tensor` possible."""
+        """Allow gradients with respect to `tensor`."""
         for t in [tensor] if isinstance(tensor, Tensor) else tensor:
             t.requires_grad = is_floating(t.dtype)
 

@@ -1,4 +1,4 @@
-"""Gradients of parts of tensors, and the sum of all gradients of a tensor."""
+"""Gradients of parts of tensors, and the accumulation of all gradients of a tensor."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from gpudl.engine.tensor import Tensor, faces
 
 @dataclass(frozen=True)
 class Part:
-    """The gradient of a part of a tensor, which is 0 elsewhere; a rule may return it in place of a gradient.
+    """The gradient of a part of a tensor, zero elsewhere; a rule may return it instead of a full gradient.
 
     Attributes:
         g: the gradient of the part, in the part's shape.
-        at: which part it is, as `lay` understands it; a tensor of the numbers of rows, where the part is rows.
-        lay: makes the gradient of a tensor of parts, ``lay(parts, shape, whole)``; `whole` is a gradient that they are
-            added to, or None.
+        at: the position of the part, as `lay` expects it; a tensor of row indices, if the part is rows.
+        lay: assembles the gradient of a tensor from parts, ``lay(parts, shape, whole)``; `whole` is a gradient that
+            they are added to, or None.
     """
 
     g: Tensor
@@ -28,7 +28,7 @@ class Part:
 
 
 def total(*terms: Tensor | None) -> Tensor | None:
-    """Return the sum of the gradients that there are."""
+    """Return the sum of the gradients that are not None."""
     whole: Tensor | None = None
     for term in terms:
         if term is not None:
@@ -37,15 +37,15 @@ def total(*terms: Tensor | None) -> Tensor | None:
 
 
 class Sum:
-    """The gradient of a tensor as it comes together.
+    """The accumulator of a tensor's gradient.
 
-    The terms are added in the order in which they come. Parts wait for each other, so that they are laid into one
-    array. They wait no longer when they have more elements than the tensor: so neither what waits nor what is moved is
-    ever much more than the parts themselves. Rows wait for the end, for their sum is rounded once: a loop, whose rows
-    come at once, has the same sum as its steps one by one.
+    The terms are added in order. Parts are collected, so that they can be assembled in one array, until they have more
+    elements than the tensor: so neither the memory nor the writes are ever much more than the parts themselves. Rows
+    are collected until the end, since their sum is rounded once: a loop, which adds the rows of all steps at once,
+    gives the same sum as its steps one by one.
 
     Attributes:
-        rows: the rows that wait.
+        rows: the collected rows.
     """
 
     def __init__(self, shape: Shape) -> None:
@@ -73,17 +73,17 @@ class Sum:
         return self._whole
 
     def without_rows(self) -> Tensor | None:
-        """Return the sum of all but the rows, None of nothing."""
+        """Return the sum of all but the rows, None if there are no terms."""
         parts, self._parts, self._waiting = self._parts, [], 0
         return self._lay(parts)
 
     def value(self) -> Tensor | None:
-        """Return the sum, None of nothing."""
+        """Return the sum, None if there are no terms."""
         self.without_rows()
         rows, self.rows = self.rows, []
         return self._lay(rows)
 
     def taken(self) -> Tensor | None:
-        """Return the sum of all but the rows, and begin again with nothing."""
+        """Return the sum of all but the rows, and reset it."""
         whole, self._whole = self.without_rows(), None
         return whole

@@ -5,7 +5,7 @@ Source: Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -18,12 +18,12 @@ _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 
 
-def philox(xp: Any, key: Array, size: int) -> Array:
+def philox(xp: ModuleType, key: Array, size: int) -> Array:
     """Return `size` random 32-bit words, as uint64.
 
     Args:
         xp: the array module.
-        key: uint32 (4,): two words of key, then the low and the high word of the draw's number. Word
+        key: uint32 (4,): two words of key, then the low and the high word of the draw's index. Word
             ``i % 4`` of block ``i // 4`` is element i; the block's counter is (block, 0, low, high).
         size: number of words.
     """
@@ -40,6 +40,6 @@ def philox(xp: Any, key: Array, size: int) -> Array:
     return xp.stack((c0, c1, c2, c3), axis=-1).reshape(-1)[:size]
 
 
-def uniform(xp: Any, key: Array, size: int) -> Array:
+def uniform(xp: ModuleType, key: Array, size: int) -> Array:
     """Return `size` float32 numbers in [0, 1), multiples of 2**-24."""
     return (philox(xp, key, size) >> np.uint64(8)).astype(np.float32) * np.float32(2**-24)

@@ -1,20 +1,20 @@
-"""Numbers that a float of 16 bits cannot hold."""
+"""Rounding to 16-bit floats, whose range is small."""
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 from gpudl.backend import Array
 
 
-def rounded(xp: Any, out: Array, x: Array) -> None:
-    """Set out to x in the dtype of out; what is too large becomes infinite."""
+def rounded(xp: ModuleType, out: Array, x: Array) -> None:
+    """Set out to x cast to the dtype of out; values that are too large become infinite."""
     with quiet():
         xp.copyto(out, x, casting="unsafe")
 
 
 def quiet() -> np.errstate:
-    """Let NumPy be as silent as a GPU is about what a float of 16 bits cannot hold."""
+    """Suppress NumPy's warnings about values that a 16-bit float cannot represent, as on a GPU."""
     return np.errstate(over="ignore", invalid="ignore")

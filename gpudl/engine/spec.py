@@ -1,4 +1,4 @@
-"""Shape and dtype of a value, and the error for those that do not fit."""
+"""The shape and dtype of a value, and the error for unsupported ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLOAT32 = np.dtype(np.float32)
 
 
 class ShapeError(ValueError):
-    """Shapes or dtypes that an op or a layer cannot work with."""
+    """Shapes or dtypes that an op or a layer does not support."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,39 +48,39 @@ class Spec:
         return self.size * self.dtype.itemsize
 
     def with_shape(self, shape: Shape) -> Spec:
-        """Return the same dtype with another shape."""
+        """Return a spec with the same dtype and another shape."""
         return Spec(shape, self.dtype)
 
     def with_dtype(self, dtype: np.dtype | str) -> Spec:
-        """Return the same shape with another dtype."""
+        """Return a spec with the same shape and another dtype."""
         return Spec(self.shape, np.dtype(dtype))
 
 
 def is_floating(dtype: np.dtype) -> bool:
-    """Tell whether `dtype` is a real float; NumPy's own kind of bfloat16, which it got from outside, is another."""
+    """Return whether `dtype` is a real floating-point type; NumPy's own `kind` does not say so of bfloat16."""
     return dtype.kind == "f" or dtype == BFLOAT16
 
 
 def is_half(dtype: np.dtype) -> bool:
-    """Tell whether `dtype` is a float of 16 bits, float16 or bfloat16."""
+    """Return whether `dtype` is a 16-bit float, float16 or bfloat16."""
     return dtype in (FLOAT16, BFLOAT16)
 
 
 def added_in(dtype: np.dtype) -> np.dtype:
-    """Return the dtype in which many numbers of `dtype` are added up: float64 for floats, whose sums would drift."""
+    """Return the dtype in which sums over `dtype` are accumulated: float64 for floats, against rounding errors."""
     return np.dtype(np.float64) if is_floating(dtype) else dtype
 
 
 def is_number(dtype: np.dtype) -> bool:
-    """Tell whether `dtype` is one that tensors can have: bools, integers and real floats."""
+    """Return whether tensors can have `dtype`: bools, integers and real floats."""
     return dtype.kind in "biu" or is_floating(dtype)
 
 
 def promote(*dtypes: np.dtype) -> np.dtype:
-    """Return the dtype of an operation on `dtypes`: the widest float where there is one.
+    """Return the dtype of an operation on `dtypes`: the widest float, if there is one.
 
-    Unlike NumPy, an integer never widens a float: int32 with float32 stays float32. float16 and bfloat16 together
-    become float32, which holds both.
+    Unlike in NumPy, an integer never widens a float: int32 with float32 gives float32. float16 with bfloat16 gives
+    float32, which represents both.
 
     Example:
         >>> import numpy as np
@@ -90,13 +90,13 @@ def promote(*dtypes: np.dtype) -> np.dtype:
         dtype('float32')
     """
     floats = {d for d in dtypes if is_floating(d)}
-    if len(floats) > 1:  # NumPy knows no common dtype of bfloat16 and another
+    if len(floats) > 1:  # NumPy has no common dtype of bfloat16 and another float
         floats = {FLOAT32 if d == BFLOAT16 else d for d in floats}
     return np.result_type(*(floats or dtypes))
 
 
 def broadcast(*shapes: Shape) -> Shape:
-    """Return the shape that `shapes` broadcast to; raises ShapeError when they do not."""
+    """Return the shape that `shapes` broadcast to; raise ShapeError if they do not."""
     try:
         result = np.broadcast_shapes(*shapes)
     except ValueError:
@@ -107,5 +107,5 @@ def broadcast(*shapes: Shape) -> Shape:
         ) from None
     for shape in shapes:
         if shape == result:
-            return shape  # whose sizes may stand for unknown ones
+            return shape  # whose sizes may be `Unknown`
     return result

@@ -1,4 +1,4 @@
-"""What the engine is doing right now, per thread."""
+"""The state of the engine, per thread."""
 
 from __future__ import annotations
 
@@ -8,77 +8,107 @@ import threading
 from collections.abc import Iterator
 from contextlib import _GeneratorContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from gpudl.backend import Static
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 class Recorder(Protocol):
-    """Notes what is applied, instead of having it computed.
+    """Records the ops that are applied, instead of computing them.
 
     Attributes:
-        born: the variables that are made meanwhile.
+        born: the variables that are created while it records.
     """
 
     born: list[Any]
 
-    def add(self, op: Any, specs: tuple[Any, ...], inputs: tuple[Any, ...], static: dict[str, Any]) -> tuple[Any, ...]:
-        """Note one application of `op` to the tensors `inputs`; return its results, tensors of `specs`."""
+    def add(self, op: Any, specs: tuple[Any, ...], inputs: tuple[Any, ...], static: Static) -> tuple[Any, ...]:
+        """Record one application of `op` to the tensors `inputs`; return its results, tensors of `specs`."""
+
+
+class Computing(Protocol[R_co]):
+    """An op, as far as it is known here.
+
+    Attributes:
+        update: whether it changes inputs of its own.
+        writes: how many, the first ones.
+    """
+
+    update: bool
+    writes: int
+
+    def __call__(self, *inputs: Any, **static: Any) -> R_co:
+        """Compute."""
+
+
+class Stateless(Protocol):
+    """Has ops computed with other values of variables."""
+
+    def run(self, op: Computing[R], inputs: tuple[Any, ...], static: dict[str, Any]) -> R:
+        """Return what `op` returns for the values of the variables among `inputs`."""
+
+    def assign(self, variable: Any, value: Any, *, add: bool = False) -> None:
+        """Note that `variable` would hold `value`, or that more than before."""
 
 
 class State(threading.local):
-    """Per-thread switches: the recorder at work; whether gradients, twins, fusion, graphs and updates are on."""
+    """Per-thread switches: the active recorder; whether gradients, kernels, fusion, graphs and updates are on."""
 
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.gradients = True
-        self.twins = True
+        self.kernels = True
         self.fusion = True
         self.graphs = True
         self.symbolic = False
-        self.building = False  # whether layers make their weights
+        self.building = False  # whether layers are creating their weights
+        self.stateless: Stateless | None = None
         self.open_tapes = 0
-        self.autocast: np.dtype | None = None  # in which dtype ops see float variables; None: in their own
-        self.scope = ""  # whose computation this is, for reports on recorded steps
+        self.autocast: np.dtype | None = None  # the dtype that ops cast floating-point variables to; None for no cast
+        self.scope = ""  # the layer or function that computes, for reports on recorded steps
 
 
 state = State()
 _Switch = _GeneratorContextManager[None]  # for a ``with`` block, or as a decorator
-# Plans made before the last move of a variable's memory are stale.
+# Plans that are older than the last move of a variable's memory are stale.
 layout_epoch = [0]
-# Held while layers make their weights: of several threads that call a layer first, one builds it and the others wait;
-# and while it is decided which plans are kept. The child of a fork has none of these threads.
+# Held while layers create their weights: of several threads that first call a layer, one builds it and the others wait;
+# and while plans are evicted from the cache. A forked process has none of these threads, so its lock is free.
 preparing = threading.RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=preparing._at_fork_reinit)  # type: ignore[attr-defined]
-# Tells which weights and layers are frozen: plans made when this was another number are for other times.
+# A hash of the set of frozen weights and layers: a plan is used only while this is the same as when it was made.
 frozen = [0]
 
 
 def toggled(item: object) -> None:
-    """Note that `item` was frozen or set free; when it is as before, so is `frozen`, and old plans serve again."""
+    """Record that `item` was frozen or unfrozen; toggled twice, `frozen` is as before, and old plans are used again."""
     frozen[0] ^= hash((id(item), "trainable"))
 
 
-# What was found out about the layers of a model before the last time that some came or went is stale too.
+# What is cached about the layers of a model is stale after layers have been added or removed.
 structure_epoch = [0]
 
 
 def restructured() -> None:
-    """Let every step be recorded anew: layers, weights or metrics came or went."""
+    """Make every step be recorded again: layers, weights or metrics have been added or removed."""
     structure_epoch[0] += 1
     layout_epoch[0] += 1
 
 
-# How many changes there were of what steps may depend on, and how many passes over data have begun: when this is
-# another pair, a plan is compared with a new record first.
+# The number of changes of anything that steps may depend on, and the number of passes over data that have begun: when
+# this pair has changed, a plan is first compared with a new record.
 seen = [(0, 0)]
 
 
 def changed() -> None:
-    """Note that an attribute or a setting was changed; what a step itself sets while it is recorded does not count."""
+    """Record that an attribute or a setting was changed; changes by a step that is being recorded do not count."""
     if state.recorder is None and not state.symbolic and not state.building:
         changes, passes = seen[0]
         seen[0] = changes + 1, passes
@@ -95,22 +125,22 @@ def _with(name: str, value: object) -> Iterator[None]:
 
 
 def recording(recorder: Recorder) -> _Switch:
-    """Let `recorder` note what is applied inside a ``with`` block."""
+    """Record the ops that are applied inside a ``with`` block with `recorder`."""
     return _with("recorder", recorder)
 
 
 def gradients(on: bool) -> _Switch:
-    """Record what `grad` needs, or not, inside a ``with`` block."""
+    """Record what `grad` needs, if `on`, inside a ``with`` block."""
     return _with("gradients", on)
 
 
 def reference_only() -> _Switch:
-    """Run every op by its portable reference, never by a faster twin, inside a ``with`` block."""
-    return _with("twins", False)
+    """Compute every op by its portable reference, never by a kernel, inside a ``with`` block."""
+    return _with("kernels", False)
 
 
 def unfused() -> _Switch:
-    """Make plans with one kernel an op inside a ``with`` block."""
+    """Make plans without fusion, with one kernel per op, inside a ``with`` block."""
     return _with("fusion", False)
 
 
@@ -120,22 +150,22 @@ def ungraphed() -> _Switch:
 
 
 def symbolic() -> _Switch:
-    """Apply no update inside a ``with`` block, in which shapes alone are asked for."""
+    """Apply no updates inside a ``with`` block, in which only shapes are inferred."""
     return _with("symbolic", True)
 
 
 def autocast(dtype: np.dtype | None) -> _Switch:
-    """Let ops see float variables in `dtype` inside a ``with`` block; None leaves them as they are."""
+    """Cast floating-point variables to `dtype` in ops inside a ``with`` block; None for no cast."""
     return _with("autocast", dtype)
 
 
 def scope(name: str) -> _Switch:
-    """Say that what is computed inside a ``with`` block, or a decorated function, belongs to `name`."""
+    """Attribute the computation inside a ``with`` block, or in a decorated function, to `name` in reports."""
     return _with("scope", name)
 
 
 class TracingError(RuntimeError):
-    """A step that cannot be recorded, or something recorded that was used outside its step."""
+    """A step cannot be recorded, or a recorded tensor was used outside its step."""
 
 
 class LayoutError(TracingError):
@@ -151,10 +181,10 @@ def user_line() -> str:
 
 
 def forbid_host_read() -> None:
-    """Raise TracingError while a step is being recorded: what is read would be frozen into the plan."""
+    """Raise TracingError while a step is being recorded: the value would be a constant of the plan."""
     if state.recorder is not None:
         raise TracingError(
             f"{user_line()}: a tensor's value was read on the host while a step was being recorded. The "
-            "replayed steps would go on with this one value. Keep the computation in tensors, or "
+            "replayed steps would keep using this one value. Keep the computation in tensors, or "
             "compile(run_eagerly=True)."
         )

@@ -1,4 +1,4 @@
-"""Symbols: tensors that stand for data to come, and know the calls that they came from."""
+"""Symbols: placeholders for data, which hold the calls that they were returned by."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from dataclasses import dataclass
 from typing import Any, NoReturn, Self
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.engine.spec import Shape, Spec
-from gpudl.engine.tensor import Tensor, faces
+from gpudl.engine.tensor import Tensor, TensorLike, faces
 from gpudl.engine.tree import flatten
 from gpudl.engine.variable import Variable
 from gpudl.names import auto_name
 
 OpenShape = tuple[int | None, ...]
-"""A shape in which None is a size that is not known."""
+"""A shape in which None is an unknown size."""
 
 
 class Unknown(int):
-    """A size that stands for one that is not known, while shapes are asked for; so does what is computed of it."""
+    """A placeholder for an unknown size in shape inference; arithmetic on it gives a placeholder again."""
 
     def __repr__(self) -> str:
         return "None"
 
 
-def _staying_unknown(name: str) -> Callable[[int, int], Any]:
+def _staying_unknown(name: str) -> Callable[..., object]:
     plain = getattr(int, name)
 
-    def method(self: int, *others: Any) -> Any:
+    def method(self: int, *others: int) -> object:
         result = plain(self, *others)
         return Unknown(result) if isinstance(result, int) else result
 
@@ -40,31 +41,31 @@ for _name in ("add", "radd", "sub", "rsub", "mul", "rmul", "floordiv", "rfloordi
 
 
 def open_shape(shape: Shape) -> OpenShape:
-    """Return `shape` with None for sizes that only stand for others."""
+    """Return `shape` with None for the sizes that are `Unknown`."""
     if Unknown not in map(type, shape):
         return shape
     return tuple(None if type(size) is Unknown else size for size in shape)
 
 
 def _sizes(axis: int) -> tuple[int, int]:
-    """Return two sizes to stand for one along `axis` that is not known.
+    """Return two sizes to use in shape inference for an unknown one along `axis`.
 
-    Equal axes of several inputs get equal sizes, for they must often agree. But for the batch they are large, so that
-    windows fit, can be halved and divided by three many times, and still differ then.
+    The same axis of several inputs gets the same sizes, since these must often agree. Except for the batch they are
+    large, so that windows fit, and can be divided by two and by three many times and still differ.
     """
     return (384 * (axis + 3), 576 * (axis + 3)) if axis else (2, 3)
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What is known of a symbol: its specs for two sets of sizes that stand for those that are not known."""
+    """The specs of a symbol for two sets of sizes in place of the unknown ones."""
 
     first: Spec
     second: Spec
 
     @classmethod
     def of(cls, shape: Iterable[int | None], dtype: np.dtype) -> Self:
-        """Return the pair for a shape, in which None is a size that is not known."""
+        """Return the pair for a shape in which None is an unknown size."""
         sizes = [_sizes(axis) if n is None else (int(n), int(n)) for axis, n in enumerate(shape)]
         return cls(Spec(tuple(a for a, _ in sizes), dtype), Spec(tuple(b for _, b in sizes), dtype))
 
@@ -79,7 +80,7 @@ class Pair:
         return tuple(a if a == b else None for a, b in self.sizes)
 
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Return tensors without data, to ask for the shapes of results with."""
+        """Return tensors without data, for shape inference."""
         return tuple(  # type: ignore[return-value]
             Tensor(None, Spec(tuple(Unknown(s[at]) if s[0] != s[1] else s[at] for s in self.sizes), self.first.dtype))
             for at in (0, 1)
@@ -87,22 +88,33 @@ class Pair:
 
 
 class SymbolError(TypeError):
-    """A symbol was found where there must be values."""
+    """A symbol was passed where values are required."""
+
+
+def _bits(name: str, turned: bool = False) -> Callable[..., Tensor]:
+    """Return an operator of bits, which among bools alone is remembered as one of logic."""
+
+    def method(self: KerasTensor, *others: object) -> Tensor:
+        truths = all(isinstance(each, bool) or getattr(each, "dtype", None) == np.bool_ for each in (self, *others))
+        op = faces[f"{'logical' if truths else 'bitwise'}_{name}"]
+        return op(*others, self) if turned else op(self, *others)
+
+    return method
 
 
 class KerasTensor(Tensor):
-    """A symbolic tensor: it has a shape and a dtype, and remembers the call of a layer or an op that returned it.
+    """A symbolic tensor: a shape, a dtype, and the call of a layer or an op that returned it.
 
-    `Input` makes the first ones; layers and the functions of `gpudl.ops` called on symbols return symbols; ``Model``
-    makes of inputs and outputs a model that does the same with data.
+    `Input` creates the first ones; layers and the functions of `gpudl.ops` called on symbols return symbols; ``Model``
+    creates a model from inputs and outputs that makes the same calls on data.
 
     Args:
-        shape: sizes; None where one is not known.
-        dtype: of the elements.
+        shape: sizes; None for an unknown one.
+        dtype: dtype of the elements.
         sparse: accepted; gpudl's tensors are dense.
-        ragged: accepted only where it is false.
-        record_history: accepted.
-        name: a name for reports; ``keras_tensor`` by default, numbered.
+        ragged: accepted if false.
+        record_history: accepted, without effect.
+        name: a name for reports; by default ``keras_tensor`` with a number.
 
     Example:
         >>> x = gpudl.Input((4,), name="x")
@@ -115,7 +127,7 @@ class KerasTensor(Tensor):
     def __init__(
         self,
         shape: Iterable[int | None],
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         sparse: bool = False,
         ragged: bool = False,
         record_history: bool = True,
@@ -134,8 +146,8 @@ class KerasTensor(Tensor):
         self.name = auto_name("keras_tensor") if name is None else name
 
     @classmethod
-    def returned(cls, pair: Pair, call: Any, position: int) -> Self:
-        """Return the symbol for the result of `call` at `position` among its results in a row."""
+    def returned(cls, pair: Pair, call: object, position: int) -> Self:
+        """Return the symbol for the result of `call` at `position` among its flattened results."""
         made = cls.__new__(cls)
         made._begin(pair, None)
         made.call, made.position = call, position
@@ -143,7 +155,7 @@ class KerasTensor(Tensor):
 
     @property
     def shape(self) -> Any:
-        """Size along each axis; None where it is not known."""
+        """Size along each axis; None if it is unknown."""
         return self.pair.shape
 
     @property
@@ -158,23 +170,23 @@ class KerasTensor(Tensor):
 
     @property
     def key(self) -> tuple[int, int]:
-        """What tells this value from others, as long as it or its call is there."""
+        """A key that identifies this value as long as it or its call is alive."""
         return id(self if self.call is None else self.call), self.position
 
     def _refused(self, kind: type[Exception], what: str) -> Exception:
         return kind(
-            f"a symbolic tensor {what}: {self!r} stands for data to come and has no values yet. Call layers and "
+            f"a symbolic tensor {what}: {self!r} is a placeholder for data and has no values. Call layers and "
             "functions of gpudl.ops on it, make a Model of its inputs and outputs, and call that on data."
         )
 
     @property
     def spec(self) -> Spec:  # type: ignore[override]
-        """Raise SymbolError: what computes asks for it."""
-        raise self._refused(SymbolError, "was given to something that computes with values")
+        """Raise SymbolError: only a computation with values needs it."""
+        raise self._refused(SymbolError, "was passed to a function that computes with values")
 
     @property
     def size(self) -> int:
-        """Raise ValueError: it may not be known."""
+        """Raise ValueError: it may be unknown."""
         raise self._refused(ValueError, "has no number of elements")
 
     def array(self) -> NoReturn:
@@ -185,14 +197,19 @@ class KerasTensor(Tensor):
         """Raise ValueError."""
         self.array()
 
-    def __truediv__(self, other: Any) -> Tensor:
+    __and__, __rand__ = _bits("and"), _bits("and", True)
+    __or__, __ror__ = _bits("or"), _bits("or", True)
+    __xor__, __rxor__ = _bits("xor"), _bits("xor", True)
+    __invert__ = _bits("not")
+
+    def __truediv__(self, other: TensorLike) -> Tensor:
         return faces["true_divide"](self, other)
 
-    def __rtruediv__(self, other: Any) -> Tensor:
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
         return faces["true_divide"](other, self)
 
     def __bool__(self) -> bool:
-        raise self._refused(TypeError, "is neither true nor false (gpudl.ops.where chooses element by element)")
+        raise self._refused(TypeError, "has no truth value (gpudl.ops.where selects element by element)")
 
     def __len__(self) -> int:
         raise self._refused(TypeError, "has no length (its sizes are in .shape)")
@@ -203,10 +220,10 @@ class KerasTensor(Tensor):
     def __index__(self) -> int:
         raise self._refused(TypeError, "cannot be an index")
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> KerasTensor:
-        return self  # it never changes
+    def __deepcopy__(self, memo: dict[int, object]) -> KerasTensor:
+        return self  # it is immutable
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type[KerasTensor], tuple[object, ...]]:
         return KerasTensor, (self.shape, self.dtype, self.sparse, False, True, self.name)
 
     def __repr__(self) -> str:
@@ -217,7 +234,7 @@ class KerasTensor(Tensor):
         return format(repr(self), pattern)
 
 
-def symbols(nest: Any) -> list[KerasTensor]:
+def symbols(nest: object) -> list[KerasTensor]:
     """Return the symbols in a nest."""
     return [leaf for leaf in flatten(nest)[0] if type(leaf) is KerasTensor]
 
@@ -225,8 +242,8 @@ def symbols(nest: Any) -> list[KerasTensor]:
 _PLAIN = {Tensor, Variable, np.ndarray, int, float, bool, str, type(None)}
 
 
-def any_symbol(values: Iterable[Any]) -> bool:
-    """Tell whether there is a symbol among `values` or in a nest among them."""
+def any_symbol(values: Iterable[object]) -> bool:
+    """Return whether `values`, or nests among them, contain a symbol."""
     if _PLAIN.issuperset(map(type, values)):
         return False
     for value in values:

@@ -1,12 +1,13 @@
-"""Tensors: arrays that remember how they were computed."""
+"""Tensors: arrays with a record of how they were computed."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from gpudl import backend
 from gpudl.backend import Array, Backend
@@ -14,11 +15,14 @@ from gpudl.engine.spec import Shape, Spec
 from gpudl.engine.state import TracingError, forbid_host_read, state
 from gpudl.engine.value import Recording, Value
 
+TensorLike: TypeAlias = "Tensor | ArrayLike"
+"""An operand of an op: a tensor, an array, a number, or nested sequences of numbers."""
+
 faces: dict[str, Callable[..., Tensor]] = {}
-"""What tensors, variables and gradients need of those above them: the ops by name, and what takes several of them."""
+"""Functions of higher modules that tensors, variables and gradients call by name: ops, and functions of several ops."""
 
 
-_over = Recording(backend.get("numpy"))  # of tensors that were copied after the step which computed them
+_over = Recording(backend.get("numpy"))  # for copies of tensors whose recorded step is over
 _over.over = True
 
 
@@ -26,9 +30,9 @@ class Node(Protocol):
     """How a tensor was computed: one application of an op.
 
     Attributes:
-        inputs: what the op was given.
-        order: counts the applications.
-        scope: whose computation it was.
+        inputs: the inputs of the op.
+        order: the number of the application, in order.
+        scope: the layer or function that applied it.
     """
 
     inputs: tuple[Tensor, ...]
@@ -44,16 +48,16 @@ class Node(Protocol):
     ) -> Iterator[tuple[int, Any]]:
         """Yield the position and the gradient of each input among `wanted` that has a rule, from those of the outs.
 
-        What is yielded is added to what the input has so far, unless that has been `taken` by its position before: then
-        what is yielded has it in it.
+        A gradient that is yielded is added to the sum that the input has so far, unless that sum has been `taken` by
+        its position before: then the yielded gradient includes it.
         """
 
 
-Method = Callable[[Any, Any], "Tensor"]
+Method = Callable[["Tensor", TensorLike], "Tensor"]
 
 
-def _one(name: str) -> Callable[[Any], Tensor]:
-    return lambda x: faces[name](x)  # noqa: PLW0108 (the op is entered later)
+def _one(name: str) -> Callable[[Tensor], Tensor]:
+    return lambda x: faces[name](x)  # noqa: PLW0108 (the op is registered later)
 
 
 def _two(name: str) -> Method:
@@ -64,10 +68,10 @@ def _turned(name: str) -> Method:
     return lambda x, other: faces[name](other, x)
 
 
-def _if_numbers(name: str) -> Callable[[Any, object], Any]:
-    """Return a comparison that leaves to Python what are no numbers: nothing else equals a tensor."""
+def _if_numbers(name: str) -> Callable[[Tensor, object], Any]:
+    """Return a comparison that leaves operands other than numbers to Python, for which they never equal a tensor."""
 
-    def method(x: Any, other: object) -> Any:
+    def method(x: Tensor, other: object) -> Any:
         numbers = isinstance(other, bool | int | float | list | tuple | Tensor) or hasattr(other, "dtype")
         return faces[name](x, other) if numbers else NotImplemented
 
@@ -77,13 +81,13 @@ def _if_numbers(name: str) -> Callable[[Any, object], Any]:
 class Tensor:
     """An array on some device, with the node of the graph that computed it.
 
-    `+`, `==`, `&`, `x[key]` and so on are NumPy's, element by element, between tensors, arrays and numbers. A tensor is
-    hashed by its identity, so that it can be a key or in a set; `is` tells whether two names stand for the same one.
+    `+`, `==`, `&`, `x[key]` and so on work as in NumPy, element by element, between tensors, arrays and numbers. A
+    tensor is hashed by its identity, so that it can be a key or in a set; `is` compares identities.
 
     Args:
         data: the array; inside a step that is being recorded, the value in its record; or None for a symbolic tensor,
             which has a shape and a dtype only.
-        spec: shape and dtype; taken from `data` where it is given.
+        spec: shape and dtype; by default those of `data`.
 
     Example:
         >>> x = gpudl.convert_to_tensor([[1.0, 2.0]])
@@ -99,12 +103,21 @@ class Tensor:
             spec = data.spec if isinstance(data, Value) else Spec(data.shape, data.dtype)
         self.spec: Spec = spec
         self.node: Node | None = None
-        self.out_number = 0  # which of the outs of its node this is
+        self.out_number = 0  # its index among the outs of its node
         self.requires_grad = False
-        # What a softmax or sigmoid was computed from, for the losses that are more exact on logits.
+        # The input of a softmax or sigmoid, for losses that are more accurate on logits.
         self.logits: Tensor | None = None
-        # Which of the samples or steps count, as bool; layers pass it on, losses and metrics leave the others out.
+        # A bool mask of the samples or time steps that count; layers pass it on, losses and metrics ignore the others.
         self.mask: Tensor | None = None
+
+    @property
+    def _keras_mask(self) -> Tensor | None:
+        """The mask, by the name that programs for Keras know it by."""
+        return self.mask
+
+    @_keras_mask.setter
+    def _keras_mask(self, mask: Tensor | None) -> None:
+        self.mask = mask
 
     @property
     def shape(self) -> Shape:
@@ -128,7 +141,7 @@ class Tensor:
 
     @property
     def is_computed(self) -> bool:
-        """Whether it has values, or will have them when the step is replayed that is being recorded."""
+        """Whether it has values, or will have them when the step that is being recorded is replayed."""
         return self.data is not None and not (isinstance(self.data, Value) and self.data.recording.over)
 
     @property
@@ -139,9 +152,9 @@ class Tensor:
         return backend.current() if self.data is None else backend.of(self.data)
 
     def array(self) -> Array:
-        """Return the array; raises TracingError for a tensor that has none: symbolic, recorded, or of a step before."""
+        """Return the array; raise TracingError if there is none: symbolic, recorded, or of an earlier step."""
         if self.data is None:
-            raise TracingError("a symbolic tensor has a shape but no values: it stands for an input to come.")
+            raise TracingError("a symbolic tensor has a shape but no values: it is a placeholder for an input.")
         if isinstance(self.data, Value):
             if not self.data.recording.over:
                 forbid_host_read()
@@ -151,8 +164,8 @@ class Tensor:
             )
         return self.data
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle is made of: the values, in host memory, and no graph."""
+    def __getstate__(self) -> dict[str, object]:
+        """Return the state for a copy or a pickle: the values, in host memory, without the graph."""
         names = (name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ()))
         state = {name: getattr(self, name) for name in names if name not in ("__weakref__", "data", "node")}
         state["requires_grad"] = self.requires_grad and self.node is None
@@ -170,7 +183,7 @@ class Tensor:
             self.data = on.empty(data.shape, data.dtype)
             self.data[...] = on.asarray(data)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, object]) -> Self:
         """Return a tensor with memory of its own on the same device."""
         made = memo[id(self)] = type(self).__new__(type(self))
         with backend.within(self.on):
@@ -178,7 +191,7 @@ class Tensor:
         return made
 
     def numpy(self) -> np.ndarray:
-        """Return a copy in host memory; raises TracingError while a step is being recorded."""
+        """Return a copy in host memory; raise TracingError while a step is being recorded."""
         forbid_host_read()
         return backend.of(self.array()).to_host(self.data)
 
@@ -186,7 +199,7 @@ class Tensor:
         """Return the only element as a Python number."""
         return self.numpy().item()
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)
 
@@ -199,8 +212,8 @@ class Tensor:
     def __bool__(self) -> bool:
         if self.size > 1:
             raise ValueError(
-                f"a tensor of shape {self.shape} is neither true nor false. Use gpudl.ops.any or gpudl.ops.all, or "
-                "`is` to ask whether it is a certain tensor."
+                f"a tensor of shape {self.shape} has no truth value. Use gpudl.ops.any or gpudl.ops.all, or "
+                "`is` to compare identities."
             )
         return bool(self.item())
 
@@ -220,7 +233,7 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
 
-    # NumPy and CuPy, whose arrays have at most 100, leave `array + tensor` to the tensor.
+    # NumPy and CuPy arrays, with a priority of at most 100, leave `array + tensor` to the tensor.
     __array_priority__ = 1000
 
     __add__, __radd__ = _two("add"), _turned("add")
@@ -243,19 +256,19 @@ class Tensor:
     def __pos__(self) -> Tensor:
         return self
 
-    def __matmul__(self, other: Any) -> Tensor:
+    def __matmul__(self, other: TensorLike) -> Tensor:
         return faces["__matmul__"](self, other)
 
-    def __rmatmul__(self, other: Any) -> Tensor:
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
         return faces["__matmul__"](other, self)
 
-    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+    def __divmod__(self, other: TensorLike) -> tuple[Tensor, Tensor]:
         return faces["floor_divide"](self, other), faces["mod"](self, other)
 
-    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+    def __rdivmod__(self, other: TensorLike) -> tuple[Tensor, Tensor]:
         return faces["floor_divide"](other, self), faces["mod"](other, self)
 
-    def __getitem__(self, key: Any) -> Tensor:
+    def __getitem__(self, key: object) -> Tensor:
         return faces["__getitem__"](self, key)
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Values of a step that is being recorded: they have a shape and a dtype, and memory when a plan gives them some."""
+"""Values of a step that is being recorded: they have a shape and a dtype, and get their memory from a plan."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class Recording:
 
     Attributes:
         on: the backend that will replay it.
-        over: whether the step has returned; its values mean nothing outside of it.
+        over: whether the step has returned; its values must not be used outside it.
     """
 
     __slots__ = ("on", "over")
@@ -26,10 +26,10 @@ class Value:
 
     Attributes:
         spec: its shape and dtype.
-        recording: where it belongs.
-        external: the array of a variable, a constant or an input, which stays where it is; None for what is computed.
-        root: the value that owns the memory: itself, but for the result of an alias op.
-        memory: the identity of the memory: variables that are parts of one flat buffer have the same.
+        recording: the recording that it belongs to.
+        external: the array of a variable, a constant or an input, whose address is fixed; None for computed values.
+        root: the value that owns the memory: itself, except for the result of an alias op.
+        memory: the identity of the memory: variables that are parts of one flat buffer have the same one.
     """
 
     __slots__ = ("external", "memory", "recording", "root", "spec")
@@ -47,7 +47,7 @@ class Value:
             self.rest_on(base)
 
     def rest_on(self, base: Value) -> None:
-        """Be a view of `base` from now on."""
+        """Become a view of `base`."""
         self.root, self.memory = base.root, base.memory
 
     def __repr__(self) -> str:

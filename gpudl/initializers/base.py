@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -23,8 +23,12 @@ class Initializer(Configurable):
         """Return an array of `shape` in `dtype`, by default ``config.floatx()``."""
         raise NotImplementedError(f"{type(self).__name__} needs a __call__(shape, dtype=None).")
 
-    def _sizes(self, shape: Any) -> tuple[int, ...]:
-        """Return a shape as a tuple of integers; raises ValueError when it is none."""
+    def clone(self) -> Self:
+        """Return a new initializer with the same arguments."""
+        return type(self).from_config(self.get_config())
+
+    def _sizes(self, shape: Shape) -> tuple[int, ...]:
+        """Return a shape as a tuple of integers; raise ValueError if it is not one."""
         kind = type(self).__name__
         known = [n for n in sizes(kind, "shape", shape) if n is not None]
         if len(known) < len(shape):

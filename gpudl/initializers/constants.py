@@ -65,7 +65,7 @@ class Identity(Initializer):
         self.gain = gain
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> np.ndarray:
-        """Return the identity matrix times the gain; raises ValueError unless there are two axes."""
+        """Return the identity matrix times the gain; raise ValueError unless there are two axes."""
         shape = self._sizes(shape)
         if len(shape) != 2:
             raise ValueError(f"Identity makes matrices, got the shape {shape}.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -12,6 +11,7 @@ from gpudl import config
 from gpudl.engine.spec import is_floating
 from gpudl.initializers.base import Initializer, Shape
 from gpudl.random import SeedGenerator, make_default_seed
+from gpudl.registry import Config
 from gpudl.utils.checks import require_number
 
 __all__ = [
@@ -43,20 +43,20 @@ class RandomInitializer(Initializer):
             raise ValueError(f"seed must be an integer, a SeedGenerator or None, got {seed!r}.")
         self.seed = make_default_seed() if seed is None else seed
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the constructor's arguments; a seed that was not given stays None."""
         found = super().get_config()
         return found | {"seed": None} if self._arguments.get("seed") is None else found
 
     def __call__(self, shape: Shape, dtype: DTypeLike | None = None) -> np.ndarray:
-        """Return random numbers; raises ValueError when `dtype` is no float."""
+        """Return random numbers; raise ValueError when `dtype` is no float."""
         kind = np.dtype(dtype or config.float_dtype())
         if not is_floating(kind):
             raise ValueError(f"{type(self).__name__} makes floats, got dtype {kind}.")
         return self.draw(self._generator(), self._sizes(shape)).astype(kind)
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Return float64 numbers of `shape` from `generator`: what a subclass writes."""
+        """Return float64 numbers of `shape` from `generator`; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} needs a draw(generator, shape).")
 
     def _generator(self) -> np.random.Generator:
@@ -69,7 +69,7 @@ class RandomInitializer(Initializer):
 
 
 class RandomUniform(RandomInitializer):
-    """Numbers spread evenly from minval to maxval.
+    """Uniform random numbers from minval to maxval.
 
     Example:
         >>> RandomUniform(minval=0.0, maxval=1.0, seed=1)((2, 3)).shape
@@ -83,7 +83,7 @@ class RandomUniform(RandomInitializer):
         self.maxval = maxval
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Return evenly spread numbers."""
+        """Return uniform random numbers."""
         return generator.uniform(self.minval, self.maxval, shape)
 
 
@@ -146,7 +146,7 @@ class Orthogonal(RandomInitializer):
         self.gain = gain
 
     def draw(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Return an orthogonal matrix; raises ValueError for shapes with less than two axes."""
+        """Return an orthogonal matrix; raise ValueError for shapes with less than two axes."""
         if len(shape) < 2:
             raise ValueError(f"Orthogonal needs a shape with at least two axes, got {shape}.")
         rows, columns = math.prod(shape[:-1]), shape[-1]

@@ -1,4 +1,4 @@
-"""What convolution and pooling layers share: images in either layout, and a window over them."""
+"""The bases of convolution and pooling layers: images in either layout, and a window over them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gpudl.kernels.geometry import Window, WindowError
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
 
-# By layout: the axis of the channels, and what to say to somebody who left it out.
+# By layout: the axis of the channels, and the hint for inputs without it.
 _CHANNELS = {"channels_last": -1, "channels_first": 1}
 _IMAGES = {
     "channels_last": "Images are (batch, height, width, channels)",
@@ -25,8 +25,8 @@ Pair = tuple[int, int]
 Size = int | Pair
 
 
-def pair(who: str, **size: Any) -> Pair:
-    """Return a positive integer, or two of them, as a pair; raises ValueError for anything else, by its name."""
+def pair(who: str, **size: object) -> Pair:
+    """Return a positive integer, or two of them, as a pair; raise ValueError, which names it, for anything else."""
     ((name, value),) = size.items()
     both = tuple(value) if isinstance(value, list | tuple) else (value, value)
     if len(both) != 2 or not all(isinstance(n, int | np.integer) and n > 0 for n in both):
@@ -35,7 +35,7 @@ def pair(who: str, **size: Any) -> Pair:
 
 
 def image_hint(data_format: str, shape: Shape) -> str:
-    """Return what to do with inputs of `shape`; no method, for a layer must not hold itself."""
+    """Return a hint for inputs of `shape`; not a method, so that a layer does not hold itself."""
     images = _IMAGES[data_format]
     if len(shape) != 4:
         return f"{images}: add the channel axis, e.g. {_RESHAPED[data_format]}."
@@ -43,10 +43,10 @@ def image_hint(data_format: str, shape: Shape) -> str:
 
 
 class OnImages(Layer):
-    """A layer that takes images.
+    """A layer on images.
 
     Args:
-        data_format: ``"channels_last"`` or ``"channels_first"``; None is `config.image_data_format`.
+        data_format: ``"channels_last"`` or ``"channels_first"``; None means `config.image_data_format`.
         **options: those of `Layer`.
     """
 
@@ -62,7 +62,7 @@ class OnImages(Layer):
 
 
 class Windowed(OnImages):
-    """A layer that slides a window over images; subclasses set `window` and write `slide`.
+    """A layer that slides a window over images; subclasses set `window` and implement `slide`.
 
     Args:
         padding: ``"valid"`` or ``"same"``.
@@ -72,12 +72,12 @@ class Windowed(OnImages):
 
     window: Window
 
-    def __init__(self, *, padding: str, data_format: str | None, **options: Any) -> None:
+    def __init__(self, *, padding: str, data_format: str | None, **options: object) -> None:
         super().__init__(data_format=data_format, **options)
         self.padding = str(padding).lower()
 
     def build(self, input_shape: Shape) -> None:
-        """Check that the window fits images of `input_shape`; raises ShapeError."""
+        """Check that the window fits images of `input_shape`; raise ShapeError if not."""
         sizes = input_shape[1:3] if self.channel_axis == -1 else input_shape[2:]
         extent = self.window.extent
         try:
@@ -86,12 +86,11 @@ class Windowed(OnImages):
             raise ShapeError(str(error)) from None
 
     def call(self, x: Tensor) -> Tensor:
-        """Return what `slide` makes of the images, in the layout they came in."""
+        """Return the result of `slide`, in the layout of the inputs."""
         if self.channel_axis == -1:
             return self.slide(x)
-        result: Tensor = ops.transpose(self.slide(ops.transpose(x, axes=(0, 2, 3, 1))), axes=(0, 3, 1, 2))
-        return result
+        return ops.transpose(self.slide(ops.transpose(x, axes=(0, 2, 3, 1))), axes=(0, 3, 1, 2))
 
     def slide(self, x: Tensor) -> Tensor:
         """Return the outputs for images (batch, height, width, channels)."""
-        raise NotImplementedError(f"{type(self).__name__} needs a slide(x).")
+        raise NotImplementedError(f"{type(self).__name__} must implement slide(x).")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import warnings
 from typing import Unpack
 
-from gpudl import activations
+import numpy as np
+
+from gpudl import activations, ops
+from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import LayerOptions
@@ -25,7 +28,7 @@ class ReLU(Layer):
     Args:
         max_value: the largest value returned; None for no limit.
         negative_slope: the slope below the threshold.
-        threshold: where the function begins to let x through.
+        threshold: the value above which x is returned.
         **options: those of `Layer`.
 
     Raises:
@@ -35,6 +38,8 @@ class ReLU(Layer):
         >>> gpudl.layers.ReLU(max_value=6.0)(np.array([[-1.0, 2.0, 9.0]])).numpy()
         array([[0., 2., 6.]], dtype=float32)
     """
+
+    supports_masking = True
 
     def __init__(
         self,
@@ -77,6 +82,8 @@ class LeakyReLU(Layer):
         array([[-0.5,  2. ]], dtype=float32)
     """
 
+    supports_masking = True
+
     _obsolete = ("alpha",)
 
     def __init__(self, negative_slope: float = 0.3, **options: Unpack[LeakyOptions]) -> None:
@@ -96,13 +103,15 @@ class ELU(Layer):
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere.
 
     Args:
-        alpha: minus the value far below 0.
+        alpha: minus the limit for x to minus infinity.
         **options: those of `Layer`.
 
     Example:
         >>> gpudl.layers.ELU()(np.array([[-1.0, 2.0]])).numpy()
         array([[-0.63212055,  2.        ]], dtype=float32)
     """
+
+    supports_masking = True
 
     def __init__(self, alpha: float = 1.0, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
@@ -118,22 +127,39 @@ class Softmax(Layer):
     """Return exp(x) / sum(exp(x)) along an axis: positive numbers that sum to 1.
 
     Args:
-        axis: the axis along which they do.
+        axis: the axis along which they sum to 1.
         **options: those of `Layer`.
 
     Raises:
-        ShapeError: inputs without such an axis.
+        ShapeError: the inputs do not have the axis.
 
     Example:
         >>> gpudl.layers.Softmax()(np.zeros((1, 4))).numpy()
         array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+        >>> gpudl.layers.Softmax()(np.zeros((1, 4)), mask=np.array([[True, False, True, False]])).numpy()
+        array([[0.5, 0. , 0.5, 0. ]], dtype=float32)
     """
+
+    supports_masking = True
 
     def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         require_whole("Softmax", axis=axis)
         self.axis = int(axis)
 
-    def call(self, x: Tensor) -> Tensor:
-        """Return softmax(x)."""
-        return activations.softmax(self._floating(x), self.axis)
+    def call(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return softmax(x), of the numbers where a mask, which broadcasts to x, is true; the others become 0."""
+        x = self._floating(x)
+        return activations.softmax(x if mask is None else _only(x, mask), self.axis)
+
+
+def _only(x: Tensor, mask: Tensor) -> Tensor:
+    """Return x with a number that an exponential makes 0 of where the mask is false."""
+    sizes = zip(reversed(mask.shape), reversed(x.shape), strict=False)
+    if mask.ndim > x.ndim or any(one not in (1, other) for one, other in sizes):
+        raise ShapeError(
+            f"the mask of shape {mask.shape} does not broadcast to inputs of shape {x.shape}: each size must be 1 or "
+            "that of the inputs. A mask of steps, (batch, steps), says nothing about features: leave it out by "
+            "mask=None, or give one for each number."
+        )
+    return ops.where(mask, x, -3e4 if x.dtype == np.float16 else -1e9)

@@ -32,12 +32,12 @@ class Conv2D(Windowed, options=KernelOptions):
         padding: ``"valid"`` keeps the window inside the image; ``"same"`` pads with zeros so that the new size is
             ``ceil(size / stride)``.
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
-        dilation_rate: distance between the pixels that a window looks at.
-        groups: number of parts that the channels are split into; each makes its share of the filters.
+        dilation_rate: distance between the pixels that a window covers.
+        groups: number of groups that the channels are split into; each computes an equal share of the filters.
         activation: a name or function; None for none.
         use_bias: whether to add a bias to each filter.
-        kernel_initializer: first values of the kernel, (kernel height, kernel width, channels / groups, filters).
-        bias_initializer: first values of the bias, (filters,).
+        kernel_initializer: initial values of the kernel, (kernel height, kernel width, channels / groups, filters).
+        bias_initializer: initial values of the bias, (filters,).
         kernel_regularizer: penalty of the kernel.
         bias_regularizer: penalty of the bias.
         activity_regularizer: penalty of the outputs.
@@ -46,8 +46,8 @@ class Conv2D(Windowed, options=KernelOptions):
         **options: those of `Layer`.
 
     Raises:
-        ValueError: arguments that are no positive integers or do not go together.
-        ShapeError: inputs that are no images, or are smaller than the window.
+        ValueError: arguments are not positive integers, or cannot be combined.
+        ShapeError: the inputs are not images, or are smaller than the window.
 
     Example:
         >>> layer = gpudl.layers.Conv2D(32, (3, 3), activation="relu")
@@ -79,7 +79,7 @@ class Conv2D(Windowed, options=KernelOptions):
         self.window = strided("Conv2D", self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     def build(self, input_shape: Shape) -> None:
-        """Create kernel and bias for images of `input_shape`; raises ShapeError when the window is larger."""
+        """Create kernel and bias for images of `input_shape`; raise ShapeError if the window is larger."""
         super().build(input_shape)
         share = shared_out(input_shape, self.channel_axis, self.groups)
         self.kernel = self._add("kernel", (*self.kernel_size, share, self.filters))
@@ -92,7 +92,7 @@ class Conv2D(Windowed, options=KernelOptions):
     def call(self, x: Tensor) -> Tensor:
         """Return the feature maps of a batch of images."""
         y = super().call(x)
-        # A softmax works along the last axis, whichever that is.
+        # The activation is applied in the layout of the outputs, since a softmax works along the last axis.
         return y if self.channel_axis == -1 else self.activation(y)
 
     def slide(self, x: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class Conv2D(Windowed, options=KernelOptions):
 
 
 def strided(who: str, size: Pair, strides: Pair, padding: str, dilation: Pair) -> Window:
-    """Return the window of a convolution; raises ValueError for one with both strides and gaps."""
+    """Return the window of a convolution; raise ValueError for one with both strides and dilation."""
     if max(strides) > 1 and max(dilation) > 1:
         raise ValueError(
             f"{who}: strides {strides} above 1 cannot be combined with dilation_rate {dilation} above 1. "
@@ -113,7 +113,7 @@ def strided(who: str, size: Pair, strides: Pair, padding: str, dilation: Pair) -
 
 
 def shared_out(input_shape: Shape, axis: int, groups: int) -> int | None:
-    """Return how many channels of the inputs each group has; raises ShapeError where they do not divide evenly."""
+    """Return the number of input channels of each group; raise ShapeError if they do not divide evenly."""
     channels = input_shape[axis]
     if channels is not None and channels % groups:
         raise ShapeError(f"{channels} channels of inputs {input_shape} cannot be split into {groups} groups.")
@@ -121,10 +121,9 @@ def shared_out(input_shape: Shape, axis: int, groups: int) -> int | None:
 
 
 def convolved(x: Tensor, kernel: Tensor, window: Window, groups: int) -> Tensor:
-    """Return the convolution of images, the channels in `groups` that know nothing of each other."""
+    """Return the convolution of images, with the channels in independent `groups`."""
     if groups == 1:
-        whole: Tensor = ops.conv2d(x, kernel, window=window)
-        return whole
+        return ops.conv2d(x, kernel, window=window)
     inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
     parts = (
         ops.conv2d(x[..., g * inputs : (g + 1) * inputs], kernel[..., g * outputs : (g + 1) * outputs], window=window)

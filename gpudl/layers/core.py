@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from functools import partial
 from math import prod
-from typing import Any, Unpack
+from typing import Unpack
 
 from gpudl import activations, config, ops
 from gpudl.engine.calls import declare
@@ -15,7 +15,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import DtypeLike, KernelOptions, LayerOptions
-from gpudl.registry import Identifier
+from gpudl.registry import Config, Identifier
 from gpudl.utils.checks import positive, sizes
 
 __all__ = [
@@ -37,8 +37,8 @@ class Dense(Layer, options=KernelOptions):
         units: size of the last axis of the outputs.
         activation: a name or function; None for none.
         use_bias: whether to add a bias.
-        kernel_initializer: first values of the kernel, (features, units).
-        bias_initializer: first values of the bias, (units,).
+        kernel_initializer: initial values of the kernel, (features, units).
+        bias_initializer: initial values of the bias, (units,).
         kernel_regularizer: penalty of the kernel.
         bias_regularizer: penalty of the bias.
         activity_regularizer: penalty of the outputs.
@@ -47,14 +47,16 @@ class Dense(Layer, options=KernelOptions):
         **options: those of `Layer`.
 
     Raises:
-        ValueError: `units` is no positive integer.
-        ShapeError: inputs without a batch axis, or with other features than those it was built for.
+        ValueError: `units` is not a positive integer.
+        ShapeError: the inputs have no batch axis, or another number of features than the layer was built for.
 
     Example:
         >>> layer = gpudl.layers.Dense(10, activation="softmax")
         >>> layer(np.zeros((2, 784))).shape, layer.kernel.shape
         ((2, 10), (784, 10))
     """
+
+    supports_masking = True
 
     def __init__(
         self, units: int, activation: Identifier = None, use_bias: bool = True, **options: Unpack[KernelOptions]
@@ -83,7 +85,7 @@ class Dense(Layer, options=KernelOptions):
 
 
 def _hint(features: int, shape: Shape) -> str:
-    """Return what to do with inputs of `shape`; no method, for a layer must not hold itself."""
+    """Return a hint for inputs of `shape`; not a method, so that a layer does not hold itself."""
     if prod(n or 1 for n in shape[1:]) == features:
         return "Add Flatten() before it."
     return f"Every input must have {features} features along its last axis, as in the first call."
@@ -101,6 +103,8 @@ class Activation(Layer):
         array([[0., 2.]], dtype=float32)
     """
 
+    supports_masking = True
+
     def __init__(self, activation: Identifier, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
         self.activation = activations.get(activation)
@@ -111,18 +115,18 @@ class Activation(Layer):
 
 
 class InputLayer(Layer):
-    """The first layer of a model: it says what the inputs look like, and returns them.
+    """The first layer of a model, which specifies the inputs and returns them.
 
     Args:
         shape: shape of one sample.
-        batch_size: size of a batch where it is fixed.
+        batch_size: size of a batch, if it is fixed.
         dtype: dtype of the inputs, by default `config.floatx()`.
-        batch_shape: shape of a batch, instead of `shape` and `batch_size`; None stands for any size.
+        batch_shape: shape of a batch, instead of `shape` and `batch_size`; None means any size.
         name: a name; ``input_layer`` by default, numbered.
         input_shape: the old name of `shape`.
 
     Raises:
-        ValueError: no shape, or both kinds.
+        ValueError: neither or both of `shape` and `batch_shape` are given.
 
     Example:
         >>> gpudl.layers.InputLayer((28, 28, 1)).batch_shape
@@ -145,7 +149,7 @@ class InputLayer(Layer):
         super().__init__(name=name, dtype=config.floatx() if dtype is None else dtype)
         if (shape is None) == (batch_shape is None) or (batch_size is not None and batch_shape is not None):
             raise ValueError(
-                "Input takes either shape, the shape of one sample such as (784,), with or without batch_size, or "
+                "Input needs either shape, the shape of one sample such as (784,), with or without batch_size, or "
                 f"batch_shape; got shape={shape!r}, batch_size={batch_size!r}, batch_shape={batch_shape!r}."
             )
         if shape is not None:
@@ -163,9 +167,9 @@ class InputLayer(Layer):
         """Return x."""
         return x
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return shape of a batch, dtype and name."""
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype.name, "name": self.name}
+        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name}
 
 
 def Input(  # noqa: N802 (Keras's name)
@@ -179,23 +183,23 @@ def Input(  # noqa: N802 (Keras's name)
     tensor: KerasTensor | None = None,
     optional: bool = False,
 ) -> KerasTensor:
-    """Return a symbolic tensor that stands for inputs to come, to call layers on and to make a `Model` of.
+    """Return a symbolic tensor, a placeholder for inputs, to call layers on and to make a `Model` from.
 
-    It can also be the first thing in a `Sequential`.
+    It can also be the first item of a `Sequential`.
 
     Args:
-        shape: shape of one sample; None stands for any size.
-        batch_size: size of a batch where it is fixed.
+        shape: shape of one sample; None means any size.
+        batch_size: size of a batch, if it is fixed.
         dtype: dtype of the inputs, by default `config.floatx()`.
         sparse: accepted; sparse matrices become dense batch by batch.
         ragged: not supported.
         batch_shape: shape of a batch, instead of `shape` and `batch_size`.
         name: a name for the input and its layer; ``input_layer`` by default, numbered.
-        tensor: a symbolic tensor, which is returned as it is.
+        tensor: a symbolic tensor, which is returned unchanged.
         optional: not supported.
 
     Raises:
-        ValueError: no shape, or both kinds; what is not supported.
+        ValueError: neither or both of `shape` and `batch_shape` are given, or an argument is not supported.
 
     Example:
         >>> x = gpudl.Input((784,), name="pixels")
@@ -212,8 +216,8 @@ def Input(  # noqa: N802 (Keras's name)
     if tensor is not None:
         if not isinstance(tensor, KerasTensor):
             raise ValueError(
-                f"Input(tensor=...) takes a symbolic tensor, got {type(tensor).__name__}. Give Input a shape, and the "
-                "data to the model."
+                f"Input(tensor=...) needs a symbolic tensor, got {type(tensor).__name__}. Pass a shape to Input, and "
+                "the data to the model."
             )
         return tensor
     layer = InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)

@@ -1,18 +1,20 @@
-"""Layers that give integers a place in space."""
+"""Layers that embed integers in a vector space."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gpudl import constraints, initializers, ops, regularizers
-from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import is_floating
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import Masks
 from gpudl.layers.base.options import Common
 from gpudl.registry import Identifier
 from gpudl.utils.checks import positive
@@ -23,38 +25,42 @@ __all__ = [
 
 
 class EmbeddingOptions(Common, total=False):
-    """The arguments of `Layer`, and one that `Embedding` has no more."""
+    """The arguments of `Layer`, and an old one of `Embedding`."""
 
     activity_regularizer: Identifier
     input_length: int | None
 
 
 class Embedding(Layer):
-    """Give each of `input_dim` integers, such as the numbers of words, a vector that is learned.
+    """Map each of `input_dim` integers, such as the indices of words, to a trainable vector.
 
-    Inputs (batch, ...) become (batch, ..., output_dim). They are to lie in 0 <= x < input_dim. As everywhere, one below
-    0 counts from the end, down to -input_dim. One out of range is an IndexError where its value is known, see
-    `ops.take`; in a recorded step, as those of `fit` and `predict`, and on a GPU its vector is NaN, and so is the loss.
+    Inputs (batch, ...) become (batch, ..., output_dim). They should be in 0 <= x < input_dim. As in `ops.take`, a
+    negative one counts from the end, down to -input_dim. One out of range is an IndexError if the host has its value;
+    in a recorded step, such as those of `fit` and `predict`, and on a GPU its vector is NaN, and so is the loss.
 
     Args:
-        input_dim: how many integers there are, the largest one + 1.
+        input_dim: number of integers, the largest one + 1.
         output_dim: size of a vector.
-        embeddings_initializer: first values of the vectors, (input_dim, output_dim).
+        embeddings_initializer: initial values of the vectors, (input_dim, output_dim).
         embeddings_regularizer: penalty of the vectors.
         embeddings_constraint: projection of the vectors after each update.
-        mask_zero: must be False: no layer here leaves out samples by a mask.
+        mask_zero: whether 0 is padding: the mask of the outputs is false for it, so that layers that support masks,
+            losses and metrics ignore it. The indices of words then begin with 1.
+        weights: the initial vectors, in a list of one array.
         **options: those of `Layer`, and ``input_length``, which old programs give and which does nothing.
 
     Raises:
-        ValueError: `input_dim` or `output_dim` is no positive integer, or `mask_zero` is set.
+        ValueError: `input_dim` or `output_dim` is no positive integer, or `weights` of another shape.
 
     Example:
         >>> layer = gpudl.layers.Embedding(1000, 64)
         >>> layer(np.array([[4, 20, 7], [1, 0, 0]])).shape, layer.embeddings.shape
         ((2, 3, 64), (1000, 64))
+        >>> gpudl.layers.Embedding(1000, 64, mask_zero=True)(np.array([[4, 20, 0]])).mask.numpy()
+        array([[ True,  True, False]])
     """
 
-    _obsolete = ("input_length",)
+    _obsolete = ("input_length", "weights")
 
     def __init__(
         self,
@@ -64,6 +70,7 @@ class Embedding(Layer):
         embeddings_regularizer: Identifier = None,
         embeddings_constraint: Identifier = None,
         mask_zero: bool = False,
+        weights: Sequence[ArrayLike] | np.ndarray | None = None,
         **options: Unpack[EmbeddingOptions],
     ) -> None:
         if options.pop("input_length", None) is not None:
@@ -71,25 +78,28 @@ class Embedding(Layer):
         super().__init__(**options)
         self.input_dim = positive("Embedding", input_dim=input_dim)
         self.output_dim = positive("Embedding", output_dim=output_dim)
-        if mask_zero:
-            raise ValueError(
-                "Embedding: mask_zero=True expects layers that leave out what a mask says, and none here does. Leave "
-                "it out, and give the padding's 0 a sample_weight of 0, or a vector like any other."
-            )
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.mask_zero = False
+        self.mask_zero = bool(mask_zero)
+        self.supports_masking = self.mask_zero
+        if weights is not None:
+            self.build((None,))
+            self.set_weights([weights] if isinstance(weights, np.ndarray) else weights)
 
     def build(self, input_shape: Shape) -> None:
         """Create the vectors."""
         self.embeddings = self._add("embeddings", (self.input_dim, self.output_dim))
 
-    def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors; floats keep their dtype, for a shorter one cannot count as far."""
-        return value if value is None or isinstance(value, str | bool) else as_tensor(value)
+    def _typed(self, tensor: Tensor) -> Tensor:
+        """Return a tensor unchanged: floats keep their dtype, for a shorter one cannot count as far."""
+        return tensor
+
+    def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Masks:
+        """Return which of the integers are not 0, if `mask_zero` is set."""
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def call(self, x: Tensor) -> Tensor:
-        """Return the vectors of integers (batch, ...); floats are cut to integers."""
+        """Return the vectors of integers (batch, ...); floats are truncated to integers."""
         numbers = ops.cast(x, dtype=np.dtype(np.int32)) if is_floating(x.dtype) or x.dtype.kind == "b" else x
         return ops.take(self.embeddings, numbers, axis=0)

@@ -1,4 +1,4 @@
-"""Layers that bring their inputs to mean 0 and variance 1."""
+"""Layers that normalize their inputs to mean 0 and variance 1."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Unpack
 
 import numpy as np
 
-from gpudl import ops
+from gpudl import config, ops
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import FLOAT32, ShapeError, is_half
 from gpudl.engine.tensor import Tensor
@@ -24,28 +24,27 @@ __all__ = [
 
 
 def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
-    result: Tensor = x if x.dtype == dtype else ops.cast(x, dtype=dtype)
-    return result
+    return x if x.dtype == dtype else ops.cast(x, dtype=dtype)
 
 
 class BatchNormalization(Layer, options=BatchNormOptions):
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, channel by channel.
 
-    In training, mean and variance are those of the batch, and moving averages follow them; otherwise, and in a layer
-    with ``trainable=False``, they are the moving averages.
+    In training, mean and variance are those of the batch, without masked steps, and moving averages follow
+    them; otherwise, and in a layer with ``trainable=False``, they are the moving averages.
 
     Source: Ioffe and Szegedy, "Batch normalization", ICML 2015.
 
     Args:
         axis: the axis of the channels.
-        momentum: share of the old moving average that each training step keeps.
-        epsilon: added to the variance, so that a constant channel divides by no 0.
+        momentum: weight of the old moving average in each update.
+        epsilon: added to the variance, to avoid a division by 0 for a constant channel.
         center: whether to add beta.
         scale: whether to multiply by gamma.
-        beta_initializer: first values of beta, (channels,).
-        gamma_initializer: first values of gamma, (channels,).
-        moving_mean_initializer: first values of the moving mean, (channels,).
-        moving_variance_initializer: first values of the moving variance, (channels,).
+        beta_initializer: initial values of beta, (channels,).
+        gamma_initializer: initial values of gamma, (channels,).
+        moving_mean_initializer: initial values of the moving mean, (channels,).
+        moving_variance_initializer: initial values of the moving variance, (channels,).
         beta_regularizer: penalty of beta.
         gamma_regularizer: penalty of gamma.
         beta_constraint: projection of beta after each update.
@@ -53,7 +52,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         **options: those of `Layer`.
 
     Raises:
-        ShapeError: inputs without such an axis, or with other channels than those it was built for.
+        ShapeError: the inputs do not have the axis, or have another number of channels than it was built for.
 
     Example:
         >>> layer = gpudl.layers.BatchNormalization(epsilon=0.0)
@@ -64,6 +63,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         array([0.02], dtype=float32)
     """
 
+    supports_masking = True
     gamma: Variable | None
     beta: Variable | None
 
@@ -87,7 +87,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         self.scale = scale
 
     def build(self, input_shape: Shape) -> None:
-        """Create gamma and beta where they are wanted, and the moving averages."""
+        """Create gamma and beta, if they are used, and the moving averages."""
         if not -len(input_shape) <= self.axis < len(input_shape):
             raise ShapeError(f"axis {self.axis} is out of range for inputs of shape {input_shape}.")
         channels = input_shape[self.axis]
@@ -99,34 +99,42 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         self.input_spec = InputSpec(
             ndim=len(input_shape),
             axes={self.axis: self.moving_mean.size},
-            hint=f"Later inputs must look like the first, {input_shape}.",
+            hint=f"Later inputs must have the shape of the first, {input_shape}.",
         )
 
-    def call(self, x: Tensor, training: bool = False) -> Tensor:
-        """Return the normalized inputs; in training also move the averages."""
-        x = self._floating(x)
-        if is_half(x.dtype):  # squares and means of such floats overflow, and moving averages would stand still
-            wide = self._normalized(ops.cast(x, dtype=FLOAT32), training and self.trainable)
-            y: Tensor = ops.cast(wide, dtype=self.compute_dtype)
-            return y
-        return self._normalized(x, training and self.trainable)
+    def call(self, x: Tensor, training: bool = False, mask: Tensor | None = None) -> Tensor:
+        """Return the normalized inputs; in training also update the moving averages.
 
-    def _normalized(self, x: Tensor, training: bool) -> Tensor:
+        A mask of the shape of the inputs without the last axis, with sizes of 1 where one is for all, says which of
+        them mean and variance are taken of.
+        """
+        x = self._floating(x)
+        training = training and self.trainable
+        counted = None if mask is None or not training else _counted(mask, x)
+        if is_half(x.dtype):  # squares and sums of 16-bit floats overflow, and moving averages would not change
+            return ops.cast(self._normalized(ops.cast(x, dtype=FLOAT32), training, counted), dtype=self.compute_dtype)
+        return self._normalized(x, training, counted)
+
+    def _normalized(self, x: Tensor, training: bool, counted: Tensor | None) -> Tensor:
         channels, last = self.axis % x.ndim, x.ndim - 1
         if channels == last:
-            return self._by_channel(x, training)
+            return self._by_channel(x, training, counted)
         order = (*range(channels), *range(channels + 1, x.ndim), channels)
         back = (*range(channels), last, *range(channels, last))
-        y: Tensor = ops.transpose(self._by_channel(ops.transpose(x, axes=order), training), axes=back)
-        return y
+        counted = None if counted is None else ops.transpose(counted, axes=order)
+        return ops.transpose(self._by_channel(ops.transpose(x, axes=order), training, counted), axes=back)
 
-    def _by_channel(self, x: Tensor, training: bool) -> Tensor:
-        """Return the normalized inputs, whose last axis is that of the channels."""
+    def _by_channel(self, x: Tensor, training: bool, counted: Tensor | None) -> Tensor:
+        """Return the normalized inputs, with the channels along the last axis."""
         gamma = ops.ones_like(self.moving_variance) if self.gamma is None else self.gamma
         beta = ops.zeros_like(self.moving_mean) if self.beta is None else self.beta
         y: Tensor
         if training:
-            y, mean, variance = ops.batch_norm(x, gamma, beta, epsilon=self.epsilon)
+            if counted is None:
+                y, mean, variance = ops.batch_norm(x, gamma, beta, epsilon=self.epsilon)
+            else:
+                mean, variance = _moments(x, ops.cast_like(counted, x))
+                y = (x - mean) * (gamma / ops.sqrt(variance + self.epsilon)) + beta
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_variance, variance)
         else:
@@ -138,20 +146,38 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
 
 
+def _counted(mask: Tensor, x: Tensor) -> Tensor:
+    """Return the mask of steps with the shape of x."""
+    if mask.ndim != x.ndim - 1 or any(n not in (1, m) for n, m in zip(mask.shape, x.shape[:-1], strict=True)):
+        raise ShapeError(
+            f"the mask of shape {mask.shape} does not fit inputs of shape {x.shape}: it has a value for each step, "
+            f"{x.shape[:-1]}. Give such a mask, or mask=None."
+        )
+    return ops.broadcast_to(ops.expand_dims(mask, -1), x.shape)
+
+
+def _moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weighted mean and variance of each channel; 0 where no step counts."""
+    axes = tuple(range(x.ndim - 1))
+    count = ops.sum(weight, axis=axes) + config.epsilon()
+    mean = ops.sum(x * weight, axis=axes) / count
+    return mean, ops.sum(ops.square(x - mean) * weight, axis=axes) / count
+
+
 class LayerNormalization(Layer, options=LayerNormOptions):
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, sample by sample.
 
-    Mean and variance are those along `axis`, in training and afterwards alike.
+    Mean and variance are computed along `axis`, in training and in inference.
 
     Source: Ba, Kiros and Hinton, "Layer normalization", 2016.
 
     Args:
-        axis: the axis, or the axes, that a sample is normalized along.
-        epsilon: added to the variance, so that a constant sample divides by no 0.
+        axis: the axis, or the axes, along which a sample is normalized.
+        epsilon: added to the variance, to avoid a division by 0 for a constant sample.
         center: whether to add beta.
         scale: whether to multiply by gamma.
-        beta_initializer: first values of beta, whose shape is that of the inputs along `axis`.
-        gamma_initializer: first values of gamma, of the same shape.
+        beta_initializer: initial values of beta, whose shape is that of the inputs along `axis`.
+        gamma_initializer: initial values of gamma, of the same shape.
         beta_regularizer: penalty of beta.
         gamma_regularizer: penalty of gamma.
         beta_constraint: projection of beta after each update.
@@ -159,8 +185,8 @@ class LayerNormalization(Layer, options=LayerNormOptions):
         **options: those of `Layer`.
 
     Raises:
-        TypeError: an axis that is no integer.
-        ShapeError: inputs without such axes, or with other sizes along them than those it was built for.
+        TypeError: an axis is not an integer.
+        ShapeError: the inputs do not have the axes, or have other sizes along them than it was built for.
 
     Example:
         >>> gpudl.layers.LayerNormalization(epsilon=0.0)(np.array([[1.0, 3.0], [5.0, 5.5]])).numpy()
@@ -168,6 +194,7 @@ class LayerNormalization(Layer, options=LayerNormOptions):
                [-1.,  1.]], dtype=float32)
     """
 
+    supports_masking = True
     gamma: Variable | None
     beta: Variable | None
 
@@ -191,7 +218,7 @@ class LayerNormalization(Layer, options=LayerNormOptions):
         self.scale = scale
 
     def build(self, input_shape: Shape) -> None:
-        """Create gamma and beta where they are wanted."""
+        """Create gamma and beta, if they are used."""
         ndim = len(input_shape)
         several = self.axis if isinstance(self.axis, list) else [self.axis]
         if any(not -ndim <= a < ndim for a in several) or len({a % ndim for a in several}) < len(several):
@@ -201,23 +228,22 @@ class LayerNormalization(Layer, options=LayerNormOptions):
         self.gamma = self._add("gamma", sizes, autocast=False) if self.scale else None
         self.beta = self._add("beta", sizes, autocast=False) if self.center else None
         known = {a: n for a, n in zip(self._axes, sizes, strict=True) if n is not None}
-        hint = f"Later inputs must look like the first, {input_shape}."
+        hint = f"Later inputs must have the shape of the first, {input_shape}."
         self.input_spec = InputSpec(ndim=ndim, axes=known, hint=hint)
 
     def call(self, x: Tensor) -> Tensor:
-        """Return the normalized inputs; what comes in is not rounded to 16 bits, even if that is what goes out."""
-        wide = FLOAT32 if is_half(self.compute_dtype) else self.compute_dtype
-        return _cast(self._normalized(_cast(x, wide)), self.compute_dtype)
+        """Return the normalized inputs, which are not rounded to 16 bits even if the outputs are."""
+        wide = FLOAT32 if is_half(self._computes_in) else self._computes_in
+        return _cast(self._normalized(_cast(x, wide)), self._computes_in)
 
     def _normalized(self, x: Tensor) -> Tensor:
         order = (*(a for a in range(x.ndim) if a not in self._axes), *self._axes)
         if order == tuple(range(x.ndim)):
             return self._by_row(x)
-        y: Tensor = ops.transpose(self._by_row(ops.transpose(x, axes=order)), axes=tuple(map(int, np.argsort(order))))
-        return y
+        return ops.transpose(self._by_row(ops.transpose(x, axes=order)), axes=tuple(map(int, np.argsort(order))))
 
     def _by_row(self, x: Tensor) -> Tensor:
-        """Return the normalized inputs, which end with the axes of `axis`."""
+        """Return the normalized inputs, with the axes of `axis` last."""
         count = len(self._axes)
         length = prod(x.shape[-count:])
         flat = (lambda t: t) if count == 1 else (lambda t: ops.reshape(t, (*t.shape[:-count], length)))

@@ -1,4 +1,4 @@
-"""Pooling over images: each window, or each image, becomes its maximum or its mean."""
+"""Pooling over images: the maximum or mean of each window, or of each image."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class MaxPooling2D(_Pooling2D):
 
     Args:
         pool_size: height and width of the window, in pixels; one integer for both.
-        strides: step of the window; None for windows side by side.
-        padding: ``"valid"`` leaves out what fills no window; ``"same"`` keeps it, and padding never wins.
+        strides: step of the window; None for `pool_size`.
+        padding: ``"valid"`` drops incomplete windows; ``"same"`` pads them, and padding is never the maximum.
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
         **options: those of `Layer`.
 
     Raises:
-        ValueError: sizes that are not positive integers, unknown padding.
-        ShapeError: inputs that are no images, or are smaller than the window.
+        ValueError: a size is not a positive integer, or the padding is unknown.
+        ShapeError: the inputs are not images, or are smaller than the window.
 
     Example:
         >>> gpudl.layers.MaxPooling2D()(np.arange(16.0).reshape(1, 4, 4, 1)).numpy().ravel()
@@ -69,14 +69,14 @@ class AveragePooling2D(_Pooling2D):
 
     Args:
         pool_size: height and width of the window, in pixels; one integer for both.
-        strides: step of the window; None for windows side by side.
-        padding: ``"valid"`` leaves out what fills no window; ``"same"`` keeps it, and padding does not count.
+        strides: step of the window; None for `pool_size`.
+        padding: ``"valid"`` drops incomplete windows; ``"same"`` pads them, and padding does not count.
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
         **options: those of `Layer`.
 
     Raises:
-        ValueError: sizes that are not positive integers, unknown padding.
-        ShapeError: inputs that are no images, or are smaller than the window.
+        ValueError: a size is not a positive integer, or the padding is unknown.
+        ShapeError: the inputs are not images, or are smaller than the window.
 
     Example:
         >>> gpudl.layers.AveragePooling2D()(np.arange(16.0).reshape(1, 4, 4, 1)).numpy().ravel()
@@ -85,8 +85,7 @@ class AveragePooling2D(_Pooling2D):
 
     def slide(self, x: Tensor) -> Tensor:
         """Return the means."""
-        mean: Tensor = avg_pool(self._floating(x), window=self.window)
-        return mean
+        return avg_pool(self._floating(x), window=self.window)
 
 
 class _GlobalPooling2D(OnImages):
@@ -105,11 +104,11 @@ class GlobalMaxPooling2D(_GlobalPooling2D):
 
     Args:
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
-        keepdims: whether height and width stay, with the size 1.
+        keepdims: whether to keep height and width, with size 1.
         **options: those of `Layer`.
 
     Raises:
-        ShapeError: inputs that are no images, or have no pixels.
+        ShapeError: the inputs are not images, or have no pixels.
 
     Example:
         >>> gpudl.layers.GlobalMaxPooling2D()(np.arange(8.0).reshape(1, 2, 2, 2)).numpy()
@@ -118,8 +117,7 @@ class GlobalMaxPooling2D(_GlobalPooling2D):
 
     def call(self, x: Tensor) -> Tensor:
         """Return the maxima."""
-        largest: Tensor = ops.max(self._floating(x), axis=self._pixels, keepdims=self.keepdims)
-        return largest
+        return ops.max(self._floating(x), axis=self._pixels, keepdims=self.keepdims)
 
 
 class GlobalAveragePooling2D(_GlobalPooling2D):
@@ -127,11 +125,11 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
 
     Args:
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
-        keepdims: whether height and width stay, with the size 1.
+        keepdims: whether to keep height and width, with size 1.
         **options: those of `Layer`.
 
     Raises:
-        ShapeError: inputs that are no images, or have no pixels.
+        ShapeError: the inputs are not images, or have no pixels.
 
     Example:
         >>> gpudl.layers.GlobalAveragePooling2D()(np.arange(8.0).reshape(1, 2, 2, 2)).numpy()
@@ -144,12 +142,11 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
         kept = tuple(1 if axis in self._pixels else size for axis, size in enumerate(x.shape))
         size = tuple(x.shape[axis] for axis in self._pixels)
         if 0 in size:
-            raise ShapeError(f"the mean of no pixels is not defined: the images are {x.shape}.")
-        if self.channel_axis != -1:  # one image of one channel for each of them
+            raise ShapeError(f"the mean of no pixels is undefined: the images have shape {x.shape}.")
+        if self.channel_axis != -1:  # each channel becomes an image of one channel
             x = ops.reshape(x, (x.shape[0] * x.shape[1], *size, 1))
         mean = avg_pool(x, window=Window(size, size))
-        y: Tensor = ops.reshape(mean, kept if self.keepdims else (kept[0], kept[self.channel_axis]))
-        return y
+        return ops.reshape(mean, kept if self.keepdims else (kept[0], kept[self.channel_axis]))
 
 
 MaxPool2D = MaxPooling2D

@@ -1,4 +1,4 @@
-"""Layers that change the shape of samples and leave their elements as they are."""
+"""Layers that change the shape of samples, but not their elements."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = [
 
 
 class Flatten(Layer):
-    """Lay each sample out in one axis: (batch, a, b, ...) becomes (batch, a * b * ...).
+    """Flatten each sample: (batch, a, b, ...) becomes (batch, a * b * ...).
 
     Args:
-        data_format: with ``"channels_first"`` axis 1 is moved last before, so that both layouts of an image
+        data_format: with ``"channels_first"`` axis 1 is first moved to the end, so that both layouts of an image
             give the same features.
         **options: those of `Layer`.
 
@@ -40,22 +40,22 @@ class Flatten(Layer):
         self.input_spec = InputSpec(min_ndim=1, hint="The first axis is that of the batch.")
 
     def call(self, x: Tensor) -> Tensor:
-        """Return the flat samples."""
+        """Return the flattened samples."""
         if self.data_format == "channels_first" and x.ndim > 1:
             x = ops.transpose(x, axes=(0, *range(2, x.ndim), 1))
         return ops.reshape(x, (x.shape[0], prod(x.shape[1:])))
 
 
 class Reshape(Layer):
-    """Give each sample another shape.
+    """Reshape each sample.
 
     Args:
-        target_shape: the shape, without the batch axis; one size may be -1, which takes what remains.
+        target_shape: the shape, without the batch axis; one size may be -1, which is inferred.
         **options: those of `Layer`.
 
     Raises:
-        ValueError: a size below -1, or more than one -1.
-        ShapeError: samples with another number of elements.
+        ValueError: a size is below -1, or more than one is -1.
+        ShapeError: the samples have another number of elements.
 
     Example:
         >>> gpudl.layers.Reshape((28, -1))(np.zeros((2, 784))).shape

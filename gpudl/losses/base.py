@@ -1,4 +1,4 @@
-"""The base of all losses, and losses made of functions."""
+"""The base of all losses: ranks, weighting and reduction."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.losses.measure import Function, Measure, OfFunction
 from gpudl.losses.values import REDUCTIONS, as_dtype, both, keeping_logits, mask_of, masked, reduced, same_rank
-from gpudl.registry import Family
+from gpudl.registry import Config, Family
 
 __all__ = ["Loss", "LossFunctionWrapper"]
 
@@ -25,7 +25,7 @@ class Loss(Measure):
         reduction: ``"sum_over_batch_size"`` or ``"mean"`` (the sum divided by the number of values),
             ``"sum"``, ``"mean_with_sample_weight"`` (the sum divided by the sum of the weights), ``"none"`` or
             None (no reduction).
-        dtype: what to compute in; `gpudl.config.floatx` by default.
+        dtype: dtype of computation; `gpudl.config.floatx` by default.
 
     Raises:
         ValueError: an unknown reduction.
@@ -52,7 +52,7 @@ class Loss(Measure):
         self._begin(name, dtype)
         self.reduction = reduction
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: ArrayLike | None = None) -> Tensor:
+    def __call__(self, y_true: object, y_pred: object, sample_weight: ArrayLike | None = None) -> Tensor:
         """Return the loss of predictions `y_pred` against targets `y_true`.
 
         Args:
@@ -75,13 +75,13 @@ class Loss(Measure):
         values = self._as(values)
         return reduced(values, masked(weight, mask, values, self.reduction), self.reduction)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the constructor's arguments as plain data; a dtype only where one was given, as in Keras."""
         config = super().get_config()
         return config if self._arguments.get("dtype") is not None else {k: v for k, v in config.items() if k != "dtype"}
 
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
-        """Return the loss of each sample; to be written by the subclass."""
+    def call(self, y_true: object, y_pred: object) -> Tensor:
+        """Return the loss of each sample; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 
     def _as(self, x: ArrayLike | Tensor) -> Tensor:
@@ -93,13 +93,13 @@ class Loss(Measure):
 
 
 class LossFunctionWrapper(OfFunction, Loss):
-    """A loss made of a function.
+    """A loss from a function.
 
     Args:
         fn: ``fn(y_true, y_pred, **kwargs)``, returning one loss per sample, or a scalar.
         reduction: as for `Loss`.
         name: for reports.
-        dtype: what to compute in.
+        dtype: dtype of computation.
         **kwargs: passed on to `fn`, and readable as attributes.
 
     Raises:

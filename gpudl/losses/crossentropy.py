@@ -151,7 +151,7 @@ def sparse_categorical_crossentropy(
     scores = _classes_last(p if z is None else z, axis)
     valid = None if ignore_class is None else ops.not_equal(labels, ignore_class)
     if valid is not None:
-        # A row of ones has a finite loss and passes no gradient: nothing it stands for can spoil the others.
+        # A row of ones has a finite loss and no gradient, so that ignored rows cannot affect the others.
         labels = ops.where(valid, labels, 0)
         scores = ops.where(ops.reshape(valid, (*valid.shape, 1)), scores, 1.0)
     if z is None:
@@ -170,7 +170,7 @@ def _check_axis(loss: str, y_pred: Tensor, axis: int) -> None:
 
 
 def logits_of(p: Tensor, from_logits: bool, loss: str, activation: str) -> Tensor | None:
-    """Return the logits of predictions, or None where only probabilities are known."""
+    """Return the logits of predictions, or None if only probabilities are known."""
     if p.logits is None:
         return p if from_logits else None
     if from_logits:

@@ -1,4 +1,4 @@
-"""Losses for numbers: how far predictions lie from targets.
+"""Regression losses: the distance of predictions from targets.
 
 The functions return the mean along the last axis, one loss per sample; the classes reduce those (see `Loss`).
 """

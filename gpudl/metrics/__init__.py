@@ -1,4 +1,4 @@
-"""Metrics: quantities gathered over batches, on the device, inside the training step.
+"""Metrics: quantities accumulated over batches, on the device, inside the training step.
 
 Names, arguments and results are those of ``keras.metrics``.
 """

@@ -149,7 +149,7 @@ def _among(labels: Tensor, scores: Tensor, k: int) -> Tensor:
 
 
 def _dense(y_true: ArrayLike, y_pred: ArrayLike, name: str) -> tuple[Tensor, Tensor]:
-    """Return targets and predictions as tensors; raises ShapeError unless they have one shape."""
+    """Return targets and predictions as tensors; raise ShapeError unless they have one shape."""
     y_true, y_pred = as_tensor(y_true), as_tensor(y_pred)
     if y_true.shape != y_pred.shape:
         labels = (y_pred.shape[:-1], (*y_pred.shape[:-1], 1))

@@ -1,4 +1,4 @@
-"""The base class of metrics, and the two that others are made of: a running sum and a running mean."""
+"""The base class of metrics, and the running sum and the running mean, of which others are derived."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from gpudl.registry import Family, Identifier
 __all__ = ["Metric"]
 
 COUNTER = "float64"
-"""The dtype of what is added up over batches."""
+"""The dtype of sums over batches."""
 
 
 class Metric(Measure):
-    """Base class: a quantity gathered over batches, in variables that training steps update.
+    """Base class: a quantity accumulated over batches, in variables that training steps update.
 
     A subclass creates its variables in ``__init__`` with `add_variable`, updates them in `update_state` and
     computes the quantity in `result`; both compute with tensors only, for they are part of recorded steps.
@@ -93,7 +93,7 @@ class Metric(Measure):
     def add_counter(self, name: str, shape: Iterable[int] = ()) -> Variable:
         """Return a new variable for sums over all samples: float64, whatever the dtype of the metric.
 
-        A float32 would stand still at 16,777,216: 1 more is less than half of what lies between its neighbours there.
+        A float32 would stop at 16,777,216, where adding 1 is less than half the distance to the next float32.
         """
         return self.add_variable(shape, dtype=COUNTER, name=name)
 
@@ -103,22 +103,24 @@ class Metric(Measure):
         return list({id(v): v for v in _variables_in(list(vars(self).values()))}.values())
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Take in one batch; to be written by the subclass."""
+        """Update the metric with one batch; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} must define update_state.")
 
     def result(self) -> Any:
-        """Return the metric over all batches since the last reset, or a dict; to be written by the subclass."""
+        """Return the metric over all batches since the last reset; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} must define result(self).")
 
     def reset_state(self) -> None:
-        """Begin anew: set every variable to zero."""
+        """Set every variable to zero."""
         for variable in self.variables:
             if state.recorder is None and not state.symbolic:
-                variable.data.fill(0)  # no op: a model resets its metrics before each batch that stands alone
+                variable.data.fill(0)  # not an op: a model resets its metrics before each single batch
             else:
                 ops.assign_(variable, 0)
 
-    def stateless_update_state(self, metric_variables: Sequence[ArrayLike], *args: Any, **kwargs: Any) -> list[Tensor]:
+    def stateless_update_state(
+        self, metric_variables: Sequence[ArrayLike], *args: object, **kwargs: object
+    ) -> list[Tensor]:
         """Return what `update_state` would make of variables of these values; those of the metric stay as they are.
 
         Raises:
@@ -165,7 +167,7 @@ class Metric(Measure):
         if "_variables" not in vars(self):
             raise RuntimeError(f"the __init__ of {type(self).__name__} must call super().__init__() first.")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """Take in one batch and return the result so far."""
         self._require_begun()
         self.update_state(*args, **kwargs)
@@ -189,4 +191,4 @@ def _variables_in(value: object) -> Iterator[Variable]:
 
 METRICS: Family[Metric | Function, None] = Family("metric", Metric)
 FUNCTIONS: Family[Function, None] = Family("metric function")
-"""What a `MeanMetricWrapper` can be made of, for its config."""
+"""The functions that a `MeanMetricWrapper` can wrap, for its config."""

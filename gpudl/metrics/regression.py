@@ -1,4 +1,4 @@
-"""Metrics for numbers: the means of errors over batches."""
+"""Regression metrics: the means of errors over batches."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class RootMeanSquaredError(Average, options=MetricOptions):
         super().__init__(**options)
 
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Take in one batch of targets and predictions, with weights that broadcast to the errors."""
+        """Update the metric with one batch of targets and predictions, and weights that broadcast to the errors."""
         t, p = pair(y_true, single(y_pred), "root_mean_squared_error")
         self.add(ops.square(p - t), sample_weight)
 

@@ -1,6 +1,7 @@
-"""Models: `Sequential`, and `Model`, made of inputs and outputs or to derive from."""
+"""Models: `Sequential`, and `Model`, from inputs and outputs or as a base class."""
 
+from gpudl.models.cloning import clone_model
 from gpudl.models.model import Model
 from gpudl.models.sequential import Sequential
 
-__all__ = ["Model", "Sequential"]
+__all__ = ["Model", "Sequential", "clone_model"]

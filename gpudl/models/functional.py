@@ -1,28 +1,28 @@
-"""The graph of a functional model: the calls that lead from its inputs to its outputs."""
+"""The graph of a functional model: the calls from its inputs to its outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from gpudl.engine.calls import Call
-from gpudl.engine.spec import ShapeError
-from gpudl.engine.symbol import KerasTensor, Pair
+from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers import Input, InputLayer
 from gpudl.layers.base.layer import Layer
-from gpudl.ops import cast, reshape
+from gpudl.models.given_inputs import fitting, one_each, sorted_leaves
 
 
 @dataclass(frozen=True)
 class Place:
-    """Stands in a nest for a value of the graph.
+    """A reference in a nest to a value of the graph.
 
     Attributes:
-        step: the number of the step that computes it.
-        position: which of the step's results in a row it is.
+        step: the number of the call that computes it.
+        position: its position among the flattened results of the call.
     """
 
     step: int
@@ -41,38 +41,37 @@ class Step:
 
     @property
     def places(self) -> list[Place]:
-        """Where the values among the arguments come from."""
-        return [leaf for leaf in flatten((self.args, self.kwargs))[0] if isinstance(leaf, Place)]
+        """The places of the values among the arguments, those in a dict in the order of its keys."""
+        return [leaf for leaf in sorted_leaves((self.args, self.kwargs)) if isinstance(leaf, Place)]
 
 
 class CallGraph:
-    """The calls that lead from inputs to outputs, in an order in which they can be made.
+    """The calls from inputs to outputs, in topological order.
 
-    It keeps the calls and not the shapes, so it computes batches of any size. A copy has symbols of its own.
+    It keeps calls and not shapes, so it computes batches of any size. A copy has symbols of its own.
 
     Args:
         inputs: a nest of symbols; those that no `Input` has made become inputs too.
         outputs: a nest of symbols that are computed from them.
 
     Raises:
-        ValueError: something that is no symbol, or outputs that need another input.
+        ValueError: an input or output is not a symbol, or the outputs need another input.
     """
 
-    def __init__(self, inputs: Any, outputs: Any) -> None:
+    def __init__(self, inputs: object, outputs: object) -> None:
         given = _checked(inputs, "inputs")
         wanted = _checked(outputs, "outputs")
         if len({symbol.key for symbol in given}) < len(given):
             raise ValueError("Model got the same input twice among its inputs. Give each Input once.")
         entries = [symbol if _is_input(symbol) else _entry(symbol) for symbol in given]
         names = [entry.call.operation.name for entry in entries]
-        if len(set(names)) < len(names):
-            raise ValueError(f"Model got inputs of the same name: {', '.join(names)}. Give each Input its own name.")
         calls, ranks = _before(wanted, {symbol.key for symbol in given}, names)
+        _check_names([call.operation for call in (*(entry.call for entry in entries), *calls)])
         numbers = {id(entry.call): number for number, entry in enumerate(entries)}
         numbers |= {id(call): len(entries) + number for number, call in enumerate(calls)}
         known = {symbol.key: Place(number, 0) for number, symbol in enumerate(given)}
 
-        def placed(leaf: Any) -> Any:
+        def placed(leaf: object) -> Any:
             if type(leaf) is not KerasTensor:
                 return leaf
             return known.get(leaf.key) or Place(numbers[id(leaf.call)], leaf.position)
@@ -89,9 +88,9 @@ class CallGraph:
         depths = self._depths()
         self.operations = self._ordered(depths, ranks)
         self.linear = self._is_linear(depths)
-        self._symbols: list[Any] = [flatten(call.outputs)[0] for call in (*(e.call for e in entries), *calls)]
+        self._symbols: list[object] = [flatten(call.outputs)[0] for call in (*(e.call for e in entries), *calls)]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "_symbols"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -102,17 +101,17 @@ class CallGraph:
             call = Call(step.operation, args, kwargs, step.results)
             self._symbols.append(flatten(call.outputs)[0])
 
-    def _with_symbols(self, nest: Any) -> Any:
+    def _with_symbols(self, nest: object) -> Any:
         return _filled(nest, self._symbols)
 
     @property
     def inputs(self) -> Any:
-        """The inputs, as symbols in the nest in which they were given."""
+        """The input symbols, in the nest that was passed."""
         return self._with_symbols(self._in)
 
     @property
     def outputs(self) -> Any:
-        """The outputs, as symbols in the nest in which they were given."""
+        """The output symbols, in the nest that was passed."""
         return self._with_symbols(self._out)
 
     @property
@@ -125,8 +124,18 @@ class CallGraph:
         """The names of the inputs."""
         return [step.operation.name for step in self.steps[: self.entries]]
 
-    def connections(self, operation: Any) -> list[str]:
-        """Return what each call of `operation` takes, as ``name[call][result]``."""
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers and ops that return the outputs, those of a dict in the order of its keys."""
+        return [self.steps[place.step].operation.name for place in sorted_leaves(self._out)]
+
+    @property
+    def output_places(self) -> list[Place]:
+        """The places of the outputs, in the order in which a call of the model returns them in its nest."""
+        return flatten(self._out)[0]
+
+    def connections(self, operation: object) -> list[str]:
+        """Return the inputs of each call of `operation`, as ``name[call][result]``."""
         return [
             f"{self.steps[place.step].operation.name}[{self.steps[place.step].index}][{place.position}]"
             for step in self.steps
@@ -134,8 +143,8 @@ class CallGraph:
             for place in step.places
         ]
 
-    def __call__(self, inputs: Any, who: str) -> Any:
-        """Compute the outputs for a nest of tensors; errors say that it is for `who`."""
+    def __call__(self, inputs: object, who: str) -> Any:
+        """Compute the outputs for a nest of tensors; errors name the model `who`."""
         values: list[list[Any]] = [[value] for value in self._fitted(inputs, who)]
         for step in self.steps[self.entries :]:
             args, kwargs = _filled((step.args, step.kwargs), values)
@@ -146,32 +155,42 @@ class CallGraph:
                     " when it was called on symbols. Return the same nest in every call."
                 )
             values.append(results)
-        return _filled(self._out, values)
+        outputs = _filled(self._out, values)
+        return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
+
+    def inputs_like(self, make: Callable[[KerasTensor, str], KerasTensor]) -> Nest[KerasTensor]:
+        """Return what `make` makes of each input and its name, in the nest in which they were given."""
+        names = self.input_names
+        nest: Nest[Place] = self._in
+        return map_leaves(lambda place: make(self._symbols[place.step][0], names[place.step]), nest)
+
+    def called_with(
+        self, inputs: list[KerasTensor], exchanged: Callable[[Any], Any], call: Callable[..., Nest[KerasTensor]]
+    ) -> Nest[KerasTensor]:
+        """Return the outputs that the graph has with other inputs and other operations, as symbols.
+
+        Args:
+            inputs: a symbol for each input.
+            exchanged: returns what takes the place of a layer or op; it is asked once for each.
+            call: calls the former with arguments.
+        """
+        made: dict[int, Any] = {}
+        values: list[list[Any]] = [[symbol] for symbol in inputs]
+        for step in self.steps[self.entries :]:
+            if id(step.operation) not in made:
+                made[id(step.operation)] = exchanged(step.operation)
+            args, kwargs = _filled((step.args, step.kwargs), values)
+            values.append(flatten(call(made[id(step.operation)], *args, **kwargs))[0])
+        found: Nest[KerasTensor] = _filled(self._out, values)
+        return found
 
     def _fitted(self, inputs: Any, who: str) -> list[Tensor]:
         """Return the inputs in the order, shapes and dtypes of the graph's own."""
-        given = self._listed(inputs, who)
-        return [_fitting(x, step) for x, step in zip(given, self.steps, strict=False)]
-
-    def _listed(self, inputs: Any, who: str) -> list[Any]:
-        names = self.input_names
-        wants = f"{who} takes {len(names)} input{'s' * (len(names) > 1)} ({', '.join(names)})"
-        if isinstance(inputs, dict):
-            keys = names
-            if isinstance(self._in, dict) and not any(isinstance(v, dict | list | tuple) for v in self._in.values()):
-                keys = sorted(self._in)
-            if set(keys) == set(inputs):
-                return [inputs[key] for key in keys]
-            raise ValueError(f"{wants}, got a dict of {', '.join(map(str, inputs)) or 'nothing'}. Use these names.")
-        given = flatten(inputs)[0]
-        if len(given) != len(names) or not all(isinstance(value, Tensor) for value in given):
-            raise ValueError(f"{wants}, got {len(given)}. Give one array for each, in a list or a dict by name.")
-        if len(names) > 1 and isinstance(self._in, dict):
-            raise ValueError(f"{wants}, got a {type(inputs).__name__}. Give a dict: its inputs are known by name.")
-        return given
+        given = one_each(map_leaves(lambda place: self.steps[place.step].operation.name, self._in), inputs, who)
+        return [fitting(x, step.operation.name, step.results, who) for x, step in zip(given, self.steps, strict=False)]
 
     def _depths(self) -> list[int]:
-        """Return for each step the length of the longest way to an output; calls of one layer are equally deep."""
+        """Return for each call the length of the longest path to an output; calls of one layer are equally deep."""
         depths = [0] * len(self.steps)
         deepest: dict[int, int] = {}
         for number, step in reversed(list(enumerate(self.steps))[self.entries :]):
@@ -180,8 +199,8 @@ class CallGraph:
                 depths[place.step] = max(depths[place.step], depths[number] + 1)
         return depths
 
-    def _ordered(self, depths: list[int], ranks: dict[int, int]) -> list[Any]:
-        """Return the operations, the deepest first; those of one depth in the order in which outputs ask for them."""
+    def _ordered(self, depths: list[int], ranks: dict[int, int]) -> list[object]:
+        """Return the operations, the deepest first; those of equal depth in the order in which outputs need them."""
         found: dict[int, tuple[Any, int]] = {}
         for depth, step in zip(depths, self.steps, strict=True):
             _, before = found.get(id(step.operation), (None, 0))
@@ -192,29 +211,18 @@ class CallGraph:
         ]
 
     def _is_linear(self, depths: list[int]) -> bool:
-        """Tell whether each operation takes what the one before returns, and nothing else."""
+        """Return whether the model is a chain: the only input of each operation is the result of the one before."""
         alone = len(set(depths)) == len(depths) == len({id(step.operation) for step in self.steps})
         return alone and all(len(step.places) <= 1 for step in self.steps)
 
 
-def _filled(nest: Any, values: list[Any]) -> Any:
+def _filled(nest: object, values: list[Any]) -> Any:
     """Return `nest` with the value of each `Place` in it."""
     return map_leaves(lambda v: values[v.step][v.position] if type(v) is Place else v, nest)
 
 
-def _sorted_leaves(nest: Any) -> Iterator[Any]:
-    """Yield the leaves of a nest, those of a dict in the order of the keys, as Keras does."""
-    if isinstance(nest, dict):
-        nest = [nest[key] for key in sorted(nest)]
-    if isinstance(nest, list | tuple):
-        for child in nest:
-            yield from _sorted_leaves(child)
-    else:
-        yield nest
-
-
 def _checked(nest: Any, what: str) -> list[KerasTensor]:
-    found = list(_sorted_leaves(nest))
+    found = list(sorted_leaves(nest))
     for leaf in found:
         if type(leaf) is not KerasTensor or leaf.call is None:
             raise ValueError(
@@ -226,19 +234,30 @@ def _checked(nest: Any, what: str) -> list[KerasTensor]:
     return found
 
 
+def _check_names(operations: list[Any]) -> None:
+    """Raise ValueError if two layers or inputs have the same name."""
+    different = {id(operation): operation.name for operation in operations}
+    (name, count), *_ = Counter(different.values()).most_common(1)
+    if count > 1:
+        raise ValueError(
+            f'The name "{name}" is used {count} times in the model: the layers and inputs of a model need different '
+            "names. Pass another name=."
+        )
+
+
 def _is_input(symbol: KerasTensor) -> bool:
     return isinstance(symbol.call.operation, InputLayer) and not symbol.call.args
 
 
 def _entry(symbol: KerasTensor) -> KerasTensor:
-    """Return an input for what was computed where it is given as an input."""
+    """Return an input in place of a computed symbol that is used as an input."""
     return Input(batch_shape=symbol.shape, dtype=symbol.dtype, name=symbol.name)
 
 
 def _before(
     wanted: list[KerasTensor], given: set[tuple[int, int]], names: list[str]
 ) -> tuple[list[Call], dict[int, int]]:
-    """Return the calls that `wanted` need, each after those that it needs, and in which order operations were found."""
+    """Return the calls that `wanted` depend on, in topological order, and the order in which operations were found."""
     ranks: dict[int, int] = {}
     calls: list[Call] = []
     seen: set[int] = set()
@@ -263,20 +282,3 @@ def _before(
         seen.add(id(call))
         stack.append((call, iter(call.inputs)))
     return calls, ranks
-
-
-def _fitting(x: Tensor, entry: Step) -> Tensor:
-    """Return x in the shape and dtype of an input; an axis of size 1 at the end may be missing, or too many."""
-    pair: Pair = entry.results
-    shape, dtype = pair.shape, pair.first.dtype
-    if x.ndim == len(shape) - 1 and shape[-1] == 1:
-        x = reshape(x, (*x.shape, 1))
-    elif x.ndim == len(shape) + 1 and x.shape[-1] == 1:
-        x = reshape(x, x.shape[:-1])
-    sizes = zip(shape[1:], x.shape[1:], strict=False)
-    if x.ndim != len(shape) or any(wanted not in (None, size) for wanted, size in sizes):
-        raise ShapeError(
-            f"its input {entry.operation.name!r} has shape {shape}, got {x.shape}. Reshape the data, or build a model "
-            "for them."
-        )
-    return x if x.dtype == dtype else cast(x, dtype=dtype)

@@ -1,41 +1,43 @@
-"""A model: a layer that can be trained and reports about itself."""
+"""A model: a layer with training and reports."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from gpudl.engine.convert import as_tensor
-from gpudl.engine.symbol import KerasTensor, symbols
-from gpudl.engine.tree import map_leaves
+from gpudl.engine.symbol import KerasTensor
+from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import with_masks
 from gpudl.models.functional import CallGraph
+from gpudl.models.given_inputs import sorted_leaves
 from gpudl.names import auto_name
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
+from gpudl.saving import load_weights, save_weights
 from gpudl.training.one_batch import Trainer
 
 
 class Model(Trainer):
-    """A layer with a training loop, made of inputs and outputs, or a class of its own with `__init__` and `call`.
+    """A layer with a training loop, from inputs and outputs, or as a subclass with `__init__` and `call`.
 
-    ``Model(inputs, outputs)`` computes what layers and functions of `gpudl.ops` returned for symbols when they are
-    called on data; either may be a nest of symbols. A subclass makes the layers that it uses in `__init__`, and calls
-    them in `call`.
+    ``Model(inputs, outputs)`` makes the calls of layers and functions of `gpudl.ops` that lead from the inputs to the
+    outputs; either may be a nest of symbols. A subclass creates its layers in `__init__`, and calls them in `call`.
 
     `train_step`, `test_step`, `predict_step`, `compute_loss` and `compute_metrics` may be overridden; what they
     compute with tensors is still recorded once and replayed.
 
     Args:
         inputs: a symbol that `Input` returns, or a nest of them.
-        outputs: what was computed of them, a symbol or a nest.
+        outputs: the symbols that were computed from them, one or a nest.
         name: a name; by default ``functional`` or the class name in snake case, numbered.
         **kwargs: those of `Layer`.
 
     Raises:
-        ValueError: something that is no symbol, or outputs that need an input which is not there.
+        ValueError: an input or output is not a symbol, or the outputs need an input that is not given.
 
     Example:
         >>> x = gpudl.Input((2,))
@@ -54,7 +56,9 @@ class Model(Trainer):
         (3, 1)
     """
 
-    def __init__(self, inputs: Any = None, outputs: Any = None, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, inputs: object = None, outputs: object = None, name: str | None = None, **kwargs: object
+    ) -> None:
         self._graph: CallGraph | None = None
         if inputs is None and outputs is None:
             super().__init__(name=name, **kwargs)
@@ -70,38 +74,76 @@ class Model(Trainer):
         self._graph = graph
         self._calls = tuple(graph.layers)
         self.built = True
-        self.output_shape = map_leaves(lambda symbol: symbol.shape, graph.outputs)
         self.batch_shape = self.input_shape if isinstance(self.input, KerasTensor) else None
 
     @derived
     def input(self) -> Any:
-        """The symbols that a functional model was made of, in their nest; else what the model was called on."""
+        """The input symbols of a functional model, in their nest; else the symbols the model was called on."""
         return self._graph.inputs if self._graph is not None else super().input
 
     @derived
     def output(self) -> Any:
-        """The symbols for the outputs of a functional model, in their nest; else what a call on symbols returned."""
+        """The symbols for the outputs of a functional model, in their nest; else the symbols that a call returned."""
         return self._graph.outputs if self._graph is not None else super().output
 
     @derived
     def inputs(self) -> list[Any]:
-        """The symbols for the inputs in a row."""
-        return symbols(self.input)
+        """The list of the input symbols."""
+        return list(sorted_leaves(self.input))
 
     @derived
     def outputs(self) -> list[Any]:
-        """The symbols for the outputs in a row."""
-        return symbols(self.output)
+        """The list of the output symbols."""
+        return list(sorted_leaves(self.output))
+
+    @derived
+    def input_names(self) -> list[str]:
+        """The names of the inputs of a functional model, in the order of `inputs`."""
+        return self._known_graph("input_names").input_names
+
+    @derived
+    def output_names(self) -> list[str]:
+        """The names of the layers and ops that return the outputs of a functional model, in the order of `outputs`."""
+        return self._known_graph("output_names").output_names
+
+    def _known_graph(self, wanted: str) -> CallGraph:
+        if self._graph is None:
+            raise AttributeError(f"{self._who()} has no {wanted}: it is no functional model, Model(inputs, outputs).")
+        return self._graph
 
     @property
     def input_shape(self) -> Any:
-        """The shape of the inputs, in their nest, with None for sizes that are not known."""
-        return map_leaves(lambda symbol: symbol.shape, self.input)
+        """The shape of the input with None for unknown sizes, or a list of those of `inputs`."""
+        return _shapes(self.inputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output with None for unknown sizes, or a list of those of `outputs`.
+
+        For a model that is not functional it is a nest as `call` returns it.
+        """
+        return super().output_shape if self._graph is None else _shapes(self.outputs)
+
+    @output_shape.setter
+    def output_shape(self, shape: Any) -> None:
+        self._output_shape, self._inputs_seen = shape, None
 
     @property
     def layers(self) -> list[Layer]:
         """The layers directly inside; those of a functional model from the inputs to the outputs."""
         return list(self._children) if self._graph is None else self._graph.layers
+
+    def saved_layers(self) -> list[Layer] | None:
+        """Return the layers that files have by their numbers; None where they have the names of attributes."""
+        return None if self._graph is None else self.layers
+
+    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
+        """Write the weights, and the optimizer's state, to a ``.weights.h5`` file: `saving.save_weights`."""
+        save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
+        """Set the weights, and the optimizer's state, from a ``.weights.h5`` file: `saving.load_weights`."""
+        load_weights(self, filepath, skip_mismatch)
 
     @derived
     def operations(self) -> list[Any]:
@@ -109,38 +151,50 @@ class Model(Trainer):
         return list(self.layers) if self._graph is None else list(self._graph.operations)
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the outputs. A model that is not made of inputs and outputs has its own."""
+        """Compute the outputs; implemented by subclasses that are not functional models."""
         if self._graph is None:
             return super().call(*args, **kwargs)
         inputs, *more = args or (kwargs.pop("inputs", None),)
         if more:
             raise ValueError(f"{self._who()} takes one nest of inputs, got {len(args)} arguments. Put them in a list.")
+        if kwargs.get("mask") is not None:
+            inputs = with_masks(inputs, kwargs["mask"])
         return self._graph(inputs, self._who())
 
     def _has_call(self) -> bool:
         return self._graph is not None or type(self).call is not Model.call
 
-    def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors; a functional model casts them to the dtypes of its inputs."""
-        if self._graph is None or value is None or isinstance(value, str | bool):
-            return super()._converted(value)
-        return as_tensor(value)
+    def _typed(self, tensor: Tensor) -> Tensor:
+        """Return a tensor unchanged where the model is functional, which casts it to the dtype of its input."""
+        return super()._typed(tensor) if self._graph is None else tensor
+
+    def _masks_inside(self) -> bool:
+        return self._graph is not None
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """Return a layer by name or by index; raises ValueError when there is none."""
+        """Return a layer by name or by index; a negative index counts from the last one.
+
+        Raises:
+            ValueError: no layer has the name, the index is out of range, or both or neither are given.
+
+        Example:
+            >>> model = gpudl.Sequential([gpudl.layers.Dense(1, name="line")])
+            >>> model.get_layer("line") is model.get_layer(index=0)
+            True
+        """
         layers = self.layers
-        if index is None and name is None:
-            raise ValueError("get_layer needs the name of a layer, or its index.")
+        if (index is None) == (name is None):
+            raise ValueError(f"get_layer takes either the name of a layer or its index, got {name!r} and {index!r}.")
         if index is not None:
-            if not 0 <= index < len(layers):
-                raise ValueError(f"the model has {len(layers)} layers, there is no layer {index}.")
+            if not -len(layers) <= index < len(layers):
+                raise ValueError(f"{self._who()} has no layer at index {index}: it only has {len(layers)} layers.")
             return layers[index]
         for layer in layers:
             if layer.name == name:
                 return layer
-        raise ValueError(f"no layer is called {name!r}: there are {', '.join(la.name for la in layers)}.")
+        raise ValueError(f"No such layer: {name}. The layers are {', '.join(la.name for la in layers)}.")
 
-    def _called(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _called(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
         before, self.built = self.built, True  # the layers inside build themselves as `call` reaches them
         try:
             return super()._called(args, kwargs)
@@ -149,10 +203,10 @@ class Model(Trainer):
             raise
 
     def build(self, input_shape: Any) -> None:
-        """Create the weights of every layer, by asking `call` for the shapes it would compute.
+        """Create the weights of every layer, by shape inference of `call`.
 
         Args:
-            input_shape: shape of a batch; None stands for any batch size.
+            input_shape: shape of a batch; None means any batch size.
         """
         self.output_shape = inferred_shape(self, input_shape, self.dtype)
 
@@ -160,10 +214,10 @@ class Model(Trainer):
         self,
         line_length: int | None = None,
         positions: Iterable[float] | None = None,
-        print_fn: Any = None,
+        print_fn: Callable[[str], object] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        layer_range: Any = None,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Print the layers with their output shapes and numbers of weights, as a table."""
         print_summary(
@@ -179,20 +233,19 @@ class Model(Trainer):
     def explain(
         self, x: Any = None, y: Any = None, step: str = "train", batch_size: int = 32, print_fn: Any = None
     ) -> None:
-        """Print the plan of a step: one line for each instruction, and what it costs.
+        """Print the plan of a step: one line per instruction, with its cost.
 
-        A line says what the instruction computes, for which layer (``"dense gradient"`` is the way back through the
-        layer ``"dense"``), what comes out, the bytes that it reads and writes, its arithmetic operations, and whether
-        a kernel computes it or the portable reference. Ops joined by ``+`` are one pass over memory.
+        A line has the op of the instruction, its layer (``"dense gradient"`` is the backward pass of the layer
+        ``"dense"``), its results, the bytes that it reads and writes, its arithmetic operations, and whether a kernel
+        computes it or the portable reference. Ops joined by ``+`` are fused.
 
         Args:
-            x: inputs, as for `fit`. The step is recorded for their first batch, and the model stays as it was: no
-                weight, slot or metric changes; an unbuilt model gets its weights. Without data the plan that was
-                last recorded is explained.
+            x: inputs, as for `fit`. The step is recorded for their first batch, and no weight, slot or metric of the
+                model changes; an unbuilt model is built. Without data the plan that was last recorded is explained.
             y: targets.
             step: ``"train"``, ``"test"`` or ``"predict"``.
-            batch_size: samples a step.
-            print_fn: takes the whole text; by default it is printed.
+            batch_size: samples per step.
+            print_fn: called with the whole text; by default it is printed.
 
         Raises:
             ValueError: nothing has been recorded and there is no data, another `step`, or a model compiled with
@@ -208,17 +261,17 @@ class Model(Trainer):
         reports.explain(self, x, y, step, batch_size, print_fn)
 
     def profile(self, x: Any, y: Any = None, batch_size: int = 32, repeats: int = 20, print_fn: Any = None) -> Any:
-        """Measure each instruction of a training step, print where the time goes, and return it as a `report.Profile`.
+        """Measure each instruction of a training step, print a profile, and return it as a `report.Profile`.
 
-        The step's instructions run one after another on the first batch, `repeats` times, each by the clock; the
-        times are medians. The model stays as it was, as in `explain`.
+        The instructions of the step are run one by one on the first batch, `repeats` times, and timed separately; the
+        times are medians. The model does not change, as in `explain`.
 
         Args:
             x: inputs, as for `fit`.
             y: targets.
             batch_size: samples a step.
-            repeats: how often the step is run.
-            print_fn: takes the whole text; by default it is printed.
+            repeats: how many times the step is run.
+            print_fn: called with the whole text; by default it is printed.
 
         Raises:
             ValueError: a model that is not compiled, or compiled with ``run_eagerly=True``, which has no plan.
@@ -231,3 +284,9 @@ class Model(Trainer):
             True
         """
         return reports.profile(self, x, y, batch_size, repeats, print_fn)
+
+
+def _shapes(found: list[KerasTensor]) -> object:
+    """Return the shape of an only symbol, or a list of shapes."""
+    shapes = [symbol.shape for symbol in found]
+    return shapes[0] if len(shapes) == 1 else shapes

@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any
 
-from gpudl.engine.calls import calls_of, declare
-from gpudl.engine.convert import as_tensor
+from gpudl.engine.calls import calls_of, declare, offer_calls
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
 from gpudl.engine.symbol import KerasTensor, open_shape
 from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import Nest
 from gpudl.layers import InputLayer, deserialize
-from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
+from gpudl.layers.base.enclosing import inside
 from gpudl.layers.base.layer import Layer
+from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
+from gpudl.names import auto_name
 from gpudl.ops import cast, reshape
-from gpudl.registry import serialize
+from gpudl.registry import Config, serialize
 
 
 class Chain:
-    """Symbols for a stack of layers: for the inputs, and for what each layer returns."""
+    """Symbols for a stack of layers: for the inputs, and for the result of each layer."""
 
-    def __init__(self, stack: list[Layer], entry: InputLayer) -> None:
-        self.stack = stack
+    def __init__(self, entry: InputLayer) -> None:
         calls = calls_of(entry)
         first = KerasTensor(entry.batch_shape, entry.dtype, name=entry.name)
-        self.symbols: list[Any] = [calls[0].outputs if calls else declare(entry, first)]
-        for layer in stack:
+        self.entry = entry
+        self.stack: list[Layer] = []
+        self.symbols: list[Nest[KerasTensor]] = [calls[0].outputs if calls else declare(entry, first)]
+
+    def follow(self, stack: list[Layer]) -> list[Nest[KerasTensor]]:
+        """Return the symbols for `stack`; those of layers that stay below are kept."""
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(self.stack, stack, strict=False)))
+        del self.stack[same:], self.symbols[same + 1 :]
+        for layer in stack[same:]:
             self.symbols.append(layer(self.symbols[-1]))
+            self.stack.append(layer)
+        return self.symbols
 
 
 class Sequential(Model):
-    """A model in which each layer takes what the one before it returns.
+    """A model in which the input of each layer is the result of the one before.
 
     Args:
-        layers: layers to begin with. When the first has an ``input_shape``, or is an `Input`, the weights are
-            made at once, else on the first call.
-        trainable: whether the weights want gradients.
+        layers: the initial layers. If the first has an ``input_shape``, or is an `Input`, the weights are created
+            immediately, else at the first call.
+        trainable: whether the weights are updated in training.
         name: a name, ``sequential`` by default, numbered.
 
     Example:
@@ -47,23 +58,24 @@ class Sequential(Model):
         8
     """
 
-    def __init__(self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
+    def __init__(self, layers: Iterable[object] | None = None, trainable: bool = True, name: str | None = None) -> None:
         super().__init__(name=name, trainable=trainable)
         self._stack: list[Layer] = []
         self._input: InputLayer | None = None
-        self._declared = False  # whether the Input was given, and not made of a shape
+        self._declared = False  # whether there is an explicit Input, and not only a shape
         for layer in layers or ():
-            self.add(layer)
+            self.add(layer, rebuild=False)
+        self._count_as_functional()
 
-    def add(self, layer: Any, rebuild: bool = True) -> None:
-        """Put a layer on top of the stack; weights that exist stay.
+    def add(self, layer: object, rebuild: bool = True) -> None:
+        """Add a layer on top of the stack; existing weights are kept.
 
         Raises:
-            ValueError: something that is no layer, a name that is taken, or this model itself.
-            ShapeError: a layer that does not fit what is below it; then the stack is as it was.
+            ValueError: it is not a layer, its name is taken, or it is this model itself.
+            ShapeError: the layer does not fit the one below; then the stack is unchanged.
         """
         if isinstance(layer, KerasTensor) and layer.call is not None and isinstance(layer.call.operation, InputLayer):
-            layer = layer.call.operation  # what Input() gives
+            layer = layer.call.operation  # of an Input()
         if not isinstance(layer, Layer):
             raise ValueError(
                 f"only layers can be added to a Sequential, got {layer!r} of type {type(layer).__name__}. "
@@ -85,21 +97,31 @@ class Sequential(Model):
         if not self._stack and entry is None and layer.batch_shape is not None:
             entry = InputLayer(batch_shape=layer.batch_shape, dtype=layer.compute_dtype)
         if entry is not None:
-            below = self._stack[-1].output_shape if self._stack else entry.batch_shape
-            self.output_shape = layer.output_shape = inferred_shape(layer, below, entry.dtype)
+            with inside(self, self.name):  # whose name is in the paths of the weights
+                self._known_chain(entry).follow([*self._stack, layer])
             self._take_input(entry)
+            self.output_shape = layer.output_shape
             self.built = True
         self._stack = [*self._stack, layer]
+        self._offer()
+        if rebuild:
+            self._count_as_functional()
 
     def pop(self, rebuild: bool = True) -> Layer:
-        """Take the topmost layer off and return it."""
+        """Remove the topmost layer and return it."""
         if not self._stack:
             raise ValueError("there is no layer to take off.")
         layer = self._stack[-1]
         self._stack = self._stack[:-1]
         self.built = self.built and bool(self._stack)
         self.output_shape = self._stack[-1].output_shape if self._stack else None
+        self._count_as_functional()
         return layer
+
+    def _count_as_functional(self) -> None:
+        """Take a name: Keras makes a functional model of what is built, so the next one has a higher number there."""
+        if self.built:
+            auto_name("functional")
 
     def _take_input(self, layer: InputLayer) -> None:
         self._input, self.batch_shape = layer, layer.batch_shape
@@ -107,7 +129,17 @@ class Sequential(Model):
     @property
     def layers(self) -> list[Layer]:
         """The layers, without the `Input`."""
+        self._offer()
         return list(self._stack)
+
+    def saved_layers(self) -> list[Layer]:
+        """Return the layers, which files have by their numbers."""
+        return self.layers
+
+    def _offer(self) -> None:
+        """Create symbols when the `input` or `output` of a layer is first read."""
+        for layer in self._stack:
+            offer_calls(layer, self._symbols_if_known)
 
     @property
     def input_shape(self) -> Any:
@@ -115,37 +147,49 @@ class Sequential(Model):
         return self.batch_shape
 
     def build(self, input_shape: Any = None) -> None:
-        """Create the weights of every layer for inputs of `input_shape`."""
+        """Create the weights of every layer for inputs of `input_shape`, or of a nest of shapes."""
         self._require_layers()
-        if self._input is None:
+        if any(isinstance(size, Iterable) for size in input_shape or ()):
+            super().build(input_shape)
+        elif self._input is None:
             entry = InputLayer(batch_shape=tuple(input_shape), dtype=self._stack[0].compute_dtype)
-            shape = entry.batch_shape
-            for layer in self._stack:
-                layer.output_shape = shape = inferred_shape(layer, shape, entry.dtype)
-            self.output_shape = shape
+            self._known_chain(entry).follow(self._stack)
+            self.output_shape = self._stack[-1].output_shape
             self._take_input(entry)
+            auto_name("functional")
         self.built = True
 
-    def call(self, inputs: Any, training: bool = False) -> Any:
-        """Return what the topmost layer returns."""
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        """Return the result of the topmost layer."""
         if isinstance(inputs, list | tuple) and len(inputs) == 1:
             (inputs,) = inputs
+        if mask is not None:
+            inputs = with_masks(inputs, mask)
         if not isinstance(inputs, Tensor):
-            raise ValueError(
-                f"{self._who()} takes one array, got a {type(inputs).__name__} of {len(inputs)}. np.stack makes one "
-                "array of a list of samples; for several inputs derive from Model."
-            )
+            return self._call_on_nest(inputs, training)
         if self._input is None:
             with preparing:
                 if self._input is None:
                     return self._build_by_call(inputs, training)
-        value = self._fitted(inputs)
+        return self._through(self._fitted(inputs), training)
+
+    def _through(self, value: Nest[Tensor], training: bool) -> Nest[Tensor]:
         for layer in self._stack:
             value = layer(value, training=training)
         return value
 
-    def _build_by_call(self, inputs: Tensor, training: bool) -> Any:
-        """Build the layers as they are reached, and take inputs of this shape from now on."""
+    def _call_on_nest(self, inputs: Nest[Tensor], training: bool) -> Nest[Tensor]:
+        """Return what the topmost layer returns; the lowest one takes a nest of arrays."""
+        self._require_layers()
+        if self._input is not None:
+            raise ValueError(
+                f"{self._who()} takes one array, got a {type(inputs).__name__} of {len(inputs)}. np.stack makes one "
+                "array of a list of samples; for several inputs derive from Model."
+            )
+        return self._through(inputs, training)
+
+    def _build_by_call(self, inputs: Tensor, training: bool) -> object:
+        """Build the layers as they are called, and accept inputs of this shape from now on."""
         self._require_layers()
         entry = InputLayer(batch_shape=(None, *open_shape(inputs.shape[1:])), dtype=self._stack[0].compute_dtype)
         value: Any = inputs
@@ -155,23 +199,31 @@ class Sequential(Model):
             value = layer(value, training=training)
         self._note_inputs(inputs)
         self._take_input(entry)
+        self._count_as_functional()
         return value
 
     def _require_layers(self) -> None:
         if not self._stack:
             raise ValueError(f'Sequential "{self.name}" has no layers: add some before it is built or called.')
 
-    def _converted(self, value: Any) -> Any:
-        """Return arrays as tensors; they are cast to the dtype of an `Input` that was given, and then by each layer."""
-        return value if value is None or isinstance(value, str | bool) else as_tensor(value)
+    def _typed(self, tensor: Tensor) -> Tensor:
+        """Return a tensor unchanged: it is cast to the dtype of an `Input` that was given, and then by each layer."""
+        return tensor
+
+    def _masks_inside(self) -> bool:
+        return True
+
+    def _require_open(self) -> None:
+        """Accept the inputs of the first call from then on."""
 
     def _fitted(self, inputs: Tensor) -> Tensor:
-        """Return the inputs in the shape of the `Input`; one number a sample may come without its axis of size 1.
+        """Return the inputs in the shape of the `Input`; scalar samples may lack their axis of size 1.
 
-        They take the dtype of an `Input` that was given. Without one integers stay integers until a layer wants floats:
-        those of an embedding may be larger than the floats that the layers compute in can count to.
+        They are cast to the dtype of an explicit `Input`. Without one, integers stay integers until a layer needs
+        floats, since those of an embedding may be too large for the floats that the layers compute in.
         """
         assert self._input is not None
+        given = inputs
         shape, dtype = self._input.batch_shape, self._input.dtype if self._declared else inputs.dtype
         if inputs.ndim == len(shape) - 1 and shape[-1] == 1:
             inputs = reshape(inputs, (*inputs.shape, 1))
@@ -182,35 +234,44 @@ class Sequential(Model):
                 f"{self._who()} was built for inputs of shape {shape}, got {inputs.shape}. "
                 "Reshape the data, or build a model for them."
             )
-        return inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype)
+        return keeping_mask(given, inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype))
 
     @derived
     def input(self) -> Any:
-        """The symbol for the inputs, once their shape is known; a `Model` can be made of it and a layer's `output`."""
+        """The symbol for the inputs, if their shape is known; a `Model` can be made from it and a layer's `output`."""
         return self._symbols()[0]
 
     @derived
     def output(self) -> Any:
-        """The symbols for what the topmost layer returns, once the shape of the inputs is known."""
+        """The symbols for the result of the topmost layer, if the shape of the inputs is known."""
         return self._symbols()[-1]
 
-    def _symbols(self) -> list[Any]:
-        """Return symbols for the inputs and for what each layer returns; they are made at the first question."""
-        if self._input is None or not self._stack:
+    def _symbols(self) -> list[Nest[KerasTensor]]:
+        """Return symbols for the inputs and for the result of each layer; they are created at the first access."""
+        found = self._symbols_if_known()
+        if not found:
             raise AttributeError(
                 f"{self._who()} has no symbols for its inputs and outputs: their shapes are not known. Begin it with "
                 "Input(shape), call it on a batch, or build() it."
             )
-        known = vars(self).get("_chain")
-        if known is None or known.stack is not self._stack:
-            known = Chain(self._stack, self._input)
-            object.__setattr__(self, "_chain", known)  # which changes nothing of what is computed
-        return known.symbols
+        return found
 
-    def __getstate__(self) -> dict[str, Any]:
+    def _symbols_if_known(self) -> list[Nest[KerasTensor]]:
+        if self._input is None or not self._stack:
+            return []
+        return self._known_chain(self._input).follow(self._stack)
+
+    def _known_chain(self, entry: InputLayer) -> Chain:
+        known: Chain | None = vars(self).get("_chain")
+        if known is None or known.entry is not entry:
+            known = Chain(entry)
+            object.__setattr__(self, "_chain", known)  # without marking steps as changed
+        return known
+
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in super().__getstate__().items() if name != "_chain"}
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the name and the layers, with the `Input` or the shape that it was built for, as plain data."""
         entry, shape = (self._input, None) if self._declared else (None, self.batch_shape)
         return {
@@ -221,16 +282,16 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Any:
         """Return a new model, with new weights, of the layers in `config`.
 
         Args:
-            config: what `get_config` returned.
+            config: a result of `get_config`.
             custom_objects: the classes of your own layers by name.
         """
         known = {"Sequential": Sequential, **(custom_objects or {})}
         made: dict[str, Any] = {}
-        for layer in config["layers"]:  # one that stands in the stack twice is made once
+        for layer in config["layers"]:  # a layer that is in the stack twice is created once
             made[repr(layer)] = made.get(repr(layer)) or deserialize(layer, known)
         layers = [made[repr(layer)] for layer in config["layers"]]
         model = cls(layers, trainable=config.get("trainable", True), name=config.get("name"))

@@ -1,6 +1,6 @@
-"""The ops: everything that gpudl computes, one family a file, each with its gradient beside it.
+"""The ops: everything that gpudl computes, one family per file, each with its gradient beside it.
 
-What Keras has too takes its arguments: functions in `numpy` and `nn`, and ops that take nothing but tensors.
+Functions that Keras has too have its signatures: those in `numpy` and `nn`, and ops whose arguments are tensors only.
 """
 
 from types import FunctionType
@@ -74,9 +74,9 @@ __all__ += shape.__all__
 __all__ += special.__all__
 __all__ += update.__all__
 
-# What is called on symbols is remembered as users call it, and not as it calls ops inside.
+# A call on symbols is recorded as the user's call, not as the calls of ops inside.
 for _name in __all__:
     if isinstance(globals()[_name], FunctionType):
         globals()[_name] = public(globals()[_name])
-        globals()[_name].__module__ = __name__  # where pickles find it
+        globals()[_name].__module__ = __name__  # where unpickling finds it
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "true_divide")})

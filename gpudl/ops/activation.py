@@ -1,4 +1,4 @@
-"""Activations whose gradient follows from their output, alone and together with a bias."""
+"""Activations whose gradient is a function of their output, alone and fused with a bias."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ __all__ = [
     "tanh",
 ]
 
-# Operations for each element: of the activation, and of its gradient.
+# Operations per element, of the activation and of its gradient.
 _FLOPS = {"linear": 0, "relu": 1, "sigmoid": 4, "tanh": 1}
 _SLOPES = {"linear": 0, "relu": 2, "sigmoid": 3, "tanh": 3}
 
 
 def _activation_grad(g: Spec, y: Spec, *, activation: str) -> Spec:
     if g.shape != y.shape:
-        raise ShapeError("gradient and output of an activation must have one shape.")
+        raise ShapeError("gradient and output of an activation must have the same shape.")
     return y
 
 
 @elementwise(_activation_grad, flops=lambda outs, ins, static: _SLOPES[static["activation"]] * outs[0].size)
 def activation_grad(g: Expression, y: Expression, *, activation: str) -> Expression:
-    """Return the gradient before an activation, from the one after it and the activation's output y."""
+    """Return the gradient with respect to the input of an activation, from that of its output y."""
     if activation == "linear":
         return g
     if activation == "relu":
@@ -41,7 +41,7 @@ def activation_grad(g: Expression, y: Expression, *, activation: str) -> Express
 
 
 def _slope_of_slope(g: Tensor, x: Tensor, y: Tensor, activation: str) -> Tensor | None:
-    """Return g * x * d(slope)/dy, where slope(y) is the activation's derivative written in its output."""
+    """Return g * x * d(slope)/dy, where slope(y) is the activation's derivative as a function of its output."""
     if activation == "sigmoid":
         return g * x * (1 - y * 2)
     return g * x * y * -2 if activation == "tanh" else None
@@ -64,7 +64,7 @@ tanh.vjp(x=lambda g, y, x: activation_grad(g, y, activation="tanh"))
 
 @elementwise(floating, flops=cost.per_output(_FLOPS["sigmoid"]))
 def sigmoid(x: Expression) -> Expression:
-    """Return 1 / (1 + exp(-x)), without overflow, and exact near 0 too."""
+    """Return 1 / (1 + exp(-x)), without overflow, and accurate near 0 too."""
     small = e.exp(-e.absolute(x))
     return e.where(x < 0, small, 1) / (1 + small)
 
@@ -74,7 +74,7 @@ sigmoid.vjp(x=lambda g, y, x: activation_grad(g, y, activation="sigmoid"))
 
 @elementwise(counted)
 def relu(x: Expression) -> Expression:
-    """Return max(x, 0); NaN propagates, and bools count as int32."""
+    """Return max(x, 0); NaN propagates; bools are cast to int32."""
     return e.maximum(x, 0)
 
 

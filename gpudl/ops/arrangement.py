@@ -1,15 +1,14 @@
-"""NumPy's functions that arrange what is in tensors, with Keras's arguments, defaults and dtypes."""
+"""NumPy's functions that rearrange the elements of tensors, with Keras's arguments, defaults and dtypes."""
 
 from __future__ import annotations
 
 import builtins
 from collections.abc import Sequence
 from operator import index
-from typing import Any
 
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops import reduce, shape
 from gpudl.ops.numpy import Axis, plain
 from gpudl.ops.reduce import axes_of
@@ -25,11 +24,11 @@ __all__ = [
 ]
 
 
-def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
+def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
     """Return x repeated along its axes of size 1 and new leading ones up to `shape`.
 
     Raises:
-        ShapeError: a shape that x does not broadcast to.
+        ShapeError: if x does not broadcast to `shape`.
 
     Example:
         >>> broadcast_to([1.0, 2.0], (2, 2)).numpy()
@@ -39,11 +38,11 @@ def broadcast_to(x: Any, shape: int | Sequence[int]) -> Tensor:
     return reduce.broadcast_to(x, shape=sizes(shape))
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     """Return x with its axes in another order, by default reversed, copied.
 
     Raises:
-        ShapeError: axes that do not name each axis of x once.
+        ShapeError: if `axes` is not a permutation of the axes of x.
 
     Example:
         >>> transpose([[1.0, 2.0, 3.0]]).shape
@@ -54,11 +53,11 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     return shape.transpose(x, axes=tuple(a + x.ndim if -x.ndim <= a < 0 else a for a in order))
 
 
-def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
-    """Return arrays joined along `axis`, which is the only one along which their sizes may differ.
+def concatenate(xs: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """Return arrays concatenated along `axis`, the only one along which their sizes may differ.
 
     Raises:
-        ShapeError: other sizes that differ, an axis that the arrays do not have.
+        ShapeError: if other sizes differ, or the arrays do not have the axis.
 
     Example:
         >>> concatenate([[[1.0], [2.0]], [[3.0], [4.0]]], axis=1).numpy()
@@ -68,8 +67,8 @@ def concatenate(xs: Sequence[Any], axis: int = 0) -> Tensor:
     return shape.concatenate(*xs, axis=index(axis))
 
 
-def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
-    """Return arrays of one shape joined along a new `axis`.
+def stack(x: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """Return arrays of the same shape stacked along a new `axis`.
 
     Example:
         >>> stack([[1.0, 2.0], [3.0, 4.0]], axis=1).numpy()
@@ -79,8 +78,8 @@ def stack(x: Sequence[Any], axis: int = 0) -> Tensor:
     return concatenate([expand_dims(part, axis) for part in x], axis)
 
 
-def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
-    """Return x with new axes of size 1, which are `axis` of the result.
+def expand_dims(x: TensorLike, axis: int | Sequence[int]) -> Tensor:
+    """Return x with new axes of size 1, at the positions `axis` of the result.
 
     Example:
         >>> expand_dims([1.0, 2.0], -1).shape
@@ -92,11 +91,11 @@ def expand_dims(x: Any, axis: int | Sequence[int]) -> Tensor:
     return reshape(x, [1 if a in axes else next(old) for a in range(x.ndim + len(axes))])
 
 
-def squeeze(x: Any, axis: Axis = None) -> Tensor:
+def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     """Return x without `axis`, whose size must be 1, by default without all axes of size 1.
 
     Raises:
-        ShapeError: an axis of another size.
+        ShapeError: if an axis has another size.
 
     Example:
         >>> squeeze([[1.0], [2.0]]).shape

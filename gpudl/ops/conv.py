@@ -1,19 +1,19 @@
-"""Convolution by im2col: the windows of the input become the rows of a matrix, and the rest is a product.
+"""Convolution by im2col: the windows of the input become the rows of a matrix, which is multiplied by the filters.
 
-Layouts: x (N, H, W, C), w (KH, KW, C, F), y (N, OH, OW, F), cols (N*OH*OW, KH*KW*C). The three ops of a
-convolution, its value and its two gradients, are each other's derivatives.
+Layouts: x (N, H, W, C), w (KH, KW, C, F), y (N, OH, OW, F), cols (N*OH*OW, KH*KW*C). The derivatives of the
+three ops of a convolution, its value and its two gradients, are these ops again.
 """
 
 from __future__ import annotations
 
 from math import prod
-from typing import Any
+from types import ModuleType
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec, promote
 from gpudl.kernels.geometry import Window
+from gpudl.ops.declare import op
 from gpudl.ops.linalg import matmul
 
 __all__ = [
@@ -43,7 +43,7 @@ def _im2col(x: Spec, *, window: Window) -> Spec:
 
 
 @op(_im2col, flops=cost.free)
-def im2col(xp: Any, cols: Array, x: Array, *, window: Window) -> None:
+def im2col(xp: ModuleType, cols: Array, x: Array, *, window: Window) -> None:
     """Return the windows of x as rows: (N, H, W, C) -> (N*OH*OW, KH*KW*C), zeros in the padding."""
     n, oh, ow = _windows(x.shape, window)
     spread = cols.reshape(n, oh, ow, *window.kernel, x.shape[3])
@@ -59,8 +59,8 @@ def _col2im(cols: Spec, *, shape: Shape, window: Window) -> Spec:
 
 
 @op(_col2im, flops=cost.per_input(1))
-def col2im(xp: Any, x: Array, cols: Array, *, shape: Shape, window: Window) -> None:
-    """Return, for each input position, the sum of the places where `im2col` put it: its adjoint."""
+def col2im(xp: ModuleType, x: Array, cols: Array, *, shape: Shape, window: Window) -> None:
+    """Return, for each input position, the sum over the places that `im2col` copies it to: the adjoint of `im2col`."""
     n, oh, ow = _windows(shape, window)
     spread = cols.reshape(n, oh, ow, *window.kernel, shape[3])
     x[...] = 0
@@ -94,16 +94,18 @@ def _work_x(x: Spec, w: Spec, *, window: Window, algorithm: str = "auto") -> Spe
 
 
 def _flops(pixels: Spec, w: Spec) -> int:
-    """Count the products of a convolution with w, and their sums, for each output pixel and filter."""
+    """Count the multiplications and additions of a convolution with w, for each output pixel and filter."""
     return 2 * pixels.size * prod(w.shape[:3])
 
 
 @op(_conv2d, workspace=_work_x, flops=lambda outs, ins, static: _flops(outs[0], ins[1]))
-def conv2d(xp: Any, out: Array, x: Array, w: Array, *, window: Window, algorithm: str = "auto", work: Array) -> None:
+def conv2d(
+    xp: ModuleType, out: Array, x: Array, w: Array, *, window: Window, algorithm: str = "auto", work: Array
+) -> None:
     """Return the cross-correlation of x (N, H, W, C) with w (KH, KW, C, F): (N, OH, OW, F).
 
     `algorithm` is for tests and measurements: "im2col", "implicit", "winograd" (3 x 3, strides of 1) and "gemm" (1 x 1)
-    insist on one way, where there is a kernel that fits; "auto" takes the cheapest.
+    select an algorithm, if there is a kernel that supports it; "auto" selects the fastest.
     """
     im2col.run((work,), (x,), {"window": window})
     filters = w.shape[3]
@@ -123,7 +125,7 @@ def _work_g(g: Spec, w: Spec, *, shape: Shape, window: Window, algorithm: str = 
 
 @op(_input_grad, workspace=_work_g, flops=lambda outs, ins, static: _flops(*ins))
 def conv2d_input_grad(
-    xp: Any,
+    xp: ModuleType,
     out: Array,
     g: Array,
     w: Array,
@@ -148,7 +150,7 @@ def _weight_grad(x: Spec, g: Spec, *, window: Window, algorithm: str = "auto") -
 
 @op(_weight_grad, workspace=_work_x, flops=lambda outs, ins, static: _flops(ins[1], outs[0]))
 def conv2d_weight_grad(
-    xp: Any, out: Array, x: Array, g: Array, *, window: Window, algorithm: str = "auto", work: Array
+    xp: ModuleType, out: Array, x: Array, g: Array, *, window: Window, algorithm: str = "auto", work: Array
 ) -> None:
     """Return the gradient of `conv2d` with respect to w, from that of its output g (N, OH, OW, F)."""
     im2col.run((work,), (x,), {"window": window})

@@ -9,10 +9,10 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError, is_half
 from gpudl.engine.tensor import Tensor
 from gpudl.ops.arrangement import broadcast_to, concatenate, expand_dims, stack, transpose
-from gpudl.ops.logic import less, not_equal
+from gpudl.ops.logic import less, logical_or, not_equal
 from gpudl.ops.loops import scan
 from gpudl.ops.nn import log_softmax, one_hot
-from gpudl.ops.numpy import cast, logical_or, matmul, where, zeros_like
+from gpudl.ops.numpy import cast, matmul, where, zeros_like
 from gpudl.ops.shape import reshape
 from gpudl.ops.special import logaddexp, logsumexp
 

@@ -1,14 +1,11 @@
-"""Element by element: arithmetic, functions, comparisons, casts."""
+"""Elementwise arithmetic, functions, comparisons and casts."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import DTypeLike
 
-from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e
@@ -36,8 +33,8 @@ __all__ = [
 _BOOL = np.dtype(bool)
 
 
-def same(x: Spec, **_: Any) -> Spec:
-    """Return the spec of a result like x."""
+def same(x: Spec, **_: object) -> Spec:
+    """Return the spec of x for the result."""
     return x
 
 
@@ -46,12 +43,12 @@ def _binary(a: Spec, b: Spec) -> Spec:
 
 
 def floating(x: Spec) -> Spec:
-    """Return the spec of a float result for x, which may be integers."""
+    """Return the spec of a floating-point result for x, which may be of integers."""
     return x if is_floating(x.dtype) else x.with_dtype("float32")
 
 
-def counted(x: Spec, **_: Any) -> Spec:
-    """Return a spec in which bools count as int32."""
+def counted(x: Spec, **_: object) -> Spec:
+    """Return the spec of x, with int32 in place of bool."""
     return x.with_dtype("int32") if x.dtype == _BOOL else x
 
 
@@ -62,13 +59,13 @@ def whole(a: Spec, b: Spec) -> Spec:
 def _difference(a: Spec, b: Spec) -> Spec:
     out = _binary(a, b)
     if out.dtype == _BOOL:
-        raise ShapeError("bools cannot be subtracted. Use != for what differs, or cast them.")
+        raise ShapeError("bools cannot be subtracted. Use != to compare them, or cast them.")
     return out
 
 
 def _signed(x: Spec) -> Spec:
     if x.dtype == _BOOL:
-        raise ShapeError("bools have no sign. Use ~ for the opposite, or cast them.")
+        raise ShapeError("bools have no sign. Use ~ to invert them, or cast them.")
     return x
 
 
@@ -121,27 +118,27 @@ def reciprocal(x: Expression) -> Expression:
 reciprocal.vjp(x=lambda g, y, x: -g * y * y)
 
 
-@op(whole)
-def floor_divide(xp: Any, out: Array, x1: Array, x2: Array) -> None:
-    """Return x1 / x2 rounded down, broadcast; its gradient is 0 everywhere. An integer divided by 0 is 0."""
-    xp.floor_divide(x1, x2, out=out, dtype=out.dtype)
+@elementwise(whole)
+def floor_divide(x1: Expression, x2: Expression) -> Expression:
+    """Return x1 / x2 rounded down, broadcast; its gradient is 0 everywhere. The quotient of integers by 0 is 0."""
+    return e.floor_divide(x1, x2)
 
 
-@op(whole)
-def mod(xp: Any, out: Array, x1: Array, x2: Array) -> None:
-    """Return x1 - floor(x1 / x2) * x2, broadcast, which has the sign of x2. What an integer leaves by 0 is 0."""
-    xp.remainder(x1, x2, out=out, dtype=out.dtype)
+@elementwise(whole)
+def mod(x1: Expression, x2: Expression) -> Expression:
+    """Return x1 - floor(x1 / x2) * x2, broadcast, which has the sign of x2. The remainder of integers by 0 is 0."""
+    return e.remainder(x1, x2)
 
 
 mod.vjp(x1=lambda g, y, a, b: g, x2=lambda g, y, a, b: -g * (a // b))
 
 
-def _cast(x: Spec, *, dtype: Any) -> Spec:
+def _cast(x: Spec, *, dtype: DTypeLike) -> Spec:
     return x.with_dtype(np.dtype(dtype))
 
 
 @elementwise(_cast, flops=cost.free)
-def cast(x: Expression, *, dtype: Any) -> Expression:
+def cast(x: Expression, *, dtype: DTypeLike) -> Expression:
     """Return x with another dtype; a float that is too large for it becomes infinite."""
     return x
 
@@ -153,8 +150,7 @@ def cast_like(x: Tensor, like: Tensor) -> Tensor:
     """Return `x` in the dtype of `like`."""
     if x.dtype == like.dtype:
         return x
-    result: Tensor = cast(x, dtype=like.dtype)
-    return result
+    return cast(x, dtype=like.dtype)
 
 
 @elementwise(_binary)
@@ -201,7 +197,7 @@ absolute.vjp(x=lambda g, y, x: g * sign(x))
 
 @elementwise(counted)
 def square(x: Expression) -> Expression:
-    """Return x * x; bools count as int32."""
+    """Return x * x; bools are cast to int32."""
     return x * x
 
 
@@ -225,7 +221,7 @@ def _where(condition: Spec, a: Spec, b: Spec) -> Spec:
 
 @elementwise(_where)
 def where(condition: Expression, x1: Expression, x2: Expression) -> Expression:
-    """Return x1 where condition, x2 elsewhere; what is not chosen passes no gradient, NaN or not."""
+    """Return x1 where condition, x2 elsewhere; no gradient flows to unselected elements, even if they are NaN."""
     return e.where(condition, x1, x2)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 from gpudl.backend import Array
 
@@ -47,12 +47,12 @@ def _rational(x: Array, coefficients: tuple[tuple[float, ...], tuple[float, ...]
     return values[0] / values[1]
 
 
-def erf(xp: Any, z: Array) -> Array:
+def erf(xp: ModuleType, z: Array) -> Array:
     """Return 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to z.
 
     Source: Cody, "Rational Chebyshev approximation for the error function", Math. Comp. 23, 1969.
     """
-    size = xp.minimum(xp.absolute(z), z.dtype.type(6))  # where 1 - erf is below half a unit of float64
+    size = xp.minimum(xp.absolute(z), z.dtype.type(6))  # where 1 - erf is less than half an ulp of float64
     near = xp.minimum(size, z.dtype.type(0.46875))
     small = near * _rational(near * near, _ERF_SMALL)
     large = 1 - xp.exp(-size * size) * _rational(size, _ERF_LARGE)

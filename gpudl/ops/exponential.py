@@ -1,4 +1,4 @@
-"""Powers, exponentials and logarithms, element by element."""
+"""Elementwise powers, exponentials, logarithms, sine and cosine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 from gpudl.ops.elementwise import floating, whole
 
-__all__ = ["erf", "exp", "expm1", "log", "log1p", "power", "sqrt"]
+__all__ = ["cos", "erf", "exp", "expm1", "log", "log1p", "power", "sin", "sqrt"]
 
 
 @elementwise(floating)
@@ -23,7 +23,7 @@ log.vjp(x=lambda g, y, x: g / x)
 
 @elementwise(whole)
 def power(x1: Expression, x2: Expression) -> Expression:
-    """Return x1 ** x2, broadcast; the gradient with respect to x2 wants a positive x1. Bools count as int32."""
+    """Return x1 ** x2, broadcast; the gradient with respect to x2 requires a positive x1. Bools are cast to int32."""
     return x1**x2
 
 
@@ -50,7 +50,7 @@ exp.vjp(x=lambda g, y, x: g * y)
 
 @elementwise(floating)
 def log1p(x: Expression) -> Expression:
-    """Return log(1 + x), exact for small x."""
+    """Return log(1 + x), accurate for small x."""
     return e.log1p(x)
 
 
@@ -59,7 +59,7 @@ log1p.vjp(x=lambda g, y, x: g / (x + 1))
 
 @elementwise(floating)
 def expm1(x: Expression) -> Expression:
-    """Return e ** x - 1, exact for small x."""
+    """Return e ** x - 1, accurate for small x."""
     return e.expm1(x)
 
 
@@ -73,3 +73,19 @@ def erf(x: Expression) -> Expression:
 
 
 erf.vjp(x=lambda g, y, x: g * (exp(-(x * x)) * (2 / np.pi**0.5)))
+
+
+@elementwise(floating)
+def sin(x: Expression) -> Expression:
+    """Return the sine of x, in radians."""
+    return e.sin(x)
+
+
+@elementwise(floating)
+def cos(x: Expression) -> Expression:
+    """Return the cosine of x, in radians."""
+    return e.cos(x)
+
+
+sin.vjp(x=lambda g, y, x: g * cos(x))
+cos.vjp(x=lambda g, y, x: -(g * sin(x)))

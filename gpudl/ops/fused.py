@@ -1,7 +1,7 @@
-"""Which instructions of a recorded step may be joined into one kernel, and which exchanged, with the same results.
+"""The rules by which instructions of a recorded step are fused or replaced, with the same results.
 
-None of these rules changes a number that float32 kernels on the CPU compute: what they leave out is adding zeros. (With
-windows that overlap the sign of a zero can change, and a NaN in a pixel that no window chose gets the gradient 0.)
+None of these rules changes a bit of the results of float32 kernels on the CPU: they only leave out additions of zeros.
+(With overlapping windows the sign of a zero can change, and a NaN in a pixel that is no maximum gets the gradient 0.)
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeGuard
 
-from gpudl.engine.op import Op
+from gpudl.engine.op import AnyOp
 from gpudl.engine.plan.ir import Applied, Instruction, applies
 from gpudl.engine.plan.rewrite import Rewriter, rewrites
 from gpudl.engine.value import Value
@@ -22,39 +22,39 @@ from gpudl.ops.reduce import sum_to
 
 
 @rewrites("activation_grad")
-def pool_last(rewriter: Rewriter, step: Applied) -> None:
-    """Go back through an activation before the max-pooling after it, where there are fewer numbers.
+def pool_gradient_first(rewriter: Rewriter, instruction: Applied) -> None:
+    """Apply the gradient of an activation before that of the max-pooling after it, where there are fewer elements.
 
-    The pixels that won have the value of their maximum, so their slopes are the same; all others get 0 either way.
+    The pixels that are maxima have the value of the maximum, and so the same slope; all others get 0 in either order.
     """
-    spread = rewriter.maker(step.ins[0], "max_pool_grad")
+    spread = rewriter.maker(instruction.ins[0], "max_pool_grad")
     pool = None if spread is None else rewriter.maker(spread.ins[1], "max_pool")
-    if spread is None or pool is None or pool.ins[0] is not step.ins[1]:
+    if spread is None or pool is None or pool.ins[0] is not instruction.ins[1]:
         return
     window: Window = spread.static["window"]
     apart = all(s >= e for s, e in zip(window.strides, window.extent, strict=True))
     if rewriter.only_user(spread.outs[0], "activation_grad") is None or not (
-        apart or step.static["activation"] == "relu"
+        apart or instruction.static["activation"] == "relu"
     ):
         return
-    first = rewriter.applied(activation_grad, (spread.ins[0], pool.outs[0]), step.static, step)
-    second = Applied(max_pool_grad, step.outs, (first.outs[0], spread.ins[1]), spread.static, spread.origin)
-    rewriter.replace([spread, step], [first, second], spread)
+    first = rewriter.applied(activation_grad, (spread.ins[0], pool.outs[0]), instruction.static, instruction)
+    second = Applied(max_pool_grad, instruction.outs, (first.outs[0], spread.ins[1]), spread.static, spread.origin)
+    rewriter.replace([spread, instruction], [first, second], spread)
 
 
 _POOLED = "conv2d+bias_activation+max_pool"
 
 
 @rewrites("conv2d")
-def convolve_what_is_pooled(rewriter: Rewriter, step: Applied) -> None:
-    """Join convolution, bias, activation and max-pooling, and leave out the pixels that no pooling window looks at."""
-    biased = rewriter.only_user(step.outs[0], "bias_activation")
+def fuse_pooled_convolution(rewriter: Rewriter, instruction: Applied) -> None:
+    """Fuse convolution, bias, activation and max-pooling, without the pixels that no pooling window covers."""
+    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
     pool = None if biased is None else rewriter.only_user(biased.outs[0], "max_pool")
-    if biased is None or pool is None or biased.ins[0] is not step.outs[0]:
+    if biased is None or pool is None or biased.ins[0] is not instruction.outs[0]:
         return
-    chain = [step, biased, pool]
+    chain = [instruction, biased, pool]
     small = _cropped(rewriter, chain)
-    backward = _backward(rewriter, step, pool)
+    backward = _backward(rewriter, instruction, pool)
     if small and backward is not None and rewriter.kernel(small, _POOLED) is not None:
         pairs = dict(zip(chain, small, strict=True))
         for spread, users in backward.items():
@@ -68,7 +68,7 @@ def convolve_what_is_pooled(rewriter: Rewriter, step: Applied) -> None:
 
 
 def _cropped(rewriter: Rewriter, chain: list[Applied]) -> list[Applied]:
-    """Return convolution, bias and pooling without the last rows and columns that no pooling window looks at."""
+    """Return convolution, bias and pooling without the last rows and columns that no pooling window covers."""
     conv, biased, pool = chain
     window, outer = conv.static["window"], pool.static["window"]
     size = conv.outs[0].spec.shape[1:3]
@@ -82,19 +82,19 @@ def _cropped(rewriter: Rewriter, chain: list[Applied]) -> list[Applied]:
 
 
 def _backward(rewriter: Rewriter, conv: Applied, pool: Applied) -> dict[Applied, list[Applied]] | None:
-    """Return what spreads the gradient of the maxima, each with those who read it; None if others than gradients do."""
+    """Return the gradients of the pooling, each with the instructions that read it; None if any is no gradient."""
     found: dict[Applied, list[Applied]] = {}
     for spread in rewriter.users(pool.outs[1]):
         users = rewriter.users(spread.outs[0])
         if not applies(spread, max_pool_grad) or rewriter.kept(spread.outs[0]):
             return None
-        found[spread] = [user for user in users if _takes_cropped(user, spread.outs[0], conv)]
+        found[spread] = [user for user in users if _supports_cropped(user, spread.outs[0], conv)]
         if len(found[spread]) != len(users):
             return None
     return found
 
 
-def _takes_cropped(user: Instruction, g: Value, conv: Applied) -> TypeGuard[Applied]:
+def _supports_cropped(user: Instruction, g: Value, conv: Applied) -> TypeGuard[Applied]:
     if applies(user, sum_to):
         return bool(user.static["shape"] == g.spec.shape[-1:])
     return (_only_at(user, conv2d_input_grad, 0, g) or _only_at(user, conv2d_weight_grad, 1, g)) and (
@@ -102,8 +102,8 @@ def _takes_cropped(user: Instruction, g: Value, conv: Applied) -> TypeGuard[Appl
     )
 
 
-def _only_at(user: Instruction, op: Op, place: int, value: Value) -> TypeGuard[Applied]:
-    """Tell whether an instruction is `op`, with `value` as input number `place` and no other."""
+def _only_at(user: Instruction, op: AnyOp, place: int, value: Value) -> TypeGuard[Applied]:
+    """Return whether an instruction is `op`, with `value` as input `place` and no other."""
     return applies(user, op) and [at for at, given in enumerate(user.ins) if given is value] == [place]
 
 
@@ -115,31 +115,33 @@ def _on_cropped(user: Applied, g: Value, small: Value, window: Window) -> Applie
 
 @rewrites("conv2d")
 @rewrites("matmul")
-def add_the_bias_at_once(rewriter: Rewriter, step: Applied) -> None:
-    """Join a convolution or a matrix product with its bias and activation."""
-    biased = rewriter.only_user(step.outs[0], "bias_activation")
-    if biased is not None and biased.ins[0] is step.outs[0]:
-        rewriter.fuse([step, biased], f"{step.name}+bias_activation")
+def fuse_bias(rewriter: Rewriter, instruction: Applied) -> None:
+    """Fuse a convolution or a matrix product with its bias and activation."""
+    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
+    if biased is not None and biased.ins[0] is instruction.outs[0]:
+        rewriter.fuse([instruction, biased], f"{instruction.name}+bias_activation")
 
 
 @rewrites("softmax")
-def share_the_softmax(rewriter: Rewriter, step: Applied) -> None:
-    """Take the probabilities that a cross-entropy of the same logits leaves behind: kernels compute them alike."""
-    for user in rewriter.users(step.ins[0]):
+def reuse_softmax(rewriter: Rewriter, instruction: Applied) -> None:
+    """Replace a softmax by the probabilities that a cross-entropy of the same logits computes, with the same bits."""
+    for user in rewriter.users(instruction.ins[0]):
         loss = applies(user, softmax_cross_entropy) or applies(user, sparse_softmax_cross_entropy)
-        if loss and all(made.is_kernel(rewriter.on) for made in (user, step)):
-            rewriter.substitute(step, user, user.outs[1])
+        if loss and all(made.is_kernel(rewriter.on) for made in (user, instruction)):
+            rewriter.substitute(instruction, user, user.outs[1])
             return
 
 
 @rewrites("max_pool_grad")
-def spread_within(rewriter: Rewriter, step: Applied) -> None:
-    """Join the gradients of an activation and of the max-pooling before it with what reads them, if that is all."""
-    slope = rewriter.maker(step.ins[0], "activation_grad")
+def fuse_pooling_gradient(rewriter: Rewriter, instruction: Applied) -> None:
+    """Fuse the gradients of an activation and a max-pooling, and those of bias and filters if only they read these."""
+    slope = rewriter.maker(instruction.ins[0], "activation_grad")
     if slope is None:
         return
-    users = rewriter.users(step.outs[0])
-    if len(users) == 2 and applies(users[0], sum_to) and _only_at(users[1], conv2d_weight_grad, 1, step.outs[0]):
-        rewriter.fuse([slope, step, users[0], users[1]], "activation_grad+max_pool_grad+(sum_to,conv2d_weight_grad)")
-    if rewriter.maker(step.outs[0], "max_pool_grad") is step:
-        rewriter.fuse([slope, step], "activation_grad+max_pool_grad")
+    users = rewriter.users(instruction.outs[0])
+    if len(users) == 2 and applies(users[0], sum_to) and _only_at(users[1], conv2d_weight_grad, 1, instruction.outs[0]):
+        rewriter.fuse(
+            [slope, instruction, users[0], users[1]], "activation_grad+max_pool_grad+(sum_to,conv2d_weight_grad)"
+        )
+    if rewriter.maker(instruction.outs[0], "max_pool_grad") is instruction:
+        rewriter.fuse([slope, instruction], "activation_grad+max_pool_grad")

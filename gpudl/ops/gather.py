@@ -1,19 +1,20 @@
-"""Rows by number: the batches of a training, the vectors of an embedding."""
+"""Gathering rows by index, for batches and embeddings."""
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.convert import operand
-from gpudl.engine.op import op
 from gpudl.engine.parts import Part, total
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in
 from gpudl.engine.state import state
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
+from gpudl.ops.declare import op
 from gpudl.ops.elementwise import cast, minimum
 from gpudl.ops.shape import concatenate, reshape
 
@@ -24,14 +25,14 @@ __all__ = [
 
 def _taken(x: Spec, indices: Spec) -> Spec:
     if x.ndim < 1 or indices.dtype.kind not in "iu":
-        raise ShapeError("rows are taken from an array with axes by integer indices.")
+        raise ShapeError("rows can be gathered only from an array with axes, by integer indices.")
     if indices.size and not x.shape[0]:
-        raise ShapeError("no row can be taken from an array that has none.")
+        raise ShapeError("rows cannot be gathered from an array without rows.")
     return x.with_shape((*indices.shape, *x.shape[1:]))
 
 
-def _numbered(x: Any, indices: Any) -> tuple[Any, Any]:
-    """Return the inputs of `take` with indices that all kernels know; raises IndexError for one seen to be wrong."""
+def _numbered(x: TensorLike, indices: TensorLike) -> tuple[Tensor, Tensor]:
+    """Return the inputs of `take`, with indices that all kernels support; raise IndexError for a known wrong one."""
     x = operand(x)
     if isinstance(indices, int | list | tuple):
         indices = np.asarray(indices) if np.size(indices) else np.zeros(np.shape(indices), np.int64)
@@ -39,11 +40,11 @@ def _numbered(x: Any, indices: Any) -> tuple[Any, Any]:
     return x, numbered(operand(indices, x))
 
 
-def known(indices: Any, rows: int) -> Any:
-    """Return indices that the host has; None for those on a device, and those of a step being recorded.
+def known(indices: object, rows: int) -> np.ndarray | np.generic | None:
+    """Return indices whose values the host has; None for those on a device, and those of a step being recorded.
 
     Raises:
-        IndexError: one of them is out of range, where there are any rows.
+        IndexError: if one of them is out of range and there are any rows.
     """
     here = (indices.data if state.recorder is None else None) if isinstance(indices, Tensor) else indices
     if not isinstance(here, np.ndarray | np.generic):
@@ -53,13 +54,13 @@ def known(indices: Any, rows: int) -> Any:
         if lowest < -rows or highest >= rows:
             raise IndexError(
                 f"index {highest if highest >= rows else lowest} is out of range for an axis of size {rows}: indices "
-                f"go from {-rows} to {rows - 1}, those below 0 count from the end."
+                f"go from {-rows} to {rows - 1}, negative ones count from the end."
             )
     return here
 
 
 def numbered(numbers: Tensor) -> Tensor:
-    """Return integers as int32 or int64, which all kernels know; what an int64 cannot hold stays out of range."""
+    """Return integers as int32 or int64, which all kernels support; those too large for int64 stay out of range."""
     if numbers.dtype == np.uint64:
         numbers = minimum(numbers, np.uint64(2**63 - 1))
     if numbers.dtype.kind in "iu" and numbers.dtype.name not in ("int32", "int64"):
@@ -67,22 +68,23 @@ def numbered(numbers: Tensor) -> Tensor:
     return numbers
 
 
-def rows_at(xp: Any, indices: Array, rows: int) -> Array:
-    """Return the numbers of rows from 0 on that indices stand for, and `rows` for those out of range."""
+def rows_at(xp: ModuleType, indices: Array, rows: int) -> Array:
+    """Return indices counted from 0, with `rows` for those out of range."""
     at = indices.astype(np.int64)
     at = xp.where(at < 0, at + rows, at)
     return xp.where((at < 0) | (at >= rows), at.dtype.type(rows), at)
 
 
-def _no_row(dtype: np.dtype) -> Any:
-    return dtype.type(True) if dtype.kind == "b" else np.frombuffer(b"\xff" * dtype.itemsize, dtype)[0]
+def _no_row(dtype: np.dtype) -> np.generic:
+    row: np.generic = dtype.type(True) if dtype.kind == "b" else np.frombuffer(b"\xff" * dtype.itemsize, dtype)[0]
+    return row
 
 
-@op(_taken, flops=cost.free, prepare=_numbered)
-def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
-    """Return the rows x[indices] along the first axis; an index below 0 counts from the end, whatever its dtype.
+@op(_taken, flops=cost.free, reads=cost.chosen_read, prepare=_numbered)
+def take(xp: ModuleType, out: Array, x: Array, indices: Array) -> None:
+    """Return the rows x[indices] along the first axis; a negative index counts from the end.
 
-    The row of an index out of range that is not known to be wrong has all bits set. It has no part in the gradient.
+    The row of an index out of range, where this is no error, has all bits set. It does not contribute to the gradient.
     """
     at = rows_at(xp, indices, x.shape[0])
     missing = at == x.shape[0]
@@ -92,15 +94,16 @@ def take(xp: Any, out: Array, x: Array, indices: Array) -> None:
 
 def _untaken(g: Spec, indices: Spec, *, rows: int) -> Spec:
     if g.shape[: indices.ndim] != indices.shape or indices.dtype.kind not in "iu":
-        raise ShapeError(f"rows taken by indices {indices.shape} cannot have a gradient of shape {g.shape}.")
+        raise ShapeError(f"rows gathered by indices {indices.shape} cannot have a gradient of shape {g.shape}.")
     return g.with_shape((rows, *g.shape[indices.ndim :]))
 
 
 @op(_untaken, flops=cost.per_input(1))
-def take_grad(xp: Any, out: Array, g: Array, indices: Array, *, rows: int) -> None:
-    """Return the sum of the rows of g that were taken from each row: the adjoint of `take`.
+def take_grad(xp: ModuleType, out: Array, g: Array, indices: Array, *, rows: int) -> None:
+    """Return the sum of the gradients of each row over the places where it was gathered: the adjoint of `take`.
 
-    One after another, so that a sum is the same at every run: a device that adds many at once would not keep the order.
+    The terms are added one after another, so that the sum is reproducible: parallel additions would have no fixed
+    order.
     """
     numbers = rows_at(xp, indices, rows).reshape(-1)
     terms = g.reshape(numbers.size, *out.shape[1:])
@@ -122,23 +125,25 @@ take.vjp(x=lambda g, y, x, indices: Part(g, indices, _rows_laid))
 take_grad.vjp(g=lambda gg, y, g, indices, rows: take(gg, indices))
 
 
-def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: Any) -> Spec:
+def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: DTypeLike) -> Spec:
     if source.ndim < 1 or order.ndim != 1 or order.dtype.kind not in "iu":
-        raise ShapeError("a batch is taken from an array with axes, by an axis of integers.")
+        raise ShapeError("a batch is gathered from an array with axes, by a vector of integers.")
     if start != Spec((), np.dtype(np.int64)):
-        raise ShapeError(f"where a batch starts is one int64, got {start.dtype} of shape {start.shape}.")
+        raise ShapeError(f"the start of a batch must be one int64, got {start.dtype} of shape {start.shape}.")
     if count and not (source.shape[0] and order.size):
         raise ShapeError(
-            f"{count} rows cannot be taken from an array of {source.shape[0]} in an order of {order.size}."
+            f"{count} rows cannot be gathered from an array of {source.shape[0]} in an order of {order.size}."
         )
     return Spec((count, *source.shape[1:]), np.dtype(dtype))
 
 
-@op(_batch, flops=cost.free)
-def take_batch(xp: Any, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: Any) -> None:
-    """Return source[order[start : start + count]] as `dtype`; past the end of either the last row is taken again.
+@op(_batch, flops=cost.free, reads=cost.chosen_read)
+def take_batch(
+    xp: ModuleType, out: Array, source: Array, order: Array, start: Array, *, count: int, dtype: DTypeLike
+) -> None:
+    """Return source[order[start : start + count]] cast to `dtype`; past the end of either, the last row is repeated.
 
-    `start` is read where the arrays lie, so that a replay goes on from wherever it has been set.
+    `start` is an array on the device, so that a replay reads its current value.
     """
     if count:
         numbers = order[xp.clip(xp.arange(count) + start, 0, order.size - 1)]

@@ -1,16 +1,18 @@
-"""What `x[key]` means: parts by integers and slices, elements by arrays of integers and masks, as in NumPy."""
+"""Indexing by `x[key]`: by integers and slices, by arrays of integers, and by masks, as in NumPy."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
-from typing import Any
+from types import EllipsisType
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import Shape, ShapeError, broadcast
 from gpudl.engine.state import TracingError, state, user_line
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.elementwise import cast, where
 from gpudl.ops.gather import known, numbered, rows_at, take
 from gpudl.ops.shape import reshape, take_slice, transpose
@@ -25,18 +27,18 @@ _ALL = slice(None)
 _INT64 = np.dtype(np.int64)
 
 
-def getitem(x: Tensor, key: Any) -> Tensor:
-    """Return x[key] as NumPy does, copied.
+def getitem(x: Tensor, key: object) -> Tensor:
+    """Return a copy of x[key], with NumPy's rules.
 
     Args:
         x: a tensor.
-        key: integers, slices, None, ``...``, arrays or tensors of integers or of bools; several in a tuple. Integers
-            below 0 count from the end.
+        key: integers, slices, None, ``...``, arrays or tensors of integers or of bools; several in a tuple. Negative
+            integers count from the end.
 
     Raises:
-        IndexError: an integer of an array out of range, where the host has its values; see `ops.take`.
-        ShapeError: a key that does not fit x.
-        TracingError: a mask that is computed inside a recorded step, whose results have one shape.
+        IndexError: an integer of an array is out of range and the host has its values; see `ops.take`.
+        ShapeError: a key does not fit the shape of x.
+        TracingError: a mask is computed inside a recorded step, whose results have fixed shapes.
         TypeError: a key of anything else.
 
     Example:
@@ -50,11 +52,11 @@ def getitem(x: Tensor, key: Any) -> Tensor:
     return take_slice(x, key=_frozen(parts))
 
 
-def nonzero(x: Any) -> tuple[Tensor, ...]:
-    """Return where x is not 0: a tensor of int32 for each axis, whose length depends on the values.
+def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
+    """Return the indices of the elements that are not 0: an int32 tensor per axis, whose length depends on the values.
 
     Raises:
-        TracingError: inside a recorded step, whose results have one shape.
+        TracingError: inside a recorded step, whose results have fixed shapes.
 
     Example:
         >>> nonzero([[0.0, 2.0], [3.0, 0.0]])[1].numpy()
@@ -68,22 +70,22 @@ def _positions(mask: Tensor | np.ndarray) -> tuple[np.ndarray, ...]:
         return np.nonzero(mask)
     if state.recorder is not None or mask.data is None:
         raise TracingError(
-            f"{user_line()}: how many elements a mask chooses depends on its values, but the results of a recorded "
-            "step have one shape. Use gpudl.ops.where(mask, x, 0), or compile(run_eagerly=True)."
+            f"{user_line()}: how many elements a mask selects depends on its values, but the results of a recorded "
+            "step have fixed shapes. Use gpudl.ops.where(mask, x, 0), or compile(run_eagerly=True)."
         )
     return np.nonzero(mask.numpy())
 
 
-def _is_array(part: Any) -> bool:
+def _is_array(part: object) -> TypeGuard[Tensor | np.ndarray]:
     return isinstance(part, Tensor | np.ndarray)
 
 
-def _is_mask(part: Any) -> bool:
+def _is_mask(part: object) -> TypeGuard[Tensor | np.ndarray]:
     return _is_array(part) and part.dtype == np.bool_
 
 
-def _part(part: Any) -> Any:
-    """Return one part of a key with integers as Python's and lists as arrays; raises TypeError for what is no part."""
+def _part(part: object) -> Part | EllipsisType:
+    """Return one part of a key with Python integers, and lists as arrays; raise TypeError for an unsupported part."""
     if part is None or part is Ellipsis or isinstance(part, slice):
         return part
     if isinstance(part, int | np.integer) and not isinstance(part, bool):
@@ -92,11 +94,11 @@ def _part(part: Any) -> Any:
     return array if _is_mask(array) and array.ndim else whole(part)
 
 
-def whole(indices: Any) -> Any:
-    """Return integers in a tensor or an array; raises TypeError for anything else."""
+def whole(indices: object) -> Tensor | np.ndarray:
+    """Return integers as a tensor or an array; raise TypeError for anything else."""
     array = indices if isinstance(indices, Tensor) else np.asarray(indices)
     if array.size == 0 and not _is_array(indices):
-        array = np.empty(array.shape, _INT64)  # an empty list, of what would be integers
+        array = np.empty(array.shape, _INT64)  # an empty list
     if array.dtype.kind not in "iu":
         raise TypeError(
             "a tensor is indexed by integers, slices, None, ... and arrays of integers or bools, got "
@@ -105,34 +107,34 @@ def whole(indices: Any) -> Any:
     return array
 
 
-def _spelled_out(shape: Shape, parts: list[Any]) -> list[Part]:
-    """Return a part for each axis of `shape`, with None among them, and for masks the positions that they choose."""
-    used = sum(p.ndim if _is_mask(p) else p is not None and p is not Ellipsis for p in parts)
+def _spelled_out(shape: Shape, parts: list[Part | EllipsisType]) -> list[Part]:
+    """Return one part per axis of `shape`, with None between them, and with masks replaced by positions."""
+    used = sum(p.ndim if _is_mask(p) else int(p is not None and p is not Ellipsis) for p in parts)
     if used > len(shape):
-        raise ShapeError(f"{used} axes were indexed, and the tensor has {len(shape)}: {shape}.")
+        raise ShapeError(f"{used} axes were indexed, but the tensor has {len(shape)}: {shape}.")
     spelled: list[Part] = []
     for part in parts if any(p is Ellipsis for p in parts) else [*parts, Ellipsis]:
         at = sum(p is not None for p in spelled)
         if part is Ellipsis:
             spelled += [_ALL] * (len(shape) - used)
-        elif not _is_mask(part):
-            spelled.append(part)
-        elif part.shape == shape[at : at + part.ndim]:
+        elif _is_mask(part):
+            if part.shape != shape[at : at + part.ndim]:
+                raise ShapeError(f"a mask of shape {part.shape} does not fit axes of {shape[at : at + part.ndim]}.")
             spelled += _positions(part)
         else:
-            raise ShapeError(f"a mask of shape {part.shape} does not fit axes of {shape[at : at + part.ndim]}.")
+            spelled.append(part)
     return spelled
 
 
-def _frozen(parts: list[Any]) -> tuple[Any, ...]:
+def _frozen(parts: Sequence[Part | EllipsisType]) -> tuple[object, ...]:
     return tuple((p.start, p.stop, p.step) if isinstance(p, slice) else p for p in parts)
 
 
-def gathered(x: Tensor, parts: list[Part]) -> Tensor:
-    """Return x[parts], of which there is one for each axis, and some are arrays of integers.
+def gathered(x: Tensor, parts: Sequence[Part]) -> Tensor:
+    """Return x[parts], with one part per axis, some of which are arrays of integers.
 
-    The axes that arrays choose from become one, from which rows are taken. As in NumPy, the axes of the arrays come
-    first in the result, unless all arrays stand side by side.
+    The axes that arrays index are merged into one, from which rows are gathered. As in NumPy, the axes of the arrays
+    come first in the result, unless all arrays are adjacent.
     """
     chosen = [at for at, part in enumerate(parts) if not (part is None or isinstance(part, slice))]
     if any(part != _ALL for at, part in enumerate(parts) if at not in chosen):
@@ -154,7 +156,7 @@ def _ordered(x: Tensor, axes: list[int]) -> Tensor:
 
 
 def _rows(indices: list[Any], shape: Shape) -> Any:
-    """Return the numbers of elements of an array of `shape`, from their numbers along each of its axes."""
+    """Return flat indices into an array of `shape`, from indices along each of its axes."""
     if len(indices) == 1:
         return indices[0]
     indices = [i if _is_array(i) else np.asarray(i) for i in indices]
@@ -170,5 +172,5 @@ def _rows(indices: list[Any], shape: Shape) -> Any:
             at = where(wide < 0, wide + n, wide)
             outside = (at < 0) | (at >= n) | outside
         rows = rows * n + at
-    # One that is out of range along its axis must not reach another row: it is out of range for all of them.
+    # An index that is out of range along its axis must not reach another row: it becomes out of range of the whole.
     return where(outside, prod(shape), rows) if isinstance(outside, Tensor) else rows

@@ -1,4 +1,4 @@
-"""Comparisons, and the logic of bools and bits, element by element."""
+"""Elementwise comparisons, logical and bitwise operations."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gpudl.backend import Array
-from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
+from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
 from gpudl.ops.declare import elementwise
 
@@ -23,6 +22,10 @@ __all__ = [
     "left_shift",
     "less",
     "less_equal",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
     "not_equal",
     "right_shift",
 ]
@@ -32,6 +35,10 @@ _BOOL = np.dtype(bool)
 
 def _compared(a: Spec, b: Spec) -> Spec:
     return Spec(broadcast(a.shape, b.shape), _BOOL)
+
+
+def _truth(x: Spec) -> Spec:
+    return x.with_dtype(_BOOL)
 
 
 @elementwise(_compared)
@@ -73,7 +80,7 @@ def less_equal(x1: Expression, x2: Expression) -> Expression:
 def _bits(*xs: Spec) -> Spec:
     dtype = promote(*(x.dtype for x in xs))
     if is_floating(dtype):
-        raise ShapeError(f"bits are those of bools and integers, not of {dtype}. Compare first, e.g. x > 0, or cast.")
+        raise ShapeError(f"bitwise operations need bools or integers, not {dtype}. Compare first, e.g. x > 0, or cast.")
     return Spec(broadcast(*(x.shape for x in xs)), dtype)
 
 
@@ -82,37 +89,61 @@ def _shifted(a: Spec, b: Spec) -> Spec:
     return out.with_dtype("int32") if out.dtype == _BOOL else out
 
 
-@op(_bits)
-def bitwise_and(xp: Any, out: Array, x: Array, y: Array) -> None:
+@elementwise(_bits)
+def bitwise_and(x: Expression, y: Expression) -> Expression:
     """Return x & y of bools or integers."""
-    xp.bitwise_and(x, y, out=out, dtype=out.dtype)
+    return e.bitwise_and(x, y)
 
 
-@op(_bits)
-def bitwise_or(xp: Any, out: Array, x: Array, y: Array) -> None:
+@elementwise(_bits)
+def bitwise_or(x: Expression, y: Expression) -> Expression:
     """Return x | y of bools or integers."""
-    xp.bitwise_or(x, y, out=out, dtype=out.dtype)
+    return e.bitwise_or(x, y)
 
 
-@op(_bits)
-def bitwise_xor(xp: Any, out: Array, x: Array, y: Array) -> None:
+@elementwise(_bits)
+def bitwise_xor(x: Expression, y: Expression) -> Expression:
     """Return x ^ y of bools or integers."""
-    xp.bitwise_xor(x, y, out=out, dtype=out.dtype)
+    return e.bitwise_xor(x, y)
 
 
-@op(_bits)
-def bitwise_not(xp: Any, out: Array, x: Array) -> None:
+@elementwise(_bits)
+def bitwise_not(x: Expression) -> Expression:
     """Return ~x of bools or integers."""
-    xp.invert(x, out=out)
+    return e.invert(x)
 
 
-@op(_shifted)
-def left_shift(xp: Any, out: Array, x: Array, y: Array) -> None:
-    """Return x << y of integers; bools count as int32."""
-    xp.left_shift(x, y, out=out, dtype=out.dtype)
+@elementwise(_shifted)
+def left_shift(x: Expression, y: Expression) -> Expression:
+    """Return x << y of integers; bools are cast to int32."""
+    return e.left_shift(x, y)
 
 
-@op(_shifted)
-def right_shift(xp: Any, out: Array, x: Array, y: Array) -> None:
-    """Return x >> y of integers; bools count as int32."""
-    xp.right_shift(x, y, out=out, dtype=out.dtype)
+@elementwise(_shifted)
+def right_shift(x: Expression, y: Expression) -> Expression:
+    """Return x >> y of integers; bools are cast to int32."""
+    return e.right_shift(x, y)
+
+
+@elementwise(_compared)
+def logical_and(x1: Expression, x2: Expression) -> Expression:
+    """Return, as bool, whether neither x1 nor x2 is 0, elementwise."""
+    return e.bitwise_and(x1 != 0, x2 != 0)
+
+
+@elementwise(_compared)
+def logical_or(x1: Expression, x2: Expression) -> Expression:
+    """Return, as bool, whether x1 and x2 are not both 0, elementwise."""
+    return e.bitwise_or(x1 != 0, x2 != 0)
+
+
+@elementwise(_compared)
+def logical_xor(x1: Expression, x2: Expression) -> Expression:
+    """Return, as bool, where just one of x1 and x2 is 0."""
+    return e.bitwise_xor(x1 != 0, x2 != 0)
+
+
+@elementwise(_truth)
+def logical_not(x: Expression) -> Any:
+    """Return, as bool, whether each element of x is 0."""
+    return x == 0

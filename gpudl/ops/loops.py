@@ -1,38 +1,40 @@
-"""Loops over the first axis: a function of a carry and a row, applied to one row after another."""
+"""Loops over the first axis: a function of a carry and a row, applied to the rows in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import index
-from typing import Any
+from typing import Any, TypeAlias
 
 from gpudl import backend
 from gpudl.engine.convert import operand
-from gpudl.engine.plan.loop_gradient import Repeated
+from gpudl.engine.plan.loop_gradient import LoopNode
+from gpudl.engine.plan.recorder import at_work
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import state, symbolic
-from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tensor import Tensor, TensorLike
+from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.ops.arrangement import stack
 
 __all__ = ["scan"]
 
 Body = Callable[[Any, Any], Any]
+Tree: TypeAlias = Nest[Tensor | None]
 
 
 def scan(
     f: Body,
-    init: Any,
-    xs: Any = None,
+    init: Nest[TensorLike | None],
+    xs: Nest[TensorLike | None] = None,
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
 ) -> tuple[Any, Any]:
-    """Apply `f` to one row of `xs` after another, and hand a carry on from each to the next.
+    """Apply `f` to the rows of `xs` in turn, passing a carry from each iteration to the next.
 
-    It is what this loop returns, gradients included, bit for bit (but for the order of sums of gradients of what `f`
-    returns as it was given; and where it reads slices of a tensor of 16 bits from around, whose gradient the loop
-    rounds less often)::
+    The result, gradients included, is bitwise equal to that of this loop (except for the order of sums of gradients of
+    carries that `f` returns unchanged, and for the gradient of an outer 16-bit tensor of which `f` reads slices, which
+    is rounded less often)::
 
         carry, ys = init, []
         for x in xs:
@@ -40,29 +42,29 @@ def scan(
             ys.append(y)
         return carry, ops.stack(ys)
 
-    In a recorded step, such as those of `fit`, `f` is called once, however many rows there are, and what it does is
-    planned once and replayed for each row, forwards and backwards. Each step's values that the gradient needs are kept.
-    What is computed from nothing that differs between the steps is computed once, before them.
+    In a recorded step, such as those of `fit`, `f` is called once, however many rows there are; the iteration is
+    planned once and replayed for each row, forwards and backwards. The values of each iteration that the gradient needs
+    are kept. Computations that are the same in every iteration are done once, before the loop.
 
     Args:
-        f: takes the carry and a row of `xs` (the whole nest of rows; None without `xs`) and returns a pair: the next
-            carry, of the structure, shapes and dtypes of `init`, and a nest of results, or None. It may read tensors
-            and variables from around, draw random numbers and update variables, as in a loop. What it leaves in
-            Python's own variables is not handed on.
-        init: the first carry: a tensor, or a nest of tuples, lists and dicts of them.
-        xs: a tensor of rows, or a nest of such tensors, whose first axes have the same size, the number of steps.
-        length: the number of steps; needed where there are no `xs`.
-        reverse: begin with the last row. The results lie in the order of the rows.
-        unroll: how many steps a compiler may put together, at least 1, or whether it may put all; without effect here.
+        f: a function of the carry and a row of `xs` (a nest of rows; None without `xs`) that returns a pair: the next
+            carry, of the structure, shapes and dtypes of `init`, and a nest of results, or None. It may read outer
+            tensors and variables, draw random numbers and update variables, as in a loop. Values that it assigns to
+            Python variables are not passed on.
+        init: the initial carry: a tensor, or a nest of tuples, lists and dicts of them.
+        xs: a tensor of rows, or a nest of such tensors, whose first axes have the same size, the number of iterations.
+        length: the number of iterations; required if there are no `xs`.
+        reverse: begin with the last row. The results are in the order of the rows.
+        unroll: how many iterations a compiler may unroll, at least 1, or a bool for all or none; without effect here.
 
     Returns:
-        The last carry, and the nest of results, each with the results of all steps along a new first axis.
+        The last carry, and the nest of results, each with those of all iterations stacked along a new first axis.
 
     Raises:
-        TypeError: `f` is no function, returns no pair, or a carry that differs from `init`.
-        ValueError: `xs` of different sizes, or without a first axis; a `length` that is not theirs, or that is missing.
+        TypeError: `f` is not a function, or does not return a pair, or returns a carry that differs from `init`.
+        ValueError: `xs` have different sizes, or no first axis; `length` does not match them, or is missing.
 
-    Source: the recurrence is `lax.scan` of JAX (Bradbury et al., 2018), whose face Keras has.
+    Source: the recurrence is `lax.scan` of JAX (Bradbury et al., 2018), whose signature Keras has.
 
     Example:
         >>> last, sums = gpudl.ops.scan(lambda total, x: (total + x, total + x), 0.0, np.float32([1, 2, 3]))
@@ -73,56 +75,56 @@ def scan(
         raise TypeError(f"scan: f must be a function of a carry and a row, got {type(f).__name__}.")
     if not isinstance(unroll, int) or (unroll < 1 and unroll is not False):
         raise ValueError(f"scan: unroll must be a positive integer, or a bool, got {unroll!r}.")
-    init, xs = _tensors(init), _tensors(xs)
-    steps = _length(_leaves(xs), length)
-    if steps == 0 or any(t.data is None for t in (*_leaves(init), *_leaves(xs))):
-        return _inferred(f, init, xs, steps)
+    first, rows = _tensors(init), _tensors(xs)
+    steps = _length(_leaves(rows), length)
+    if steps == 0 or any(t.data is None for t in (*_leaves(first), *_leaves(rows))):
+        return _inferred(f, first, rows, steps)
     run = _looped if state.recorder is None else _recorded
-    return run(f, init, xs, steps, bool(reverse))
+    return run(f, first, rows, steps, bool(reverse))
 
 
-def _tensors(tree: Any) -> Any:
+def _tensors(tree: Nest[TensorLike | None]) -> Tree:
     return map_leaves(lambda leaf: None if leaf is None else operand(leaf), tree)
 
 
-def _leaves(tree: Any) -> list[Tensor]:
+def _leaves(tree: Tree) -> list[Tensor]:
     return [leaf for leaf in flatten(tree)[0] if leaf is not None]
 
 
-def _filled(tree: Any, leaves: Any) -> Any:
-    """Return `tree` with `leaves`, in order, in the place of its tensors."""
+def _filled(tree: Tree, leaves: Iterable[Tensor]) -> Tree:
+    """Return `tree` with `leaves`, in order, in place of its tensors."""
     given = iter(leaves)
     return map_leaves(lambda leaf: None if leaf is None else next(given), tree)
 
 
 def _length(xs: list[Tensor], length: int | None) -> int:
-    """Return the number of steps; raises ValueError where it is not one."""
+    """Return the number of iterations; raise ValueError if it is missing, wrong or ambiguous."""
     sizes = list(dict.fromkeys(x.shape[:1] for x in xs))
     if () in sizes:
         raise ValueError(
-            "scan: xs need a first axis, along which the steps go, and got a number. A list is a nest of several xs: "
-            "make one tensor of rows by ops.stack."
+            "scan: xs need a first axis to iterate over, got a number. A list is a nest of several xs: "
+            "stack its elements with ops.stack."
         )
     if len(sizes) > 1:
         listed = ", ".join(str(size) for (size,) in sizes)
-        raise ValueError(f"scan: all xs must have as many rows, got {listed} along their first axes.")
+        raise ValueError(f"scan: all xs must have equally many rows, got {listed} along their first axes.")
     if length is None:
         if not sizes:
-            raise ValueError("scan: without xs, length must say how many steps there are.")
+            raise ValueError("scan: without xs, length, the number of iterations, is required.")
         return sizes[0][0]
     try:
         steps = index(length)
     except TypeError:
         steps = -1
     if steps < 0:
-        raise ValueError(f"scan: length must be a whole number of steps, got {length!r}.")
+        raise ValueError(f"scan: length must be a non-negative integer, got {length!r}.")
     if sizes and sizes[0][0] != steps:
-        raise ValueError(f"scan: length says {steps} steps, and xs have {sizes[0][0]} rows.")
+        raise ValueError(f"scan: length is {steps}, but xs have {sizes[0][0]} rows.")
     return steps
 
 
-def _stepped(f: Body, carry: Any, x: Any) -> tuple[Any, Any]:
-    """Return what `f` makes of a carry and a row; raises TypeError unless it is a pair, of a carry of the same kind."""
+def _stepped(f: Body, carry: Tree, x: Tree) -> tuple[Tree, Tree]:
+    """Return f(carry, x); raise TypeError unless it is a pair with a carry of the same kind."""
     made = f(carry, x)
     if not isinstance(made, tuple | list) or len(made) != 2:
         raise TypeError(f"scan: f must return a pair of the next carry and a result, got {_picture(_tensors(made))}.")
@@ -135,32 +137,32 @@ def _stepped(f: Body, carry: Any, x: Any) -> tuple[Any, Any]:
     return after, y
 
 
-def _kind(tree: Any) -> Any:
+def _kind(tree: Tree) -> object:
     """Return the structure of a nest, and the dtypes and shapes in it."""
     leaves, structure = flatten(tree)
     return structure, [leaf if leaf is None else leaf.spec for leaf in leaves]
 
 
-def _picture(tree: Any) -> str:
-    """Return the structure of a nest in words, with the dtype and the shape of each tensor."""
+def _picture(tree: Tree) -> str:
+    """Return a description of a nest, with the dtype and the shape of each tensor."""
     if isinstance(tree, dict):
         return "{" + ", ".join(f"{key!r}: {_picture(tree[key])}" for key in tree) + "}"
     if isinstance(tree, list):
         return f"[{', '.join(map(_picture, tree))}]"
     if isinstance(tree, tuple):
         return f"({', '.join(map(_picture, tree))}{',' * (len(tree) == 1)})"
-    return "None" if tree is None else f"{tree.dtype}{list(tree.shape)}"
+    return f"{tree.dtype}{list(tree.shape)}" if isinstance(tree, Tensor) else "None"
 
 
-def _looped(f: Body, carry: Any, xs: Any, length: int, reverse: bool) -> tuple[Any, Any]:
-    """Return the results of a loop that computes at once."""
+def _looped(f: Body, carry: Tree, xs: Tree, length: int, reverse: bool) -> tuple[Tree, Tree]:
+    """Return the results of a loop that is computed eagerly."""
     leaves = _leaves(xs)
-    rows: list[Any] = []
+    rows: list[Tree] = []
     for t in range(length)[:: -1 if reverse else 1]:
         carry, y = _stepped(f, carry, _filled(xs, [x[t] for x in leaves]))
         if rows and _kind(y) != _kind(rows[0]):
             raise TypeError(
-                f"scan: f must return results of the same structure, shapes and dtypes in each step, but returned "
+                f"scan: f must return results of the same structure, shapes and dtypes in each iteration, but returned "
                 f"{_picture(rows[0])} and later {_picture(y)}."
             )
         rows.append(y)
@@ -168,23 +170,22 @@ def _looped(f: Body, carry: Any, xs: Any, length: int, reverse: bool) -> tuple[A
     return carry, _filled(rows[0], map(stack, zip(*map(_leaves, ordered), strict=True)))
 
 
-def _recorded(f: Body, init: Any, xs: Any, length: int, reverse: bool) -> tuple[Any, Any]:
+def _recorded(f: Body, init: Tree, xs: Tree, length: int, reverse: bool) -> tuple[Tree, Tree]:
     """Return the results of a loop that becomes one instruction of the step that is being recorded."""
-    results: Any = None
+    results: Tree = None
 
     def step(carries: list[Tensor], rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         nonlocal results
         carry, results = _stepped(f, _filled(init, carries), _filled(xs, rows))
         return _leaves(carry), _leaves(results)
 
-    recorder: Any = state.recorder
     first = _leaves(init)
-    outs = Repeated(recorder, first, _leaves(xs), step, length, reverse).outs
+    outs = LoopNode(at_work(), first, _leaves(xs), step, length, reverse).outs
     return _filled(init, outs), _filled(results, outs[len(first) :])
 
 
-def _inferred(f: Body, init: Any, xs: Any, length: int) -> tuple[Any, Any]:
-    """Return results without values: of symbolic tensors, or of no steps at all, where the carry stays as it is."""
+def _inferred(f: Body, init: Tree, xs: Tree, length: int) -> tuple[Tree, Tree]:
+    """Return results without values: for symbolic tensors, or for no iterations, where the carry is unchanged."""
 
     def without_value(spec: Spec) -> Tensor:
         return Tensor(None, spec)

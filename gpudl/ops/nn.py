@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import config
 from gpudl.engine.convert import operand
 from gpudl.engine.op import Op
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.kernels.geometry import Window
 from gpudl.ops import loss, pool
 from gpudl.ops.arrangement import transpose
@@ -25,10 +25,11 @@ __all__ = [
     "max_pool",
     "one_hot",
     "softmax",
+    "sparsemax",
 ]
 
 
-def softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
+def softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`, one or several.
 
     Raises:
@@ -42,8 +43,21 @@ def softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
     return _along(loss.softmax, x, axis)
 
 
-def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
-    """Return log(softmax(x)) along `axis`, one or several, exact where the softmax is nearly 0.
+def sparsemax(x: TensorLike, axis: int = -1) -> Tensor:
+    """Return the probabilities along `axis` that are nearest to x, many of them exactly 0.
+
+    Raises:
+        ShapeError: x has no such axis, or nothing along it.
+
+    Example:
+        >>> sparsemax([[1.0, 0.5, -3.0]]).numpy()
+        array([[0.75, 0.25, 0.  ]], dtype=float32)
+    """
+    return _along(loss.sparsemax, x, axis)
+
+
+def log_softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
+    """Return log(softmax(x)) along `axis`, one or several, accurate where the softmax is nearly 0.
 
     Raises:
         ShapeError: x has no such axis, or nothing along it.
@@ -55,8 +69,8 @@ def log_softmax(x: Any, axis: int | Sequence[int] = -1) -> Tensor:
     return _along(loss.log_softmax, x, axis)
 
 
-def _along(function: Op, x: Any, axis: int | Sequence[int]) -> Tensor:
-    """Return a function of the last axis applied along others."""
+def _along(function: Op[Tensor], x: TensorLike, axis: int | Sequence[int]) -> Tensor:
+    """Return a function of the last axis applied along other axes."""
     x = operand(x)
     axes = axes_of(x.ndim, plain(axis))
     if axes in ((), (x.ndim - 1,)):
@@ -67,18 +81,20 @@ def _along(function: Op, x: Any, axis: int | Sequence[int]) -> Tensor:
     return transpose(reshape(function(flat), moved.shape), tuple(map(int, np.argsort(order))))
 
 
-def one_hot(x: Any, num_classes: int, axis: int = -1, dtype: Any = None, sparse: bool = False) -> Tensor:
-    """Return zeros with a 1 at the label, along a new `axis`; a label out of range gives zeros only.
+def one_hot(
+    x: TensorLike, num_classes: int, axis: int = -1, dtype: DTypeLike | None = None, sparse: bool = False
+) -> Tensor:
+    """Return zeros with a 1 at the label, along a new `axis`; a label out of range gives all zeros.
 
     Args:
         x: class labels; floats are cast to integers.
         num_classes: the size of the new axis.
-        axis: where it stands in the result.
-        dtype: of the result; `config.floatx` by default.
+        axis: position of the new axis in the result.
+        dtype: dtype of the result; `config.floatx` by default.
         sparse: not supported.
 
     Raises:
-        ValueError: `sparse`.
+        ValueError: `sparse` is true.
 
     Example:
         >>> one_hot([1, 0], 3).numpy()
@@ -100,19 +116,23 @@ Sizes = int | Sequence[int]
 
 
 def max_pool(
-    inputs: Any, pool_size: Sizes, strides: Sizes | None = None, padding: str = "valid", data_format: str | None = None
+    inputs: TensorLike,
+    pool_size: Sizes,
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
     """Return the maximum of each window of sequences or images.
 
     Args:
         inputs: (batch, length, channels) or (batch, height, width, channels), or with the channels second.
-        pool_size: of the window, along each axis that it moves along; one integer for all.
-        strides: steps of the window; None for windows side by side.
-        padding: ``"valid"`` leaves out what fills no window; ``"same"`` keeps it, and padding never wins.
-        data_format: ``"channels_last"`` or ``"channels_first"``; None is `config.image_data_format`.
+        pool_size: size of the window along each spatial axis; one integer for all.
+        strides: steps of the window; None for `pool_size`.
+        padding: ``"valid"`` drops incomplete windows; ``"same"`` pads them, and padding is never the maximum.
+        data_format: ``"channels_last"`` or ``"channels_first"``; None means `config.image_data_format`.
 
     Raises:
-        ShapeError: inputs of other shapes, or smaller than the window.
+        ShapeError: the inputs have another number of axes, or are smaller than the window.
 
     Example:
         >>> max_pool(np.arange(6, dtype="float32").reshape(1, 6, 1), 2).numpy().ravel()
@@ -122,9 +142,13 @@ def max_pool(
 
 
 def average_pool(
-    inputs: Any, pool_size: Sizes, strides: Sizes | None = None, padding: str = "valid", data_format: str | None = None
+    inputs: TensorLike,
+    pool_size: Sizes,
+    strides: Sizes | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Tensor:
-    """Return the mean of each window of sequences or images; arguments as those of `max_pool`.
+    """Return the mean of each window of sequences or images; the arguments are those of `max_pool`.
 
     Padding does not count.
 
@@ -145,7 +169,7 @@ def _means(x: Tensor, window: Window) -> Tensor:
 
 def _pooled(
     function: Callable[[Tensor, Window], Tensor],
-    inputs: Any,
+    inputs: TensorLike,
     pool_size: Sizes,
     strides: Sizes | None,
     padding: str,
@@ -153,9 +177,9 @@ def _pooled(
 ) -> Tensor:
     x = operand(inputs)
     if x.ndim not in (3, 4):
-        raise ShapeError(f"pooling takes sequences or images, with a batch and channels, got {x.ndim} axes.")
+        raise ShapeError(f"pooling needs sequences or images, with a batch and channels, got {x.ndim} axes.")
     if not is_floating(x.dtype):
-        raise ShapeError(f"pooling takes floats, got {x.dtype}. Cast first.")
+        raise ShapeError(f"pooling needs floats, got {x.dtype}. Cast first.")
     if config.check_data_format(data_format) == "channels_first":
         last = (0, *range(2, x.ndim), 1)
         y = _pooled(function, transpose(x, last), pool_size, strides, padding, "channels_last")

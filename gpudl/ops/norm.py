@@ -1,14 +1,13 @@
-"""Normalization channel by channel, or row by row: x (..., C)."""
+"""Batch normalization, per channel, and layer normalization, per row: x (..., C)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.grad import Gradients
-from gpudl.engine.op import op
 from gpudl.engine.parts import total
 from gpudl.engine.plan.ir import Applied
 from gpudl.engine.plan.rewrite import Rewriter, rewrites
@@ -17,7 +16,7 @@ from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.expression import Expression
 from gpudl.ops import reduce
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 from gpudl.ops.elementwise import multiply
 from gpudl.ops.exponential import sqrt
 from gpudl.ops.shape import reshape
@@ -35,7 +34,7 @@ def _by_channel(x: Spec, *each: Spec) -> Spec:
     if not is_floating(x.dtype):
         raise ShapeError(f"expected floats, got {x.dtype}. Cast first.")
     if x.ndim < 1 or any(spec.shape != x.shape[-1:] for spec in each):
-        raise ShapeError(f"expected one number for each channel, {list(x.shape[-1:])}.")
+        raise ShapeError(f"expected one value per channel, {list(x.shape[-1:])}.")
     return Spec(x.shape, promote(x.dtype, *(spec.dtype for spec in each)))
 
 
@@ -44,15 +43,15 @@ def _batch_norm(x: Spec, gamma: Spec, beta: Spec, *, epsilon: float) -> tuple[Sp
     return y, y.with_shape(gamma.shape), y.with_shape(gamma.shape)
 
 
-def _rows(x: Any) -> tuple[tuple[int, ...], float]:
-    """Return the axes that are not the channels, and the share of one row in a mean over them: NaN of none."""
+def _rows(x: Tensor | Array) -> tuple[tuple[int, ...], float]:
+    """Return the axes that are not the channels, and the weight of one row in a mean over them: NaN without rows."""
     count = x.size // max(x.shape[-1], 1)
     return tuple(range(x.ndim - 1)), 1 / count if count else float("nan")
 
 
 @op(_batch_norm, outs=3, flops=cost.per_output(7))
 def batch_norm(
-    xp: Any, y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float
+    xp: ModuleType, y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float
 ) -> None:
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, and the mean and variance of each channel.
 
@@ -72,14 +71,14 @@ def _batch_norm_grad(
     g: Spec, x: Spec, gamma: Spec, mean: Spec, variance: Spec, *, epsilon: float
 ) -> tuple[Spec, Spec, Spec]:
     if g.shape != x.shape:
-        raise ShapeError("gradient and input of a normalization must have one shape.")
+        raise ShapeError("gradient and input of a normalization must have the same shape.")
     dx = _by_channel(x, gamma, mean, variance)
     return dx, dx.with_shape(gamma.shape), dx.with_shape(gamma.shape)
 
 
 @op(_batch_norm_grad, outs=3, flops=cost.per_output(9))
 def batch_norm_grad(
-    xp: Any,
+    xp: ModuleType,
     dx: Array,
     dgamma: Array,
     dbeta: Array,
@@ -93,7 +92,7 @@ def batch_norm_grad(
 ) -> None:
     """Return the gradients of `batch_norm` with respect to x, gamma and beta, from its input and its statistics.
 
-    With n = (x - mean) / sqrt(variance + epsilon), that of x is what g has in common with neither 1 nor n.
+    With n = (x - mean) / sqrt(variance + epsilon), that of x is the component of g orthogonal to 1 and to n, scaled.
     """
     axes, share = _rows(x)
     inverse = 1 / xp.sqrt(variance + dx.dtype.type(epsilon))
@@ -113,7 +112,7 @@ def _batch_norm_gradients(g: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, var
 
 
 def _of_statistics(g: Gradients, mean: Tensor, x: Tensor, share: float) -> Tensor | None:
-    """Return the gradient of x from those of means and variances, which broadcast to it."""
+    """Return the gradient with respect to x from those of means and variances, which broadcast to it."""
     of_mean, of_variance = g
     return total(
         None if of_mean is None else reduce.broadcast_to(of_mean * share, shape=x.shape),
@@ -122,9 +121,9 @@ def _of_statistics(g: Gradients, mean: Tensor, x: Tensor, share: float) -> Tenso
 
 
 def _gradients(
-    op: Callable[..., Any], in_ops: Callable[..., Three], statistics: Callable[..., Tensor | None]
-) -> Callable[..., Any]:
-    """Return the rule of a normalization: by `op`, or by `in_ops` where a second derivative is wanted."""
+    op: Callable[..., Three], in_ops: Callable[..., Three], statistics: Callable[..., Tensor | None]
+) -> Callable[..., Gradients]:
+    """Return the gradient rule of a normalization: by `op`, or by `in_ops` where a second derivative is needed."""
 
     def rule(
         wanted: set[str], g: Gradients, y: Three, x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
@@ -145,7 +144,7 @@ batch_norm.joint_vjp(
 
 @elementwise(_by_channel, flops=cost.per_output(3))
 def scale_shift(x: Expression, center: Expression, scale: Expression, shift: Expression) -> Expression:
-    """Return (x - center) * scale + shift, each of these one number a channel."""
+    """Return (x - center) * scale + shift, each with one value per channel."""
     return (x - center) * scale + shift
 
 
@@ -164,7 +163,7 @@ def _layer_norm(x: Spec, gamma: Spec, beta: Spec, *, epsilon: float) -> tuple[Sp
 
 @op(_layer_norm, outs=3, flops=cost.per_output(7))
 def layer_norm(
-    xp: Any, y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float
+    xp: ModuleType, y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float
 ) -> None:
     """Return gamma * (x - mean) / sqrt(variance + epsilon) + beta, and the mean and variance of each row: (...).
 
@@ -184,14 +183,14 @@ def _layer_norm_grad(
     g: Spec, x: Spec, gamma: Spec, mean: Spec, variance: Spec, *, epsilon: float
 ) -> tuple[Spec, Spec, Spec]:
     if g.shape != x.shape or mean.shape != x.shape[:-1] or variance.shape != mean.shape:
-        raise ShapeError("gradient and input of a normalization must have one shape, and its statistics one a row.")
+        raise ShapeError("gradient and input of a normalization must have one shape, its statistics one value a row.")
     dx = _by_channel(x, gamma)
     return dx, dx.with_shape(gamma.shape), dx.with_shape(gamma.shape)
 
 
 @op(_layer_norm_grad, outs=3, flops=cost.per_output(11))
 def layer_norm_grad(
-    xp: Any,
+    xp: ModuleType,
     dx: Array,
     dgamma: Array,
     dbeta: Array,
@@ -205,7 +204,8 @@ def layer_norm_grad(
 ) -> None:
     """Return the gradients of `layer_norm` with respect to x, gamma and beta, from its input and its statistics.
 
-    With n = (x - mean) / sqrt(variance + epsilon), that of x is what g * gamma has in common with neither 1 nor n.
+    With n = (x - mean) / sqrt(variance + epsilon), that of x is the component of g * gamma orthogonal to 1 and to n,
+    scaled.
     """
     axes, share = tuple(range(x.ndim - 1)), 1 / max(x.shape[-1], 1)
     inverse = 1 / xp.sqrt(variance[..., None] + dx.dtype.type(epsilon))
@@ -218,8 +218,8 @@ def layer_norm_grad(
     dx[...] = (slope - (plain + normal * along)) * inverse
 
 
-def _column(statistic: Tensor | None) -> Any:
-    return None if statistic is None else reshape(statistic, (*statistic.shape, 1))
+def _column(statistic: Tensor) -> Tensor:
+    return reshape(statistic, (*statistic.shape, 1))
 
 
 def _layer_norm_gradients(g: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, variance: Tensor, epsilon: float) -> Three:
@@ -233,7 +233,9 @@ def _layer_norm_gradients(g: Tensor, x: Tensor, gamma: Tensor, mean: Tensor, var
 
 
 def _of_row_statistics(g: Gradients, mean: Tensor, x: Tensor) -> Tensor | None:
-    return _of_statistics(tuple(map(_column, g)), _column(mean), x, 1 / max(x.shape[-1], 1))
+    return _of_statistics(
+        tuple(None if each is None else _column(each) for each in g), _column(mean), x, 1 / max(x.shape[-1], 1)
+    )
 
 
 layer_norm.joint_vjp(("x", "gamma", "beta"), _gradients(layer_norm_grad, _layer_norm_gradients, _of_row_statistics))
@@ -241,16 +243,16 @@ layer_norm.joint_vjp(("x", "gamma", "beta"), _gradients(layer_norm_grad, _layer_
 
 @rewrites("batch_norm")
 @rewrites("scale_shift")
-def cut_off_at_once(rewriter: Rewriter, step: Applied) -> None:
-    """Join a normalization with the ReLU after it."""
-    cut = rewriter.only_user(step.outs[0], "relu")
+def fuse_relu(rewriter: Rewriter, instruction: Applied) -> None:
+    """Fuse a normalization with the ReLU after it."""
+    cut = rewriter.only_user(instruction.outs[0], "relu")
     if cut is not None:
-        rewriter.fuse([step, cut], f"{step.name}+relu")
+        rewriter.fuse([instruction, cut], f"{instruction.name}+relu")
 
 
 @rewrites("batch_norm_grad")
-def go_back_at_once(rewriter: Rewriter, step: Applied) -> None:
-    """Join the gradients of a ReLU and of the normalization before it."""
-    slope = rewriter.maker(step.ins[0], "activation_grad")
+def fuse_relu_gradient(rewriter: Rewriter, instruction: Applied) -> None:
+    """Fuse the gradients of a ReLU and of the normalization before it."""
+    slope = rewriter.maker(instruction.ins[0], "activation_grad")
     if slope is not None:
-        rewriter.fuse([slope, step], "activation_grad+batch_norm_grad")
+        rewriter.fuse([slope, instruction], "activation_grad+batch_norm_grad")

@@ -1,6 +1,6 @@
 """NumPy's functions of tensors, with Keras's arguments, defaults and dtypes.
 
-What takes tensors alone, such as `exp` and `add`, is the op itself.
+A function whose arguments are tensors only, such as `exp` and `add`, is the op itself.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from operator import index
-from typing import Any
+from typing import overload
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl.engine.convert import operand
 from gpudl.engine.op import Op
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops import elementwise, indexing, linalg, logic, reduce
 from gpudl.ops.reduce import axes_of
 from gpudl.ops.shape import reshape, sizes
@@ -26,9 +27,6 @@ __all__ = [
     "argmax",
     "cast",
     "clip",
-    "logical_and",
-    "logical_not",
-    "logical_or",
     "matmul",
     "max",
     "mean",
@@ -45,11 +43,11 @@ Axis = int | Sequence[int] | None
 
 
 def plain(axis: Axis) -> int | tuple[int, ...] | None:
-    """Return an axis or several as Python integers, which a recorded step can be looked up by."""
+    """Return an axis or several as Python integers, which can be compared with those of a recorded step."""
     return None if axis is None else sizes(axis) if isinstance(axis, Sequence) else index(axis)
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return the sum along `axis`, by default of all elements; small integers are summed in 32 bits.
 
     Example:
@@ -59,8 +57,8 @@ def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
 
 
-def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the mean along `axis`, by default of all elements; that of integers is float32, that of nothing NaN.
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Return the mean along `axis`, by default of all elements; that of integers is float32, that of no elements NaN.
 
     Example:
         >>> mean([[1, 2], [3, 5]], axis=0).numpy()
@@ -69,8 +67,8 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return reduce.mean(operand(x), plain(axis), bool(keepdims))
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
-    """Return the maximum along `axis`, by default of all elements, and of `initial` where it is given.
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+    """Return the maximum along `axis`, by default of all elements, and of `initial` if it is given.
 
     Raises:
         ShapeError: no elements, and no `initial`.
@@ -82,8 +80,8 @@ def max(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None
     return _extreme(reduce.max, elementwise.maximum, x, axis, keepdims, initial)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
-    """Return the minimum along `axis`, by default of all elements, and of `initial` where it is given.
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False, initial: float | None = None) -> Tensor:
+    """Return the minimum along `axis`, by default of all elements, and of `initial` if it is given.
 
     Raises:
         ShapeError: no elements, and no `initial`.
@@ -95,16 +93,18 @@ def min(x: Any, axis: Axis = None, keepdims: bool = False, initial: float | None
     return _extreme(reduce.min, elementwise.minimum, x, axis, keepdims, initial)
 
 
-def _extreme(of_all: Op, of_two: Op, x: Any, axis: Axis, keepdims: bool, initial: float | None) -> Tensor:
+def _extreme(
+    of_all: Op[Tensor], of_two: Op[Tensor], x: TensorLike, axis: Axis, keepdims: bool, initial: float | None
+) -> Tensor:
     x = operand(x)
-    if initial is not None and x.size == 0:  # no maximum, but the shape of one
+    if initial is not None and x.size == 0:  # `initial`, in the shape of the maximum
         result = reduce.sum(x, axis=plain(axis), keepdims=bool(keepdims))
         return elementwise.cast_like(result + operand(initial), x)
     result = of_all(x, axis=plain(axis), keepdims=bool(keepdims))
     return result if initial is None else of_two(result, elementwise.cast_like(operand(initial), result))
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return, as bool, whether any element along `axis` is not 0.
 
     Example:
@@ -114,7 +114,7 @@ def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return logic.greater(sum(logic.not_equal(x, 0), axis, keepdims), 0)
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Return, as bool, whether no element along `axis` is 0.
 
     Example:
@@ -124,8 +124,8 @@ def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return logic.equal(sum(logic.equal(x, 0), axis, keepdims), 0)
 
 
-def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """Return where the first maximum along `axis` is, by default in the flattened x, as int32.
+def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """Return the index of the first maximum along `axis`, by default in the flattened x, as int32.
 
     Raises:
         ShapeError: no elements.
@@ -142,7 +142,7 @@ def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Tensor:
     return reshape(at, [1 if a in gone else n for a, n in enumerate(x.shape)])
 
 
-def cast(x: Any, dtype: Any) -> Tensor:
+def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
     """Return x in another dtype; a float that is too large for it becomes infinite.
 
     Example:
@@ -152,8 +152,8 @@ def cast(x: Any, dtype: Any) -> Tensor:
     return elementwise.cast(x, dtype=np.dtype(dtype))
 
 
-def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
-    """Return x limited to [x_min, x_max], numbers or arrays; None is no limit. The gradient is 0 outside of numbers.
+def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
+    """Return x limited to [x_min, x_max], numbers or arrays; None is no limit. With numbers the gradient is 0 outside.
 
     Example:
         >>> clip([-1.0, 0.5, 2.0], 0, 1).numpy()
@@ -171,7 +171,7 @@ def clip(x: Any, x_min: Any, x_max: Any) -> Tensor:
     return x if x_max is None else elementwise.minimum(x, x_max)
 
 
-def ones_like(x: Any, dtype: Any = None) -> Tensor:
+def ones_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Return ones in the shape of x, and in its dtype by default.
 
     Example:
@@ -182,7 +182,7 @@ def ones_like(x: Any, dtype: Any = None) -> Tensor:
     return ones if dtype is None or ones.dtype == np.dtype(dtype) else cast(ones, dtype)
 
 
-def zeros_like(x: Any, dtype: Any = None) -> Tensor:
+def zeros_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """Return zeros in the shape of x, and in its dtype by default.
 
     Example:
@@ -193,13 +193,23 @@ def zeros_like(x: Any, dtype: Any = None) -> Tensor:
     return zeros if dtype is None or zeros.dtype == np.dtype(dtype) else cast(zeros, dtype)
 
 
-def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
-    """Return x1 where the condition is not 0, x2 elsewhere; without both, where that is, as `nonzero` does.
+@overload
+def where(condition: TensorLike) -> tuple[Tensor, ...]: ...
 
-    What is not chosen passes no gradient, NaN or not.
+
+@overload
+def where(condition: TensorLike, x1: TensorLike, x2: TensorLike) -> Tensor: ...
+
+
+def where(
+    condition: TensorLike, x1: TensorLike | None = None, x2: TensorLike | None = None
+) -> Tensor | tuple[Tensor, ...]:
+    """Return x1 where the condition is not 0, x2 elsewhere; without both, the indices where that is, see `nonzero`.
+
+    No gradient flows to elements that are not selected, even if they are NaN.
 
     Raises:
-        ValueError: one of x1 and x2 alone.
+        ValueError: only one of x1 and x2 is given.
 
     Example:
         >>> where([True, False], [1.0, 2.0], 0.0).numpy()
@@ -208,50 +218,20 @@ def where(condition: Any, x1: Any = None, x2: Any = None) -> Any:
     if x1 is None and x2 is None:
         return indexing.nonzero(condition)
     if x1 is None or x2 is None:
-        raise ValueError("where takes a condition alone, or both x1 and x2, what to take where it holds and elsewhere.")
+        raise ValueError("where needs a condition alone, or both x1 and x2, the values where it holds and elsewhere.")
     condition = operand(condition)
     if condition.dtype != np.bool_:
         condition = logic.not_equal(condition, 0)
     return elementwise.where(condition, x1, x2)
 
 
-def logical_not(x: Any) -> Tensor:
-    """Return, as bool, where x is 0.
+def matmul(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Return the product of matrices, (..., M, K) @ (..., K, N) -> (..., M, N); a vector on the left is a row.
 
-    Example:
-        >>> logical_not([0, 2]).numpy()
-        array([ True, False])
-    """
-    return logic.equal(x, 0)
-
-
-def logical_and(x1: Any, x2: Any) -> Tensor:
-    """Return, as bool, where neither x1 nor x2 is 0.
-
-    Example:
-        >>> logical_and([0, 1, 2], [3, 0, 4]).numpy()
-        array([False, False,  True])
-    """
-    return logic.bitwise_and(logic.not_equal(x1, 0), logic.not_equal(x2, 0))
-
-
-def logical_or(x1: Any, x2: Any) -> Tensor:
-    """Return, as bool, where x1 and x2 are not both 0.
-
-    Example:
-        >>> logical_or([0, 1, 0], [3, 0, 0]).numpy()
-        array([ True,  True, False])
-    """
-    return logic.bitwise_or(logic.not_equal(x1, 0), logic.not_equal(x2, 0))
-
-
-def matmul(x1: Any, x2: Any) -> Tensor:
-    """Return the product of matrices, (..., M, K) @ (..., K, N) -> (..., M, N); one axis is a row on the left.
-
-    On the right one axis is a column, and neither has that axis in the result.
+    A vector on the right is a column; the axis that is added to a vector is removed from the result.
 
     Raises:
-        ShapeError: sizes that do not fit.
+        ShapeError: the sizes do not match.
 
     Example:
         >>> matmul([[1.0, 2.0], [3.0, 4.0]], [1.0, 1.0]).numpy()
@@ -260,14 +240,14 @@ def matmul(x1: Any, x2: Any) -> Tensor:
     like = x1 if isinstance(x1, Tensor) else x2 if isinstance(x2, Tensor) else None
     a, b = operand(x1, like), operand(x2, like)
     if a.ndim == 0 or b.ndim == 0:
-        raise ShapeError(f"a matrix product needs axes on each side, got {a.shape} and {b.shape}. Use * for numbers.")
+        raise ShapeError(f"a matrix product needs operands with axes, got {a.shape} and {b.shape}. Use * for numbers.")
     y = linalg.matmul(reshape(a, (1, -1)) if a.ndim == 1 else a, reshape(b, (-1, 1)) if b.ndim == 1 else b)
     gone = {*([y.ndim - 2] if a.ndim == 1 else []), *([y.ndim - 1] if b.ndim == 1 else [])}
     return reshape(y, [n for axis, n in enumerate(y.shape) if axis not in gone]) if gone else y
 
 
-def true_divide(x1: Any, x2: Any) -> Tensor:
-    """Return x1 / x2, as `divide` does: floats, also of integers.
+def true_divide(x1: TensorLike, x2: TensorLike) -> Tensor:
+    """Return x1 / x2, like `divide`: integers become floats.
 
     Example:
         >>> true_divide([1, 2], 2).numpy()
@@ -276,16 +256,16 @@ def true_divide(x1: Any, x2: Any) -> Tensor:
     return elementwise.divide(x1, x2)
 
 
-def take(x: Any, indices: Any, axis: int | None = None) -> Tensor:
+def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     """Return the elements of x at `indices` along `axis`, by default of the flattened x.
 
-    An index below 0 counts from the end, whatever its dtype. One out of range is an error where the host has its value:
-    outside of recorded steps on the CPU, and everywhere for lists and NumPy arrays. Elsewhere what is taken has all
-    bits set: it is NaN, for integers -1 or the largest there is, for bools True. It has no part in the gradient.
+    A negative index counts from the end. One out of range is an error if the host has its value: on the CPU outside of
+    recorded steps, and always for lists and NumPy arrays. Otherwise the result has all bits set: it is NaN, for
+    integers -1 or the largest value, for bools True. It does not contribute to the gradient.
 
     Raises:
-        IndexError: an index out of range, where the host has its value.
-        ShapeError: an axis that x does not have.
+        IndexError: an index is out of range, and the host has its value.
+        ShapeError: x does not have the axis.
 
     Example:
         >>> take([[1.0, 2.0], [3.0, 4.0]], [1, 0], axis=1).numpy()

@@ -1,16 +1,16 @@
-"""Max and average pooling over windows: x (N, H, W, C) -> y (N, OH, OW, C)."""
+"""Max and average pooling: x (N, H, W, C) -> y (N, OH, OW, C)."""
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
-from gpudl.backend import Array
+from gpudl.backend import Array, Static
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in, is_floating
 from gpudl.kernels.geometry import Window
+from gpudl.ops.declare import op
 
 __all__ = [
     "avg_pool",
@@ -26,7 +26,7 @@ def _pooled(x: Spec, *, window: Window) -> Spec:
 
 
 def argmax_dtype(window: Window) -> np.dtype:
-    """Return the dtype that holds the number of a tap: uint8 where 256 values are enough."""
+    """Return the dtype for the index of a tap: uint8 where 256 values are enough."""
     return np.dtype(np.uint8 if window.taps <= 256 else np.int32)
 
 
@@ -37,21 +37,21 @@ def _max_pool(x: Spec, *, window: Window) -> tuple[Spec, Spec]:
     return y, y.with_dtype(argmax_dtype(window))
 
 
-def _per_output(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
-    """Count an operation for each tap of each window."""
+def _per_output(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
+    """Count one operation per tap of each window."""
     return int(outs[0].size * static["window"].taps)
 
 
-def _per_gradient(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: dict[str, Any]) -> int:
-    """Count the same on the way back, where the windows are those of g."""
+def _per_gradient(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
+    """Count one operation per tap of each window of the gradient."""
     return int(ins[0].size * static["window"].taps)
 
 
 @op(_max_pool, outs=2, flops=_per_output)
-def max_pool(xp: Any, y: Array, argmax: Array, x: Array, *, window: Window) -> None:
-    """Return the maximum of each window, and which tap it was (the first, row by row).
+def max_pool(xp: ModuleType, y: Array, argmax: Array, x: Array, *, window: Window) -> None:
+    """Return the maximum of each window, and the index of the tap that has it (the first, row by row).
 
-    Padding never wins; the first NaN of a window does.
+    Padding is never the maximum; the first NaN of a window is.
     """
     argmax[...] = 0
     y[...] = -np.inf
@@ -76,8 +76,8 @@ def _like_input(g: Spec, *, shape: Shape, window: Window) -> Spec:
 
 
 @op(_from_output, flops=cost.per_input(1))
-def max_pool_grad(xp: Any, out: Array, g: Array, argmax: Array, *, shape: Shape, window: Window) -> None:
-    """Return the gradient of `max_pool` with respect to x: each g goes to the tap that won."""
+def max_pool_grad(xp: ModuleType, out: Array, g: Array, argmax: Array, *, shape: Shape, window: Window) -> None:
+    """Return the gradient of `max_pool` with respect to x: each g is added at the tap of the maximum."""
     sums = xp.zeros(out.shape, added_in(out.dtype))
     for tap, (_, (rows, columns), (i, j)) in enumerate(window.reach(shape[1:3])):
         won = argmax[:, rows, columns] == tap
@@ -88,13 +88,13 @@ def max_pool_grad(xp: Any, out: Array, g: Array, argmax: Array, *, shape: Shape,
 def _picked(x: Spec, argmax: Spec, *, window: Window) -> Spec:
     y = _pooled(x, window=window)
     if argmax.shape != y.shape:
-        raise ShapeError(f"the taps that won have shape {y.shape}, not {argmax.shape}.")
+        raise ShapeError(f"the taps of the maxima have shape {y.shape}, not {argmax.shape}.")
     return y
 
 
 @op(_picked, flops=cost.free)
-def max_pool_pick(xp: Any, out: Array, x: Array, argmax: Array, *, window: Window) -> None:
-    """Return x at the taps that won in a `max_pool`: the adjoint of `max_pool_grad`."""
+def max_pool_pick(xp: ModuleType, out: Array, x: Array, argmax: Array, *, window: Window) -> None:
+    """Return x at the taps of the maxima of `max_pool`: the adjoint of `max_pool_grad`."""
     out[...] = 0
     for tap, (_, (rows, columns), (i, j)) in enumerate(window.reach(x.shape[1:3])):
         xp.copyto(out[:, rows, columns], x[:, i, j], where=argmax[:, rows, columns] == tap)
@@ -105,8 +105,8 @@ max_pool_grad.vjp(g=lambda gg, y, g, argmax, shape, window: max_pool_pick(gg, ar
 max_pool_pick.vjp(x=lambda g, y, x, argmax, window: max_pool_grad(g, argmax, shape=x.shape, window=window))
 
 
-def _counts(xp: Any, like: Array, size: Shape, window: Window) -> Array:
-    """Return how many taps of each window fall inside the input, at least 1, (OH, OW, 1)."""
+def _counts(xp: ModuleType, like: Array, size: Shape, window: Window) -> Array:
+    """Return the number of taps of each window inside the input, at least 1, (OH, OW, 1)."""
     counts = xp.zeros((*window.output(size), 1), dtype=like.dtype)
     for _, (rows, columns), _ in window.reach(size):
         counts[rows, columns] += 1
@@ -114,8 +114,8 @@ def _counts(xp: Any, like: Array, size: Shape, window: Window) -> Array:
 
 
 @op(_pooled, flops=_per_output)
-def avg_pool(xp: Any, out: Array, x: Array, *, window: Window) -> None:
-    """Return the mean of each window over the taps that fall inside the input."""
+def avg_pool(xp: ModuleType, out: Array, x: Array, *, window: Window) -> None:
+    """Return the mean of each window over the taps inside the input."""
     sums = xp.zeros(out.shape, added_in(out.dtype))
     for _, (rows, columns), (i, j) in window.reach(x.shape[1:3]):
         sums[:, rows, columns] += x[:, i, j]
@@ -123,7 +123,7 @@ def avg_pool(xp: Any, out: Array, x: Array, *, window: Window) -> None:
 
 
 @op(_like_input, flops=_per_gradient)
-def avg_pool_grad(xp: Any, out: Array, g: Array, *, shape: Shape, window: Window) -> None:
+def avg_pool_grad(xp: ModuleType, out: Array, g: Array, *, shape: Shape, window: Window) -> None:
     """Return the gradient of `avg_pool` with respect to x: its adjoint."""
     sums = xp.zeros(out.shape, added_in(out.dtype))
     shares = g / _counts(xp, sums, shape[1:3], window)

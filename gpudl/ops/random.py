@@ -1,18 +1,17 @@
-"""Random ops: functions of a key, so that a backward pass draws the same numbers again."""
+"""Random ops: functions of a key, so that a backward pass can generate the same numbers again."""
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.rng import uniform
 from gpudl.engine.spec import Shape, ShapeError, Spec
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 
 __all__ = [
     "advance_",
@@ -46,8 +45,8 @@ def _advance(state: Spec) -> None:
 
 
 @op(_advance)
-def advance_(xp: Any, state: Array) -> None:
-    """Add 1 to the number of draws, which the last two words of the state count."""
+def advance_(xp: ModuleType, state: Array) -> None:
+    """Add 1 to the counter of draws, the last two words of the state."""
     xp.add(state[2:3], np.uint32(1), out=state[2:3])
     xp.add(state[3:], state[2:3] == 0, out=state[3:], casting="unsafe")
 
@@ -58,14 +57,14 @@ def _random_uniform(key: Spec, *, shape: Shape) -> Spec:
 
 
 @op(_random_uniform)
-def random_uniform(xp: Any, out: Array, key: Array, *, shape: Shape) -> None:
-    """Return float32 numbers from [0, 1), multiples of 2**-24."""
+def random_uniform(xp: ModuleType, out: Array, key: Array, *, shape: Shape) -> None:
+    """Return uniform float32 numbers in [0, 1), multiples of 2**-24."""
     out[...] = uniform(xp, key, out.size).reshape(out.shape)
 
 
 @op(_random_uniform, flops=cost.per_output(4))
-def random_normal(xp: Any, out: Array, key: Array, *, shape: Shape) -> None:
-    """Return float32 numbers from the standard normal distribution, by Box and Muller (1958)."""
+def random_normal(xp: ModuleType, out: Array, key: Array, *, shape: Shape) -> None:
+    """Return float32 samples from the standard normal distribution, by Box and Muller (1958)."""
     half = -(-out.size // 2)
     draws = uniform(xp, key, 2 * half)
     radius = xp.sqrt(np.float32(-2) * xp.log(np.float32(1) - draws[:half]))
@@ -80,8 +79,8 @@ def _dropout(x: Spec, key: Spec, *, rate: float) -> Spec:
 
 
 @op(_dropout, flops=cost.per_output(2))
-def dropout(xp: Any, out: Array, x: Array, key: Array, *, rate: float) -> None:
-    """Return x with a share `rate` of its elements set to 0 and the others scaled by 1 / (1 - rate).
+def dropout(xp: ModuleType, out: Array, x: Array, key: Array, *, rate: float) -> None:
+    """Return x with a fraction `rate` of its elements set to 0 and the others scaled by 1 / (1 - rate).
 
     Source: Srivastava et al., "Dropout", JMLR 2014.
     """

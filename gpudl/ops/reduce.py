@@ -1,18 +1,17 @@
-"""Sums, means, maxima, and the two ops that broadcasting needs."""
+"""Sums, means and maxima, and the ops of broadcasting and its adjoint."""
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, added_in, is_floating, is_half, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 from gpudl.ops.elementwise import cast, cast_like
 from gpudl.ops.logic import equal
 from gpudl.ops.shape import reshape
@@ -28,7 +27,7 @@ _COUNT, _UNSIGNED = np.dtype(np.int32), np.dtype(np.uint32)
 
 
 def axes_of(ndim: int, axis: Axis) -> tuple[int, ...]:
-    """Return `axis` as a sorted tuple of non-negative axes; raises ShapeError when out of range."""
+    """Return `axis` as a sorted tuple of non-negative axes; raise ShapeError if out of range."""
     if axis is None:
         return tuple(range(ndim))
     given = axis if isinstance(axis, tuple) else (axis,)
@@ -44,8 +43,8 @@ def _reduced(x: Spec, axis: Axis, keepdims: bool) -> Shape:
     return tuple(n for i, n in enumerate(x.shape) if i not in axes)
 
 
-def added(xp: Any, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Return the sum along `axis`, floats in float64: a long sum of float32 drifts, and one of ones ends at 2^24."""
+def added(xp: ModuleType, x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """Return the sum along `axis`, floats in float64: long sums in float32 lose precision (of ones, at 2^24)."""
     return xp.sum(x, axis=axis, keepdims=keepdims, dtype=added_in(x.dtype))
 
 
@@ -74,7 +73,7 @@ def _kept(t: Tensor, like: Tensor, axis: Axis) -> Tensor:
 
 
 @op(_sum, flops=cost.per_input(1))
-def sum(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
+def sum(xp: ModuleType, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the sum along `axis` (all axes by default); bools and integers below 32 bits are summed in 32."""
     if is_floating(x.dtype):
         out[...] = added(xp, x, axis, keepdims)
@@ -88,31 +87,31 @@ sum.vjp(x=lambda g, y, x, axis=None, keepdims=False: broadcast_to(_kept(g, x, ax
 def _extreme(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
     out = Spec(_reduced(x, axis, keepdims), x.dtype)
     if x.size == 0 and out.size > 0:
-        raise ShapeError("the largest and smallest of no elements are not defined.")
+        raise ShapeError("the maximum and minimum of no elements are undefined.")
     return out
 
 
 @op(_extreme, flops=cost.per_input(1))
-def max(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
-    """Return the maximum along `axis`; the gradient is shared evenly by equal maxima."""
+def max(xp: ModuleType, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
+    """Return the maximum along `axis`; the gradient is divided evenly among equal maxima."""
     xp.max(x, axis=axis, keepdims=keepdims, out=out)
 
 
 @op(_extreme, flops=cost.per_input(1))
-def min(xp: Any, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
-    """Return the minimum along `axis`; the gradient is shared evenly by equal minima."""
+def min(xp: ModuleType, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
+    """Return the minimum along `axis`; the gradient is divided evenly among equal minima."""
     xp.min(x, axis=axis, keepdims=keepdims, out=out)
 
 
 def _max_grad(g: Spec, y: Spec, x: Spec, *, axis: Axis = None) -> Spec:
     if y.shape != g.shape or y.shape not in (_reduced(x, axis, True), _reduced(x, axis, False)):
-        raise ShapeError("gradient and maximum must have the shape of the input less the axes of the maximum.")
+        raise ShapeError("gradient and maximum must have the shape of the input without the axes of the maximum.")
     return Spec(x.shape, promote(g.dtype, x.dtype))
 
 
 @op(_max_grad, flops=cost.per_output(4))
-def max_grad(xp: Any, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = None) -> None:
-    """Return the gradient of `max` or `min` with respect to x: g where x is the result y, shared evenly by equals."""
+def max_grad(xp: ModuleType, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = None) -> None:
+    """Return the gradient of `max` or `min` with respect to x: g where x is the result y, divided evenly among ties."""
     kept = _reduced(Spec(x.shape, x.dtype), axis, True)
     xp.equal(x, y.reshape(kept), out=out, casting="unsafe")
     share = g.reshape(kept) / added(xp, out, axes_of(x.ndim, axis), keepdims=True)
@@ -120,15 +119,13 @@ def max_grad(xp: Any, out: Array, g: Array, y: Array, x: Array, *, axis: Axis = 
 
 
 def _max_slope(g: Tensor, y: Tensor, x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    result: Tensor = max_grad(g, y, x, axis=axis)
-    return result
+    return max_grad(g, y, x, axis=axis)
 
 
 def _max_slope_of_slope(gg: Tensor, out: Tensor, g: Tensor, y: Tensor, x: Tensor, axis: Axis = None) -> Tensor:
     chosen = cast_like(equal(x, _kept(y, x, axis)), x)
     shares = sum(gg * chosen, axis=axis, keepdims=True) / sum(chosen, axis=axis, keepdims=True)
-    result: Tensor = reshape(shares, g.shape)
-    return result
+    return reshape(shares, g.shape)
 
 
 max.vjp(x=_max_slope)
@@ -141,7 +138,7 @@ def _flag(*xs: Spec) -> Spec:
 
 
 @op(_flag, flops=cost.per_input(1))
-def all_finite(xp: Any, out: Array, *xs: Array) -> None:
+def all_finite(xp: ModuleType, out: Array, *xs: Array) -> None:
     """Return, as a bool, whether no element of the arrays is NaN or infinite."""
     out[...] = True
     for x in xs:
@@ -151,12 +148,12 @@ def all_finite(xp: Any, out: Array, *xs: Array) -> None:
 def _arg(x: Spec, *, axis: int) -> Spec:
     shape = _reduced(x, axis, False)
     if x.shape[axes_of(x.ndim, axis)[0]] == 0:
-        raise ShapeError("the position of the maximum of no elements is not defined.")
+        raise ShapeError("the position of the maximum of no elements is undefined.")
     return Spec(shape, _COUNT)
 
 
 @op(_arg, flops=cost.per_input(1))
-def argmax(xp: Any, out: Array, x: Array, *, axis: int) -> None:
+def argmax(xp: ModuleType, out: Array, x: Array, *, axis: int) -> None:
     """Return the position of the first maximum along `axis`, as int32."""
     out[...] = xp.argmax(x, axis=axis)
 
@@ -168,7 +165,7 @@ def _sum_to(x: Spec, *, shape: Shape) -> Spec:
 
 
 @op(_sum_to, flops=cost.per_input(1))
-def sum_to(xp: Any, out: Array, x: Array, *, shape: Shape) -> None:
+def sum_to(xp: ModuleType, out: Array, x: Array, *, shape: Shape) -> None:
     """Return x summed over the axes along which `shape` would be broadcast to it."""
     lead = x.ndim - len(shape)
     stretched = tuple(i + lead for i, n in enumerate(shape) if n == 1 and x.shape[i + lead] != 1)
@@ -183,9 +180,9 @@ broadcast_to.vjp(x=lambda g, y, x, shape: sum_to(g, shape=x.shape))
 
 
 def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Return the mean along `axis`; integers and bools become floats. The mean of nothing is NaN.
+    """Return the mean along `axis`; integers and bools become floats. The mean of no elements is NaN.
 
-    The sum of floats of 16 bits is not rounded before it is divided.
+    The sum of 16-bit floats is not rounded before it is divided.
     """
     if is_half(x.dtype):
         return cast_like(mean(cast(x, dtype=FLOAT32), axis, keepdims), x)
@@ -193,5 +190,4 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
         x = cast(x, dtype=FLOAT32)
     total = sum(x, axis=axis, keepdims=keepdims)
     count = int(np.prod([x.shape[a] for a in axes_of(x.ndim, axis)]))
-    result: Tensor = total / float(count) if count else total * float("nan")
-    return result
+    return total / float(count) if count else total * float("nan")

@@ -1,6 +1,6 @@
-"""The reference of an elementwise op, written from its expression in the functions that NumPy and CuPy share.
+"""The reference of an elementwise op, generated from its expression, with functions that NumPy and CuPy share.
 
-It is a Python function of a few lines, as one would write it by hand, so that a call costs what its functions cost.
+It is a Python function of a few lines, as one would write it by hand, so that a call has no further overhead.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _KNOWN = {
     **{"inf": math.inf, "nan": math.nan, "rounded": rounded, "error_function": erf},
     "quiet": partial(np.errstate, over="ignore", invalid="ignore"),
 }
-"""What the functions may name, beside their arguments."""
+"""The globals of the generated functions."""
 
 
 @lru_cache(maxsize=1024)
 def reference(it: Declared, expressions: tuple[Expression, ...]) -> Callable[..., None]:
     """Return ``reference(xp, out, *inputs)`` for the expressions of an op, or ``reference(xp, *inputs)`` for an update.
 
-    The text of the function is its docstring.
+    The docstring of the function is its source.
     """
     text = _Writer(it, expressions).text
     known: dict[str, Any] = dict(_KNOWN)
@@ -45,23 +45,23 @@ def reference(it: Declared, expressions: tuple[Expression, ...]) -> Callable[...
 
 
 class _Writer:
-    """Writes a function.
+    """Generates the source of a reference.
 
     Args:
         it: the op.
-        expressions: of its results.
+        expressions: the expressions of its results.
     """
 
     def __init__(self, it: Declared, expressions: Sequence[Expression]) -> None:
         self._inputs = it.inputs
         self._uses: Counter[Expression] = Counter()
-        self._known: dict[tuple[Expression, str], str] = {}  # variables by expression and whose dtype it is in
+        self._known: dict[tuple[Expression, str], str] = {}  # variables by expression and result whose dtype they have
         self._lines: list[str] = []
         self._count(expressions)
         targets = it.inputs[: len(expressions)] if it.update else ("out",)
         if len(targets) == 1:
             self._write(targets[0], expressions[0])
-        else:  # all are read before one is written
+        else:  # all inputs are read before the first is written
             values = [self.value(x, target) for x, target in zip(expressions, targets, strict=True)]
             self._lines += [f"{', '.join(f'new_{t}' for t in targets)} = {', '.join(values)}"]
             self._lines += [f'xp.copyto({t}, new_{t}, casting="unsafe")' for t in targets]
@@ -103,11 +103,11 @@ class _Writer:
             self._lines.append(f"xp.{x.name}({given}, out={out}{dtype})")
 
     def raw(self, x: Expression) -> str:
-        """Return the input that an expression is, in the dtype that it has; nothing for any other."""
+        """Return the name of the input that an expression is; an empty string for any other expression."""
         return self._inputs[int(x.value)] if x.name == "input" else ""
 
     def either(self, x: Expression, out: str) -> str:
-        """Return an input as it is, or the text of any other expression in the dtype of `out`."""
+        """Return an input unchanged, or the text of any other expression in the dtype of `out`."""
         return self.raw(x) or self.value(x, out)
 
     def value(self, x: Expression, out: str) -> str:
@@ -126,7 +126,7 @@ class _Writer:
         if x.name == "input":
             name = self.raw(x)
             return f"{name} if {name}.dtype == {out}.dtype else {name}.astype({out}.dtype)"
-        if x.name in COMPARISONS or x.name == "is_finite":  # in the dtype that the operands have
+        if x.name in COMPARISONS or x.name == "is_finite":  # in the dtype of the operands
             given = [repr(o.value) if o.name == "number" else self.either(o, out) for o in x.operands]
             return f"xp.isfinite({given[0]})" if x.name == "is_finite" else f"({f' {_SIGNS[x.name]} '.join(given)})"
         if x.name == "where":

@@ -1,4 +1,4 @@
-"""Shapes: reshape without copying, transpose, slices, concatenation."""
+"""Reshaping without a copy, transposition, slices, concatenation."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from math import prod
 from operator import index
-from typing import Any
+from types import EllipsisType, ModuleType
 
 import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.convert import operand
-from gpudl.engine.op import op
 from gpudl.engine.parts import Part
 from gpudl.engine.spec import Shape, ShapeError, Spec, promote
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 
 __all__ = [
     "copy",
@@ -26,7 +25,9 @@ __all__ = [
     "reshape",
 ]
 
-Key = tuple[Any, ...]
+Index = int | slice | EllipsisType | None
+Key = tuple[int | tuple[int | None, int | None, int | None] | EllipsisType | None, ...]
+"""What x[key] takes, with tuples (start, stop, step) in the place of slices."""
 
 
 def _reshaped(x: Spec, *, shape: Shape) -> Spec:
@@ -34,12 +35,12 @@ def _reshaped(x: Spec, *, shape: Shape) -> Spec:
     if shape.count(-1) == 1 and known and x.size % known == 0:
         shape = tuple(x.size // known if n == -1 else n for n in shape)
     if -1 in shape or prod(shape) != x.size:
-        raise ShapeError(f"{x.size} elements of shape {x.shape} cannot take the shape {shape}.")
+        raise ShapeError(f"{x.size} elements of shape {x.shape} cannot be reshaped to {shape}.")
     return x.with_shape(shape)
 
 
 @op(_reshaped, alias=True)
-def reshape_view(xp: Any, x: Array, *, shape: Shape) -> Array:
+def reshape_view(xp: ModuleType, x: Array, *, shape: Shape) -> Array:
     """Return a view of the C-contiguous x in another shape; one size may be -1."""
     return x.reshape(shape)
 
@@ -47,20 +48,20 @@ def reshape_view(xp: Any, x: Array, *, shape: Shape) -> Array:
 reshape_view.vjp(x=lambda g, y, x, shape: reshape(g, x.shape))
 
 
-def reshape(x: Any, newshape: int | Sequence[int]) -> Tensor:
-    """Return x in another shape, as a view where its memory allows; one size may be -1.
+def reshape(x: TensorLike, newshape: int | Sequence[int]) -> Tensor:
+    """Return x in another shape, as a view if its memory is contiguous; one size may be -1.
 
     Raises:
-        ShapeError: a shape with another number of elements.
+        ShapeError: the shape has another number of elements.
 
     Example:
         >>> reshape([[1.0, 2.0], [3.0, 4.0]], -1).shape
         (4,)
     """
     x = operand(x)
-    flags = getattr(x.data, "flags", None)  # what is computed in a recorded step is contiguous
+    flags = getattr(x.data, "flags", None)  # values of a recorded step are contiguous
     if flags is not None and not flags.c_contiguous:
-        x = transpose(x, axes=tuple(range(x.ndim)))  # the plain copy
+        x = transpose(x, axes=tuple(range(x.ndim)))  # a contiguous copy
     return reshape_view(x, shape=sizes(newshape))
 
 
@@ -71,12 +72,12 @@ def sizes(shape: int | Sequence[int]) -> Shape:
 
 def _transposed(x: Spec, *, axes: tuple[int, ...]) -> Spec:
     if sorted(axes) != list(range(x.ndim)):
-        raise ShapeError(f"axes must name each of {x.ndim} axes once, got {axes}.")
+        raise ShapeError(f"axes must be a permutation of {x.ndim} axes, got {axes}.")
     return x.with_shape(tuple(x.shape[a] for a in axes))
 
 
 @op(_transposed, flops=cost.free)
-def transpose(xp: Any, out: Array, x: Array, *, axes: tuple[int, ...]) -> None:
+def transpose(xp: ModuleType, out: Array, x: Array, *, axes: tuple[int, ...]) -> None:
     """Return x with its axes in another order, copied."""
     out[...] = x.transpose(axes)
 
@@ -87,7 +88,7 @@ def _same(x: Spec) -> Spec:
 
 @elementwise(_same, flops=cost.free)
 def copy(x: Expression) -> Expression:
-    """Return a copy of x: what a variable holds now, for later."""
+    """Return a copy of x, such as the current value of a variable."""
     return x
 
 
@@ -101,7 +102,7 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 transpose.vjp(x=lambda g, y, x, axes: transpose(g, axes=_inverse(axes)))
 
 
-def _slices(key: Key) -> Any:
+def _slices(key: Key) -> tuple[Index, ...]:
     return tuple(slice(*k) if isinstance(k, tuple) else k for k in key)
 
 
@@ -112,15 +113,15 @@ def _sliced(x: Spec, *, key: Key) -> Spec:
         raise ShapeError(f"{error}.") from None
 
 
-@op(_sliced, flops=cost.free)
-def take_slice(xp: Any, out: Array, x: Array, *, key: Key) -> None:
-    """Return x[key], copied; a slice stands in `key` as a tuple (start, stop, step)."""
+@op(_sliced, flops=cost.free, reads=cost.chosen_read)
+def take_slice(xp: ModuleType, out: Array, x: Array, *, key: Key) -> None:
+    """Return a copy of x[key]; a slice in `key` is a tuple (start, stop, step)."""
     out[...] = x[_slices(key)]
 
 
 def _unsliced(*gs: Spec, keys: tuple[Key, ...], shape: Shape) -> Spec:
     if len(gs) != len(keys):
-        raise ShapeError(f"{len(keys)} keys say where {len(gs)} gradients lie.")
+        raise ShapeError(f"{len(keys)} keys were given for {len(gs)} gradients.")
     whole = Spec(shape, promote(*(g.dtype for g in gs)))
     for g, key in zip(gs, keys, strict=True):
         if _sliced(whole, key=key).shape != g.shape:
@@ -128,23 +129,23 @@ def _unsliced(*gs: Spec, keys: tuple[Key, ...], shape: Shape) -> Spec:
     return whole
 
 
-def _by_axis(key: Key, shape: Shape) -> list[Any]:
-    """Return what a key takes along each axis."""
+def _by_axis(key: Key, shape: Shape) -> list[Index]:
+    """Return the part of a key for each axis."""
     parts = [part for part in _slices(key) if part is not None]
     at = parts.index(Ellipsis) if Ellipsis in parts else len(parts)
     rest = len(shape) - sum(part is not Ellipsis for part in parts)
     return [*parts[:at], *(slice(None),) * rest, *parts[at + 1 :]]
 
 
-def _is_whole(part: Any, size: int) -> bool:
+def _is_whole(part: Index, size: int) -> bool:
     return isinstance(part, slice) and len(range(size)[part]) == size
 
 
 @lru_cache(maxsize=1024)
-def _layout(keys: tuple[Key, ...], shape: Shape) -> tuple[bool, tuple[tuple[Any, bool], ...]]:
-    """Return whether parts laid in an array leave gaps to be zeros, and for each its place and whether it is the first.
+def _layout(keys: tuple[Key, ...], shape: Shape) -> tuple[bool, tuple[tuple[tuple[Index, ...], bool], ...]]:
+    """Return whether parts leave gaps, to be filled with zeros, and for each its place and whether it is the first.
 
-    A part that is the first at its place can be copied; the others are added.
+    The first part at a place is copied; further ones are added.
     """
     spelled = [_by_axis(key, shape) for key in keys]
     alike = [all(_is_whole(parts[a], n) for parts in spelled) for a, n in enumerate(shape)]
@@ -160,8 +161,8 @@ def _layout(keys: tuple[Key, ...], shape: Shape) -> tuple[bool, tuple[tuple[Any,
 
 
 @op(_unsliced, flops=lambda outs, ins, static: sum(g.size for g in ins))
-def slice_grad(xp: Any, out: Array, *gs: Array, keys: tuple[Key, ...], shape: Shape) -> None:
-    """Return zeros of `shape` to which each of gs has been added at its key: the adjoint of slicing."""
+def slice_grad(xp: ModuleType, out: Array, *gs: Array, keys: tuple[Key, ...], shape: Shape) -> None:
+    """Return zeros of `shape` with each of gs added at its key: the adjoint of slicing."""
     gaps, places = _layout(keys, shape)
     if gaps:
         out[...] = 0
@@ -198,8 +199,8 @@ def _concatenated(*xs: Spec, axis: int) -> Spec:
 
 
 @op(_concatenated, flops=cost.free)
-def concatenate(xp: Any, out: Array, *xs: Array, axis: int) -> None:
-    """Return the arrays joined along `axis`."""
+def concatenate(xp: ModuleType, out: Array, *xs: Array, axis: int) -> None:
+    """Return the arrays concatenated along `axis`."""
     start = 0
     front = (slice(None),) * (axis % out.ndim)
     for x in xs:
@@ -214,8 +215,7 @@ def _part(i: int, g: Tensor, y: Tensor, *xs: Tensor, axis: int) -> Tensor:
     for x in xs[:i]:
         start += x.shape[at]
     key = ((None, None, None),) * at + ((start, start + xs[i].shape[at], None),)
-    result: Tensor = take_slice(g, key=key)
-    return result
+    return take_slice(g, key=key)
 
 
 concatenate.vjp(xs=_part)
@@ -231,10 +231,10 @@ def _packed(*xs: Spec) -> Spec:
 
 
 @op(_packed, gathers=True, flops=cost.free)
-def pack(xp: Any, out: Array, *xs: Array) -> None:
-    """Return the elements of all the arrays, one after another, in one axis.
+def pack(xp: ModuleType, out: Array, *xs: Array) -> None:
+    """Return the elements of all arrays, concatenated in one axis.
 
-    In a plan the arrays are computed where `pack` would copy them, and no copy remains.
+    In a plan the arrays are computed in place in the result, and nothing is copied.
     """
     start = 0
     for x in xs:

@@ -1,22 +1,21 @@
-"""Update ops: they write their first inputs, and nothing is differentiated through them.
+"""Update ops: they write their first inputs, and have no gradients.
 
-The optimizers' ops take whole flat buffers: parameters w, gradients g and slots of one shape and dtype, and the
-learning rate and the number of finished steps as 0-d arrays.
+The inputs of the optimizers' ops are whole flat buffers: parameters w, gradients g and slots of the same shape and
+dtype, and the learning rate and the number of finished steps as 0-d arrays.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.op import op
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.declare import elementwise, op
 
 __all__ = [
     "adam_",
@@ -50,20 +49,20 @@ def assign_add_(target: Expression, value: Expression) -> Expression:
     return e.promoted(target + value)
 
 
-def _alike(*specs: Spec, **_: Any) -> None:
+def _alike(*specs: Spec, **_: object) -> None:
     arrays = [s for s in specs if s.ndim]
     if len({s.shape for s in arrays}) > 1:
-        raise ShapeError("parameters, gradients and slots must have one shape.")
+        raise ShapeError("parameters, gradients and slots must have the same shape.")
 
 
 @op(_alike, flops=cost.per_input(2))
-def sgd_(xp: Any, w: Array, g: Array, lr: Array) -> None:
+def sgd_(xp: ModuleType, w: Array, g: Array, lr: Array) -> None:
     """w -= lr * g."""
     w -= lr * g
 
 
 @op(_alike, writes=2, flops=lambda outs, ins, static: (6 if static["nesterov"] else 4) * ins[0].size)
-def sgd_momentum_(xp: Any, w: Array, m: Array, g: Array, lr: Array, *, momentum: float, nesterov: bool) -> None:
+def sgd_momentum_(xp: ModuleType, w: Array, m: Array, g: Array, lr: Array, *, momentum: float, nesterov: bool) -> None:
     """m = momentum * m - lr * g; w += m, or with Nesterov w += momentum * m - lr * g."""
     beta = w.dtype.type(momentum)
     step = lr * g
@@ -73,7 +72,7 @@ def sgd_momentum_(xp: Any, w: Array, m: Array, g: Array, lr: Array, *, momentum:
 
 
 @op(_alike, writes=2, flops=cost.per_input(9))
-def rmsprop_(xp: Any, w: Array, v: Array, g: Array, lr: Array, *, rho: float, epsilon: float) -> None:
+def rmsprop_(xp: ModuleType, w: Array, v: Array, g: Array, lr: Array, *, rho: float, epsilon: float) -> None:
     """v = rho * v + (1 - rho) * g**2; w -= lr * g / sqrt(v + epsilon).
 
     Source: Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012.
@@ -86,7 +85,7 @@ def rmsprop_(xp: Any, w: Array, v: Array, g: Array, lr: Array, *, rho: float, ep
 
 @op(_alike, writes=3, flops=cost.per_input(12))
 def adam_(
-    xp: Any,
+    xp: ModuleType,
     w: Array,
     m: Array,
     v: Array,
@@ -98,7 +97,7 @@ def adam_(
     beta_2: float,
     epsilon: float,
 ) -> None:
-    """m and v follow g and g**2; w -= alpha * m / (sqrt(v) + epsilon), with the bias corrected in alpha.
+    """m, v = moving averages of g, g**2; w -= alpha * m / (sqrt(v) + epsilon), with the bias correction in alpha.
 
     `step` counts the finished updates. Source: Kingma and Ba, "Adam", ICLR 2015, section 2.
     """
@@ -108,7 +107,7 @@ def adam_(
     w -= adam_rate(xp, w, lr, step, beta_1, beta_2) * m / (xp.sqrt(v) + real(epsilon))
 
 
-def adam_rate(xp: Any, w: Array, lr: Array, step: Array, beta_1: float, beta_2: float) -> Array:
+def adam_rate(xp: ModuleType, w: Array, lr: Array, step: Array, beta_1: float, beta_2: float) -> Array:
     """Return lr * sqrt(1 - beta_2**t) / (1 - beta_1**t) for t = step + 1, in the dtype of w.
 
     Computed in float64: while t is small, 1 - beta**t loses most of the digits of a float32.
@@ -160,7 +159,7 @@ def _scale(scale: Spec, good: Spec, finite: Spec, *, growth_steps: int) -> None:
 
 
 @elementwise(_scale, writes=2)
-def rescale_(scale: Expression, good: Expression, finite: Expression, *, growth_steps: int) -> Any:
+def rescale_(scale: Expression, good: Expression, finite: Expression, *, growth_steps: int) -> tuple[Expression, ...]:
     """Double a loss scale after so many finite steps, halve it after one that was not; `good` counts between changes.
 
     It is not doubled to infinity, and not halved to less than 2**-24, the smallest float16: from 0 or infinity no

@@ -1,23 +1,65 @@
-"""Optimizers: how gradients change the variables."""
+"""Optimizers, which update variables by their gradients."""
 
 from __future__ import annotations
 
-from gpudl.optimizers import adagrad, adam, loss_scale, optimizer, rmsprop, sgd
+from gpudl.optimizers import (
+    adadelta,
+    adafactor,
+    adagrad,
+    adam,
+    adamax,
+    ftrl,
+    lamb,
+    legacy,
+    lion,
+    loss_scale,
+    multi,
+    muon,
+    nadam,
+    optimizer,
+    rmsprop,
+    schedule_free,
+    schedules,
+    sgd,
+)
+from gpudl.optimizers.adadelta import *  # noqa: F403
+from gpudl.optimizers.adafactor import *  # noqa: F403
 from gpudl.optimizers.adagrad import *  # noqa: F403
 from gpudl.optimizers.adam import *  # noqa: F403
+from gpudl.optimizers.adamax import *  # noqa: F403
+from gpudl.optimizers.ftrl import *  # noqa: F403
+from gpudl.optimizers.lamb import *  # noqa: F403
+from gpudl.optimizers.lion import *  # noqa: F403
 from gpudl.optimizers.loss_scale import *  # noqa: F403
+from gpudl.optimizers.multi import *  # noqa: F403
+from gpudl.optimizers.muon import *  # noqa: F403
+from gpudl.optimizers.nadam import *  # noqa: F403
 from gpudl.optimizers.optimizer import *  # noqa: F403
 from gpudl.optimizers.optimizer import OPTIMIZERS
 from gpudl.optimizers.rmsprop import *  # noqa: F403
+from gpudl.optimizers.schedule_free import *  # noqa: F403
 from gpudl.optimizers.sgd import *  # noqa: F403
 
-__all__ = ["deserialize", "get", "serialize"]
+__all__ = ["deserialize", "get", "legacy", "schedules", "serialize"]
+__all__ += adadelta.__all__
+__all__ += adafactor.__all__
 __all__ += adagrad.__all__
 __all__ += adam.__all__
+__all__ += adamax.__all__
+__all__ += ftrl.__all__
+__all__ += lamb.__all__
+__all__ += lion.__all__
 __all__ += loss_scale.__all__
+__all__ += multi.__all__
+__all__ += muon.__all__
+__all__ += nadam.__all__
 __all__ += optimizer.__all__
 __all__ += rmsprop.__all__
+__all__ += schedule_free.__all__
 __all__ += sgd.__all__
 
-OPTIMIZERS.add(*map(vars, (rmsprop, adagrad, adam, loss_scale, sgd)))
+OPTIMIZERS.add(
+    *map(vars, (rmsprop, adagrad, adam, loss_scale, sgd, adadelta, adafactor, adamax, ftrl, lamb, lion, multi, muon)),
+    *map(vars, (nadam, schedule_free)),
+)
 get, serialize, deserialize = OPTIMIZERS.get, OPTIMIZERS.serialize, OPTIMIZERS.deserialize

@@ -8,14 +8,14 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import Options
+from gpudl.optimizers.options import LearningRate, Options
 from gpudl.utils.checks import require_number
 
 __all__ = ["Adagrad"]
 
 
 class Adagrad(Optimizer):
-    """Divide the gradient by the size of all gradients so far.
+    """Divide the gradient by the root of the sum of all squared gradients so far.
 
     ``a += g**2; w -= learning_rate * g / sqrt(a + epsilon)``.
 
@@ -24,9 +24,9 @@ class Adagrad(Optimizer):
 
     Args:
         learning_rate: step size.
-        initial_accumulator_value: what a starts from.
+        initial_accumulator_value: initial value of a.
         epsilon: added to a, against division by 0.
-        **options: as for `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, name.
+        **options: as for `Optimizer`.
 
     Example:
         >>> w = gpudl.Variable([1.0])
@@ -37,7 +37,7 @@ class Adagrad(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         initial_accumulator_value: float = 0.1,
         epsilon: float = 1e-7,
         **options: Unpack[Options],
@@ -45,15 +45,15 @@ class Adagrad(Optimizer):
         super().__init__(learning_rate, **options)
         require_number("Adagrad", 0, initial_accumulator_value=initial_accumulator_value, epsilon=epsilon)
         self.initial_accumulator_value = initial_accumulator_value
-        self.slot_start = initial_accumulator_value
+        self.slot_starts = {"accumulator": initial_accumulator_value}
         self.epsilon = epsilon
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the sum of the squares."""
         return (("accumulator",),)
 
-    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
+    def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
         """Step by the gradient over the root of the sum of squares."""
         total = slots["accumulator"]
-        ops.assign_add_(total, ops.square(gradient))
-        ops.assign_add_(variable, -(learning_rate * gradient / ops.sqrt(total + self.epsilon)))
+        self.assign_add(total, ops.square(gradient))
+        self.assign_sub(variable, learning_rate * gradient / ops.sqrt(total + self.epsilon))

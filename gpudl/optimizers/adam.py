@@ -8,14 +8,14 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import Options, Shared
+from gpudl.optimizers.options import LearningRate, Options, Shared
 from gpudl.utils.checks import require_number
 
 __all__ = ["Adam", "AdamW"]
 
 
 class Adam(Optimizer):
-    """Follow running means of the gradient and of its square.
+    """Step along a moving average of the gradient, divided by the root of that of its square.
 
     ``m += (1 - beta_1) * (g - m); v += (1 - beta_2) * (g**2 - v); w -= alpha * m / (sqrt(v) + epsilon)``
     with ``alpha = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)`` at update t = 1, 2, ...
@@ -25,11 +25,11 @@ class Adam(Optimizer):
 
     Args:
         learning_rate: step size.
-        beta_1: share of m that is kept.
-        beta_2: share of v that is kept.
+        beta_1: weight of the old m in each update.
+        beta_2: weight of the old v in each update.
         epsilon: added to the root, against division by 0.
         amsgrad: divide by the largest v so far.
-        **options: as for `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, name.
+        **options: as for `Optimizer`.
 
     Example:
         >>> w = gpudl.Variable([1.0])
@@ -40,7 +40,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
@@ -57,11 +57,11 @@ class Adam(Optimizer):
         self.amsgrad = amsgrad
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the two running means, and with amsgrad the largest mean of the square."""
+        """Return the two moving averages, and with amsgrad the largest one of the square."""
         both = (("momentum", "velocity"),)
         return (*both, ("velocity_hat",)) if self.amsgrad else both
 
-    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
+    def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
         """Step along the mean gradient, over the root of its mean square."""
         m, v = slots["momentum"], slots["velocity"]
         if not self.amsgrad:
@@ -77,34 +77,28 @@ class Adam(Optimizer):
                 epsilon=self.epsilon,
             )
             return
-        ops.assign_add_(m, (gradient - m) * (1 - self.beta_1))
-        ops.assign_add_(v, (ops.square(gradient) - v) * (1 - self.beta_2))
+        self.assign_add(m, (gradient - m) * (1 - self.beta_1))
+        self.assign_add(v, (ops.square(gradient) - v) * (1 - self.beta_2))
         largest = slots["velocity_hat"]
-        ops.assign_(largest, ops.maximum(largest, v))
-        step = self._alpha(learning_rate) * m / (ops.sqrt(largest) + self.epsilon)
-        ops.assign_add_(variable, -step)
-
-    def _alpha(self, learning_rate: Tensor) -> Tensor:
-        """Return the learning rate with the bias of both means corrected."""
-        t = ops.cast_like(self.iterations + 1, learning_rate)
-        alpha: Tensor = learning_rate * ops.sqrt(1 - self.beta_2**t) / (1 - self.beta_1**t)
-        return alpha
+        self.assign(largest, ops.maximum(largest, v))
+        alpha = learning_rate * ops.sqrt(self.unbiased(self.beta_2, v)) / self.unbiased(self.beta_1, m)
+        self.assign_sub(variable, alpha * m / (ops.sqrt(largest) + self.epsilon))
 
 
 class AdamW(Adam):
-    """Adam with weight decay apart from the gradient: first ``w -= w * weight_decay * learning_rate``.
+    """Adam with decoupled weight decay: first ``w -= w * weight_decay * learning_rate``.
 
     Source: Loshchilov and Hutter, "Decoupled weight decay regularization", ICLR 2019.
 
     Args:
         learning_rate: step size.
-        weight_decay: share of each weight, times the learning rate, that is taken off at each update; see
+        weight_decay: fraction of each weight, times the learning rate, that is subtracted at each update; see
             `exclude_from_weight_decay`.
-        beta_1: share of m that is kept.
-        beta_2: share of v that is kept.
+        beta_1: weight of the old m in each update.
+        beta_2: weight of the old v in each update.
         epsilon: added to the root, against division by 0.
         amsgrad: divide by the largest v so far.
-        **options: as for `Optimizer`: clipnorm, clipvalue, global_clipnorm, name.
+        **options: as for `Optimizer`.
 
     Raises:
         ValueError: weight_decay is None.
@@ -118,7 +112,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         weight_decay: float = 0.004,
         beta_1: float = 0.9,
         beta_2: float = 0.999,

@@ -7,10 +7,10 @@ from gpudl.engine.tensor import Tensor
 
 
 def clipped(grads: list[Tensor], norm: float | None, value: float | None, global_norm: float | None) -> list[Tensor]:
-    """Return `grads` limited in the one way that is given; None or 0 is no limit.
+    """Return `grads` clipped in the one way that is given; None or 0 means no limit.
 
     Args:
-        grads: the gradients that are there.
+        grads: the gradients that are not None.
         norm: the largest L2 norm of each gradient.
         value: the largest absolute value of each element.
         global_norm: the largest L2 norm of all gradients together. When that norm is not finite, all

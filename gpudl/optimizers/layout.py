@@ -1,14 +1,17 @@
-"""Where an optimizer's variables and slots lie: side by side, so that one call updates many of them."""
+"""The memory layout of an optimizer's variables and slots: contiguous, so that one call updates many of them."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import TypedDict
+
+import numpy as np
 
 from gpudl import backend
+from gpudl.backend import Backend
 from gpudl.engine.flat import FlatGroup, place_of
 from gpudl.engine.spec import is_floating
 from gpudl.engine.tensor import Tensor
@@ -22,22 +25,27 @@ class Block:
     Attributes:
         group: has the values.
         start: where they begin there; the slots begin with them.
-        decayed: whether they lose weight at each update.
+        decay: the attribute of the optimizer that says how much weight they lose at each update; "" for none.
         slots: flat buffers by name.
     """
 
     group: FlatGroup
     start: int
-    decayed: bool
+    decay: str
     slots: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass
 class Kept:
-    """What an optimizer keeps for a variable: its slots, and the block that they lie in; None until it is laid."""
+    """What an optimizer keeps for a variable: its slots, and the block that they lie in; None until it is laid.
+
+    Attributes:
+        number: how many variables came before.
+    """
 
     variable: weakref.ref[Variable]
     slots: dict[str, Variable]
+    number: int
     block: Block | None = None
 
 
@@ -51,86 +59,104 @@ class Run:
 
     members: list[int]
     flat: Tensor
-    decayed: bool
+    decay: str
     slots: dict[str, Tensor]
+
+
+class _State(TypedDict):
+    """The state of a layout for a copy: its arguments, and the variables with their slots and numbers."""
+
+    names: list[str]
+    starts: dict[str, float | None]
+    came: list[tuple[Variable, dict[str, Variable], int]]
 
 
 class Layout:
     """The slots of every variable that an optimizer has seen, for as long as the variable lives.
 
-    A variable that lies in a flat buffer stays there: several sets of variables, and several optimizers, may take
-    turns, and no step that was recorded becomes stale.
+    A variable in a flat buffer stays there: several sets of variables, and several optimizers, can alternate, and no
+    recorded step becomes stale.
 
     Args:
         names: names of the slots.
-        start: what new slots are filled with.
+        starts: the initial values of slots, by name: a number, or None for the values of the variable; by default 0.
     """
 
-    def __init__(self, names: Sequence[str], start: float) -> None:
+    def __init__(self, names: Sequence[str], starts: Mapping[str, float | None] | None = None) -> None:
         self.names = list(names)
-        self._start = start
-        self._kept: dict[int, Kept] = {}  # by the identity of the variable, in the order of their coming
+        self._starts = dict(starts or {})
+        self._kept: dict[int, Kept] = {}  # by the identity of the variable, in the order in which they were added
         self._latest: tuple[list[int], list[Run]] = ([], [])
 
     @property
     def variables(self) -> list[Variable]:
-        """The variables that are known and alive, in the order of their coming."""
+        """The known variables that are alive, in the order in which they were added."""
         return [v for kept in list(self._kept.values()) if (v := kept.variable()) is not None]
 
     def knows(self, variable: Variable) -> bool:
-        """Tell whether there are slots for `variable`."""
+        """Return whether there are slots for `variable`."""
         return id(variable) in self._kept
 
     def slots_of(self, variable: Variable) -> dict[str, Variable]:
         """Return the slots of a variable by name."""
         return self._kept[id(variable)].slots
 
-    def lay(self, variables: Iterable[Variable], decayed: Callable[[Variable], bool]) -> None:
-        """Move `variables` that lie by themselves side by side, and give slots to those that have none.
+    def number_of(self, variable: Variable) -> int:
+        """Return how many variables came before this one."""
+        return self._kept[id(variable)].number
+
+    def lay(self, variables: Sequence[Variable], decay: Callable[[Variable], str]) -> None:
+        """Pack `variables` that are not in a group, and create slots for those that have none.
 
         Args:
             variables: distinct float variables.
-            decayed: tells which of them lose weight at each update.
+            decay: names the attribute that says how much weight one loses at each update; "" for none.
 
         Raises:
             LayoutError: a step is being recorded, in which no variable can move.
         """
         new = [v for v in variables if not self._is_laid(v)]
-        kinds: dict[Any, list[Variable]] = {}
+        kinds: dict[tuple[Backend, np.dtype, str], list[Variable]] = {}
         for v in new:
-            kinds.setdefault((backend.of(v.data), v.dtype, decayed(v)), []).append(v)
-        for (*_, lose), members in kinds.items():
+            kinds.setdefault((backend.of(v.data), v.dtype, decay(v)), []).append(v)
+        for members in kinds.values():
             alone = [v for v in members if place_of(v) is None]
             if alone:
                 FlatGroup(alone)
+        came = 1 + max((kept.number for kept in self._kept.values()), default=-1)
+        strangers = [v for v in variables if id(v) not in self._kept]
+        for number, v in enumerate(strangers, came):
+            self._kept[id(v)] = Kept(weakref.ref(v, self._forgetting(id(v))), {}, number)
+        for (*_, rate), members in kinds.items():
             for neighbours in _neighbours(members):
-                self._add(neighbours, lose)
+                self._add(neighbours, rate)
 
     def _is_laid(self, variable: Variable) -> bool:
         kept, place = self._kept.get(id(variable)), place_of(variable)
         return kept is not None and kept.block is not None and place is not None and kept.block.group is place.group
 
-    def _add(self, neighbours: list[Variable], decayed: bool) -> None:
+    def _add(self, neighbours: list[Variable], decay: str) -> None:
         """Make the slots of variables that follow one another in a group; those that there are move, with values."""
         first = place_of(neighbours[0])
         assert first is not None
-        block = Block(first.group, first.start, decayed)
+        block = Block(first.group, first.start, decay)
         size = sum(v.size for v in neighbours)
         for name in self.names:
             flat = Tensor(first.group.on.empty((size,), neighbours[0].dtype))
-            flat.data[...] = self._start
+            start = self._starts.get(name, 0.0)
+            flat.data[...] = first.group.flat.data[first.start : first.start + size] if start is None else start
             block.slots[name] = flat
         at = 0
         for v in neighbours:
-            kept = self._kept.get(id(v)) or Kept(weakref.ref(v, self._forgetting(id(v))), {})
+            kept = self._kept[id(v)]
             for name, flat in block.slots.items():
                 part = flat.data[at : at + v.size].reshape(v.shape)
                 if name in kept.slots:
                     kept.slots[name].rebind(part)
                 else:
-                    kept.slots[name] = Variable.over(part, trainable=False, name=f"{v.name}_{name}")
+                    of = v.path.replace("/", "_")
+                    kept.slots[name] = Variable.over(part, trainable=False, name=f"{of}_{name}")
             kept.block = block
-            self._kept[id(v)] = kept
             at += v.size
         self._latest = ([], [])
 
@@ -164,18 +190,18 @@ class Layout:
         at = first.start - block.start
         slots = {name: _part(flat, at, size) for name, flat in block.slots.items()}
         flat = _part(block.group.flat, first.start, size)
-        return Run([id(v) for v in neighbours], flat, block.decayed, slots)
+        return Run([id(v) for v in neighbours], flat, block.decay, slots)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> _State:
         """Return what a copy needs: the variables with their slots. Its variables are laid when they are next used."""
-        pairs = [(v, self.slots_of(v)) for v in self.variables]
-        return {"names": self.names, "start": self._start, "pairs": pairs}
+        came = [(v, self.slots_of(v), self.number_of(v)) for v in self.variables]
+        return {"names": self.names, "starts": self._starts, "came": came}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: _State) -> None:
         """Become the copy."""
-        self.__init__(state["names"], state["start"])  # type: ignore[misc]
-        for v, slots in state["pairs"]:
-            self._kept[id(v)] = Kept(weakref.ref(v, self._forgetting(id(v))), slots)
+        Layout.__init__(self, state["names"], state["starts"])
+        for v, slots, number in state["came"]:
+            self._kept[id(v)] = Kept(weakref.ref(v, self._forgetting(id(v))), slots, number)
 
 
 def _neighbours(variables: Iterable[Variable]) -> list[list[Variable]]:

@@ -2,48 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gpudl import ops
+from gpudl.custom_objects import custom_object_scope
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.state import gradients
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.names import auto_name, snake_case
 from gpudl.optimizers.optimizer import OPTIMIZERS, Optimizer
-from gpudl.optimizers.options import OFF
+from gpudl.optimizers.options import DEFAULTS, LearningRate
+from gpudl.optimizers.taken_back import kept_if
+from gpudl.optimizers.updates import Updates
+from gpudl.registry import Config
 
 __all__ = ["LossScaleOptimizer"]
 
-# Arguments that belong to the inner optimizer, with the defaults that old configs give them here.
-_INNER = {**dict.fromkeys(("weight_decay", "clipnorm", "clipvalue", "global_clipnorm")), **OFF}
-
 
 class LossScaleOptimizer(Optimizer):
-    """An optimizer that lets another one update, from gradients of a loss that is scaled up.
+    """A wrapper of an optimizer for gradients of a scaled loss.
 
-    Small gradients are 0 in float16. So `scale_loss` multiplies the loss, and `apply` divides the gradients, in
-    float32, by the same scale. A step with a gradient that is not finite is left out: weights, slots and the count of
-    iterations stay as they were, and the scale is halved, down to 2**-24. After `dynamic_growth_steps` good steps it is
-    doubled.
+    Small gradients underflow in float16. So `scale_loss` multiplies the loss, and `apply` divides the gradients, in
+    float32, by the same scale. A step with a gradient that is not finite is skipped: weights, slots and the count of
+    iterations do not change, and the scale is halved, down to 2**-24. After `dynamic_growth_steps` finite steps in a
+    row it is doubled.
 
-    The device decides: scale and count are variables, and a step that is left out is computed and taken back, so that
-    every step is the same sequence of kernels.
+    The decision is made on the device: scale and count are variables, and a skipped step is computed and undone, so
+    that every step is the same sequence of kernels.
 
     Source: Micikevicius et al., "Mixed precision training", ICLR 2018, section 3.2.
 
     Args:
         inner_optimizer: the optimizer that updates; it has the learning rate, the clipping and the weight decay.
-        initial_scale: what the loss is multiplied by at first.
-        dynamic_growth_steps: good steps in a row after which the scale is doubled.
+        initial_scale: initial factor of the loss.
+        dynamic_growth_steps: number of finite steps in a row after which the scale is doubled.
         name: a name for reports.
 
     Raises:
-        TypeError: `inner_optimizer` is no optimizer.
+        TypeError: `inner_optimizer` is not an optimizer.
         ValueError: it is a LossScaleOptimizer itself, an argument that belongs to it, a scale that is not positive, or
             no positive number of steps.
 
@@ -64,12 +65,14 @@ class LossScaleOptimizer(Optimizer):
         initial_scale: float = 2.0**15,
         dynamic_growth_steps: int = 2000,
         name: str | None = None,
-        **others: Any,
+        **others: object,
     ) -> None:
         # It has no learning rate, slots and layout besides those of the inner optimizer.
         for key, value in others.items():
-            if key not in _INNER or value != _INNER[key]:
-                cure = f"Give {key} to the inner optimizer." if key in _INNER else "Take it out."
+            if key == "dynamic" and value:  # from an old config
+                continue
+            if key not in DEFAULTS or value != DEFAULTS[key]:  # type: ignore[literal-required]
+                cure = f"Give {key} to the inner optimizer." if key in DEFAULTS else "Take it out."
                 raise ValueError(f"LossScaleOptimizer has no argument {key!r}. {cure}")
         if not isinstance(inner_optimizer, Optimizer):
             raise TypeError(f"LossScaleOptimizer wraps an optimizer such as Adam(), got {inner_optimizer!r}.")
@@ -82,6 +85,7 @@ class LossScaleOptimizer(Optimizer):
             raise ValueError(f"initial_scale must be a positive number such as 2.0**15, got {initial_scale!r}.")
         if not isinstance(dynamic_growth_steps, int | np.integer) or dynamic_growth_steps < 1:
             raise ValueError(f"dynamic_growth_steps must be a positive integer, got {dynamic_growth_steps!r}.")
+        inner_optimizer.loss_scale_factor = None
         self.name = name or auto_name(snake_case(type(self).__name__))
         self.inner_optimizer = inner_optimizer
         self.initial_scale = float(initial_scale)
@@ -91,17 +95,17 @@ class LossScaleOptimizer(Optimizer):
         self.dynamic_scale = Variable(scale, trainable=False, name="dynamic_scale")
 
     @property
-    def iterations(self) -> Variable:  # type: ignore[override]
-        """The count of updates that were made."""
+    def iterations(self) -> Tensor:
+        """The number of updates."""
         return self.inner_optimizer.iterations
 
     @property
-    def learning_rate(self) -> Variable:
-        """The step size of the inner optimizer; what is assigned to it, between steps, is written in place."""
+    def learning_rate(self) -> Tensor | float:
+        """The step size of the inner optimizer."""
         return self.inner_optimizer.learning_rate
 
     @learning_rate.setter
-    def learning_rate(self, value: float | Tensor) -> None:
+    def learning_rate(self, value: LearningRate) -> None:
         self.inner_optimizer.learning_rate = value
 
     @property
@@ -111,12 +115,16 @@ class LossScaleOptimizer(Optimizer):
 
     @property
     def variables(self) -> list[Variable]:
-        """The count of good steps, the scale, and the variables of the inner optimizer."""
+        """The count of finite steps, the scale, and the variables of the inner optimizer."""
         return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.variables]
 
     def state(self, variables: Sequence[Variable]) -> list[Tensor]:
         """Return all that `apply` changes."""
         return [self.step_counter, self.dynamic_scale, *self.inner_optimizer.state(variables)]
+
+    @property
+    def _trainable_variables(self) -> list[Variable]:
+        return self.inner_optimizer._trainable_variables
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the slots of the inner optimizer."""
@@ -125,47 +133,55 @@ class LossScaleOptimizer(Optimizer):
     def exclude_from_weight_decay(
         self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
     ) -> None:
-        """Spare variables from the weight decay of the inner optimizer."""
+        """Exclude variables from the weight decay of the inner optimizer."""
         self.inner_optimizer.exclude_from_weight_decay(var_list, var_names)
 
     def build(self, variables: Iterable[Variable]) -> None:
         """Build the inner optimizer."""
         self.inner_optimizer.build(variables)
 
+    def prepare(self, variables: Sequence[Variable]) -> None:
+        """Build the inner optimizer for the variables that it does not know."""
+        self.inner_optimizer.prepare(variables)
+
+    def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
+        """Put the moving averages of variables in their place, where the inner optimizer keeps such."""
+        self.inner_optimizer.finalize_variable_values(var_list)
+
     def scale_loss(self, loss: Tensor) -> Tensor:
-        """Return the loss times the scale of now."""
+        """Return the loss times the current scale."""
         scaled: Tensor = loss * self.dynamic_scale
         return scaled
 
     def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
-        """Let the inner optimizer update from the gradients of the scaled loss, if all of them are finite.
+        """Update with the inner optimizer from the gradients of the scaled loss, if all of them are finite.
 
         Args:
-            grads: one gradient per variable, or None where there is none; as for `Optimizer.apply`.
+            grads: one gradient per variable, or None if there is none; as for `Optimizer.apply`.
             trainable_variables: the variables, as there.
         """
         inner = self.inner_optimizer
-        variables = inner._ready(trainable_variables)  # what is taken back has to lie where it is updated
+        variables = inner._ready(trainable_variables)  # the values that are restored have to be in their place before
         with gradients(False), np.errstate(all="ignore"):
             scaled = [None if g is None else as_tensor(g, like=self.dynamic_scale) for g in grads]
             # What the division makes infinite or NaN is no update either.
             unscaled = [None if g is None else g / self.dynamic_scale for g in scaled]
             finite = ops.all_finite(*_packed(unscaled))
-            before = [(target, ops.copy(target)) for target in inner.state(variables)]
-            inner.apply(unscaled, variables)
-            for target, value in before:
-                ops.restore_(target, value, finite)
+            with kept_if(finite, inner.state(variables)):
+                inner.apply(unscaled, variables)
             ops.rescale_(self.dynamic_scale, self.step_counter, finite, growth_steps=self.dynamic_growth_steps)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the constructor's arguments as plain data."""
-        return {"name": self.name} | {k: v for k, v in super(Optimizer, self).get_config().items() if k != "name"}
+        return {"name": self.name} | {k: v for k, v in super(Updates, self).get_config().items() if k != "name"}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new optimizer with the arguments of `config`, around a new inner one."""
         inner = config["inner_optimizer"]
-        return cls(**{**config, "inner_optimizer": OPTIMIZERS.get(inner) if isinstance(inner, dict) else inner})
+        with custom_object_scope(custom_objects or {}):
+            made = OPTIMIZERS.get(inner) if isinstance(inner, dict) else inner
+        return cls(**{**config, "inner_optimizer": made})
 
 
 def _packed(grads: Iterable[Tensor | None]) -> list[Tensor]:

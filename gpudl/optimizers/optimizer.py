@@ -1,52 +1,56 @@
-"""What all optimizers share: flat buffers, slots, clipping, weight decay, the count of updates."""
+"""The base of all optimizers: their common arguments, building, updates and configs."""
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from gpudl import ops
-from gpudl.engine.convert import as_tensor
-from gpudl.engine.spec import ShapeError
-from gpudl.engine.state import TracingError, gradients, state, user_line
+from gpudl.custom_objects import custom_object_scope
+from gpudl.engine.state import gradients
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.names import auto_name, snake_case
-from gpudl.optimizers.clipping import clipped
-from gpudl.optimizers.layout import Layout, check
-from gpudl.optimizers.options import OFF, number
-from gpudl.registry import Configurable, Family, refuse_others
-from gpudl.utils.checks import require_number
+from gpudl.optimizers import options as shared
+from gpudl.optimizers.given import by_variable, pairs_of
+from gpudl.optimizers.layout import check
+from gpudl.optimizers.options import LearningRate
+from gpudl.optimizers.updates import Updates
+from gpudl.registry import Config, Family, serialize
 
 __all__ = ["Optimizer"]
 
 
-class Optimizer(Configurable):
+class Optimizer(Updates):
     """The base of all optimizers.
 
-    A subclass names its slots in `slot_names` and writes one update in `update_step`, with ops. The
-    variables of a model lie in one buffer, and so do their slots: an update of all of them is one call of
-    `update_step` on those buffers; of some of them, one call for each run of neighbours.
+    A subclass writes one update with ops, in one of two methods. `flat_step` gets whole buffers: the variables of a
+    model lie in one, and so do their slots, which are named in `slot_names`; an update of all of them is one call, of
+    some of them one for each run of neighbours. `update_step`, which Keras's optimizers have, gets one variable.
 
-    One optimizer may serve several models, or parts of one, in turns: each variable keeps its slots. They share the
-    count of updates, which counts the updates of all.
+    One optimizer may alternate between several models, or parts of one: each variable keeps its slots. They share the
+    count of updates.
 
     Args:
-        learning_rate: step size; assign to `learning_rate` to change it between steps.
-        weight_decay: share of each weight, times the learning rate, that is taken off at each update.
+        learning_rate: step size: a number, to be changed between steps by assigning to `learning_rate`; a variable; a
+            schedule; or a function without arguments, which is asked when a step is recorded.
+        weight_decay: fraction of each weight, times the learning rate, that is subtracted at each update.
         clipnorm: scale each gradient down to at most this L2 norm.
         clipvalue: limit each element of a gradient to [-clipvalue, clipvalue].
         global_clipnorm: scale all gradients together down to at most this L2 norm.
+        use_ema: keep a moving average of each weight, which `finalize_variable_values`, and with it the end of `fit`,
+            puts in its place.
+        ema_momentum: weight of the old average in each update.
+        ema_overwrite_frequency: put the averages in place of the weights after so many updates, too.
+        loss_scale_factor: multiply the loss by this before it is differentiated, and divide the gradients by it.
+        gradient_accumulation_steps: update only in each such step, by the mean of the gradients since the last update.
         name: a name for reports; by default the class name in snake case.
 
     Raises:
-        ValueError: a learning rate that is no number, more than one kind of clipping, or one of Keras's
-            options that is not supported: moving averages of weights, loss scaling, accumulation.
+        ValueError: a learning rate that is no number, more than one kind of clipping, or an option out of its range.
 
     Example:
         >>> w = gpudl.Variable([1.0, 2.0])
@@ -56,152 +60,70 @@ class Optimizer(Configurable):
         (array([0.5, 1.5], dtype=float32), 1)
     """
 
-    slot_start = 0.0
-    _unread = frozenset({"_layout", "_warned"})
+    _obsolete = ("lr", "decay")
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         weight_decay: float | None = None,
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
-        **others: Any,
+        **others: object,
     ) -> None:
-        kind = type(self).__name__
-        if "lr" in others:
-            raise ValueError(f"{kind}: lr is the old name of learning_rate. Write learning_rate={others['lr']!r}.")
-        refuse_others(type(self), others, OFF)
-        chosen = {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
-        given = [f"{key}={value}" for key, value in chosen.items() if value is not None]
-        if len(given) > 1:
-            raise ValueError(f"gradients are clipped in one way only, got {' and '.join(given)}. Keep one.")
-        numbers = {**chosen, "weight_decay": weight_decay}
-        require_number(kind, **{key: value for key, value in numbers.items() if value is not None})
-        self.name = name or auto_name(snake_case(kind))
+        kind = type(self)
+        learning_rate = shared.renamed(kind, learning_rate, others)
+        super().__init__(learning_rate)
+        self.name = name or auto_name(snake_case(kind.__name__))
         self.weight_decay = weight_decay
         self.clipnorm = clipnorm
         self.clipvalue = clipvalue
         self.global_clipnorm = global_clipnorm
-        self.iterations = Variable(np.array(0, np.int64), trainable=False, name="iteration")
-        rate = number(learning_rate)
-        self._learning_rate = Variable(rate, trainable=False, name="learning_rate")
-        self._excluded: tuple[list[Variable], list[str]] = ([], [])
-        self._layout: Layout | None = None
+        self.use_ema = use_ema
+        self.ema_momentum = ema_momentum
+        self.ema_overwrite_frequency = ema_overwrite_frequency
+        self.loss_scale_factor = loss_scale_factor
+        self.gradient_accumulation_steps = gradient_accumulation_steps
+        shared.check_options(kind.__name__, vars(self))
         self._warned = False
 
-    @property
-    def learning_rate(self) -> Variable:
-        """The step size, a 0-d variable; what is assigned to it, between steps, is written in place."""
-        return self._learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, value: float | Tensor) -> None:
-        if state.recorder is not None and not isinstance(value, Tensor):
-            raise TracingError(
-                f"{user_line()}: a number was assigned to learning_rate while a step was being recorded, and every "
-                "replayed step would assign the same. Assign it between steps, or assign a tensor."
-            )
-        self._learning_rate.assign(value if isinstance(value, Tensor) else number(value))
-
-    @property
-    def built(self) -> bool:
-        """Whether `build` has been called."""
-        return self._layout is not None
-
-    @property
-    def variables(self) -> list[Variable]:
-        """The iteration count, the learning rate, and the slots in Keras's order."""
-        slots = []
-        if self._layout is not None:
-            every = [self._layout.slots_of(v) for v in self._layout.variables]
-            slots = [slots_of[n] for names in self.slot_names() for slots_of in every for n in names if n in slots_of]
-        return [self.iterations, self._learning_rate, *slots]
-
-    def state(self, variables: Sequence[Variable]) -> list[Tensor]:
-        """Return all that `apply` changes: `variables`, which are known, their slots, and the iteration count."""
-        runs = () if self._layout is None else self._layout.runs(variables)
-        return [*(t for run in runs for t in (run.flat, *run.slots.values())), self.iterations]
-
-    def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the names of the slots; `variables` lists those in one tuple variable by variable."""
-        return ()
-
-    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
-        """Change `variable` and its slots, which come by name, with ops.
-
-        All have one shape and dtype, that of a single variable or of the buffer that holds them all, so the
-        update has to be element by element. `learning_rate` is 0-d and of the same dtype.
-        """
-        raise NotImplementedError(f"{type(self).__name__} needs an update_step.")
-
-    def exclude_from_weight_decay(
-        self, var_list: Iterable[Variable] | None = None, var_names: Iterable[str] | None = None
-    ) -> None:
-        """Spare variables from weight decay; call it before the optimizer is built.
-
-        Args:
-            var_list: the variables to spare.
-            var_names: patterns; a variable is spared when one is found in its name.
-        """
-        if self.built:
-            raise ValueError(
-                "the optimizer is built already: call exclude_from_weight_decay before build and training."
-            )
-        self._excluded = (list(var_list or ()), list(var_names or ()))
-
-    def _is_decayed(self, variable: Variable) -> bool:
-        spared, patterns = self._excluded
-        listed = any(variable is v for v in spared)
-        return not listed and not any(re.search(pattern, variable.name) for pattern in patterns)
-
     def build(self, variables: Iterable[Variable]) -> None:
-        """Move `variables` into flat buffers and make their slots.
+        """Move `variables` into flat buffers and create their slots.
 
-        Nothing happens to those that are known already. The variables of an earlier call keep their slots.
+        Variables that were built before are skipped and keep their slots.
 
         Raises:
-            TypeError, ValueError: no float variables, or one of them twice.
-            TracingError: a step is being recorded, in which no variable can move.
+            TypeError, ValueError: the variables are not floating-point, or one is repeated.
+            TracingError: a step is being recorded, in which variables cannot be moved.
         """
         wanted = list(variables)
         check(wanted)
+        before = self._layout
+        new = [v for v in wanted if before is None or not before.knows(v)]
         self._lay(wanted)
+        for v in new:
+            self.add_state(v)
 
-    def _lay(self, variables: Sequence[Variable]) -> Layout:
-        """Return the layout, with `variables` in their places."""
-        if self._layout is None:
-            layout = Layout([name for names in self.slot_names() for name in names], self.slot_start)
-            layout.lay(variables, self._is_decayed)
-            self._layout = layout
-        else:
-            missing = {name for names in self.slot_names() for name in names} - set(self._layout.names)
-            if missing:
-                raise ValueError(
-                    f"{type(self).__name__} keeps no {' and no '.join(sorted(missing))}: it was built when it needed "
-                    "none. Make a new optimizer with these options, and compile the model with it."
-                )
-            self._layout.lay(variables, self._is_decayed)
-        return self._layout
+    def add_state(self, variable: Variable) -> None:
+        """Create further state of the optimizer for a new variable, in addition to its slots."""
 
     def scale_loss(self, loss: Tensor) -> Tensor:
-        """Return what to differentiate in place of the loss: the loss itself, unless a subclass scales it."""
-        return loss
+        """Return what to differentiate in place of the loss: the loss times `loss_scale_factor`."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
-    def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike | None, Variable]]) -> Variable:
+    def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike | None, Variable]]) -> Tensor:
         """Update variables from pairs (gradient, variable), and return the iteration count."""
-        pairs = list(grads_and_vars)
-        for pair in pairs:
-            if not isinstance(pair, tuple | list) or len(pair) != 2:
-                raise ValueError(
-                    f"apply_gradients takes pairs (gradient, variable), got {pair!r}. Use zip(grads, vars)."
-                )
-        self.apply([g for g, _ in pairs], [v for _, v in pairs])
+        self.apply(*pairs_of(grads_and_vars))
         return self.iterations
 
     def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
-        """Update variables from their gradients, and count the update.
+        """Update variables from their gradients, and count the step.
 
         Args:
             grads: one gradient per variable, of its shape; a variable whose gradient is None is left as it
@@ -218,80 +140,116 @@ class Optimizer(Configurable):
         if not grads:
             return
         variables = self._ready(trainable_variables)
-        if len(grads) != len(variables):
-            raise ValueError(f"got {len(grads)} gradients for {len(variables)} variables: one each is needed.")
         with gradients(False):
-            present = self._present(grads, variables)
-            news = clipped(list(present.values()), self.clipnorm, self.clipvalue, self.global_clipnorm)
-            self._update([v for v in variables if id(v) in present], dict(zip(present, news, strict=True)))
-            for variable in variables:
-                if id(variable) in present and variable.constraint is not None:
+            present, missing = by_variable(grads, variables)
+            if missing and not self._warned:
+                self._warned = True
+                warnings.warn(
+                    f"no gradient for {', '.join(v.path for v in missing)}: the loss does not depend on them, and they "
+                    "stay as they are.",
+                    stacklevel=2,
+                )
+            if self.loss_scale_factor is not None:
+                present = {key: g / self.loss_scale_factor for key, g in present.items()}
+            updated = [v for v in variables if id(v) in present]
+            if self.gradient_accumulation_steps:
+                self._accumulate(updated, present, self.gradient_accumulation_steps)
+            else:
+                self._update(updated, present)
+            if self.use_ema:
+                self._average()
+            for variable in updated:
+                if variable.constraint is not None:
                     variable.assign(variable.constraint(variable))
-            ops.increment_(self.iterations)
+            ops.increment_(self._iterations)
 
     def _ready(self, given: Iterable[Variable] | None) -> list[Variable]:
         """Return the variables `given`, by default all that are known, in their places."""
-        if given is None and self._layout is None:
+        if given is None and not self.built:
             raise ValueError(
                 "the optimizer does not know the variables yet: call optimizer.build(variables), or pass "
                 "them beside the gradients."
             )
-        known = self._layout
-        variables = list(given) if given is not None else [] if known is None else known.variables
+        variables = self._trainable_variables if given is None else list(given)
         check(variables)
-        strangers = [v.path for v in variables if known is not None and not known.knows(v)]
+        if not self.built:
+            self.build(variables)
+        self._refuse_strangers(variables)
+        self._lay(variables)  # another optimizer may have moved them
+        return variables
+
+    def _refuse_strangers(self, variables: Sequence[Variable]) -> None:
+        strangers = [v.path for v in variables if self._layout is not None and not self._layout.knows(v)]
         if strangers:
             raise ValueError(
                 f"variable {strangers[0]!r} is not one of those that the optimizer was built with. Call "
                 "optimizer.build with all the variables, or make a new optimizer."
             )
-        self._lay(variables)  # somebody else may have moved them
-        return variables
 
-    def _present(self, grads: list[ArrayLike | None], variables: list[Variable]) -> dict[int, Tensor]:
-        """Return the gradients that are there, by the identity of their variables."""
-        present: dict[int, Tensor] = {}
-        missing = []
-        for g, variable in zip(grads, variables, strict=True):
-            if g is None:
-                missing.append(variable.path)
-                continue
-            tensor = as_tensor(g, like=variable)
-            if tensor.shape != variable.shape:
-                raise ShapeError(
-                    f"the gradient of {variable.path!r} has shape {tensor.shape}, expected the variable's "
-                    f"{variable.shape}. Are gradients and variables in the same order?"
-                )
-            present[id(variable)] = ops.cast_like(tensor, variable)
-        if not present:
-            raise ValueError(
-                f"none of the {len(variables)} variables has a gradient. Does the loss depend on them, and "
-                "was it computed inside the tape?"
-            )
-        if missing and not self._warned:
-            self._warned = True
-            warnings.warn(
-                f"no gradient for {', '.join(missing)}: the loss does not depend on them, and they stay as they are.",
-                stacklevel=3,
-            )
-        return present
+    def prepare(self, variables: Sequence[Variable]) -> None:
+        """Build the optimizer for those of `variables` that it does not know, and put all of them in their places.
 
-    def _update(self, variables: Sequence[Variable], grads: dict[int, Tensor]) -> None:
-        assert self._layout is not None
-        for run in self._layout.runs(variables):
-            rate = ops.cast_like(self._learning_rate, run.flat)
-            whole = ops.pack(*(grads[key] for key in run.members))
-            self._decay_and_step(whole, run.flat, rate, run.decayed, run.slots)
+        Raises:
+            ValueError: it has a `build` of its own, which makes all that it keeps at once, and was built without one of
+                them.
+        """
+        if self.built and type(self).build is not Optimizer.build:
+            self._refuse_strangers(variables)
+            self._lay(variables)
+        else:
+            self.build(variables)
 
-    def _decay_and_step(self, g: Tensor, w: Tensor, rate: Tensor, decayed: bool, slots: dict[str, Any]) -> None:
-        if decayed and self.weight_decay is not None:
-            ops.decay_(w, rate, rate=self.weight_decay)
-        self.update_step(g, w, rate, **slots)
+    def stateless_apply(
+        self,
+        optimizer_variables: Sequence[ArrayLike],
+        grads: Sequence[ArrayLike | None],
+        trainable_variables: Sequence[ArrayLike],
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return what the variables and the state would be after an update, and change neither.
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments as plain data, with the learning rate of now."""
-        shared = ("name", "weight_decay", "clipnorm", "clipvalue", "global_clipnorm")
-        return {**{key: getattr(self, key) for key in shared}, **super().get_config()}
+        Args:
+            optimizer_variables: values of `variables`.
+            grads: one gradient per variable.
+            trainable_variables: values of the variables that the optimizer was built with.
+
+        Returns:
+            The new values of the variables, and those of the state.
+
+        Raises:
+            ValueError: the optimizer is not built, or another number of values.
+        """
+        if not self.built:
+            raise ValueError("the optimizer has no state yet: call optimizer.build(variables) before stateless_apply.")
+        weights, mine = self._trainable_variables, self.variables
+        for what, values, of in (
+            ("trainable_variables", trainable_variables, weights),
+            ("optimizer_variables", optimizer_variables, mine),
+        ):
+            if len(values) != len(of):
+                raise ValueError(f"{what} has {len(values)} values for {len(of)} variables: one each is needed.")
+        everything = [*weights, *mine]
+        before = [v.value for v in everything]
+        try:
+            for v, value in zip(everything, (*trainable_variables, *optimizer_variables), strict=True):
+                v.assign(value)
+            self.apply(grads, weights)
+            after = [v.value for v in everything]
+        finally:
+            for v, value in zip(everything, before, strict=True):
+                v.assign(value)
+        return after[: len(weights)], after[len(weights) :]
+
+    def get_config(self) -> Config:
+        """Return the constructor's arguments as plain data, with the current learning rate."""
+        options = {key: getattr(self, key) for key in ("name", *shared.DEFAULTS)}
+        rate = {"learning_rate": serialize(self._learning_rate)}
+        return {**options, **super().get_config(), **rate}
+
+    @classmethod
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
+        """Return a new optimizer with the arguments of `config`; `custom_objects` adds schedules by name."""
+        with custom_object_scope(custom_objects or {}):
+            return super().from_config(config)
 
 
 OPTIMIZERS: Family[Optimizer, None] = Family("optimizer", Optimizer, functions=False)

@@ -8,17 +8,17 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import Options
+from gpudl.optimizers.options import LearningRate, Options
 from gpudl.utils.checks import require_number
 
 __all__ = ["RMSprop"]
 
 
 class RMSprop(Optimizer):
-    """Divide the gradient by a running mean of its size.
+    """Divide the gradient by its moving root mean square.
 
-    ``v = rho * v + (1 - rho) * g**2; w -= learning_rate * g / sqrt(v + epsilon)``. The centered form takes
-    the square of the running mean of g off v; with momentum the steps are added up,
+    ``v = rho * v + (1 - rho) * g**2; w -= learning_rate * g / sqrt(v + epsilon)``. The centered form subtracts
+    the square of the moving average of g from v; with momentum the steps are accumulated,
     ``m = momentum * m + step; w -= m``.
 
     Source: Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012; the centered form: Graves, "Generating
@@ -26,11 +26,11 @@ class RMSprop(Optimizer):
 
     Args:
         learning_rate: step size.
-        rho: share of the running means that is kept.
-        momentum: share of the last step that is kept.
+        rho: weight of the old moving averages in each update.
+        momentum: weight of the last step in each update.
         epsilon: added to v, against division by 0.
-        centered: divide by the standard deviation of the gradient instead of its size.
-        **options: as for `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, name.
+        centered: divide by the standard deviation of the gradient instead of its root mean square.
+        **options: as for `Optimizer`.
 
     Example:
         >>> w = gpudl.Variable([1.0])
@@ -41,7 +41,7 @@ class RMSprop(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: LearningRate = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
@@ -57,11 +57,11 @@ class RMSprop(Optimizer):
         self.centered = centered
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the running mean of the square, and what momentum and centering need."""
+        """Return the moving average of the square, and the slots of momentum and centering."""
         wanted = {"velocity": True, "momentum": self.momentum > 0, "average_gradient": self.centered}
         return tuple((name,) for name, there in wanted.items() if there)
 
-    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
+    def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
         """Step by the normalized gradient."""
         v = slots["velocity"]
         if len(slots) == 1:
@@ -76,9 +76,9 @@ class RMSprop(Optimizer):
         step = learning_rate * gradient / ops.sqrt(variance + self.epsilon)
         if self.momentum > 0:
             m = slots["momentum"]
-            ops.assign_(m, m * self.momentum + step)
+            self.assign(m, m * self.momentum + step)
             step = m
-        ops.assign_add_(variable, -step)
+        self.assign_sub(variable, step)
 
     def _follow(self, mean: Tensor, value: Tensor) -> None:
-        ops.assign_(mean, mean * self.rho + value * (1 - self.rho))
+        self.assign(mean, mean * self.rho + value * (1 - self.rho))

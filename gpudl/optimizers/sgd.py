@@ -8,14 +8,14 @@ from typing import Unpack
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import Options
+from gpudl.optimizers.options import LearningRate, Options
 from gpudl.utils.checks import require_number
 
 __all__ = ["SGD"]
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if wanted.
+    """Gradient descent, optionally with momentum.
 
     Without momentum ``w -= learning_rate * g``. With it ``m = momentum * m - learning_rate * g`` and
     ``w += m``, or with Nesterov's form ``w += momentum * m - learning_rate * g``.
@@ -24,9 +24,9 @@ class SGD(Optimizer):
 
     Args:
         learning_rate: step size.
-        momentum: share of the last step that is kept, in [0, 1].
-        nesterov: look ahead along the momentum.
-        **options: as for `Optimizer`: weight_decay, clipnorm, clipvalue, global_clipnorm, name.
+        momentum: weight of the last step in each update, in [0, 1].
+        nesterov: use Nesterov momentum.
+        **options: as for `Optimizer`.
 
     Raises:
         ValueError: a momentum outside [0, 1].
@@ -42,7 +42,7 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: LearningRate = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
         **options: Unpack[Options],
@@ -53,10 +53,10 @@ class SGD(Optimizer):
         self.nesterov = nesterov
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
-        """Return the momentum, where there is one."""
+        """Return the momentum, if it is used."""
         return (("momentum",),) if self.momentum else ()
 
-    def update_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
+    def flat_step(self, gradient: Tensor, variable: Tensor, learning_rate: Tensor, **slots: Tensor) -> None:
         """Step against the gradient."""
         if not slots:
             ops.sgd_(variable, gradient, learning_rate)

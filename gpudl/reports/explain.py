@@ -1,4 +1,4 @@
-"""What `Model.explain` and `Model.profile` print: a step's plan, instruction by instruction, and its times."""
+"""The reports of `Model.explain` and `Model.profile`: the instructions of a step's plan, and their times."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from gpudl.engine.plan.trace import Traced
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import LayoutError
 from gpudl.reports.tables import PrintFn, empty_table, plain, scaled, show
-from gpudl.training.data.arrays import require_counts, trimmed, unpacked
+from gpudl.training.data.arrays import require_counts
 from gpudl.training.data.sources import batches
 
-# What each step is recorded by, for the text of errors.
+# The method that records each step, for error messages.
 _METHODS = {"train": "fit", "test": "evaluate", "predict": "predict"}
 _KERNELS = {"cpu": "numba", "cuda": "cuda"}
 
@@ -32,13 +32,13 @@ class Row:
     """One instruction of a plan.
 
     Attributes:
-        op: the op, or the ops that were joined to one pass, with plus signs between them.
-        layer: who asked for it: a layer, its gradient, "loss", "metrics" or "optimizer".
-        outs: shapes and dtypes of what it writes: its results, and the variables that it updates.
-        bytes: read and written.
-        flops: arithmetic operations.
+        op: the op, or the fused ops with plus signs between them.
+        layer: where it comes from: a layer, its gradient, "loss", "metrics" or "optimizer".
+        outs: shapes and dtypes of the arrays that it writes: its results, and the variables that it updates.
+        bytes: bytes that it reads and writes.
+        flops: number of arithmetic operations.
         kernel: "numba" or "cuda" for a kernel, "numpy" or "cupy" for the reference, "view" for no computation.
-        seconds: the median time of one run; 0 where it was not measured.
+        seconds: the median time of one run; 0 if it was not measured.
     """
 
     op: str
@@ -63,10 +63,10 @@ class Total:
 
 @dataclass(frozen=True)
 class Profile:
-    """Where the time of a step goes.
+    """The profile of a step.
 
     Attributes:
-        rows: the instructions in the order in which they run, with their times.
+        rows: the instructions in execution order, with their times.
     """
 
     rows: list[Row]
@@ -81,7 +81,7 @@ class Profile:
         return self._totals(lambda row: row.layer)
 
     def by_op(self) -> list[Total]:
-        """Return the totals of each op, or chain of ops, the slowest first."""
+        """Return the totals of each op, or fused ops, the slowest first."""
         return self._totals(lambda row: row.op)
 
     def _totals(self, name: Callable[[Row], str]) -> list[Total]:
@@ -109,7 +109,7 @@ def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: Pr
     weights = sum(v.spec.nbytes for v in model.weights)
     lines = (
         f"{len(entry.record.instructions)} instructions recorded, {len(rows)} left, {len(plan.calls)} of them compute.",
-        f"Arena {scaled(plan.arena.nbytes)}B for values that would take {scaled(plan.unpacked)}B side by side; "
+        f"Arena {scaled(plan.arena.nbytes)}B for values that would need {scaled(plan.unpacked)}B without overlap; "
         f"weights {scaled(weights)}B.",
         f"{scaled(sum(row.flops for row in rows))} FLOPs and {scaled(sum(row.bytes for row in rows))}B a step.",
         *_launched(plan),
@@ -118,7 +118,7 @@ def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: Pr
 
 
 def _launched(plan: Plan) -> tuple[str, ...]:
-    """Return how the device is told to run the step, where there is a choice."""
+    """Return how the step is launched, if there is a choice."""
     if not plan.on.captures:
         return ()
     if plan.outcome.captured:
@@ -171,13 +171,13 @@ def _planned(model: Any, x: Any, y: Any, step: str, batch_size: int) -> Entry:
     source = batches(x, y, batch_size=batch_size)
     data = source.first()
     if step == "predict":
-        return traced.prepare(*trimmed(unpacked(data)[0], None, None))
+        return traced.prepare(data)
     model._require_compiled("explain or profile")
     model._try_first(source, training=step == "train")
     if step == "train":
         model._build_optimizer()
     try:
-        return traced.prepare(*data)
+        return traced.prepare(data)
     except LayoutError as error:
         raise ValueError(
             f"the train_step of the model {model.name!r} uses optimizers that are not built yet. Train one step first, "
@@ -187,14 +187,14 @@ def _planned(model: Any, x: Any, y: Any, step: str, batch_size: int) -> Entry:
 
 def _rows(plan: Plan, step: str) -> list[Row]:
     rows = []
-    for instruction in plan.steps:
+    for instruction in plan.instructions:
         kernel = "view" if instruction.alias else _kernel(plan, instruction)
         parts = list(ir.members(instruction))
         rows.append(
             Row(
                 op=_repeated(instruction.times, " + ".join(part.op.name for part in parts)),
                 layer=" + ".join(dict.fromkeys(part.origin or f"{step}_step" for part in parts)),
-                outs=", ".join(_spec(value.spec) for value in ir.written(instruction)),
+                outs=", ".join(_spec(value.spec) for value in instruction.written),
                 bytes=ir.nbytes(instruction),
                 flops=ir.flops(instruction),
                 kernel=kernel,
@@ -213,13 +213,13 @@ def _kernel(plan: Plan, instruction: Instruction) -> str:
 
 def _written(plan: Plan) -> list[Array]:
     """Return the variables that a step changes."""
-    arrays = (value.root.external for step in plan.steps for value in ir.written(step))
+    arrays = (value.root.external for step in plan.instructions for value in step.written)
     return list({id(array): array for array in arrays if array is not None}.values())
 
 
 @contextmanager
 def _restored(arrays: list[Array]) -> Iterator[None]:
-    """Put back, after a ``with`` block, what `arrays` hold now."""
+    """Restore the current contents of `arrays` after a ``with`` block."""
     before = [array.copy() for array in arrays]
     try:
         yield
@@ -230,7 +230,7 @@ def _restored(arrays: list[Array]) -> Iterator[None]:
 
 def _times(plan: Plan, repeats: int) -> list[float]:
     """Return the median time in seconds of each call, run in the order of a step."""
-    plan.replay()  # with caches and threads awake
+    plan.replay()  # to warm up caches and threads
     seconds: list[list[float]] = [[] for _ in plan.calls]
     for _ in range(repeats):
         plan.on.synchronize()
@@ -243,7 +243,7 @@ def _times(plan: Plan, repeats: int) -> list[float]:
 
 
 def _rates(total: Total, whole: float) -> tuple[str, str, str, str]:
-    """Return time in microseconds, share of the `whole`, and rates, as text."""
+    """Return the time in microseconds, the fraction of the `whole`, and rates, as text."""
     seconds = max(total.seconds, 1e-12)  # a clock may be too coarse to see a call
     return (
         f"{1e6 * total.seconds:,.1f}",

@@ -1,4 +1,4 @@
-"""The table that `Model.summary` prints."""
+"""The table of `Model.summary`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from gpudl.callbacks.progress import put
-from gpudl.engine.calls import Operation
+from gpudl.engine.calls import kind_of
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -33,7 +33,7 @@ def print_summary(
     model: Any,
     line_length: int | None = None,
     positions: Iterable[float] | None = None,
-    print_fn: Callable[[str], Any] | None = None,
+    print_fn: Callable[[str], object] | None = None,
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
@@ -42,9 +42,9 @@ def print_summary(
 
     Args:
         model: the model; layers without weights yet are called unbuilt.
-        line_length: width of the table in characters; by default what the terminal has, up to 88.
-        positions: where each column ends, as shares of the width.
-        print_fn: takes the whole text, without colours; by default it is printed.
+        line_length: width of the table in characters; by default that of the terminal, up to 88.
+        positions: the end of each column, as a fraction of the width.
+        print_fn: called with the whole text, without colours; by default it is printed.
         expand_nested: whether to show the layers inside layers.
         show_trainable: whether to show which layers train.
         layer_range: names, or regular expressions for the names, of the first and last layer to show.
@@ -70,7 +70,7 @@ def print_summary(
         shares = [*(0.9 * share for share in shares), 1.0]
         width += _TRAINABLE_WIDTH
     width = line_length or min(width, shutil.get_terminal_size().columns - _MARGIN)
-    # A table that was asked to be wide is not cut at the console's edge.
+    # A table with an explicit width is not clipped to the console.
     console.width = max(console.width, width)
     table = _table(header, width, shares)
     for layer in _in_range(list(_inside(model)), layer_range):
@@ -117,29 +117,21 @@ def _in_range(layers: list[Any], layer_range: Sequence[str] | None) -> list[Any]
     return layers[start : stop + 1]
 
 
-def _inside(layer: Any) -> Any:
-    """Return what is shown of a model: its layers, and the plain ops between them."""
+def _inside(layer: object) -> Any:
+    """Return the rows of a model: its layers, and the plain ops between them."""
     graph = getattr(layer, "_graph", None)
     return getattr(layer, "layers", ()) if graph is None else graph.operations
 
 
-def _kind(layer: Any) -> str:
-    """Return the name of the class, or Keras's for a plain op and for a model of inputs and outputs."""
-    if isinstance(layer, Operation):
-        return layer.kind
-    name = type(layer).__name__
-    return "Functional" if name == "Model" and getattr(layer, "_graph", None) is not None else name
-
-
-def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
+def _nested(layer: object, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
     yield depth, layer
-    for inner in _inside(layer) if expand else ():
+    for inner in getattr(layer, "layers", ()) if expand else ():  # without plain ops, as Keras does
         yield from _nested(inner, depth + 1, expand)
 
 
 def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str] | None) -> list[Text]:
     prefix = "   " * depth + "└ " if depth else ""
-    name = _text(f"{prefix}{layer.name} (", (_kind(layer), _TYPE), ")")
+    name = _text(f"{prefix}{layer.name} (", (kind_of(layer), _TYPE), ")")
     count = f"{layer.count_params():,}" if layer.built else "0"
     cells = [name, _shape(layer.output_shape), _text((count, _NUMBER), "" if layer.built else " (unbuilt)")]
     if connections is not None:
@@ -150,17 +142,24 @@ def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str
     return cells
 
 
-def _shape(shape: Any) -> Text:
-    """Return a shape, or a nest of shapes for several outputs, as text."""
-    if shape is None:
+def _shape(nest: object) -> Text:
+    """Return a shape as text, or a list of those in a nest, for several outputs."""
+    if nest is None:
         return _text("?")
-    if isinstance(shape, dict):
-        parts = [_text(f"{name}: ", _shape(inner)) for name, inner in shape.items()]
-        return _text("{", _text(", ").join(parts), "}")
-    if isinstance(shape, list) or any(isinstance(inner, tuple | list) for inner in shape):
-        return _text("[", _text(", ").join(map(_shape, shape)), "]")
-    sizes = [_text((str(size), _NONE if size is None else _NUMBER)) for size in shape]
-    return _text("(", _text(", ").join(sizes), ")")
+    shapes = [_text("(", _text(", ").join(map(_size, shape)), ")") for shape in _shapes(nest)]
+    return shapes[0] if len(shapes) == 1 else _text("[", _text(", ").join(shapes), "]")
+
+
+def _shapes(nest: Any) -> Iterator[tuple[int | None, ...]]:
+    if isinstance(nest, tuple) and not any(isinstance(inner, tuple | list | dict) for inner in nest):
+        yield nest
+    elif nest is not None:
+        for inner in nest.values() if isinstance(nest, dict) else nest:
+            yield from _shapes(inner)
+
+
+def _size(size: int | None) -> Text:
+    return _text((str(size), _NONE if size is None else _NUMBER))
 
 
 def _totals(model: Any) -> Iterator[Text]:

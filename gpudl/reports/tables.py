@@ -8,10 +8,10 @@ from typing import Any
 
 from gpudl.callbacks.progress import put
 
-PrintFn = Callable[[str], Any]
+PrintFn = Callable[[str], object]
 
-_WIDE = 160  # characters of a table that goes to a file or a function, where no window bounds it
-_DIGITS = 999.5  # what three digits can show
+_WIDE = 160  # characters of a table that is written to a file or passed to a function
+_DIGITS = 999.5  # the largest number that is shown with three digits
 
 
 def scaled(number: float) -> str:
@@ -31,7 +31,7 @@ def plain(value: str) -> Any:
 
 
 def empty_table(*header: str, left: int = 4) -> Any:
-    """Return an empty table; all but the first columns, and a last one of words, are numbers."""
+    """Return an empty table; all columns but the first ones, and a last one of text, are numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -41,8 +41,8 @@ def empty_table(*header: str, left: int = 4) -> Any:
     return table
 
 
-def show(print_fn: PrintFn | None, title: str, *parts: Any) -> None:
-    """Print a title and the parts of a report, tables and lines, or hand them to `print_fn` as one text."""
+def show(print_fn: PrintFn | None, title: str, *parts: object) -> None:
+    """Print a title and the parts of a report, tables and lines, or pass them to `print_fn` as one text."""
     from rich.console import Console
 
     console = Console(highlight=False)

@@ -1,4 +1,4 @@
-"""The watch for a loss that is not a number any more."""
+"""Detecting a loss that is no longer finite."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from gpudl.engine.variable import Variable
 
 
 class NonfiniteWatch:
-    """Notes, on the device, the first step whose loss was NaN or infinite."""
+    """Records, on the device, the first step whose loss was NaN or infinite."""
 
     def __init__(self) -> None:
         self._reported = False
         self._first = Variable(np.array(-1, np.int64), trainable=False, name="first_nonfinite_step")
 
     def begin(self) -> None:
-        """Forget what an earlier training has noted."""
+        """Reset the record of an earlier training."""
         self._reported = False
         self._first.assign(-1)
 
     def note(self, loss: Tensor, finished: Tensor) -> None:
-        """Look at the loss of the step after `finished` ones."""
+        """Check the loss of the step after `finished` ones."""
         ops.note_nonfinite_(self._first, loss, finished)
 
     def report(self, logs: Mapping[str, float], epoch: int) -> None:
-        """Warn, once a training, when the loss of an epoch was not a finite number."""
+        """Warn, once per training, if the loss of an epoch was not finite."""
         if self._reported or math.isfinite(logs.get("loss", 0.0)):
             return
         self._reported = True

@@ -1,33 +1,34 @@
-"""What a model remembers of its last training, without keeping itself alive."""
+"""A model's reference to its history that does not keep the model alive."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
 from weakref import ref
+
+from gpudl.callbacks import History
 
 
 class Remembered:
-    """A history, which knows its model: held so that the two are no cycle.
+    """A reference to a history, which holds its model, that forms no cycle.
 
-    Whoever has the history has the model too. The model has the same lists of values in a history without a model, and
-    returns the history itself as long as somebody else has it.
+    The history holds the model. The model holds the same lists of values in a history without a model, and returns the
+    history itself as long as it is alive elsewhere.
 
     Args:
-        model: whose history it is.
+        model: the model of the history.
         history: a callback, or None.
     """
 
-    def __init__(self, model: Any, history: Any) -> None:
-        cyclic = getattr(history, "model", None) is model
-        self._kept = copy.copy(history) if cyclic else history
-        if cyclic:
+    def __init__(self, model: object, history: History | None) -> None:
+        self._kept = history
+        self._living: ref[History] | None = None
+        if history is not None and history.model is model:
+            self._kept, self._living = copy.copy(history), ref(history)
             self._kept.set_model(None)
-        self._living = ref(history) if cyclic else None
 
-    def of(self, model: Any) -> Any:
-        """Return the history, with `model`, whose it is."""
-        if self._living is None:
+    def of(self, model: object) -> History | None:
+        """Return the history, with its `model`."""
+        if self._living is None or self._kept is None:
             return self._kept
         history = self._living()
         if history is None:

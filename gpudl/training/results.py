@@ -1,4 +1,4 @@
-"""Results of steps as users get them: metrics as numbers, outputs of batches joined."""
+"""Results of steps for users: metrics as numbers, outputs of batches concatenated."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from gpudl.engine.tree import map_leaves
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import Nest, map_leaves
 
 Logs = dict[str, Any]
+"""Values of metrics by name: numbers, or arrays for metrics that have axes."""
+Values = Any
+"""What `evaluate` returns: one value, a list of values, or a dict of them by name."""
+Predictions = Any
+"""What `predict` returns: an array, or the nest of them that the model returns."""
 
 
-def numbers(results: dict[str, Any]) -> Logs:
-    """Return metrics by sorted names, as Python numbers; one with axes becomes an array."""
-    return {name: np.asarray(v) if getattr(v, "ndim", 0) else float(v) for name, v in sorted(results.items())}
-
-
-def values(logs: Logs, names: Iterable[str]) -> Any:
+def values(logs: Logs, names: Iterable[str]) -> Values:
     """Return the values of `logs`, those of `names` first and the others by name; a single one by itself.
 
     Example:
@@ -29,7 +30,7 @@ def values(logs: Logs, names: Iterable[str]) -> Any:
     return found[0] if len(found) == 1 else found
 
 
-def joined(parts: list[list[np.ndarray]], outputs: Any) -> Any:
+def joined(parts: list[list[np.ndarray]], outputs: Nest[Tensor]) -> Predictions:
     """Return the outputs of several batches, each a list of arrays, as one nest of arrays such as `outputs`."""
     columns = iter([np.concatenate(column) for column in zip(*parts, strict=True)])
     return map_leaves(lambda _: next(columns), outputs)

@@ -1,57 +1,55 @@
-"""What `compile` settles, and what one step of training, evaluation and prediction does with a batch."""
+"""`compile`, and the steps of training, evaluation and prediction."""
 
 from __future__ import annotations
 
-import inspect
 import warnings
+from collections.abc import Callable, Hashable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 from weakref import ref
 
-from gpudl import ops, optimizers
+from gpudl.callbacks import History
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.grad import grad
-from gpudl.engine.plan.trace import traced
+from gpudl.engine.plan.trace import Traced, traced
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import TracingError, gradients, preparing, restructured, scope, structure_epoch, symbolic
+from gpudl.engine.state import LayoutError, TracingError, gradients, preparing, scope, structure_epoch, symbolic
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.layer import Layer
-from gpudl.metrics import Metric
-from gpudl.training.data.arrays import Data, require_counts, unpacked
-from gpudl.training.losses_and_metrics import Compiled
+from gpudl.training.compiling import Compilable
+from gpudl.training.data.arrays import Data
+from gpudl.training.data.batch_inputs import advance, materialized
 from gpudl.training.remembered import Remembered
+from gpudl.utils.batch_parts import unpack_x_y_sample_weight
+
+R = TypeVar("R")
+Run = Callable[..., Data]
+"""Runs a number of steps, by default one, and returns the results of the last."""
 
 
-class Trainable(Layer):
-    """A layer that knows what one step of training, of evaluation and of prediction is."""
+class Trainable(Compilable):
+    """A layer with steps of training, evaluation and prediction."""
 
-    _unread = Layer._unread | {
-        *("_history", "_optimized", "_outputs", "_outputs_of", "run_eagerly", "steps_per_execution"),
-        *("stop_training", "stop_evaluating", "stop_predicting"),
-    }
+    _unread = Compilable._unread | {"_history", "_outputs", "_outputs_of"}
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.optimizer: optimizers.Optimizer | None = None
-        self.loss: Any = None
-        self.run_eagerly = False
-        self.steps_per_execution = 1
-        self._compiled: Compiled | None = None
         self._history = Remembered(self, None)
         self._begin_steps()
 
     def _begin_steps(self) -> None:
-        """Make the steps; a step knows its model weakly, so that the two are no cycle and `del` frees the memory."""
+        """Create the steps, which have weak references to the model, so that `del` frees the memory at once."""
         me = ref(self)
-        self._train = traced(lambda *data: me().train_step(data))  # type: ignore[union-attr]
-        self._test = traced(lambda *data: _without_gradients(me().test_step, data))  # type: ignore[union-attr]
-        self._predict = traced(lambda *data: _without_gradients(me().predict_step, data))  # type: ignore[union-attr]
+        self._train = traced(lambda data: _named(me(), "train_step", data))
+        self._test = traced(lambda data: _without_gradients(lambda data: _named(me(), "test_step", data), data))
+        self._predict = traced(lambda data: _without_gradients(me().predict_step, data))  # type: ignore[union-attr]
         self._optimized: tuple[int, ...] = ()  # the identities of the weights that the optimizer was built with
-        self._outputs: dict[Any, Any] = {}  # what the steps would predict, by the specs of their data
+        self._outputs: dict[Hashable, Nest[Tensor]] = {}  # what the steps would predict, by the specs of their data
         self._outputs_of = structure_epoch[0]
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle is made of: the steps and their plans are made anew."""
+    def __getstate__(self) -> dict[str, object]:
+        """Return the state for a copy or a pickle, without the steps and their plans."""
         made = {"_train", "_test", "_predict", "_optimized", "_outputs", "_outputs_of", "_history"}
         return {name: value for name, value in vars(self).items() if name not in made} | {"history": self.history}
 
@@ -67,117 +65,34 @@ class Trainable(Layer):
         return self._history.of(self)
 
     @history.setter
-    def history(self, history: Any) -> None:
+    def history(self, history: History | None) -> None:
         self._history = Remembered(self, history)
 
-    @property
-    def compiled(self) -> bool:
-        """Whether `compile` was called."""
-        return self._compiled is not None
+    def _ready(self, step: Traced, data: Data) -> Run:
+        """Return a call that runs so many steps on what `data` bring by then, replayed or op by op."""
 
-    def _require_compiled(self, method: str) -> None:
-        if not self.compiled:
-            raise ValueError(f"call compile(optimizer=..., loss=...) before {method}().")
+        def eagerly(times: int = 1) -> Data:
+            for _ in range(times):
+                results = step.function(map_leaves(materialized, data))
+                advance(data)
+            return results
 
-    def compile(
-        self,
-        optimizer: Any = "rmsprop",
-        loss: Any = None,
-        loss_weights: Any = None,
-        metrics: Any = None,
-        weighted_metrics: Any = None,
-        run_eagerly: bool = False,
-        steps_per_execution: int = 1,
-        jit_compile: bool | str = "auto",
-        auto_scale_loss: bool = True,
-    ) -> None:
-        """Say how to train.
+        if self.run_eagerly:
+            return eagerly
+        replayed = step.bound(data)
 
-        Args:
-            optimizer: a name or an `optimizers.Optimizer`.
-            loss: a name, a `losses.Loss`, or a function of (y_true, y_pred). For a model with several outputs one for
-                all, or a list or dict as `call` returns it; outputs with None, or without an entry, have no loss.
-            loss_weights: what the loss is multiplied by, a number; for several outputs also a list or dict of them.
-            metrics: names, `metrics.Metric` objects or functions of (y_true, y_pred), in a list. For several outputs
-                a list or dict as `call` returns it, with the metric or the list of metrics of each.
-            weighted_metrics: the same, weighted by sample and class weights.
-            run_eagerly: compute every step op by op, for debugging, instead of recording it once.
-            steps_per_execution: how many steps the hooks of callbacks for batches stand for, each time they are called.
-            jit_compile: accepted; steps are always recorded unless `run_eagerly`.
-            auto_scale_loss: whether a model whose policy is ``"mixed_float16"`` gets its optimizer wrapped in an
-                `optimizers.LossScaleOptimizer`.
+        def run(times: int = 1) -> Data:
+            # An optimizer that a train_step of the user's uses is built by one step that is not recorded.
+            try:
+                return replayed(times)
+            except LayoutError:
+                results = eagerly()
+                return replayed(times - 1) if times > 1 else results
 
-        Raises:
-            ValueError: an unknown name; the text offers the nearest one. The model is as it was.
-        """
-        require_counts(1, optional=False, steps_per_execution=steps_per_execution)
-        chosen, compiled = optimizers.get(optimizer), Compiled(loss, metrics, weighted_metrics, loss_weights)
-        if not isinstance(chosen, optimizers.Optimizer):
-            raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
-        mixed = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
-        if mixed and not isinstance(chosen, optimizers.LossScaleOptimizer):
-            chosen = optimizers.LossScaleOptimizer(chosen, name="loss_scale_optimizer")
-        self.optimizer = chosen
-        self.loss = loss
-        self.run_eagerly = run_eagerly
-        self.steps_per_execution = steps_per_execution
-        self._compiled = compiled
-        self._optimized = ()
-        for step in (self._train, self._test, self._predict):
-            step.forget()
-        restructured()  # a `fit` that is going on takes the new loss and optimizer at its next step
-
-    @property
-    def metrics(self) -> list[Metric]:
-        """The metrics of the model: the loss, those of `compile`, and those that layers own."""
-        compiled = [] if self._compiled is None else [metric for _, metric in self._compiled.named]
-        held = (m for layer in self._flattened() for m in layer._metrics)
-        return list({id(m): m for m in [*compiled, *held]}.values())
-
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of `metrics`."""
-        return [m.name for m in self.metrics]
-
-    def reset_metrics(self) -> None:
-        """Let every metric count from nothing."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    @scope("loss")
-    def compute_loss(
-        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
-    ) -> Tensor:
-        """Return the scalar that training minimises: the loss of `compile` and what layers have added."""
-        total = None if self._compiled is None else self._compiled.loss(y, y_pred, sample_weight)
-        for added in self.losses:
-            part = ops.sum(added)
-            total = part if total is None else total + part
-        if total is None:
-            raise ValueError("there is no loss: give compile() a loss, or call add_loss() in a layer.")
-        return total
-
-    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, *, training: bool) -> Tensor:
-        """Return `compute_loss` of a batch; one that a subclass wrote need not take ``training``."""
-        parameters = inspect.signature(self.compute_loss).parameters.values()
-        takes = any(p.name == "training" or p.kind is p.VAR_KEYWORD for p in parameters)
-        options = {"training": training} if takes else {}
-        return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **options)
+        return run
 
     @scope("metrics")
-    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Tensor]:
-        """Count one batch in the metrics of `compile`, and return the results of all metrics."""
-        if self._compiled is not None and y is not None:
-            self._compiled.update(y, y_pred, sample_weight)
-        return self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, Tensor]:
-        """Return the results of all metrics by name."""
-        names = {} if self._compiled is None else {id(m): name for name, m in self._compiled.named}
-        return {names.get(id(m), m.name): m.result() for m in self.metrics}
-
-    @scope("metrics")
-    def _count_loss(self, loss: Tensor, x: Any) -> None:
+    def _count_loss(self, loss: Tensor, x: Data) -> None:
         """Count the loss of a batch, weighted by its size."""
         if self._compiled is not None:
             self._compiled.tracker.update_state(loss, sample_weight=float(flatten(x)[0][0].shape[0]))
@@ -186,7 +101,7 @@ class Trainable(Layer):
         """Train on one batch and return the metrics so far."""
         assert self._compiled is not None
         assert self.optimizer is not None
-        x, y, sample_weight = unpacked(data)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=True)
         loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
         self._count_loss(loss, x)
@@ -200,47 +115,47 @@ class Trainable(Layer):
 
     def test_step(self, data: Data) -> dict[str, Tensor]:
         """Evaluate one batch and return the metrics so far."""
-        x, y, sample_weight = unpacked(data)
+        x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
         loss = self._loss_of(x, y, y_pred, sample_weight, training=False)
         self._count_loss(loss, x)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def predict_step(self, data: Data) -> Any:
+    def predict_step(self, data: Data) -> Data:
         """Return the outputs for one batch."""
-        return self(unpacked(data)[0], training=False)
+        return self(unpack_x_y_sample_weight(data)[0], training=False)
 
     def _has_call(self) -> bool:
         return type(self).call is not Layer.call
 
-    def _rehearse(self, data: Data, *, training: bool, labels: Any = None) -> None:
-        """Ask for the shapes of a step with `data`: it builds the layers, and a misfit is an error here.
+    def _rehearse(self, data: Data, *, training: bool, labels: Data = None) -> None:
+        """Infer the shapes of a step with `data`: this builds the layers, and raises if the data do not fit.
 
         Args:
             data: one batch, of arrays or feeds.
             training: whether it is a step of training.
-            labels: all targets, where they are arrays, to be checked against the outputs.
+            labels: all targets, if they are arrays, to be checked against the outputs.
         """
         assert self._compiled is not None
-        if not self._has_call():  # a model of several networks, which its own train_step calls
+        if not self._has_call():  # a model of several networks, which a train_step of its own calls
             return
-        parts = map_leaves(_symbolic, unpacked(data))
+        parts = map_leaves(_symbolic, unpack_x_y_sample_weight(data))
         leaves, structure = flatten(parts)
         if self._outputs_of != structure_epoch[0]:
             self._outputs, self._outputs_of = {}, structure_epoch[0]
-        # A model takes batches of any size, and what trains can be tested.
+        # Models accept batches of any size, and a model that can be trained can be evaluated.
         specs = structure, tuple(None if leaf is None else (leaf.shape[1:], leaf.dtype) for leaf in leaves)
         key = training or (True, *specs) in self._outputs, *specs
         if key not in self._outputs:
-            # What reads values on the host gets a better error from the recorder, or is meant to run eagerly.
+            # Reading values on the host gets a better error from the recorder, or the model is run eagerly.
             with preparing, symbolic(), gradients(False), suppress(TracingError), self._compiled.on_trial():
                 self._outputs[key] = self._rehearsed(*parts, training=training)
-            self._outputs_of = structure_epoch[0]  # what it built is known
+            self._outputs_of = structure_epoch[0]  # the layers that it built are known
         y_pred = self._outputs.get(key)
         if labels is not None and y_pred is not None:
-            self._compiled.check_labels(labels, y_pred)
+            self._compiled.losses.check_labels(labels, y_pred)
 
-    def _rehearsed(self, x: Any, y: Any, sample_weight: Any, *, training: bool) -> Any:
+    def _rehearsed(self, x: Data, y: Data, sample_weight: Data, *, training: bool) -> Data:
         assert self._compiled is not None
         y_pred = self(x, training=training)
         step = "train_step" if training else "test_step"
@@ -252,15 +167,18 @@ class Trainable(Layer):
         return y_pred
 
     def _build_optimizer(self) -> None:
-        """Move the weights to where the optimizer wants them, which cannot happen while a step is recorded."""
-        assert self.optimizer is not None
+        """Move the weights to the optimizer's flat buffers, which is impossible while a step is recorded."""
         weights = self.trainable_weights
         plain = type(self).train_step is Trainable.train_step
+        if self.optimizer is None:
+            if plain:
+                raise ValueError("there is no optimizer to train with: give compile() one.")
+            return
         known = tuple(map(id, weights))
         if plain and not weights:
             warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
-        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have them
-            self.optimizer.build(weights)
+        elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have moved them
+            self.optimizer.prepare(weights)
             self._optimized = known
 
 
@@ -270,6 +188,17 @@ def _symbolic(value: Any) -> Tensor | None:
     return Tensor(None, value.spec if hasattr(value, "spec") else Spec(value.shape, value.dtype))
 
 
-def _without_gradients(step: Any, data: Data) -> Any:
+def _named(model: Trainable | None, step: str, data: Data) -> dict[str, Nest[Tensor]]:
+    """Return what a step of training or evaluation returns: tensors by name, numbers of the user's among them too."""
+    results = getattr(model, step)(data)
+    if not isinstance(results, dict):
+        raise TypeError(
+            f"{type(model).__name__}.{step} must return a dict of values by their names, such as "
+            f'{{"loss": loss}} or self.get_metrics_result(), got {type(results).__name__}.'
+        )
+    return map_leaves(as_tensor, results)
+
+
+def _without_gradients(step: Callable[[Data], R], data: Data) -> R:
     with gradients(False):
         return step(data)

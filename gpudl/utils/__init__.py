@@ -1,9 +1,25 @@
-"""Helpers: one-hot labels, normalisation, seeds, classes and functions of a user."""
+"""Helpers: one-hot labels, normalisation, seeds, batches, pictures of models, user-defined classes and functions."""
 
 from gpudl import custom_objects
 from gpudl.custom_objects import *  # noqa: F403
+from gpudl.utils.batch_parts import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from gpudl.utils.model_picture import model_to_dot, plot_model
 from gpudl.utils.numerical import normalize, to_categorical
+from gpudl.utils.py_dataset import PyDataset
 from gpudl.utils.seeds import set_random_seed
 
-__all__ = ["normalize", "set_random_seed", "to_categorical"]
+Sequence = PyDataset
+"""The name of `PyDataset` in Keras 2."""
+
+__all__ = [
+    "PyDataset",
+    "Sequence",
+    "model_to_dot",
+    "normalize",
+    "pack_x_y_sample_weight",
+    "plot_model",
+    "set_random_seed",
+    "to_categorical",
+    "unpack_x_y_sample_weight",
+]
 __all__ += custom_objects.__all__

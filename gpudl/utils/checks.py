@@ -1,4 +1,4 @@
-"""Checks of arguments, with errors that say what was expected."""
+"""Checks of arguments."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 
-def require_number(who: str, least: float = -inf, most: float = inf, **values: Any) -> None:
+def require_number(who: str, least: float = -inf, most: float = inf, **values: object) -> None:
     """Raise ValueError unless each of `values` is a number from `least` to `most`.
 
     Args:
         who: whose argument it is, for the error.
-        least: the smallest number that is taken.
-        most: the largest.
+        least: the smallest allowed number.
+        most: the largest allowed number.
         **values: the arguments by name.
 
     Example:
@@ -26,13 +26,13 @@ def require_number(who: str, least: float = -inf, most: float = inf, **values: A
         ValueError: Dropout: rate must be a number from 0 to 1, got 'half'.
     """
     for name, value in values.items():
-        number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        if not number or not least <= value <= most:
+        number = value if isinstance(value, int | float | np.number) and not isinstance(value, bool) else None
+        if number is None or not least <= number <= most:
             bounds = f" from {least} to {most}" if most < inf else f" of at least {least}" if least > -inf else ""
             raise ValueError(f"{who}: {name} must be a number{bounds}, got {value!r}.")
 
 
-def require_whole(who: str, least: float = -inf, **values: Any) -> None:
+def require_whole(who: str, least: float = -inf, **values: object) -> None:
     """Raise ValueError unless each of `values` is an integer of at least `least`.
 
     Example:
@@ -47,8 +47,8 @@ def require_whole(who: str, least: float = -inf, **values: Any) -> None:
             raise ValueError(f"{who}: {name} must be a whole number{bounds}, got {value!r}.")
 
 
-def positive(who: str, **size: Any) -> int:
-    """Return a size, given by its name, as an integer; raises ValueError unless it is one above 0.
+def positive(who: str, **size: object) -> int:
+    """Return a size, given by its name, as an integer; raise ValueError unless it is positive.
 
     Example:
         >>> positive("Dense", units=np.int64(3))
@@ -68,7 +68,7 @@ def sizes(who: str, name: str, shape: Any) -> tuple[int | None, ...]:
     """Return a shape as a tuple of integers, with None for any size.
 
     Raises:
-        ValueError: something that is no tuple or list of such sizes.
+        ValueError: it is not a tuple or list of sizes.
 
     Example:
         >>> sizes("Input", "shape", [28, np.int64(28), None])

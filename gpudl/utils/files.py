@@ -1,4 +1,4 @@
-"""Files that outlive a program: gpudl's folder, and downloads that are whole and checked or not there."""
+"""gpudl's folder, and downloads that are complete and checked, or do not exist."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ _CHUNK = 1 << 16
 
 
 class DownloadError(OSError):
-    """No address gave the file; ``failures`` holds one sentence per address.
+    """No address served the file; ``failures`` has one sentence per address.
 
     Example:
         >>> print(DownloadError(["http://a/x: HTTP 404 Not Found", "http://b/x: timed out"]))
@@ -26,7 +26,7 @@ class DownloadError(OSError):
 
 
 def home() -> Path:
-    """Return gpudl's folder: ``$GPUDL_HOME``, or ``~/.gpudl`` where that is not set.
+    """Return gpudl's folder: ``$GPUDL_HOME``, or ``~/.gpudl`` if that is not set.
 
     The folder need not exist yet.
 
@@ -76,8 +76,7 @@ def download(
         raise DownloadError([f"{target.parent}: cannot be made: {error.strerror}"]) from error
     failures = []
     for url in urls:
-        # Not tempfile: its files are readable by their owner alone, and a data folder may be shared.
-        part = target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+        part = _beside(target)
         try:
             found = _fetch(url, part, max_bytes, timeout)
             if found != sha256.lower():
@@ -93,8 +92,39 @@ def download(
     raise DownloadError(failures or ["there is no address to download from"])
 
 
+@contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the path of a new file beside `path`, which takes its place when the block ends.
+
+    The new file is flushed to the disk first. Where the block raises it is removed, and the old one stays as it was.
+
+    Example:
+        >>> import tempfile
+        >>> place = Path(tempfile.mkdtemp()) / "notes.txt"
+        >>> with replacing(place) as unfinished:
+        ...     _ = unfinished.write_text("whole")
+        >>> place.read_text(), len(list(place.parent.iterdir()))
+        ('whole', 1)
+    """
+    part = _beside(Path(path))
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def _beside(target: Path) -> Path:
+    """Return a path for a file that is to take the place of `target`."""
+    # Not tempfile: its files are readable by their owner alone, and a data folder may be shared.
+    return target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+
+
 def _fetch(url: str, part: Path, max_bytes: int, timeout: float) -> str:
-    """Write what ``url`` sends to ``part`` and return its SHA-256."""
+    """Download ``url`` to ``part`` and return its SHA-256."""
     from urllib.request import urlopen
 
     digest, received = hashlib.sha256(), 0

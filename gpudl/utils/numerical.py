@@ -1,7 +1,5 @@
 """NumPy helpers for labels and features, as in ``keras.utils``."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -9,12 +7,12 @@ from gpudl.engine.spec import is_floating
 
 
 def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.float64]:
-    """Turn class numbers into one-hot rows.
+    """Convert class labels to one-hot rows.
 
     Args:
-        x: whole numbers from 0 to ``num_classes - 1``, of any shape. A last axis of length 1 is dropped, so
+        x: integers from 0 to ``num_classes - 1``, of any shape. A last axis of length 1 is dropped, so
             (N, 1) counts as (N,).
-        num_classes: the length of a row; ``max(x) + 1`` where it is not given.
+        num_classes: the length of a row; by default ``max(x) + 1``.
 
     Returns:
         An array of shape ``x.shape + (num_classes,)``, in float64 as Keras gives it.
@@ -54,8 +52,8 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.f
     return one_hot.reshape(*labels.shape, classes)
 
 
-def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> NDArray[Any]:
-    """Divide an array by its norm along an axis; where the norm is 0, the zeros stay.
+def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> np.ndarray:
+    """Divide an array by its norm along an axis; vectors of norm 0 stay 0.
 
     Args:
         x: an array of any shape.
@@ -78,13 +76,13 @@ def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> NDArray[Any]:
     return np.asarray(values / np.where(norm == 0, norm.dtype.type(1), norm))
 
 
-def _whole(labels: NDArray[Any]) -> bool:
+def _whole(labels: np.ndarray) -> bool:
     if labels.dtype.kind in "biu" or labels.size == 0:
         return True
     return is_floating(labels.dtype) and bool(np.all(np.isfinite(labels) & (labels == np.trunc(labels))))
 
 
-def _first(labels: NDArray[Any]) -> Any:
+def _first(labels: np.ndarray) -> object:
     """Return the first label that is not a whole number, for the error text."""
     if is_floating(labels.dtype):
         labels = labels[~(np.isfinite(labels) & (labels == np.trunc(labels)))]

@@ -12,13 +12,13 @@ _LARGEST = 2**32 - 1  # what NumPy's global generator takes
 def set_random_seed(seed: int) -> None:
     """Seed Python's and NumPy's generators; every default seed of gpudl is drawn from Python's.
 
-    Layers and initializers made afterwards in the same order draw the same numbers.
+    Layers and initializers created afterwards in the same order draw the same numbers.
 
     Args:
         seed: an integer from 0 to 2**32 - 1.
 
     Raises:
-        ValueError: no integer, or one outside that range.
+        ValueError: the seed is not an integer, or out of range.
 
     Example:
         >>> set_random_seed(3)

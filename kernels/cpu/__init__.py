@@ -1,6 +1,6 @@
-"""Kernels for the CPU, compiled by Numba; importing this package enters all of them in the registry.
+"""Kernels for the CPU, compiled by Numba; importing this package registers all of them.
 
-They take arrays in the layout NHWC, C-contiguous, and allocate none. Compiled code is kept between
+They work on C-contiguous arrays in the layout NHWC and allocate none. Compiled code is kept between
 processes in Numba's cache.
 """
 

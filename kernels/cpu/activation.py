@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy import ndarray
 
 from ..registry import accelerates, floats
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.threads import BLOCK, piece, pieces
 from .machine.transcendental import exp, tanh
 
@@ -15,19 +14,19 @@ _CODES = {"linear": 0, "relu": 1, "sigmoid": 2, "tanh": 3}
 _LINEAR, _RELU, _SIGMOID, _TANH = _CODES.values()
 
 
-def known(*arrays: Any, activation: str) -> bool:
+def known(*arrays: ndarray, activation: str) -> bool:
     """Accept `floats` and an activation that has a kernel."""
     return floats(*arrays) and activation in _CODES
 
 
-def _fits(y: Any, x: Any, b: Any, *, activation: str) -> bool:
+def _fits(y: ndarray, x: ndarray, b: ndarray, *, activation: str) -> bool:
     return known(y, x, b, activation=activation) and b.ndim == 1 and x.ndim > 0
 
 
-@Kernel
+@ParallelLoop
 def _bias_activation(worker, workers, y, x, b, code, together):  # type: ignore[no-untyped-def]
-    # x, y (rows * C,), b (C,). The bias comes first, for `together` rows at a time: the activation then has
-    # a long run of numbers, still in the cache, however few channels there are.
+    # x, y (rows * C,), b (C,). The bias is added first, to `together` rows at a time: the activation then works on
+    # many consecutive elements, still in the cache, however few channels there are.
     zero, one = y.dtype.type(0), y.dtype.type(1)
     length = together * b.size
     for block in share((x.size + length - 1) // length, worker, workers):
@@ -47,8 +46,8 @@ def _bias_activation(worker, workers, y, x, b, code, together):  # type: ignore[
                 y[k] = tanh(y[k])
 
 
-@accelerates("bias_activation", device="cpu", takes=_fits)
-def bias_activation(y: Any, x: Any, b: Any, *, activation: str) -> None:
+@accelerates("bias_activation", device="cpu", supports=_fits)
+def bias_activation(y: ndarray, x: ndarray, b: ndarray, *, activation: str) -> None:
     """Compute y = activation(x + b): x (..., C), b (C,) -> y (..., C).
 
     Example:
@@ -63,7 +62,7 @@ def bias_activation(y: Any, x: Any, b: Any, *, activation: str) -> None:
         _bias_activation(work, y.reshape(-1), x.reshape(-1), b, code, max(BLOCK // b.size, 1))
 
 
-@Kernel
+@ParallelLoop
 def _activation_grad(worker, workers, dx, g, y, code):  # type: ignore[no-untyped-def]
     zero, one = y.dtype.type(0), y.dtype.type(1)
     for block in share(pieces(dx.size), worker, workers):
@@ -82,7 +81,7 @@ def _activation_grad(worker, workers, dx, g, y, code):  # type: ignore[no-untype
                 dx[k] = g[k] * (one - y[k] * y[k])
 
 
-@accelerates("activation_grad", device="cpu", takes=known)
-def activation_grad(dx: Any, g: Any, y: Any, *, activation: str) -> None:
-    """Compute dx = g * activation'(x) from the activation's result `y`; all of one shape."""
+@accelerates("activation_grad", device="cpu", supports=known)
+def activation_grad(dx: ndarray, g: ndarray, y: ndarray, *, activation: str) -> None:
+    """Compute dx = g * activation'(x) from the activation's result `y`; all arrays have the same shape."""
     _activation_grad(dx.size, dx.reshape(-1), g.reshape(-1), y.reshape(-1), _CODES[activation])

@@ -1,4 +1,4 @@
-"""Which way a convolution is computed: a small model of what each costs, in vector instructions."""
+"""Which algorithm computes a convolution: a small cost model, in vector instructions."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ VALUE, INPUT, WEIGHT = "value", "input gradient", "weight gradient"
 
 @lru_cache(maxsize=1024)
 def chosen(product: str, window: Window, shape: Ints, filters: int, wanted: str = "auto") -> str:
-    """Return "gemm", "winograd", "implicit" or "im2col" for one of the three products of a convolution.
+    """Return "gemm", "winograd", "implicit" or "im2col" for a convolution or one of its two gradients.
 
-    Where a `crop` leaves out pixels the choice is that of the whole convolution, or, instead of "gemm", one that sums
-    in the same order: the bits are the same.
+    Where a `crop` leaves out pixels, the choice is that of the whole convolution, or, instead of "gemm", an algorithm
+    that sums in the same order, so that the results are bitwise equal.
 
     Args:
         product: `VALUE`, `INPUT` or `WEIGHT`.
-        window: of the convolution.
-        shape: of its input, (N, H, W, C).
-        filters: channels of its output.
-        wanted: an algorithm to insist on, or "auto"; one that does not fit gives way to im2col.
+        window: window of the convolution.
+        shape: shape of its input, (N, H, W, C).
+        filters: number of output channels.
+        wanted: the algorithm to use, or "auto"; im2col replaces one that cannot compute this convolution.
     """
     fitting = _fitting(product, window)
     if wanted != "auto":
@@ -40,22 +40,22 @@ def _fitting(product: str, window: Window) -> set[str]:
     if unit and window.kernel == (3, 3):
         found.add("winograd")
     if unit and window.taps == 1 and not any(window.crop) and product != WEIGHT:
-        found.add("gemm")  # the steps of a weight gradient are all pixels: these are shared out by "implicit"
+        found.add("gemm")  # a weight gradient sums over all pixels, which "implicit" splits into parts
     return found
 
 
 def _costs(product: str, window: Window, shape: Ints, filters: int) -> dict[str, float]:
     channels, (oh, ow) = shape[3], window.output(shape[1:3])
     vectors = -(-filters // LANES)
-    # For each pixel of the output, im2col writes a row of patches, which is read again.
+    # For each output pixel, im2col writes a row of patches, which is read again.
     patches = 2 * window.taps * channels / LANES
     direct = oh * ow * window.taps * channels * vectors
     columns = direct + oh * ow * patches
-    if product == INPUT:  # the channels of the input are what fills vectors
+    if product == INPUT:  # the vectors run along the channels of the input
         direct = oh * ow * window.taps * filters * -(-channels // LANES)
         columns = oh * ow * (filters * -(-window.taps * channels // LANES) + 4 * patches)
-    # A product loses some eight steps to its beginning and its end; a vector of a tile takes about 96 instructions for
-    # the way there and back. The numbers are fitted to what twelve shapes took.
+    # The start and the end of a product cost about as much as eight steps of it; the transforms of one vector of a tile
+    # take about 96 instructions. The numbers are fitted to the measured times of twelve shapes.
     shallow = {VALUE: channels, INPUT: filters, WEIGHT: 24}[product]
     multiplied = 16 * (shallow + 8) / shallow * direct / (oh * ow * window.taps)
     moved = 96 * (-(-channels // LANES) + vectors)

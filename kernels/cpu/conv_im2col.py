@@ -1,18 +1,18 @@
-"""Patches of images as rows of a matrix, and back: the memory side of a convolution as a matrix product."""
+"""im2col and col2im: patches of images as rows of a matrix, and their adjoint, for convolution by a matrix product."""
 
 from __future__ import annotations
 
-from typing import Any
+from numpy import ndarray
 
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from .machine.memory import add, clear, copy
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.threads import inner
-from .machine.window_ranges import AXES, images, inside, interior, slide, source
+from .machine.window_ranges import AXES, Slide, images, inside, interior, slide, source
 
 
-def _movable(cols: Any, x: Any, *, window: Window) -> bool:
+def _movable(cols: ndarray, x: ndarray, *, window: Window) -> bool:
     return (
         len(window.kernel) == AXES
         and cols.dtype == x.dtype
@@ -23,7 +23,7 @@ def _movable(cols: Any, x: Any, *, window: Window) -> bool:
 
 
 @inner
-def _copy_clipped(cols: Any, at: int, x: Any, row: int, x0: int, s: Any) -> None:
+def _copy_clipped(cols: ndarray, at: int, x: ndarray, row: int, x0: int, s: Slide) -> None:
     c, dw = s.c, s.dw
     low, high = inside(x0, dw, s.kw, s.w)
     clear(cols, at, low * c)
@@ -32,7 +32,7 @@ def _copy_clipped(cols: Any, at: int, x: Any, row: int, x0: int, s: Any) -> None
     clear(cols, at + high * c, (s.kw - high) * c)
 
 
-@Kernel
+@ParallelLoop
 def _im2col(worker, workers, cols, x, s):  # type: ignore[no-untyped-def]
     # x (N, H, W, C) -> cols (N, OH, OW, KH, KW * C)
     c, ow, line = s.c, s.ow, s.kw * s.c
@@ -58,9 +58,9 @@ def _im2col(worker, workers, cols, x, s):  # type: ignore[no-untyped-def]
                 _copy_clipped(cols, at + j * patch, x, row, j * s.sw - s.left, s)
 
 
-@accelerates("im2col", device="cpu", takes=_movable)
-def im2col(cols: Any, x: Any, *, window: Window) -> None:
-    """Lay out the patch under each position of `window`: x (N, H, W, C) -> cols (N*OH*OW, KH*KW*C).
+@accelerates("im2col", device="cpu", supports=_movable)
+def im2col(cols: ndarray, x: ndarray, *, window: Window) -> None:
+    """Copy the patch under each position of `window` to a row: x (N, H, W, C) -> cols (N*OH*OW, KH*KW*C).
 
     Example:
         >>> import numpy as np
@@ -70,21 +70,21 @@ def im2col(cols: Any, x: Any, *, window: Window) -> None:
         array([[0., 1., 3., 4.],
                [1., 2., 4., 5.]])
     """
-    word = f"u{x.itemsize}"  # only moved, never computed with: the bits are enough
+    word = f"u{x.itemsize}"  # elements are only moved, so that their size is all that matters
     _im2col(cols.size, cols.reshape(-1).view(word), x.reshape(-1).view(word), slide(window, x.shape))
 
 
 @inner
-def _add_clipped(x: Any, row: int, x0: int, cols: Any, at: int, s: Any) -> None:
+def _add_clipped(x: ndarray, row: int, x0: int, cols: ndarray, at: int, s: Slide) -> None:
     low, high = inside(x0, s.dw, s.kw, s.w)
     for b in range(low, high):
         add(x, (row + x0 + b * s.dw) * s.c, cols, at + b * s.c, s.c)
 
 
-@Kernel
+@ParallelLoop
 def _col2im(worker, workers, x, cols, s):  # type: ignore[no-untyped-def]
-    # cols (N, OH, OW, KH, KW * C) -> x (N, H, W, C). Positions go from right to left, so that each pixel
-    # meets its taps from left to right.
+    # cols (N, OH, OW, KH, KW * C) -> x (N, H, W, C). Positions run from right to left, so that the taps
+    # of each pixel are added from left to right.
     c, w, ow, line = s.c, s.w, s.ow, s.kw * s.c
     low, high = interior(s.kw, s.sw, s.dw, s.left, w, ow)
     patch = s.kh * line
@@ -106,10 +106,10 @@ def _col2im(worker, workers, x, cols, s):  # type: ignore[no-untyped-def]
                 _add_clipped(x, r * w, j * s.sw - s.left, cols, at + j * patch, s)
 
 
-@accelerates("col2im", device="cpu", takes=images)
-def col2im(x: Any, cols: Any, *, shape: Ints, window: Window) -> None:
-    """Add each patch back to where `im2col` took it from: cols (N*OH*OW, KH*KW*C) -> x `shape`.
+@accelerates("col2im", device="cpu", supports=images)
+def col2im(x: ndarray, cols: ndarray, *, shape: Ints, window: Window) -> None:
+    """Add each patch to the pixels that `im2col` copied it from: cols (N*OH*OW, KH*KW*C) -> x `shape`.
 
-    Each row of pixels is gathered by one thread, tap by tap in row-major order.
+    Each row of pixels is summed by one thread, tap by tap in row-major order.
     """
     _col2im(cols.size, x.reshape(-1), cols.reshape(-1), slide(window, tuple(shape)))

@@ -1,55 +1,56 @@
-"""Convolution without im2col: the windows are read where they lie (see `machine.tile`).
+"""Convolution without im2col: the windows are read in place (see `machine.tile`).
 
 Layouts: x (N, H, W, C), w (KH, KW, C, F), y and g (N, OH, OW, F). Work is done a block at a time (see `layout`). Where
 the window needs padding, the input of a block is copied with its padding into a slab that stays in the cache; where
-a max-pooling follows, the block itself is such a slab, and only the maxima go to memory.
+a max-pooling follows, the output of the block is such a slab too, and only the maxima are written to memory.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from .. import team
 from ..geometry import Window
 from .machine.layout import Layout, Pooling, layout, multiples, pooling
 from .machine.memory import clear, copy
 from .machine.panels import panels_of, turned
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.threads import inner
-from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
+from .machine.tile import PANEL, ROWS, Address, Left, Result, Right, address, compiled, product
 from .machine.window_ranges import images
 from .machine.windows import largest
 
 
 class Epilogue(NamedTuple):
-    """What becomes of the sums of a convolution before they go to memory.
+    """What is applied to the sums of a convolution before they are written to memory.
 
     Attributes:
         bias: (F,), or empty for none.
         positive: 1 for a ReLU, else 0.
-        pool: the max-pooling of which only the maxima go to memory, or `NO_POOLING`.
+        pool: the max-pooling of which only the maxima are written, or `NO_POOLING`.
         argmax: the taps of these maxima.
     """
 
-    bias: Any
+    bias: ndarray
     positive: int
     pool: Pooling
-    argmax: Any
+    argmax: ndarray
 
 
 class Buffers(NamedTuple):
-    """Scratch memory, a row for each thread: the input of a block with its padding, and what is pooled."""
+    """Scratch memory, one row per thread: the input of a block with its padding, and the values to be pooled."""
 
-    slabs: Any
-    pooled: Any
+    slabs: ndarray
+    pooled: ndarray
 
 
 @inner
-def _fill(slab: Any, at: Any, x: Any, image: Any, first: Any, rows: Any, layout: Any) -> None:
-    # Copy rows first .. first + rows of the padded image number `image` of x (N*H*W*C) to slab[at:] (rows, width, C).
+def _fill(slab: ndarray, at: int, x: ndarray, image: int, first: int, rows: int, layout: Layout) -> None:
+    # Copy rows first .. first + rows of the padded image `image` of x (N*H*W*C) to slab[at:] (rows, width, C).
     s, width = layout.slide, layout.width
     w, c, left = s.w, s.c, s.left
     inside = min(w, width - left) * c
@@ -64,8 +65,8 @@ def _fill(slab: Any, at: Any, x: Any, image: Any, first: Any, rows: Any, layout:
 
 
 @inner
-def _block(unit: Any, at: Any) -> Any:
-    """Return first image, number of images, first row, number of rows of a block, and whether it is a `rest`."""
+def _block(unit: int, at: Layout) -> tuple[int, int, int, int, bool]:
+    """Return the first image, number of images, first row, number of rows of a block, and whether it is a `rest`."""
     oh = at.slide.oh
     blocks = (oh + at.rows - 1) // at.rows
     image, first = unit // blocks * at.images, unit % blocks * at.rows
@@ -74,13 +75,13 @@ def _block(unit: Any, at: Any) -> Any:
 
 
 @inner
-def _blocks(at: Any) -> Any:
+def _blocks(at: Layout) -> int:
     return (at.slide.n + at.images - 1) // at.images * ((at.slide.oh + at.rows - 1) // at.rows)
 
 
 @inner
-def input_of(slab: Any, x: Any, image: Any, count: Any, first: Any, rows: Any, at: Any) -> Any:
-    """Return where the input of a block lies: in x, or with its padding in the slab, which is filled here."""
+def input_of(slab: ndarray, x: ndarray, image: int, count: int, first: int, rows: int, at: Layout) -> Address:
+    """Return the address of a block's input: in x, or, where padded, in the slab, which is filled here."""
     s = at.slide
     if at.slab == 0:
         return address(x) + 4 * ((image * s.h + first * s.sh) * s.w * s.c)
@@ -90,7 +91,7 @@ def input_of(slab: Any, x: Any, image: Any, count: Any, first: Any, rows: Any, a
     return address(slab)
 
 
-@Kernel
+@ParallelLoop
 def _forward(worker, workers, thread, tiles, y, x, right, after, at, buffers):  # type: ignore[no-untyped-def]
     s, f, pool = at.slide, at.filters, after.pool
     oh, ow = s.oh, s.ow
@@ -120,39 +121,46 @@ def _forward(worker, workers, thread, tiles, y, x, right, after, at, buffers):  
                     largest(window, pool.sw * f, pool.ow, address(pool.offsets), pool.taps, maxima, which, f)
 
 
-def _real(*arrays: Any) -> bool:
+def _real(*arrays: ndarray) -> bool:
     return all(a.dtype == np.float32 and a.size > 0 for a in arrays)
 
 
-def takes_images(y: Any, x: Any, w: Any, *, window: Window) -> bool:
+def supports_images(y: ndarray, x: ndarray, w: ndarray, *, window: Window) -> bool:
     """Accept C-contiguous float32 arrays that are not empty, under a window over two axes."""
     return images(y, x, w, window=window) and _real(y, x, w)
 
 
-def slabs(at: Layout) -> Any:
-    """Return the slabs into which blocks are copied with their padding, one for each thread."""
-    return scratch("slabs", team.size(), at.slab * at.width * at.slide.c * at.images + 1)
+def slabs(at: Layout) -> ndarray:
+    """Return the slabs into which blocks are copied with their padding, one per thread."""
+    return scratch(team.size(), at.slab * at.width * at.slide.c * at.images + 1)
 
 
-def convolved(
-    y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pool: Window | None
+def convolve(
+    y: ndarray,
+    argmax: ndarray,
+    x: ndarray,
+    w: ndarray,
+    b: ndarray,
+    window: Window,
+    activation: str,
+    pool: Window | None,
 ) -> None:
-    """Compute activation(conv2d(x, w) + b) for a linear or relu `activation`, and its maxima under `pool`, if any."""
+    """Compute activation(conv2d(x, w) + b) for a linear or relu `activation`; with `pool`, its maxima instead."""
     filters = w.shape[3]
     depth = w.size // filters
     at = layout(window, x.shape, filters, steps=1 if pool is None else pool.strides[0])
     s = at.slide
     after = Epilogue(b, int(activation == "relu"), pooling(pool, (s.oh, s.ow), filters), argmax.reshape(-1))
     held = 1 if pool is None else at.rows * s.ow * filters * at.images
-    buffers = Buffers(slabs(at), scratch("pooled", team.size(), held))
+    buffers = Buffers(slabs(at), scratch(team.size(), held))
     work, right = s.n * s.oh * s.ow * filters * depth, panels_of(w, depth, filters)
     _forward(work, compiled(), y.reshape(-1), x.reshape(-1), right, after, at, buffers)
 
 
-@Kernel
+@ParallelLoop
 def _backward(worker, workers, thread, tiles, dx, g, right, steps, at, slabs):  # type: ignore[no-untyped-def]
-    # Every tap adds g (N, OH, OW, F) times its filters (F, C) to the pixels of dx that it looked at. A unit owns
-    # the columns of one panel of channels of some images.
+    # Every tap adds g (N, OH, OW, F) times its filters (F, C) to the pixels of dx that it reads. A unit of work
+    # computes the columns of one panel of channels of some images.
     s, f, width = at.slide, at.filters, at.width
     h, wide, c = s.h, s.w, s.c
     panels, panel = right.data.shape[1], right.data.shape[3]
@@ -196,11 +204,11 @@ def _backward(worker, workers, thread, tiles, dx, g, right, steps, at, slabs):  
                             clear(dx, to, columns)
 
 
-def spread_back(dx: Any, g: Any, w: Any, window: Window) -> None:
-    """Compute the gradient of `conv2d` with respect to x from that of y: every tap adds its share."""
+def input_grad(dx: ndarray, g: ndarray, w: ndarray, window: Window) -> None:
+    """Compute the gradient of `conv2d` with respect to x from that of y, tap by tap."""
     taps, (c, f) = window.taps, w.shape[2:]
     at = layout(window, dx.shape, f, whole=True)
-    packed = scratch("turned", taps, -(-c // PANEL), f, PANEL)
+    packed = scratch(taps, -(-c // PANEL), f, PANEL)
     turned(w.size, packed, w.reshape(taps, c, f))
     right = Right(packed, multiples(f, PANEL), 1)
     _backward(g.size * taps * c, compiled(), dx.reshape(-1), g.reshape(-1), right, multiples(f, 1), at, slabs(at))

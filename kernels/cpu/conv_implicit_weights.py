@@ -1,22 +1,23 @@
 """The gradient of a convolution with respect to its filters, without im2col (see `conv_implicit`).
 
-A product whose rows are the taps and channels of the filters and whose steps are pixels. Where a max-pooling follows
-the convolution, the gradient of its maxima is spread over the pixels of a block first.
+This is a matrix product whose rows are the taps and channels of the filters and whose inner dimension is the pixels.
+Where a max-pooling follows the convolution, the gradient of its maxima is first scattered to the pixels of a block.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from .. import team
-from ..geometry import Window
+from ..geometry import Ints, Window
 from .conv_implicit import Buffers, input_of, slabs
 from .machine.layout import Pooling, layout, multiples, pooling
 from .machine.memory import clear
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.tile import ROWS, Left, Result, Right, address, compiled, product
 from .machine.windows import column_sums, spread
@@ -24,40 +25,40 @@ from .reduce import total
 
 
 class Gradient(NamedTuple):
-    """The gradient of what a convolution computes, or of the maxima of a pooling after it.
+    """The gradient of the result of a convolution, or of the maxima of a pooling after it.
 
     Attributes:
-        g: flat, of pixels or maxima.
-        row_offsets: where each pixel of a block begins.
-        pool: the max-pooling, or `NO_POOLING`; the rest is about this one.
+        g: gradients of the pixels or of the maxima, flat.
+        row_offsets: offset of each pixel of a block.
+        pool: the max-pooling, or `NO_POOLING`, for which the attributes below are unused.
         argmax: the taps of the maxima.
-        y: the maxima after a ReLU, whose gradient comes first; empty without.
-        sums: (N, F), float64: the sums of each image's pixels, which are computed as well.
+        y: the maxima after a ReLU, whose gradient is applied first; empty without a ReLU.
+        sums: (N, F), float64: the sums over each image's pixels, an additional result.
     """
 
-    g: Any
-    row_offsets: Any
+    g: ndarray
+    row_offsets: ndarray
     pool: Pooling
-    argmax: Any
-    y: Any
-    sums: Any
+    argmax: ndarray
+    y: ndarray
+    sums: ndarray
 
 
 class Shares(NamedTuple):
-    """How the gradient of filters (K, F) is shared out.
+    """How the gradient of filters (K, F) is split into units of work.
 
     Attributes:
-        parts: (P, K, F): each the sum over some images.
-        rows: of K that one unit of work computes.
-        row_offsets: where each row of K begins.
+        parts: (P, K, F): partial sums, each over some of the images.
+        rows: rows of K that one unit of work computes.
+        row_offsets: offset of each row of K.
     """
 
-    parts: Any
+    parts: ndarray
     rows: int
-    row_offsets: Any
+    row_offsets: ndarray
 
 
-@Kernel
+@ParallelLoop
 def _weights(worker, workers, thread, tiles, x, gradient, shares, at, buffers):  # type: ignore[no-untyped-def]
     s, f, pool, parts, wide = at.slide, at.filters, gradient.pool, shares.parts, shares.rows
     oh, ow, pixels = s.oh, s.ow, buffers.pooled[thread]
@@ -83,7 +84,7 @@ def _weights(worker, workers, thread, tiles, x, gradient, shares, at, buffers): 
                             maxima, which = address(gradient.g) + 4 * to, address(gradient.argmax) + to
                             taps, apart = address(pool.offsets), pool.sw * f
                             spread(window, apart, pool.ow, taps, pool.taps, maxima, which, after, f)
-                        if rows < at.rows:  # rows that no window looks at hold what the block before has left
+                        if rows < at.rows:  # rows that no window reads still hold values of the previous block
                             below = (rows - pool.rows) // pool.sh * pool.sh + pool.sh
                             clear(pixels, below * ow * f, max(rows - below, 0) * ow * f)
                         sums = address(gradient.sums) + 8 * (image + m) * f
@@ -103,42 +104,44 @@ def _weights(worker, workers, thread, tiles, x, gradient, shares, at, buffers): 
                 )
 
 
-_UNITS = 16  # of work, where there are images enough
-_SUMS = 1 << 16  # floats of dw that a unit computes: 256 KiB, that stay in the second-level cache
-_STEPS = 128  # pixels that a tile sums before its sums go to memory: their gradients stay in the first-level cache
-_PIXELS = 1024  # at least for a part, so that its sums are not most of the work
+_UNITS = 16  # units of work, where there are enough images
+_SUMS = 1 << 16  # floats of dw that a unit computes: 256 KiB, which stay in the second-level cache
+_STEPS = 128  # pixels that a tile sums before it stores: their gradients stay in the first-level cache
+_PIXELS = 1024  # of a part at least, so that adding up the parts is little of the work
 
 
-def _parts_and_share(window: Window, shape: Any, depth: int, filters: int) -> tuple[int, int]:
-    """Return into how many parts the images are shared out, and how many rows of dw one unit of work computes."""
-    oh, ow = replace(window, crop=()).output(shape[1:3])  # the same sums, whatever is left out
+def _parts_and_share(window: Window, shape: Ints, depth: int, filters: int) -> tuple[int, int]:
+    """Return into how many parts the images are split, and how many rows of dw one unit of work computes."""
+    oh, ow = replace(window, crop=()).output(shape[1:3])  # the same parts, whatever is cropped
     least = -(-depth * filters // _SUMS)
     parts = max(1, min(shape[0], _UNITS // least, shape[0] * oh * ow // _PIXELS))
     shares = max(least, _UNITS // parts)
-    return parts, -(-depth // (shares * ROWS)) * ROWS  # whole tiles, so that none reaches into another unit's rows
+    return parts, -(-depth // (shares * ROWS)) * ROWS  # whole tiles, so that no tile overlaps the rows of another unit
 
 
-def undivided(window: Window, shape: Any, depth: int, filters: int) -> bool:
-    """Tell whether a unit of work computes all rows of dw, and so has to look at the gradient only once."""
+def undivided(window: Window, shape: Ints, depth: int, filters: int) -> bool:
+    """Return whether a unit of work computes all rows of dw, and so reads the gradient only once."""
     return _parts_and_share(window, shape, depth, filters)[1] >= depth
 
 
-def weighed(dw: Any, db: Any, x: Any, g: Any, argmax: Any, y: Any, window: Window, pool: Window | None) -> None:
+def weight_grad(
+    dw: ndarray, db: ndarray, x: ndarray, g: ndarray, argmax: ndarray, y: ndarray, window: Window, pool: Window | None
+) -> None:
     """Compute the gradient of `conv2d` with respect to w from that of y.
 
-    The rows of dw are shared out, and where they are few the images too; how, depends on their numbers alone, so
-    the bits are the same for any number of threads, and with or without a pooling. With `pool`, g and its taps
-    `argmax` belong to the maxima of a max-pooling, and db, the gradient of the bias, is computed as well; y, if it is
-    not empty, are these maxima after a ReLU, whose gradient comes first.
+    The rows of dw are split among units of work, and where they are few, the images too. The split depends on the
+    shapes alone, so the result is bitwise the same for any number of threads, and with or without a pooling. With
+    `pool`, g and the taps `argmax` are those of the maxima of a max-pooling, and db, the gradient of the bias, is
+    computed as well; y, if not empty, holds these maxima after a ReLU, whose gradient is applied first.
     """
     f = g.shape[3]
     depth = dw.size // f
     at = layout(window, x.shape, f, pixels=_STEPS, steps=1 if pool is None else pool.strides[0])
     s, pixels = at.slide, at.images * at.rows * at.slide.ow
     count, rows = _parts_and_share(window, x.shape, depth, f)
-    parts = dw.reshape(1, depth, f) if count == 1 else scratch("parts", count, depth, f)
-    sums = scratch("sums", *((1, 1) if pool is None else (s.n, f)), dtype=np.float64)
-    buffers = Buffers(slabs(at), scratch("spread", team.size(), 1 if pool is None else pixels * f))
+    parts = dw.reshape(1, depth, f) if count == 1 else scratch(count, depth, f)
+    sums = scratch(*((1, 1) if pool is None else (s.n, f)), dtype=np.float64)
+    buffers = Buffers(slabs(at), scratch(team.size(), 1 if pool is None else pixels * f))
     below = pooling(pool, (s.oh, s.ow), f), argmax.reshape(-1), y.reshape(-1), sums
     gradient = Gradient(g.reshape(-1), multiples(pixels, f), *below)
     shares = Shares(parts, rows, multiples(depth, f))

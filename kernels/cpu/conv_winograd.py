@@ -1,9 +1,9 @@
 """3 x 3 convolutions with four ninths of the multiplications: Winograd's F(2x2, 3x3).
 
 Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016. A tile is a square of 2 x 2 output
-pixels; the 4 x 4 input pixels that it looks at, the filters and its gradient are brought into a space of 16 positions,
-in which the convolution is one matrix product a position (see `machine.winograd_transform` for the way there and back).
-Tiles are counted through all images, row by row, and a block of them is worked on in the cache.
+pixels; the 4 x 4 input pixels that it depends on, the filters and its gradient are transformed to 16 positions, in
+each of which the convolution is one matrix product (see `machine.winograd_transform` for the transforms). Tiles are
+numbered through all images, row by row, and processed in blocks that fit the cache.
 
 Layouts: x (N, H, W, C), w (3, 3, C, F), y and g (N, OH, OW, F); tiles of a block (16, T, C) and (16, T, F).
 """
@@ -11,14 +11,16 @@ Layouts: x (N, H, W, C), w (3, 3, C, F), y and g (N, OH, OW, F); tiles of a bloc
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from numpy import ndarray
 
 from .. import team
 from ..geometry import Ints, Window
 from .machine.layout import multiples
 from .machine.memory import add, clear, copy
 from .machine.panels import turned
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.threads import inner
 from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
@@ -26,7 +28,7 @@ from .machine.window_ranges import Slide, slide
 from .machine.winograd_transform import Square, from_input, from_output, to_filter, to_input, to_maxima, to_output
 
 POSITIONS = 16
-_TILES = 12288  # floats of one position of a block, in both spaces
+_TILES = 12288  # floats of one position of a block, inputs and outputs together
 
 
 class Tiles(NamedTuple):
@@ -34,13 +36,13 @@ class Tiles(NamedTuple):
 
     Attributes:
         slide: how its window slides over its images.
-        filters: channels of the output.
-        down, across: tiles in a column and in a row of an image.
-        block_size: tiles of a block.
-        pixels: where each tile of a block begins in (T, C), counted in floats.
-        outputs: where each begins in (T, F).
-        channel_steps: the steps along C.
-        filter_steps: the steps along F.
+        filters: number of output channels.
+        down, across: number of tiles in a column and in a row of an image.
+        block_size: number of tiles of a block.
+        pixels: offset of each tile of a block in (T, C), in floats.
+        outputs: offset of each tile in (T, F).
+        channel_steps: offsets of the steps along C.
+        filter_steps: offsets of the steps along F.
     """
 
     slide: Slide
@@ -48,34 +50,34 @@ class Tiles(NamedTuple):
     down: int
     across: int
     block_size: int
-    pixels: Any
-    outputs: Any
-    channel_steps: Any
-    filter_steps: Any
+    pixels: ndarray
+    outputs: ndarray
+    channel_steps: ndarray
+    filter_steps: ndarray
 
 
 class Buffers(NamedTuple):
-    """Scratch memory, a row for each thread: inputs (16, T, C) and outputs (16, T, F) of a block, a patch of pixels."""
+    """Scratch memory, one row per thread: inputs (16, T, C) and outputs (16, T, F) of a block, a patch of pixels."""
 
-    inputs: Any
-    outputs: Any
-    patches: Any
+    inputs: ndarray
+    outputs: ndarray
+    patches: ndarray
 
 
 class Epilogue(NamedTuple):
-    """What becomes of the values of a tile before they go to memory.
+    """What is applied to the values of a tile before they are written to memory.
 
     Attributes:
         bias: (F,), or empty for none.
         positive: 1 for a ReLU, else 0.
-        pooled: 1 where only the maximum of each tile goes to memory, else 0.
+        pooled: 1 where only the maximum of each tile is written, else 0.
         argmax: the taps of these maxima.
     """
 
-    bias: Any
+    bias: ndarray
     positive: int
     pooled: int
-    argmax: Any
+    argmax: ndarray
 
 
 @lru_cache(maxsize=512)
@@ -89,14 +91,14 @@ def tiles_of(window: Window, shape: Ints, filters: int) -> Tiles:
 
 
 @inner
-def _place(tile: Any, at: Any) -> Any:
-    """Return the image, and the row and column of its output, at which a tile begins."""
+def _place(tile: int, at: Tiles) -> tuple[int, int, int]:
+    """Return the image of a tile, and the row and column of its first output pixel."""
     return tile // (at.down * at.across), tile % (at.down * at.across) // at.across * 2, tile % at.across * 2
 
 
 @inner
-def bring_input(x: Any, tile: Any, patch: Any, v: Any, k: Any, at: Any) -> None:
-    """Bring the input pixels of a tile, with zeros where they lie outside, to number `k` of v (16, T, C)."""
+def transform_input(x: ndarray, tile: int, patch: ndarray, v: ndarray, k: int, at: Tiles) -> None:
+    """Transform the input pixels of a tile, zero outside the image, into entry `k` of v (16, T, C)."""
     h, wide, c, count = at.slide.h, at.slide.w, at.slide.c, at.block_size
     image, i, j = _place(tile, at)
     y0, x0 = i - at.slide.top, j - at.slide.left
@@ -113,8 +115,8 @@ def bring_input(x: Any, tile: Any, patch: Any, v: Any, k: Any, at: Any) -> None:
 
 
 @inner
-def bring_gradient(g: Any, tile: Any, patch: Any, m: Any, k: Any, at: Any) -> None:
-    """Bring the gradient of a tile, with zeros where it lies outside, to number `k` of m (16, T, F)."""
+def transform_gradient(g: ndarray, tile: int, patch: ndarray, m: ndarray, k: int, at: Tiles) -> None:
+    """Transform the gradient of a tile, zero outside the image, into entry `k` of m (16, T, F)."""
     f, oh, ow, count = at.filters, at.slide.oh, at.slide.ow, at.block_size
     image, i, j = _place(tile, at)
     source, row = address(g) + 4 * ((image * oh + i) * ow + j) * f, ow * f
@@ -129,7 +131,7 @@ def bring_gradient(g: Any, tile: Any, patch: Any, m: Any, k: Any, at: Any) -> No
     from_output(Square(source, row, f), Square(address(m) + 4 * k * f, 4 * count * f, count * f), 0, 0, 0, f)
 
 
-@Kernel
+@ParallelLoop
 def _filters(worker, workers, u, w):  # type: ignore[no-untyped-def]
     # w (3, 3, C, F) -> u (16, panels of F, C, PANEL)
     _, panels, c, wide = u.shape
@@ -142,7 +144,7 @@ def _filters(worker, workers, u, w):  # type: ignore[no-untyped-def]
             to_filter(Square(address(w) + 4 * (k * f + p * wide), 3 * c * f, c * f), to, 0, 0, 0, columns)
 
 
-@Kernel
+@ParallelLoop
 def _forward(worker, workers, thread, tiles, y, x, right, after, at, buffers):  # type: ignore[no-untyped-def]
     s, f, count = at.slide, at.filters, at.block_size
     c, oh, ow = s.c, s.oh, s.ow
@@ -151,7 +153,7 @@ def _forward(worker, workers, thread, tiles, y, x, right, after, at, buffers):  
     for block in share((total + count - 1) // count, worker, workers):
         begin, here = block * count, min(count, total - block * count)
         for k in range(here):
-            bring_input(x, begin + k, patch, v, k, at)
+            transform_input(x, begin + k, patch, v, k, at)
         for position in range(POSITIONS):
             product(
                 tiles,
@@ -186,18 +188,19 @@ def buffers(at: Tiles) -> Buffers:
     """Return the scratch memory of all threads."""
     c, f = at.slide.c, at.filters
     sizes = POSITIONS * at.block_size * c, POSITIONS * at.block_size * f, 16 * max(c, f)
-    names = "inputs", "outputs", "patches"
-    return Buffers(*(scratch(name, team.size(), size) for name, size in zip(names, sizes, strict=True)))
+    return Buffers(*(scratch(team.size(), size) for size in sizes))
 
 
-def _transformed(w: Any) -> Any:
+def _transformed(w: ndarray) -> ndarray:
     c, f = w.shape[2:]
-    u = scratch("filters", POSITIONS, -(-f // PANEL), c, PANEL)
+    u = scratch(POSITIONS, -(-f // PANEL), c, PANEL)
     _filters(w.size, u, w)
     return u
 
 
-def convolved(y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activation: str, pooled: bool) -> None:
+def convolve(
+    y: ndarray, argmax: ndarray, x: ndarray, w: ndarray, b: ndarray, window: Window, activation: str, pooled: bool
+) -> None:
     """Compute activation(conv2d(x, w) + b) for a linear or relu `activation`; with `pooled` the maxima of its tiles."""
     c, f = w.shape[2:]
     at = tiles_of(window, x.shape, f)
@@ -206,9 +209,9 @@ def convolved(y: Any, argmax: Any, x: Any, w: Any, b: Any, window: Window, activ
     _forward(y.size * c * 4, compiled(), y.reshape(-1), x.reshape(-1), right, after, at, buffers(at))
 
 
-@Kernel
+@ParallelLoop
 def _backward(worker, workers, thread, tiles, dx, g, right, at, buffers):  # type: ignore[no-untyped-def]
-    # a unit owns its images, whose pixels tiles share
+    # a unit of work has whole images, since tiles share pixels
     s, f, count = at.slide, at.filters, at.block_size
     h, wide, c = s.h, s.w, s.c
     v, m, patch = buffers.inputs[thread], buffers.outputs[thread], buffers.patches[thread]
@@ -219,7 +222,7 @@ def _backward(worker, workers, thread, tiles, dx, g, right, at, buffers):  # typ
     for begin in range(low * per, high * per, count):
         here = min(count, high * per - begin)
         for k in range(here):
-            bring_gradient(g, begin + k, patch, m, k, at)
+            transform_gradient(g, begin + k, patch, m, k, at)
         for position in range(POSITIONS):
             product(
                 tiles,
@@ -249,13 +252,13 @@ def _backward(worker, workers, thread, tiles, dx, g, right, at, buffers):  # typ
                         add(dx, to, patch, (a * 4 + b) * c, c)
 
 
-def spread_back(dx: Any, g: Any, w: Any, window: Window) -> None:
+def input_grad(dx: ndarray, g: ndarray, w: ndarray, window: Window) -> None:
     """Compute the gradient of `conv2d` with respect to x from that of y."""
     c, f = w.shape[2:]
     at = tiles_of(window, dx.shape, f)
-    plain = scratch("plain filters", POSITIONS, 1, c, f)
+    plain = scratch(POSITIONS, 1, c, f)
     _filters(w.size, plain, w)
-    u = scratch("turned filters", POSITIONS, -(-c // PANEL), f, PANEL)
+    u = scratch(POSITIONS, -(-c // PANEL), f, PANEL)
     turned(plain.size, u, plain.reshape(POSITIONS, c, f))
     right = Right(u, multiples(f, PANEL), f)
     _backward(g.size * c * 4, compiled(), dx.reshape(-1), g.reshape(-1), right, at, buffers(at))

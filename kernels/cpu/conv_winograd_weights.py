@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from numpy import ndarray
 
 from ..geometry import Window
-from .conv_winograd import POSITIONS, bring_gradient, bring_input, buffers, tiles_of
+from .conv_winograd import POSITIONS, buffers, tiles_of, transform_gradient, transform_input
 from .machine.layout import multiples
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.tile import ROWS, Left, Result, Right, address, compiled, product
 from .machine.winograd_transform import Square, from_filter
 
 _PARTS = 1 << 21  # floats of all partial sums: 8 MiB
-_UNITS = 16  # of work
+_UNITS = 16  # units of work
 
 
 class Shares(NamedTuple):
-    """How the gradient of filters (16, C, F) is shared out.
+    """How the gradient of filters (16, C, F) is split into units of work.
 
     Attributes:
-        parts: (P, 16, C, F): each the sum over some images.
-        channels: of C that one unit of work computes.
-        row_offsets: where each channel begins in (C, F).
+        parts: (P, 16, C, F): partial sums, each over some of the images.
+        channels: channels of C that one unit of work computes.
+        row_offsets: offset of each channel in (C, F).
     """
 
-    parts: Any
+    parts: ndarray
     channels: int
-    row_offsets: Any
+    row_offsets: ndarray
 
 
-@Kernel
+@ParallelLoop
 def _weights(worker, workers, thread, tiles, x, g, shares, at, buffers):  # type: ignore[no-untyped-def]
     parts, wide, count = shares.parts, shares.channels, at.block_size
     n, c, f = at.slide.n, at.slide.c, at.filters
@@ -42,8 +44,8 @@ def _weights(worker, workers, thread, tiles, x, g, shares, at, buffers):  # type
         for first in range(low, high, count):
             here = min(count, high - first)
             for k in range(here):
-                bring_input(x, first + k, patch, v, k, at)
-                bring_gradient(g, first + k, patch, m, k, at)
+                transform_input(x, first + k, patch, v, k, at)
+                transform_gradient(g, first + k, patch, m, k, at)
             for position in range(POSITIONS):
                 left = address(v) + 4 * position * count * c
                 product(
@@ -60,9 +62,9 @@ def _weights(worker, workers, thread, tiles, x, g, shares, at, buffers):  # type
                 )
 
 
-@Kernel
+@ParallelLoop
 def _back(worker, workers, dw, parts):  # type: ignore[no-untyped-def]
-    # parts (P, 16, C, F) are added up in the first, and brought back to dw (3, 3, C, F)
+    # parts (P, 16, C, F) are added up in the first one, and transformed back to dw (3, 3, C, F)
     _, _, c, f = parts.shape
     for k in share(c, worker, workers):
         for at in range(POSITIONS):
@@ -73,17 +75,17 @@ def _back(worker, workers, dw, parts):  # type: ignore[no-untyped-def]
         from_filter(Square(address(parts) + 4 * k * f, 4 * c * f, c * f), to, 0, 0, 0, f)
 
 
-def weighed(dw: Any, x: Any, g: Any, window: Window) -> None:
+def weight_grad(dw: ndarray, x: ndarray, g: ndarray, window: Window) -> None:
     """Compute the gradient of `conv2d` with respect to w from that of y.
 
-    How images and channels are shared out depends on the shapes alone, so the bits do not depend on the threads.
+    How images and channels are split depends on the shapes alone, so the result is bitwise independent of the threads.
     """
     c, f = dw.shape[2:]
     at = tiles_of(window, x.shape, f)
     size = POSITIONS * c * f
     count = max(1, min(len(x), _UNITS, _PARTS // size))
     wide = -(-c // (max(1, _UNITS // (2 * count)) * ROWS)) * ROWS
-    parts = scratch("winograd parts", count, POSITIONS, c, f)
+    parts = scratch(count, POSITIONS, c, f)
     shares = Shares(parts, wide, multiples(c, f))
     _weights(g.size * c * 4, compiled(), x.reshape(-1), g.reshape(-1), shares, at, buffers(at))
     _back(parts.size, dw, parts)

@@ -1,28 +1,28 @@
-"""Softmax, and cross-entropies on logits, row by row. Sums are made in float64: there may be many classes."""
+"""Softmax, and cross-entropies on logits, row by row. Sums are accumulated in float64: there may be many classes."""
 
 from __future__ import annotations
 
 import math
 from math import prod
-from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..registry import accelerates, floats, is_floating
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.threads import inner
 from .machine.transcendental import exp
 
 _MATRIX = 2
 
 
-def _rows(x: Any) -> Any:
+def _rows(x: ndarray) -> ndarray:
     return x if x.ndim == _MATRIX else x.reshape(prod(x.shape[:-1]), x.shape[-1])
 
 
 @inner
-def _exponentials(p: Any, z: Any, r: int) -> Any:
-    # p[r] = exp(z[r] - max(z[r])); returns their sum and the maximum
+def _exponentials(p: ndarray, z: ndarray, r: int) -> tuple[float, float]:
+    # p[r] = exp(z[r] - max(z[r])); returns the sum of p[r] and the maximum
     top = z.dtype.type(-np.inf)
     for k in range(z.shape[1]):
         top = z[r, k] if z[r, k] > top else top
@@ -34,7 +34,7 @@ def _exponentials(p: Any, z: Any, r: int) -> Any:
     return z.dtype.type(total), top
 
 
-@Kernel
+@ParallelLoop
 def _softmax(worker, workers, y, x):  # type: ignore[no-untyped-def]
     for r in share(len(x), worker, workers):
         total, _ = _exponentials(y, x, r)
@@ -42,17 +42,17 @@ def _softmax(worker, workers, y, x):  # type: ignore[no-untyped-def]
             y[r, k] /= total
 
 
-def _all_floats(*arrays: Any) -> bool:
+def _all_floats(*arrays: ndarray) -> bool:
     return floats(*arrays) and all(is_floating(a.dtype) for a in arrays)
 
 
-@accelerates("softmax", device="cpu", takes=_all_floats)
-def softmax(y: Any, x: Any) -> None:
-    """Compute exp(x) / sum(exp(x)) over the last axis, shifted by its maximum so that nothing overflows."""
+@accelerates("softmax", device="cpu", supports=_all_floats)
+def softmax(y: ndarray, x: ndarray) -> None:
+    """Compute exp(x) / sum(exp(x)) over the last axis, shifted by the maximum so that nothing overflows."""
     _softmax(x.size << 2, _rows(y), _rows(x))
 
 
-@Kernel
+@ParallelLoop
 def _cross_entropy(worker, workers, loss, p, z, t):  # type: ignore[no-untyped-def]
     for r in share(len(z), worker, workers):
         total, top = _exponentials(p, z, r)
@@ -64,13 +64,13 @@ def _cross_entropy(worker, workers, loss, p, z, t):  # type: ignore[no-untyped-d
         loss[r] = terms
 
 
-@accelerates("softmax_cross_entropy", device="cpu", takes=_all_floats)
-def softmax_cross_entropy(loss: Any, p: Any, z: Any, t: Any) -> None:
+@accelerates("softmax_cross_entropy", device="cpu", supports=_all_floats)
+def softmax_cross_entropy(loss: ndarray, p: ndarray, z: ndarray, t: ndarray) -> None:
     """Compute p = softmax(z) and -sum(t * log(p)) per row: z, t (..., C) -> loss (...), p (..., C)."""
     _cross_entropy(z.size << 2, loss.reshape(-1), _rows(p), _rows(z), _rows(t))
 
 
-@Kernel
+@ParallelLoop
 def _cross_entropy_grad(worker, workers, dz, g, p, t):  # type: ignore[no-untyped-def]
     for r in share(len(p), worker, workers):
         terms = 0.0
@@ -82,12 +82,12 @@ def _cross_entropy_grad(worker, workers, dz, g, p, t):  # type: ignore[no-untype
 
 
 @accelerates("softmax_cross_entropy_grad", device="cpu")
-def softmax_cross_entropy_grad(dz: Any, g: Any, p: Any, t: Any) -> None:
+def softmax_cross_entropy_grad(dz: ndarray, g: ndarray, p: ndarray, t: ndarray) -> None:
     """Compute dz = g * (p * sum(t) - t) per row: g (...), p, t (..., C) -> dz (..., C)."""
     _cross_entropy_grad(dz.size, _rows(dz), g.reshape(-1), _rows(p), _rows(t))
 
 
-@Kernel
+@ParallelLoop
 def _sparse_cross_entropy(worker, workers, loss, p, z, labels):  # type: ignore[no-untyped-def]
     for r in share(len(z), worker, workers):
         total, top = _exponentials(p, z, r)
@@ -100,7 +100,7 @@ def _sparse_cross_entropy(worker, workers, loss, p, z, labels):  # type: ignore[
 
 
 @accelerates("sparse_softmax_cross_entropy", device="cpu")
-def sparse_softmax_cross_entropy(loss: Any, p: Any, z: Any, labels: Any) -> None:
+def sparse_softmax_cross_entropy(loss: ndarray, p: ndarray, z: ndarray, labels: ndarray) -> None:
     """Compute p = softmax(z) and -log(p[label]) per row: z (..., C), labels (...) -> loss (...), p (..., C).
 
     A label outside 0 <= label < C makes the loss of its row NaN.
@@ -114,7 +114,7 @@ def sparse_softmax_cross_entropy(loss: Any, p: Any, z: Any, labels: Any) -> None
     _sparse_cross_entropy(z.size << 2, loss.reshape(-1), _rows(p), _rows(z), labels.reshape(-1))
 
 
-@Kernel
+@ParallelLoop
 def _sparse_cross_entropy_grad(worker, workers, dz, g, p, labels):  # type: ignore[no-untyped-def]
     for r in share(len(p), worker, workers):
         label = labels[r]
@@ -126,7 +126,7 @@ def _sparse_cross_entropy_grad(worker, workers, dz, g, p, labels):  # type: igno
 
 
 @accelerates("sparse_softmax_cross_entropy_grad", device="cpu")
-def sparse_softmax_cross_entropy_grad(dz: Any, g: Any, p: Any, labels: Any) -> None:
+def sparse_softmax_cross_entropy_grad(dz: ndarray, g: ndarray, p: ndarray, labels: ndarray) -> None:
     """Compute dz = g * (p - onehot(label)) per row: g, labels (...), p (..., C) -> dz (..., C).
 
     A label outside 0 <= label < C makes its row NaN.

@@ -1,39 +1,39 @@
-"""Matrix products by the tiles of `machine.tile`, on the same threads as every other kernel.
+"""Matrix products with the register tiles of `machine.tile`, on the same threads as every other kernel.
 
-BLAS would bring threads of its own. They go on spinning for milliseconds after each product, on the cores that the
-next kernel wants: a training step that alternates between the two ran at half the speed.
+BLAS has a thread pool of its own, whose threads keep spinning for milliseconds after each product, on the cores that
+the next kernel needs: a training step that alternated between the two ran at half the speed.
 
-Images of digits are mostly zeros. Where the six rows of a tile are all 0 at a step, the step adds nothing, and is
-left out: adding 0 * b changes no sum while b is finite, which is looked at first (the sign of a sum that is 0 can
-differ).
+Images of digits are mostly zeros. Where the six rows of a tile are all 0 at a step of the inner dimension, the step is
+skipped: adding 0 * b changes no sum as long as b is finite, which is checked first (the sign of a zero sum can differ).
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ..registry import accelerates, floats
 from .machine.layout import multiples
 from .machine.panels import turned
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import NO_FLOATS, scratch
 from .machine.threads import inner
 from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
 
 _MATRIX = 2
-_BLOCK = 16  # tiles, at most, one below the other in a unit of work
-_UNITS = 16  # of work, where there are tiles enough
-_TALL = 8  # blocks of rows from which the panels of a block come before the next block, which keeps its memory near
-_STEPS = 256  # steps at a time: that many rows of a panel of B stay in the second-level cache
+_BLOCK = 16  # tiles at most, one below the other, in a unit of work
+_UNITS = 16  # units of work, where there are enough tiles
+_TALL = 8  # blocks of rows from which on all panels of a block are computed first, to keep it in the cache
+_STEPS = 256  # steps of the inner dimension at a time: so many rows of a panel of B stay in the second-level cache
 _SAMPLES = 128
 _PARTS = 16
-_FEW = 1 << 23  # multiplications below which looking for zeros costs more than it saves
+_FEW = 1 << 23  # multiplications below which the search for zeros costs more than it saves
 
 
-def takes_matrices(out: Any, a: Any, b: Any, **static: Any) -> bool:
+def supports_matrices(out: ndarray, a: ndarray, b: ndarray, **static: object) -> bool:
     """Accept C-contiguous float32 matrices that are not empty."""
     return (
         out.ndim == a.ndim == b.ndim == _MATRIX
@@ -44,8 +44,8 @@ def takes_matrices(out: Any, a: Any, b: Any, **static: Any) -> bool:
 
 
 @inner
-def _has_zeros(a: Any, sample: Any) -> Any:
-    """Tell whether a quarter of some steps of some tiles add nothing."""
+def _has_zeros(a: ndarray, sample: ndarray) -> bool:
+    """Return whether in a sample of tiles and steps a quarter of the steps can be skipped."""
     full = 0
     for k in range(len(sample)):
         some = False
@@ -56,27 +56,27 @@ def _has_zeros(a: Any, sample: Any) -> Any:
 
 
 class Survey(NamedTuple):
-    """What is known of the zeros of a left side.
+    """Where the left operand is zero.
 
     Attributes:
-        sample: where the rows of some tiles lie at some steps; empty where nobody shall look.
-        infinite: whether a piece of the right side is not finite.
-        steps: of each tile, those at which one of its six rows is not 0, as offsets in the left side.
-        rows: of the right side, for each of these.
+        sample: offsets of the rows of some tiles at some steps; empty to skip the search.
+        infinite: for each piece of the right operand, whether it has elements that are not finite.
+        steps: the steps of each tile at which one of its six rows is not 0, as offsets in the left operand.
+        rows: the rows of the right operand at these steps.
         bounds: where each block of these steps begins.
     """
 
-    sample: Any
-    infinite: Any
-    steps: Any
-    rows: Any
-    bounds: Any
+    sample: ndarray
+    infinite: ndarray
+    steps: ndarray
+    rows: ndarray
+    bounds: ndarray
 
 
-@Kernel
+@ParallelLoop
 def _survey(worker, workers, found, left, right, bits):  # type: ignore[no-untyped-def]
-    # Where there are zeros. `bits` are those of the floats of the right side, of which those that are infinite or no
-    # number have all eight bits of the exponent set.
+    # Finds the zeros. `bits` are those of the floats of the right operand; in an infinity or NaN all eight bits of the
+    # exponent are set.
     a, row_offsets, step_offsets = left
     infinite, bounds = found.infinite, found.bounds
     if not _has_zeros(a, found.sample):
@@ -101,22 +101,22 @@ def _survey(worker, workers, found, left, right, bits):  # type: ignore[no-untyp
 
 
 @inner
-def _sparse(a: Any, found: Any) -> Any:
-    """Tell whether the lists of a survey are there and may be used."""
+def _sparse(a: ndarray, found: Survey) -> bool:
+    """Return whether the lists of a survey exist and may be used."""
     usable = _has_zeros(a, found.sample)
     for p in range(len(found.infinite)):
         usable = usable and not found.infinite[p]
     return usable
 
 
-@Kernel
+@ParallelLoop
 def _product(worker, workers, tiles, left, right, result, bias, positive, tall, found):  # type: ignore[no-untyped-def]
     out, bounds = result.data, found.bounds
     rows, columns = out.shape
     depth = len(left.step_offsets) - ROWS
     sparse = _sparse(left.data, found)
     panels, blocks = (columns + PANEL - 1) // PANEL, (rows + tall - 1) // tall
-    high = ROWS if sparse else tall  # each tile has steps of its own
+    high = ROWS if sparse else tall  # each tile has its own list of steps
     for unit in share(panels * blocks, worker, workers):
         p, block = (unit % panels, unit // panels) if blocks > _TALL else (unit // blocks, unit % blocks)
         column, end = p * PANEL, min((block + 1) * tall, rows)
@@ -147,21 +147,27 @@ def _product(worker, workers, tiles, left, right, result, bias, positive, tall, 
 _NO_SAMPLE = np.empty((0, ROWS), np.int64)
 
 
-@accelerates("matmul", device="cpu", takes=takes_matrices)
-def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
-    """Multiply a (M, K) by b (K, N) into out (M, N); a transposed side comes as (K, M) or (N, K)."""
+@accelerates("matmul", device="cpu", supports=supports_matrices)
+def matmul(out: ndarray, a: ndarray, b: ndarray, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
+    """Multiply a (M, K) by b (K, N) into out (M, N); a transposed operand has shape (K, M) or (N, K)."""
     multiplied(out, a, b, NO_FLOATS, "linear", transpose_a, transpose_b)
 
 
 def multiplied(
-    out: Any, a: Any, b: Any, bias: Any, activation: str, transpose_a: bool = False, transpose_b: bool = False
+    out: ndarray,
+    a: ndarray,
+    b: ndarray,
+    bias: ndarray,
+    activation: str,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
 ) -> None:
     """Compute activation(a @ b + bias) for a linear or relu `activation`; an empty bias adds nothing."""
     rows, columns = out.shape
     depth = a.shape[0 if transpose_a else 1]
     right = Right(b, multiples(depth, columns), 1)
     if transpose_b:
-        packed = scratch("turned", 1, -(-columns // PANEL), depth, PANEL)
+        packed = scratch(1, -(-columns // PANEL), depth, PANEL)
         turned(b.size, packed, b[None])
         right = Right(packed, multiples(depth, PANEL), depth)
     apart, step = (1, rows) if transpose_a else (depth, 1)
@@ -170,9 +176,9 @@ def multiplied(
     tall = ROWS * max(1, min(_BLOCK, -(-rows // ROWS) * -(-columns // PANEL) // _UNITS))
     sample = _sample(rows, depth, transpose_a) if work >= _FEW else _NO_SAMPLE
     tiles = -(-rows // ROWS) if len(sample) else 1
-    steps, kept_rows = (scratch(name, tiles, depth + 1, dtype=np.int64) for name in ("steps", "rows of b"))
-    bounds = scratch("bounds", tiles, -(-depth // _STEPS) + 1, dtype=np.int64)
-    found = Survey(sample, scratch("infinite", _PARTS, dtype=np.bool_), steps, kept_rows, bounds)
+    steps, kept_rows = (scratch(tiles, depth + 1, dtype=np.int64) for _ in range(2))
+    bounds = scratch(tiles, -(-depth // _STEPS) + 1, dtype=np.int64)
+    found = Survey(sample, scratch(_PARTS, dtype=np.bool_), steps, kept_rows, bounds)
     if len(sample):
         _survey(work, found, left, right, b.reshape(-1).view(np.uint32))
     result = Result(out, multiples(rows, columns))
@@ -180,9 +186,10 @@ def multiplied(
 
 
 @lru_cache(maxsize=256)
-def _sample(rows: int, depth: int, transposed: bool) -> Any:
-    """Return where the rows of some tiles lie at some steps of a left side: (samples, rows of a tile)."""
+def _sample(rows: int, depth: int, transposed: bool) -> ndarray:
+    """Return the offsets of the rows of some tiles at some steps of the left operand: (samples, rows of a tile)."""
     rng = np.random.default_rng(0)
     first, step = rng.integers(0, max(rows - ROWS, 0) + 1, _SAMPLES), rng.integers(0, depth, _SAMPLES)
     row = np.minimum(first[:, None] + np.arange(ROWS), rows - 1)
-    return step[:, None] * rows + row if transposed else row * depth + step[:, None]
+    at: ndarray = step[:, None] * rows + row if transposed else row * depth + step[:, None]
+    return at

@@ -1,52 +1,53 @@
-"""Normalization channel by channel: the statistics of a batch, and the passes that use them.
+"""Batch normalization: the statistics of each channel, and the passes that apply them.
 
-Several rows of few channels lie side by side in a line of some hundred numbers, each with its own entry in a table of
-as many: the loops over a line are long, however few channels there are. Sums are made part by part, a part being some
-lines, and then in order over the parts in float64: the bits are the same for any number of threads.
+Where there are few channels, several adjacent rows are processed as one line of some hundred elements, with the
+parameters of the channels repeated to the same length, so that the loops over a line are long in any case. Sums are
+computed part by part, where a part is some lines, and then over the parts in order, in float64: the result is bitwise
+the same for any number of threads.
 
-A batch is read once for mean and variance. Each part counts from the mean of its first line. That is so near to its own
-that the sum of squares loses next to nothing, however far from 0 all the numbers are; should the line be far off, the
-error grows by no more than the number of lines. The sums of the parts are then moved to the mean of all (Chan, Golub
-and LeVeque, "Algorithms for computing the sample variance", 1983).
+A batch is read once for mean and variance. Each part is shifted by the mean of its first line. This is so close to the
+mean of the part that hardly any digits of the sum of squares are lost, however far from 0 the values are; if the first
+line is an outlier, the error grows by at most the number of lines. The sums of the parts are then corrected to the mean
+of the batch (Chan, Golub and LeVeque, "Algorithms for computing the sample variance", 1983).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from ..registry import Stages, accelerates, floats
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.threads import BLOCK, inner
 
 _LINE = 512
-"""Numbers of a line, about; more channels make it longer."""
+"""Elements of a line, approximately; with more channels a line is longer."""
 
-_LINES = 64  # of a part
-FEW = np.uintp(8)  # lines that are summed before their sum is added to that of the part, which so drifts less
+_LINES = 64  # lines of a part
+FEW = np.uintp(8)  # lines that are summed before their sum is added to that of the part, to reduce rounding errors
 
 
 def _lines(channels: int) -> int:
     return max(_LINE // channels, 1) * channels
 
 
-def parts_of(x: Any) -> Any:
+def parts_of(x: ndarray) -> ndarray:
     """Return scratch memory for the sums of each part of x (rows * C,): (P, 5, line)."""
     line = _lines(x.shape[-1])
-    return scratch("moments", -(-x.size // (_LINES * line)), 5, line, dtype=x.dtype)
+    return scratch(-(-x.size // (_LINES * line)), 5, line, dtype=x.dtype)
 
 
-def tables_of(x: Any, rows: int) -> Any:
-    """Return scratch memory for `rows` tables of a line."""
-    return scratch("channels", rows, _lines(x.shape[-1]), dtype=x.dtype)
+def tables_of(x: ndarray, rows: int) -> ndarray:
+    """Return scratch memory for `rows` tables, each of the length of a line."""
+    return scratch(rows, _lines(x.shape[-1]), dtype=x.dtype)
 
 
 @inner
-def repeated(line: Any, values: Any, c: Any) -> None:
-    """Fill a line with copies of `c` values."""
+def repeated(line: ndarray, values: ndarray, c: int) -> None:
+    """Fill a line with repetitions of `c` values."""
     for k in range(np.uintp(c)):
         line[k] = values[k]
     for k in range(np.uintp(c), np.uintp(len(line))):
@@ -54,22 +55,22 @@ def repeated(line: Any, values: Any, c: Any) -> None:
 
 
 @inner
-def lines_of(p: int, parts: Any, size: int) -> Any:
-    """Return where part number `p` of a flat array of `size` elements begins and ends."""
+def lines_of(p: int, parts: ndarray, size: int) -> tuple[np.uintp, np.uintp]:
+    """Return the offsets at which part `p` of a flat array of `size` elements begins and ends."""
     step = _LINES * parts.shape[2]
     return np.uintp(p * step), np.uintp(min((p + 1) * step, size))
 
 
 @inner
-def _rows_of(p: Any, parts: Any, size: int, c: int) -> Any:
-    """Return how many rows there are in part number `p`, as a float."""
+def _rows_of(p: int, parts: ndarray, size: int, c: int) -> float:
+    """Return the number of rows in part `p`, as a float."""
     first, last = lines_of(p, parts, size)
     return float((last - first) // np.uintp(c))
 
 
 @inner
-def fold(sums: Any, c: int) -> None:
-    """Add up the copies of `c` channels that lie side by side, pairs of them, pairs of pairs and so on."""
+def fold(sums: ndarray, c: int) -> None:
+    """Add up the repetitions of `c` channels in a line by pairwise summation."""
     copies = len(sums) // c
     while copies > 1:
         half = copies // 2
@@ -80,17 +81,17 @@ def fold(sums: Any, c: int) -> None:
 
 
 @inner
-def join(total: Any, some: Any) -> None:
-    """Move the sum of a few lines to that of the part."""
+def join(total: ndarray, some: ndarray) -> None:
+    """Add the sum of a few lines to that of the part, and clear it."""
     for k in range(np.uintp(len(total))):
         total[k] += some[k]
         some[k] = 0
 
 
-@Kernel
+@ParallelLoop
 def _moments(worker, workers, parts, x, c):  # type: ignore[no-untyped-def]
-    # x (rows * C,) -> parts (P, 5, line) of a number near the mean, sums of the distances from it and of their squares,
-    # and room for such sums of a few lines
+    # x (rows * C,) -> parts (P, 5, line): a shift near the mean, the sums of the deviations from it and of their
+    # squares, and space for such sums of a few lines
     line = np.uintp(parts.shape[2])
     for p in share(len(parts), worker, workers):
         first, last = lines_of(p, parts, x.size)
@@ -115,7 +116,7 @@ def _moments(worker, workers, parts, x, c):  # type: ignore[no-untyped-def]
         fold(squares, c)
 
 
-@Kernel
+@ParallelLoop
 def _statistics(worker, workers, mean, variance, tables, parts, size, gamma, beta, epsilon):  # type: ignore[no-untyped-def]
     # parts (P, 5, line) -> mean, variance (C,), tables (3, line)
     c, one = mean.size, mean.dtype.type(1)
@@ -128,7 +129,7 @@ def _statistics(worker, workers, mean, variance, tables, parts, size, gamma, bet
         for p in range(len(parts)):
             rows = _rows_of(p, parts, size, c)
             off = parts[p, 1, k] / rows
-            away = parts[p, 0, k] + off - center  # how far the mean of the part is from that of all
+            away = parts[p, 0, k] + off - center  # distance of the mean of the part from the mean of the batch
             spread += parts[p, 2, k] - off * parts[p, 1, k] + away * away * rows
         mean[k] = center
         variance[k] = 0 if spread < 0 else spread / count
@@ -137,13 +138,13 @@ def _statistics(worker, workers, mean, variance, tables, parts, size, gamma, bet
             tables[0, at], tables[1, at], tables[2, at] = mean[k], factor, beta[k]
 
 
-@Kernel
+@ParallelLoop
 def _tabulated(worker, workers, tables, center, scale, shift):  # type: ignore[no-untyped-def]
     for row in share(3, worker, workers):
         repeated(tables[row], center if row == 0 else scale if row == 1 else shift, center.size)
 
 
-@Kernel
+@ParallelLoop
 def _scaled(worker, workers, y, x, tables, positive):  # type: ignore[no-untyped-def]
     # x (rows * C,), tables (3, line) of center, scale and shift -> y (rows * C,)
     zero, line = y.dtype.type(0), np.uintp(tables.shape[1])
@@ -162,13 +163,20 @@ def _scaled(worker, workers, y, x, tables, positive):  # type: ignore[no-untyped
                     y[at + k] = (x[at + k] - center[k]) * scale[k] + shift[k]
 
 
-def by_channels(*arrays: Any, **static: Any) -> bool:
+def by_channels(*arrays: ndarray, **static: object) -> bool:
     """Accept `floats`, the last of which is not empty."""
     return floats(*arrays) and arrays[-1].size > 0
 
 
 def _normalized(
-    y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, epsilon: float, positive: bool
+    y: ndarray,
+    mean: ndarray,
+    variance: ndarray,
+    x: ndarray,
+    gamma: ndarray,
+    beta: ndarray,
+    epsilon: float,
+    positive: bool,
 ) -> None:
     parts, tables = parts_of(x), tables_of(x, 3)
     _moments(x.size, parts, x.reshape(-1), mean.size)
@@ -176,8 +184,10 @@ def _normalized(
     _scaled(x.size, y.reshape(-1), x.reshape(-1), tables, positive)
 
 
-@accelerates("batch_norm", device="cpu", takes=by_channels)
-def batch_norm(y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, *, epsilon: float) -> None:
+@accelerates("batch_norm", device="cpu", supports=by_channels)
+def batch_norm(
+    y: ndarray, mean: ndarray, variance: ndarray, x: ndarray, gamma: ndarray, beta: ndarray, *, epsilon: float
+) -> None:
     """Normalize x (..., C) by the statistics of its rows: y (..., C), mean, variance, gamma, beta (C,).
 
     Example:
@@ -189,25 +199,29 @@ def batch_norm(y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, 
     _normalized(y, mean, variance, x, gamma, beta, epsilon, False)
 
 
-@accelerates("batch_norm+relu", device="cpu", takes=by_channels)
-def batch_norm_relu(mean: Any, variance: Any, y: Any, x: Any, gamma: Any, beta: Any, *, stages: Stages) -> None:
+@accelerates("batch_norm+relu", device="cpu", supports=by_channels)
+def batch_norm_relu(
+    mean: ndarray, variance: ndarray, y: ndarray, x: ndarray, gamma: ndarray, beta: ndarray, *, stages: Stages
+) -> None:
     """Compute relu(batch_norm(x)), and the statistics."""
     _normalized(y, mean, variance, x, gamma, beta, stages[0]["epsilon"], True)
 
 
-def _shifted(y: Any, x: Any, center: Any, scale: Any, shift: Any, positive: bool) -> None:
+def _shifted(y: ndarray, x: ndarray, center: ndarray, scale: ndarray, shift: ndarray, positive: bool) -> None:
     tables = tables_of(x, 3)
     _tabulated(tables.size, tables, center, scale, shift)
     _scaled(x.size, y.reshape(-1), x.reshape(-1), tables, positive)
 
 
-@accelerates("scale_shift", device="cpu", takes=by_channels)
-def scale_shift(y: Any, x: Any, center: Any, scale: Any, shift: Any) -> None:
+@accelerates("scale_shift", device="cpu", supports=by_channels)
+def scale_shift(y: ndarray, x: ndarray, center: ndarray, scale: ndarray, shift: ndarray) -> None:
     """Compute y = (x - center) * scale + shift: x, y (..., C), the others (C,)."""
     _shifted(y, x, center, scale, shift, False)
 
 
-@accelerates("scale_shift+relu", device="cpu", takes=by_channels)
-def scale_shift_relu(y: Any, x: Any, center: Any, scale: Any, shift: Any, *, stages: Stages) -> None:
+@accelerates("scale_shift+relu", device="cpu", supports=by_channels)
+def scale_shift_relu(
+    y: ndarray, x: ndarray, center: ndarray, scale: ndarray, shift: ndarray, *, stages: Stages
+) -> None:
     """Compute relu((x - center) * scale + shift)."""
     _shifted(y, x, center, scale, shift, True)

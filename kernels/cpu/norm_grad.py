@@ -1,14 +1,15 @@
-"""The gradients of a normalization channel by channel, in lines and parts as in `norm`."""
+"""The gradients of batch normalization, in lines and parts as in `norm`."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray
 
 from ..registry import Stages, accelerates
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.threads import BLOCK
 from .norm import FEW, by_channels, fold, join, lines_of, parts_of, repeated, tables_of
 
@@ -16,17 +17,18 @@ _NO_MASK = {np.dtype(t): np.empty(0, t) for t in (np.float32, np.float64)}
 
 
 class _Statistics(NamedTuple):
-    """By what a batch of `size` numbers was normalized."""
+    """The statistics by which a batch of `size` elements was normalized."""
 
     size: int
-    mean: Any
-    variance: Any
+    mean: ndarray
+    variance: ndarray
     epsilon: float
 
 
-@Kernel
+@ParallelLoop
 def _gradient_sums(worker, workers, parts, g, x, y, mean):  # type: ignore[no-untyped-def]
-    # g, x, y (rows * C,), mean (C,) -> parts (P, 5, line) of the mean, sums of g and g * (x - mean), and room for few
+    # g, x, y (rows * C,), mean (C,) -> parts (P, 5, line): mean, sums of g and g * (x - mean), space for those of few
+    # lines
     line, zero, one = np.uintp(parts.shape[2]), g.dtype.type(0), g.dtype.type(1)
     for p in share(len(parts), worker, workers):
         first, last = lines_of(p, parts, x.size)
@@ -51,7 +53,7 @@ def _gradient_sums(worker, workers, parts, g, x, y, mean):  # type: ignore[no-un
         fold(products, mean.size)
 
 
-@Kernel
+@ParallelLoop
 def _sloped(worker, workers, dgamma, dbeta, tables, parts, gamma, given):  # type: ignore[no-untyped-def]
     # parts (P, 5, line) -> dgamma, dbeta (C,), tables (4, line)
     mean, variance = given.mean, given.variance
@@ -71,7 +73,7 @@ def _sloped(worker, workers, dgamma, dbeta, tables, parts, gamma, given):  # typ
             tables[2, at], tables[3, at] = slope, gamma[k] * inverse
 
 
-@Kernel
+@ParallelLoop
 def _input_grad(worker, workers, dx, g, x, y, tables):  # type: ignore[no-untyped-def]
     # g, x, y (rows * C,), tables (4, line) -> dx (rows * C,)
     zero, one, line = g.dtype.type(0), g.dtype.type(1), np.uintp(tables.shape[1])
@@ -90,11 +92,13 @@ def _input_grad(worker, workers, dx, g, x, y, tables):  # type: ignore[no-untype
                     dx[at + k] = (g[at + k] - offset[k] - (x[at + k] - mean[k]) * slope[k]) * factor[k]
 
 
-def _after_relu(*arrays: Any, stages: Stages) -> bool:
+def _after_relu(*arrays: ndarray, stages: Stages) -> bool:
     return stages[0]["activation"] == "relu" and by_channels(*arrays)
 
 
-def _gradients(dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: Any, given: _Statistics) -> None:
+def _gradients(
+    dx: ndarray, dgamma: ndarray, dbeta: ndarray, g: ndarray, y: ndarray, x: ndarray, gamma: ndarray, given: _Statistics
+) -> None:
     parts, tables = parts_of(x), tables_of(x, 4)
     flat = [a.reshape(-1) for a in (g, x, y)]
     _gradient_sums(x.size, parts, *flat, given.mean)
@@ -102,19 +106,38 @@ def _gradients(dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: 
     _input_grad(x.size, dx.reshape(-1), *flat, tables)
 
 
-@accelerates("batch_norm_grad", device="cpu", takes=by_channels)
+@accelerates("batch_norm_grad", device="cpu", supports=by_channels)
 def batch_norm_grad(
-    dx: Any, dgamma: Any, dbeta: Any, g: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, epsilon: float
+    dx: ndarray,
+    dgamma: ndarray,
+    dbeta: ndarray,
+    g: ndarray,
+    x: ndarray,
+    gamma: ndarray,
+    mean: ndarray,
+    variance: ndarray,
+    *,
+    epsilon: float,
 ) -> None:
     """Compute the gradients of `batch_norm`: g, x, dx (..., C), the others (C,)."""
     given = _Statistics(x.size, mean, variance, float(epsilon))
     _gradients(dx, dgamma, dbeta, g, _NO_MASK[g.dtype], x, gamma, given)
 
 
-@accelerates("activation_grad+batch_norm_grad", device="cpu", takes=_after_relu)
+@accelerates("activation_grad+batch_norm_grad", device="cpu", supports=_after_relu)
 def activation_grad_batch_norm_grad(
-    dx: Any, dgamma: Any, dbeta: Any, g: Any, y: Any, x: Any, gamma: Any, mean: Any, variance: Any, *, stages: Stages
+    dx: ndarray,
+    dgamma: ndarray,
+    dbeta: ndarray,
+    g: ndarray,
+    y: ndarray,
+    x: ndarray,
+    gamma: ndarray,
+    mean: ndarray,
+    variance: ndarray,
+    *,
+    stages: Stages,
 ) -> None:
-    """Compute the gradients of `batch_norm` from that of a ReLU after it, whose result is y."""
+    """Compute the gradients of `batch_norm` from that of the result y of a ReLU after it."""
     given = _Statistics(x.size, mean, variance, float(stages[1]["epsilon"]))
     _gradients(dx, dgamma, dbeta, g, y, x, gamma, given)

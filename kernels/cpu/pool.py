@@ -1,18 +1,18 @@
-"""Pooling over windows of channels-last images, and its adjoints."""
+"""Pooling over windows of channels-last images, and its gradients."""
 
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from .. import team
 from ..geometry import Ints, Window
 from ..registry import accelerates, is_floating
 from .machine.layout import pooling
 from .machine.memory import clear, copy
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import NO_FLOATS, scratch
 from .machine.threads import inner
 from .machine.tile import address
@@ -20,24 +20,24 @@ from .machine.window_ranges import images, inside, slide, source
 from .machine.windows import largest, spread
 
 
-def whole_windows(*arrays: Any, window: Window, size: Ints) -> bool:
-    """Accept float32 images whose windows lie inside, so that every one of them has all its taps."""
+def whole_windows(*arrays: ndarray, window: Window, size: Ints) -> bool:
+    """Accept float32 images without padding, so that every window has all its taps."""
     reals = [a for a in arrays if is_floating(a.dtype)]
     inside_all = len(window.kernel) == 2 and not any(p for pair in window.pads(size) for p in pair)
     return inside_all and all(a.dtype == np.float32 for a in reals) and all(a.flags.c_contiguous for a in arrays)
 
 
-def side_by_side(*arrays: Any, window: Window, size: Ints) -> bool:
-    """Accept `whole_windows` that share no pixel."""
+def side_by_side(*arrays: ndarray, window: Window, size: Ints) -> bool:
+    """Accept `whole_windows` that do not overlap."""
     apart = all(s > (k - 1) * d for s, k, d in zip(window.strides, window.kernel, window.dilation, strict=True))
     return apart and whole_windows(*arrays, window=window, size=size)
 
 
-def _whole(y: Any, argmax: Any, x: Any, *, window: Window) -> bool:
+def _whole(y: ndarray, argmax: ndarray, x: ndarray, *, window: Window) -> bool:
     return argmax.dtype == np.uint8 and whole_windows(y, argmax, x, window=window, size=x.shape[1:3])
 
 
-@Kernel
+@ParallelLoop
 def _max_of_whole(worker, workers, y, tap, x, pool):  # type: ignore[no-untyped-def]
     n, h, w, c = x.shape
     for r in share(n * pool.oh, worker, workers):
@@ -46,18 +46,18 @@ def _max_of_whole(worker, workers, y, tap, x, pool):  # type: ignore[no-untyped-
         largest(window, pool.sw * c, pool.ow, address(pool.offsets), pool.taps, y_at, tap_at, c)
 
 
-@accelerates("max_pool", device="cpu", takes=_whole)
-def max_pool_whole(y: Any, argmax: Any, x: Any, *, window: Window) -> None:
-    """Do what `max_pool` does, in vector instructions, for float32 and windows without padding."""
+@accelerates("max_pool", device="cpu", supports=_whole)
+def max_pool_whole(y: ndarray, argmax: ndarray, x: ndarray, *, window: Window) -> None:
+    """Compute `max_pool` in vector instructions, for float32 and windows without padding."""
     pool = pooling(window, tuple(x.shape[1:3]), x.shape[3])
     _max_of_whole(x.size, y.reshape(-1), argmax.reshape(-1), x, pool)
 
 
-def _apart(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> bool:
+def _apart(dx: ndarray, g: ndarray, argmax: ndarray, *, shape: Ints, window: Window) -> bool:
     return argmax.dtype == np.uint8 and side_by_side(dx, g, argmax, window=window, size=tuple(shape[1:3]))
 
 
-@Kernel
+@ParallelLoop
 def _spread_all(worker, workers, dx, g, tap, y, shape, pool):  # type: ignore[no-untyped-def]
     n, h, w, c = shape
     for image in share(n, worker, workers):
@@ -71,20 +71,20 @@ def _spread_all(worker, workers, dx, g, tap, y, shape, pool):  # type: ignore[no
             spread(window, pool.sw * c, pool.ow, address(pool.offsets), pool.taps, g_at, tap_at, after, c)
 
 
-def spread_out(dx: Any, g: Any, argmax: Any, y: Any, window: Window) -> None:
-    """Compute `max_pool_grad` for windows side by side; with `y`, the maxima after a ReLU, its gradient first."""
+def scatter_maxima(dx: ndarray, g: ndarray, argmax: ndarray, y: ndarray, window: Window) -> None:
+    """Compute `max_pool_grad` for windows without overlap; with `y`, maxima after a ReLU, the gradient of both."""
     pool = pooling(window, tuple(dx.shape[1:3]), dx.shape[3])
     _spread_all(dx.size, dx.reshape(-1), g.reshape(-1), argmax.reshape(-1), y.reshape(-1), dx.shape, pool)
 
 
-@accelerates("max_pool_grad", device="cpu", takes=_apart)
-def max_pool_grad_apart(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> None:
-    """Do what `max_pool_grad` does, in vector instructions, for float32 and windows side by side."""
-    spread_out(dx, g, argmax, NO_FLOATS, window)
+@accelerates("max_pool_grad", device="cpu", supports=_apart)
+def max_pool_grad_whole(dx: ndarray, g: ndarray, argmax: ndarray, *, shape: Ints, window: Window) -> None:
+    """Compute `max_pool_grad` in vector instructions, for float32 and windows without overlap."""
+    scatter_maxima(dx, g, argmax, NO_FLOATS, window)
 
 
 @inner
-def _first(y: Any, tap: Any, at: int, x: Any, first: int, count: int, index: int) -> None:
+def _first(y: ndarray, tap: ndarray, at: int, x: ndarray, first: int, count: int, index: int) -> None:
     copy(y, at, x, first, count)
     base = np.uintp(at)
     for k in range(np.uintp(count)):
@@ -92,16 +92,16 @@ def _first(y: Any, tap: Any, at: int, x: Any, first: int, count: int, index: int
 
 
 @inner
-def _larger(y: Any, tap: Any, at: int, x: Any, first: int, count: int, index: int) -> None:
+def _larger(y: ndarray, tap: ndarray, at: int, x: ndarray, first: int, count: int, index: int) -> None:
     t, s = np.uintp(at), np.uintp(first)
     for k in range(np.uintp(count)):
         best, new = y[t + k], x[s + k]
-        wins = (best == best) & (not new <= best)  # a NaN beats numbers and is never beaten
+        wins = (best == best) & (not new <= best)  # a NaN is larger than any number, and the first NaN stays
         y[t + k] = new if wins else best
         tap[t + k] = index if wins else tap[t + k]
 
 
-@Kernel
+@ParallelLoop
 def _max_pool(worker, workers, y, tap, x, s):  # type: ignore[no-untyped-def]
     for r in share(s.n * s.oh, worker, workers):
         sample, y0 = r // s.oh, r % s.oh * s.sh - s.top
@@ -110,7 +110,7 @@ def _max_pool(worker, workers, y, tap, x, s):  # type: ignore[no-untyped-def]
             x0 = j * s.sw - s.left
             low, high = inside(x0, s.dw, s.kw, s.w)
             at = (r * s.ow + j) * s.c
-            if above == below or low == high:  # a dilated window can miss its input altogether
+            if above == below or low == high:  # no tap of a dilated window may fall on the input
                 for k in range(at, at + s.c):
                     y[k] = -np.inf
                     tap[k] = 0
@@ -123,12 +123,12 @@ def _max_pool(worker, workers, y, tap, x, s):  # type: ignore[no-untyped-def]
                         _larger(y, tap, at, x, pixel, s.c, a * s.kw + b)
 
 
-@accelerates("max_pool", device="cpu", takes=images)
-def max_pool(y: Any, argmax: Any, x: Any, *, window: Window) -> None:
+@accelerates("max_pool", device="cpu", supports=images)
+def max_pool(y: ndarray, argmax: ndarray, x: ndarray, *, window: Window) -> None:
     """Take the maximum of each window and its first tap: x (N, H, W, C) -> y, argmax (N, OH, OW, C).
 
-    `argmax` counts taps in row-major order. The first NaN of a window wins; padding never does,
-    and a window that lies wholly in the padding gives -inf and tap 0.
+    `argmax` numbers taps in row-major order. A NaN counts as the maximum, padding never does,
+    and a window entirely in the padding gives -inf and tap 0.
 
     Example:
         >>> x = np.array([1.0, 5.0, 7.0, 3.0]).reshape(1, 1, 4, 1)
@@ -141,20 +141,20 @@ def max_pool(y: Any, argmax: Any, x: Any, *, window: Window) -> None:
 
 
 @inner
-def _pass_on(x: Any, to: int, g: Any, tap: Any, at: int, count: int, index: int) -> None:
+def _pass_on(x: ndarray, to: int, g: ndarray, tap: ndarray, at: int, count: int, index: int) -> None:
     t, s = np.uintp(to), np.uintp(at)
     for k in range(np.uintp(count)):
         x[t + k] += g[s + k] if tap[s + k] == index else x.dtype.type(0)
 
 
 @inner
-def _put(x: Any, to: int, g: Any, tap: Any, at: int, count: int, index: int) -> None:
+def _put(x: ndarray, to: int, g: ndarray, tap: ndarray, at: int, count: int, index: int) -> None:
     t, s = np.uintp(to), np.uintp(at)
     for k in range(np.uintp(count)):
         x[t + k] = g[s + k] if tap[s + k] == index else x.dtype.type(0)
 
 
-@Kernel
+@ParallelLoop
 def _max_pool_grad(worker, workers, x, g, tap, s):  # type: ignore[no-untyped-def]
     # x (N, H, W, C) is gathered row by row from g, tap (N, OH, OW, C)
     apart = s.sh > (s.kh - 1) * s.dh and s.sw > (s.kw - 1) * s.dw
@@ -177,13 +177,13 @@ def _max_pool_grad(worker, workers, x, g, tap, s):  # type: ignore[no-untyped-de
                         _pass_on(x, to, g, tap, at, s.c, a * s.kw + b)
 
 
-@accelerates("max_pool_grad", device="cpu", takes=images)
-def max_pool_grad(dx: Any, g: Any, argmax: Any, *, shape: Ints, window: Window) -> None:
-    """Send the gradient of each maximum to the pixel it came from: g, argmax (N, OH, OW, C) -> dx `shape`."""
+@accelerates("max_pool_grad", device="cpu", supports=images)
+def max_pool_grad(dx: ndarray, g: ndarray, argmax: ndarray, *, shape: Ints, window: Window) -> None:
+    """Add the gradient of each maximum to the pixel that it came from: g, argmax (N, OH, OW, C) -> dx `shape`."""
     _max_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), argmax.reshape(-1), slide(window, tuple(shape)))
 
 
-@Kernel
+@ParallelLoop
 def _max_pool_pick(worker, workers, y, x, tap, s):  # type: ignore[no-untyped-def]
     for r in share(s.n * s.oh, worker, workers):
         sample, y0 = r // s.oh, r % s.oh * s.sh - s.top
@@ -195,26 +195,26 @@ def _max_pool_pick(worker, workers, y, x, tap, s):  # type: ignore[no-untyped-de
                 y[k] = x[((sample * s.h + row) * s.w + column) * s.c + k % s.c] if inner_pixel else 0
 
 
-@accelerates("max_pool_pick", device="cpu", takes=images)
-def max_pool_pick(y: Any, x: Any, argmax: Any, *, window: Window) -> None:
-    """Read `x` where `argmax` says that each maximum was: x (N, H, W, C) -> y (N, OH, OW, C).
+@accelerates("max_pool_pick", device="cpu", supports=images)
+def max_pool_pick(y: ndarray, x: ndarray, argmax: ndarray, *, window: Window) -> None:
+    """Gather the elements of `x` that `argmax` points at: x (N, H, W, C) -> y (N, OH, OW, C).
 
-    A window that lies wholly in the padding gets 0.
+    The result of a window entirely in the padding is 0.
     """
     _max_pool_pick(y.size, y.reshape(-1), x.reshape(-1), argmax.reshape(-1), slide(window, x.shape))
 
 
 @inner
-def _add_taps(line: Any, x: Any, first: int, taps: int, apart: int) -> None:
+def _add_taps(line: ndarray, x: ndarray, first: int, taps: int, apart: int) -> None:
     for b in range(taps):
         base = np.uintp(first + b * apart)
         for k in range(np.uintp(len(line))):
             line[k] += x[base + k]
 
 
-@Kernel
+@ParallelLoop
 def _avg_pool(worker, workers, thread, y, x, sums, s):  # type: ignore[no-untyped-def]
-    # sums: a line (C,) of float64 for each thread
+    # sums: (C,) of float64 per thread
     line = sums[thread]
     for r in share(s.n * s.oh, worker, workers):
         sample, y0 = r // s.oh, r % s.oh * s.sh - s.top
@@ -232,23 +232,23 @@ def _avg_pool(worker, workers, thread, y, x, sums, s):  # type: ignore[no-untype
                 y[base + k] = line[k] / count
 
 
-@accelerates("avg_pool", device="cpu", takes=images)
-def avg_pool(y: Any, x: Any, *, window: Window) -> None:
+@accelerates("avg_pool", device="cpu", supports=images)
+def avg_pool(y: ndarray, x: ndarray, *, window: Window) -> None:
     """Take the mean of each window over its taps inside the input: x (N, H, W, C) -> y (N, OH, OW, C)."""
-    sums = scratch("window sums", team.size(), x.shape[3], dtype=np.float64)
+    sums = scratch(team.size(), x.shape[3], dtype=np.float64)
     _avg_pool(x.size, y.reshape(-1), x.reshape(-1), sums, slide(window, x.shape))
 
 
 @inner
-def _add_share(line: Any, to: int, g: Any, at: int, count: int, share: int) -> None:
+def _add_share(line: ndarray, to: int, g: ndarray, at: int, count: int, share: int) -> None:
     t, s, d = np.uintp(to), np.uintp(at), g.dtype.type(share)
     for k in range(np.uintp(count)):
         line[t + k] += g[s + k] / d
 
 
-@Kernel
+@ParallelLoop
 def _avg_pool_grad(worker, workers, thread, x, g, sums, s):  # type: ignore[no-untyped-def]
-    # sums: a line (W * C,) for each thread
+    # sums: (W * C,) per thread
     line = sums[thread]
     for r in share(s.n * s.h, worker, workers):
         sample, y = r // s.h, r % s.h
@@ -273,9 +273,9 @@ def _avg_pool_grad(worker, workers, thread, x, g, sums, s):  # type: ignore[no-u
 _FEW = 16  # terms of a sum that need no float64
 
 
-@accelerates("avg_pool_grad", device="cpu", takes=images)
-def avg_pool_grad(dx: Any, g: Any, *, shape: Ints, window: Window) -> None:
-    """Spread each gradient over the pixels that shared its mean: g (N, OH, OW, C) -> dx `shape`."""
+@accelerates("avg_pool_grad", device="cpu", supports=images)
+def avg_pool_grad(dx: ndarray, g: ndarray, *, shape: Ints, window: Window) -> None:
+    """Distribute each gradient evenly over the pixels of its window: g (N, OH, OW, C) -> dx `shape`."""
     most = prod(-(-k // s) for k, s in zip(window.kernel, window.strides, strict=True))
-    sums = scratch("pixel sums", team.size(), shape[2] * shape[3], dtype=dx.dtype if most <= _FEW else np.float64)
+    sums = scratch(team.size(), shape[2] * shape[3], dtype=dx.dtype if most <= _FEW else np.float64)
     _avg_pool_grad(dx.size, dx.reshape(-1), g.reshape(-1), sums, slide(window, tuple(shape)))

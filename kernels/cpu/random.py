@@ -1,4 +1,4 @@
-"""Random numbers as a function of key and position: the same bits for any number of threads, or on a GPU.
+"""Counter-based random numbers: functions of key and position, bitwise the same for any number of threads and on GPUs.
 
 Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011. A key is
 uint32[4] = (k0, k1, step_lo, step_hi). Element e is word e % 4 of the block whose counter is
@@ -7,24 +7,25 @@ uint32[4] = (k0, k1, step_lo, step_hi). Element e is word e % 4 of the block who
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy import ndarray
 
 from ..geometry import Ints
 from ..registry import accelerates, floats
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.threads import inner
 
 _M0, _M1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _W0, _W1 = np.uint32(0x9E3779B9), np.uint32(0xBB67AE85)
 _ONE, _TWO, _THREE, _FOUR = np.uintp(1), np.uintp(2), np.uintp(3), np.uintp(4)
 _HALF = np.uint64(32)
+Word = np.uint32
+Real = np.float32 | np.float64
 _BLOCKS = 1024
 
 
 @inner
-def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+def philox(c0: Word, c1: Word, c2: Word, c3: Word, k0: Word, k1: Word) -> tuple[Word, Word, Word, Word]:
     """Return four random uint32 words for a counter of four and a key of two uint32 words."""
     for _ in range(10):
         p0, p1 = _M0 * np.uint64(c0), _M1 * np.uint64(c2)
@@ -35,17 +36,17 @@ def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
 
 
 @inner
-def _unit(word: Any) -> Any:
+def _unit(word: Word) -> np.float32:
     # The upper 24 bits, as many as a float32 holds, in [0, 1).
     return np.float32(np.int32(word >> np.uint32(8))) * np.float32(2**-24)
 
 
-def _keyed(*arrays: Any, **static: Any) -> bool:
+def _keyed(*arrays: ndarray, **static: object) -> bool:
     key = arrays[-1]
     return floats(*arrays) and key.dtype == np.uint32 and key.shape == (4,)
 
 
-@Kernel
+@ParallelLoop
 def _random_uniform(worker, workers, out, key):  # type: ignore[no-untyped-def]
     k0, k1, low, high = key[0], key[1], key[2], key[3]
     whole = out.size // 4
@@ -63,8 +64,8 @@ def _random_uniform(worker, workers, out, key):  # type: ignore[no-untyped-def]
             out[k] = _unit(rest[k % 4])
 
 
-@accelerates("random_uniform", device="cpu", takes=_keyed)
-def random_uniform(out: Any, key: Any, *, shape: Ints) -> None:
+@accelerates("random_uniform", device="cpu", supports=_keyed)
+def random_uniform(out: ndarray, key: ndarray, *, shape: Ints) -> None:
     """Fill `out` with uniform numbers in [0, 1), multiples of 2**-24: key (4,) -> out `shape`.
 
     Example:
@@ -77,11 +78,11 @@ def random_uniform(out: Any, key: Any, *, shape: Ints) -> None:
 
 
 @inner
-def _drop(x: Any, word: Any, rate: Any, scale: Any, zero: Any) -> Any:
+def _drop(x: Real, word: Word, rate: np.float32, scale: Real, zero: Real) -> Real:
     return x * scale if _unit(word) >= rate else zero
 
 
-@Kernel
+@ParallelLoop
 def _dropout(worker, workers, y, x, key, rate):  # type: ignore[no-untyped-def]
     k0, k1, low, high = key[0], key[1], key[2], key[3]
     least, scale, zero = np.float32(rate), y.dtype.type(1 / (1 - rate)), y.dtype.type(0)
@@ -100,10 +101,10 @@ def _dropout(worker, workers, y, x, key, rate):  # type: ignore[no-untyped-def]
             y[k] = _drop(x[k], rest[k % 4], least, scale, zero)
 
 
-@accelerates("dropout", device="cpu", takes=_keyed)
-def dropout(y: Any, x: Any, key: Any, *, rate: float) -> None:
-    """Keep x / (1 - rate) where a uniform number is at least `rate`, else put 0; x, y of one shape, key (4,).
+@accelerates("dropout", device="cpu", supports=_keyed)
+def dropout(y: ndarray, x: ndarray, key: ndarray, *, rate: float) -> None:
+    """Compute y = x / (1 - rate) where a uniform number is at least `rate`, else 0; x, y of one shape, key (4,).
 
-    The same `key` draws the same mask, so that a backward pass can draw it again.
+    The same `key` gives the same mask, so that the backward pass can generate it again.
     """
     _dropout(y.size << 1, y.reshape(-1), x.reshape(-1), key, rate)

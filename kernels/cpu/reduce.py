@@ -1,19 +1,19 @@
-"""Sums along axes that neighbour each other, added up in float64, and where the maximum of a row is.
+"""Sums along adjacent axes, accumulated in float64, and the argmax of rows.
 
-A sum of few numbers, or of short rows, is made at once. For all others an array is seen as groups of rows, (O, R, C),
-and summed down the rows; a run of memory, where C is 1, as rows of `_RUN` numbers. The work is shared out by shapes
-alone, and the sums of its parts are added in their order: the bits are the same for any number of threads.
+A sum of few elements, or of short rows, is computed in one pass. In all other cases the array is viewed as groups of
+rows, (O, R, C), and summed down the rows; where C is 1, contiguous elements are viewed as rows of `_RUN`. How the work
+is split depends on the shapes alone, and the partial sums are added in order: the result is bitwise the same for any
+number of threads.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy import ndarray
 
 from ..geometry import Group, Ints, along, stretched
 from ..registry import accelerates, floats, is_floating
-from .machine.prebound import Kernel, share
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.tile import address
 from .machine.windows import column_sums
@@ -21,19 +21,19 @@ from .machine.windows import column_sums
 Axis = int | Ints | None
 
 _SMALL = 1 << 13
-"""Elements up to which a sum is faster here; from there on NumPy's vector instructions outweigh what its call costs."""
+"""Elements up to which a sum is faster here; beyond, NumPy's vector instructions outweigh the overhead of its call."""
 
-_SHORT = 32  # elements of a row; NumPy's cost for each row counts more
+_SHORT = 32  # elements of a row; NumPy's overhead per row outweighs them
 
 _RUN = 64
-_WIDE = 512  # columns that are summed together
-_UNITS = 64  # of work, where there are rows enough
-_LEAST = 1 << 14  # numbers of a unit at least
-_NEAR = 1 << 14  # numbers whose rows are summed before the next ones: they stay in the second-level cache
+_WIDE = 512  # columns that are summed at a time
+_UNITS = 64  # units of work, where there are enough rows
+_LEAST = 1 << 14  # elements of a unit at least
+_NEAR = 1 << 14  # elements whose rows are summed before the next ones: they stay in the second-level cache
 
 
-def _is_small(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> bool:
-    """Accept floats, and all axes or the last one: what is summed is then a run of memory."""
+def _is_small(out: ndarray, x: ndarray, *, axis: Axis = None, keepdims: bool = False) -> bool:
+    """Accept floats, and all axes or the last one: the summed elements are then contiguous."""
     if not floats(out, x) or not (x.size <= _SMALL or x.shape[-1] <= _SHORT):
         return False
     axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
@@ -41,9 +41,10 @@ def _is_small(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) ->
     return len(summed) == x.ndim or summed == {x.ndim - 1}
 
 
-@Kernel
+@ParallelLoop
 def _few_sums(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
-    # x flat, rows of `length` -> out (R,); four sums of float64 at a time, which do not wait for each other
+    # x flat, rows of `length` -> out (R,); four independent sums of float64 at a time, for instruction-level
+    # parallelism
     for r in share(len(out), worker, workers):
         first, last = np.uintp(r * length), np.uintp((r + 1) * length)
         whole = last - np.uintp(length % 4)
@@ -56,11 +57,11 @@ def _few_sums(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
         out[r] = (a + b) + (c + d)
 
 
-@accelerates("sum", device="cpu", takes=_is_small, first=True)
-def sum_few(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
+@accelerates("sum", device="cpu", supports=_is_small, first=True)
+def sum_few(out: ndarray, x: ndarray, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Sum all elements, or those along the last axis: x (..., C) -> out (...), with or without the summed axes.
 
-    The order depends on the shape alone. Float32 is added up in float64.
+    The order of summation depends on the shape alone. Float32 is accumulated in float64.
 
     Example:
         >>> out = np.empty(2)
@@ -71,9 +72,9 @@ def sum_few(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> N
     _few_sums(x.size, out.reshape(-1), x.reshape(-1), x.size // max(out.size, 1))
 
 
-@Kernel
+@ParallelLoop
 def _sums(worker, workers, parts, x, group, rows, step, wide):  # type: ignore[no-untyped-def]
-    # x flat, groups of `group` numbers, the first `rows` * C of each of which count -> parts (P, O, C) of `step` rows
+    # x flat, groups of `group` elements, of each the first `rows` * C are summed -> parts (P, O, C) of `step` rows
     groups, c = parts.shape[1:]
     tiles = (c + wide - 1) // wide
     for unit in share(len(parts) * groups * tiles, worker, workers):
@@ -86,9 +87,9 @@ def _sums(worker, workers, parts, x, group, rows, step, wide):  # type: ignore[n
             column_sums(at, min(near, high - r), c, count, to, 1 if r > low else 0)
 
 
-@Kernel
+@ParallelLoop
 def _runs(worker, workers, out, parts, x, group):  # type: ignore[no-untyped-def]
-    # parts (P, O, run), x flat, groups of `group` numbers, of which those behind the last whole run are in no part
+    # parts (P, O, run), x flat, groups of `group` elements, of which those after the last whole run are in no part
     run = parts.shape[2]
     for o in share(len(out), worker, workers):
         value = 0.0
@@ -100,9 +101,9 @@ def _runs(worker, workers, out, parts, x, group):  # type: ignore[no-untyped-def
         out[o] = value
 
 
-@Kernel
+@ParallelLoop
 def total(worker, workers, out, parts):  # type: ignore[no-untyped-def]
-    """Add up parts (P, K) in their order, in float64: out (K,)."""
+    """Add up parts (P, K) in order, in float64: out (K,)."""
     for k in share(len(out), worker, workers):
         value = 0.0
         for p in range(len(parts)):
@@ -110,8 +111,8 @@ def total(worker, workers, out, parts):  # type: ignore[no-untyped-def]
         out[k] = value
 
 
-def down(out: Any, x: Any, group: Group, parts: int = 0) -> None:
-    """Sum x (O, R, C) along R: out (O, C), in as many `parts` of equally many rows as are given, or in enough."""
+def down(out: ndarray, x: ndarray, group: Group, parts: int = 0) -> None:
+    """Sum x (O, R, C) along R: out (O, C), in `parts` equal parts of the rows, or, if 0, in as many as are useful."""
     groups, rows, columns = group
     flat, c = x.reshape(-1), _RUN if columns == 1 else columns
     whole = rows // c if columns == 1 else rows
@@ -119,7 +120,7 @@ def down(out: Any, x: Any, group: Group, parts: int = 0) -> None:
     tiles = groups * -(-c // wide)
     wanted = parts or max(1, min(_UNITS // tiles, whole * wide // _LEAST, whole))
     step = max(-(-whole // wanted), 1)
-    sums = scratch("sums down", -(-whole // step), groups, c, dtype=np.float64)
+    sums = scratch(-(-whole // step), groups, c, dtype=np.float64)
     _sums(x.size, sums, flat, rows * columns, whole, step, wide)
     if columns == 1:
         _runs(sums.size, out.reshape(-1), sums, flat, rows)
@@ -127,41 +128,41 @@ def down(out: Any, x: Any, group: Group, parts: int = 0) -> None:
         total(sums.size, out.reshape(-1), sums.reshape(len(sums), -1))
 
 
-def _single(out: Any, x: Any, group: Group | None) -> bool:
+def _single(out: ndarray, x: ndarray, group: Group | None) -> bool:
     return group is not None and out.dtype == np.float32 and floats(out, x)
 
 
-def _takes(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> bool:
+def _supports(out: ndarray, x: ndarray, *, axis: Axis = None, keepdims: bool = False) -> bool:
     return _single(out, x, along(x.shape, axis))
 
 
-@accelerates("sum", device="cpu", takes=_takes)
-def sum(out: Any, x: Any, *, axis: Axis = None, keepdims: bool = False) -> None:
-    """Sum x along neighbouring axes, with or without these in out."""
-    down(out, x, along(x.shape, axis))  # type: ignore[arg-type]  # `takes` has asked
+@accelerates("sum", device="cpu", supports=_supports)
+def sum(out: ndarray, x: ndarray, *, axis: Axis = None, keepdims: bool = False) -> None:
+    """Sum x along adjacent axes, with or without these in out."""
+    down(out, x, along(x.shape, axis))  # type: ignore[arg-type]  # `supports` has checked
 
 
-def _narrows(out: Any, x: Any, *, shape: Ints) -> bool:
+def _narrows(out: ndarray, x: ndarray, *, shape: Ints) -> bool:
     return _single(out, x, stretched(x.shape, shape))
 
 
-@accelerates("sum_to", device="cpu", takes=_narrows)
-def sum_to(out: Any, x: Any, *, shape: Ints) -> None:
-    """Sum x over the neighbouring axes along which `shape` is broadcast to it.
+@accelerates("sum_to", device="cpu", supports=_narrows)
+def sum_to(out: ndarray, x: ndarray, *, shape: Ints) -> None:
+    """Sum x over the adjacent axes along which `shape` is broadcast to it.
 
-    For a bias of images each image is summed by itself, as kernels do that have other work to do with it.
+    For the bias of images, each image is summed separately, in the order of the fused kernels.
     """
     biased = len(x.shape) > 2 and tuple(shape) == x.shape[-1:]
-    down(out, x, stretched(x.shape, shape), len(x) if biased else 0)  # type: ignore[arg-type]  # `takes` has asked
+    down(out, x, stretched(x.shape, shape), len(x) if biased else 0)  # type: ignore[arg-type]  # `supports` has checked
 
 
-def _last_axis(out: Any, x: Any, *, axis: int) -> bool:
+def _last_axis(out: ndarray, x: ndarray, *, axis: int) -> bool:
     return is_floating(x.dtype) and floats(out, x) and axis in (-1, x.ndim - 1)
 
 
-@Kernel
+@ParallelLoop
 def _argmax(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
-    # x flat, rows of `length` -> out (R,); without a jump for each new maximum, which none could foresee
+    # x flat, rows of `length` -> out (R,); without a branch for each new maximum, which would be mispredicted
     for r in share(len(out), worker, workers):
         first = r * length
         best, at, strange = x[first], 0, False
@@ -178,7 +179,7 @@ def _argmax(worker, workers, out, x, length):  # type: ignore[no-untyped-def]
         out[r] = at
 
 
-@accelerates("argmax", device="cpu", takes=_last_axis)
-def argmax(out: Any, x: Any, *, axis: int) -> None:
+@accelerates("argmax", device="cpu", supports=_last_axis)
+def argmax(out: ndarray, x: ndarray, *, axis: int) -> None:
     """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int32."""
     _argmax(x.size, out.reshape(-1), x.reshape(-1), x.shape[-1])

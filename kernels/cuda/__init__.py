@@ -1,7 +1,7 @@
-"""Kernels for NVIDIA GPUs, written in CUDA C++; importing this package enters all of them in the registry.
+"""Kernels for NVIDIA GPUs, written in CUDA C++; importing this package registers all of them.
 
-They take CuPy arrays in the layout NHWC, C-contiguous, and make no other array than scratch memory. A `.cu` file is
-compiled when a kernel of it is first asked for, once per dtype, index type and device.
+They work on C-contiguous CuPy arrays in the layout NHWC and allocate nothing but scratch memory. A kernel of a `.cu`
+file is compiled at its first use, once per dtype, index type and device.
 """
 
 from . import (

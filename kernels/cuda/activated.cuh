@@ -1,5 +1,5 @@
-// What is done with a sum before it is stored. GPUDL_FINISH says it when a kernel is compiled, since sums are finished in
-// many places of it: BARE, without even a bias, or one of the activations.
+// The epilogue that is applied to a sum before it is stored. GPUDL_FINISH selects it at compile time, since a kernel applies
+// it in many places: BARE, without even a bias, or one of the activations.
 
 #include "elementwise.cuh"
 
@@ -9,8 +9,8 @@
 #define SIGMOID 3
 #define TANH 4
 
-// The element of an out (..., N) in column n. The sum is rounded before the bias is added, as it is where it is stored in
-// between.
+// The element of an out (..., N) in column n. The sum is rounded before the bias is added, as it is where the two are separate
+// kernels.
 __device__ __forceinline__ Real finished(Sum sum, const Real* bias, Index n) {
 #if GPUDL_FINISH != BARE
     sum = Sum(Real(sum)) + Sum(bias[n]);

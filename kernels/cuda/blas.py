@@ -1,21 +1,20 @@
-"""Matrix products on NVIDIA GPUs, by cuBLAS: of two matrices, or of many at once."""
+"""Matrix products on NVIDIA GPUs by cuBLAS, single or batched."""
 
 from __future__ import annotations
 
 import warnings
 from functools import lru_cache
 from math import prod
-from typing import Any
 
 from .. import precision
 from ..registry import accelerates
 from . import cublas
 from .cublas import Product, Shape
-from .launch import contiguous
+from .launch import Array, contiguous
 
 _MOST = 2**31 - 1  # cuBLAS takes sizes as 32-bit integers
 
-_unusable: list[str] = []  # why, once that is known
+_unusable: list[str] = []  # the reason, once it is known
 
 
 @lru_cache(maxsize=4096)
@@ -24,7 +23,7 @@ def product(dtype: str, itemsize: int, out: Shape, a: Shape, b: Shape, transpose
     (m, n), k = out[-2:], a[-2 if transpose_a else -1]
     many, batches = out[:-2], (out[:-2], a[:-2], b[:-2])
     if not transpose_a and prod(b[:-2]) == 1 and prod(a[:-2]) == prod(many):
-        m, many = m * prod(many), ()  # the rows of all matrices lie one after another
+        m, many = m * prod(many), ()  # the rows of all matrices are contiguous
     *outer, (count, strides) = _axes(many, batches, (m * n, m * k, k * n))
     offsets: list[Shape] = [(0, 0, 0)]
     for size, step in outer:
@@ -35,12 +34,12 @@ def product(dtype: str, itemsize: int, out: Shape, a: Shape, b: Shape, transpose
 
 
 def _axes(many: Shape, batches: tuple[Shape, ...], matrices: Shape) -> list[tuple[int, Shape]]:
-    """Return the size of each axis of a batch, and the strides of the sides along it; at least one, as few as can be.
+    """Return the size of each batch axis, and the operands' strides along it; at least one axis, as few as possible.
 
     Args:
-        many: the sizes.
-        batches: those of each side, fewer or 1 where it is broadcast.
-        matrices: the elements of one matrix of each side.
+        many: the batch sizes.
+        batches: the batch sizes of each operand, fewer or 1 where it is broadcast.
+        matrices: the number of elements of one matrix of each operand.
     """
     whole = [(1,) * (len(many) - len(batch)) + batch for batch in batches]
     steps = list(matrices)
@@ -57,8 +56,8 @@ def _axes(many: Shape, batches: tuple[Shape, ...], matrices: Shape) -> list[tupl
     return axes or [(1, (0, 0, 0))]
 
 
-def takes(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> bool:
-    """Accept C-contiguous arrays of one floating-point dtype, where cuBLAS can be had; warn once where it cannot."""
+def supports(out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False) -> bool:
+    """Accept C-contiguous arrays of one floating-point dtype if cuBLAS is available; warn once if it is not."""
     dtype = out.dtype
     if not (a.dtype == b.dtype == dtype and dtype.name in cublas.TYPES and contiguous(out, a, b)):
         return False
@@ -67,7 +66,7 @@ def takes(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: b
 
 
 def usable() -> bool:
-    """Tell whether cuBLAS can be called directly, and warn the first time if it cannot."""
+    """Return whether cuBLAS can be called directly, and warn the first time if it cannot."""
     if _unusable:
         return False
     try:
@@ -83,19 +82,19 @@ def usable() -> bool:
     return not _unusable
 
 
-@accelerates("matmul", device="cuda", takes=takes)
-def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
-    """Multiply a (..., M, K) by b (..., K, N) into out (..., M, N); a transposed side comes as (K, M) or (N, K).
+@accelerates("matmul", device="cuda", supports=supports)
+def matmul(out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
+    """Multiply a (..., M, K) by b (..., K, N) into out (..., M, N); a transposed operand has shape (K, M) or (N, K).
 
-    Sums are float32 (float64 for float64); factors of float32 are rounded to TF32 where `precision` allows it.
+    Sums are float32 (float64 for float64); float32 operands are rounded to TF32 where `precision` allows it.
 
     Raises:
-        BlasError: cuBLAS refuses, and out is as it was.
+        BlasError: if cuBLAS refuses; out is unchanged.
     """
     if out.size == 0:
         return
     if a.size == 0:
-        out.fill(0)  # a sum of nothing
+        out.fill(0)  # an empty sum
         return
     name = out.dtype.name
     asked = product(name, out.itemsize, out.shape, a.shape, b.shape, transpose_a, transpose_b)
@@ -108,6 +107,6 @@ def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: 
 
 
 def forget() -> None:
-    """Forget the library, every handle, and that cuBLAS was not usable."""
+    """Forget the library, every handle, and whether cuBLAS was usable."""
     cublas.forget()
     _unusable.clear()

@@ -1,19 +1,19 @@
-// Sums down the rows of x (O, R, C). A block is `lanes` Packs wide, side by side, and as high as its other threads make it:
-// each thread walks down every so-manieth row. The R rows of a group are shared out to `parts` blocks, `step` to each.
+// Sums down the rows of x (O, R, C). A block is `lanes` adjacent Packs wide, and as high as the number of its threads allows:
+// each thread sums every (threads / lanes)-th row. The R rows of a group are split among `parts` blocks, `step` rows to each.
 #include "packs.cuh"
 #include "reduce.cuh"
 
-constexpr int MOST_LANES = 8;  // 16 bytes each make a line of the cache
+constexpr int MOST_LANES = 8;  // times 16 bytes make a cache line
 constexpr int MOST_WARPS = 8;
 
 #define COLUMNS const Index R, const Index C, const Index parts, const Index step, const int lanes
 #define GIVEN_COLUMNS R, C, parts, step, lanes
 
-// The place of a thread: its first column of C, and its rows first, first + by .. of those up to `last` of its part of a group.
+// What a thread sums: its first column of C, and the rows first, first + by, ... below `last` of its part of a group.
 struct Place {
     Index group, part, column, first, last, by;
     int lanes;
-    bool inside;  // whether there is such a column; if not, there are no rows
+    bool inside;  // whether the column exists; if not, there are no rows
 
     __device__ __forceinline__ Place(COLUMNS) : lanes(lanes) {
         const Index tiles = (C + lanes * WIDTH - 1) / (lanes * WIDTH);
@@ -26,11 +26,11 @@ struct Place {
         by = blockDim.x / lanes;
     }
 
-    // Whether this thread writes what the block found out about its columns.
+    // Whether this thread writes the block's results for its columns.
     __device__ __forceinline__ bool writes() const { return inside && threadIdx.x < lanes; }
 };
 
-// Joins the values of each column over the rows of a block, always in one order; all threads get the results.
+// Combines the values of each column over the rows of a block, always in the same order; all threads get the results.
 template <class T, class F>
 __device__ __forceinline__ void join_rows(T (&value)[WIDTH], int lanes, F join) {
     __shared__ T of_warp[MOST_WARPS][MOST_LANES * WIDTH];
@@ -39,7 +39,7 @@ __device__ __forceinline__ void join_rows(T (&value)[WIDTH], int lanes, F join) 
     for (int j = 0; j < WIDTH; ++j)
         for (int by = WARP / 2; by >= lanes; by /= 2)
             value[j] = join(value[j], __shfl_xor_sync(ALL_LANES, value[j], by));
-    __syncthreads();  // an earlier call may still be reading
+    __syncthreads();  // the threads may still be reading for an earlier call
     if (lane < lanes)
         for (int j = 0; j < WIDTH; ++j) of_warp[threadIdx.x / WARP][lane * WIDTH + j] = value[j];
     __syncthreads();

@@ -1,8 +1,8 @@
-// What the kernels of this folder share. Macros given to the compiler choose the types:
-//   GPUDL_REAL   FLOAT16, BFLOAT16, FLOAT32 or FLOAT64: what arrays hold
+// Types and loops that the kernels of this folder share. Macros of the compiler choose the types:
+//   GPUDL_REAL   FLOAT16, BFLOAT16, FLOAT32 or FLOAT64: the element type of arrays
 //   GPUDL_INDEX  int, or long long for arrays of 2^31 elements and more
-//   GPUDL_WIDTH  elements that a kernel of Packs moves at a time; 1 where it is not given
-// No header of C++ is used: NVRTC, which compiles these files at run time, has none.
+//   GPUDL_WIDTH  elements that a kernel of Packs moves at a time; 1 by default
+// No C++ header is used: NVRTC, which compiles these files at run time, has none.
 
 #define FLOAT16 1
 #define BFLOAT16 2
@@ -23,14 +23,14 @@ typedef double Real;
 #error "GPUDL_REAL must be FLOAT16, BFLOAT16, FLOAT32 or FLOAT64"
 #endif
 
-// What is computed in: a sum in 16 bits would lose its small terms.
+// The type of computation: a sum in 16 bits would lose its small terms.
 #if GPUDL_REAL == FLOAT64
 typedef double Sum;
 #else
 typedef float Sum;
 #endif
 
-// What more than some dozen terms are added up in: a long sum of floats drifts, and one of ones stands still at 2^24.
+// The type of sums of more than a few dozen terms: a long sum of floats loses precision, and one of ones stops at 2^24.
 typedef double Total;
 
 typedef GPUDL_INDEX Index;
@@ -45,27 +45,27 @@ struct alignas(sizeof(T) * N) Pack {
     T at[N];
 };
 
-// Any number of blocks and threads covers all of 0 .. total-1. `total` must leave room in an Index for
-// one step of the loop.
+// A grid-stride loop over 0 .. total-1, for any number of blocks and threads. `total` plus one step of the loop must fit in
+// an Index.
 #define FOR_EACH(i, total)                                                                     \
     for (Index i = blockIdx.x * (Index)blockDim.x + threadIdx.x, total_ = (total); i < total_; \
          i += (Index)gridDim.x * blockDim.x)
 
-// The window's numbers, last in every parameter list. Output (o, q) and tap (a, b) look at the input
-// (o*SH - PH + a*DH, q*SW - PW + b*DW), which is padding where it lies outside (H, W).
+// The parameters of a window, last in every parameter list. Tap (a, b) of output (o, q) reads the input
+// (o*SH - PH + a*DH, q*SW - PW + b*DW), which is padding where it is outside (H, W).
 #define WINDOW                                                                                  \
     const Index N, const Index H, const Index W, const Index C, const Index OH, const Index OW, \
         const Index KH, const Index KW, const Index SH, const Index SW, const Index DH,         \
         const Index DW, const Index PH, const Index PW
 
-// The four positions that an index into (N, A, B, C) stands for.
+// The four coordinates of an index into (N, A, B, C).
 #define UNFLATTEN(i, A, B, n, a, b, c) \
     const Index c = i % C;             \
     const Index b = i / C % B;         \
     const Index a = i / C / B % A;     \
     const Index n = i / C / B / A
 
-// The output whose tap `a` looks at input `h` along an axis of `O` outputs, or -1.
+// The output whose tap `a` reads input `h` along an axis of `O` outputs, or -1.
 __device__ __forceinline__ Index seen_by(Index h, Index a, Index O, Index S, Index D, Index P) {
     const Index first = h + P - a * D;
     return first >= 0 && first % S == 0 && first / S < O ? first / S : -1;

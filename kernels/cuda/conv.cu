@@ -1,8 +1,8 @@
 // im2col and its adjoint for arrays (batch, height, width, channel).
 #include "common.cuh"
 
-// GPUDL_CHUNK: bytes that im2col moves at a time, 2, 4, 8 or 16. Copying does not care what the bytes mean, and wide
-// moves need fewer instructions.
+// GPUDL_CHUNK: bytes that im2col moves at a time, 2, 4, 8 or 16. A copy does not depend on the element type, and wide
+// accesses need fewer instructions.
 #if GPUDL_CHUNK == 2
 typedef unsigned short Chunk;
 #elif GPUDL_CHUNK == 4
@@ -13,7 +13,7 @@ typedef unsigned long long Chunk;
 typedef uint4 Chunk;
 #endif
 
-// x (N, H, W, C) -> cols (N*OH*OW, KH*KW*C), zeros where a tap looks at the padding. C counts chunks.
+// x (N, H, W, C) -> cols (N*OH*OW, KH*KW*C), zeros where a tap falls on the padding. C counts chunks.
 extern "C" __global__ void im2col(Chunk* __restrict__ cols, const Chunk* __restrict__ x, WINDOW) {
     FOR_EACH(i, N * OH * OW * KH * KW * C) {
         UNFLATTEN(i, KH, KW, row, a, b, c);
@@ -26,7 +26,7 @@ extern "C" __global__ void im2col(Chunk* __restrict__ cols, const Chunk* __restr
     }
 }
 
-// cols (N*OH*OW, KH*KW*C) -> x (N, H, W, C): each input sums the columns it was copied to, in the order of
+// cols (N*OH*OW, KH*KW*C) -> x (N, H, W, C): each input sums the columns that it was copied to, in the order of
 // the taps.
 extern "C" __global__ void col2im(Real* __restrict__ x, const Real* __restrict__ cols, WINDOW) {
     FOR_EACH(i, N * H * W * C) {

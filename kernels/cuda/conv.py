@@ -1,4 +1,4 @@
-"""Patches of images as rows of a matrix, and back: the kernels of `conv.cu`."""
+"""im2col and col2im, by the kernels of `conv.cu`."""
 
 from __future__ import annotations
 

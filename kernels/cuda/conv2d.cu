@@ -1,4 +1,4 @@
-// The value of a convolution, as a product of windows and filters. The windows are gathered where they are needed.
+// A convolution as a product of windows and filters (implicit GEMM): the windows are gathered when they are needed.
 
 #include "common.cuh"
 #include "tile.cuh"

@@ -1,13 +1,14 @@
-// The gradient of a convolution with respect to its input: a convolution of the gradient of the value.
+// The gradient of a convolution with respect to its input: a convolution of the gradient of its result.
 //
-// With strides of S an input h is looked at only by taps a with (h + P - a*D) % S == 0. All inputs of one remainder h % S have the same
-// taps, and these look at outputs one apart: each of the S * S classes of inputs is a convolution with strides of 1, without zeros.
+// With a stride of S an input h is read only by taps a with (h + P - a*D) % S == 0. All inputs with the same remainder h % S
+// have the same taps, and adjacent inputs of these belong to adjacent outputs: each of the S * S classes of inputs is a
+// convolution with a stride of 1, without zeros.
 
 #include "common.cuh"
 #include "tile.cuh"
 
-// The inputs first, first + S, ... along an axis, `count` of them, and the taps that look at them: tap, tap + next, ..., `taps` of
-// them. Tap number j looks at the p-th of the inputs from output p + shift - j*apart.
+// `count` inputs first, first + S, ... along an axis, and the `taps` taps that read them: tap, tap + next, ... The j-th tap of
+// output p + shift - j*apart reads the p-th of the inputs.
 struct Class {
     Index first, count, tap, next, taps, shift, apart;
 
@@ -47,7 +48,7 @@ struct FiltersAlong : Along<TILE_N, V> {
     }
 };
 
-// Where row (n, p, q) of a class is in dx (N, H, W, C).
+// The offset of row (n, p, q) of a class in dx (N, H, W, C).
 struct InClass {
     Index N, H, W, C, SH, SW;
     Class down, right;

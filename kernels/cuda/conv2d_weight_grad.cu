@@ -1,4 +1,4 @@
-// The gradient of a convolution with respect to its filters: the product of the windows' columns and the gradient of the value.
+// The gradient of a convolution with respect to its filters: the product of the windows, as columns, and the gradient of the result.
 
 #include "common.cuh"
 #include "tile.cuh"

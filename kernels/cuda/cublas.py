@@ -1,9 +1,9 @@
-"""cuBLAS, called directly: the library, and a handle for each thread and device.
+"""Direct calls of cuBLAS: the library, and a handle per thread and device.
 
-CuPy refuses to call cuBLAS while a stream is being captured; cuBLAS itself does not mind, given a workspace that stays.
-So its functions are called here in the library that CuPy has loaded. A handle keeps its workspace for good: a captured
-product knows its address. Products of one thread, captured or not, therefore must not run at the same time; they do not
-where all that a thread launches goes to one stream.
+CuPy refuses to call cuBLAS while a stream is being captured, which cuBLAS itself supports if its workspace stays in
+place. So its functions are called here, in the library that CuPy has loaded. A handle never frees its workspace, since
+captured products contain the address. Products of one thread, captured or not, therefore must not run concurrently;
+they do not if the thread launches all its work on one stream.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import sys
 from dataclasses import dataclass
 from functools import cache
 from threading import get_ident
-from typing import Any
 
 Shape = tuple[int, ...]
 
-WORKSPACE = 32 << 20  # bytes: what cuBLAS itself takes on the cards of today
-_DEFAULT = -1  # CUBLAS_GEMM_DEFAULT: it chooses the algorithm
-# CUBLAS_DEFAULT_MATH, but partial sums of float16 products are added up in float32 (..._DISALLOW_REDUCED_PRECISION...).
+WORKSPACE = 32 << 20  # bytes: the default of cuBLAS on current GPUs
+_DEFAULT = -1  # CUBLAS_GEMM_DEFAULT: cuBLAS chooses the algorithm
+# CUBLAS_DEFAULT_MATH, but partial sums of float16 products are accumulated in float32
+# (..._DISALLOW_REDUCED_PRECISION...).
 _MATH = 0 | 16
 COMPUTE_TF32 = 77  # CUBLAS_COMPUTE_32F_FAST_TF32
 # By dtype: cudaDataType, cublasComputeType_t (float32 or float64), and the type of alpha and beta.
-TYPES: dict[str, tuple[int, int, Any]] = {
+TYPES: dict[str, tuple[int, int, type[ctypes.c_float] | type[ctypes.c_double]]] = {
     "float16": (2, 68, ctypes.c_float),
     "bfloat16": (14, 68, ctypes.c_float),
     "float32": (0, 68, ctypes.c_float),
@@ -31,12 +31,12 @@ TYPES: dict[str, tuple[int, int, Any]] = {
 }
 _STATUS = {
     1: "it could not be started (CUBLAS_STATUS_NOT_INITIALIZED)",
-    3: "the GPU's memory does not suffice (CUBLAS_STATUS_ALLOC_FAILED)",
+    3: "the GPU is out of memory (CUBLAS_STATUS_ALLOC_FAILED)",
     7: "an argument is wrong (CUBLAS_STATUS_INVALID_VALUE)",
     8: "this GPU cannot compute in this type (CUBLAS_STATUS_ARCH_MISMATCH)",
     11: "memory could not be reached (CUBLAS_STATUS_MAPPING_ERROR)",
     13: "its kernel failed on the GPU (CUBLAS_STATUS_EXECUTION_FAILED)",
-    14: "an operation inside of it failed (CUBLAS_STATUS_INTERNAL_ERROR)",
+    14: "an operation inside it failed (CUBLAS_STATUS_INTERNAL_ERROR)",
     15: "it cannot compute this (CUBLAS_STATUS_NOT_SUPPORTED)",
     16: "its licence check failed (CUBLAS_STATUS_LICENSE_ERROR)",
 }
@@ -57,30 +57,30 @@ _SIGNATURES = {
 
 
 class BlasError(RuntimeError):
-    """cuBLAS cannot be had, or refused a call; the text says which and why."""
+    """cuBLAS is not available, or refused a call; the message says which and why."""
 
 
-_libraries: list[Any] = []
+_libraries: list[ctypes.CDLL] = []
 _handles: dict[tuple[int, int], Handle] = {}  # by thread and device
 
 
-def library() -> Any:
+def library() -> ctypes.CDLL:
     """Return cuBLAS as CuPy has loaded it, with the types of its functions declared; raises BlasError."""
     if not _libraries:
         _libraries.append(_loaded())
     return _libraries[0]
 
 
-def _loaded() -> Any:
+def _loaded() -> ctypes.CDLL:
     import cupy
 
     try:
-        module = cupy.cuda.cublas  # finds and loads cuBLAS, be it in a wheel, in Conda's folders or in the system's
+        module = cupy.cuda.cublas  # finds and loads cuBLAS, from a wheel, from Conda's folders or from the system
     except (ImportError, AttributeError) as error:
         raise BlasError(f"CuPy finds no cuBLAS ({_line(error)})") from error
-    if sys.platform == "win32":  # a loaded library is found by its name
+    if sys.platform == "win32":  # here a loaded library is found by its name
         path = f"cublas64_{cupy.cuda.runtime.runtimeGetVersion() // 1000}.dll"
-    else:  # the functions of what CuPy's own module is linked with are found through that module
+    else:  # the functions of a library that CuPy's module is linked with are found through that module
         path = module.__file__
     try:
         found = ctypes.CDLL(path)
@@ -97,16 +97,16 @@ def _line(error: Exception) -> str:
 
 
 def check(status: int, doing: str) -> None:
-    """Raise BlasError if a status says that cuBLAS refused `doing` something."""
+    """Raise BlasError if `status` is an error; `doing` says what was being done."""
     if status:
         raise BlasError(f"cuBLAS refused {doing}: {_STATUS.get(status, f'status {status}')}.")
 
 
 class Handle:
-    """A cuBLAS handle of the current device, to be used by one thread.
+    """A cuBLAS handle of the current device, for use by one thread.
 
     Raises:
-        BlasError: there is no cuBLAS, or it does not start.
+        BlasError: if there is no cuBLAS, or it cannot be started.
     """
 
     def __init__(self) -> None:
@@ -116,12 +116,12 @@ class Handle:
         check(self._library.cublasSetMathMode(self._handle, _MATH), f"the math mode {_MATH}")
         import cupy
 
-        # Not from the pool of a graph: the workspace outlives it.
+        # Not from the memory pool of a graph: the workspace outlives the graph.
         self._workspace = cupy.get_default_memory_pool().malloc(WORKSPACE)
         self._stream: int | None = None
 
     def on(self, stream: int) -> Handle:
-        """Let the next products run on the stream at this address; setting a stream makes cuBLAS forget a workspace."""
+        """Run the next products on the stream at this address; set the workspace again, which cuBLAS then drops."""
         if stream == self._stream:
             return self
         self._stream = None
@@ -131,9 +131,9 @@ class Handle:
         return self
 
     def multiply(self, product: Product, out: int, a: int, b: int, compute: int) -> int:
-        """Compute a product at these addresses and return cuBLAS's status.
+        """Compute a product of the matrices at these addresses and return cuBLAS's status.
 
-        cuBLAS counts along columns first: to it, row-major matrices are transposed, and out^T = b^T a^T.
+        cuBLAS is column-major: to it, row-major matrices are transposed, and out^T = b^T a^T.
         """
         p = product
         code, _, scalar = TYPES[p.dtype]
@@ -154,15 +154,15 @@ class Handle:
 
 
 @cache
-def _scalar(kind: Any, value: int) -> Any:
-    """Return the address of a number that lies in host memory for good."""
+def _scalar(kind: type[ctypes.c_float] | type[ctypes.c_double], value: int) -> object:
+    """Return the address of a number in host memory that is never freed."""
     return ctypes.pointer(kind(value))
 
 
 def handle() -> Handle:
     """Return the handle of this thread and the current device, set to the current stream; raises BlasError.
 
-    A thread that begins after another has ended may get its identity, and then its handle, which is as good.
+    A thread that begins after another has ended may get its identity, and then its handle, which is equivalent.
     """
     import cupy
 
@@ -175,11 +175,11 @@ def handle() -> Handle:
 
 @dataclass(frozen=True)
 class Product:
-    """Products of matrices (M, K) and (K, N): `count` at equal strides, and those again at each of `offsets`.
+    """Products of matrices (M, K) and (K, N): `count` at equal strides, repeated at each of `offsets`.
 
     Attributes:
-        strides: of out, a and b, in elements; 0 where a side is the same for all.
-        offsets: of out, a and b, in bytes.
+        strides: strides of out, a and b, in elements; 0 for an operand that is the same for all.
+        offsets: offsets of out, a and b, in bytes.
     """
 
     dtype: str

@@ -1,6 +1,6 @@
-"""Elementwise ops in CUDA C++, read from their expressions: one by one, and several as one generated kernel.
+"""Elementwise ops in CUDA C++, generated from their expressions: one op per kernel, or several fused.
 
-Both are written by `program`, so a run gives the bits that its ops give one by one.
+The source of both is written by `program`, so fusion changes no bit.
 """
 
 from __future__ import annotations
@@ -9,22 +9,25 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 
 from ..expression import Declared, Expression, Typed, declared, follow, typed
-from ..registry import Call, accelerates, composes
-from .launch import contiguous
+from ..registry import Call, Static, accelerates, composes
+from .launch import Array, contiguous
 from .program import Program, Shape, Value, Writer, compile_run, spread
 from .scalar import Scalar, scalar
 
 _LARGE = 1 << 20
-"""Elements from which keeping a value longer costs more memory than a launch is worth."""
+"""Elements from which on keeping a value longer costs more memory than a saved launch is worth."""
 
 
 def _floats(scalar: Scalar) -> bool:
     return scalar.floating
+
+
+def _whole(scalar: Scalar) -> bool:
+    return scalar.whole
 
 
 def _numbers(scalar: Scalar) -> bool:
@@ -35,6 +38,10 @@ def _signed(scalar: Scalar) -> bool:
     return scalar.floating or scalar.dtype.kind == "i"
 
 
+def _bits(scalar: Scalar) -> bool:
+    return not scalar.floating
+
+
 def _any(scalar: Scalar) -> bool:
     return True
 
@@ -42,8 +49,13 @@ def _any(scalar: Scalar) -> bool:
 _PRIMITIVES: dict[str, tuple[Callable[[Scalar], bool], str]] = {
     **{name: (_numbers, f"{name}_of({{}}, {{}})") for name in ("add", "subtract", "multiply")},
     **{name: (_any, f"{name}_of({{}}, {{}})") for name in ("maximum", "minimum")},
-    **{name: (_floats, f"{name}_of({{}})") for name in ("sqrt", "exp", "expm1", "log", "log1p", "tanh", "erf")},
+    **{name: (_floats, f"{name}_of({{}})") for name in ("sqrt", "exp", "expm1", "log", "log1p")},
+    **{name: (_floats, f"{name}_of({{}})") for name in ("sin", "cos", "tanh", "erf")},
     **{name: (_signed, f"{name}_of({{}})") for name in ("sign", "absolute")},
+    **{name: (_numbers, f"{name}_of({{}}, {{}})") for name in ("floor_divide", "remainder")},
+    **{name: (_bits, f"{name}_of({{}}, {{}})") for name in ("bitwise_and", "bitwise_or", "bitwise_xor")},
+    **{name: (_whole, f"{name}_of({{}}, {{}})") for name in ("left_shift", "right_shift")},
+    "invert": (_whole, "invert_of({})"),
     "divide": (_floats, "({} / {})"),
     "power": (_floats, "power_of({}, {})"),
     "negative": (_numbers, "negative_of({})"),
@@ -54,23 +66,23 @@ _PRIMITIVES: dict[str, tuple[Callable[[Scalar], bool], str]] = {
     "greater": (_any, "({} > {})"),
     "greater_equal": (_any, "({} >= {})"),
 }
-"""For which dtypes of its operands there is a primitive, and its text."""
+"""The dtypes that the operands of each primitive may have, and its source text."""
 
 
 class _Texts:
-    """Writes the expressions of one op.
+    """Writes the source of one op's expressions.
 
     Args:
-        writer: writes the kernel.
+        writer: the writer of the kernel.
         ins: the values that the op reads.
     """
 
     def __init__(self, writer: Writer, ins: Sequence[Value]) -> None:
         self._writer, self._ins = writer, ins
-        self._known: dict[int, str] = {}  # by the identity of a part
+        self._known: dict[int, str] = {}  # by the identity of a subexpression
 
     def of(self, x: Typed, parts: Counter[int]) -> str:
-        """Return the text of a part of an expression, a variable if it is used more than once."""
+        """Return the text of a subexpression, a variable if it is used more than once."""
         if id(x) not in self._known:
             text = self._text(x, parts)
             shared = parts[id(x)] > 1 and x.operands
@@ -98,7 +110,7 @@ def _scalar(x: Typed) -> Scalar:
 
 
 def _can(x: Typed) -> bool:
-    """Tell whether there is a text for a typed expression."""
+    """Return whether a typed expression can be written in CUDA C++."""
     if scalar(x.dtype) is None or not all(map(_can, x.operands)):
         return False
     if x.name in ("input", "number", "cast", "where"):
@@ -106,20 +118,20 @@ def _can(x: Typed) -> bool:
     return x.name in _PRIMITIVES and _PRIMITIVES[x.name][0](_scalar(x.operands[0]))
 
 
-def _expressions(op: str, dtypes: tuple[Any, ...], static: dict[str, Any]) -> tuple[Typed, ...] | None:
-    """Return the expressions of an op that there are texts for with these dtypes; else None."""
+def _expressions(op: str, dtypes: tuple[np.dtype, ...], static: Static) -> tuple[Typed, ...] | None:
+    """Return the expressions of an op if they can be written in CUDA C++ for these dtypes, else None."""
     found = declared(op)
     return None if found is None else _compiled(found, dtypes, found.expressions(static))
 
 
 @lru_cache(maxsize=4096)
-def _compiled(op: Declared, dtypes: tuple[Any, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
+def _compiled(op: Declared, dtypes: tuple[np.dtype, ...], given: tuple[Expression, ...]) -> tuple[Typed, ...] | None:
     expressions = typed(op, dtypes, given)
     return expressions if expressions is not None and all(map(_can, expressions)) else None
 
 
 def _counted(expressions: Sequence[Typed]) -> Counter[int]:
-    """Return how often each part is used, by its identity."""
+    """Return how often each subexpression is used, by its identity."""
     parts: Counter[int] = Counter()
     left = list(expressions)
     while left:
@@ -129,14 +141,14 @@ def _counted(expressions: Sequence[Typed]) -> Counter[int]:
     return parts
 
 
-def joins(op: str, arrays: tuple[Any, ...], static: dict[str, Any]) -> bool:
-    """Tell whether there is a kernel for an op with these outs and inputs, each broadcast to the first."""
+def joins(op: str, arrays: tuple[Array, ...], static: Static) -> bool:
+    """Return whether there is a kernel for an op with these outs and inputs, each broadcast to the first."""
     scalars = [scalar(a.dtype) for a in arrays]
     if declared(op) is None or None in scalars or not contiguous(*arrays):
         return False
     broadcast = all(_broadcasts(a.shape, arrays[0].shape) for a in arrays)
     known = broadcast and _expressions(op, tuple(a.dtype for a in arrays), static) is not None
-    return known and _works(*scalars)
+    return known and _works(*filter(None, scalars))
 
 
 def _broadcasts(shape: Shape, out: Shape) -> bool:
@@ -145,8 +157,8 @@ def _broadcasts(shape: Shape, out: Shape) -> bool:
     )
 
 
-def _works(*scalars: Any) -> bool:
-    """Tell whether generated kernels with these dtypes compile for the current device, by making a small one."""
+def _works(*scalars: Scalar) -> bool:
+    """Return whether generated kernels with these dtypes compile for the current device, by compiling a small one."""
     probes = {s.header: s for s in scalars}
     plain = np.dtype(np.float32)
     return all(
@@ -154,8 +166,8 @@ def _works(*scalars: Any) -> bool:
     )
 
 
-def compose(calls: Sequence[Call], values: Sequence[tuple[Any, int]], arrays: Sequence[int]) -> Program:
-    """Return one kernel for all the calls; a call that says no shapes has operands of as many elements, or of one."""
+def compose(calls: Sequence[Call], values: Sequence[tuple[np.dtype, int]], arrays: Sequence[int]) -> Program:
+    """Return one kernel for all calls; without shapes, an operand has as many elements as the out, or one."""
     scalars = [scalar(dtype) for dtype, _ in values]
     writer = Writer(scalars, {value: place for place, value in enumerate(arrays)})  # type: ignore[arg-type]
     for call in calls:
@@ -177,44 +189,46 @@ composes("cuda", SimpleNamespace(joins=joins, compose=compose, large=_LARGE))
 
 
 @lru_cache(maxsize=1024)
-def _alone(op: str, specs: tuple[tuple[Any, Shape], ...], static: tuple[tuple[str, Any], ...], text: str) -> Program:
-    """Return a kernel for one op; `text` tells 0.0 from -0.0 in its static arguments."""
+def _alone(
+    op: str, specs: tuple[tuple[np.dtype, Shape], ...], static: tuple[tuple[str, object], ...], text: str
+) -> Program:
+    """Return a kernel for one op; `text` distinguishes 0.0 from -0.0 in its static arguments."""
     numbers = tuple(range(len(specs)))
     outs = 0 if op.endswith("_") else 1
     call = Call(op, numbers[:outs], numbers[outs:], dict(static), tuple(shape for _, shape in specs))
     return compose([call], [(dtype, int(np.prod(shape))) for dtype, shape in specs], numbers)
 
 
-def _cast(to: Any, source: Any, shape: Shape) -> Program:
+def _cast(to: np.dtype, source: np.dtype, shape: Shape) -> Program:
     return _alone("cast", ((to, shape), (source, shape)), (("dtype", to),), "")
 
 
-def _twin(op: str) -> None:
-    def run(*arrays: Any, **static: Any) -> None:
+def _kernel(op: str) -> None:
+    def run(*arrays: Array, **static: object) -> None:
         items = tuple(static.items())
         program = _alone(op, tuple((a.dtype, a.shape) for a in arrays), items, repr(items))
         program.bind(_apart(arrays))()
 
-    accelerates(op, device="cuda", takes=lambda *arrays, **static: joins(op, arrays, static))(run)
+    accelerates(op, device="cuda", supports=lambda *arrays, **static: joins(op, arrays, static))(run)
 
 
-def _apart(arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the arrays with a copy of each single element that lies inside of a larger first one, which is written."""
+def _apart(arrays: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return the arrays, with a copy of each one-element array inside the first, larger one, which is written."""
     target, *others = arrays
     first = target.data.ptr
     return (target, *(_copy(a) if _inside(a, first, first + target.nbytes, target.size) else a for a in others))
 
 
-def _inside(array: Any, first: int, end: int, size: int) -> bool:
+def _inside(array: Array, first: int, end: int, size: int) -> bool:
     return bool(array.size == 1 < size and first <= array.data.ptr < end)
 
 
-def _copy(array: Any) -> Any:
+def _copy(array: Array) -> Array:
     import cupy
 
-    copy = cupy.empty(array.shape, array.dtype)
+    copy: Array = cupy.empty(array.shape, array.dtype)
     _cast(array.dtype, array.dtype, ()).bind((copy, array))()
     return copy
 
 
-follow(_twin)
+follow(_kernel)

@@ -1,9 +1,10 @@
-// Where a block's tile lies, and where its sums go.
+// The position of a block's tile, and how its sums are stored.
 
 #include "activated.cuh"
 
-// The tile (m, n) of the (M, N) sums that a block computes, and `steps` steps of products from `k` on. The blocks along x share out
-// the tiles, those along y the steps: then each writes partial sums, and another kernel adds them up, always in the same order.
+// The tile of the (M, N) sums that a block computes begins at (m, n), and its `steps` steps along K at k. The blocks along x
+// have different tiles. Where there are several along y they split K (split-K): each writes partial sums, which another kernel
+// adds up, always in the same order.
 struct Place {
     Index m, n, k;
     int steps;
@@ -18,14 +19,14 @@ struct Place {
     }
 };
 
-// The out (..., N), or its `size` partial sums. W neighbours are stored at a time, by one instruction where that can be.
+// The out (..., N), or its `size` partial sums. W adjacent elements are stored at a time, by one instruction where possible.
 template <int W, class Offset>
 struct Result {
     Real* out;
     Sum* partial;
     const Real* bias;
     Index N;
-    Offset offset;  // of a row's first element, below 0 for a row that does not exist
+    Offset offset;  // offset of a row's first element, negative for a row that does not exist
     bool packed;
 
     __device__ __forceinline__ Result(Real* out, Sum* partial, const Real* bias, Index size, Index N, Offset offset)
@@ -63,7 +64,7 @@ __device__ __forceinline__ Result<W, Offset> result(Real* out, Sum* partial, con
     return Result<W, Offset>(out, partial, bias, size, N, offset);
 }
 
-// The rows of a matrix (M, N), one after another.
+// The rows of a contiguous matrix (M, N).
 struct RowByRow {
     Index M, N;
     __device__ __forceinline__ Index operator()(Index row) const { return row < M ? row * N : -1; }

@@ -1,9 +1,9 @@
-// How the threads of a block bring the two factors of a tile's sums, one step of TILE_K products after another.
-// A factor's part of a step is LINES lines of LENGTH elements that lie side by side in memory: along k, with a line for each row
-// (or column) of the tile, or across it, with a line for each k. Threads move packs of V elements; a pack is wholly inside or outside.
+// How the threads of a block load the two operands of a tile, step by step of TILE_K along k.
+// An operand's part of a step is LINES lines of LENGTH contiguous elements: along k, with a line for each row (or column) of the
+// tile, or across it, with a line for each k. Threads load packs of V elements; a pack is entirely inside or outside the operand.
 //
-// Each gatherer's `each(put)` calls put(pass, offset, exists) for every pack of this thread, to be taken from x + offset if it exists
-// and to be zeros otherwise, and goes on to the next step. Conditions are joined by & so that no thread has to jump.
+// Each gatherer's `each(put)` calls put(pass, offset, exists) for every pack of this thread, which is at x + offset if it exists
+// and zeros otherwise, and then advances to the next step. Conditions are combined with & to avoid branches.
 
 template <int LINES_, int LENGTH_, int V_>
 struct Share {
@@ -64,7 +64,7 @@ struct MatrixAcross : Across<LENGTH, V> {
     }
 };
 
-// Where k stands in (A, B, C): at tap (a, b) and channel c.
+// The coordinates of k in (A, B, C): tap (a, b) and channel c.
 struct Tap {
     Index a, b, c, B, C;
 
@@ -77,7 +77,7 @@ struct Tap {
     }
 };
 
-// Taps that an image is looked at through, along both axes: A * B of them, from one to the next (DH, DW) further.
+// The A * B taps of a window, each (DH, DW) from the next.
 struct Taps {
     Index A, B, DH, DW;
 };
@@ -86,13 +86,13 @@ struct Taps {
 __device__ __forceinline__ bool within(int h, int H) { return (unsigned)h < (unsigned)H; }
 __device__ __forceinline__ bool within(long long h, long long H) { return (unsigned long long)h < (unsigned long long)H; }
 
-// What a row of the tile looks at through tap (0, 0): (h, w) of an image, and where that is or would be.
+// What tap (0, 0) of a row of the tile reads: (h, w) of an image, and the offset that this has or would have.
 struct alignas(16) Row {
     Index at;
     int h, w;
 };
 
-// Rows first ... of (N, P, Q) look at (p*SH + h, q*SW + w) of images (N, H, W, C). Those past the end look at nothing.
+// Rows first, ... of (N, P, Q) begin at (p*SH + h, q*SW + w) of images (N, H, W, C). Those past the end read nothing.
 __device__ __forceinline__ void find_rows(Row* rows, Index first, Index N, Index P, Index Q, Index SH, Index SW, Index h,
                                           Index w, Index H, Index W, Index C) {
     for (int i = threadIdx.x; i < TILE_M; i += THREADS) {
@@ -128,8 +128,8 @@ struct WindowsAlong : Along<TILE_M, V> {
     }
 };
 
-// Division of numbers below 2^31 by one that stays the same, as a product and a shift: with 2^(s-1) < by <= 2^s and
-// factor = 2^(31+s) / by + e, 0 < e <= 1, it is too big by less than n / 2^(31+s) < 1 / by.
+// Division of integers below 2^31 by an invariant, as a product and a shift: with 2^(s-1) < by <= 2^s and
+// factor = 2^(31+s) / by + e, 0 < e <= 1, the quotient is too large by less than n / 2^(31+s) < 1 / by.
 // (T. Granlund, P. L. Montgomery: Division by invariant integers using multiplication, 1994.)
 struct Divisor {
     unsigned by, factor;

@@ -1,10 +1,10 @@
-// Rows of a table, by number: the batches of a training and the vectors of an embedding.
+// Gathering rows of a table by index, for batches and embeddings.
 #include "common.cuh"
 #include <cuda_fp16.h>
 
-// GPUDL_FROM, GPUDL_TO: what the table and the result hold, converted on the way; where both are the same, GPUDL_FROM and
-//   GPUDL_TO are whatever type moves as many bytes at a time as possible.
-// GPUDL_ORDER: int or long long, what the numbers of rows are kept in.
+// GPUDL_FROM, GPUDL_TO: the types of the table and of the result, with a cast between them; without a cast both are the type
+//   that moves as many bytes at a time as possible.
+// GPUDL_ORDER: int or long long, the type of row indices.
 typedef GPUDL_FROM From;
 typedef GPUDL_TO To;
 typedef GPUDL_ORDER Order;
@@ -17,7 +17,7 @@ __device__ __forceinline__ Result converted(T value) { return Result(value); }
 template <class Result>
 __device__ __forceinline__ Result converted(__half value) { return Result(float(value)); }
 
-// A wrong number of a row of a batch reads the nearest row, and nothing else.
+// An index out of range in a batch reads the nearest row.
 __device__ __forceinline__ Row within(Row at, Row count) { return at < 0 ? 0 : at < count ? at : count - 1; }
 
 // table (N, C) -> out (M, C): row i of out is row `number(i)` of table. C counts Packs, and so does `total`, which is M * C.
@@ -32,7 +32,7 @@ __device__ __forceinline__ void copy_rows(To* out, const From* table, Index tota
     }
 }
 
-// table (N, C), order (M) -> out (M, C): a number below 0 counts from the end; a row for one out of range is bytes `nothing`.
+// table (N, C), order (M) -> out (M, C): a negative index counts from the end; a row for one out of range is filled with bytes `nothing`.
 extern "C" __global__ void take_rows(To* __restrict__ out, const From* __restrict__ table,
                                      const Order* __restrict__ order, const Index total, const Index C, const Row N,
                                      const int nothing) {
@@ -50,7 +50,7 @@ extern "C" __global__ void take_rows(To* __restrict__ out, const From* __restric
     }
 }
 
-// table (N, C), order (L), start () -> out (M, C): the rows numbered order[start], order[start + 1], ...
+// table (N, C), order (L), start () -> out (M, C): the rows order[start], order[start + 1], ...
 extern "C" __global__ void gather_rows(To* __restrict__ out, const From* __restrict__ table,
                                        const Order* __restrict__ order, const Row* __restrict__ start,
                                        const Index total, const Index C, const Row N, const Row L) {

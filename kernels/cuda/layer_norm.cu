@@ -1,10 +1,10 @@
-// Layer normalization of the rows of x (N, C), and its gradient by x.
+// Layer normalization of the rows of x (N, C), and its gradient with respect to x.
 #include "common.cuh"
 #include "rows.cuh"
 
 #define ROWS const Index N, const Index C, const int lanes, const Sum epsilon
 
-// x (N, C), gamma, beta (C,) -> y (N, C), mean, variance (N,): the variance is the mean of the squared distances.
+// x (N, C), gamma, beta (C,) -> y (N, C), mean, variance (N,): the variance is the mean of the squared deviations.
 extern "C" __global__ void layer_norm(Real* __restrict__ y, Real* __restrict__ mean, Real* __restrict__ variance,
                                       const Real* __restrict__ x, const Real* __restrict__ gamma,
                                       const Real* __restrict__ beta, ROWS) {
@@ -36,8 +36,8 @@ extern "C" __global__ void layer_norm(Real* __restrict__ y, Real* __restrict__ m
     }
 }
 
-// g, x (N, C), gamma (C,), mean, variance (N,) -> dx (N, C): with h = g * gamma and n = x normalized, what h has in common
-// with neither 1 nor n, divided by the standard deviation.
+// g, x (N, C), gamma (C,), mean, variance (N,) -> dx (N, C): with h = g * gamma and n = x normalized, the component of h
+// orthogonal to 1 and to n, divided by the standard deviation.
 extern "C" __global__ void layer_norm_input_grad(Real* __restrict__ dx, const Real* __restrict__ g,
                                                  const Real* __restrict__ x, const Real* __restrict__ gamma,
                                                  const Real* __restrict__ mean, const Real* __restrict__ variance,

@@ -2,7 +2,7 @@
 #include "common.cuh"
 #include "rows.cuh"
 
-// GPUDL_LABEL: the integers that labels are.
+// GPUDL_LABEL: the integer type of labels.
 #ifndef GPUDL_LABEL
 #define GPUDL_LABEL int
 #endif
@@ -12,14 +12,14 @@ typedef GPUDL_LABEL Label;
 
 // The largest logit of a row, the sum of exp(z - top), and its logarithm.
 struct Peak {
-    Sum top, total, log_total;  // the sum is made in Total
+    Sum top, total, log_total;  // the sum is accumulated in Total
 
     __device__ __forceinline__ Real probability(Sum z) const { return Real(exp(z - top) / total); }
     __device__ __forceinline__ Sum log_probability(Sum z) const { return z - top - log_total; }
 };
 
-// Calls f(k, z[k .. k + WIDTH - 1], the row's Peak) for each Pack of a row. The exponentials are computed twice: to keep
-// them would take as many registers again.
+// Calls f(k, z[k .. k + WIDTH - 1], the row's Peak) for each Pack of a row. The exponentials are computed twice: keeping
+// them would need as many registers again.
 template <class F>
 __device__ __forceinline__ void with_peak(const Real* z, Index n, int lanes, F f) {
     Held held;
@@ -44,7 +44,7 @@ __device__ __forceinline__ void put_probabilities(Real* p, const Sum (&z)[WIDTH]
     put(p, out);
 }
 
-// The class that a label stands for, or -1.
+// The class of a label, or -1 for a label out of range.
 __device__ __forceinline__ Index class_of(Label label, Index C) {
     const long long at = (long long)label;
     return at >= 0 && at < C ? Index(at) : Index(-1);

@@ -1,14 +1,13 @@
-"""Softmax and cross-entropies, row by row: the twins of `loss.cu`."""
+"""Softmax and cross-entropies, row by row, by the kernels of `loss.cu`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..registry import accelerates
-from .launch import contiguous, function, index, launch, real
+from .launch import Array, contiguous, function, index, launch, real
 from .sharing import ITEMS, compiled, elements, lanes_of, macros, start_rows
 
 FILE = "loss.cu"
@@ -21,13 +20,13 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class RowKernel:
-    """A kernel on rows of classes.
+    """A kernel that works on rows of classes.
 
     Args:
-        name: the kernel, and the op that it stands in for.
-        matrix: which of the arrays has rows of classes, (..., C).
+        name: name of the kernel and of its op.
+        matrix: index of the array that has rows of classes, (..., C).
         labels: whether the last array holds integers, (...).
-        sums: whether the rows' threads work together, or each element is computed by itself.
+        sums: whether the threads of a row reduce it, or each element is computed separately.
     """
 
     name: str
@@ -35,8 +34,8 @@ class RowKernel:
     labels: bool = False
     sums: bool = True
 
-    def takes(self, *arrays: Any) -> bool:
-        """Accept C-contiguous arrays of one float dtype, and labels, where the kernel compiles."""
+    def supports(self, *arrays: Array) -> bool:
+        """Accept C-contiguous arrays of one floating-point dtype, and labels, if the kernel compiles."""
         labels = [arrays[-1].dtype.name] if self.labels else []
         floats = arrays[:-1] if self.labels else arrays
         fits = (
@@ -48,8 +47,8 @@ class RowKernel:
         )
         return fits and function(FILE, self.name, **self._macros(arrays)) is not None
 
-    def __call__(self, *arrays: Any) -> None:
-        """Launch the kernel on the current stream; raise RuntimeError where it does not compile."""
+    def __call__(self, *arrays: Array) -> None:
+        """Launch the kernel on the current stream; raise RuntimeError if it does not compile."""
         matrix = arrays[self.matrix]
         classes = matrix.shape[-1]
         given = self._macros(arrays)
@@ -62,13 +61,13 @@ class RowKernel:
         else:
             launch(kernel, matrix.size // wide, (*arrays, kind(count), kind(classes)))
 
-    def _macros(self, arrays: tuple[Any, ...]) -> dict[str, str | int]:
+    def _macros(self, arrays: tuple[Array, ...]) -> dict[str, str | int]:
         matrix = arrays[self.matrix]
         label = {"GPUDL_LABEL": _LABELS[arrays[-1].dtype.name]} if self.labels else {}
         return macros(arrays, elements(matrix.dtype.itemsize, matrix.shape[-1]), **label)
 
 
-for _twin in (
+for _kernel in (
     RowKernel("softmax", 0),  # (y, x)
     RowKernel("log_softmax", 0),  # (y, x)
     RowKernel("softmax_cross_entropy", 1),  # (loss, p, z, t)
@@ -76,4 +75,4 @@ for _twin in (
     RowKernel("sparse_softmax_cross_entropy", 1, labels=True),  # (loss, p, z, labels)
     RowKernel("sparse_softmax_cross_entropy_grad", 0, labels=True, sums=False),  # (dz, g, p, labels)
 ):
-    accelerates(_twin.name, device="cuda", takes=_twin.takes)(_twin)
+    accelerates(_kernel.name, device="cuda", supports=_kernel.supports)(_kernel)

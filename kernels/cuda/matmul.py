@@ -1,16 +1,15 @@
-"""Matrix products, alone or with a bias and an activation: the kernel of `matmul.cu`."""
+"""Matrix products, alone or fused with a bias and an activation, by the kernel of `matmul.cu`."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from ..registry import Stages, accelerates, twins
+from ..registry import Stages, accelerates, registered
 from .gemm import Product, bias_fits, fit
+from .launch import Array
 from .tiles import Sums
 
 
-def of_matrices(out: Any, a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Product:
-    """Return the product of a (M, K) and b (K, N); a transposed one comes as (K, M) or (N, K)."""
+def of_matrices(out: Array, a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Product:
+    """Return the product of a (M, K) and b (K, N); a transposed operand has shape (K, M) or (N, K)."""
     m, n = out.shape
     k = a.shape[0 if transpose_a else 1]
     sums = Sums(m, n, k, a_along=not transpose_a, b_along=transpose_b)
@@ -18,29 +17,29 @@ def of_matrices(out: Any, a: Any, b: Any, transpose_a: bool = False, transpose_b
     return Product("matmul", sums, (a.shape[1], b.shape[1]), (m, n, k), macros)
 
 
-def takes_matrices(out: Any, a: Any, b: Any, *, activation: str | None = None, **flips: bool) -> bool:
-    """Accept two matrices of one kind of floats; big ones only where no other twin, such as cuBLAS, takes them."""
+def supports_matrices(out: Array, a: Array, b: Array, *, activation: str | None = None, **flips: bool) -> bool:
+    """Accept two matrices of one floating-point dtype; large ones only if no other kernel, such as cuBLAS, does."""
     if not fit(out, a, b, axes=2):
         return False
     product = of_matrices(out, a, b, **flips)
-    others = (twin for twin in twins("cuda")["matmul"] if twin.run is not matmul)
-    if product.sums.is_big and any(twin.takes(out, a, b, **flips) for twin in others):
+    others = (kernel for kernel in registered("cuda")["matmul"] if kernel.run is not matmul)
+    if product.sums.is_big and any(kernel.supports(out, a, b, **flips) for kernel in others):
         return False
     return product.compiles(out, a, b, activation=activation)
 
 
-@accelerates("matmul", device="cuda", takes=takes_matrices, first=True)
-def matmul(out: Any, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
-    """Multiply a (M, K) by b (K, N) into out (M, N); a transposed side comes as (K, M) or (N, K)."""
+@accelerates("matmul", device="cuda", supports=supports_matrices, first=True)
+def matmul(out: Array, a: Array, b: Array, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
+    """Multiply a (M, K) by b (K, N) into out (M, N); a transposed operand has shape (K, M) or (N, K)."""
     of_matrices(out, a, b, transpose_a, transpose_b)(out, a, b)
 
 
-def _biased_matrices(out: Any, a: Any, b: Any, bias: Any, *, stages: Stages) -> bool:
+def _biased_matrices(out: Array, a: Array, b: Array, bias: Array, *, stages: Stages) -> bool:
     activation = stages[1]["activation"]
-    return bias_fits(out, bias, activation) and takes_matrices(out, a, b, **stages[0], activation=activation)
+    return bias_fits(out, bias, activation) and supports_matrices(out, a, b, **stages[0], activation=activation)
 
 
-@accelerates("matmul+bias_activation", device="cuda", takes=_biased_matrices)
-def matmul_bias_activation(out: Any, a: Any, b: Any, bias: Any, *, stages: Stages) -> None:
+@accelerates("matmul+bias_activation", device="cuda", supports=_biased_matrices)
+def matmul_bias_activation(out: Array, a: Array, b: Array, bias: Array, *, stages: Stages) -> None:
     """Compute activation(a @ b + bias)."""
     of_matrices(out, a, b, **stages[0])(out, a, b, bias, stages[1]["activation"])

@@ -1,6 +1,6 @@
-// Tensor cores, and copies to shared memory that do not wait, as functions of PTX instructions. `mma` is row.col with sums in
-// float32; how its fragments lie in the lanes' registers is in the PTX ISA, "Matrix fragments for mma.m16n8k8 / m16n8k16".
-// Cards before sm_80 multiply float16 alone, in two halves, and copy through registers. (Tests on a CPU bring functions of their own.)
+// Tensor core instructions and asynchronous copies to shared memory, as functions of PTX instructions. `mma` is row.col with
+// float32 accumulators; the PTX ISA describes its fragments, "Matrix fragments for mma.m16n8k8 / m16n8k16". GPUs before sm_80
+// multiply float16 only, in two halves, and copy through registers. (Tests on a CPU have functions of their own.)
 
 #ifdef __CUDACC__
 
@@ -16,7 +16,7 @@ MULTIPLY_16(mma_m16n8k8_tf32, "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f3
 MULTIPLY_16(mma_m16n8k16_f16, "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32")
 MULTIPLY_16(mma_m16n8k16_bf16, "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32")
 
-// To the nearest of tf32's 10 bits, away from zero in the middle.
+// Rounds to tf32, 10 bits of mantissa: to nearest, ties away from zero.
 __device__ __forceinline__ unsigned to_tf32(float value) {
     unsigned bits;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
@@ -57,7 +57,7 @@ LOAD_MATRIX_X2(load_matrix_x2_trans, ".trans")
 #undef LOAD_MATRIX_X4
 #undef LOAD_MATRIX_X2
 
-// Copies that the thread that began them may wait for; zeros where `filled` is false, then `global` is only an address.
+// An asynchronous copy, or zeros if `filled` is false; `global` is then not read.
 #if __CUDA_ARCH__ >= 800
 __device__ __forceinline__ void copy_async_16(void* shared, const void* global, bool filled) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global), "r"(filled ? 16 : 0)
@@ -68,7 +68,7 @@ __device__ __forceinline__ void copy_async_4(void* shared, const void* global, b
                  : "memory");
 }
 __device__ __forceinline__ void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-// Waits until at most N of this thread's commits have not arrived.
+// Waits until at most N of this thread's groups of copies are pending.
 template <int N>
 __device__ __forceinline__ void copy_async_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");

@@ -1,5 +1,5 @@
 // Batch normalization of x (R, C), the gradients of it and of layer normalization, and scaling channel by channel.
-// GPUDL_RELU: 1 where a ReLU follows, and the gradient comes from behind it.
+// GPUDL_RELU: 1 where a ReLU follows, and the gradient is that of its result.
 #include "common.cuh"
 #include "columns.cuh"
 
@@ -25,7 +25,7 @@ __device__ __forceinline__ void scale_rows(Real* y, const Real* x, const Place& 
         Reals out;
         for (int j = 0; j < WIDTH; ++j) {
             const Sum value = (Sum(in.at[j]) - center[j]) * scale[j] + shift[j];
-            out.at[j] = Real(GPUDL_RELU && value <= 0 ? Sum(0) : value);  // a NaN is not <= 0 and stays
+            out.at[j] = Real(GPUDL_RELU && value <= 0 ? Sum(0) : value);  // a NaN is not <= 0 and propagates
         }
         put(y + at, out);
     }
@@ -46,13 +46,13 @@ extern "C" __global__ void scale_shift(Real* __restrict__ y, const Real* __restr
     scale_rows(y, x, place, C, from, by, to);
 }
 
-// Mean and sum of squared distances from it, of the numbers in each column: the mean is near + off. Kept apart they lose
-// nothing, however far from 0 all the numbers are.
+// The mean of each column, near + off, and the sum of squared deviations from it. Two terms keep the precision of the mean
+// however far from 0 the values are.
 struct Moments {
     Sum near[WIDTH], off[WIDTH], squares[WIDTH];
 };
 
-// Joins the moments that threads have of `count` numbers each, of `total` in the block (Chan, Golub and LeVeque, "Algorithms
+// Combines the moments of threads of `count` values each, of `total` in the block (Chan, Golub and LeVeque, "Algorithms
 // for computing the sample variance", 1983). `near` is the same for all threads of a column.
 __device__ __forceinline__ void join_moments(Moments& m, Total count, Total total, int lanes) {
     Total mean[WIDTH], squares[WIDTH];
@@ -68,8 +68,8 @@ __device__ __forceinline__ void join_moments(Moments& m, Total count, Total tota
     for (int j = 0; j < WIDTH; ++j) m.squares[j] = Sum(squares[j]);
 }
 
-// The moments of the rows of a block's part. Each thread measures from the first of its numbers, which is mostly so near to
-// their mean that a single pass loses next to nothing.
+// The moments of the rows of a block's part. Each thread shifts its values by the first of them, which is mostly so close to
+// their mean that a single pass loses hardly any precision.
 __device__ __forceinline__ Moments moments_of_rows(const Real* x, const Place& place, Index C, Index step) {
     Moments m = {};
     Sum first[WIDTH] = {};
@@ -98,8 +98,8 @@ __device__ __forceinline__ Moments moments_of_rows(const Real* x, const Place& p
     return m;
 }
 
-// parts (P, 3, C) of `step` rows each, R in all -> their moments together. A thread joins several parts; in the second
-// of its turns it knows the mean.
+// parts (P, 3, C) of `step` rows each, R in all -> the combined moments. A thread combines several parts in two passes, the
+// first of which computes the mean.
 __device__ __forceinline__ Moments moments_of_parts(const Sum* parts_of, const Place& place, Index R, Index C,
                                                     Index parts, Index step) {
     Moments m = {};
@@ -125,7 +125,7 @@ __device__ __forceinline__ Moments moments_of_parts(const Sum* parts_of, const P
     return m;
 }
 
-// Normalizes the rows of a place with the moments of all R rows; the blocks of part 0 write the statistics down.
+// Normalizes the rows of a place by the moments of all R rows; the blocks of part 0 write the statistics.
 __device__ __forceinline__ void normalize(Real* y, Real* mean, Real* variance, const Real* x, const Real* gamma,
                                           const Real* beta, const Moments& m, const Place& place, Index R, Index C,
                                           Sum epsilon) {
@@ -149,7 +149,7 @@ __device__ __forceinline__ void normalize(Real* y, Real* mean, Real* variance, c
     Real *__restrict__ y, Real *__restrict__ mean, Real *__restrict__ variance, const Real *__restrict__ x,      \
         const Real *__restrict__ gamma, const Real *__restrict__ beta
 
-// x (R, C), gamma, beta (C,) -> y (R, C), mean, variance (C,): one part, which is all.
+// x (R, C), gamma, beta (C,) -> y (R, C), mean, variance (C,): for a single part.
 extern "C" __global__ void batch_norm(NORMALIZED, COLUMNS, const Sum epsilon) {
     const Place place(GIVEN_COLUMNS);
     normalize(y, mean, variance, x, gamma, beta, moments_of_rows(x, place, C, step), place, R, C, epsilon);

@@ -1,70 +1,71 @@
 """Batch normalization, by the kernels of `norm.cu`.
 
-Where there are too many rows for one block of each tile of channels, a first kernel leaves what it knows of parts of
-them in scratch memory, and each block of a second one puts the parts together for its channels before it goes on.
+Where there are too many rows for one block per tile of channels, a first kernel writes the statistics of parts of the
+rows to scratch memory, and each block of a second one combines them for its channels before it applies them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
 
 from ..registry import Stages, accelerates
-from .launch import contiguous, function, index, real
+from .launch import Argument, Array, contiguous, function, index, real
 from .sharing import MOVES, SUMS, columns, compiled, macros, sum_type
 
 FILE = "norm.cu"
 
 
 class Down:
-    """The kernels of a file that go down the columns of x (..., C).
+    """The kernels of a file that reduce x (..., C) along the columns.
 
     Args:
-        file: their file.
-        x: an array of the shape that they look at.
+        file: name of the file.
+        x: an array of the shape of x.
         relu: whether a ReLU follows the normalization.
-        alone: as in `columns`.
+        alone: see `columns`.
     """
 
-    def __init__(self, file: str, x: Any, relu: bool = False, alone: int = SUMS) -> None:
+    def __init__(self, file: str, x: Array, relu: bool = False, alone: int = SUMS) -> None:
         self._file, self._x = file, x
         self._shares = columns((1, x.size // x.shape[-1], x.shape[-1]), x.dtype.itemsize, alone)
         self._macros = macros((x,), self._shares.width, GPUDL_RELU=int(relu))
         self.parts = self._shares.parts
 
     def compiles(self, *names: str) -> bool:
-        """Tell whether all of these kernels compile."""
+        """Return whether all of these kernels compile."""
         return all(function(self._file, name, **self._macros) is not None for name in names)
 
     def compiles_stages(self, name: str) -> bool:
-        """Tell whether kernel `name` compiles, or those for parts and for the whole do."""
+        """Return whether kernel `name` compiles, or, where the rows are split, the kernels of both stages."""
         return self.compiles(*((name,) if self.parts == 1 else (f"{name}_parts", f"{name}_whole")))
 
-    def scratch(self, numbers: int) -> Any:
-        """Return memory for so many numbers for each channel of each part."""
+    def scratch(self, numbers: int) -> Array:
+        """Return scratch memory for `numbers` values per channel and part."""
         import cupy
 
-        return cupy.empty((self.parts, numbers, self._x.shape[-1]), sum_type(self._x.dtype))
+        sums: Array = cupy.empty((self.parts, numbers, self._x.shape[-1]), sum_type(self._x.dtype))
+        return sums
 
-    def start(self, name: str, packed: tuple[Any, ...], args: tuple[Any, ...], *more: Any) -> None:
-        """Start a kernel on `args` and `more`, of which it moves `packed` in Packs."""
+    def start(self, name: str, packed: tuple[Array, ...], args: tuple[Argument, ...], *more: np.generic) -> None:
+        """Launch a kernel on `args` and `more`; the arrays `packed` among them are accessed in Packs."""
         kernel = compiled(self._file, name, packed, self._macros)
         self._shares.start(kernel, args, index(self._x)[1], *more)
 
 
-def alike(x: Any, *others: Any) -> bool:
-    """Accept C-contiguous arrays of one kind of floats, the first of them not empty."""
+def alike(x: Array, *others: Array) -> bool:
+    """Accept C-contiguous arrays of one floating-point dtype, the first of them not empty."""
     return x.size > 0 and contiguous(x, *others) and all(a.dtype == x.dtype for a in others) and real(x) is not None
 
 
-def _normalizes(y: Any, *others: Any, epsilon: float) -> bool:
+def _normalizes(y: Array, *others: Array, epsilon: float) -> bool:
     return alike(y, *others) and Down(FILE, y).compiles_stages("batch_norm")
 
 
-def _normalizes_to_relu(mean: Any, variance: Any, y: Any, *ins: Any, stages: Stages) -> bool:
+def _normalizes_to_relu(mean: Array, variance: Array, y: Array, *ins: Array, stages: Stages) -> bool:
     return alike(y, mean, variance, *ins) and Down(FILE, y, True).compiles_stages("batch_norm")
 
 
-def _normalize(outs: tuple[Any, ...], ins: tuple[Any, ...], epsilon: float, relu: bool) -> None:
+def _normalize(outs: tuple[Array, ...], ins: tuple[Array, ...], epsilon: float, relu: bool) -> None:
     y, x = outs[0], ins[0]
     down, small = Down(FILE, x, relu), sum_type(x.dtype)(epsilon)
     if down.parts == 1:
@@ -75,37 +76,39 @@ def _normalize(outs: tuple[Any, ...], ins: tuple[Any, ...], epsilon: float, relu
     down.start("batch_norm_whole", (y, x), (*outs, *ins, moments), small)
 
 
-@accelerates("batch_norm", device="cuda", takes=_normalizes)
-def batch_norm(y: Any, mean: Any, variance: Any, x: Any, gamma: Any, beta: Any, *, epsilon: float) -> None:
+@accelerates("batch_norm", device="cuda", supports=_normalizes)
+def batch_norm(y: Array, mean: Array, variance: Array, x: Array, gamma: Array, beta: Array, *, epsilon: float) -> None:
     """Normalize x (..., C) by the statistics of its rows: y (..., C), mean, variance, gamma, beta (C,)."""
     _normalize((y, mean, variance), (x, gamma, beta), epsilon, False)
 
 
-@accelerates("batch_norm+relu", device="cuda", takes=_normalizes_to_relu)
-def batch_norm_relu(mean: Any, variance: Any, y: Any, x: Any, gamma: Any, beta: Any, *, stages: Stages) -> None:
+@accelerates("batch_norm+relu", device="cuda", supports=_normalizes_to_relu)
+def batch_norm_relu(
+    mean: Array, variance: Array, y: Array, x: Array, gamma: Array, beta: Array, *, stages: Stages
+) -> None:
     """Compute relu(batch_norm(x)), and the statistics."""
     _normalize((y, mean, variance), (x, gamma, beta), stages[0]["epsilon"], True)
 
 
-def _scaling(y: Any, relu: bool = False) -> Down:
+def _scaling(y: Array, relu: bool = False) -> Down:
     return Down(FILE, y, relu, MOVES)
 
 
-def _scales(y: Any, *ins: Any) -> bool:
+def _scales(y: Array, *ins: Array) -> bool:
     return alike(y, *ins) and _scaling(y).compiles("scale_shift")
 
 
-def _scales_to_relu(y: Any, *ins: Any, stages: Stages) -> bool:
+def _scales_to_relu(y: Array, *ins: Array, stages: Stages) -> bool:
     return alike(y, *ins) and _scaling(y, True).compiles("scale_shift")
 
 
-@accelerates("scale_shift", device="cuda", takes=_scales, first=True)  # before the generated kernel of any shapes
-def scale_shift(y: Any, x: Any, center: Any, scale: Any, shift: Any) -> None:
+@accelerates("scale_shift", device="cuda", supports=_scales, first=True)  # before the generated kernel
+def scale_shift(y: Array, x: Array, center: Array, scale: Array, shift: Array) -> None:
     """Compute y = (x - center) * scale + shift: x, y (..., C), the others (C,)."""
     _scaling(y).start("scale_shift", (y, x), (y, x, center, scale, shift))
 
 
-@accelerates("scale_shift+relu", device="cuda", takes=_scales_to_relu)
-def scale_shift_relu(y: Any, x: Any, center: Any, scale: Any, shift: Any, *, stages: Stages) -> None:
+@accelerates("scale_shift+relu", device="cuda", supports=_scales_to_relu)
+def scale_shift_relu(y: Array, x: Array, center: Array, scale: Array, shift: Array, *, stages: Stages) -> None:
     """Compute relu((x - center) * scale + shift)."""
     _scaling(y, True).start("scale_shift", (y, x), (y, x, center, scale, shift))

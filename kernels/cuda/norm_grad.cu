@@ -1,5 +1,5 @@
-// The gradients of batch normalization, and those of layer normalization by gamma and beta: g, x, y (R, C).
-// GPUDL_RELU: 1 where g is the gradient behind a ReLU whose result was y.
+// The gradients of batch normalization, and those of layer normalization with respect to gamma and beta: g, x, y (R, C).
+// GPUDL_RELU: 1 where g is the gradient of the result y of a ReLU after it.
 #include "common.cuh"
 #include "columns.cuh"
 
@@ -7,7 +7,7 @@
 #define GPUDL_RELU 0
 #endif
 
-// What belongs to one Pack: the gradients before the ReLU, and x.
+// The elements of one Pack: the gradients with respect to the input of the ReLU, and x.
 struct Pair {
     Sum g[WIDTH], x[WIDTH];
 };
@@ -33,7 +33,7 @@ struct Sums {
     Total plain[WIDTH], normal[WIDTH];
 };
 
-// What x is normalized by, in each column of a Pack.
+// The statistics by which x is normalized, in each column of a Pack.
 struct Scale {
     Sum mean[WIDTH], inverse[WIDTH];
 
@@ -115,7 +115,7 @@ __device__ __forceinline__ void spread(Real* dx, Real* dgamma, Real* dbeta, BACK
 #define GRADIENTS Real *__restrict__ dx, Real *__restrict__ dgamma, Real *__restrict__ dbeta
 #define SCALE_OF_COLUMNS Scale(mean, variance, epsilon, place.inside ? place.column : 0, 1)
 
-// g, y, x (R, C), mean, variance, gamma (C,) -> dx (R, C), dgamma, dbeta (C,): one part, which is all.
+// g, y, x (R, C), mean, variance, gamma (C,) -> dx (R, C), dgamma, dbeta (C,): for a single part.
 extern "C" __global__ void batch_norm_grad(GRADIENTS, BACKWARD, const Real* __restrict__ gamma, COLUMNS,
                                            const Sum epsilon) {
     const Place place(GIVEN_COLUMNS);
@@ -143,7 +143,7 @@ extern "C" __global__ void batch_norm_grad_whole(GRADIENTS, BACKWARD, const Real
 
 #define SCALE_OF_ROW [&](Index r) { return Scale(mean, variance, epsilon, r, 0); }
 
-// g, x (R, C), mean, variance (R,) -> dgamma, dbeta (C,): one part, which is all.
+// g, x (R, C), mean, variance (R,) -> dgamma, dbeta (C,): for a single part.
 extern "C" __global__ void layer_norm_weight_grad(Real* __restrict__ dgamma, Real* __restrict__ dbeta, BACKWARD,
                                                   COLUMNS, const Sum epsilon) {
     const Place place(GIVEN_COLUMNS);

@@ -1,6 +1,6 @@
-// Moving a Pack at a time. How many elements it has follows from the shape alone, so that sums, too, are the same bits
-// wherever an array lies:
-//   GPUDL_APART  defined where an address is no multiple of a Pack's size: the same elements are then moved one by one
+// Accessing memory a Pack at a time. The number of its elements depends on the shape alone, so that sums are bitwise the same
+// for any address of an array:
+//   GPUDL_APART  defined where an address is not a multiple of a Pack's size: its elements are then accessed one by one
 
 constexpr int WIDTH = GPUDL_WIDTH;
 typedef Pack<Real, WIDTH> Reals;
@@ -25,10 +25,10 @@ __device__ __forceinline__ void put(T* to, const Pack<T, WIDTH>& pack) {
 #endif
 }
 
-// Arrays of any size as Packs: the last one may lie partly behind the end.
+// Arrays of any size as Packs: the last one may extend beyond the end.
 __device__ __forceinline__ Index packs(Index size) { return (size + WIDTH - 1) / WIDTH; }
 
-// Pack i of x (size); zeros stand for what lies behind the end.
+// Pack i of x (size), with zeros beyond the end.
 __device__ __forceinline__ Reals load(const Real* x, Index i, Index size) {
     const Index first = i * WIDTH;
     if (first + WIDTH <= size) return fetch(x + first);

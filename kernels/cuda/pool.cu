@@ -1,8 +1,8 @@
-// Pooling and its adjoints for arrays (batch, height, width, channel), GPUDL_WIDTH channels at a time. All kernels wait for
-// memory: what an index costs to take apart, once for a Pack, does not show beside the Packs that are moved.
+// Pooling and its gradients for arrays (batch, height, width, channel), GPUDL_WIDTH channels at a time. All kernels are bound
+// by memory: the index arithmetic, once per Pack, does not count.
 #include "common.cuh"
 
-// GPUDL_TAP: how the position of a maximum is kept, as a*KW + b: unsigned char, or int for more than 256 taps.
+// GPUDL_TAP: the type of the position of a maximum, a*KW + b: unsigned char, or int for more than 256 taps.
 typedef GPUDL_TAP Tap;
 typedef Pack<Real, GPUDL_WIDTH> Reals;
 typedef Pack<Tap, GPUDL_WIDTH> Taps;
@@ -16,27 +16,27 @@ struct Span {
     Index first, stop;
 };
 
-// The taps of output `o` that look at the input and not at the padding, along one axis.
+// The taps of output `o` that fall on the input and not on the padding, along one axis.
 __device__ __forceinline__ Span taps_inside(Index o, Index H, Index K, Index S, Index D, Index P) {
-    const Index at = o * S - P;  // where the first tap looks
+    const Index at = o * S - P;  // the position of the first tap
     const Index first = at < 0 ? (D - 1 - at) / D : 0, stop = at < H ? (H - at + D - 1) / D : 0;
     return {first, stop < K ? stop : K};
 }
 
-// The outputs that may look at input `h`, along one axis; the later ones with earlier taps.
+// The outputs that may read input `h`, along one axis; the later ones with earlier taps.
 __device__ __forceinline__ Span seen_from(Index h, Index O, Index K, Index S, Index D, Index P) {
     const Index beyond = h + P - (K - 1) * D, stop = (h + P) / S + 1;
     return {beyond > 0 ? (beyond + S - 1) / S : 0, stop < O ? stop : O};
 }
 
-// The tap with which output `o` looks at input `h`, or -1 where that falls between two taps.
+// The tap by which output `o` reads input `h`, or -1 where `h` falls between two taps.
 __device__ __forceinline__ Index tap_on(Index h, Index o, Index S, Index D, Index P) {
     const Index away = h + P - o * S;
     if (D == 1) return away;
     return away % D == 0 ? away / D : -1;
 }
 
-// For every output (o, q) of image n that looks at the input (h, w): `body` sees its index `at` and the taps a, b, in the
+// Calls `body` for every output (o, q) of image n that reads the input (h, w), with its index `at` and the taps a, b, in the
 // order of the taps.
 #define FOR_EACH_OUTPUT_THAT_SEES(h, w, body)                                              \
     const Span rows = seen_from(h, OH, KH, SH, DH, PH), columns = seen_from(w, OW, KW, SW, DW, PW); \
@@ -52,7 +52,7 @@ __device__ __forceinline__ Index tap_on(Index h, Index o, Index S, Index D, Inde
     }
 
 // x (N, H, W, C) -> y, argmax (N, OH, OW, C): the first NaN of the window, else the first
-// maximum. Padding never wins; a window that lies wholly in the padding gives -inf and tap 0.
+// maximum. Padding never counts; a window entirely in the padding gives -inf and tap 0.
 extern "C" __global__ void max_pool(Real* __restrict__ y, Tap* __restrict__ argmax, const Real* __restrict__ x,
                                     WINDOW) {
     EACH_OUTPUT(i) {
@@ -72,7 +72,7 @@ extern "C" __global__ void max_pool(Real* __restrict__ y, Tap* __restrict__ argm
                 const Reals seen = ((const Reals*)x)[((n * H + h) * W + w) * C + c];
                 EACH(k) {
                     const Sum value = Sum(seen.at[k]);
-                    // Written so that a NaN beats a number and nothing beats a NaN.
+                    // Written so that a NaN is larger than any number, and the first NaN stays.
                     if (first || (best[k] == best[k] && !(value <= best[k]))) {
                         best[k] = value;
                         taps.at[k] = Tap(a * KW + b);
@@ -89,7 +89,7 @@ extern "C" __global__ void max_pool(Real* __restrict__ y, Tap* __restrict__ argm
 }
 
 // argmax (N, OH, OW, C), gradient(at) the Pack at an index into it -> dx (N, H, W, C): each input sums the gradients of the
-// maxima it was.
+// maxima that it is.
 template <class Gradient>
 __device__ __forceinline__ void spread(Real* dx, const Tap* argmax, Gradient gradient, WINDOW) {
     EACH_INPUT(i) {
@@ -117,13 +117,13 @@ extern "C" __global__ void max_pool_grad(Real* __restrict__ dx, const Real* __re
     spread(dx, argmax, [=](Index at) { return ((const Reals*)g)[at]; }, THE_WINDOW);
 }
 
-// g, y, argmax (N, OH, OW, C) -> dx (N, H, W, C): the same after the gradient of a ReLU with the outputs y.
+// g, y, argmax (N, OH, OW, C) -> dx (N, H, W, C): the same, after the gradient of a ReLU with the result y.
 extern "C" __global__ void relu_max_pool_grad(Real* __restrict__ dx, const Real* __restrict__ g,
                                               const Real* __restrict__ y, const Tap* __restrict__ argmax, WINDOW) {
     const auto before = [=](Index at) {
         Reals slope = ((const Reals*)g)[at];
         const Reals after = ((const Reals*)y)[at];
-        // A product, so that what is not finite goes on as it does in the gradient by itself.
+        // A product, so that infinities and NaN propagate as in the separate gradient of the ReLU.
         EACH(k) slope.at[k] = Real(Sum(slope.at[k]) * Sum(Sum(after.at[k]) > 0 ? 1 : 0));
         return slope;
     };
@@ -175,7 +175,7 @@ extern "C" __global__ void avg_pool(Real* __restrict__ y, const Real* __restrict
     }
 }
 
-// g (N, OH, OW, C) -> dx (N, H, W, C): each input's share of the means it went into, in the order of the taps.
+// g (N, OH, OW, C) -> dx (N, H, W, C): each input's share of the means that it is part of, in the order of the taps.
 extern "C" __global__ void avg_pool_grad(Real* __restrict__ dx, const Real* __restrict__ g, WINDOW) {
     EACH_INPUT(i) {
         UNFLATTEN(i, H, W, n, h, w, c);

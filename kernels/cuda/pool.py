@@ -1,11 +1,10 @@
-"""Pooling over windows of images, and its adjoints: the kernels of `pool.cu`."""
+"""Pooling over windows of images, and its gradients, by the kernels of `pool.cu`."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..registry import Stages, accelerates
-from . import reduce  # noqa: F401 (its kernels for avg_pool of whole images are to be asked first)
+from . import reduce  # noqa: F401 (its kernels for avg_pool of whole images have to be registered first)
+from .launch import Array
 from .windows import WindowKernel, enter
 
 FILE = "pool.cu"
@@ -21,11 +20,11 @@ enter(
 _after_relu = WindowKernel("relu_max_pool_grad", FILE, image=0, together=True)  # (dx, g, y, argmax, *, shape, window)
 
 
-def _takes_relu(*arrays: Any, stages: Stages) -> bool:
-    return bool(stages[0]["activation"] == "relu") and _after_relu.takes(*arrays, **stages[1])
+def _supports_relu(*arrays: Array, stages: Stages) -> bool:
+    return bool(stages[0]["activation"] == "relu") and _after_relu.supports(*arrays, **stages[1])
 
 
-@accelerates("activation_grad+max_pool_grad", device="cuda", takes=_takes_relu)
-def activation_grad_max_pool_grad(dx: Any, g: Any, y: Any, argmax: Any, *, stages: Stages) -> None:
-    """Compute the gradient before a ReLU and a max-pooling from that of the maxima `y`."""
+@accelerates("activation_grad+max_pool_grad", device="cuda", supports=_supports_relu)
+def activation_grad_max_pool_grad(dx: Array, g: Array, y: Array, argmax: Array, *, stages: Stages) -> None:
+    """Compute the gradient with respect to the input of a ReLU and max-pooling from that of the maxima `y`."""
     _after_relu(dx, g, y, argmax, **stages[1])

@@ -1,7 +1,7 @@
-"""Writing one kernel for a run of elementwise ops: the values between them stay in registers.
+"""Writing one kernel for several elementwise ops: intermediate values stay in registers.
 
-The text of a kernel depends on the ops and the dtypes, and on which operands are broadcast; sizes are its arguments. So
-equal runs have equal texts, which are compiled once.
+The source of a kernel depends on the ops and the dtypes, and on which operands are broadcast; sizes are arguments. So
+equal sequences of ops have the same source, which is compiled once.
 """
 
 from __future__ import annotations
@@ -11,21 +11,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Any
 
-from .launch import THREADS, blocks, compiled, index, source
+from .launch import THREADS, Array, Kernel, blocks, compiled, index, source
 from .scalar import Scalar
 
 Shape = tuple[int, ...]
 Groups = tuple[tuple[int, int, int], ...]
-"""Neighbouring axes along which a broadcast operand changes: how many elements of the result one step of these axes
-is long, how many steps there are, and how long one is in the operand. Empty for an operand of one element."""
+"""Groups of adjacent axes along which a broadcast operand varies: for each, its stride in elements of the result, its
+size, and its stride in the operand. Empty for an operand of one element."""
 
 _WARP = 32
 _WIDE_FROM = 1 << 16
-"""Elements from which each thread moves several at a time: fewer do not fill a GPU."""
+"""Elements from which on each thread moves several at a time: fewer do not fill a GPU."""
 _WIDEST = 16  # bytes
-_MOST_NAMED = 8  # ops in the name of a kernel
+_MOST_NAMED = 8  # ops in the name of a kernel at most
 _NAME = re.compile(r'extern "C" __global__ void (\w+)\(')
 
 
@@ -52,19 +51,19 @@ def spread(shape: Shape, out: Shape) -> Groups | None:
 
 @dataclass(frozen=True)
 class Value:
-    """An expression, and the dtype whose numbers it has."""
+    """The text of an expression, and its dtype."""
 
     text: str
     scalar: Scalar
 
     def to(self, scalar: Scalar) -> str:
-        """Return the expression cast to another dtype."""
+        """Return the text of the expression cast to another dtype."""
         return scalar.cast(self.text, self.scalar)
 
 
 @dataclass(frozen=True)
 class _Operand:
-    """An array that a kernel reads, and how its elements belong to those of the results: as `spread` says."""
+    """An array that a kernel reads, and how it is broadcast to the results, see `spread`."""
 
     place: int
     groups: Groups | None
@@ -72,7 +71,7 @@ class _Operand:
 
     @property
     def moves(self) -> bool:
-        """Whether neighbouring elements of the result belong to neighbouring ones of this."""
+        """Whether adjacent elements of the result read adjacent elements of the operand."""
         return self.groups is None or (bool(self.groups) and self.groups[-1][0] == 1)
 
     @property
@@ -86,12 +85,12 @@ class _Operand:
         ]
 
     def _needed(self, level: int) -> str:
-        last = level == len(self.groups or ()) - 1  # one step is one element then
+        last = level == len(self.groups or ()) - 1  # the stride is one element then
         return "ics" if not last else "c" if self.moves else "ic"
 
     @property
     def position(self) -> str:
-        """The index into the array of what belongs to element `i` of the result."""
+        """The index into the array of the element that is broadcast to element `i` of the result."""
         if self.groups is None:
             return "i"
         terms = []
@@ -100,8 +99,8 @@ class _Operand:
             terms.append({"ics": f"i / {i} % {c} * {s}", "ic": f"i / {i} % {c}", "c": f"i % {c}"}[self._needed(level)])
         return " + ".join(terms)
 
-    def allows(self, array: Any, width: int) -> bool:
-        """Tell whether what belongs to `width` elements of the result can be read at once."""
+    def allows(self, array: Array, width: int) -> bool:
+        """Return whether the operand's elements for `width` elements of the result can be read in one access."""
         if not self.moves:
             return not self.groups or self.groups[-1][0] % width == 0
         aligned = array.data.ptr % (width * array.dtype.itemsize) == 0
@@ -113,7 +112,7 @@ class Writer:
 
     Args:
         scalars: the dtype of each value.
-        places: the position of each value that lies in memory among the arrays of a call.
+        places: index among the arrays of a call, of each value that is in memory.
     """
 
     def __init__(self, scalars: Sequence[Scalar], places: dict[int, int]) -> None:
@@ -125,7 +124,7 @@ class Writer:
         self._written: dict[int, None] = {}
 
     def read(self, value: int, groups: Groups | None) -> Value:
-        """Return what an operand is now."""
+        """Return the current value of an operand."""
         name = self._now.get(value)
         if name is None:
             key = (value, groups)
@@ -135,7 +134,7 @@ class Writer:
         return Value(name, self.scalars[value])
 
     def write(self, value: int, text: str) -> None:
-        """Let `value` be the result of an expression, rounded to its dtype."""
+        """Make `value` the result of an expression, rounded to its dtype."""
         scalar, name = self.scalars[value], f"v{len(self._body)}"
         self._body.append(f"const {scalar.computed} {name} = {scalar.rounded(text)};")
         self._now[value] = name
@@ -143,7 +142,7 @@ class Writer:
             self._written[value] = None
 
     def keep(self, scalar: Scalar, text: str) -> str:
-        """Return a variable that holds an expression, as it is computed."""
+        """Return a variable that holds an expression, in the type that it is computed in."""
         name = f"v{len(self._body)}"
         self._body.append(f"const {scalar.computed} {name} = {text};")
         return name
@@ -200,7 +199,7 @@ def _lines(indent: int, lines: Iterable[str]) -> str:
 
 BEGIN = "\n// What follows was written by program.py.\n"
 
-# Of a run whose results have n elements, `at` computes those from i to i + N - 1.
+# The results have n elements; `at` computes those from i to i + N - 1.
 _TEXT = """{headers}{common}{begin}
 template <int N>
 __device__ __forceinline__ void at(const Index i, {at_parameters}) {{
@@ -217,15 +216,15 @@ extern "C" __global__ void {name}({parameters}, const Index n) {{
 
 @dataclass(frozen=True)
 class Program:
-    """A kernel that has been written.
+    """The source of a generated kernel, and its arguments.
 
     Attributes:
-        text: its source.
-        size: elements of each result.
+        text: the source.
+        size: number of elements of each result.
         operands: the arrays that are read or written in the loop.
-        numbers: the parameters that say how operands are broadcast.
-        title: the ops that it was made of.
-        work: bytes of scratch memory that a call needs: none.
+        numbers: the arguments that describe how operands are broadcast.
+        title: the names of its ops.
+        work: scratch memory of a call, in bytes: none.
     """
 
     text: str
@@ -235,11 +234,11 @@ class Program:
     title: str
     work: int = 0
 
-    def bind(self, arrays: Sequence[Any], work: Any = None) -> Callable[[], None]:
+    def bind(self, arrays: Sequence[Array], work: Array | None = None) -> Callable[[], None]:
         """Return a call without arguments that launches the kernel on these arrays.
 
         Raises:
-            RuntimeError: the kernel does not compile.
+            RuntimeError: if the kernel does not compile.
         """
         if not self.size:
             return _nothing
@@ -255,7 +254,7 @@ class Program:
         threads = THREADS if self.size > _WARP else _WARP
         return partial(kernel, (blocks(self.size, threads * width),), (threads,), (*arrays, *numbers))
 
-    def _width(self, arrays: Sequence[Any]) -> int:
+    def _width(self, arrays: Sequence[Array]) -> int:
         if self.size < _WIDE_FROM:
             return 1
         moving = (arrays[operand.place].dtype.itemsize for operand in self.operands if operand.moves)
@@ -265,7 +264,7 @@ class Program:
 
 
 def named(ops: Sequence[str]) -> str:
-    """Return the name of a kernel for these ops, by which a profiler's reader knows it.
+    """Return the name of a kernel for these ops, as it appears in a profiler.
 
     Example:
         >>> named(["multiply", "assign_add_"])
@@ -276,13 +275,13 @@ def named(ops: Sequence[str]) -> str:
 
 
 def _nothing() -> None:
-    """Do nothing, for results of no elements."""
+    """Do nothing, for empty results."""
 
 
-def compile_run(text: str, index: str = "int", width: int = 1) -> Any:
-    """Return the kernel of a text by `Writer`, or None where it does not compile.
+def compile_run(text: str, index: str = "int", width: int = 1) -> Kernel | None:
+    """Return the kernel of a source written by `Writer`, or None if it does not compile.
 
-    A product and a sum of two ops are not contracted: a run gives the bits that its ops give one by one.
+    A product and a sum of two ops are not contracted to an FMA, so that fusion changes no bit.
     """
     macros: dict[str, str | int] = {"GPUDL_REAL": "FLOAT32", "GPUDL_INDEX": index, "GPUDL_WIDTH": width}
     (name,) = _NAME.findall(text)

@@ -1,4 +1,4 @@
-// Random numbers as a function of a key and a position: Philox4x32-10, see gpudl's engine for its source.
+// Counter-based random numbers, functions of a key and a position: Philox4x32-10, see random.py for the source.
 // A key is (k0, k1, low, high); element e is word e % 4 of the block with the counter (e / 4 low, e / 4 high, low, high).
 #include "common.cuh"
 #include "packs.cuh"
@@ -22,7 +22,7 @@ __device__ __forceinline__ Four philox(Count block, const unsigned* key) {
     return c;
 }
 
-// The upper 24 bits, as many as a float holds, in [0, 1).
+// The upper 24 bits, as many as a float has, in [0, 1).
 __device__ __forceinline__ float unit(unsigned word) { return float(word >> 8) * 5.9604644775390625e-8f; }
 
 // key (4) -> out (size)
@@ -37,8 +37,8 @@ extern "C" __global__ void random_uniform(Real* __restrict__ out, const unsigned
     }
 }
 
-// key (4) -> out (size): Box and Muller (1958). The first half of the elements are the cosines of angles and the other
-// half their sines; radii come from the first `half` uniform numbers, angles from the others.
+// key (4) -> out (size): Box and Muller (1958). The first half of the elements uses the cosines of the angles and the
+// other half their sines; radii come from the first `half` uniform numbers, angles from the others.
 extern "C" __global__ void random_normal(Real* __restrict__ out, const unsigned* __restrict__ key, const Index size) {
     const Index half = (size + 1) / 2, shift = half % 4;
     FOR_EACH(block, (half + 3) / 4) {
@@ -72,7 +72,7 @@ extern "C" __global__ void dropout(Real* __restrict__ y, const Real* __restrict_
     }
 }
 
-// state (4): adds 1 to the number of draws, its last two words. For one thread.
+// state (4): adds 1 to the counter of draws, its last two words. For one thread.
 extern "C" __global__ void advance(unsigned* state) {
     state[2] += 1;
     state[3] += state[2] == 0;

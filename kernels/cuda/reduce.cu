@@ -1,6 +1,6 @@
-// Sums and maxima of x (O, R, C) along R, where a maximum is and its gradient, and the adjoint of a sum.
+// Sums and maxima of x (O, R, C) along R, argmax, the gradient of a maximum, and that of a sum.
 //   GPUDL_MAX    1 for maxima instead of sums
-//   GPUDL_STAGE  0: all of R at once; 1: parts of it, kept in the type of sums; 2: what the parts make together
+//   GPUDL_STAGE  0: all of R at once; 1: parts of it, stored in the type of sums; 2: the combination of the parts
 #include "common.cuh"
 #include "columns.cuh"
 
@@ -12,7 +12,7 @@
 #endif
 
 #if GPUDL_MAX
-typedef Sum Joined;  // what a thread makes of its numbers
+typedef Sum Joined;  // the result of a thread
 #define NOTHING LEAST
 __device__ __forceinline__ Sum join(Sum a, Sum b) { return greater_of(a, b); }
 #define join_lanes warp_max
@@ -36,7 +36,7 @@ typedef Joined In;
 typedef Real Out;
 #endif
 
-// What a stage writes: parts as they are, results rounded to the type that is computed in and then to that of the array.
+// What a stage stores: parts unchanged, results rounded to the type of computation and then to that of the array.
 __device__ __forceinline__ Out written(Joined value, Joined divisor) {
 #if GPUDL_STAGE == 1
     return value;
@@ -45,7 +45,7 @@ __device__ __forceinline__ Out written(Joined value, Joined divisor) {
 #endif
 }
 
-// A number of an array as it is joined. (A half has no way to a double.)
+// An element of an array in the type of the reduction. (There is no conversion of half to double.)
 __device__ __forceinline__ Joined read(Real number) { return Joined(Sum(number)); }
 #if GPUDL_STAGE == 2
 __device__ __forceinline__ Joined read_part(In number) { return number; }
@@ -54,7 +54,7 @@ __device__ __forceinline__ Joined read_part(In number) { return number; }
 #endif
 
 // x (O, R) -> y (O, parts), divided by `divisor`: rows, or parts of `step` elements, of `lanes` threads each: a power of 2
-// of neighbours in a warp, or a whole block.
+// of adjacent threads of a warp, or a whole block.
 extern "C" __global__ void reduce_rows(Out* __restrict__ y, const In* __restrict__ x, const Index O, const Index R,
                                        const Index parts, const Index step, const int lanes, const Joined divisor) {
     const Index rows = O * parts, at_once = blockDim.x / lanes;
@@ -91,7 +91,7 @@ extern "C" __global__ void reduce_columns(Out* __restrict__ y, const In* __restr
 }
 
 #if GPUDL_STAGE == 0
-// Whether a number at one position goes before one at another: a NaN before all others, else the larger; of equals the first.
+// Whether an element at one position precedes one at another: a NaN precedes all others, else the larger; of equals the first.
 __device__ __forceinline__ bool goes_before(Sum a, Index at_a, Sum b, Index at_b) {
     const bool strange_a = a != a, strange_b = b != b;
     if (strange_a || strange_b) return strange_a && (!strange_b || at_a < at_b);
@@ -105,7 +105,7 @@ extern "C" __global__ void argmax(int* __restrict__ at, const Real* __restrict__
     for (Index top = blockIdx.x * at_once; top < N; top += gridDim.x * at_once) {
         const Index mine = top + threadIdx.x / lanes, row = mine < N ? mine : 0;
         Sum best = LEAST;
-        Index where = C;  // behind all of them
+        Index where = C;  // after all of them
         for (Index k = threadIdx.x % lanes * WIDTH; k < C; k += lanes * WIDTH) {
             const Reals pack = fetch(x + row * C + k);
             for (int j = 0; j < WIDTH; ++j)
@@ -126,7 +126,7 @@ extern "C" __global__ void argmax(int* __restrict__ at, const Real* __restrict__
     }
 }
 
-// g, y (O, C), x (O, R, C) -> dx (O, R, C): g where x is the maximum y, shared evenly by equal maxima.
+// g, y (O, C), x (O, R, C) -> dx (O, R, C): g where x is the maximum y, divided evenly among equal maxima.
 extern "C" __global__ void max_grad(Real* __restrict__ dx, const Real* __restrict__ g, const Real* __restrict__ y,
                                     const Real* __restrict__ x, COLUMNS) {
     const Place place(GIVEN_COLUMNS);
@@ -152,7 +152,7 @@ extern "C" __global__ void max_grad(Real* __restrict__ dx, const Real* __restric
     }
 }
 
-// g (O, C) -> dx (O, R, C) = g / divisor. Where C is 1 a Pack lies along R.
+// g (O, C) -> dx (O, R, C) = g / divisor. Where C is 1 a Pack extends along R.
 extern "C" __global__ void spread(Real* __restrict__ dx, const Real* __restrict__ g, const Index O, const Index R,
                                   const Index C, const Sum divisor) {
     FOR_EACH(i, O * R * C / WIDTH) {

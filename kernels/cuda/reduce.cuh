@@ -1,12 +1,12 @@
-// Sums and maxima over the threads of a warp or a block, in an order that is always the same.
-// Every thread of the block must call them; a block is whole warps, up to 32 of them, along x. All threads get the result.
-// With `lanes`, a power of 2, a warp is several groups of so many neighbours, each with a result of its own.
+// Sums and maxima over the threads of a warp or a block, always in the same order.
+// Every thread of the block must call them; a block is up to 32 whole warps along x. All threads get the result.
+// With `lanes`, a power of 2, a warp is divided into groups of `lanes` adjacent threads, each with a result of its own.
 
 #define WARP 32
 #define ALL_LANES 0xffffffffu
 #define LEAST Sum(-__int_as_float(0x7f800000))  // minus infinity
 
-__device__ __forceinline__ Sum greater_of(Sum a, Sum b) { return a > b || a != a ? a : b; }  // a NaN wins
+__device__ __forceinline__ Sum greater_of(Sum a, Sum b) { return a > b || a != a ? a : b; }  // a NaN propagates
 
 __device__ __forceinline__ Total warp_sum(Total value, int lanes = WARP) {
     for (int by = lanes / 2; by > 0; by /= 2) value += __shfl_xor_sync(ALL_LANES, value, by);

@@ -1,16 +1,15 @@
-"""Sums, maxima and means along neighbouring axes, their gradients, and where maxima are: the twins of `reduce.cu`."""
+"""Sums, maxima and means along adjacent axes, their gradients, and argmax, by the kernels of `reduce.cu`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from ..geometry import Group, Ints, Window, along, stretched
 from ..registry import accelerates
-from .launch import contiguous, function, index, launch, real
+from .launch import Array, contiguous, function, index, launch, real
 from .sharing import (
     NEVER,
     SUMS,
@@ -33,25 +32,25 @@ _IMAGE = 4  # axes
 
 
 def whole(shape: Ints, window: Window) -> Group | None:
-    """Return (N, H*W, C) for a window that covers whole images and nothing else."""
+    """Return (N, H*W, C) if the window covers exactly the whole image, else None."""
     if len(shape) != _IMAGE or 0 in shape or not window.extent == window.kernel == tuple(shape[1:3]):
         return None
     alone = not any(window.crop) and window.output(window.kernel) == (1, 1)
     return (shape[0], window.taps, shape[3]) if alone else None
 
 
-def alike(*arrays: Any) -> bool:
-    """Tell whether arrays are C-contiguous, and floats of one dtype."""
+def alike(*arrays: Array) -> bool:
+    """Return whether arrays are C-contiguous, and of one floating-point dtype."""
     return contiguous(*arrays) and len({a.dtype for a in arrays}) == 1 and real(*arrays) is not None
 
 
-def _joined(how: str, dtype: Any) -> type[np.floating[Any]]:
-    """Return the NumPy type in which the numbers of arrays of `dtype` are joined: sums in float64."""
+def _joined(how: str, dtype: np.dtype) -> type[np.floating]:
+    """Return the NumPy type in which arrays of `dtype` are reduced: float64 for sums."""
     return sum_type(dtype) if how == "max" else np.float64
 
 
-def _stages(how: str, group: Group, dtype: Any) -> Iterator[tuple[int, Columns | Rows]]:
-    """Yield the stages of a reduction, 0 or 1 and 2 as in `reduce.cu`, and how each is shared out."""
+def _stages(how: str, group: Group, dtype: np.dtype) -> Iterator[tuple[int, Columns | Rows]]:
+    """Yield the stages of a reduction, 0 or 1 and 2 as in `reduce.cu`, and how each is split among blocks."""
     first = _shared(group, dtype.itemsize, SUMS)
     if first.parts == 1:
         yield 0, first
@@ -68,20 +67,20 @@ def _named(shares: Columns | Rows) -> str:
     return "reduce_rows" if isinstance(shares, Rows) else "reduce_columns"
 
 
-def _macros(x: Any, shares: Columns | Rows, stage: int, how: str) -> dict[str, str | int]:
+def _macros(x: Array, shares: Columns | Rows, stage: int, how: str) -> dict[str, str | int]:
     return macros((x,), shares.width, GPUDL_STAGE=stage, GPUDL_MAX=int(how == "max"))
 
 
-def reduces(how: str, group: Group, out: Any, x: Any) -> bool:
-    """Tell whether the kernels of `reduce` compile."""
+def reduces(how: str, group: Group, out: Array, x: Array) -> bool:
+    """Return whether the kernels of `reduce` compile."""
     return all(
         function(FILE, _named(shares), **_macros(x, shares, stage, how)) is not None
         for stage, shares in _stages(how, group, x.dtype)
     )
 
 
-def reduce(how: str, group: Group, out: Any, x: Any) -> None:
-    """Compute the sum, max or mean of x (O, R, C) along R: by one kernel, or two where R is long."""
+def reduce(how: str, group: Group, out: Array, x: Array) -> None:
+    """Compute the sum, max or mean of x (O, R, C) along R, with one launch, or two where R is long."""
     import cupy
 
     kind, floats = index(x)[1], _joined(how, x.dtype)
@@ -94,12 +93,12 @@ def reduce(how: str, group: Group, out: Any, x: Any) -> None:
         given = result
 
 
-def spreads(how: str, group: Group, out: Any, g: Any) -> bool:
-    """Tell whether the kernel of `spread` compiles."""
+def spreads(how: str, group: Group, out: Array, g: Array) -> bool:
+    """Return whether the kernel of `spread` compiles."""
     return function(FILE, "spread", **_spread_macros(group, out)) is not None
 
 
-def spread(how: str, group: Group, out: Any, g: Any) -> None:
+def spread(how: str, group: Group, out: Array, g: Array) -> None:
     """Compute out (O, R, C) = g (O, C) / R."""
     given = _spread_macros(group, out)
     divisor = sum_type(out.dtype)(group[1])
@@ -107,17 +106,17 @@ def spread(how: str, group: Group, out: Any, g: Any) -> None:
     launch(kernel, out.size // int(given["GPUDL_WIDTH"]), (out, g, *map(kind, group), divisor))
 
 
-def _spread_macros(group: Group, out: Any) -> dict[str, str | int]:
+def _spread_macros(group: Group, out: Array) -> dict[str, str | int]:
     return macros((out,), elements(out.dtype.itemsize, group[2] if group[2] > 1 else group[1]))
 
 
-def slopes(how: str, group: Group, out: Any, g: Any, y: Any, x: Any) -> bool:
-    """Tell whether the kernel of `slope` compiles."""
+def slopes(how: str, group: Group, out: Array, g: Array, y: Array, x: Array) -> bool:
+    """Return whether the kernel of `slope` compiles."""
     return function(FILE, "max_grad", **macros((x,), columns(group, x.dtype.itemsize, NEVER).width)) is not None
 
 
-def slope(how: str, group: Group, out: Any, g: Any, y: Any, x: Any) -> None:
-    """Compute the gradient of a maximum y (O, C) of x (O, R, C), shared evenly by equal maxima."""
+def slope(how: str, group: Group, out: Array, g: Array, y: Array, x: Array) -> None:
+    """Compute the gradient of a maximum y (O, C) of x (O, R, C), divided evenly among equal maxima."""
     shares = columns(group, x.dtype.itemsize, NEVER)
     kernel = compiled(FILE, "max_grad", [out, x], macros((x,), shares.width))
     shares.start(kernel, (out, g, y, x), index(x)[1])
@@ -125,13 +124,13 @@ def slope(how: str, group: Group, out: Any, g: Any, y: Any, x: Any) -> None:
 
 @dataclass(frozen=True)
 class Reduction:
-    """A twin `(out, *inputs, **static)` that sees its arrays as (O, R, C) and (O, C).
+    """A kernel `(out, *inputs, **static)` that views its arrays as (O, R, C) and (O, C).
 
     Args:
-        op: the op.
-        group: of the arrays and the static arguments, (O, R, C).
-        fits: whether the kernels of `work` compile.
-        work: what computes it.
+        op: name of the op.
+        group: returns (O, R, C) for the arrays and the static arguments.
+        fits: returns whether the kernels of `work` compile.
+        work: computes the result.
         how: "sum", "max" or "mean".
     """
 
@@ -141,17 +140,17 @@ class Reduction:
     work: Callable[..., None]
     how: str
 
-    def takes(self, *arrays: Any, **static: Any) -> bool:
-        """Accept neighbouring axes of C-contiguous arrays of one float dtype, where the kernels compile."""
+    def supports(self, *arrays: Array, **static: object) -> bool:
+        """Accept adjacent axes of C-contiguous arrays of one floating-point dtype, if the kernels compile."""
         group = self.group(*arrays, **static)
         return group is not None and alike(*arrays) and self.fits(self.how, group, *arrays)
 
-    def __call__(self, *arrays: Any, **static: Any) -> None:
+    def __call__(self, *arrays: Array, **static: object) -> None:
         """Launch the kernels on the current stream."""
         self.work(self.how, self.group(*arrays, **static), *arrays)
 
 
-for _twin in (
+for _kernel in (
     Reduction("sum", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "sum"),
     Reduction("sum_to", lambda out, x, shape: stretched(x.shape, shape), reduces, reduce, "sum"),
     Reduction("max", lambda out, x, axis=None, keepdims=False: along(x.shape, axis), reduces, reduce, "max"),
@@ -159,20 +158,20 @@ for _twin in (
     Reduction("avg_pool", lambda out, x, window: whole(x.shape, window), reduces, reduce, "mean"),
     Reduction("avg_pool_grad", lambda out, g, shape, window: whole(shape, window), spreads, spread, "mean"),
 ):
-    accelerates(_twin.op, device="cuda", takes=_twin.takes)(_twin)
+    accelerates(_kernel.op, device="cuda", supports=_kernel.supports)(_kernel)
 
 
-def _has_rows(out: Any, x: Any, *, axis: int) -> bool:
+def _has_rows(out: Array, x: Array, *, axis: int) -> bool:
     fits = x.size > 0 and axis in (-1, len(x.shape) - 1) and contiguous(out, x) and real(x) is not None
     return fits and function(FILE, "argmax", **_row_macros(x)) is not None
 
 
-def _row_macros(x: Any) -> dict[str, str | int]:
+def _row_macros(x: Array) -> dict[str, str | int]:
     return macros((x,), elements(x.dtype.itemsize, x.shape[-1]))
 
 
-@accelerates("argmax", device="cuda", takes=_has_rows)
-def argmax(out: Any, x: Any, *, axis: int) -> None:
+@accelerates("argmax", device="cuda", supports=_has_rows)
+def argmax(out: Array, x: Array, *, axis: int) -> None:
     """Find the first maximum along the last axis, or the first NaN: x (..., C) -> out (...), int32."""
     given, length = _row_macros(x), x.shape[-1]
     kernel, kind = compiled(FILE, "argmax", [x], given), index(x)[1]

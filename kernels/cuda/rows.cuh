@@ -1,12 +1,12 @@
-// Rows that are read once. A row belongs to `lanes` threads, a power of 2 of neighbours in a warp or a whole block, each of
-// which holds ITEMS of its elements at a time; only a row of more than lanes * ITEMS elements is read again.
+// Rows that are read once. A row belongs to `lanes` threads, a power of 2 of adjacent threads of a warp or a whole block, each
+// of which holds ITEMS of its elements in registers; only a row of more than lanes * ITEMS elements is read again.
 #include "packs.cuh"
 #include "reduce.cuh"
 
 constexpr int ITEMS = 16;
 constexpr int PACKS = ITEMS / WIDTH;
 
-// What a thread holds of its row.
+// The elements of a row that a thread holds.
 struct Held {
     Sum at[PACKS][WIDTH];
 };
@@ -19,15 +19,15 @@ __device__ __forceinline__ Sum row_max(Sum value, int lanes) {
     return lanes > WARP ? block_max(value) : warp_max(value, lanes);
 }
 
-// Gives each of N rows of C elements to its threads, whatever the grid: `row` with `n` = C. So that all threads of a block
-// go round equally often, as sums need it, those without a row have an empty one.
+// Calls `row` for each of N rows of C elements, `n` = C, for any grid. All threads of a block iterate equally often, as the
+// reductions require: those without a row get an empty one.
 #define FOR_ROWS(row, n, N, C, lanes)                                                                \
     for (Index first_ = blockIdx.x * (Index)(blockDim.x / lanes); first_ < N;                        \
          first_ += gridDim.x * (Index)(blockDim.x / lanes))                                          \
         if (const Index mine_ = first_ + threadIdx.x / lanes, n = mine_ < N ? C : 0, row = n ? mine_ : 0; true)
 
-// Calls f(k, elements k .. k + WIDTH - 1) for each Pack of the thread, whose elements are those in `held`, read anew from the
-// row if `reads`.
+// Calls f(k, elements k .. k + WIDTH - 1) for each Pack of the thread, with the elements in `held`, which are read again from
+// the row if `reads`.
 template <class F>
 __device__ __forceinline__ void over_row(Held& held, const Real* row, Index n, int lanes, bool reads, F f) {
     const Index apart = lanes * WIDTH;

@@ -1,15 +1,17 @@
-"""Numbers of NumPy's dtypes in CUDA C++: how they are stored and computed with, their casts and literals."""
+"""NumPy's dtypes in CUDA C++: the types in which they are stored and computed, their casts and literals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite, isnan
-from typing import Any
 
 import numpy as np
 
-_WHOLE = {"uint8": "Byte", "int32": "int", "uint32": "unsigned", "int64": "Long"}
+_WHOLE = {
+    **{"int8": "SignedByte", "int16": "Short", "int32": "int", "int64": "Long"},
+    **{"uint8": "Byte", "uint16": "UnsignedShort", "uint32": "unsigned"},
+}
 _HALVES = {"float16": ("__half", "cuda_fp16.h"), "bfloat16": ("__nv_bfloat16", "cuda_bf16.h")}
 _PLAIN = {**_WHOLE, "bool": "bool", "float32": "float", "float64": "double"}
 
@@ -19,13 +21,13 @@ class Scalar:
     """A dtype in C++. Half precision is stored in 16 bits and computed in float.
 
     Attributes:
-        dtype: NumPy's.
-        stored: the type of an array's elements.
-        computed: the type of a variable.
-        header: the file that defines `stored`, where one is needed.
+        dtype: the NumPy dtype.
+        stored: the C++ type of an array's elements.
+        computed: the C++ type of a variable.
+        header: the header that defines `stored`, if one is needed.
     """
 
-    dtype: Any
+    dtype: np.dtype
     stored: str
     computed: str
     header: str = ""
@@ -41,11 +43,11 @@ class Scalar:
         return self.dtype.name in _WHOLE
 
     def rounded(self, text: str) -> str:
-        """Return an expression of `computed` whose value `stored` can hold."""
+        """Return an expression of type `computed`, rounded to a value that `stored` can represent."""
         return f"float({self.stored}({text}))" if self.header else text
 
     def cast(self, text: str, source: Scalar) -> str:
-        """Return an expression of a `source` as one of this."""
+        """Return an expression of dtype `source` cast to this dtype."""
         if self == source:
             return text
         if self.dtype == np.bool_:
@@ -55,7 +57,7 @@ class Scalar:
         return text if self.computed == source.computed else f"{self.computed}({text})"
 
     def literal(self, value: float) -> str:
-        """Return a number, first rounded to the dtype, as an exact expression of `computed`.
+        """Return a literal of type `computed` for a value that is first rounded to the dtype.
 
         Example:
             >>> scalar(np.dtype("float32")).literal(0.1), scalar(np.dtype("int64")).literal(-1)
@@ -72,8 +74,8 @@ class Scalar:
 
 
 @lru_cache(maxsize=64)
-def scalar(dtype: Any) -> Scalar | None:
-    """Return a dtype in C++, or None for one that generated kernels do not know."""
+def scalar(dtype: np.dtype) -> Scalar | None:
+    """Return the `Scalar` of a dtype, or None if generated kernels do not support it."""
     if dtype.name in _HALVES:
         stored, header = _HALVES[dtype.name]
         return Scalar(dtype, stored, "float", header)

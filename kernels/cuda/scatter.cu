@@ -1,22 +1,22 @@
-// The gradient of taking rows by number: what was taken from each row, summed.
+// The gradient of gathering rows by index: for each row, the sum over the places where it was gathered.
 #include "common.cuh"
 #include "reduce.cuh"
 
-// GPUDL_ORDER: int or long long, what the numbers of rows are kept in.
+// GPUDL_ORDER: int or long long, the type of row indices.
 typedef GPUDL_ORDER Order;
 
-#define ROWS 32      // of the result that a block sums up, of COLUMNS columns
+#define ROWS 32      // of the result that a block sums, with COLUMNS columns
 #define COLUMNS 128  // threads of a block
 #define WARPS (COLUMNS / WARP)
-#define AT_ONCE 4  // numbers that each thread looks at before all threads add
+#define AT_ONCE 4  // indices that each thread reads before all threads add
 
-// g (M, C), order (M) -> out (N, C): row r sums the rows i of g with order[i] == r, as they follow one another.
-// A block keeps its rows in shared memory and each thread a column of them, so that no two threads ever add to the same
-// number: looking through all numbers costs little beside atomics, whose order would be another one at every run.
+// g (M, C), order (M) -> out (N, C): row r is the sum of the rows i of g with order[i] == r, in order of i.
+// A block keeps its rows in shared memory and each thread adds to one column of them, so that no two threads add to the same
+// element: reading all indices costs little compared with atomics, whose order would differ from run to run.
 extern "C" __global__ void take_grad(Real* __restrict__ out, const Real* __restrict__ g,
                                      const Order* __restrict__ order, const Index M, const Index C, const Index N) {
     __shared__ Total sums[ROWS][COLUMNS];
-    __shared__ Index found[AT_ONCE * COLUMNS];  // the positions, in their order, whose rows are the block's,
+    __shared__ Index found[AT_ONCE * COLUMNS];  // the positions whose rows are the block's, in order,
     __shared__ int rows[AT_ONCE * COLUMNS];     // and which rows these are
     __shared__ int counts[AT_ONCE][WARPS];
     const Index first = Index(blockIdx.x) * ROWS, column = Index(blockIdx.y) * COLUMNS + threadIdx.x;
@@ -27,7 +27,7 @@ extern "C" __global__ void take_grad(Real* __restrict__ out, const Real* __restr
         unsigned ours[AT_ONCE];
         for (int k = 0; k < AT_ONCE; ++k) {
             const Index i = start + k * COLUMNS + threadIdx.x;
-            // A number below 0 counts from the end, as in `take`; one out of range has no part in any sum.
+            // A negative index counts from the end, as in `take`; one out of range is ignored.
             const long long number = i < M ? (long long)order[i] : -1 - (long long)N;
             const long long at = number < 0 ? number + N : number;
             row[k] = at >= first && at < N && at - first < ROWS ? int(at - first) : -1;

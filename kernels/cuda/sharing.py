@@ -1,6 +1,6 @@
-"""How the blocks of a kernel share out an array that is added up: by rows (`rows.cuh`) or down columns (`columns.cuh`).
+"""How a reduction is split among the blocks of a kernel: along rows (`rows.cuh`) or down columns (`columns.cuh`).
 
-Everything but the move of unaligned arrays follows from shapes and dtypes alone, and so does the order of each sum.
+All but the access to unaligned arrays depends on shapes and dtypes alone, and so does the order of each sum.
 """
 
 from __future__ import annotations
@@ -9,29 +9,28 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import gcd
-from typing import Any
 
 import numpy as np
 
-from .launch import THREADS, Kernel, function, index, launch, real, run, width
+from .launch import THREADS, Argument, Array, Kernel, function, index, launch, real, run, width
 
 WARP = 32
 MOST_LANES = 8  # as in columns.cuh
 LONGEST = 512
-"""Threads of a row at most: as many as there are registers for, if a thread takes 128 of them."""
+"""Threads of a row at most: as many as there are registers for, if a thread uses 128."""
 
 ITEMS = 16  # elements that a thread of a row holds, as in rows.cuh
 SUMS, MOVES, NEVER = 16, 1, 1 << 62
-"""Turns of each thread of a block up to which it does all alone: of sums, which others would have to finish, of what is
-only moved, and of what others could not finish."""
+"""Iterations of each thread up to which one block does all the work alone: for sums, which need a second launch if they
+are split, for copies, and for results that a second launch could not combine."""
 
-_BLOCKS = 512  # that are worth starting
-_PARTS = 256  # that are worth adding up by one block
+_BLOCKS = 512  # blocks that are worth launching
+_PARTS = 256  # parts that one block can add up efficiently
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Shares of x (O, R, C), added up along R: `parts` of `step` rows by blocks that are `lanes` times `width` wide."""
+    """The split of a sum of x (O, R, C) along R: `parts` of `step` rows, by blocks of `lanes` times `width` columns."""
 
     rows: int
     columns: int
@@ -41,15 +40,15 @@ class Columns:
     step: int
     blocks: int
 
-    def start(self, kernel: Kernel, args: Sequence[Any], kind: type[np.integer[Any]], *more: Any) -> None:
-        """Start a kernel on `args`, the parameters called COLUMNS in `columns.cuh`, and `more`."""
+    def start(self, kernel: Kernel, args: Sequence[Argument], kind: type[np.integer], *more: np.generic) -> None:
+        """Launch a kernel on `args`, the parameters called COLUMNS in `columns.cuh`, and `more`."""
         shares = map(kind, (self.rows, self.columns, self.parts, self.step))
         run(kernel, self.blocks, THREADS, (*args, *shares, np.int32(self.lanes), *more))
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Shares of x (O, R), added up along R: `parts` of `step` elements by `lanes` threads."""
+    """The split of a sum of x (O, R) along R: `parts` of `step` elements, by `lanes` threads each."""
 
     count: int
     length: int
@@ -58,15 +57,15 @@ class Rows:
     parts: int
     step: int
 
-    def start(self, kernel: Kernel, args: Sequence[Any], kind: type[np.integer[Any]], *more: Any) -> None:
-        """Start a kernel on `args`, the numbers of this class, and `more`."""
+    def start(self, kernel: Kernel, args: Sequence[Argument], kind: type[np.integer], *more: np.generic) -> None:
+        """Launch a kernel on `args`, the attributes of this class, and `more`."""
         shares = map(kind, (self.count, self.length, self.parts, self.step))
         start_rows(kernel, self.count * self.parts, self.lanes, (*args, *shares, np.int32(self.lanes), *more))
 
 
 @lru_cache(maxsize=1024)
 def columns(shape: tuple[int, int, int], itemsize: int, alone: int = SUMS) -> Columns:
-    """Return how to share out x (O, R, C): R among several blocks where each thread would take more than `alone` turns.
+    """Return how to split x (O, R, C): R among several blocks if a thread would need more than `alone` iterations.
 
     Example:
         >>> columns((1, 100_000, 32), 4)
@@ -82,7 +81,7 @@ def columns(shape: tuple[int, int, int], itemsize: int, alone: int = SUMS) -> Co
 
 @lru_cache(maxsize=1024)
 def rows(shape: tuple[int, int], itemsize: int, alone: int = SUMS) -> Rows:
-    """Return how to share out x (O, R) in the same way.
+    """Return how to split x (O, R), in the same way.
 
     Example:
         >>> rows((1, 100_000), 4)
@@ -96,14 +95,14 @@ def rows(shape: tuple[int, int], itemsize: int, alone: int = SUMS) -> Rows:
 
 
 def _parts(turns: int, high: int, blocks: int, alone: int) -> tuple[int, int]:
-    """Return in how many parts, of how many turns, `blocks` share out `turns`, `high` of which each does at once."""
+    """Return into how many parts, of how many rows, `turns` are split among `blocks`; each does `high` rows at once."""
     most = min(_BLOCKS // blocks, _PARTS, -(-2 * turns // (alone * high))) if turns > alone * high else 1
     step = -(-turns // max(most, 1))
     return -(-turns // step), step
 
 
 def elements(itemsize: int, *counts: int) -> int:
-    """Return how many elements make a Pack that divides each of `counts`."""
+    """Return the number of elements of a Pack that divides each of `counts`."""
     return max(gcd(16, *(n * itemsize for n in counts)) // itemsize, 1)
 
 
@@ -113,39 +112,39 @@ def power(n: int) -> int:
 
 
 def lanes_of(packs: int, most: int) -> int:
-    """Return how many threads a row of so many Packs gets, where a thread takes `most` Packs without a second turn."""
+    """Return the number of threads for a row of `packs` Packs, if a thread processes `most` Packs per iteration."""
     if packs <= WARP * most:
         return min(power(packs), WARP)
     return min(-(-packs // most) + WARP - 1, LONGEST) // WARP * WARP
 
 
-def start_rows(kernel: Kernel, count: int, lanes: int, args: Sequence[Any]) -> None:
-    """Start a kernel of `rows.cuh` on `count` rows of `lanes` threads."""
+def start_rows(kernel: Kernel, count: int, lanes: int, args: Sequence[Argument]) -> None:
+    """Launch a kernel of `rows.cuh` on `count` rows, with `lanes` threads each."""
     if lanes <= WARP:
         launch(kernel, count * lanes, args)
     else:
         run(kernel, min(count, 1 << 16), lanes, args)
 
 
-def macros(arrays: Sequence[Any], wide: int, **more: str | int) -> dict[str, str | int]:
-    """Return the macros for a kernel on `arrays`, and on what has their shapes, in Packs of `wide` elements."""
+def macros(arrays: Sequence[Array], wide: int, **more: str | int) -> dict[str, str | int]:
+    """Return the macros for a kernel on `arrays`, and on arrays of the same shapes, in Packs of `wide` elements."""
     return {"GPUDL_REAL": real(*arrays) or "", "GPUDL_INDEX": index(*arrays)[0], "GPUDL_WIDTH": wide, **more}
 
 
-def compiled(file: str, name: str, packed: Sequence[Any], given: dict[str, str | int]) -> Kernel:
-    """Return a kernel for arrays with addresses, of which `packed` are moved in Packs.
+def compiled(file: str, name: str, packed: Sequence[Array], given: dict[str, str | int]) -> Kernel:
+    """Return a kernel for arrays, of which `packed` are accessed in Packs.
 
     Raises:
-        RuntimeError: it does not compile.
+        RuntimeError: if it does not compile.
     """
     wide = int(given["GPUDL_WIDTH"])
     apart = {"GPUDL_APART": 1} if width(packed, wide) < wide else {}
     kernel = function(file, name, **given, **apart)
     if kernel is None:
-        raise RuntimeError(f"{name} of {file} does not compile here; ask `takes` first.")
+        raise RuntimeError(f"{name} of {file} does not compile here; check `supports` first.")
     return kernel
 
 
-def sum_type(dtype: Any) -> type[np.floating[Any]]:
-    """Return the NumPy type that `Sum` stands for where arrays hold `dtype`."""
+def sum_type(dtype: np.dtype) -> type[np.floating]:
+    """Return the NumPy type of `Sum` for arrays of `dtype`."""
     return np.float64 if dtype == np.float64 else np.float32

@@ -1,9 +1,9 @@
-// The sums of partial sums, in an order that is always the same.
+// Adding up partial sums, always in the same order.
 
 #include "common.cuh"
 #include "activated.cuh"
 
-constexpr int NEAR = 32, APART = 8;  // outs of a block, and threads that add up each
+constexpr int NEAR = 32, APART = 8;  // results of a block, and threads that add up each
 
 // partial (splits, size), bias (N) -> out (size)
 extern "C" __global__ void __launch_bounds__(256)
@@ -22,6 +22,6 @@ extern "C" __global__ void __launch_bounds__(256)
             for (int other = 1; other < APART; ++other) sum += of[other][x];
             out[i] = finished(Sum(sum), bias, i % N);
         }
-        __syncthreads();  // before the next outs' sums
+        __syncthreads();  // before the sums of the next results
     }
 }

@@ -1,16 +1,17 @@
-// The sums of a tile in ordinary arithmetic. Both factors lie in shared memory with a line for each k, twice: while one step is
-// multiplied the next one is on its way through registers. A thread computes PART_M x PART_N sums, in groups of NEAR neighbours.
+// The sums of a tile without tensor cores. Both operands are in shared memory with a line for each k, double-buffered: while one
+// step is multiplied, the next one is loaded through registers. A thread computes PART_M x PART_N sums, in groups of NEAR.
 //
-// A warp is 4 x 8 threads: for each k it reads 4 groups of a and 8 of b, all others get what these read. Groups are 16 bytes and side by
-// side, so no two of them share a bank. A factor that comes along k is transposed on its way: its lines are 16 bytes longer than the tile,
-// so that the 4 k of a pack and the rows of a warp fall on different banks (twice on the same with TILE_K = 16 and more).
+// A warp is 4 x 8 threads: for each k it reads 4 groups of a and 8 of b, which are broadcast. Groups are 16 bytes and adjacent,
+// so that there are no bank conflicts. An operand that is contiguous along k is transposed when it is stored: its lines are 16
+// bytes longer than the tile, so that the 4 k of a pack and the rows of a warp fall on different banks (two-way conflicts with
+// TILE_K = 16 and more).
 
 constexpr int NEAR_M = PART_M * sizeof(Sum) < 16 ? PART_M : 16 / sizeof(Sum);
 constexpr int NEAR_N = PART_N * sizeof(Sum) < 16 ? PART_N : 16 / sizeof(Sum);
 constexpr int SPACE = 16 / sizeof(Sum);
 constexpr int WIDTH_OUT = NEAR_N;
 
-// A gatherer's packs of one step, on their way.
+// A gatherer's packs of one step, in registers.
 template <class G>
 struct InRegisters {
     typedef typename G::S S;
@@ -42,7 +43,7 @@ struct InRegisters {
     }
 };
 
-// Where a thread's sum `i` along an axis is: `me` of its first neighbours, and then every `all` groups.
+// The position of a thread's sum `i` along an axis: group `me` of the first `all` groups, then every `all` groups.
 template <int NEAR>
 __device__ __forceinline__ int position(int i, int me, int all) {
     return (i / NEAR * all + me) * NEAR + i % NEAR;
@@ -79,7 +80,7 @@ __device__ __forceinline__ void multiply(A& a, B& b, const Place& place, const O
     for (int step = 0; step < place.steps; ++step) {
         const int now = step % 2;
         const bool more = step + 1 < place.steps;
-        __syncthreads();  // this step has arrived, and nobody reads the one before any more
+        __syncthreads();  // this step has arrived, and no thread reads the previous one any more
         if (more) {
             next_a.fetch(a);
             next_b.fetch(b);

@@ -1,16 +1,17 @@
-// The sums of a tile on tensor cores. Both factors lie in dynamic shared memory as they come, for GPUDL_STAGES steps at a time; a warp
-// computes PART_M x PART_N sums. Lines are longer than what is in them, so that no two lanes read from one bank at a time:
-//   ldmatrix reads 8 lines' 16 bytes. Lines are an odd number of 16 bytes long, so these fall on 8 different quarters of the 32 banks.
-//   float32 across k cannot be transposed by it (16 bits at a time), so lanes read 4 lines' 8 numbers by themselves. Lines are
-//   8 modulo 32 numbers long, so these 32 numbers are in 32 banks.
-// `shared_bytes` in tiles.py knows these lengths too.
+// The sums of a tile on tensor cores. Both operands are in dynamic shared memory in their own order, for GPUDL_STAGES steps at
+// a time; a warp computes PART_M x PART_N sums. Lines are padded to avoid bank conflicts:
+//   ldmatrix reads 16 bytes of each of 8 lines. Lines are an odd number of 16 bytes long, so that these fall on 8 different
+//   groups of 4 of the 32 banks.
+//   float32 across k cannot be transposed by it (16 bits at a time), so lanes read 8 elements of each of 4 lines themselves.
+//   Lines are 8 modulo 32 elements long, so that these 32 elements are in 32 banks.
+// `shared_bytes` in tiles.py uses the same lengths.
 
 #include "mma.cuh"
 
 constexpr bool IS_FLOAT32 = sizeof(Real) == 4;
 constexpr int UNIT = 16 / sizeof(Real);  // elements of 16 bytes
-constexpr int ONCE = 2 * UNIT;           // products of each sum in one instruction
-constexpr int DOWN = PART_M / 16, RIGHT = PART_N / 8;  // instructions side by side
+constexpr int ONCE = 2 * UNIT;           // terms of each sum in one instruction
+constexpr int DOWN = PART_M / 16, RIGHT = PART_N / 8;  // adjacent instructions
 constexpr int STAGES = GPUDL_STAGES;
 constexpr int WIDTH_OUT = 2;
 
@@ -45,8 +46,8 @@ struct InShared {
         });
     }
 
-    // Bring the four registers of 16 lines (along M or N) and ONCE products, from (line, k). Register i has lines 8 * (i % 2) and on
-    // and products ONCE / 2 * (i / 2) and on, as a factor on the left needs it; for the right the two change places.
+    // Loads the four registers of 16 lines (along M or N) and ONCE terms, from (line, k). Register i has the lines from
+    // 8 * (i % 2) and the terms from ONCE / 2 * (i / 2), as the left operand needs it; for the right operand the two are swapped.
     static __device__ __forceinline__ void read(unsigned (&r)[4], const Real* stage, int line, int k, bool left) {
         const int lane = threadIdx.x % 32;
         const int one = lane / 8 % 2 * 8, other = lane / 16 * 8;
@@ -68,7 +69,7 @@ struct InShared {
     }
 };
 
-// What a warp multiplies at once.
+// The fragments that a warp multiplies at a time.
 struct Fragments {
     unsigned a[DOWN][4], b[RIGHT][2];
 };
@@ -89,7 +90,7 @@ __device__ __forceinline__ void multiply(A& a, B& b, const Place& place, const O
             Left::begin(left + step % STAGES * Left::SIZE, a);
             Right::begin(right + step % STAGES * Right::SIZE, b);
         }
-        copy_async_commit();  // an empty one too, so that there is one for each step
+        copy_async_commit();  // also an empty group, so that there is one per step
     };
     auto read = [&](Fragments& next, int stage, int k) {
 #pragma unroll
@@ -108,7 +109,7 @@ __device__ __forceinline__ void multiply(A& a, B& b, const Place& place, const O
     for (int step = 0; step < STAGES - 1; ++step) begin(step);
     for (int step = 0; step < place.steps; ++step) {
         copy_async_wait<STAGES - 2>();
-        __syncthreads();  // all threads' copies have arrived, and nobody reads the stage before any more
+        __syncthreads();  // all threads' copies have arrived, and no thread reads the previous stage any more
         begin(step + STAGES - 1);
         Fragments fragments[2];
         read(fragments[0], step % STAGES, 0);

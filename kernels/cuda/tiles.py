@@ -1,7 +1,7 @@
-"""Which tile a block computes of a product, and how many blocks share out its sums: a function of shapes and the card.
+"""The choice of a product's tile size, and of the number of blocks that split its sums, from shapes and the GPU.
 
-What a choice costs is estimated in cycles of one multiprocessor, by the numbers below. They come from published rates
-of sm_80 and sm_90 and were not measured: they order the choices, and tell nothing about the time.
+The cost of a choice is estimated in cycles of one multiprocessor, with the constants below. They are published rates
+of sm_80 and sm_90, not measured: they rank the choices, and do not predict times.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
 
-_LANES = 128  # multiply-adds of float32 in a cycle
-_TENSOR_RATE = {2: 1024, 4: 512}  # multiply-adds in a cycle, by bytes of an element
-_SHARED_RATE = 128  # bytes from shared memory in a cycle
-_LATENCY = 800  # from asking for a step's elements to having them
-_START = 1500  # of a block: its first elements, and its last stores
+_LANES = 128  # multiply-adds of float32 per cycle
+_TENSOR_RATE = {2: 1024, 4: 512}  # multiply-adds per cycle, by bytes of an element
+_SHARED_RATE = 128  # bytes from shared memory per cycle
+_LATENCY = 800  # cycles from the load of a step's elements to their arrival
+_START = 1500  # cycles of a block for its first loads and its last stores
 _SECOND_KERNEL = 3000
-_PARTIAL_RATE = 1000  # bytes of partial sums that all multiprocessors write and read again in a cycle
-_REGISTERS = 65536  # of a multiprocessor
-_OF_A_THREAD = 128  # registers, at most
+_PARTIAL_RATE = 1000  # bytes of partial sums per cycle that all multiprocessors write and read again
+_REGISTERS = 65536  # registers of a multiprocessor
+_OF_A_THREAD = 128  # registers of a thread at most
 _SPLITS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 _BIG = 2**27
 
 
 @dataclass(frozen=True)
 class Tile:
-    """What a block computes at a time; `tile.cuh` explains the numbers.
+    """The tile that a block computes, and its parameters, see `tile.cuh`.
 
     Args:
-        m: rows.
-        n: columns.
-        k: products of each sum in one step.
+        m: number of rows.
+        n: number of columns.
+        k: terms of each sum in one step.
         part_m: rows that a warp (with tensor cores) or a thread (without) computes.
         part_n: columns likewise.
         stages: steps that are in shared memory at a time.
-        tensor: whether tensor cores multiply.
+        tensor: whether tensor cores are used.
     """
 
     m: int
@@ -47,11 +47,11 @@ class Tile:
 
     @property
     def threads(self) -> int:
-        """Threads of a block."""
+        """Number of threads of a block."""
         return self.m // self.part_m * (self.n // self.part_n) * (32 if self.tensor else 1)
 
     def macros(self) -> dict[str, int]:
-        """Return what `tile.cuh` has to be compiled with."""
+        """Return the macros for `tile.cuh`."""
         return {
             "GPUDL_TENSOR": int(self.tensor),
             "GPUDL_TILE_M": self.m,
@@ -63,7 +63,7 @@ class Tile:
         }
 
     def shared_bytes(self, itemsize: int, a_along: bool, b_along: bool) -> int:
-        """Return the dynamic shared memory of a block; `along` tells whether a factor's lines run along k."""
+        """Return the dynamic shared memory of a block, in bytes; `along` is whether an operand's lines run along k."""
         if not self.tensor:
             return 0
         unit = 16 // itemsize
@@ -74,7 +74,7 @@ class Tile:
         return self.stages * sum(sizes) * itemsize
 
     def cycles(self, itemsize: int) -> float:
-        """Return how long a multiprocessor needs for one step of one block, if nothing keeps it waiting."""
+        """Return the cycles of a multiprocessor for one step of one block, without any latency."""
         products = self.m * self.n * self.k
         if self.tensor:
             read = products * itemsize * (1 / self.part_m + 1 / self.part_n)
@@ -92,7 +92,7 @@ def _tensor(k: int) -> tuple[Tile, ...]:
         Tile(64, 64, k, 32, 32, 3, True),
         Tile(128, 32, k, 32, 32, 3, True),
         Tile(32, 32, k, 16, 16, 4, True),
-        Tile(128, 32, 16, 32, 32, 2, True),  # for the few products of a first layer
+        Tile(128, 32, 16, 32, 32, 2, True),  # for the few terms of a first layer
     )
 
 
@@ -110,12 +110,12 @@ def candidates(itemsize: int, tensor: bool) -> tuple[Tile, ...]:
 
 @dataclass(frozen=True)
 class Card:
-    """What matters of a GPU here.
+    """The properties of a GPU that the choice depends on.
 
     Args:
         capability: its compute capability, 90 for 9.0.
-        multiprocessors: how many it has.
-        shared: bytes of shared memory that a block can have.
+        multiprocessors: number of multiprocessors.
+        shared: shared memory that a block can have, in bytes.
     """
 
     capability: int
@@ -125,15 +125,15 @@ class Card:
 
 @dataclass(frozen=True)
 class Sums:
-    """A product to compute: M x N sums of K products each, `classes` times.
+    """The size of a product: M x N sums of K terms each, `classes` times.
 
     Args:
-        m: rows of the left factor.
-        n: columns of the right one.
-        k: products of a sum.
-        a_along: whether the elements of the left factor lie side by side along k.
-        b_along: the same of the right factor.
-        classes: how many such products there are.
+        m: rows of the left operand.
+        n: columns of the right operand.
+        k: terms of a sum.
+        a_along: whether the left operand is contiguous along k.
+        b_along: whether the right operand is contiguous along k.
+        classes: number of such products.
     """
 
     m: int
@@ -145,17 +145,17 @@ class Sums:
 
     @property
     def is_big(self) -> bool:
-        """Tell whether it has tiles of the usual size for a whole card, of rows that others' kernels want aligned.
+        """Return whether it has enough tiles of the usual size for a whole GPU, with rows aligned as cuBLAS prefers.
 
-        Up to 2**27 multiply-adds, eight tiles of 128 x 128 x 1024, there is too little for a card of a hundred
-        multiprocessors: what counts is that tiles are small and sums are split.
+        Up to 2**27 multiply-adds, eight tiles of 128 x 128 x 1024, there is too little work for a GPU of a hundred
+        multiprocessors: then small tiles and split sums are faster.
         """
         return self.m * self.n * self.k > _BIG and self.n % 8 == 0 and self.k % 8 == 0
 
 
 @lru_cache(maxsize=4096)
 def choose(sums: Sums, itemsize: int, tensor: bool, card: Card) -> tuple[Tile, int]:
-    """Return the tile, and into how many parts the products of each sum are split, that are estimated to be fastest.
+    """Return the tile, and the number of parts into which each sum is split, that are estimated to be fastest.
 
     Example:
         >>> h100 = Card(90, 132, 227 << 10)
@@ -178,10 +178,10 @@ def _cost(tile: Tile, splits: int, sums: Sums, itemsize: int, card: Card) -> flo
     fit = _REGISTERS // (_OF_A_THREAD * tile.threads)
     if needed:
         fit = max(1, min(fit, card.shared // needed))
-    each = max(1, ceil(blocks / card.multiprocessors))  # an empty product too is asked for
+    each = max(1, ceil(blocks / card.multiprocessors))  # at least 1, for empty products
     together = min(each, fit)
     step = together * tile.cycles(itemsize)
-    waiting = (steps - 1) * _LATENCY / (tile.stages - 1) + step  # if nothing but elements on their way counts
+    waiting = (steps - 1) * _LATENCY / (tile.stages - 1) + step  # if only the latency of loads counts
     cost = ceil(each / together) * (_START + max(steps * step, waiting))
     if splits > 1:
         cost += _SECOND_KERNEL + splits * sums.m * sums.n * sums.classes * max(itemsize, 4) / _PARTIAL_RATE

@@ -1,5 +1,5 @@
-// Updates of weights w (size) by gradients g (size), in place, with the slots that an optimizer keeps beside each weight.
-// The learning rate and the number of finished steps are read here: a captured graph takes them as they are when it runs.
+// Updates of weights w (size) by gradients g (size), in place, with the slots that an optimizer keeps for each weight.
+// The learning rate and the number of finished steps are read from memory, so that a captured graph sees their current values.
 #include "common.cuh"
 #include "packs.cuh"
 
@@ -59,7 +59,7 @@ extern "C" __global__ void adam(Real* __restrict__ w, Real* __restrict__ m, Real
                                 const Real* __restrict__ g, const Real* __restrict__ lr,
                                 const long long* __restrict__ step, const Index size, const double beta_1,
                                 const double beta_2, const Sum fresh_1, const Sum fresh_2, const Sum epsilon) {
-    // While t is small, 1 - beta^t loses most of the digits of a float; and two powers of doubles would take each thread
+    // While t is small, 1 - beta^t loses most of the digits of a float; and two powers in double would take each thread
     // longer than its weights.
     __shared__ Sum alpha;
     if (threadIdx.x == 0) {

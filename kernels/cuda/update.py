@@ -1,34 +1,32 @@
 """Optimizer updates: one pass over weights, gradients and slots, in place, for float32 and float64.
 
-The learning rate and the number of finished steps are 0-d arrays that the kernels read.
+The learning rate and the number of finished steps are 0-d arrays on the device that the kernels read.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..registry import accelerates
-from .launch import Kernel, contiguous, function, index, launch, real, width
+from .launch import Array, Kernel, contiguous, function, index, launch, real, width
 
 
-def _update(name: str, buffers: tuple[Any, ...], scalars: tuple[Any, ...], *numbers: Any) -> None:
-    """Start a kernel on arrays of one shape, 0-d arrays, and NumPy scalars; the first array is the weights."""
+def _update(name: str, buffers: tuple[Array, ...], scalars: tuple[Array, ...], *numbers: np.generic) -> None:
+    """Launch a kernel on arrays of one shape, 0-d arrays, and NumPy scalars; the first array is the weights."""
     at_once = width(buffers)
     kernel = _kernel(name, buffers, at_once)
     if kernel is None:
-        raise RuntimeError(f"{name} of update.cu does not compile here; ask first whether it takes the arrays.")
+        raise RuntimeError(f"{name} of update.cu does not compile here; check `supports` first.")
     size = index(*buffers)[1](buffers[0].size)
     launch(kernel, buffers[0].size, (*buffers, *scalars, size, *numbers), at_once)
 
 
-def _kernel(name: str, arrays: tuple[Any, ...], at_once: int) -> Kernel | None:
+def _kernel(name: str, arrays: tuple[Array, ...], at_once: int) -> Kernel | None:
     holds, counts = real(*arrays) or "", index(*arrays)[0]
     return function("update.cu", name, GPUDL_REAL=holds, GPUDL_INDEX=counts, GPUDL_WIDTH=at_once)
 
 
-def _takes(*arrays: Any, **static: Any) -> bool:
+def _supports(*arrays: Array, **static: object) -> bool:
     """Accept buffers of one shape, then 0-d arrays: a learning rate of their dtype and an int64 number of steps."""
     shape = arrays[0].shape
     buffers = [a for a in arrays if a.dtype.kind == "f"][:-1]
@@ -43,21 +41,21 @@ def _takes(*arrays: Any, **static: Any) -> bool:
     )
 
 
-@accelerates("sgd_", device="cuda", takes=_takes)
-def sgd_(w: Any, g: Any, lr: Any) -> None:
+@accelerates("sgd_", device="cuda", supports=_supports)
+def sgd_(w: Array, g: Array, lr: Array) -> None:
     """Step against the gradient: w -= lr * g; w, g of one shape, lr ()."""
     _update("sgd", (w, g), (lr,))
 
 
-@accelerates("sgd_momentum_", device="cuda", takes=_takes)
-def sgd_momentum_(w: Any, m: Any, g: Any, lr: Any, *, momentum: float, nesterov: bool) -> None:
+@accelerates("sgd_momentum_", device="cuda", supports=_supports)
+def sgd_momentum_(w: Array, m: Array, g: Array, lr: Array, *, momentum: float, nesterov: bool) -> None:
     """Step with momentum as Keras's SGD: m = momentum * m - lr * g; w += m, or w += momentum * m - lr * g."""
     _update("sgd_momentum", (w, m, g), (lr,), w.dtype.type(momentum), np.int32(nesterov))
 
 
-@accelerates("rmsprop_", device="cuda", takes=_takes)
-def rmsprop_(w: Any, v: Any, g: Any, lr: Any, *, rho: float, epsilon: float) -> None:
-    """Step by the gradient over its running size: v = rho v + (1 - rho) g^2; w -= lr g / sqrt(v + epsilon).
+@accelerates("rmsprop_", device="cuda", supports=_supports)
+def rmsprop_(w: Array, v: Array, g: Array, lr: Array, *, rho: float, epsilon: float) -> None:
+    """Step by the gradient over its moving root mean square: v = rho v + (1 - rho) g^2; w -= lr g / sqrt(v + epsilon).
 
     Source: Tieleman and Hinton, "Lecture 6.5: RMSProp", 2012.
     """
@@ -65,9 +63,11 @@ def rmsprop_(w: Any, v: Any, g: Any, lr: Any, *, rho: float, epsilon: float) -> 
     _update("rmsprop", (w, v, g), (lr,), number(rho), number(1 - rho), number(epsilon))
 
 
-@accelerates("adam_", device="cuda", takes=_takes)
-def adam_(w: Any, m: Any, v: Any, g: Any, lr: Any, step: Any, *, beta_1: float, beta_2: float, epsilon: float) -> None:
-    """Step by Adam, with its bias correction in the rate; `step` () int64 counts finished updates.
+@accelerates("adam_", device="cuda", supports=_supports)
+def adam_(
+    w: Array, m: Array, v: Array, g: Array, lr: Array, step: Array, *, beta_1: float, beta_2: float, epsilon: float
+) -> None:
+    """Step by Adam, with the bias correction in the learning rate; `step` () int64 counts finished updates.
 
     Source: Kingma and Ba, "Adam: a method for stochastic optimization", 2015, end of section 2.
     """

@@ -23,10 +23,8 @@ def spoilt(array: np.ndarray) -> np.ndarray:
 
 
 def dirty(specs: tuple[Spec, ...]) -> Arrays:
-    """Return outs full of NaN, or of bytes 255; so is then the memory that CPU kernels keep for themselves."""
+    """Return outs full of NaN, or of bytes 255; so is from now on the scratch memory of CPU kernels."""
     scratch._new = lambda shape, dtype: spoilt(np.empty(shape, dtype))
-    for array in vars(scratch._kept).values():
-        spoilt(array)
     return tuple(spoilt(backend.get("numpy").empty(s.shape, s.dtype)) for s in specs)
 
 

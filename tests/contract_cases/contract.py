@@ -50,7 +50,7 @@ class Contract:
             with the op.
         make: `make(rng, *setting)` is a sample.
         settings: the settings worth a sample each.
-        draw: a random setting, for the twins.
+        draw: a random setting, for the kernels.
         wrong: inputs that must raise ShapeError.
         roundings: how many roundings, each half a unit in the last place of `magnitude`, lie between an out
             and the exact value: a number, or a function of the sample. A rounding is counted as a whole

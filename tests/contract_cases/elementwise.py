@@ -225,6 +225,8 @@ CONTRACTS = [
     unary("expm1", math.expm1, special=(0.0, 1e-4, NAN, -INF), roundings=LIBRARY, widens=True),
     # A rational function of degree 8 and an exponential, all of positive terms.
     unary("erf", math.erf, near(-3, 3), special=(0.0, 0.25, 9.0, NAN, INF, -INF), roundings=12, widens=True),
+    unary("sin", math.sin, special=(0.0, 100.0, NAN), roundings=LIBRARY, widens=True),
+    unary("cos", math.cos, special=(0.0, 100.0, NAN), roundings=LIBRARY, widens=True),
     unary("tanh", math.tanh, special=(0.0, 9.0, NAN, INF, -INF), roundings=LIBRARY, widens=True),
     unary("sigmoid", sigmoid, special=(0.0, 90.0, -80.0, NAN, INF, -INF), roundings=LIBRARY + 2, widens=True),
     unary("relu", ACTIVATIONS["relu"], special=(0.0, NAN, INF, -INF)),

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from contract_cases.contract import SHAPES, Contract, Rng, Sample, random_shape
-from contract_cases.elementwise import PAIRS, random_pair
+from contract_cases.contract import SHAPES, Contract, Rng, Sample, elementwise, random_shape
+from contract_cases.elementwise import INTEGERS, PAIRS, TIES, binary, random_pair
 
 BITWISE: dict[str, Callable[[Any, Any], Any]] = {
     "bitwise_and": operator.and_,
@@ -29,13 +29,15 @@ def oracle(name: str) -> Callable[..., np.ndarray]:
             dtype = np.dtype(np.int32)
         pairs = np.broadcast(a, b)
         numbers = (BITWISE[name](*(dtype.type(n).item() for n in pair)) for pair in pairs)
-        return np.array(list(numbers), dtype).reshape(pairs.shape)
+        return np.array([int(n) % 2**64 for n in numbers], np.uint64).astype(dtype).reshape(pairs.shape)
 
     return compute
 
 
 def make(rng: Rng, a: Any, b: Any, dtypes: tuple[str, str]) -> Sample:
-    """Draw numbers whose shifted bits still fit."""
+    """Draw numbers whose shifted bits still fit; or shift all bits out, which C leaves open."""
+    if dtypes == ("far", "far"):
+        return Sample((np.array([5, -5, 2**31 - 1, -(2**31)], np.int32), np.array([31, 32, 33, 70], np.int32)))
     left, right = (rng.integers(0, 2 if d == "bool" else 8, shape) for d, shape in zip(dtypes, (a, b), strict=True))
     if dtypes[0].startswith("int"):
         left = left - 4
@@ -53,13 +55,30 @@ def make_one(rng: Rng, shape: tuple[int, ...], dtype: str) -> Sample:
     return Sample((rng.integers(0, 2 if dtype == "bool" else 9, shape).astype(dtype),))
 
 
+def truth_make(rng: Rng, shape: tuple[int, ...], dtype: str) -> Sample:
+    return Sample((rng.integers(0, 2, shape).astype(dtype),))
+
+
 CONTRACTS = [
+    binary("logical_and", lambda a, b: bool(a) and bool(b), extra=(INTEGERS, TIES), kind=bool),
+    binary("logical_or", lambda a, b: bool(a) or bool(b), extra=(INTEGERS, TIES), kind=bool),
+    binary("logical_xor", lambda a, b: bool(a) != bool(b), extra=(INTEGERS, TIES), kind=bool),
+    Contract(
+        "logical_not",
+        elementwise(operator.not_, bool),
+        truth_make,
+        [*((shape, "float64") for shape in SHAPES), ((3, 2), "bool"), ((5,), "int32")],
+        lambda rng: (random_shape(rng), str(rng.choice(["bool", "float64", "int32"]))),
+    ),
     *(
         Contract(
             name,
             oracle(name),
             make,
-            [(*pair, DTYPES[i % len(DTYPES)]) for i, pair in enumerate((*PAIRS, *PAIRS[:3]))],
+            [
+                *((*pair, DTYPES[i % len(DTYPES)]) for i, pair in enumerate((*PAIRS, *PAIRS[:3]))),
+                ((), (), ("far", "far")),
+            ],
             lambda rng: (*random_pair(rng), DTYPES[int(rng.integers(len(DTYPES)))]),
             FLOATS,
             dtypes=("float64",),

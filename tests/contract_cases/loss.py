@@ -27,6 +27,18 @@ def log_softmax_row(z: Row) -> Row:
     return [v - top - total for v in z]
 
 
+def sparsemax_row(z: Row) -> Row:
+    """Return the numbers above the level at which they sum to 1, less that level: found by bisection."""
+    low, high = max(z) - 1, max(z)
+    for _ in range(80):
+        level = (low + high) / 2
+        if math.fsum(max(v - level, 0) for v in z) > 1:
+            low = level
+        else:
+            high = level
+    return [max(v - high, 0.0) for v in z]
+
+
 def by_rows(function: Callable[..., Any], *arrays: np.ndarray, scalar: bool = False) -> np.ndarray:
     """Return `function` of the rows of the arrays, which may lack the last axis; `scalar` rows have none."""
     lead, classes = arrays[-1].shape[:-1], arrays[-1].shape[-1:]
@@ -171,6 +183,17 @@ CONTRACTS = [
         NO_CLASS,
         classes_of,
         spread,
+        REAL,
+    ),
+    Contract(
+        "sparsemax",
+        lambda x: by_rows(sparsemax_row, x),
+        lambda rng, shape: Sample((near(-1, 1)(rng, *shape),)),
+        ROWS,
+        lambda rng: (random_shape(rng),),
+        NO_CLASS,
+        classes_of,
+        lambda x: np.abs(x) + 1,
         REAL,
     ),
     Contract(

@@ -98,11 +98,11 @@ def tile_of(variant: Variant) -> Tile | None:
 
 def used_variants() -> list[Variant]:
     """Return what the launchers compile, of each kernel and dtype the kind that moves most at a time, and `MORE`."""
-    from cuda_twins import Placed
+    from cuda_kernels import Placed
     from gpudl.kernels import registry
     from gpudl.kernels.cuda import elementwise, launch, program
     from strict_cupy import installed
-    from test_cuda_twins import calls
+    from test_cuda_kernel_cases import calls
 
     found: dict[Any, set[Variant]] = {}
 
@@ -117,10 +117,10 @@ def used_variants() -> list[Variant]:
         patch.setattr(launch, "compiled", note)
         for module in (elementwise, program):  # whose kernels are in no file
             patch.setattr(module, "compile_run", lambda *args: nothing)
-        for twins in registry.twins("cuda").values():
-            for twin in twins:
-                for static, outs, inputs in calls(twin):
-                    twin.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
+        for found in registry.registered("cuda").values():
+            for kernel in found:
+                for static, outs, inputs in calls(kernel):
+                    kernel.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
     largest = {max(kinds, key=_size) for (title, *_), kinds in found.items() if title not in PRODUCTS}
     return sorted({*largest, *tile_variants(), *more_variants()})
 

@@ -40,9 +40,9 @@ Source = tuple[str, tuple[str, ...]]
 
 def sources() -> dict[Source, str]:
     """Return every source with the name of a kernel in it, the most important first."""
-    from cuda_twins import Placed
+    from cuda_kernels import Placed
     from strict_cupy import installed
-    from test_cuda_twins import calls
+    from test_cuda_kernel_cases import calls
 
     from benchmarks.gpu.compiling import asked, noted
 
@@ -52,9 +52,9 @@ def sources() -> dict[Source, str]:
         with backend.scope("cupy"):
             wanted = asked()
         with noted() as found:
-            for twin in chain.from_iterable(registry.twins("cuda").values()):
-                for static, outs, inputs in calls(twin):
-                    twin.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
+            for kernel in chain.from_iterable(registry.registered("cuda").values()):
+                for static, outs, inputs in calls(kernel):
+                    kernel.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
     together: dict[Source, str] = {}
     for text, options, name in [*wanted, *tiles(), *found]:
         together.setdefault((text, tuple(each for each in options if not each.startswith("-DGPUDL_ONLY"))), name)

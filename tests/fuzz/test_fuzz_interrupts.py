@@ -101,7 +101,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
     return a.dtype == b.dtype and np.array_equal(a, b, equal_nan=a.dtype.kind not in "biu")
 
 
-def _twin(training: Training, state: list[np.ndarray]) -> gpudl.Sequential:
+def _copy(training: Training, state: list[np.ndarray]) -> gpudl.Sequential:
     """Return a new model in a state that another one is in."""
     model = training.model()
     model.optimizer.build(model.trainable_weights)
@@ -120,9 +120,9 @@ def _check(p: Program) -> None:
     if started:  # the plans are there
         training.fit(model)
         states = [state_of(model)]
-        twin = _twin(training, states[0])
-        seen = gpudl.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: states.append(state_of(twin)))
-        training.fit(twin, callbacks=[seen])
+        copy = _copy(training, states[0])
+        seen = gpudl.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: states.append(state_of(copy)))
+        training.fit(copy, callbacks=[seen])
     calls: dict[str, Callable[[gpudl.Sequential], Any]] = {
         "fit": training.fit,
         "train_on_batch": lambda m: m.train_on_batch(
@@ -133,7 +133,7 @@ def _check(p: Program) -> None:
     }
     name = p.one_of(("fit", "fit", "fit", *calls))
     whole = Interrupt()
-    other = _twin(training, states[0])
+    other = _copy(training, states[0])
     if started:
         for warm in calls.values():
             warm(other)
@@ -148,12 +148,12 @@ def _check(p: Program) -> None:
     assert _left_open() == before, f"something is left behind: {_left_open()}, before {before}"
     step = _step_of(model, states)
     assert step == 0 or name in ("fit", "train_on_batch"), "the weights have changed"
-    twin = _twin(training, states[step])
+    copy = _copy(training, states[step])
     for action in (p.one_of(list(calls.values())), calls["fit"], calls["predict"]):
-        mine, expected = action(model), action(twin)
+        mine, expected = action(model), action(copy)
         if isinstance(mine, np.ndarray):
             assert_same_bits(mine, expected, "predictions afterwards")
-    for number, (mine, expected) in enumerate(zip(state_of(model), state_of(twin), strict=True)):
+    for number, (mine, expected) in enumerate(zip(state_of(model), state_of(copy), strict=True)):
         assert_same_bits(mine, expected, f"array {number} after more training")
     gone = weakref.ref(model)
     interrupted.clear()

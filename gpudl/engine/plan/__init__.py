@@ -1,6 +1,7 @@
-"""What is recorded, and what is made of it: plans that replay a step.
+"""Records of steps, and the plans that replay them.
 
-`recorder` notes what a step applies (`ir` says in which form), `passes`, `rewrite` and `elementwise_fusion` make fewer
-instructions of it, `arena` packs their buffers, and `plan` binds kernels to addresses. `trace` records and looks up,
-`capture` makes one CUDA graph of a plan, `footprint` says what would fit, `plan_cache` what is kept.
+`recorder` records the ops of a step as instructions (`ir`), which `passes`, `rewrite` and `elementwise_fusion`
+optimise; `arena` packs their buffers, and `plan` binds kernels to addresses. `trace` records steps and looks up their
+plans, `capture` captures a plan as a CUDA graph, `footprint` estimates memory, `plan_cache` keeps plans for later
+calls.
 """

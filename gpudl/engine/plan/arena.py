@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ALIGNMENT = 512  # bytes: what CuPy's pool gives, and more than any CPU asks
+ALIGNMENT = 512  # bytes: that of CuPy's pool, and more than any CPU needs
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Block:
 
 
 def pack(blocks: Sequence[Block]) -> int:
-    """Give every block an offset so that no two blocks alive together overlap; return the arena's size.
+    """Assign offsets so that no two blocks that are alive at the same time overlap; return the arena's size in bytes.
 
     Largest first, each at the lowest offset that fits (greedy by size: Pisarchyk and Lee, 2020,
     "Efficient Memory Management for Deep Neural Net Inference").
@@ -33,7 +33,7 @@ def pack(blocks: Sequence[Block]) -> int:
         >>> third.offset == first.offset
         True
     """
-    # What has been placed, by offset: where each block begins and ends, in bytes and in instructions.
+    # The blocks that have been placed, by offset: their begin and end, in bytes and in instructions.
     placed = np.zeros((4, len(blocks)), np.int64)
     for count, block in enumerate(sorted(blocks, key=lambda b: (-b.nbytes, b.start))):
         begins, ends, first, last = placed[:, :count]
@@ -48,5 +48,5 @@ def pack(blocks: Sequence[Block]) -> int:
 
 
 def padded(nbytes: int) -> int:
-    """Return the least multiple of the alignment that is not less."""
+    """Return `nbytes` rounded up to a multiple of the alignment."""
     return -(-nbytes // ALIGNMENT) * ALIGNMENT

@@ -1,4 +1,4 @@
-"""The body of a loop, noted once, as a record of its own within that of the step that the loop is part of."""
+"""The body of a loop, recorded once, in a record of its own within that of the enclosing step."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from gpudl.engine.value import Value
 
 @dataclass(frozen=True, slots=True)
 class Fed:
-    """What a body is given anew for each step.
+    """An input of a body that differs in each iteration.
 
     Attributes:
-        source: where it comes from, in the record around: what a carry begins with, or the rows of all steps.
-        leaf: what the body computes with.
-        slot: the value of it in the body.
+        source: its value in the enclosing record: the initial value of a carry, or the rows of all iterations.
+        leaf: the tensor that the body computes with.
+        slot: the value of the leaf in the record of the body.
     """
 
     source: Tensor
@@ -30,30 +30,31 @@ class Fed:
 
 
 class Forward(Protocol):
-    """A loop whose values another loop, which computes its gradient, reads step by step.
+    """A loop whose values another loop, which computes its gradient, reads in each iteration.
 
     Attributes:
-        body: what it does in a step.
+        body: the body of the loop.
     """
 
     body: Body
 
     def rows(self, tensor: Tensor) -> Tensor:
-        """Return what a tensor of the body is in each step, as rows."""
+        """Return the values of a tensor of the body in all iterations, as rows."""
 
 
 class Body(Recorder):
-    """Notes what a loop does in one step.
+    """Records one iteration of a loop.
 
     Args:
-        outer: notes the step that the loop is part of.
+        outer: the recorder of the enclosing step.
         forward: the loop whose gradient this one computes.
 
     Attributes:
-        carries: what is handed from step to step.
-        streams: what has a row for each step.
-        captured: the values from around that it reads, by those outside; variables are the same in both.
-        tensors: the tensors from around that it reads, by their keys in the graph.
+        carries: the values that are passed from each iteration to the next.
+        streams: the values that have a row for each iteration.
+        captured: the values of the enclosing record that it reads, by their values there; variables are the same in
+            both.
+        tensors: the tensors of the enclosing record that it reads, by their keys in the graph.
     """
 
     def __init__(self, outer: Recorder, forward: Forward | None = None) -> None:
@@ -65,30 +66,30 @@ class Body(Recorder):
         self.captured: dict[Value, Value] = {}
         self.tensors: dict[Key, Tensor] = {}
         self._forward = forward
-        self._rows: dict[Value, Value] = {}  # the slots of what is read of the forward loop
+        self._rows: dict[Value, Value] = {}  # the slots of the values that are read from the forward loop
 
     def carry(self, init: Tensor) -> Tensor:
-        """Return what stands for a carry that begins with `init`."""
+        """Return the tensor of the body for a carry with the initial value `init`."""
         return self._feed(self.carries, init, init.spec)
 
     def stream(self, rows: Tensor) -> Tensor:
-        """Return what stands for a row of `rows`."""
+        """Return the tensor of the body for a row of `rows`."""
         return self._feed(self.streams, rows, rows.spec.with_shape(rows.shape[1:]))
 
     def _feed(self, fed: list[Fed], source: Tensor, spec: Spec) -> Tensor:
         slot = Value(spec, self.recording)
         fed.append(Fed(source, Tensor(slot), slot))
-        # What a carry does not have at first it may get in a later step.
+        # A carry may require gradients in a later iteration even if its initial value does not.
         wanted = source.requires_grad or fed is self.carries
         fed[-1].leaf.requires_grad = state.gradients and wanted and is_floating(spec.dtype)
         return fed[-1].leaf
 
     def knows(self, value: Value) -> bool:
-        """Tell whether a value differs from step to step: one of this body, or of the forward loop that it reads."""
+        """Return whether a value is of this body, or of the forward loop: whether it may differ between iterations."""
         return value.recording is self.recording or value in self._rows
 
     def value(self, tensor: Tensor) -> Value:
-        """Return the value of `tensor` in this record, which may come from around or from the forward loop."""
+        """Return the value of `tensor` in this record, also if it is of the enclosing record or of the forward loop."""
         data = tensor.data
         if isinstance(data, Value):
             if data.recording is self.recording:
@@ -111,10 +112,10 @@ class Body(Recorder):
         return self.captured[outside]
 
     def hoist(self) -> None:
-        """Compute before the loop what is the same in each step."""
-        written = {value.memory for step in self.instructions for value in step.ins[: step.writes]}
+        """Move instructions whose results are the same in each iteration out of the loop."""
+        written = {value.memory for step in self.instructions for value in step.targets}
         outside = {inner: outer for outer, inner in self.captured.items() if outer.memory not in written}
-        moved: dict[Value, Value] = {}  # what is computed outside now, and what stands for it in the body
+        moved: dict[Value, Value] = {}  # values that are now computed outside, and their values in the body
         remaining = []
         for step in self.instructions:
             if not moved.keys().isdisjoint(step.ins):

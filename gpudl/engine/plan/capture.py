@@ -1,7 +1,7 @@
-"""The whole step as one CUDA graph, or the reason why not.
+"""Capturing a whole step as one CUDA graph, or reporting why that is not possible.
 
-A plan is a list of kernel calls whose addresses never change, so the device can be told all of them at once: they are
-captured into a graph, which one call launches. Everything that differs between steps lies in the device's memory.
+A plan is a list of kernel calls whose addresses never change, so that they can be captured in a CUDA graph, which one
+call launches. Everything that differs between steps is in the device's memory.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from gpudl.backend import Backend, CaptureError
 from gpudl.engine.state import state
 
-STEPS_A_LAUNCH = 16
-"""Steps of a loop that nobody watches that are launched at once."""
+STEPS_PER_LAUNCH = 16
+"""Steps per launch, in a loop without callbacks for batches."""
 
 Calls = Sequence[Callable[[], None]]
 
 
 @dataclass
 class Outcome:
-    """What became of the graphs of a plan.
+    """The result of the capture of a plan.
 
     Attributes:
-        captured: whether there is one.
-        reason: why its calls cannot be captured; None where they can, or where nobody has asked yet.
+        captured: whether there is a graph.
+        reason: why the calls cannot be captured; None if they can, or if no capture has been tried.
     """
 
     captured: bool = False
@@ -33,12 +33,13 @@ class Outcome:
 
 
 class Graph:
-    """Kernel calls that are launched as one, from the first time that this is asked for.
+    """Kernel calls that are captured at the first launch, and launched as one graph from then on.
 
     Args:
         on: the backend whose device runs them.
-        calls: in order; each has been made before, so that all kernels are compiled and all libraries are awake.
-        outcome: where to note what becomes of it.
+        calls: the calls, in order; each has been made before, so that all kernels are compiled and all libraries are
+            initialised.
+        outcome: updated with the result.
     """
 
     def __init__(self, on: Backend, calls: Calls, outcome: Outcome) -> None:
@@ -48,9 +49,9 @@ class Graph:
         self._launch: Callable[[], None] | None = None
 
     def launched(self) -> bool:
-        """Launch the calls and return True; False where they have to be made one by one."""
-        # What references call, such as a library of the array module, need not be fit for capture.
-        if not (state.graphs and state.twins) or self._outcome.reason is not None:
+        """Launch the calls and return True; return False if they have to be made one by one."""
+        # References may call libraries of the array module, which need not support capture.
+        if not (state.graphs and state.kernels) or self._outcome.reason is not None:
             return False
         if self._launch is None:
             try:
@@ -70,23 +71,23 @@ class Graph:
 
 
 class Steps:
-    """Steps that read on in the device's memory by themselves, so that several can be launched at once.
+    """Steps that advance their position in the data on the device, so that several can be launched at once.
 
     Args:
         on: the backend whose device runs them.
-        calls: one step, with the reading of its batch; they have been made before.
-        outcome: where to note what becomes of it.
+        calls: the calls of one step, with the gathering of its batch; they have been made before.
+        outcome: updated with the result.
     """
 
     def __init__(self, on: Backend, calls: Calls, outcome: Outcome) -> None:
         self._calls = calls
         self._one = Graph(on, calls, outcome)
-        self._many = Graph(on, [*calls] * STEPS_A_LAUNCH, outcome)
+        self._many = Graph(on, [*calls] * STEPS_PER_LAUNCH, outcome)
 
     def run(self, times: int) -> None:
-        """Run so many steps."""
-        while times >= STEPS_A_LAUNCH and self._many.launched():
-            times -= STEPS_A_LAUNCH
+        """Run `times` steps."""
+        while times >= STEPS_PER_LAUNCH and self._many.launched():
+            times -= STEPS_PER_LAUNCH
         for _ in range(times):
             if not self._one.launched():
                 for call in self._calls:

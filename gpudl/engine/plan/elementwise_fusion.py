@@ -1,8 +1,8 @@
-"""Runs of elementwise instructions become one kernel each.
+"""Fusing elementwise instructions into single kernels.
 
-For small arrays that saves the cost of the calls, for large ones that of moving what lies between to memory and back.
-An instruction moves up to an earlier run where nothing in between needs to come first; which ops a run can have, and
-what kernel it becomes, is the composer's business.
+For small arrays this saves the overhead of calls, for large ones the memory traffic of intermediate values. An
+instruction moves up to an earlier group if it does not depend on anything in between; the composer decides which ops
+can be fused, and makes the kernel.
 """
 
 from __future__ import annotations
@@ -12,56 +12,56 @@ from collections.abc import Iterable, Sequence
 
 from gpudl.backend import Backend
 from gpudl.backend.base import Call, Composer
-from gpudl.engine.plan.ir import Applied, Instruction, Run, like
+from gpudl.engine.plan.ir import Applied, FusedElementwise, Instruction, like
 from gpudl.engine.value import Value
 
 
 class _Group:
-    """Instructions that are going to be one: a run of `size` elements, or any other instruction by itself."""
+    """Instructions that will be fused: elementwise ones of `size` elements, or, if `size` is None, any other one."""
 
     def __init__(self, number: int, size: int | None) -> None:
         self.number = number
         self.size = size
-        self.steps: list[Instruction] = []
-        self.views: list[Instruction] = []  # of what this group computes
+        self.instructions: list[Instruction] = []
+        self.views: list[Instruction] = []  # views of values that this group computes
         self.touched: dict[int, set[Value]] = {}  # values by the identity of their memory
 
-    def add(self, step: Instruction) -> None:
-        """Let an instruction follow those that are here."""
-        self.steps.append(step)
-        for value in (*step.outs, *step.ins):
+    def add(self, instruction: Instruction) -> None:
+        """Append an instruction."""
+        self.instructions.append(instruction)
+        for value in (*instruction.outs, *instruction.ins):
             self.touched.setdefault(value.memory, set()).add(value.root)
 
-    def takes(self, step: Instruction, shared: Iterable[int]) -> bool:
-        """Tell whether `step`, which must not come before this run, may become a part of it.
+    def accepts(self, instruction: Instruction, shared: Iterable[int]) -> bool:
+        """Return whether `instruction`, which must not come before this group, may be added to it.
 
-        What one of them writes and the other reads, in the memory `shared`, must be the same elements in the same
-        order: parts of one variable and the whole of it must not meet in a run.
+        Where one of them writes and the other reads the memory `shared`, the elements and their order must be the same:
+        a variable and a part of it must not be in one group.
         """
-        roots = {(value.memory, value.root) for value in (*step.outs, *step.ins)}
+        roots = {(value.memory, value.root) for value in (*instruction.outs, *instruction.ins)}
         meeting = (self.touched[memory] | {root for at, root in roots if at == memory} for memory in shared)
         return all(len(met) == 1 for met in meeting)
 
 
-def _written(step: Instruction) -> set[int]:
-    return {value.memory for value in (*step.outs, *step.ins[: step.writes])}
+def _written(instruction: Instruction) -> set[int]:
+    return {value.memory for value in instruction.written}
 
 
-def _run_size(step: Instruction, composer: Composer) -> int | None:
-    """Return how many elements an instruction works on that may be part of a run; None where it may not."""
-    values = (*step.outs, *step.ins)
-    if not isinstance(step, Applied) or not values:
+def _fusable_size(instruction: Instruction, composer: Composer) -> int | None:
+    """Return the number of elements of an instruction that can be fused, or None if it cannot."""
+    values = (*instruction.outs, *instruction.ins)
+    if not isinstance(instruction, Applied) or not values:
         return None
     arrays = tuple(map(like, values))
-    if not composer.joins(step.name, arrays, step.static):
+    if not composer.joins(instruction.name, arrays, instruction.static):
         return None
-    written = _written(step)
+    written = _written(instruction)
     roots = {value.root for value in values if value.memory in written}
-    return arrays[0].size if len(roots) == len(written) else None  # else it overlaps itself
+    return arrays[0].size if len(roots) == len(written) else None  # else its outs overlap
 
 
 class _Groups:
-    """The groups of a step, in order, and the last ones that wrote and touched a piece of memory."""
+    """The groups of a step, in order, and for each piece of memory the last groups that wrote and accessed it."""
 
     def __init__(self, composer: Composer) -> None:
         self._composer = composer
@@ -69,24 +69,24 @@ class _Groups:
         self._makers: dict[Value, _Group] = {}
         self._wrote: dict[int, int] = {}
         self._touched: dict[int, int] = {}
-        self._runs: dict[int, list[int]] = {}  # the numbers of the runs of a size
-        self._closed = 0  # runs of large arrays take nothing more once another large value has been made
+        self._open: dict[int, list[int]] = {}  # the numbers of the elementwise groups by size
+        self._closed = 0  # groups of large arrays are complete when another large value is computed
 
-    def add(self, step: Instruction) -> None:
-        """Let an instruction join the earliest run that may have it, or be a group of its own."""
-        if step.alias:
-            self._makers.get(step.outs[0].root, self.all[0]).views.append(step)
+    def add(self, instruction: Instruction) -> None:
+        """Add an instruction to the earliest group that accepts it, or to a new one."""
+        if instruction.alias:
+            self._makers.get(instruction.outs[0].root, self.all[0]).views.append(instruction)
             return
-        size = _run_size(step, self._composer)
-        group = None if size is None else self._home(step, size)
+        size = _fusable_size(instruction, self._composer)
+        group = None if size is None else self._home(instruction, size)
         if group is None:
             group = self._opened(size)
-            if size is None and any(value.spec.size > self._composer.large for value in step.outs):
+            if size is None and any(value.spec.size > self._composer.large for value in instruction.outs):
                 self._closed = len(self.all)
-        group.add(step)
-        self._makers.update(dict.fromkeys(step.outs, group))
-        written = _written(step)
-        for memory in {value.memory for value in (*step.outs, *step.ins)}:
+        group.add(instruction)
+        self._makers.update(dict.fromkeys(instruction.outs, group))
+        written = _written(instruction)
+        for memory in {value.memory for value in (*instruction.outs, *instruction.ins)}:
             self._touched[memory] = max(group.number, self._touched.get(memory, 0))
             if memory in written:
                 self._wrote[memory] = max(group.number, self._wrote.get(memory, 0))
@@ -95,71 +95,73 @@ class _Groups:
         group = _Group(len(self.all), size)
         self.all.append(group)
         if size is not None:
-            self._runs.setdefault(size, []).append(group.number)
+            self._open.setdefault(size, []).append(group.number)
         return group
 
-    def _home(self, step: Instruction, size: int) -> _Group | None:
-        """Return the earliest run that may have `step`, which must stay behind what it reads and overwrites."""
+    def _home(self, instruction: Instruction, size: int) -> _Group | None:
+        """Return the earliest group that accepts `instruction`, which must stay after those that it depends on."""
         first = self._closed if size > self._composer.large else 0
-        written = _written(step)
-        before = {value.memory: self._wrote.get(value.memory, 0) for value in step.ins}
+        written = _written(instruction)
+        before = {value.memory: self._wrote.get(value.memory, 0) for value in instruction.ins}
         before |= {memory: self._touched.get(memory, 0) for memory in written}
         barrier = max(before.values(), default=0)
         shared = [memory for memory, number in before.items() if number == barrier]
         if barrier >= max(first, 1):
             group = self.all[barrier]
-            if group.size == size and group.takes(step, shared):
+            if group.size == size and group.accepts(instruction, shared):
                 return group
-        runs = self._runs.get(size, [])
+        runs = self._open.get(size, [])
         at = bisect_left(runs, max(first, barrier + 1))
         return self.all[runs[at]] if at < len(runs) else None
 
 
-def with_runs(steps: Sequence[Instruction], results: Iterable[Value], on: Backend) -> list[Instruction]:
-    """Return the instructions with runs in place of what can be part of one.
+def with_fused_elementwise(
+    instructions: Sequence[Instruction], results: Iterable[Value], on: Backend
+) -> list[Instruction]:
+    """Return the instructions with elementwise ones fused.
 
     Args:
-        steps: what the step does, without what nobody needs.
-        results: the values that it returns.
+        instructions: the instructions, without dead code.
+        results: the values that the step returns.
         on: the backend, whose composer makes the kernels; without one nothing changes.
     """
     composer = on.composer()
     if composer is None:
-        return list(steps)
+        return list(instructions)
     groups = _Groups(composer)
-    for step in steps:
-        groups.add(step)
+    for instruction in instructions:
+        groups.add(instruction)
     users: dict[Value, set[int]] = {value.root: {-1} for value in results}
     for group in groups.all:
-        for value in (value for step in group.steps for value in step.ins):
+        for value in (value for instruction in group.instructions for value in instruction.ins):
             users.setdefault(value.root, set()).add(group.number)
     joined: list[Instruction] = []
     for group in groups.all:
-        made = [value for step in group.steps for value in step.outs]
+        made = [value for instruction in group.instructions for value in instruction.outs]
         outside = {value for value in made if users.get(value, set()) - {group.number}}
-        members = tuple(step for step in group.steps if isinstance(step, Applied))
-        joined += group.steps if group.size is None else [_run(members, outside, composer)]
+        members = tuple(instruction for instruction in group.instructions if isinstance(instruction, Applied))
+        joined += group.instructions if group.size is None else [_fused(members, outside, composer)]
         joined += (view for view in group.views if group.size is None or view.outs[0].root in outside)
     return joined
 
 
-def _call(step: Applied, outs: tuple[int, ...], ins: tuple[int, ...]) -> Call:
-    shapes = tuple(value.spec.shape for value in (*step.outs, *step.ins))
-    return Call(step.name, outs, ins, step.static, shapes)
+def _call(instruction: Applied, outs: tuple[int, ...], ins: tuple[int, ...]) -> Call:
+    shapes = tuple(value.spec.shape for value in (*instruction.outs, *instruction.ins))
+    return Call(instruction.name, outs, ins, instruction.static, shapes)
 
 
-def _run(members: tuple[Applied, ...], outside: set[Value], composer: Composer) -> Run:
-    """Return one instruction for a run, of whose results those in `outside` are needed by others."""
+def _fused(members: tuple[Applied, ...], outside: set[Value], composer: Composer) -> FusedElementwise:
+    """Return one instruction for `members`, whose results in `outside` other instructions read."""
     values: dict[Value, int] = {}
 
     def numbers(found: Iterable[Value]) -> tuple[int, ...]:
         return tuple(values.setdefault(value.root, len(values)) for value in found)
 
-    calls = [_call(step, numbers(step.outs), numbers(step.ins)) for step in members]
-    made = {value: None for step in members for value in step.outs}
-    targets = {value.root: None for step in members for value in step.ins[: step.writes]}
+    calls = [_call(instruction, numbers(instruction.outs), numbers(instruction.ins)) for instruction in members]
+    made = {value: None for instruction in members for value in instruction.outs}
+    targets = {value.root: None for instruction in members for value in instruction.targets}
     outs = tuple(value for value in made if value in outside)
     ins = (*targets, *(value for value in values if value not in made and value not in targets))
     specs = [(value.spec.dtype, value.spec.size) for value in values]
     kernel = composer.compose(calls, specs, [values[value] for value in (*outs, *ins)])
-    return Run(kernel, outs, ins, len(targets), members)
+    return FusedElementwise(kernel, outs, ins, len(targets), members)

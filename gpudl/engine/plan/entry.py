@@ -1,9 +1,10 @@
-"""What a recorded step is called with, and a plan that is ready for such a call."""
+"""The inputs of a recorded step, and a plan with its input buffers and results."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 from gpudl.backend import Array
 from gpudl.engine.plan.ir import members
@@ -15,35 +16,50 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import map_leaves
 from gpudl.engine.variable import Variable
 
-_INSTRUCTION = 4096  # bytes that an instruction takes on the host, about: what was recorded, and the bound call
+_INSTRUCTION = 4096  # approximate bytes of an instruction on the host, recorded and bound
 
 
 class Cursor(Protocol):
-    """The place in a data set at which feeds read, which a step moves on.
+    """The position in a data set at which feeds read, which a step advances.
 
     Attributes:
-        stays: whether it lies in the device's memory, so that reading and moving on can be parts of a graph.
+        stays: whether it is in the device's memory, so that reading and advancing can be parts of a CUDA graph.
     """
 
     stays: bool
 
     def advance(self) -> None:
-        """Go on to what the next step reads."""
+        """Advance to the position of the next step."""
 
 
 class Feed(Protocol):
     """An input that writes itself into a buffer, such as rows gathered from a data set.
 
     Attributes:
-        spec: what it writes.
-        cursor: where it reads; None if that is not for a step to move.
+        spec: spec of the array that it writes.
     """
 
     spec: Spec
-    cursor: Cursor | None
 
     def write(self, out: Array) -> None:
         """Fill `out`, an array of `spec`."""
+
+
+class ReadingFeed(Feed, Protocol):
+    """A feed whose position the step advances.
+
+    Attributes:
+        cursor: the position at which it reads.
+    """
+
+    cursor: Cursor
+
+    def bound(self, out: Array) -> Callable[[], None]:
+        """Return a call without arguments that fills `out`."""
+
+
+Leaf: TypeAlias = "bool | float | str | Tensor | Feed | None"
+"""An argument of a step: a constant, a tensor or a feed."""
 
 
 class Entry:
@@ -51,32 +67,32 @@ class Entry:
 
     Attributes:
         plan: what is replayed.
-        record: what it was made of.
+        record: the record it was made from.
         buffers: the arrays that hold the inputs.
-        results: what the step returns, in the plan's own arrays.
-        nbytes: the memory that all of this takes, about.
-        used: when it was looked up last, counted in look-ups.
+        results: the nest that the step returns, in the plan's own arrays.
+        nbytes: approximate memory of all this, in bytes.
+        used: the number of the last look-up that found it.
     """
 
     used = 0
 
-    def __init__(self, plan: Plan, record: Record, leaves: list[Any], buffers: list[Array], results: Any) -> None:
+    def __init__(self, plan: Plan, record: Record, leaves: list[Leaf], buffers: list[Array], results: object) -> None:
         self.plan = plan
         self.record = record
         self.confirmed(record)
-        # Kept alive, so that no other variable gets the identity of one of them.
+        # Kept alive, so that no other variable can get the identity of one of them.
         self.variables = [leaf for leaf in leaves if isinstance(leaf, Variable)]
         self.buffers = buffers
         returned = iter(plan.returned)
         self.results = map_leaves(lambda t: None if t is None else Tensor(next(returned)), results)
         fed = sum(int(buffer.nbytes) for buffer in buffers)
         count = sum(1 for step in record.instructions for _ in members(step))
-        self.nbytes = plan.nbytes + plan.kept + fed + _INSTRUCTION * (1 + count)
+        self.nbytes = plan.nbytes + fed + _INSTRUCTION * (1 + count)
 
     def confirmed(self, by: Record) -> None:
-        """Note a record that is the same, so that this one holds as from then."""
+        """Record that `by`, a newer record, is equal, so that this entry is valid as of then."""
         self.seen, self._due = by.seen, by.at + by.took / SHARE
 
     def is_doubtful(self) -> bool:
-        """Tell whether it is time to look whether the step computes something else now than when it was recorded."""
+        """Return whether it is time to check that the step would still be recorded in the same way."""
         return self.seen != seen[0] or (perf_counter() > self._due and budget.is_ample())

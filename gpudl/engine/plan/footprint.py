@@ -1,34 +1,33 @@
-"""What a step needs of a device's memory, and the largest batch for which there is room."""
+"""The memory footprint of a step on a device, and the largest batch that fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 from gpudl.backend import Array, Backend, OutOfMemoryError, in_words
 from gpudl.engine.plan.plan import Plan
 from gpudl.engine.plan.record import Record
 from gpudl.engine.spec import Spec
 
-_USABLE = 0.9  # of what is free: kernels keep partial sums of which a plan knows nothing
-_BEYOND = "more than kernels can lay out in this memory"
-_EXACT = 16  # the answer is at most this part of itself too small
-Recorded = Callable[[list[Array]], tuple[Record, Any]]
+_USABLE = 0.9  # of the free memory: kernels keep partial sums that a plan does not account for
+_BEYOND = "more than kernels can address"
+_EXACT = 16  # the answer is too small by at most one part in this many
+Recorded = Callable[[list[Array]], tuple[Record, object]]
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a plan needs, in bytes.
+    """The memory of a plan, in bytes.
 
     Attributes:
-        batch: for so many samples.
-        inputs: the buffers that hold them.
-        arena: what is computed on the way.
-        results: what the step returns.
-        scratch: what kernels may need for themselves, one after another.
-        held: the weights, the optimizer's state and other arrays that are there already.
+        batch: the number of samples.
+        inputs: the input buffers.
+        arena: intermediate values.
+        results: the values that the step returns.
+        scratch: the most scratch memory that a kernel may allocate.
+        held: the weights, the optimizer's state and other arrays that are allocated already.
     """
 
     batch: int
@@ -40,10 +39,10 @@ class Need:
 
     @classmethod
     def of(cls, plan: Plan, batch: int, inputs: Iterable[Array]) -> Need:
-        """Return what `plan` needs; `inputs` are the arrays that it was recorded with."""
+        """Return the memory of `plan`; `inputs` are the arrays that it was recorded with."""
         given = {id(array): int(array.nbytes) for array in inputs}
         there: dict[int, int] = {}
-        for value in (value for step in plan.steps for value in step.ins):
+        for value in (value for instruction in plan.instructions for value in instruction.ins):
             array = value.root.external
             if array is not None and id(array) not in given:
                 owner = array if array.base is None else array.base
@@ -53,12 +52,12 @@ class Need:
 
     @property
     def total(self) -> int:
-        """What has to be found beside what is there."""
+        """The memory to be allocated."""
         return self.inputs + self.arena + self.results + self.scratch
 
 
 def largest(fits: Callable[[int], bool], batch: int) -> int:
-    """Return about how many samples fit, less than `batch`, which does not; 0 if not even one does."""
+    """Return approximately how many samples fit, fewer than `batch`, which does not; 0 if not even one does."""
     low, high = 0, batch
     while high - low > max(1, low // _EXACT):
         middle = (low + high) // 2
@@ -67,15 +66,15 @@ def largest(fits: Callable[[int], bool], batch: int) -> int:
 
 
 def sentence(on: Backend, inputs: Sequence[Spec], recorded: Recorded) -> str | None:
-    """Say what a step needs for which there is no room, what is free, and what would fit.
+    """Describe the memory of a step that does not fit, the free memory, and a batch size that would fit.
 
     Args:
         on: the device.
-        inputs: what the step was called with.
-        recorded: records the step with such arrays as its inputs.
+        inputs: the specs of the step's inputs.
+        recorded: records the step with such inputs.
 
     Returns:
-        The text, or None where the inputs are no batch, or where there is no room for even the weights.
+        The text, or None if the inputs are not a batch, or if not even the weights fit.
     """
     batches = {spec.shape[:1] for spec in inputs}
     if len(batches) != 1 or () in batches:
@@ -88,7 +87,7 @@ def sentence(on: Backend, inputs: Sequence[Spec], recorded: Recorded) -> str | N
             return _needed(on, inputs, recorded, samples).total
         except OutOfMemoryError:
             raise
-        except MemoryError:  # not even the tables of the kernels can be made
+        except MemoryError:  # not even the tables of the kernels can be allocated
             return inf
 
     try:
@@ -99,7 +98,7 @@ def sentence(on: Backend, inputs: Sequence[Spec], recorded: Recorded) -> str | N
     hint = (
         f"A batch of about {fits} would fit."
         if fits
-        else "Not even one sample would fit: use a smaller model, or free what is no longer needed (del, gc.collect())."
+        else "Not even one sample would fit: use a smaller model, or free unneeded objects (del, gc.collect())."
     )
     return (
         f"a step does not fit into the memory of {on.describe()}. With a batch of {batch} it needs {needs}, and "
@@ -109,14 +108,14 @@ def sentence(on: Backend, inputs: Sequence[Spec], recorded: Recorded) -> str | N
 
 def _in_words(need: Need) -> str:
     return (
-        f"{in_words(need.total)} ({in_words(need.arena)} for what is computed on the way, {in_words(need.inputs)} "
-        f"for inputs, {in_words(need.results)} for results, {in_words(need.scratch)} that kernels may need for "
-        f"themselves) beside the {in_words(need.held)} of weights and optimizer state that are there"
+        f"{in_words(need.total)} ({in_words(need.arena)} for intermediate values, {in_words(need.inputs)} "
+        f"for inputs, {in_words(need.results)} for results, {in_words(need.scratch)} of scratch "
+        f"memory) in addition to {in_words(need.held)} of weights and optimizer state"
     )
 
 
 def _needed(on: Backend, inputs: Sequence[Spec], recorded: Recorded, batch: int) -> Need:
-    """Return what the step needs with `batch` samples, by a plan that is never run."""
+    """Return the memory of the step with `batch` samples, from a plan that is never run."""
     nowhere = on.measuring()
     arrays = [nowhere.empty((batch, *spec.shape[1:]), spec.dtype) for spec in inputs]
     record, _ = recorded(arrays)

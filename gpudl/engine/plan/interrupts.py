@@ -1,7 +1,7 @@
-"""Ctrl-C between two steps, never in the middle of one.
+"""Handling Ctrl-C between two steps, never in the middle of one.
 
-A step that is replayed writes moving statistics, slots, weights and the count of updates by one kernel after another.
-Python looks for signals between them, so that an interrupt could leave some of these a step ahead of the others.
+A replayed step writes moving statistics, slots, weights and the count of updates with one kernel after another. Python
+handles signals between them, so that an interrupt could leave some of these a step ahead of the others.
 """
 
 from __future__ import annotations
@@ -11,29 +11,28 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 from gpudl.engine.plan.plan import Plan
 
 _STEP = Plan.run.__code__
-waiting: list[Callable[[], Any]] = []
-"""What an interrupt would have done that came while a step was being replayed; see `interrupted`."""
+waiting: list[Callable[[], object]] = []
+"""The deferred action of an interrupt that came while a step was being replayed; see `interrupted`."""
 
 
 @contextmanager
 def whole_steps() -> Iterator[None]:
-    """Let Ctrl-C inside a ``with`` block wait while a step is being replayed.
+    """Defer Ctrl-C inside a ``with`` block while a step is being replayed.
 
-    Whoever runs steps asks after each one whether something is `waiting`. A step does nothing for it: only when the
-    signal comes, its handler looks whether a step is on the stack.
+    A loop that runs steps checks after each one whether an interrupt is `waiting`. This costs a step nothing: only when
+    the signal comes, its handler checks whether a step is on the stack.
     """
     handler = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(handler):
         yield
         return
 
-    def after_the_step(number: int, frame: FrameType | None) -> Any:
-        if _within_a_step(frame) and not waiting:  # who presses twice does not want to wait
+    def after_the_step(number: int, frame: FrameType | None) -> object:
+        if _within_a_step(frame) and not waiting:  # a second Ctrl-C is not deferred
             waiting.append(lambda: handler(number, None))
             return None
         return handler(number, frame)
@@ -45,12 +44,12 @@ def whole_steps() -> Iterator[None]:
             interrupted()
     finally:
         waiting.clear()
-        if signal.getsignal(signal.SIGINT) is after_the_step:  # nobody else has taken it over meanwhile
+        if signal.getsignal(signal.SIGINT) is after_the_step:  # no other handler has been installed meanwhile
             signal.signal(signal.SIGINT, handler)
 
 
 def interrupted() -> None:
-    """Do now what the signal asks for that is `waiting`: by default, raise KeyboardInterrupt in the main thread."""
+    """Handle the signal that is `waiting`: by default, raise KeyboardInterrupt in the main thread."""
     if threading.current_thread() is threading.main_thread():
         while waiting:
             waiting.pop()()

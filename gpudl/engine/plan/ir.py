@@ -1,23 +1,24 @@
-"""What a record is made of: instructions, which compute values from values."""
+"""The intermediate representation of a step: instructions, which compute values from values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
 from copy import copy
-from typing import Any, Self, TypeGuard
+from typing import Self, TypeGuard
 
 import numpy as np
 
-from gpudl.backend import Array, Backend
-from gpudl.backend.base import Composed, Kernel
-from gpudl.engine.op import Op
+from gpudl.backend import Array, Backend, Static
+from gpudl.backend.base import Composed, KernelFunction
+from gpudl.engine.cost import all_read
+from gpudl.engine.op import AnyOp
 from gpudl.engine.spec import Spec
 from gpudl.engine.tree import same_value
 from gpudl.engine.value import Value
 
 Call = Callable[[], None]
 BYTE = np.dtype(np.uint8)
-_REFERENCE_TAKES = 3  # arrays at a time, in the formulas that take most
+_REFERENCE_TAKES = 3  # arrays at a time, in the references that allocate most
 
 
 class _Flags:
@@ -25,29 +26,34 @@ class _Flags:
 
 
 class _Contiguous(Spec):
-    """What a plan will make of a spec: enough of an array to ask which kernel would take it."""
+    """The array that a plan will allocate for a spec: with the attributes by which a kernel is chosen."""
 
     flags = _Flags()
 
 
-def like(value: Value) -> Any:
-    """Return the array of an external value, or what stands for the one that a plan will give it."""
+def like(value: Value) -> Array:
+    """Return the array of an external value, or a stand-in for the one that a plan will allocate."""
     return _Contiguous(value.spec.shape, value.spec.dtype) if value.external is None else value.external
 
 
+def _work(on: Backend, kernel: KernelFunction, arrays: tuple[Array, ...], static: Static) -> Spec | None:
+    nbytes = on.work_bytes(kernel, arrays, static)
+    return Spec((nbytes,), BYTE) if nbytes else None
+
+
 class Instruction:
-    """A computation that is one call of a kernel, or of an op's reference.
+    """A computation by one call of a kernel, or of an op's reference.
 
     Attributes:
-        name: of the op, or of the kernel that computes several.
-        outs: what it computes.
-        ins: what it reads; the first `writes` of them are variables that it updates.
-        origin: who asked for it: a layer, "loss", "optimizer", or the gradient of one of them.
-        line: where in the user's code, if that was noted.
-        members: the instructions that this one stands for: those that the planner has joined, or the body of a loop.
-        times: how often it does what its members do.
-        alias: whether its out is a view of its first input, and nothing has to be called.
-        gathers: whether it copies its inputs one after another into its out.
+        name: name of the op, or of the kernel that computes several.
+        outs: the values that it computes.
+        ins: the values that it reads; the first `writes` of them are variables that it updates.
+        origin: the layer that it comes from, or "loss", "optimizer", or the gradient of one of them.
+        line: the line of the user's code, if it was recorded.
+        members: the instructions that were fused into this one, or the body of a loop.
+        times: how many times it runs its members.
+        alias: whether its out is a view of its first input, and no call is needed.
+        gathers: whether it concatenates its inputs in its out.
     """
 
     alias = False
@@ -70,20 +76,30 @@ class Instruction:
         self.origin = origin
         self.members = members
 
+    @property
+    def targets(self) -> tuple[Value, ...]:
+        """The variables that it updates."""
+        return self.ins[: self.writes]
+
+    @property
+    def written(self) -> tuple[Value, ...]:
+        """What it writes: its outs, and the variables that it updates."""
+        return (*self.outs, *self.targets)
+
     def read_instead(self, other: Mapping[Value, Value]) -> None:
-        """Read what `other` names in place of the inputs that it lists; only while this is being recorded."""
+        """Replace inputs as `other` maps them; only while this is being recorded."""
         self.ins = tuple(other.get(value, value) for value in self.ins)
         if self.alias:
             self.outs[0].rest_on(self.ins[0])
 
     def reading(self, other: Mapping[Value, Value]) -> Self:
-        """Return the same computation of the same outs from what `other` names in place of the inputs that it lists."""
+        """Return the same computation of the same outs, with inputs replaced as `other` maps them."""
         changed = copy(self)
         changed.read_instead(other)
         return changed
 
     def is_kernel(self, on: Backend) -> bool:
-        """Tell whether a kernel computes this, and not the reference of an op."""
+        """Return whether a kernel computes this, and not an op's reference."""
         return True
 
     def work_spec(self, on: Backend) -> Spec | None:
@@ -91,17 +107,17 @@ class Instruction:
         return None
 
     def scratch(self, on: Backend) -> int:
-        """Return how many bytes this may take for itself: a reference makes arrays like those it works on."""
+        """Return how many bytes of scratch memory this may need: a reference allocates arrays like its operands."""
         if self.alias or self.is_kernel(on):
             return 0
         return _REFERENCE_TAKES * max((value.spec.nbytes for value in (*self.outs, *self.ins)), default=0)
 
     def making(self, needed: Set[Value]) -> Self:
-        """Return the same computation without outs that are not `needed`, where it can do without them."""
+        """Return the same computation, without outs that are not `needed` if it supports that."""
         return self
 
     def is_like(self, other: Instruction) -> bool:
-        """Tell whether `other`, from other values, does the same."""
+        """Return whether `other` is the same computation, possibly on other values."""
         return self.name == other.name and self.origin == other.origin and len(self.ins) == len(other.ins)
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
@@ -121,7 +137,7 @@ class Applied(Instruction):
     """
 
     def __init__(
-        self, op: Op, outs: tuple[Value, ...], ins: tuple[Value, ...], static: dict[str, Any], origin: str = ""
+        self, op: AnyOp, outs: tuple[Value, ...], ins: tuple[Value, ...], static: Static, origin: str = ""
     ) -> None:
         super().__init__(op.name, outs, ins, origin)
         self.op = op
@@ -129,27 +145,28 @@ class Applied(Instruction):
         self.alias = op.alias
         self.gathers = op.gathers
         self.writes = op.writes
-        self._chosen: tuple[Kernel | None] | None = None
+        self._chosen: tuple[KernelFunction | None] | None = None
 
     def is_like(self, other: Instruction) -> bool:
-        """Tell whether `other`, from other values, does the same."""
+        """Return whether `other` is the same computation, possibly on other values."""
         return isinstance(other, Applied) and super().is_like(other) and same_value(self.static, other.static)
 
-    def kernel(self, on: Backend) -> Kernel | None:
-        """Return the kernel that computes this in place of the op's reference, or None; it is chosen once."""
+    def kernel(self, on: Backend) -> KernelFunction | None:
+        """Return the kernel that computes this, or None for the op's reference; it is chosen once."""
         if self._chosen is None:
             self._chosen = (self.op.kernel(on, tuple(map(like, (*self.outs, *self.ins))), self.static),)
         return self._chosen[0]
 
     def is_kernel(self, on: Backend) -> bool:
-        """Tell whether a kernel computes this, and not the reference of the op."""
+        """Return whether a kernel computes this, and not the op's reference."""
         return self.kernel(on) is not None
 
     def work_spec(self, on: Backend) -> Spec | None:
-        """Return the spec of the scratch array that the reference wants; a kernel wants none."""
-        if self.op.workspace is None or self.is_kernel(on):
+        """Return the spec of the scratch array that the kernel or the reference needs, or None."""
+        if self.alias:
             return None
-        return self.op.work_spec(tuple(map(like, (*self.outs, *self.ins))), self.static)
+        kernel, arrays = self.kernel(on), tuple(map(like, (*self.outs, *self.ins)))
+        return self.op.work_spec(arrays, self.static) if kernel is None else _work(on, kernel, arrays, self.static)
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
         """Return a call without arguments on the arrays of the outs and inputs."""
@@ -157,7 +174,7 @@ class Applied(Instruction):
 
 
 class Fused(Instruction):
-    """Several instructions that one kernel computes.
+    """Several instructions that are fused into one kernel.
 
     Attributes:
         kernel: the kernel.
@@ -165,19 +182,28 @@ class Fused(Instruction):
     """
 
     def __init__(
-        self, name: str, kernel: Kernel, outs: tuple[Value, ...], ins: tuple[Value, ...], members: tuple[Applied, ...]
+        self,
+        name: str,
+        kernel: KernelFunction,
+        outs: tuple[Value, ...],
+        ins: tuple[Value, ...],
+        members: tuple[Applied, ...],
     ) -> None:
         super().__init__(name, outs, ins, members[0].origin, members)
         self.stages = tuple(member.static for member in members)
         self._kernel = kernel
 
+    def work_spec(self, on: Backend) -> Spec | None:
+        """Return the spec of the scratch array that the kernel needs, or None."""
+        return _work(on, self._kernel, tuple(map(like, (*self.outs, *self.ins))), {"stages": self.stages})
+
     def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
         """Return a call without arguments on the arrays of the outs and inputs."""
-        return on.bind(self._kernel, arrays, {"stages": self.stages})
+        return on.bind(self._kernel, arrays, {"stages": self.stages}, work)
 
 
-class Run(Instruction):
-    """Elementwise instructions that one kernel computes, which was composed for them; the first inputs are updated."""
+class FusedElementwise(Instruction):
+    """Elementwise instructions that are fused into a composed kernel; the first inputs are updated."""
 
     def __init__(
         self,
@@ -192,7 +218,7 @@ class Run(Instruction):
         self._kernel = kernel
 
     def work_spec(self, on: Backend) -> Spec:
-        """Return the spec of the memory for values between the members."""
+        """Return the spec of the memory for intermediate values."""
         return Spec((self._kernel.work,), BYTE)
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
@@ -200,27 +226,21 @@ class Run(Instruction):
         return self._kernel.bind(arrays, work)
 
 
-def applies(instruction: Instruction, op: Op) -> TypeGuard[Applied]:
-    """Tell whether an instruction is `op` applied, by itself."""
+def applies(instruction: Instruction, op: AnyOp) -> TypeGuard[Applied]:
+    """Return whether an instruction is an application of `op`, not fused."""
     return isinstance(instruction, Applied) and instruction.op is op
 
 
 def members(instruction: Instruction) -> Iterator[Applied]:
-    """Yield the ops that `instruction` stands for, in order: its own, where nothing was joined."""
+    """Yield the ops that `instruction` computes, in order: its members, or itself if nothing was fused."""
     if isinstance(instruction, Applied):
         yield instruction
     for member in instruction.members:
         yield from members(member)
 
 
-def written(instruction: Instruction) -> list[Value]:
-    """Return what an instruction writes: its outs, and the variables that it, or a member, updates."""
-    updated = (value for part in members(instruction) for value in part.ins[: part.writes])
-    return list(dict.fromkeys((*instruction.outs, *updated)))
-
-
 def flops(instruction: Instruction) -> int:
-    """Return the arithmetic operations of an instruction; a joined one does those of its members."""
+    """Return the number of arithmetic operations of an instruction, for a fused one those of its members."""
     if not isinstance(instruction, Applied):
         return instruction.times * sum(map(flops, instruction.members))
     outs, ins = (tuple(value.spec for value in values) for values in (instruction.outs, instruction.ins))
@@ -228,12 +248,14 @@ def flops(instruction: Instruction) -> int:
 
 
 def nbytes(instruction: Instruction) -> int:
-    """Return the bytes of the distinct inputs that an instruction reads, and of what it writes.
+    """Return the bytes of the distinct inputs that an instruction reads, and of the values that it writes.
 
-    What lies between the members of a joined instruction never leaves the caches, and does not count. An update
-    counts as reading what it writes.
+    Of an input that is sliced or gathered from, the elements that are read count. Intermediate values of a fused
+    instruction stay in the caches, and do not count. The variables of an update are both read and written.
     """
     if instruction.alias:
         return 0
-    read = {value.root: value.spec.nbytes for value in instruction.ins}
-    return sum(read.values()) + sum(value.spec.nbytes for value in written(instruction))
+    outs, ins = (tuple(value.spec for value in values) for values in (instruction.outs, instruction.ins))
+    count = instruction.op.reads if isinstance(instruction, Applied) else all_read
+    read = {value.root: nbytes for value, nbytes in zip(instruction.ins, count(outs, ins), strict=True)}
+    return sum(read.values()) + sum(value.spec.nbytes for value in instruction.written)

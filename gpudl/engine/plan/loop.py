@@ -1,10 +1,10 @@
-"""A loop as one instruction: its body is planned once, and replayed for each step."""
+"""A loop as one instruction: its body is planned once, and replayed in each iteration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from copy import copy
-from typing import Any, Self
+from typing import Self
 
 from gpudl.backend import Array, Backend
 from gpudl.engine.plan.arena import padded
@@ -15,29 +15,29 @@ from gpudl.engine.spec import Spec
 from gpudl.engine.value import Value
 
 Copies = list[tuple[Array, Array]]
-"""Arrays to be written, each with the one that is read."""
+"""Pairs of arrays, destination and source."""
 
 
 class Loop(Instruction):
-    """The steps of a loop, one after another.
+    """A loop over the rows of its inputs.
 
-    A carry lies in two buffers that take turns: what one step computes into the one, the next step reads there. So the
-    body is bound twice, however many steps there are. One that each step hands on as it is stays where it is.
+    A carry is double-buffered: the value that one iteration writes to one buffer is read there by the next. So the body
+    is bound twice, however many iterations there are. A carry that the body returns unchanged has one buffer.
 
     Args:
-        body: what is done in one step.
-        carried: what it hands on, for each of its carries.
-        ys: what it returns of each step.
-        length: the number of steps.
-        reverse: whether the last rows come first.
-        origin: who asked for it.
+        body: the recorded body.
+        carried: the new value of each of its carries.
+        ys: the values that it returns for each iteration.
+        length: the number of iterations.
+        reverse: whether to start with the last rows.
+        origin: the layer or function that it comes from.
     """
 
     def __init__(
         self, body: Body, carried: Sequence[Value], ys: Sequence[Value], length: int, reverse: bool, origin: str
     ) -> None:
         record = tuple(body.instructions)
-        written = {value: None for step in record for value in step.ins[: step.writes]}
+        written = {value: None for step in record for value in step.targets}
         read = {value for step in record for value in step.ins} | {*carried, *ys}
         captured = {outer: inner for outer, inner in body.captured.items() if inner in read and inner not in written}
         fed = (*body.carries, *body.streams)
@@ -57,14 +57,14 @@ class Loop(Instruction):
         self._planned: Schedule | None = None
 
     def keep(self, value: Value) -> Value:
-        """Return the rows of a value of the body, one for each step, which are one of the outs from now on."""
+        """Return the rows of a value of the body, one per iteration, which become an out."""
         rows = Value(value.spec.with_shape((self.times, *value.spec.shape)), self._recording)
         self.ys.append(value)
         self.outs = (*self.outs, rows)
         return rows
 
     def making(self, needed: Set[Value]) -> Self:
-        """Return the same loop, which keeps no rows that are not `needed`."""
+        """Return the same loop, without rows that are not `needed`."""
         first = len(self._carried)
         kept = [(rows, y) for rows, y in zip(self.outs[first:], self.ys, strict=True) if rows in needed]
         made = copy(self)
@@ -73,16 +73,16 @@ class Loop(Instruction):
         return made
 
     def is_like(self, other: Instruction) -> bool:
-        """Tell whether `other` goes through as many steps with as much; `inside` is what they do in one."""
+        """Return whether `other` has the same length and signature; bodies are compared separately (`inside`)."""
         return isinstance(other, Loop) and super().is_like(other) and self._frame() == other._frame()
 
-    def _frame(self) -> tuple[Any, ...]:
+    def _frame(self) -> tuple[int, ...]:
         counts = len(self._carries), len(self._streams), len(self.slots), len(self._carried), len(self.ys)
         return self.times, self._reverse, self.writes, *counts
 
     @property
     def results(self) -> tuple[Value, ...]:
-        """What a step hands on, and what is kept of it."""
+        """The results of an iteration: new values of the carries, and rows."""
         return (*self._carried, *self.ys)
 
     def _schedule(self, on: Backend) -> Schedule:
@@ -90,11 +90,11 @@ class Loop(Instruction):
             self._planned = Schedule(on, self.members, self.results, self.slots)
             first = len(self._carried)
             self._carried, self.ys = self._planned.results[:first], self._planned.results[first:]
-            self.members = tuple(self._planned.steps)
+            self.members = tuple(self._planned.instructions)
         return self._planned
 
     def _places(self, on: Backend) -> tuple[dict[Value, int], int]:
-        """Return where in the scratch array the slots and the results lie, and where the arena begins."""
+        """Return the offsets of the slots and the results in the scratch array, and that of the arena."""
         schedule = self._schedule(on)
         places: dict[Value, int] = {}
         end = 0
@@ -105,7 +105,7 @@ class Loop(Instruction):
         return places, end
 
     def _direct(self, schedule: Schedule) -> dict[Value, int]:
-        """Return the values that are computed where the next step reads them, and the number of the carry."""
+        """Return the values that are computed directly in the buffer of a carry, and the number of the carry."""
         found: dict[Value, int] = {}
         for number, value in enumerate(self._carried):
             if value.root in schedule.computed and value.root.spec.nbytes == value.spec.nbytes:
@@ -113,11 +113,11 @@ class Loop(Instruction):
         return found
 
     def work_spec(self, on: Backend) -> Spec:
-        """Return the spec of the memory for what lies between the ops of one step, and for what the steps hand on."""
+        """Return the spec of the memory for the intermediate values of one iteration, and for the carries."""
         return Spec((self._places(on)[1] + self._schedule(on).nbytes,), BYTE)
 
     def scratch(self, on: Backend) -> int:
-        """Return how many bytes an instruction of the body may take for itself."""
+        """Return how many bytes of scratch memory an instruction of the body may need."""
         return self._schedule(on).scratch
 
     def bind(self, on: Backend, arrays: tuple[Array, ...], work: Array) -> Call:
@@ -147,7 +147,7 @@ class Loop(Instruction):
                 for number, value in enumerate(self._carried)
                 if direct.get(value.root) != number and not stays[number]
             ]
-            turns.append(_Turn(calls, handed, list(zip(outs[count:], found[count:], strict=True))))
+            turns.append(_Iteration(calls, handed, list(zip(outs[count:], found[count:], strict=True))))
         begins: Copies = [(buffer, given[slot]) for buffer, slot in zip(buffers[0], self._carries, strict=True)]
         ends: Copies = list(zip(outs[:count], buffers[self.times % 2], strict=True))
         reads: Copies = [(there[slot], given[slot]) for slot in self._streams]
@@ -155,8 +155,8 @@ class Loop(Instruction):
         return _Steps(order, begins, reads, turns, ends)
 
 
-class _Turn:
-    """A step of a loop that reads the carries in one of their two buffers, and writes them into the other."""
+class _Iteration:
+    """An iteration that reads the carries in one of their two buffers, and writes them to the other."""
 
     def __init__(self, calls: list[Call], handed: Copies, rows: Copies) -> None:
         self.calls = calls
@@ -165,19 +165,18 @@ class _Turn:
 
 
 class _Steps:
-    """All steps of a loop.
+    """All iterations of a loop.
 
     Attributes:
-        turns: what is done in a step, for either place of the carries.
+        turns: an iteration, for either buffer of the carries.
     """
 
-    def __init__(self, order: range, begins: Copies, reads: Copies, turns: list[_Turn], ends: Copies) -> None:
+    def __init__(self, order: range, begins: Copies, reads: Copies, turns: list[_Iteration], ends: Copies) -> None:
         self._order = order
         self._begins = begins
         self._reads = [(buffer[None], list(rows[:, None])) for buffer, rows in reads]
         self.turns = turns
         self._ends = ends
-        self.kept = [getattr(call, "kept", ()) for turn in turns for call in turn.calls]
 
     def __call__(self) -> None:
         for target, source in self._begins:

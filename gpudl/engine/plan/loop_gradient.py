@@ -1,42 +1,41 @@
-"""A recorded loop in the graph, and its gradient: a loop backwards, whose body is the gradient of the body."""
+"""A recorded loop as a node of the graph, and its gradient: a backward loop, whose body is the gradient of the body."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any
 
 from gpudl.engine.convert import constant
 from gpudl.engine.grad import Key, between, carried_back, key_of, next_order
 from gpudl.engine.parts import Part, total
 from gpudl.engine.plan.body import Body, Fed, Forward
 from gpudl.engine.plan.loop import Loop
-from gpudl.engine.plan.recorder import Recorder
+from gpudl.engine.plan.recorder import Recorder, at_work
 from gpudl.engine.spec import Spec, is_floating
 from gpudl.engine.state import recording, state
 from gpudl.engine.tensor import Tensor, faces
 from gpudl.engine.value import Value
 
 Step = Callable[[list[Tensor], list[Tensor]], tuple[list[Tensor], list[Tensor]]]
-"""What a loop does: from carries and rows, to carries and rows."""
+"""One iteration: from carries and rows to new carries and rows."""
 
 
-class Repeated:
+class LoopNode:
     """A loop that is part of a recorded step, as a node of the graph.
 
     Args:
-        outer: notes the step.
-        inits: what the carries begin with.
-        stacks: rows for each step.
-        step: called once, with what stands for the carries and for a row of each of the stacks.
-        length: the number of steps.
-        reverse: whether the last rows come first.
+        outer: the recorder of the step.
+        inits: the initial values of the carries.
+        stacks: the inputs that have a row per iteration.
+        step: called once, with tensors for the carries and for one row of each of the stacks.
+        length: the number of iterations.
+        reverse: whether to start with the last rows.
         forward: the loop whose gradient this one computes.
 
     Attributes:
-        body: what it does in a step.
-        outs: the last carries, and the rows that the steps returned.
+        body: the recorded body.
+        outs: the last carries, and the rows that the iterations returned.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Repeated:
 
     @property
     def results(self) -> tuple[Value, ...]:
-        """The values of the outs: the last carries, and rows."""
+        """The values of the outs: the last carries, and the rows."""
         return self._loop.outs
 
     def _out(self, number: int) -> Tensor:
@@ -81,7 +80,7 @@ class Repeated:
         return out
 
     def rows(self, tensor: Tensor) -> Tensor:
-        """Return what a tensor of the body is in each step, as rows; they are an out of the loop from now on."""
+        """Return the values of a tensor of the body in all iterations, as rows; they become an out of the loop."""
         for each in self.body.streams:
             if tensor.data in (each.slot, each.leaf.data):
                 return each.source
@@ -91,12 +90,12 @@ class Repeated:
         return self._out(len(self._carried) + self._loop.ys.index(tensor.data))
 
     def _leaves(self) -> list[Tensor]:
-        """Return what the body has for each of the inputs."""
+        """Return the tensor of the body for each of the inputs."""
         fed: list[Fed] = [*self.body.carries, *self.body.streams]
         return [each.leaf for each in fed] + list(self.inputs[len(fed) :])
 
     def _active(self, wanted: Sequence[Tensor]) -> list[int]:
-        """Return the numbers of the carries whose gradients are handed back from step to step."""
+        """Return the numbers of the carries whose gradients are carried backwards through the iterations."""
         leaves = [each.leaf for each in self.body.carries]
         found: list[int] = []
         while True:
@@ -109,11 +108,11 @@ class Repeated:
             found = now
 
     def _reaches(self, leaf: Tensor, ends: dict[Key, Tensor]) -> bool:
-        """Tell whether one of `ends` depends on what stands for an input of the body."""
+        """Return whether one of `ends` depends on `leaf`, the tensor of the body for an input."""
         return key_of(leaf) in ends or bool(between(ends.values(), {key_of(leaf)}, self.order)[0])
 
     def _ends(self, g: Sequence[Tensor | None]) -> dict[Key, Tensor]:
-        """Return what has a gradient at the end of a step, by keys; `g` are the gradients at the end of the loop."""
+        """Return the results of the body that have a gradient, by keys; `g` are the gradients of the loop's outs."""
         outs = [*self._carried, *self._ys]
         ends = {key_of(t): t for t, each in zip(outs, g, strict=True) if each is not None}
         pairs = list(zip(self._carried, self.body.carries, strict=True))
@@ -129,8 +128,8 @@ class Repeated:
     ) -> Iterator[tuple[int, Tensor | Part | None]]:
         """Yield the position and the gradient of each input among `wanted`; see `Node`.
 
-        Every sum has its terms in the order in which the steps would add them one by one: to what an input from around
-        has so far, each step adds its own. Rows of it are kept, and laid together after the loop.
+        The terms of every sum are added in the order of the unrolled loop: each iteration adds its own to the sum that
+        an input of the enclosing record has so far. Gradients of its rows are collected, and assembled after the loop.
         """
         leaves, first = self._leaves(), len(self.body.carries)
         last = first + len(self.body.streams)
@@ -142,7 +141,7 @@ class Repeated:
         handed, before, others = self._cotangents(active, g)
         added_to = [_or_nothing(taken(p), self.inputs[p].spec) for p in around]
         targets = [leaves[n] for n in active] + [leaves[p] for p in (*around, *stacked)]
-        parts: list[tuple[int, Part]] = []  # rows of inputs from around
+        parts: list[tuple[int, Part]] = []  # gradients of rows of inputs of the enclosing record
 
         def step(carries: list[Tensor], rows: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
             returned, added = carries[: len(active)], carries[len(active) :]
@@ -159,8 +158,7 @@ class Repeated:
             return whole[: len(carries)], whole[len(carries) :] + kept
 
         stacks = [each for each in before if each is not None] + [rows for _, rows in others]
-        recorder: Any = state.recorder
-        back = Repeated(recorder, handed + added_to, stacks, step, self._length, not self._reverse, self)
+        back = LoopNode(at_work(), handed + added_to, stacks, step, self._length, not self._reverse, self)
         yield from zip(around, back.outs[len(active) :], strict=False)
         carried = dict(zip(active, back.outs, strict=False))
         streams = dict(zip(stacked, back.outs[len(active) + len(around) :], strict=False))
@@ -174,7 +172,7 @@ class Repeated:
             yield position, self._joined([part for p, part in stacked_parts if p == position])
 
     def _joined(self, parts: list[Part]) -> Part:
-        """Return the rows of all steps as one part, in the order in which the steps backwards give them."""
+        """Return the rows of all iterations as one part, in the order of the backward iterations."""
 
         def flat(rows: Tensor, axes: int) -> Tensor:
             return faces["reshape_view"](rows, shape=(self._length, prod(rows.shape[1:axes]), *rows.shape[axes:]))
@@ -188,10 +186,10 @@ class Repeated:
     def _cotangents(
         self, active: Sequence[int], g: Sequence[Tensor | None]
     ) -> tuple[list[Tensor], list[Tensor | None], list[tuple[int, Tensor]]]:
-        """Return the gradients of the active carries after the last step, what they begin with, and those of other ys.
+        """Return the gradients of the active carries after the last iteration, those within the loop, and of other ys.
 
-        Where a y is a carry itself, its gradient is there before the next step adds what it makes of the carry: so in
-        the second list each active carry has rows for such gradients, or None. In the third are the number and the
+        Where a y is a carry itself, its gradient precedes the one that the next iteration adds to the carry: so the
+        second list has for each active carry rows of such gradients, or None. The third list has the number and the
         rows of all other ys.
         """
         first = len(self._carried)
@@ -206,7 +204,7 @@ class Repeated:
         return handed, before, list(rows.items())
 
     def _shifted(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the row of the last step, and rows that are each that of the step before."""
+        """Return the row of the last iteration, and the rows shifted by one: each is that of the iteration before."""
         nothing = _nothing(rows.spec.with_shape((1, *rows.shape[1:])))
         slices = [((0, 1, None),), ((1, None, None),)] if self._reverse else [((-1, None, None),), ((None, -1, None),)]
         last, others = (faces["take_slice"](rows, key=key) for key in slices)
@@ -215,9 +213,8 @@ class Repeated:
 
 
 def _nothing(spec: Spec) -> Tensor:
-    """Return -0.0 in each element: what may be added to any number and changes no bit of it."""
-    recorder: Any = state.recorder
-    return faces["broadcast_to"](constant(-0.0, spec.dtype, recorder.recording.on), shape=spec.shape)
+    """Return a tensor of -0.0, which can be added to any number without changing a bit of it."""
+    return faces["broadcast_to"](constant(-0.0, spec.dtype, at_work().recording.on), shape=spec.shape)
 
 
 def _or_nothing(gradient: Tensor | None, spec: Spec) -> Tensor:

@@ -1,11 +1,10 @@
-"""Plans that are kept for the next call: the least recently used go when all take more than their share of memory."""
+"""The cache of plans: the least recently used are evicted when all plans exceed their share of memory."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from itertools import count
 from threading import local
-from typing import Any
 from weakref import WeakSet
 
 from gpudl.backend import Backend
@@ -13,20 +12,20 @@ from gpudl.engine.plan.entry import Entry
 from gpudl.engine.state import layout_epoch, preparing
 
 SHARE = 0.5
-"""How much of the memory that is free, or taken by plans, the plans of all functions may take together."""
+"""The fraction of the memory that is free, or used by plans, that all plans may use together."""
 
 _uses = count()
 
 
 class Plans:
-    """The plans that one thread has of one function, by the kind of call."""
+    """The plans of one function in one thread, by the kind of call."""
 
     def __init__(self) -> None:
-        self.entries: dict[Any, Entry] = {}
+        self.entries: dict[Hashable, Entry] = {}
         self._epoch = layout_epoch[0]
 
-    def find(self, key: Any) -> Entry | None:
-        """Return the plan for `key`, which has been used now; none that was made before the layout changed."""
+    def find(self, key: Hashable) -> Entry | None:
+        """Return the plan for `key` and mark it as used; ignore plans from before a change of the layout."""
         if self._epoch != layout_epoch[0]:
             self.entries.clear()
             self._epoch = layout_epoch[0]
@@ -35,8 +34,8 @@ class Plans:
             entry.used = next(_uses)
         return entry
 
-    def keep(self, key: Any, entry: Entry) -> None:
-        """Keep a new plan, and give up those that have not been used for longest where memory gets scarce."""
+    def keep(self, key: Hashable, entry: Entry) -> None:
+        """Add a new plan, and evict the least recently used ones if memory is scarce."""
         entry.used = next(_uses)
         with preparing:
             self.entries[key] = entry
@@ -45,9 +44,9 @@ class Plans:
 
 
 class PlansOfThread(local):
-    """The plans that the running thread has of one function: two must not replay in one arena.
+    """The plans of one function in the current thread: two threads must not replay in one arena.
 
-    They go when the thread ends.
+    They are freed when the thread ends.
     """
 
     def __init__(self) -> None:
@@ -57,8 +56,8 @@ class PlansOfThread(local):
 _all: WeakSet[Plans] = WeakSet()
 
 
-def _kept(on: Backend) -> Iterator[tuple[Plans, Any, Entry]]:
-    """Yield the plans on a device, with who has them and under which key."""
+def _kept(on: Backend) -> Iterator[tuple[Plans, Hashable, Entry]]:
+    """Yield the plans on a device, with their owner and key."""
     for plans in list(_all):
         for key, entry in list(plans.entries.items()):
             if entry.plan.on is on:
@@ -77,7 +76,7 @@ def _trim(new: Entry) -> None:
 
 
 def drop(on: Backend) -> bool:
-    """Give up all plans on a device, and return whether there were any; those that a loop runs live on with it."""
+    """Drop all plans on a device, and return whether there were any; those in use by a loop are freed after it."""
     with preparing:
         kept = list(_kept(on))
         for plans, key, _ in kept:

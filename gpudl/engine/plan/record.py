@@ -1,4 +1,4 @@
-"""Records of a step, compared: whether what is replayed is what would be recorded now, and when to look."""
+"""Comparing records of a step: whether a plan is what would be recorded now, and when to check that."""
 
 from __future__ import annotations
 
@@ -18,50 +18,51 @@ from gpudl.engine.plan.loop import Loop
 from gpudl.engine.plan.recorder import Recorder
 from gpudl.engine.state import seen
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten
+from gpudl.engine.tree import Nest, flatten
 from gpudl.engine.value import Value
 
 SHARE = 0.005
-"""How much of the time may be spent on recording steps again that turn out to be the same."""
-_MOST = 0.1  # seconds that may be saved up while nothing is compared
-_PAUSE = 1.0  # seconds; in shorter gaps the time that others have the processor does not count
-_KEPT_BACK = 0.05  # seconds of them that are there for the beginnings of passes alone
+"""The fraction of time that may be spent on recording steps again that turn out to be unchanged."""
+_MOST = 0.1  # seconds of budget that can accumulate while nothing is compared
+_PAUSE = 1.0  # seconds; of shorter gaps between steps only the time of this process counts
+_FIRST = 0.02  # seconds of budget at the start of the program
+_KEPT_BACK = 0.01  # seconds of the budget that are reserved for the beginnings of passes
 
 
 class Record:
-    """What a step did when it was called once; the tensors that it made have no memory any more.
+    """The record of one call of a step; the tensors that the step created have no memory any more.
 
     Args:
-        recorder: what noted it.
-        inputs: the buffers that it was given.
+        recorder: the recorder of the call.
+        inputs: the input buffers that it was called with.
         returned: the nest of tensors, or None, that the step returned.
 
     Attributes:
-        instructions: what it did, in order.
+        instructions: the instructions, in order.
         results: the values that it returned.
-        seen: what had been changed when it was begun, by `state.seen`.
-        at: the time at which it was finished, by `time.perf_counter`.
-        took: how many seconds it took.
+        seen: the value of `state.seen` when it began.
+        at: the time at which it ended, by `time.perf_counter`.
+        took: the duration of the recording in seconds.
     """
 
-    def __init__(self, recorder: Recorder, inputs: Sequence[Array], returned: Any) -> None:
+    def __init__(self, recorder: Recorder, inputs: Sequence[Array], returned: Nest[Tensor | None]) -> None:
         tensors, structure = flatten(returned)
         self.instructions = recorder.instructions
         self.results = [recorder.value(t) for t in tensors if t is not None]
         self._structure = structure, tuple(t is None for t in tensors)
         self._inputs = [recorder.value(Tensor(array)) for array in inputs]
-        written = {value.root for step in recorder.instructions for value in step.ins[: step.writes]}
+        written = {value.root for step in recorder.instructions for value in step.targets}
         self._fixed = recorder.variables | written
         self._born = {recorder.value(variable) for variable in recorder.born}
         self.seen, self.at = recorder.seen, time.perf_counter()
         self.took = self.at - recorder.begun
 
     def difference(self, other: Record) -> tuple[str, str] | None:
-        """Return where in the user's code the first instruction is that differs in `other`, and what differs.
+        """Return the line of the user's code of the first instruction that differs in `other`, and what differs.
 
-        Two records are the same, which is None, when the same ops get the same values and static arguments: results of
-        the same instructions, the same variables and inputs, and constants with the same bytes. Variables that the
-        step itself makes each time are the same. Loops are the same when their bodies are.
+        The result is None for equal records, in which the same ops have the same values and static arguments: results
+        of the same instructions, the same variables and inputs, and constants with the same bytes. Variables that the
+        step itself creates each time are equal. Loops are equal if their bodies are.
         """
         known = dict(zip(self._inputs, other._inputs, strict=True))
 
@@ -97,22 +98,21 @@ class Record:
         return "a step", "another nest of results"
 
     def warn_unless_same(self, other: Record) -> bool:
-        """Warn of a step whose records, made one right after the other, differ; return whether they do."""
+        """Warn of a step whose records differ although one was made right after the other; return whether they do."""
         found = self.difference(other)
         if found is None:
             return False
         place, what = found
         warnings.warn(
-            f"{place}: each time that this step is recorded it does something else, here {what}. Random numbers of "
-            "NumPy, or something that is counted or collected while the step is recorded? The steps that are replayed "
-            "take what was recorded last, and it is recorded again now and then. Draw with gpudl.random and a "
-            "SeedGenerator, and keep what changes in a Variable.",
+            f"{place}: this step differs each time that it is recorded, here in {what}. Does it use random numbers of "
+            "NumPy, or count or collect something in Python? Replayed steps repeat the last recording, which is made "
+            "again only now and then. Use gpudl.random with a SeedGenerator, and keep changing state in a Variable.",
             stacklevel=2,
         )
         return True
 
     def _holds_same(self, mine: Value, other: Record, theirs: Value) -> bool:
-        """Tell whether two arrays that no instruction makes are one, or constants with one value."""
+        """Return whether two arrays that no instruction computes are the same, or constants of equal value."""
         a, b = mine.external, theirs.external
         assert a is not None
         assert b is not None
@@ -133,17 +133,17 @@ def _bytes(on: backend.Backend, array: Array) -> bytes:
 
 
 class Budget:
-    """The time that may be spent on recording steps again: a share of the time in which the program computes.
+    """The time that may be spent on recording steps again: a fraction of the time in which the program computes.
 
-    A longer pause, in which somebody may have changed something, counts too.
+    A longer pause, in which the user may have changed something, counts too.
     """
 
     def __init__(self) -> None:
-        self._seconds = _MOST
+        self._seconds = _FIRST
         self._at = time.perf_counter(), time.process_time()
 
     def left(self) -> float:
-        """Return how many seconds there are; less than none after a step that took longer."""
+        """Return the seconds that are left; negative after a recording that took longer."""
         now = time.perf_counter(), time.process_time()
         passed, computed = now[0] - self._at[0], now[1] - self._at[1]
         self._seconds = min(_MOST, self._seconds + SHARE * (passed if passed > _PAUSE else min(passed, computed)))
@@ -152,7 +152,7 @@ class Budget:
 
     @contextmanager
     def spent(self, unless: bool) -> Iterator[None]:
-        """Take off the time that a ``with`` block takes, `unless` it has to be spent anyway."""
+        """Subtract the time of a ``with`` block, `unless` it has to be spent anyway."""
         begun = time.perf_counter()
         try:
             yield
@@ -161,7 +161,7 @@ class Budget:
                 self._seconds -= time.perf_counter() - begun
 
     def is_ample(self) -> bool:
-        """Tell whether there is more than what is kept back."""
+        """Return whether there is more left than is reserved."""
         return self.left() > _KEPT_BACK
 
 
@@ -169,18 +169,18 @@ budget = Budget()
 
 
 def begin_pass() -> None:
-    """Have steps compared before a pass over data, unless passes are so short that it would take too much time."""
+    """Have steps compared before a pass over data, unless passes are so short that this would take too much time."""
     if budget.left() > 0:
         changes, passes = seen[0]
         seen[0] = changes, passes + 1
 
 
-def draws() -> Any:
-    """Return where Python's and NumPy's random numbers are."""
+def draws() -> tuple[Any, Any]:
+    """Return the states of Python's and NumPy's random number generators."""
     return random.getstate(), np.random.get_state()
 
 
-def undraw(before: Any) -> None:
-    """Let Python's and NumPy's random numbers be where they were."""
+def undraw(before: tuple[Any, Any]) -> None:
+    """Restore the states of Python's and NumPy's random number generators."""
     random.setstate(before[0])
     np.random.set_state(before[1])

@@ -1,1 +1,1 @@
-"""What every layer is made of: calls, weights, dtypes, the check of inputs."""
+"""The base of all layers: calls, weights, dtype policies, input checks."""

@@ -1,26 +1,57 @@
-"""Building a layer: for real, whole, and by one thread only."""
+"""Building a layer: eagerly, completely or not at all, and by one thread only."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
-from typing import Any
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from gpudl.engine.state import autocast, preparing, state
+from gpudl.engine.tree import Nest
+from gpudl.engine.variable import Variable
+from gpudl.layers.base.enclosing import computes, inside, path_of
+from gpudl.registry import Config
+
+P = ParamSpec("P")
+Shapes = dict[str, Nest[int | None]]
 
 
-def all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
-    """Return `build`, which leaves a layer either built, also when called by hand, or as it was."""
+class Buildable(Protocol):
+    """The interface of objects that can be built, such as layers.
+
+    Attributes:
+        built: whether it is built.
+        path: the names of the enclosing layers and its own, joined by slashes; None before it is built.
+    """
+
+    name: str
+    built: bool
+    path: str | None
+    _own: list[Variable]
+    _unfinished: bool
+    _build_shapes: Shapes | None
+
+
+L = TypeVar("L", bound=Buildable)
+
+
+def all_or_nothing(build: Callable[Concatenate[L, P], None]) -> Callable[Concatenate[L, P], None]:
+    """Decorate `build` so that, also when called directly, it leaves a layer either built or unchanged."""
+    signature = inspect.signature(build)
 
     @wraps(build)
-    def built_whole(self: Any, *args: Any, **kwargs: Any) -> None:
+    def built_whole(self: L, /, *args: P.args, **kwargs: P.kwargs) -> None:
         with preparing:
             before, own, outer = self.built, list(self._own), self._unfinished
-            self._unfinished = True  # though a build() of the base class says that it is built
+            self._unfinished = True  # even if a build() of the base class marks it as built
             try:
-                build(self, *args, **kwargs)
+                with nullcontext() if computes(self) else inside(self, self.name):
+                    self.path = path_of(self, self.name)
+                    build(self, *args, **kwargs)
                 self.built = True
+                self._build_shapes = dict(list(signature.bind(self, *args, **kwargs).arguments.items())[1:])
             except BaseException:
                 self.built, self._own[:] = before, own
                 raise
@@ -32,7 +63,7 @@ def all_or_nothing(build: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Compute for real and unrecorded inside a ``with`` block, whatever step or question of shapes is going on."""
+    """Compute eagerly inside a ``with`` block, even while a step is being recorded or shapes are inferred."""
     before = state.symbolic, state.recorder, state.building
     state.symbolic, state.recorder, state.building = False, None, True
     try:
@@ -40,3 +71,27 @@ def apart() -> Iterator[None]:
             yield
     finally:
         state.symbolic, state.recorder, state.building = before
+
+
+class HasBuildConfig:
+    """The base of layers that knows for which shapes they were built."""
+
+    built: bool
+    build: Callable[..., None]
+    _build_shapes: Shapes | None = None
+
+    def get_build_config(self) -> Config | None:
+        """Return the shapes that the layer was built for, as plain data; None before."""
+        if self._build_shapes is None:
+            return None
+        if len(self._build_shapes) == 1:
+            return {"input_shape": next(iter(self._build_shapes.values()))}
+        return {"shapes_dict": dict(self._build_shapes)}
+
+    def build_from_config(self, config: Config) -> None:
+        """Build the layer for the shapes that `get_build_config` returned."""
+        if "shapes_dict" in config:
+            self.build(**config["shapes_dict"])
+        elif config:
+            self.build(config["input_shape"])
+        self.built = True

@@ -1,4 +1,4 @@
-"""Lists and dicts of layers that tell when their members change, so that recorded steps do not go on with the old."""
+"""Lists and dicts of layers that report changes of their members, so that recorded steps do not use stale ones."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gpudl.random import SeedGenerator
 
 
 class Holder:
-    """The base of what knows the variables it holds."""
+    """The base of objects that track the variables they hold."""
 
 
 KINDS = (Variable, Holder, SeedGenerator, Metric)
-"""What is found in attributes, lists and dicts: steps are recorded with these."""
+"""The types that are tracked in attributes, lists and dicts, and on which recorded steps depend."""
 
 
 class TrackedList(list[Any]):
@@ -28,8 +28,8 @@ class TrackedDict(dict[Any, Any]):
     """A dict in an attribute of a layer."""
 
 
-def tracked(value: Any) -> Any:
-    """Return plain lists and dicts as ones that tell when their members change, and anything else as it is."""
+def tracked(value: object) -> Any:
+    """Return plain lists and dicts as tracked ones, and anything else unchanged."""
     if type(value) is list:
         return TrackedList(map(tracked, value))
     if type(value) is dict:
@@ -40,8 +40,8 @@ def tracked(value: Any) -> Any:
 HOLDING = (*KINDS, list, tuple, dict)
 
 
-def members(value: Any) -> list[Any]:
-    """Return what is tracked of `value`: itself, or what is in it when it is a list, tuple or dict."""
+def members(value: object) -> list[Any]:
+    """Return the tracked objects of `value`: itself, or those in a list, tuple or dict."""
     if isinstance(value, KINDS):
         return [value]
     if isinstance(value, dict):
@@ -51,15 +51,15 @@ def members(value: Any) -> list[Any]:
     return [found for item in value if isinstance(item, HOLDING) for found in members(item)]
 
 
-def same(before: list[Any], after: list[Any]) -> bool:
-    """Tell whether two lists have the same objects in the same order."""
+def same(before: list[object], after: list[object]) -> bool:
+    """Return whether two lists have the same objects in the same order."""
     return len(before) == len(after) and all(old is new for old, new in zip(before, after, strict=True))
 
 
-def _telling(change: Callable[..., Any]) -> Callable[..., Any]:
+def _telling(change: Callable[..., object]) -> Callable[..., object]:
     @wraps(change)
-    def changed(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if change.__name__ == "append" and not members(args):  # of a long list of numbers, say
+    def changed(self: object, *args: object, **kwargs: object) -> Any:
+        if change.__name__ == "append" and not members(args):  # such as the append to a long list of numbers
             return change(self, *args)
         before = members(self)
         try:

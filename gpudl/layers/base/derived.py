@@ -1,4 +1,4 @@
-"""Properties that give way to an attribute of the same name."""
+"""Properties that an attribute of the same name overrides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class derived(Generic[T]):  # noqa: N801 (used as `property` is)
-    """A property as long as nobody sets an attribute of its name: a subclass may call a layer of its own ``output``.
+    """A property that an instance attribute overrides, so that a subclass may name one of its layers ``output``.
 
     Example:
         >>> class Named:
@@ -33,5 +33,5 @@ class derived(Generic[T]):  # noqa: N801 (used as `property` is)
     @overload
     def __get__(self, holder: object, owner: type) -> T: ...
 
-    def __get__(self, holder: Any, owner: type) -> T | derived[T]:
+    def __get__(self, holder: object, owner: type) -> T | derived[T]:
         return self if holder is None else self._compute(holder)

@@ -1,21 +1,25 @@
-"""The arguments that layers of a family share, said once.
+"""The arguments that layers of a family share, declared once.
 
-A layer takes them by ``**options: Unpack[KernelOptions]`` and hands them on to `Layer`, which sets them as attributes.
-What is annotated with a default can also be given by position, in the order of the class here.
+A layer accepts them as ``**options: Unpack[KernelOptions]`` and passes them to `Layer`, which sets them as attributes.
+Options with a default can also be passed by position, in the order of the class here.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypedDict
 
 from gpudl import constraints, initializers, regularizers
 from gpudl.dtype_policies import DtypeLike as DtypeLike
 from gpudl.registry import Identifier
 
-_LOOK_UP = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
+_LOOK_UP: dict[str, Callable[[Any], Any]] = {
+    "initializer": initializers.get,
+    "regularizer": regularizers.get,
+    "constraint": constraints.get,
+}
 
 
 class Common(TypedDict, total=False):
-    """The arguments that all layers take by name."""
+    """The keyword arguments of all layers."""
 
     name: str | None
     trainable: bool
@@ -70,5 +74,5 @@ class BatchNormOptions(_MovingAverages, _Penalties, total=False):
 
 
 def looked_up(name: str, identifier: Any) -> Any:
-    """Return what an option stands for: ``kernel_initializer`` an initializer, and so on."""
+    """Return the object of an option: for ``kernel_initializer`` an initializer, and so on."""
     return _LOOK_UP[name.rpartition("_")[2]](identifier)

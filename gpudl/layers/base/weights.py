@@ -1,37 +1,42 @@
-"""What a layer holds: weights, layers, random generators and metrics, found as they become attributes."""
+"""Tracking of a layer's weights, layers, random generators and metrics, as they are set as attributes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from collections.abc import Iterable, Iterator
+from typing import Any, Self, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
 from gpudl import constraints, initializers, regularizers
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.state import restructured, state, toggled
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.state import restructured, toggled
 from gpudl.engine.variable import Variable
 from gpudl.layers.base.containers import HOLDING, Holder, members, same, tracked
+from gpudl.layers.base.enclosing import computes, path_of
+from gpudl.layers.base.stored import HasStoredWeights
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
 from gpudl.registry import Identifier
+from gpudl.utils.checks import sizes
 
+T = TypeVar("T")
 _NOTHING = object()
 _KNOWN = ("_own", "_children", "_generators", "_metrics")
-_NOT_ATTRIBUTES = {*_KNOWN, "_arguments", "_added_losses", "_outputs"}
+_NOT_ATTRIBUTES = {*_KNOWN, "_arguments", "_added_losses", "_build_shapes", "_outputs"}
 
 
-class HasWeights(Holder):
-    """The base of layers that knows what they hold, themselves and in attributes, lists and dicts."""
+class HasWeights(Holder, HasStoredWeights):
+    """The base of layers that tracks their weights and layers, in attributes, lists and dicts."""
 
-    name: str
-    variable_dtype: np.dtype
+    path: str | None = None
+    variable_dtype: str
     built = False
+    _unfinished = False  # whether build() is running
     _trainable = True
-    _unread = frozenset({*_NOT_ATTRIBUTES, "built", "_output_shape", "_inputs_seen", "_trainable", "_unfinished"})
-    _added_losses: list[Tensor]
+    _unread = frozenset(
+        {*_NOT_ATTRIBUTES, "built", "path", "_output_shape", "_inputs_seen", "_trainable", "_unfinished"}
+    )
 
     def _begin_tracking(self) -> None:
         self._own: list[Variable]
@@ -41,10 +46,7 @@ class HasWeights(Holder):
         for name in _KNOWN:
             object.__setattr__(self, name, [])
 
-    def _who(self) -> str:
-        return f'{type(self).__name__} "{self.name}"'
-
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         there = vars(self).get(name, _NOTHING)
         if there is value:
             return
@@ -53,6 +55,8 @@ class HasWeights(Holder):
             return
         before = members(there)
         value = value if name.startswith("__") else tracked(value)
+        if not all(map(self._knows, members(value))):
+            self._require_open()
         super().__setattr__(name, value)
         self._exchanged(before, members(value))
 
@@ -61,8 +65,8 @@ class HasWeights(Holder):
         super().__delattr__(name)
         self._exchanged(before, [])
 
-    def _exchanged(self, before: list[Any], after: list[Any]) -> None:
-        """Follow a change of an attribute: steps that were recorded with what it held are recorded anew."""
+    def _exchanged(self, before: list[object], after: list[object]) -> None:
+        """Follow a change of an attribute: steps that depend on its old value are recorded again."""
         if same(before, after):
             return
         if before or self.built:
@@ -73,20 +77,28 @@ class HasWeights(Holder):
         for item in after:
             self._track(item)
 
-    def _track(self, item: Any) -> None:
-        for kind, known in (
-            (Variable, self._own),
-            (HasWeights, self._children),
-            (SeedGenerator, self._generators),
-            (Metric, self._metrics),
-        ):
-            if isinstance(item, kind) and not any(item is other for other in known):
-                known.append(item)  # type: ignore[arg-type]
+    def _knows(self, item: object) -> bool:
+        known = (self._own, self._children, self._generators, self._metrics)
+        return any(item is other for items in known for other in items)
+
+    def _track(self, item: object) -> None:
+        if self._knows(item):
+            return
+        if isinstance(item, Variable):
+            self._own.append(item)
+            if computes(self) and item.path == item.name:
+                item.path = f"{path_of(self, self.name)}/{item.name}"
+        elif isinstance(item, HasWeights):
+            self._children.append(item)
+        elif isinstance(item, SeedGenerator):
+            self._generators.append(item)
+        elif isinstance(item, Metric):
+            self._metrics.append(item)
 
     def _synchronized(self) -> set[int]:
-        """Find what came into lists and dicts and what left the attributes; return the identities of all that is held.
+        """Find objects that were added to lists and dicts or removed from attributes; return the identities of all.
 
-        Weights stay until their attribute is given another value: they need not be in one.
+        Weights are kept until another value is assigned to their attribute: they need not be in one.
         """
         held: set[int] = set()
         listed = []
@@ -111,7 +123,7 @@ class HasWeights(Holder):
             if id(layer) not in seen:
                 seen.add(id(layer))
                 lists = [name for name, value in list(vars(layer).items()) if isinstance(value, list | dict)]
-                if not _NOT_ATTRIBUTES.issuperset(lists):  # which change unseen
+                if not _NOT_ATTRIBUTES.issuperset(lists):  # whose changes are not reported
                     layer._synchronized()
                 yield layer
                 stack = layer._children + stack
@@ -119,40 +131,55 @@ class HasWeights(Holder):
     @property
     def weights(self) -> list[Variable]:
         """All weights, those of each layer with the trainable ones first."""
-        return [v for layer in self._flattened() for v in sorted(layer._own, key=lambda v: not v.wanted)]
+        return unique(v for layer in self._flattened() for v in layer._stored())
 
     @property
     def variables(self) -> list[Variable]:
-        """All weights, and the states of random generators and metrics."""
-        return [
-            *self.weights,
-            *(g.state for layer in self._flattened() for g in layer._generators),
-            *(v for layer in self._flattened() for m in layer._metrics for v in m.variables),
-        ]
+        """All weights, and the states of random generators, layer by layer; those of metrics are not among them."""
+        return unique(
+            v for layer in self._flattened() for v in (*layer._stored(), *(g.state for g in layer._generators))
+        )
 
     @property
     def trainable_weights(self) -> list[Variable]:
-        """The weights that want gradients."""
-        return [v for v in self.weights if v.trainable]
+        """The weights that are updated in training; none if the layer is frozen, whatever the layers inside it are."""
+        return [v for v in self.weights if v.trainable] if self._trainable else []
 
     @property
     def non_trainable_weights(self) -> list[Variable]:
-        """The weights that want none."""
-        return [v for v in self.weights if not v.trainable]
+        """The weights that are not updated in training."""
+        return [v for v in self.weights if not (v.trainable and self._trainable)]
 
-    trainable_variables = trainable_weights
-    non_trainable_variables = non_trainable_weights
+    @property
+    def trainable_variables(self) -> list[Variable]:
+        """The weights that are updated in training."""
+        return self.trainable_weights
+
+    @property
+    def non_trainable_variables(self) -> list[Variable]:
+        """The weights that are not updated in training, and the states of random generators."""
+        return [v for v in self.variables if not v.trainable]
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """The metrics of this layer and of the layers inside."""
+        return unique(m for layer in self._flattened() for m in layer._metrics)
+
+    @property
+    def metrics_variables(self) -> list[Variable]:
+        """The variables of `metrics`."""
+        return [v for metric in self.metrics for v in metric.variables]
 
     @property
     def trainable(self) -> bool:
-        """Whether the weights want gradients; setting it reaches every layer inside."""
+        """Whether the weights are updated in training; setting it also sets it for every layer inside."""
         return self._trainable
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
         for layer in self._flattened():
             if layer._trainable != bool(value):
-                toggled(layer)  # it may compute otherwise when frozen: steps are recorded for either
+                toggled(layer)  # it may compute otherwise when frozen: steps are recorded for either state state
             layer._trainable = bool(value)
             for variable in layer._own:
                 variable.trainable = bool(value) and variable.wanted
@@ -163,86 +190,78 @@ class HasWeights(Holder):
         initializer: Identifier = None,
         dtype: DTypeLike | None = None,
         trainable: bool = True,
+        autocast: bool = True,
         regularizer: Identifier = None,
         constraint: Identifier = None,
+        aggregation: str | None = "none",
+        overwrite_with_gradient: bool = False,
         name: str | None = None,
-        autocast: bool = True,
     ) -> Variable:
-        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros for one axis or none, and
-        for integers.
+        """Create a weight of `shape`; the initializer is ``"glorot_uniform"``, or zeros with fewer than two axes,
+        and for integers.
 
-        In mixed precision `call` sees it in the dtype that the layer computes in, unless `autocast` is false.
+        In mixed precision `call` sees it cast to the dtype of computation, unless `autocast` is false.
 
         Raises:
-            ShapeError: a size that is not known.
+            ShapeError: a size is unknown.
         """
-        shape = () if shape is None else tuple(shape)
-        if None in shape:
+        if isinstance(shape, str):
+            raise ValueError(f"the name of a weight is given by keyword: add_weight(shape=..., name={shape!r}).")
+        if overwrite_with_gradient:
+            raise NotImplementedError(
+                "add_weight(overwrite_with_gradient=True) is not supported: optimizers treat each gradient as one."
+            )
+        self._require_open()
+        sizes_ = () if shape is None else sizes("add_weight", "shape", shape)
+        if None in sizes_:
             raise ShapeError(
-                f"weight {name or 'variable'!r} cannot have shape {shape}: the inputs must have a known size along "
+                f"weight {name or 'variable'!r} cannot have shape {sizes_}: the inputs must have a known size along "
                 "that axis."
             )
-        kind = np.dtype(dtype) if dtype is not None else self.variable_dtype
-        default = "glorot_uniform" if len(shape) > 1 and is_floating(kind) else "zeros"
-        values = initializers.get(default if initializer is None else initializer)(shape, dtype=kind)
-        variable = Variable(values, trainable=trainable and self._trainable, name=name or "variable")
-        variable.path = f"{self.name}/{variable.name}"
-        variable.wanted = trainable
-        variable.autocast = autocast
+        kind = np.dtype(dtype) if dtype is not None else np.dtype(self.variable_dtype)
+        default = "glorot_uniform" if is_floating(kind) else "zeros"
+        values = initializers.get(default if initializer is None else initializer)(sizes_, dtype=kind)
+        variable = Variable(
+            values, trainable=bool(trainable) and self._trainable, autocast=autocast, aggregation=aggregation, name=name
+        )
+        variable.path = f"{path_of(self, self.name)}/{variable.name}"
+        variable.wanted = bool(trainable)
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         self._own.append(variable)
         return variable
 
-    def _add(self, name: str, shape: Iterable[int | None], trainable: bool = True, autocast: bool = True) -> Variable:
-        """Create the weight that options such as ``kernel_initializer`` are for, `name` being ``"kernel"``."""
-        initializer, regularizer, constraint = (
-            getattr(self, f"{name}_{kind}", None) for kind in ("initializer", "regularizer", "constraint")
+    def add_variable(
+        self,
+        shape: Iterable[int | None],
+        initializer: Identifier,
+        dtype: DTypeLike | None = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Identifier = None,
+        constraint: Identifier = None,
+        name: str | None = None,
+    ) -> Variable:
+        """Create a weight; another name of `add_weight`."""
+        return self.add_weight(
+            shape, initializer, dtype, trainable, autocast, regularizer=regularizer, constraint=constraint, name=name
         )
-        return self.add_weight(shape, initializer, None, trainable, regularizer, constraint, name, autocast)
 
-    def add_loss(self, loss: Tensor) -> None:
-        """Add a scalar tensor to what training minimises; it counts for this call of the model."""
-        self._added_losses.append(loss)
+    def _add(self, name: str, shape: Iterable[int | None], trainable: bool = True, autocast: bool = True) -> Variable:
+        """Create the weight `name`, such as ``"kernel"``, with its options, such as ``kernel_initializer``."""
+        kinds = ("initializer", "regularizer", "constraint")
+        said: dict[str, Any] = {kind: getattr(self, f"{name}_{kind}", None) for kind in kinds}
+        return self.add_weight(shape, trainable=trainable, autocast=autocast, name=name, **said)
 
-    @property
-    def losses(self) -> list[Tensor]:
-        """The regularization losses of the weights, and what the last call added."""
-        found = [v.regularizer(v) for v in self.trainable_weights if v.regularizer is not None]
-        added = (loss for layer in self._flattened() for loss in layer._added_losses)
-        # Without a value a loss is left over from asking for shapes, or from a recorded step.
-        return [*found, *(loss for loss in added if state.symbolic or loss.is_computed)]
+    def _require_open(self) -> None:
+        """Raise ValueError while the layer's own `call` runs."""
+        if computes(self) and self.built and not self._unfinished:
+            raise ValueError(
+                f"{self._who()}: you cannot add new elements of state (variables or layers) to a layer while it "
+                "computes: each call would make another. Make them in __init__() or in build()."
+            )
 
-    def clear_losses(self) -> None:
-        """Forget the losses that calls have added."""
-        for layer in self._flattened():
-            layer._added_losses.clear()
 
-    def get_weights(self) -> list[np.ndarray]:
-        """Return copies of all weights as NumPy arrays."""
-        return [v.numpy() for v in self.weights]
-
-    def set_weights(self, weights: Sequence[ArrayLike]) -> None:
-        """Set all weights from arrays in the order of `get_weights`.
-
-        Raises:
-            ValueError: another number of arrays, another shape, no numbers; then no weight has changed.
-        """
-        variables = self.weights
-        if len(weights) != len(variables):
-            unbuilt = "" if self.built else " It is not built yet: call it on a batch first, or build() it."
-            raise ValueError(f"{self._who()} has {len(variables)} weights, got {len(weights)} arrays.{unbuilt}")
-        arrays = [np.asarray(w, dtype=v.dtype) for w, v in zip(weights, variables, strict=True)]
-        for variable, array in zip(variables, arrays, strict=True):
-            if array.shape != variable.shape:
-                raise ValueError(
-                    f"{self._who()}: weight {variable.name!r} has shape {variable.shape}, got {array.shape}."
-                )
-        for variable, array in zip(variables, arrays, strict=True):
-            variable.assign(array)
-
-    def count_params(self) -> int:
-        """Return the number of weights; raises ValueError for a layer that is not built."""
-        if not self.built:
-            raise ValueError(f"{self._who()} has no weights yet: it is built on its first call, or by build().")
-        return sum(v.size for v in self.weights)
+def unique(items: Iterable[T]) -> list[T]:
+    """Return each of the objects once, in the order in which they come."""
+    return list({id(item): item for item in items}.values())

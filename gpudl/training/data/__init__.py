@@ -1,1 +1,1 @@
-"""What turns the data of a user into the batches of a step."""
+"""From the user's data to the batches of a step."""

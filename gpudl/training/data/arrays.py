@@ -1,10 +1,10 @@
-"""From what a user passes to `fit`, `evaluate` and `predict` to arrays on the device, checked on the way."""
+"""Conversion and checks of the arguments of `fit`, `evaluate` and `predict` to arrays on the device."""
 
 from __future__ import annotations
 
 import reprlib
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -12,45 +12,53 @@ from gpudl import backend, config
 from gpudl.backend import Array
 from gpudl.engine.spec import is_floating, is_number
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.training.data.sparse import SparseRows, is_sparse
+from gpudl.utils.batch_parts import PARTS, unpack_x_y_sample_weight
 
-Data = tuple[Any, ...]
-PARTS = ("x", "y", "sample_weight")
+Data: TypeAlias = Any
+"""What a step gets: x, (x,), (x, y) or (x, y, sample_weight), each a nest of arrays, feeds or tensors; or a part.
+
+The `train_step` of a subclass may say more exactly what it takes.
+"""
 _LABELS = 2**63  # there is no label beyond
 
 
 def fed_dtype(dtype: np.dtype) -> np.dtype:
     """Return the dtype in which a step receives data of `dtype`: `config.floatx` for wide floats, else the same.
 
-    Only batches are cast, and turned from another byte order; the data stay as the user has them.
+    Only batches are cast, or converted from another byte order; the user's data are not changed.
     """
     return config.float_dtype() if dtype.kind == "f" and dtype.itemsize > 4 else dtype.newbyteorder("=")
 
 
-def as_array(value: Any, name: str) -> Array:
-    """Return data of NumPy, CuPy, pandas, SciPy, tensors or lists as an array where they are, uncopied if it can be.
+def as_array(value: Array, name: str) -> Array:
+    """Return data of NumPy, CuPy, pandas, SciPy, tensors or lists as an array on their device, if possible uncopied.
 
     Sparse matrices become `SparseRows`.
 
     Args:
         value: the data; the first axis counts the samples.
-        name: what the user calls it, for errors.
+        name: the name of the argument, for errors.
 
     Raises:
         ValueError: text or objects, a single number, or no samples at all.
     """
     on, given = backend.current(), value
+    if hasattr(value, "detach"):  # a tensor of PyTorch, which may require gradients
+        value = value.detach()
     if is_sparse(value):
         value = SparseRows(value)
     elif isinstance(value, Tensor):
         value = value.array()
     elif hasattr(value, "to_numpy"):
         value = value.to_numpy()
+    if hasattr(value, "__cuda_array_interface__") and not on.owns(value):
+        value = on.asarray(value) if on.captures else value.cpu() if hasattr(value, "cpu") else value
     if not on.owns(value) and not isinstance(value, SparseRows):
         try:
             value = backend.get("numpy").asarray(value)
-        except ValueError as error:  # from NumPy, whose text says where the rows differ
+        except ValueError as error:  # from NumPy, whose message says where the rows differ
             raise ValueError(f"{name} is no table of numbers, its rows differ in length: {error}") from error
     value = _without_objects(value)
     if not is_number(value.dtype):
@@ -69,7 +77,7 @@ def as_array(value: Any, name: str) -> Array:
 
 
 def _without_objects(array: Array) -> Array:
-    """Return objects that are numbers as an array of numbers, and anything else as it is."""
+    """Return objects that are numbers as an array of numbers, and anything else unchanged."""
     if array.dtype == object:
         with suppress(ValueError):  # rows of different lengths
             plain = np.array(array.tolist())
@@ -79,39 +87,39 @@ def _without_objects(array: Array) -> Array:
 
 
 def home(array: Array) -> backend.Backend:
-    """Return the backend where data lie; that of sparse rows is the host."""
+    """Return the backend of data; that of sparse rows is the host."""
     return backend.get("numpy") if isinstance(array, SparseRows) else backend.of(array)
 
 
 def dense(array: Array) -> Array:
-    """Return sparse rows as one dense array, and an array as it is."""
+    """Return sparse rows as one dense array, and an array unchanged."""
     return array[:] if isinstance(array, SparseRows) else array
 
 
 def on_device(array: Array) -> Array:
-    """Return `array` on the current device; a copy is cast on the way, for it has the memory for no more."""
+    """Return `array` on the current device; a copy is cast, so that it needs no further memory."""
     on, array = backend.current(), dense(array)
     return array if on.owns(array) else on.asarray(array.astype(fed_dtype(array.dtype), copy=False))
 
 
 def placed(data: Data) -> Data:
-    """Return nests of arrays on the current device, or all on the host where the device cannot hold those of it."""
+    """Return nests of arrays on the current device, or all on the host if they do not fit on the device."""
     on = backend.current()
     arriving = [a for a in flatten(data)[0] if not on.owns(a)]
     if not arriving:
         return data
+    host = backend.get("numpy")
     if any(isinstance(a, SparseRows) for a in arriving):
-        host = backend.get("numpy")
-        return tuple(map_leaves(lambda a: a if isinstance(a, SparseRows) else host.asarray(a), part) for part in data)
+        return map_leaves(lambda a: a if isinstance(a, SparseRows) else host.asarray(a), data)
     if on.holds(sum(a.size * fed_dtype(a.dtype).itemsize for a in arriving)):
-        return tuple(map_leaves(on_device, part) for part in data)
-    return tuple(map_leaves(lambda a: backend.get("numpy").asarray(a), part) for part in data)
+        return map_leaves(on_device, data)
+    return map_leaves(host.asarray, data)
 
 
 def in_rows(array: Array) -> Array:
-    """Return `array` itself, or a copy in the dtype of a step if its samples lie interleaved, as in a table by columns.
+    """Return `array` itself, or a copy in the dtype of a step if its samples are interleaved, as in a table by columns.
 
-    To pick samples out of such memory in a random order misses the cache at every number, which takes several times as
+    Gathering samples from such memory in random order misses the cache at every element, which takes several times as
     long as a step; the copy is made once.
     """
     if isinstance(array, SparseRows):
@@ -123,7 +131,7 @@ def in_rows(array: Array) -> Array:
     return array.astype(fed_dtype(array.dtype), order="C") if interleaved else array
 
 
-def as_arrays(value: Any, name: str) -> Any:
+def as_arrays(value: object, name: str) -> Nest[Array]:
     """Return a nest of data (a dict, or a list or tuple of arrays) with every leaf as an array.
 
     Lists and tuples that hold numbers only, however nested, are one array.
@@ -136,35 +144,19 @@ def as_arrays(value: Any, name: str) -> Any:
     return as_array(value, name)
 
 
-def _is_data(leaf: Any) -> bool:
+def _is_data(leaf: object) -> bool:
     return getattr(leaf, "shape", ()) != () or hasattr(leaf, "to_numpy")
 
 
-def trimmed(x: Any, y: Any, sample_weight: Any) -> Data:
-    """Return (x,), (x, y) or (x, y, sample_weight), as far as there is something."""
-    if sample_weight is not None:
-        return (x, y, sample_weight)
-    return (x, y) if y is not None else (x,)
-
-
-def unpacked(data: Any) -> tuple[Any, Any, Any]:
-    """Return x, y and sample weights of what a step received; None for what is missing."""
-    if not isinstance(data, tuple):
-        return data, None, None
-    if not 1 <= len(data) <= len(PARTS):
-        raise ValueError(f"a batch is x, (x, y) or (x, y, sample_weight), got {len(data)} parts.")
-    return (*data, None, None)[:3]
-
-
-def class_weights(y: Any, weights: dict[Any, float]) -> np.ndarray:
+def class_weights(y: Array, weights: object) -> np.ndarray:
     """Return the weight of each sample's class, for labels or one-hot rows; 1 for a class without one.
 
     Args:
-        y: labels of any kind of number, rounded to whole ones, or one-hot rows.
-        weights: weights by label; 1 and 1.0 are one label.
+        y: labels of any numeric dtype, rounded to integers, or one-hot rows.
+        weights: weights by label; 1 and 1.0 are the same label.
 
     Raises:
-        ValueError: no dict, a label that is no whole number, or a weight that is no finite number.
+        ValueError: it is not a dict, a label is not an integer, or a weight is not a finite number.
     """
     if not isinstance(weights, dict) or not all(map(_is_class_weight, weights, weights.values())):
         raise ValueError(
@@ -184,7 +176,7 @@ def class_weights(y: Any, weights: dict[Any, float]) -> np.ndarray:
     return np.where(numbers[nearest] == labels, factors[nearest], np.float32(1))
 
 
-def _is_class_weight(label: Any, weight: Any) -> bool:
+def _is_class_weight(label: object, weight: object) -> bool:
     whole = isinstance(label, int | np.integer) or (
         isinstance(label, float | np.floating) and float(label).is_integer()
     )
@@ -192,9 +184,12 @@ def _is_class_weight(label: Any, weight: Any) -> bool:
 
 
 def one_length(data: Data) -> int:
-    """Return the number of samples; raises ValueError when it differs from part to part."""
+    """Return the number of samples; raise ValueError if it differs between parts."""
     lengths: list[tuple[str, int]] = [
-        (name, leaf.shape[0]) for name, part in zip(PARTS, data, strict=False) for leaf in flatten(part)[0]
+        (name, leaf.shape[0])
+        for name, part in zip(PARTS, unpack_x_y_sample_weight(data), strict=True)
+        for leaf in flatten(part)[0]
+        if leaf is not None
     ]
     if len({n for _, n in lengths}) > 1:
         listed = ", ".join(f"{name} has {n}" for name, n in lengths)
@@ -202,8 +197,8 @@ def one_length(data: Data) -> int:
     return lengths[0][1]
 
 
-def require_counts(least: int, *, optional: bool = True, **counts: Any) -> None:
-    """Raise ValueError unless each of `counts` is an integer of at least `least`, or None where it is optional."""
+def require_counts(least: int, *, optional: bool = True, **counts: object) -> None:
+    """Raise ValueError unless each of `counts` is an integer of at least `least`, or, if optional, None."""
     for name, value in counts.items():
         if not (optional and value is None) and (not isinstance(value, int | np.integer) or value < least):
             kind = "a positive integer" if least else "0 or a positive integer"

@@ -1,10 +1,9 @@
-"""Batches that stay where they are while the rows in them change: what a loop feeds its steps with."""
+"""The inputs of a loop's steps: buffers for a batch, which feeds fill with the current rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -15,21 +14,21 @@ from gpudl.engine.spec import Spec
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten
 from gpudl.ops.gather import take, take_batch
-from gpudl.training.data.arrays import fed_dtype
+from gpudl.training.data.arrays import Data, fed_dtype
 from gpudl.training.data.sparse import SparseRows
 
-_MANY = 1 << 19  # bytes; below, NumPy's own call is done before a kernel for all threads has begun
+_MANY = 1 << 19  # bytes below which NumPy's own call is faster than starting a kernel on all threads
 _INT64 = np.dtype(np.int64)
 
 Copy = Callable[[], None]
 
 
 class Cursor:
-    """The rows of the present batch, which all its feeds read; whoever runs a step moves it on.
+    """The rows of the current batch, which all its feeds read; the loop advances it after a step.
 
     Attributes:
-        count: rows of a batch.
-        stays: whether it moves in the device's memory, by launches that a graph may contain.
+        count: number of rows of a batch.
+        stays: whether its position is in the device's memory, advanced by launches that a graph may contain.
     """
 
     stays = False
@@ -38,24 +37,24 @@ class Cursor:
         self.count = count
 
     def begin(self, start: int) -> None:
-        """Go to the row number `start`."""
+        """Move to row `start`."""
         raise NotImplementedError
 
     def advance(self) -> None:
-        """Go on to the next rows."""
+        """Advance to the next rows."""
         raise NotImplementedError
 
     def copy(self, out: Array, source: Array) -> Copy:
-        """Return a call that copies the present rows of `source` into `out`."""
+        """Return a call that copies the current rows of `source` to `out`."""
         raise NotImplementedError
 
 
 class HostCursor(Cursor):
-    """Rows that the host looks up.
+    """A cursor whose position is on the host.
 
     Args:
-        count: rows of a batch.
-        order: the numbers of all rows as they are to come, in memory that stays; None if they follow one another.
+        count: number of rows of a batch.
+        order: the row indices in order, in memory that is not moved; None for consecutive rows.
     """
 
     def __init__(self, count: int, order: Array) -> None:
@@ -65,18 +64,18 @@ class HostCursor(Cursor):
         self._numbers: Array = None if order is None else order[:count].copy()
 
     def begin(self, start: int) -> None:
-        """Go to the row number `start`."""
+        """Move to row `start`."""
         self._start = start
         if self._order is not None:
             following = self._order[start : start + self.count]
-            self._numbers[: len(following)] = following  # fewer after the last batch
+            self._numbers[: len(following)] = following  # fewer for the last batch
 
     def advance(self) -> None:
-        """Go on to the next rows."""
+        """Advance to the next rows."""
         self.begin(self._start + self.count)
 
     def copy(self, out: Array, source: Array) -> Copy:
-        """Return a call that copies the present rows of `source` into `out`."""
+        """Return a call that copies the current rows of `source` to `out`."""
         if self._order is None:
             return partial(self._follow, out, source)
         if out.dtype == source.dtype:
@@ -95,11 +94,11 @@ class HostCursor(Cursor):
 
 
 class DeviceCursor(Cursor):
-    """Rows that the device looks up: the order of all rows and the place in it lie in its memory.
+    """A cursor on the device: the order of all rows and the position in it are in its memory.
 
     Args:
-        count: rows of a batch.
-        order: the numbers of all rows as they are to come, in memory that stays.
+        count: number of rows of a batch.
+        order: the row indices in order, in memory that is not moved.
     """
 
     stays = True
@@ -112,22 +111,22 @@ class DeviceCursor(Cursor):
         self.begin(0)
 
     def begin(self, start: int) -> None:
-        """Go to the row number `start`."""
+        """Move to row `start`."""
         self._start.fill(start)
 
     def advance(self) -> None:
-        """Go on to the next rows."""
+        """Advance to the next rows."""
         self._on.xp.add(self._start, self.count, out=self._start)
 
     def copy(self, out: Array, source: Array) -> Copy:
-        """Return a call that copies the present rows of `source` into `out`, cast on the way."""
+        """Return a call that copies the current rows of `source` to `out`, cast on the way."""
         static = {"count": self.count, "dtype": out.dtype}
         arrays = (out, source, self._order, self._start)
         return take_batch.bind(self._on, take_batch.kernel(self._on, arrays, static), arrays, static, None)
 
 
 class StreamedCursor(HostCursor):
-    """Rows of data that stay on the host, too large for the device: each batch is sent while the last one is used."""
+    """A cursor over data that are too large for the device: each batch is copied while the previous one is used."""
 
     def __init__(self, count: int, order: Array, samples: int) -> None:
         super().__init__(count, order)
@@ -135,18 +134,18 @@ class StreamedCursor(HostCursor):
         self._passes = 0
 
     def begin(self, start: int) -> None:
-        """Go to the row number `start`; the order may have changed."""
+        """Move to row `start`; the order may have changed."""
         self._passes += 1
         super().begin(start)
 
     def advance(self) -> None:
-        """Go on to the next rows."""
+        """Advance to the next rows."""
         super().begin(self._start + self.count)
 
     def copy(self, out: Array, source: Array) -> Copy:
-        """Return a call that has the present rows of `source` copied into `out`, and sends the next ones."""
+        """Return a call that copies the current rows of `source` to `out`, and begins to copy the next ones."""
         upload = backend.of(out).upload(out.shape, out.dtype)
-        sent: Any = None
+        sent: tuple[int, int] | None = None
 
         def send(start: int) -> None:
             nonlocal sent
@@ -167,7 +166,7 @@ class StreamedCursor(HostCursor):
 
 
 def cursor_of(count: int, order: Array, samples: int) -> Cursor:
-    """Return a cursor over batches of `count` of `samples` rows, in `order` or, for None, as they lie."""
+    """Return a cursor over batches of `count` of `samples` rows, in `order` or, for None, consecutive."""
     if not backend.current().captures:
         return HostCursor(count, order)
     if order is not None and backend.of(order).captures:
@@ -175,8 +174,8 @@ def cursor_of(count: int, order: Array, samples: int) -> Cursor:
     return StreamedCursor(count, order, samples)
 
 
-def advance(data: Any) -> None:
-    """Let the feeds of a nest go on to their next rows."""
+def advance(data: Data) -> None:
+    """Advance the feeds of a nest to their next rows."""
     for cursor in {id(feed.cursor): feed.cursor for feed in flatten(data)[0] if isinstance(feed, Rows)}.values():
         cursor.advance()
 
@@ -189,27 +188,26 @@ class Rows:
 
     Args:
         source: the array, on the device.
-        cursor: which rows; shared by the feeds of a batch.
+        cursor: the current rows; shared by the feeds of a batch.
     """
 
-    __slots__ = ("_copy", "_out", "cursor", "source", "spec")
+    __slots__ = ("cursor", "source", "spec")
 
     def __init__(self, source: Array, cursor: Cursor) -> None:
         self.source = source
         self.spec = Spec((cursor.count, *source.shape[1:]), fed_dtype(source.dtype))
         self.cursor = cursor
-        self._out: Array = None
-        self._copy: Copy | None = None
+
+    def bound(self, out: Array) -> Copy:
+        """Return a call that copies the rows into `out`, to be made batch after batch."""
+        return self.cursor.copy(out, self.source)
 
     def write(self, out: Array) -> None:
         """Copy the rows into `out`."""
-        # Batch after batch goes to the same buffer: which kernel can do that is asked once.
-        if self._copy is None or out is not self._out:
-            self._copy, self._out = self.cursor.copy(out, self.source), out
-        self._copy()
+        self.bound(out)()
 
 
-def materialized(leaf: Any) -> Any:
+def materialized(leaf: Array) -> Tensor | None:
     """Return an array, or the rows of a feed, as a tensor."""
     if not hasattr(leaf, "write"):
         return leaf if leaf is None else as_tensor(leaf)
@@ -221,7 +219,7 @@ def materialized(leaf: Any) -> Any:
 def _gather(out: Array, source: Array, indices: Array) -> Copy:
     if isinstance(source, SparseRows):
         return partial(_densely, out, source, indices)
-    # NumPy would copy the whole of a source that is not plain memory.
+    # NumPy would copy the whole source if it is not C-contiguous.
     plain = source.flags.c_contiguous and source.flags.aligned and source.dtype.isnative
     if plain and out.nbytes < _MANY:
         return partial(source.take, indices, 0, out, "clip")

@@ -1,24 +1,26 @@
-"""Which batches make an epoch."""
+"""Dividing batches into epochs."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Generic, TypeVar
 
 from gpudl.training.data.arrays import Data
 from gpudl.training.data.sources import ArrayBatches, Batches, Portion
 
+R = TypeVar("R")
 
-class Epochs:
-    """The batches of one epoch after another.
+
+class Epochs(Generic[R]):
+    """The batches of each epoch.
 
     Args:
         source: the batches.
-        steps: steps of an epoch. The next one goes on where it ended, and begins the data anew when they are used up;
-            by default each epoch is one pass over the data.
-        together: a multiple of so many steps is taken, as far as there are batches.
-        anew: whether each epoch begins at the first batch, where that is possible.
+        steps: number of steps of an epoch. The next epoch continues where it ended, and restarts the data when they are
+            used up; by default each epoch is one pass over the data.
+        together: a multiple of this many steps is used, as far as there are batches.
+        anew: whether each epoch begins at the first batch, if possible.
     """
 
     def __init__(self, source: Batches, steps: int | None, together: int = 1, anew: bool = False) -> None:
@@ -28,11 +30,12 @@ class Epochs:
         self._anew = steps is None or (anew and source.again)
         self._portions: Iterator[Portion] | None = None
         self._left: Portion | None = None
-        self._runners: dict[int, Any] = {}
+        self._runners: dict[int, R] = {}
 
     def next(self, most: int = 1) -> Iterator[list[Portion]]:
-        """Yield the batches of the next epoch, `most` at a time; warns when the data end before the epoch does."""
+        """Yield the batches of the next epoch, `most` at a time; warn if the data end before the epoch does."""
         count = 0
+        self.source.tell("begin")
         if self._anew or self._portions is None:
             self._begin()
         while self._most is None or count < self._most:
@@ -45,9 +48,13 @@ class Epochs:
                 break
             count += sum([times for _, times in taken])
             yield taken
-        self.source.ended()
+        self.source.tell("end")
         if count < (1 if self._most is None else self.steps or 1):
             warnings.warn(self._ended_early(count), stacklevel=2)
+
+    def close(self) -> None:
+        """End a pass early, whose further batches are not needed."""
+        self._portions = self._left = None
 
     def _begin(self) -> None:
         self._portions, self._left = self.source.epoch(), None
@@ -79,8 +86,8 @@ class Epochs:
             "pass something that can begin again."
         )
 
-    def runner(self, batch: Data, make: Callable[[Data], Any]) -> Any:
-        """Return what `make` makes of a batch, the same each time that the batch comes in the same feeds."""
+    def runner(self, batch: Data, make: Callable[[Data], R]) -> R:
+        """Return `make(batch)`, the same object for batches with the same feeds."""
         if not isinstance(self.source, ArrayBatches):
             return make(batch)
         if id(batch) not in self._runners:

@@ -1,13 +1,13 @@
-"""From what a user passes as data to the batches of a step.
+"""Sources of the batches of steps: arrays and iterables.
 
-Arrays lie on the device as a whole, as they are, and a step receives `batch_inputs.Rows`: which rows of them make its
-batch. Generators and other iterables pass their batches through.
+Arrays are kept on the device as a whole, in their own dtype, and a step receives `batch_inputs.Rows`, which gather its
+batch from them. Batches of generators and other iterables are passed through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.training.data.arrays import (
-    PARTS,
     Data,
     as_arrays,
     class_weights,
@@ -26,24 +25,24 @@ from gpudl.training.data.arrays import (
     one_length,
     placed,
     require_counts,
-    trimmed,
-    unpacked,
 )
 from gpudl.training.data.batch_inputs import Cursor, Rows, cursor_of
 from gpudl.training.data.sparse import is_sparse, some
+from gpudl.utils.batch_parts import PARTS, pack_x_y_sample_weight, unpack_x_y_sample_weight
+from gpudl.utils.py_dataset import PyDataset, taken
 
 Portion = tuple[Data, int]
-"""A nest of feeds, and how many batches come in it, one after another."""
+"""A nest of feeds, and the number of consecutive batches that they provide."""
 
 
 class ArrayBatches:
-    """Batches of arrays that lie on the device.
+    """Batches of arrays on the device.
 
     Args:
-        data: (x,), (x, y) or (x, y, sample_weight), nests of arrays with one length.
+        data: x, (x,), (x, y) or (x, y, sample_weight), nests of arrays with one length.
         batch_size: rows a batch; the last one may be smaller. None divides them into `parts`, or takes 32.
         shuffle: whether each pass takes the rows in a new order, from NumPy's global generator.
-        parts: the steps that were asked for, into which all rows are divided where there is no `batch_size`.
+        parts: the number of steps into which all rows are divided if there is no `batch_size`.
     """
 
     def __init__(self, data: Data, batch_size: int | None, shuffle: bool = False, parts: int | None = None) -> None:
@@ -54,23 +53,23 @@ class ArrayBatches:
         self._chosen, self._parts = batch_size, parts
         self.steps: int | None = -(-self.samples // self.batch_size)
         on = home(flatten(data)[0][0])
-        # The numbers of the rows as they come, where somebody has to look them up.
+        # The order of the rows, if it is not consecutive.
         self._order: Array = on.xp.arange(self.samples) if shuffle or on.captures else None
         self._feeds: dict[int, tuple[Cursor, Data]] = {}  # by the rows of a batch
 
     def epoch(self) -> Iterator[Portion]:
-        """Yield the batches of one pass, as many as come in the same feeds at a time."""
+        """Yield the batches of one pass, those with the same feeds together."""
         if self.shuffle:
             self._order[...] = backend.of(self._order).asarray(np.random.permutation(self.samples))
         whole, rest = divmod(self.samples, self.batch_size)
-        for start, count, times in ((0, self.batch_size, whole), (self.samples - rest, rest, 1)):
-            if count and times:
-                cursor, batch = self._batch(count)
+        for start, rows, times in ((0, self.batch_size, whole), (self.samples - rest, rest, 1)):
+            if rows and times:
+                cursor, batch = self._batch(rows)
                 cursor.begin(start)
                 yield batch, times
 
     def _batch(self, count: int) -> tuple[Cursor, Data]:
-        """Return the feeds of batches of `count` rows, the same ones each time, at a place that must be chosen yet."""
+        """Return the feeds of batches of `count` rows, the same ones each time; their position has to be set."""
         if count not in self._feeds:
             cursor = cursor_of(count, self._order, self.samples)
             batch = map_leaves(lambda a: Rows(a, cursor), self.data)
@@ -79,11 +78,11 @@ class ArrayBatches:
 
     again = True
 
-    def ended(self) -> None:
-        """Do nothing: nobody has to know that an epoch is over."""
+    def tell(self, moment: str) -> None:
+        """Do nothing at the end of an epoch."""
 
     def first(self) -> Data:
-        """Return a batch such as the first one, to learn its shapes from."""
+        """Return a batch like the first one, for its shapes."""
         cursor, batch = self._batch(min(self.batch_size, self.samples))
         cursor.begin(0)
         return batch
@@ -109,138 +108,145 @@ class ArrayBatches:
 
 
 class StreamBatches:
-    """Batches that an iterable brings; a generator is used up, other iterables begin again each epoch.
+    """Batches of an iterable; a generator is consumed, other iterables restart each epoch.
 
     Args:
-        source: brings x, (x, y) or (x, y, sample_weight).
+        source: brings x, (x,), (x, y) or (x, y, sample_weight).
         class_weight: a weight for each class, for batches without weights of their own.
+        shuffle: whether each pass over a `PyDataset` takes the batches in a new order, from NumPy's global generator.
     """
 
-    def __init__(self, source: Any, class_weight: Any = None) -> None:
+    def __init__(self, source: Any, class_weight: ClassWeight | None = None, shuffle: bool = False) -> None:
         self.source = source
         self.class_weight = class_weight
-        self.steps = _length(source)
+        self.shuffle = shuffle and isinstance(source, PyDataset)
         self._kind = type(source).__name__
 
     @property
+    def steps(self) -> int | None:
+        """How many batches a pass has; None where the source cannot tell."""
+        if isinstance(self.source, PyDataset):
+            return self.source.num_batches
+        try:
+            return len(self.source)
+        except TypeError:
+            return None
+
+    @property
     def again(self) -> bool:
-        """Whether it can be gone through more than once."""
+        """Whether it can be iterated over more than once."""
         return not isinstance(self.source, Iterator)
 
     def first(self) -> Data:
-        """Return the first batch; a generator will bring it once more."""
+        """Return the first batch, which a generator will yield again."""
         nothing = object()
         if isinstance(self.source, Iterator):
             item = next(self.source, nothing)
             self.source = chain([item], self.source)
+        elif isinstance(self.source, PyDataset):
+            item = nothing if self.steps == 0 else self.source[0]
         else:
             item = next(iter(self._items()), nothing)
         if item is nothing:
             raise ValueError(f"there is no data: the {self._kind} brought no batch.")
         return self._checked(item)
 
-    def _items(self) -> Iterable[Any]:
-        if hasattr(self.source, "__getitem__") and self.steps is not None:
-            return (self.source[i] for i in range(self.steps))
-        items: Iterable[Any] = self.source
+    def _items(self) -> Iterable[object]:
+        steps = self.steps
+        if isinstance(self.source, PyDataset) and steps is None:
+            return taken(self.source, count())
+        if hasattr(self.source, "__getitem__") and steps is not None:
+            order = np.random.permutation(steps).tolist() if self.shuffle else range(steps)
+            return taken(self.source, order)
+        items: Iterable[object] = self.source
         return items
 
     def epoch(self) -> Iterator[Portion]:
-        """Yield the batches of one pass."""
-        return ((self._checked(item), 1) for item in self._items())
+        """Yield the batches of one pass; an error of the source says for which batch."""
+        nothing = object()
+        items = iter(self._items())
+        for number in count(1):
+            try:
+                item = next(items, nothing)
+                batch = None if item is nothing else self._checked(item)
+            except Exception as error:
+                error.add_note(f"This was batch {number} of a pass over the data, a {self._kind}.")
+                raise
+            if item is nothing:
+                return
+            yield batch, 1
 
-    def ended(self) -> None:
-        """Tell a source that wants to know, such as one that shuffles itself, that an epoch is over."""
-        getattr(self.source, "on_epoch_end", lambda: None)()
+    def tell(self, moment: str) -> None:
+        """Call ``on_epoch_begin`` or ``on_epoch_end`` of a source that has it, such as one that shuffles itself."""
+        getattr(self.source, f"on_epoch_{moment}", lambda: None)()
 
-    def _checked(self, item: Any) -> Data:
+    def _checked(self, item: object) -> Data:
         """Return one batch that the source brought as arrays of one length, in the dtypes of a step."""
-        x, y, weight = unpacked(tuple(item) if isinstance(item, list) else item)
-        y = None if y is None else as_arrays(y, "y")
-        weight = None if weight is None else as_arrays(weight, "sample_weight")
-        data = trimmed(as_arrays(x, "x"), y, weight)
+        item = tuple(item) if isinstance(item, list) else item
+        parts = zip(unpack_x_y_sample_weight(item), PARTS, strict=True)
+        x, y, weight = [None if part is None else as_arrays(part, name) for part, name in parts]
+        data: Data = (x,) if isinstance(item, tuple) and y is None else pack_x_y_sample_weight(x, y, weight)
         one_length(data)
         data = data if self.class_weight is None else weighted_by_class(data, self.class_weight)
-        return tuple(map_leaves(on_device, part) for part in data)
-
-
-def _length(source: Any) -> int | None:
-    """Return how many batches a source has; None where it cannot tell."""
-    try:
-        return len(source)
-    except TypeError:
-        return None
+        return map_leaves(on_device, data)
 
 
 Batches = ArrayBatches | StreamBatches
+ClassWeight = Mapping[Any, float]
+"""Weights by label, which are whole numbers of any kind."""
 
 
 def batches(
-    x: Any,
-    y: Any = None,
-    sample_weight: Any = None,
+    x: object,
+    y: object = None,
+    sample_weight: object = None,
     *,
     batch_size: int | None = None,
     shuffle: bool = False,
     parts: int | None = None,
 ) -> Batches:
-    """Return the batches of whatever `fit`, `evaluate` or `predict` were given; see `ArrayBatches`."""
+    """Return the batches of the data of `fit`, `evaluate` or `predict`; see `ArrayBatches`."""
     require_counts(1, batch_size=batch_size)
-    if _is_stream(x):
+    if is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ValueError(f"{name} cannot be given beside a generator: let it yield (x, y, weights).")
-        return StreamBatches(x)
+        return StreamBatches(x, shuffle=shuffle)
     if x is None:
         raise ValueError("x is missing: pass the inputs, an array or an iterable of batches.")
     if sample_weight is not None and y is None:
         raise ValueError("sample_weight weighs the loss of targets, but no y was given.")
     try:
-        data = trimmed(
-            as_arrays(x, "x"),
-            None if y is None else as_arrays(y, "y"),
-            None if sample_weight is None else as_arrays(sample_weight, "sample_weight"),
-        )
-        return ArrayBatches(placed(data), batch_size, shuffle, parts)
+        given = zip((x, y, sample_weight), PARTS, strict=True)
+        parts_of = [None if part is None else as_arrays(part, name) for part, name in given]
+        return ArrayBatches(placed(pack_x_y_sample_weight(*parts_of)), batch_size, shuffle, parts)
     except MemoryError as error:
         backend.current().out_of_memory(error, "a copy of the data")
 
 
-def by_class(source: Batches, weights: dict[Any, float] | None) -> Batches:
-    """Return batches in which each sample has the weight of its class; they are as they were without `weights`."""
+def by_class(source: Batches, weights: ClassWeight | None) -> Batches:
+    """Return batches in which each sample has the weight of its class; unchanged without `weights`."""
     if weights is None:
         return source
     if isinstance(source, StreamBatches):
-        return StreamBatches(source.source, weights)
+        return StreamBatches(source.source, weights, source.shuffle)
     return ArrayBatches(placed(weighted_by_class(source.data, weights)), source.batch_size, source.shuffle)
 
 
-def weighted_by_class(data: Data, weights: dict[Any, float]) -> Data:
+def weighted_by_class(data: Data, weights: ClassWeight) -> Data:
     """Return (x, y, sample_weight) for (x, y), in which each sample has the weight of its class."""
-    labels = flatten(data[1])[0] if len(data) == 2 else []
-    if len(labels) != 1:
+    x, y, sample_weight = unpack_x_y_sample_weight(data)
+    labels = flatten(y)[0]
+    if y is None or len(labels) != 1 or sample_weight is not None:
         raise ValueError(
             "class_weight needs y as an array, and cannot be given together with sample_weight. Multiply the two, and "
-            "give sample_weight."
+            "give sample_weight; for several outputs one array of weights for each."
         )
-    return (*data, class_weights(labels[0], weights))
+    return x, y, class_weights(labels[0], weights)
 
 
-def validation_batches(data: Any, batch_size: int | None, parts: int | None = None) -> Batches | None:
-    """Return the batches of what `fit` was given as ``validation_data``; None for none."""
-    if data is None:
-        return None
-    if isinstance(data, tuple | list) and 1 < len(data) <= len(PARTS):
-        return batches(*data, batch_size=batch_size, parts=parts)
-    if not _is_stream(data):
-        raise ValueError(
-            "validation_data expected (x, y) or (x, y, sample_weight), or an iterable of such batches, got "
-            f"{type(data).__name__}."
-        )
-    return batches(data)
-
-
-def _is_stream(x: Any) -> bool:
+def is_stream(x: object) -> bool:
+    """Return whether `x` yields batches, and is not data itself."""
     plain = (
         is_sparse(x)
         or hasattr(x, "dtype")

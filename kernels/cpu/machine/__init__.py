@@ -1,1 +1,1 @@
-"""What the kernels for the CPU are made of: prebound calls, threads, vectors, tiles, tables of where things lie."""
+"""The building blocks of the CPU kernels: prebound calls, threads, vector instructions, tiles, tables of offsets."""

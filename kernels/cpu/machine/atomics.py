@@ -1,27 +1,29 @@
-"""What threads need to agree: atomic words at integer addresses, and calls of functions of C by their address."""
+"""Atomic operations on words at integer addresses, and calls of C functions by address."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from llvmlite import binding, ir
+from llvmlite.ir import IRBuilder, Value
 from numba import types
+from numba.core.typing.templates import Signature
 
-from .vectors import cgutils, intrinsic
+from .vectors import Context, cgutils, intrinsic
 
 _I64 = ir.IntType(64)
 _ARCHITECTURE = binding.get_process_triple().partition("-")[0]
 
 
-def _word(builder: Any, address: Any) -> Any:
+def _word(builder: IRBuilder, address: Value) -> Value:
     return builder.inttoptr(address, _I64.as_pointer())
 
 
 @intrinsic
 def load(context, address):  # type: ignore[no-untyped-def]
-    """Return the word at `address`."""
+    """Load the word at `address`."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         return builder.load_atomic(_word(builder, arguments[0]), "seq_cst", 8)
 
     return types.int64(types.int64), codegen
@@ -29,9 +31,9 @@ def load(context, address):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def store(context, address, value):  # type: ignore[no-untyped-def]
-    """Write the word at `address`."""
+    """Store `value` in the word at `address`."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         builder.store_atomic(arguments[1], _word(builder, arguments[0]), "seq_cst", 8)
         return context.get_dummy_value()
 
@@ -40,9 +42,9 @@ def store(context, address, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def add(context, address, value):  # type: ignore[no-untyped-def]
-    """Add to the word at `address`, and return what it was before."""
+    """Add `value` to the word at `address`, and return its previous value."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         return builder.atomic_rmw("add", _word(builder, arguments[0]), arguments[1], "seq_cst")
 
     return types.int64(types.int64, types.int64), codegen
@@ -50,9 +52,9 @@ def add(context, address, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def swap(context, address, old, new):  # type: ignore[no-untyped-def]
-    """Write `new` to the word at `address` if it is `old`, and tell whether it was."""
+    """Store `new` in the word at `address` if it is `old`, and return whether it was (compare and swap)."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         both = builder.cmpxchg(_word(builder, arguments[0]), arguments[1], arguments[2], "seq_cst", "seq_cst")
         return builder.extract_value(both, 1)
 
@@ -61,9 +63,9 @@ def swap(context, address, old, new):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def pause(context):  # type: ignore[no-untyped-def]
-    """Tell the processor that this is a loop that waits."""
+    """Hint to the processor that this is a spin loop."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         if _ARCHITECTURE in ("x86_64", "amd64"):
             kind = ir.FunctionType(ir.VoidType(), [])
             builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.sse2.pause"), [])
@@ -78,9 +80,9 @@ def pause(context):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def call4(context, function, a, b, c, d):  # type: ignore[no-untyped-def]
-    """Call a function of C of up to four integers or pointers."""
+    """Call a C function of up to four integers or pointers."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         kind = ir.FunctionType(ir.VoidType(), [_I64] * 4)
         builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
         return context.get_dummy_value()

@@ -1,4 +1,4 @@
-"""Compiled code that is kept between processes: whose sources it is of, and what happens where it cannot be kept."""
+"""The cache of compiled code between processes: when it is valid, and what happens where it cannot be used."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import llvmlite
 from numba import njit
 from numba.core import caching as _caching
 from numba.core.ccallback import CFunc as _CFunc
+from numba.core.typing.templates import Signature
 
 _numba: Any = _caching  # untyped
 _callback: Any = _CFunc
@@ -22,7 +23,7 @@ _callback: Any = _CFunc
 
 @cache
 def sources() -> str:
-    """Return a hash of all that kernels are made of: each is compiled anew when one of its helpers has changed."""
+    """Return a hash of the sources of all kernels: a change of any helper makes every kernel compile again."""
     cpu = Path(__file__).parents[1]
     found = hashlib.sha256(llvmlite.__version__.encode())
     for file in sorted((*cpu.parent.glob("*.py"), *cpu.rglob("*.py"))):
@@ -35,7 +36,7 @@ _said: set[str] = set()
 
 @contextmanager
 def _survived(folder: str, otherwise: str) -> Iterator[None]:
-    """Go on whatever happens inside, and say so once a process: code that cannot be read or kept is only slow."""
+    """Suppress any error inside, and log it once per process: without the cache, code is only compiled again."""
     try:
         yield
     except Exception as error:
@@ -45,65 +46,65 @@ def _survived(folder: str, otherwise: str) -> Iterator[None]:
             logging.getLogger("gpudl").warning("gpudl: %s (%s): %s", otherwise, folder, text)
 
 
-_UNREADABLE = "a file of compiled kernels is damaged, and is made anew"
-_UNKEPT = "compiled kernels cannot be kept, and will be compiled again at the next start"
+_UNREADABLE = "a file of compiled kernels is damaged and will be replaced"
+_UNKEPT = "compiled kernels cannot be cached and will be compiled again at the next start"
 
 
 class _File(_numba.IndexDataCacheFile):  # type: ignore[misc]
-    """Numba's files, of which a damaged one counts as missing."""
+    """Numba's cache files; a damaged one counts as missing."""
 
-    def _load_index(self) -> Any:
+    def _load_index(self) -> object:
         with _survived(self._cache_path, _UNREADABLE):
             return super()._load_index()
         return {}
 
-    def _save_data(self, name: str, data: Any) -> None:
+    def _save_data(self, name: str, data: object) -> None:
         code = self._dump(data)
         super()._save_data(name, (hashlib.sha256(code).digest(), code))
 
-    def _load_data(self, name: str) -> Any:
+    def _load_data(self, name: str) -> object:
         digest, code = super()._load_data(name)
         if hashlib.sha256(code).digest() != digest:
-            raise ValueError(f"{name} is not what was written")
+            raise ValueError(f"{name} is damaged")
         return pickle.loads(code)
 
 
 class _Cache(_numba.FunctionCache):  # type: ignore[misc]
-    """Numba's cache of a function, with `sources` instead of the function's own file only."""
+    """Numba's cache of a function, invalidated by a change of `sources`, not of the function's own file only."""
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Callable[..., object]) -> None:
         super().__init__(function)
         stamp = self._impl.locator.get_source_stamp(), sources()
         self._cache_file = _File(self._cache_path, self._impl.filename_base, stamp)
 
-    def load_overload(self, signature: Any, context: Any) -> Any:
-        """Return the compiled code for a signature, or None where there is none that can be read."""
+    def load_overload(self, signature: Signature, context: object) -> object:
+        """Return the compiled code for a signature, or None where there is no readable one."""
         with _survived(self._cache_path, _UNREADABLE):
             return super().load_overload(signature, context)
         return None
 
-    def save_overload(self, signature: Any, code: Any) -> None:
-        """Keep the compiled code for a signature, where that is possible."""
+    def save_overload(self, signature: Signature, code: object) -> None:
+        """Store the compiled code for a signature, where that is possible."""
         with _survived(self._cache_path, _UNKEPT):
             super().save_overload(signature, code)
 
 
-def _keep(compiled: Any, function: Callable[..., Any]) -> None:
+def _keep(compiled: Any, function: Callable[..., object]) -> None:
     try:
         compiled._cache = _Cache(function)
-    except (RuntimeError, OSError):  # no folder to keep compiled code in, as in a read-only container
+    except (RuntimeError, OSError):  # no folder that can be written, as in a read-only container
         return
 
 
-def kept(function: Callable[..., Any], **options: Any) -> Any:
-    """Compile a function by Numba when it is called, with a cache between processes."""
+def kept(function: Callable[..., object], **options: Any) -> Any:
+    """Compile a function with Numba when it is first called, with a cache between processes."""
     compiled: Any = njit(**options)(function)
     _keep(compiled, function)
     return compiled
 
 
-def address(function: Callable[..., Any], signature: Any) -> int:
-    """Compile a function to one of C, with a cache between processes, and return its address."""
+def address(function: Callable[..., object], signature: Signature) -> int:
+    """Compile a function to a C function, with a cache between processes, and return its address."""
     compiled = _callback(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
     _keep(compiled, function)
     compiled.compile()
@@ -111,4 +112,4 @@ def address(function: Callable[..., Any], signature: Any) -> int:
     return int(compiled.address)
 
 
-_addressed: list[Any] = []  # as long as one of them lives, its code does
+_addressed: list[object] = []  # keeps their code alive

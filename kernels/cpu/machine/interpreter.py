@@ -1,32 +1,33 @@
-"""One kernel for any run of elementwise ops: it reads a program and works through the elements block by block.
+"""One kernel for any sequence of elementwise ops: an interpreter that runs a program block by block.
 
-To compile a kernel for each run would cost half a second at its first start. A block of every intermediate value stays
-in the first-level cache instead, and each instruction is a loop of vector instructions from block to block, so that
-reading the program costs little. (NumExpr works like this.)
+Compiling a kernel for each sequence would cost half a second at its first use. Here each instruction of the program is
+a loop of vector instructions over a block of elements, so that reading the program costs little, and the blocks of
+intermediate values stay in the first-level cache. (NumExpr works like this.)
 
 A program is one array of int64:
 
-    header        size, block, where the instructions begin, where those for every block begin, where they end
-    operands      base, step, stride: element `at` lies, for thread t, at the address base + at * step + t * stride
-    instructions  code, and where in the program the operands out, a, b and c are
+    header        size, block, first instruction, first instruction that is run for every block, end of the instructions
+    operands      base, step, stride: for thread t, element `at` has the address base + at * step + t * stride
+    instructions  code, and the positions in the program of the operands out, a, b and c
 
-Kinds of numbers: f float32, d float64, l int64, i int32, B a byte, bool or uint8.
+Kinds of elements: f float32, d float64, l int64, i int32, B a byte, bool or uint8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
 import numba as _numba
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Type, Value
 from numba import types
-from numba.extending import intrinsic
+from numba.core.typing.templates import Signature
 
 from .cache import address
 from .prebound import called
-from .vectors import LANES, cgutils
+from .vectors import LANES, Context, cgutils, intrinsic
 
 numba: Any = _numba  # untyped
 HEADER, OPERAND, INSTRUCTION = 5, 3, 5
@@ -36,52 +37,66 @@ _KINDS = {"f": ir.FloatType(), "d": ir.DoubleType(), "l": _I64, "i": ir.IntType(
 _BYTES = {"f": 4, "d": 8, "l": 8, "i": 4, "B": 1}
 
 
-def _vector(kind: str) -> Any:
+def _vector(kind: str) -> Type:
     return ir.VectorType(_KINDS[kind], LANES)
 
 
-def _intrinsic(builder: Any, name: str, *arguments: Any, result: Any = None) -> Any:
+def _intrinsic(builder: IRBuilder, name: str, *arguments: Value, result: Type | None = None) -> Value:
     kind = ir.FunctionType(result or arguments[0].type, [a.type for a in arguments])
     return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), arguments)
 
 
-def _choice(better: str) -> Callable[..., Any]:
-    # Of equal numbers, such as zeros of both signs, it is the second; a NaN wins. NumPy's vector code does this.
-    def emit(builder: Any, x: Any, y: Any) -> Any:
+def _choice(better: str) -> Callable[..., Value]:
+    # Of equal operands, such as zeros of both signs, the result is the second; a NaN propagates. NumPy's vector code
+    # does the same.
+    def emit(builder: IRBuilder, x: Value, y: Value) -> Value:
         first = builder.or_(builder.fcmp_ordered(better, x, y), builder.fcmp_unordered("uno", x, x))
         return builder.select(first, x, y)
 
     return emit
 
 
-def _sign(builder: Any, x: Any) -> Any:
+def _sign(builder: IRBuilder, x: Value) -> Value:
     zero, one, minus = (ir.Constant(x.type, [value] * LANES) for value in (0.0, 1.0, -1.0))
     below = builder.select(builder.fcmp_ordered("<", x, zero), minus, zero)
     known = builder.select(builder.fcmp_ordered(">", x, zero), one, below)
     return builder.select(builder.fcmp_unordered("uno", x, x), x, known)
 
 
-def _function(name: str, kind: str) -> Callable[..., Any]:
+def _function(name: str, kind: str) -> Callable[..., Value]:
     suffix = f"v{LANES}f{8 * _BYTES[kind]}"
     return lambda builder, x: _intrinsic(builder, f"llvm.{name}.{suffix}", x)
 
 
-def _gate(builder: Any, x: Any, y: Any) -> Any:
+def _gate(builder: IRBuilder, x: Value, y: Value) -> Value:
     zero, one = (ir.Constant(y.type, [value] * LANES) for value in (0.0, 1.0))
     return builder.fmul(x, builder.select(builder.fcmp_ordered(">", y, zero), one, zero))
 
 
-def _repeat(builder: Any) -> Any:
-    raise NotImplementedError("the source of a fill is one number, which the loop reads itself")
+def _shift(name: str, kind: str) -> Callable[..., Value]:
+    # A shift by all bits or more leaves only the sign.
+    def emit(builder: IRBuilder, x: Value, by: Value) -> Value:
+        last = ir.Constant(by.type, [8 * _BYTES[kind] - 1] * LANES)
+        inside = builder.icmp_unsigned("<=", by, last)
+        if name == "right_shift" and kind == "l":
+            return builder.ashr(x, builder.select(inside, by, last))
+        shifted = (builder.shl if name == "left_shift" else builder.lshr)(x, builder.select(inside, by, last))
+        return builder.select(inside, shifted, ir.Constant(x.type, [0] * LANES))
+
+    return emit
 
 
-def _truth(builder: Any, bits: Any) -> Any:
+def _repeat(builder: IRBuilder) -> Value:
+    raise NotImplementedError("the source of a fill is one element, which the loop reads itself")
+
+
+def _truth(builder: IRBuilder, bits: Value) -> Value:
     return builder.zext(bits, _vector("B"))
 
 
-def _emitters() -> dict[str, tuple[str, str, Callable[..., Any]]]:
-    """Return, by the name of an instruction: the kinds of its sources, that of its result, and what emits it."""
-    table: dict[str, tuple[str, str, Callable[..., Any]]] = {}
+def _emitters() -> dict[str, tuple[str, str, Callable[..., Value]]]:
+    """Return, by instruction name: the kinds of its sources, the kind of its result, and the function that emits it."""
+    table: dict[str, tuple[str, str, Callable[..., Value]]] = {}
     for kind in "fd":
         for name in ("add", "subtract", "multiply", "divide"):
             table[f"{name} {kind}"] = kind * 2, kind, getattr(ir.IRBuilder, f"f{name[:3]}")
@@ -94,6 +109,16 @@ def _emitters() -> dict[str, tuple[str, str, Callable[..., Any]]]:
         table[f"sign {kind}"] = kind, kind, _sign
     for name in ("add", "subtract", "multiply"):
         table[f"{name} l"] = "ll", "l", getattr(ir.IRBuilder, name[:3])
+    for kind in "lB":
+        for name in ("and", "or", "xor"):
+            table[f"bitwise_{name} {kind}"] = (
+                kind * 2,
+                kind,
+                getattr(ir.IRBuilder, f"{name}_" if name != "xor" else name),
+            )
+        table[f"invert {kind}"] = kind, kind, ir.IRBuilder.not_
+        for name in ("left_shift", "right_shift"):
+            table[f"{name} {kind}"] = kind * 2, kind, _shift(name, kind)
     for name, sign in {"equal": "==", "greater": ">", "greater_equal": ">="}.items():
         for kind in "fdl":
             compare = ir.IRBuilder.icmp_signed if kind == "l" else ir.IRBuilder.fcmp_ordered
@@ -133,13 +158,13 @@ def _emitters() -> dict[str, tuple[str, str, Callable[..., Any]]]:
 
 _TABLE = _emitters()
 CODES = {name: number for number, name in enumerate(_TABLE)}
-"""The number of each instruction by its name and the kinds that it works on, such as ``"add f"``."""
+"""The code of each instruction by its name and the kinds of its operands, such as ``"add f"``."""
 
 
 class _Loop:
-    """The loop of one instruction over a block: whole vectors, and then a masked one for what remains."""
+    """The loop of one instruction over a block: whole vectors, and then a masked one for the remainder."""
 
-    def __init__(self, builder: Any, name: str, out: Any, sources: tuple[Any, ...], size: Any) -> None:
+    def __init__(self, builder: IRBuilder, name: str, out: Value, sources: tuple[Value, ...], size: Value) -> None:
         self.builder, self.out, self.sources = builder, out, sources
         self.kinds, self.kind, self.emit = _TABLE[name]
         whole = builder.and_(size, _I64(-LANES))
@@ -149,14 +174,14 @@ class _Loop:
             index = ir.Constant(ir.VectorType(_I64, LANES), list(range(LANES)))
             self.body(whole, builder.icmp_signed("<", index, self.spread(builder.sub(size, whole))))
 
-    def spread(self, value: Any) -> Any:
+    def spread(self, value: Value) -> Value:
         """Return a vector with `value` in every lane."""
         kind = ir.VectorType(value.type, LANES)
         first = self.builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
         return self.builder.shuffle_vector(first, first, lanes)
 
-    def body(self, at: Any, mask: Any) -> None:
+    def body(self, at: Value, mask: Value | None) -> None:
         """Emit the instruction for the elements from `at` on."""
         if self.emit is _repeat:
             number = self.builder.inttoptr(self.sources[0], _KINDS[self.kind].as_pointer())
@@ -166,13 +191,13 @@ class _Loop:
             value = self.emit(self.builder, *(self.load(base, at, kind, mask) for base, kind in pairs))
         self.store(value, at, mask)
 
-    def pointer(self, base: Any, at: Any, kind: str) -> Any:
-        """Return where element `at` of an array of `kind` begins, as a pointer to a vector."""
+    def pointer(self, base: Value, at: Value, kind: str) -> Value:
+        """Return the address of element `at` of an array of `kind`, as a pointer to a vector."""
         first = self.builder.inttoptr(base, _KINDS[kind].as_pointer())
         return self.builder.bitcast(self.builder.gep(first, [at]), _vector(kind).as_pointer())
 
-    def load(self, base: Any, at: Any, kind: str, mask: Any) -> Any:
-        """Return a vector of `kind`; with a mask only the lanes that are wanted are read."""
+    def load(self, base: Value, at: Value, kind: str, mask: Value | None) -> Value:
+        """Return a vector of `kind`; with a mask, only the lanes that it selects are read."""
         pointer, align = self.pointer(base, at, kind), _BYTES[kind]
         if mask is None:
             return self.builder.load(pointer, align=align)
@@ -180,8 +205,8 @@ class _Loop:
         name = f"llvm.masked.load.{_named(kind)}.p0"
         return _intrinsic(self.builder, name, pointer, ir.IntType(32)(align), mask, nothing, result=_vector(kind))
 
-    def store(self, value: Any, at: Any, mask: Any) -> None:
-        """Write the result; with a mask only the lanes that are wanted."""
+    def store(self, value: Value, at: Value, mask: Value | None) -> None:
+        """Write the result; with a mask, only the lanes that it selects."""
         pointer, align = self.pointer(self.out, at, self.kind), _BYTES[self.kind]
         if mask is None:
             self.builder.store(value, pointer, align=align)
@@ -196,7 +221,7 @@ def _named(kind: str) -> str:
 
 
 def _typed_step(context, code, out, a, b, c, size):  # type: ignore[no-untyped-def]
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         code, out, *sources, size = arguments
         after = builder.append_basic_block("after")
         choice = builder.switch(code, after)
@@ -212,7 +237,7 @@ def _typed_step(context, code, out, a, b, c, size):  # type: ignore[no-untyped-d
     return types.void(*[types.int64] * 6), codegen
 
 
-_step: Any = intrinsic(_typed_step)
+_step = intrinsic(_typed_step)
 
 
 def _interpret(program, part, parts, thread):  # type: ignore[no-untyped-def]
@@ -237,12 +262,12 @@ def _interpret(program, part, parts, thread):  # type: ignore[no-untyped-def]
 def _interpreter() -> int:
     """Return the address of the compiled interpreter.
 
-    The kernels for one thread and for many call it there: inlined, it would be compiled for each of them.
+    The calls for one thread and for several use it by address: inlined, it would be compiled for each of them.
     """
     integer = numba.int64
     return address(_interpret, numba.void(numba.types.CPointer(integer), integer, integer, integer))
 
 
-def bound(program: int, threads: int, kept: Any) -> Callable[[], None]:
-    """Return a call that runs the program at the address `program`, by so many threads; it keeps what is `kept`."""
+def bound(program: int, threads: int, kept: object) -> Callable[[], None]:
+    """Return a call that runs the program at the address `program` on `threads` threads; it keeps `kept` alive."""
     return called(_interpreter(), program, threads, kept)

@@ -1,9 +1,9 @@
-"""Where things lie in a convolution or a matrix product: tables of offsets, made once per shape."""
+"""Memory layouts of convolutions and matrix products: tables of offsets, computed once per shape."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,21 +12,21 @@ from .tile import ROWS
 from .window_ranges import Slide, slide
 
 _SLAB = 1 << 15  # floats of a block: 128 KiB, an eighth of many second-level caches
-_MOST = 16  # images of a block
+_MOST = 16  # images of a block at most
 
 
 class Tables(NamedTuple):
-    """The addresses of a convolution, counted in floats.
+    """The offsets of a convolution, in floats.
 
     Attributes:
-        pixels: where the window of each output pixel of a block begins in its images or slab.
-        outputs: where each of these pixels begins in y; in both, the last pixel is repeated to fill a tile.
-        taps: where each tap and channel lies in a window; the last one is repeated too.
+        pixels: where the window of each output pixel of a block begins, in the images or in the slab.
+        outputs: where each of these pixels begins in y; in both tables the last entry is repeated to fill a tile.
+        taps: offset of each tap and channel in a window; the last entry is repeated too.
     """
 
-    pixels: Any
-    outputs: Any
-    taps: Any
+    pixels: np.ndarray
+    outputs: np.ndarray
+    taps: np.ndarray
 
 
 class Layout(NamedTuple):
@@ -34,13 +34,13 @@ class Layout(NamedTuple):
 
     Attributes:
         slide: how its window slides over its images.
-        filters: channels of the output.
-        rows: output rows of a block.
+        filters: number of output channels.
+        rows: number of output rows of a block.
         slab: rows of an image in the slab into which a block is copied with its padding; 0 without padding.
         width: columns of an image there, or in memory.
-        images: of a block.
+        images: number of images of a block.
         block: the tables of a whole block.
-        rest: the tables of the last block of an image or of all, which may have fewer rows or images.
+        rest: the tables of the last block of an image or of the batch, which may have fewer rows or images.
     """
 
     slide: Slide
@@ -53,14 +53,14 @@ class Layout(NamedTuple):
     rest: Tables
 
 
-def table(values: Any) -> Any:
-    """Return offsets as int64, followed by repeats of the last one to fill a tile."""
+def table(values: np.ndarray) -> np.ndarray:
+    """Return offsets as int64, followed by repetitions of the last one to fill a tile."""
     flat = np.asarray(values, np.int64).reshape(-1)
     return np.concatenate([flat, np.repeat(flat[-1:], ROWS)])
 
 
 def _tables(s: Slide, images: int, rows: int, filters: int, apart: Ints, width: int) -> Tables:
-    # `apart` is the distance of two images in the input and in y
+    # `apart` is the distance between images in the input and in y
     n, i, j = np.meshgrid(np.arange(images), np.arange(rows), np.arange(s.ow), indexing="ij")
     a, b, c = np.meshgrid(np.arange(s.kh), np.arange(s.kw), np.arange(s.c), indexing="ij")
     return Tables(
@@ -71,7 +71,7 @@ def _tables(s: Slide, images: int, rows: int, filters: int, apart: Ints, width: 
 
 
 def _together(pixels: int, images: int) -> int:
-    """Return how many images make a block whose pixels fill their tiles up to one in thirty."""
+    """Return the least number of images of a block in which at most one row of thirty in the tiles is padding."""
     few = range(1, min(images, _MOST) + 1)
     return next((count for count in few if 30 * (-count * pixels % ROWS) <= count * pixels), few[-1])
 
@@ -89,12 +89,13 @@ def layout(
     """Return the layout over images of `shape` (N, H, W, C).
 
     Args:
-        window: of the convolution.
-        shape: of the input.
-        filters: channels of the output.
+        window: window of the convolution.
+        shape: shape of the input.
+        filters: number of output channels.
         whole: put all rows of an image into one block.
-        pixels: about as many as a block should have, where they are the steps of a product; 0 where they are its rows.
-        steps: the rows of a block are a multiple of this, where it does not have all.
+        pixels: approximate number of pixels of a block, where pixels are the inner dimension of the product; 0 where
+            they are its rows.
+        steps: the number of rows of a block is a multiple of this, unless it has all rows.
     """
     s, extent = slide(window, shape), window.extent
     padded = any(p for pair in window.pads(shape[1:3]) for p in pair)
@@ -114,15 +115,15 @@ def layout(
 
 
 class Pooling(NamedTuple):
-    """A pooling whose windows lie inside the image.
+    """A pooling whose windows are inside the image.
 
     Attributes:
-        taps: of a window; 0 for no pooling.
+        taps: number of taps of a window; 0 for no pooling.
         sh, sw: strides.
         oh, ow: rows and columns of the output.
-        rows: from the first of a window to its last, both included.
-        gaps: whether windows leave pixels out.
-        offsets: where each tap lies, counted in floats from the first pixel of a window.
+        rows: rows from the first to the last of a window, both included.
+        gaps: whether there are pixels that no window covers.
+        offsets: offset of each tap from the first pixel of a window, in floats.
     """
 
     taps: int
@@ -132,7 +133,7 @@ class Pooling(NamedTuple):
     ow: int
     rows: int
     gaps: int
-    offsets: Any
+    offsets: np.ndarray
 
 
 NO_POOLING = Pooling(0, 0, 0, 0, 0, 0, 0, np.zeros(1, np.int64))
@@ -140,7 +141,7 @@ NO_POOLING = Pooling(0, 0, 0, 0, 0, 0, 0, np.zeros(1, np.int64))
 
 @lru_cache(maxsize=512)
 def pooling(window: Window | None, size: Ints, channels: int) -> Pooling:
-    """Return how `window` pools images of `size` (H, W); None stands for no pooling."""
+    """Return the pooling of images of `size` (H, W) by `window`; None means no pooling."""
     if window is None:
         return NO_POOLING
     (kh, kw), (sh, sw), (dh, dw) = window.kernel, window.strides, window.dilation
@@ -152,6 +153,6 @@ def pooling(window: Window | None, size: Ints, channels: int) -> Pooling:
 
 
 @lru_cache(maxsize=512)
-def multiples(count: int, stride: int) -> Any:
+def multiples(count: int, stride: int) -> np.ndarray:
     """Return the table of 0, stride, 2 * stride and so on, `count` of them."""
     return table(np.arange(count) * stride)

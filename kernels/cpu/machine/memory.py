@@ -1,11 +1,9 @@
-"""Runs of numbers in flat arrays: cleared, copied, added.
+"""Clearing, copying and adding contiguous elements of flat arrays.
 
-Offsets are unsigned inside, which spares Numba's test for negative indices and lets LLVM move and add whole vectors.
+Offsets are unsigned inside, which avoids Numba's test for negative indices and lets LLVM vectorise the loops.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from .threads import inner
 
 
 @inner
-def clear(to: Any, at: int, count: int) -> None:
+def clear(to: np.ndarray, at: int, count: int) -> None:
     """Set to[at : at + count] to zero."""
     base = np.uintp(at)
     for k in range(np.uintp(count)):
@@ -21,7 +19,7 @@ def clear(to: Any, at: int, count: int) -> None:
 
 
 @inner
-def copy(to: Any, at: int, source: Any, first: int, count: int) -> None:
+def copy(to: np.ndarray, at: int, source: np.ndarray, first: int, count: int) -> None:
     """Copy source[first : first + count] to to[at : at + count]."""
     t, s = np.uintp(at), np.uintp(first)
     for k in range(np.uintp(count)):
@@ -29,7 +27,7 @@ def copy(to: Any, at: int, source: Any, first: int, count: int) -> None:
 
 
 @inner
-def add(to: Any, at: int, source: Any, first: int, count: int) -> None:
+def add(to: np.ndarray, at: int, source: np.ndarray, first: int, count: int) -> None:
     """Add source[first : first + count] to to[at : at + count]."""
     t, s = np.uintp(at), np.uintp(first)
     for k in range(np.uintp(count)):

@@ -1,19 +1,19 @@
-"""The right side of a product of tiles, laid out so that the columns of a tile follow one another."""
+"""The right operand of a product, packed so that the columns of a tile are contiguous."""
 
 from __future__ import annotations
 
-from typing import Any
+import numpy as np
 
 from .layout import multiples
 from .memory import copy
-from .prebound import Kernel, share
+from .prebound import ParallelLoop, share
 from .scratch import scratch
 from .tile import PANEL, Right
 
 
-@Kernel
+@ParallelLoop
 def _panels(worker, workers, packed, w):  # type: ignore[no-untyped-def]
-    # w (K, F) -> packed (panels, K, PANEL): the columns of a tile one after another
+    # w (K, F) -> packed (panels, K, PANEL): the columns of a tile are contiguous
     panels, depth, wide = packed.shape
     for p in share(panels, worker, workers):
         count = min(w.shape[1] - p * wide, wide)
@@ -21,17 +21,17 @@ def _panels(worker, workers, packed, w):  # type: ignore[no-untyped-def]
             copy(packed[p, k], 0, w[k], p * wide, count)
 
 
-def panels_of(w: Any, depth: int, columns: int) -> Right:
-    """Return a right side (K, F) of a product: as it is, or in panels where it is wide."""
+def panels_of(w: np.ndarray, depth: int, columns: int) -> Right[np.ndarray]:
+    """Return the right operand (K, F) of a product: unchanged, or packed into panels where it is wide."""
     flat = w.reshape(depth, columns)
     if columns <= PANEL:
         return Right(flat, multiples(depth, columns), 1)
-    packed = scratch("panels", -(-columns // PANEL), depth, PANEL)
+    packed = scratch(-(-columns // PANEL), depth, PANEL)
     _panels(w.size, packed, flat)
     return Right(packed, multiples(depth, PANEL), depth)
 
 
-@Kernel
+@ParallelLoop
 def turned(worker, workers, packed, w):  # type: ignore[no-untyped-def]
     """Transpose each w[tap], (C, F), into panels: packed (taps, panels of C, F, PANEL)."""
     taps, panels, f, wide = packed.shape

@@ -1,7 +1,7 @@
-"""Compiled kernels behind C's calling convention: with the arguments packed once, a call costs next to nothing.
+"""Compiled parallel loops with C's calling convention: with the arguments packed once, a call costs next to nothing.
 
-Numba compiles a parallel loop three times as long as a plain one, and every kernel anew. Here a kernel is compiled as a
-plain function of its part of the work, which a team of threads, the same for all kernels, calls by its address.
+Numba's own parallel loops take three times as long to compile as plain ones. Here the body of a loop is compiled as a
+plain function of a share of the work, which the thread team, the same for all loops, calls by its address.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from operator import index
 from threading import local
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Type, Value
 from numba import typeof, types
 from numba.core.compiler_lock import global_compiler_lock
 
@@ -22,11 +23,14 @@ from ... import team
 from . import threads
 from .atomics import call4
 from .cache import kept
+from .scratch import within
 from .thread_team import shared
 from .threads import WITHOUT_WRAPPERS, inner
 
 _I64 = ir.IntType(64)
 _number = 0
+Argument: TypeAlias = "np.ndarray | float | tuple[Argument, ...]"
+"""What a kernel is given: an array, a number, or a record of these."""
 
 
 def _alone(entry, packed):  # type: ignore[no-untyped-def]
@@ -36,32 +40,32 @@ def _alone(entry, packed):  # type: ignore[no-untyped-def]
 alone = kept(_alone, **WITHOUT_WRAPPERS)
 
 
-class Kernel:
-    """A body that does one worker's share of the work, `body(worker, workers, *args)`; compiled when first called.
+class ParallelLoop:
+    """A function that does one worker's share of the work, `body(worker, workers, *args)`; compiled when first called.
 
     It divides the work into pieces that do not depend on the number of workers, see `share`, and is compiled without
-    licence to reorder arithmetic: any number of workers gives the same bits. There are several workers to a thread, see
-    `thread_team`. A body that keeps something in scratch memory meanwhile, of which there is one for each thread, says
+    reordering of floating-point arithmetic, so that the result is bitwise the same for any number of workers. There are
+    several workers per thread, see `thread_team`. A body that needs scratch memory per thread has the signature
     `body(worker, workers, thread, *args)`.
     """
 
     def __init__(self, body: Callable[..., None]) -> None:
         self.body = kept(body, **WITHOUT_WRAPPERS)
         self.first = (0, 1, 0) if _has_thread(body) else (0, 1)
-        self._entries: dict[tuple[Any, ...], int] = {}  # by what the arguments look like
+        self._entries: dict[object, int] = {}  # by the types of the arguments
 
-    def __call__(self, work: int, *args: Any) -> None:
-        """Run on `args`, with all threads that gpudl may use if `work`, in elements, is worth waking them."""
+    def __call__(self, work: int, *args: Argument) -> None:
+        """Run on `args`, on all threads that gpudl may use if `work`, in elements, is large enough to wake them."""
         count = 1 if work < threads.PARALLEL_FROM else team.size()
-        if _collected.calls is not None:
-            _collected.calls.append(self._bound(count, args))
+        if _collected.starts is not None:
+            _collected.starts.append(partial(self._bound, count, args))
         elif count == 1:
             self.body(*self.first, *args)
         else:
             self._bound(count, args)()
 
-    def _bound(self, count: int, args: tuple[Any, ...]) -> Callable[[], None]:
-        """Return a call without arguments of the compiled body, by `count` threads."""
+    def _bound(self, count: int, args: tuple[Argument, ...]) -> Callable[[], None]:
+        """Return a call without arguments of the compiled body on `count` threads."""
         numbers = np.array(list(_packed(args)), np.int64)
         alike = tuple(map(_looks, args))
         if alike not in self._entries:
@@ -69,8 +73,8 @@ class Kernel:
         return called(self._entries[alike], numbers.ctypes.data, count, (numbers, args))
 
 
-def _looks(arg: Any) -> Any:
-    """Return what decides on the type that Numba sees in an argument; to ask Numba itself takes ten times as long."""
+def _looks(arg: Argument) -> object:
+    """Return what determines Numba's type of an argument; asking Numba itself takes ten times as long."""
     if isinstance(arg, np.ndarray):
         return arg.dtype, arg.ndim, arg.flags.num
     return tuple(map(_looks, arg)) if isinstance(arg, tuple) else type(arg)
@@ -80,22 +84,47 @@ def _has_thread(body: Any) -> bool:
     return bool(body.__code__.co_varnames[2] == "thread")
 
 
+Bind = Callable[[], Callable[[], None]]
+
+
 class _Collected(local):
-    calls: list[Callable[[], None]] | None = None
+    starts: list[Bind] | None = None
 
 
 _collected = _Collected()
 
 
-def bound(run: Callable[[], None]) -> Callable[[], None]:
-    """Return a call that does what `run` would do; where that is to call kernels, these get their arguments now."""
-    calls = _collected.calls = []
+def _started(run: Callable[[], None], memory: np.ndarray | None) -> tuple[list[Bind], int] | None:
+    """Return functions that bind each parallel loop that `run` calls, and the bytes of scratch memory that they need.
+
+    The result is None if `run` has to run at every replay.
+    """
+    starts = _collected.starts = []
     try:
-        run()
+        with within(memory) as here:
+            run()
+            return starts, here.taken
     except _Unbound:
-        return run
+        return None
     finally:
-        _collected.calls = None
+        _collected.starts = None
+
+
+def needed(run: Callable[[], None]) -> int:
+    """Return how many bytes of scratch memory the kernels that `run` calls need; nothing is computed."""
+    found = _started(run, None)
+    return 0 if found is None else found[1]
+
+
+def bound(run: Callable[[], None], work: np.ndarray | None) -> Callable[[], None]:
+    """Return a call that does what `run` does; if `run` only calls parallel loops, their arguments are bound now.
+
+    Args:
+        run: calls kernels.
+        work: their scratch memory; None for new memory for each.
+    """
+    found = _started(run, work)
+    calls = [] if found is None else [bind() for bind in found[0]]
     if len(calls) < 2:
         return calls[0] if calls else run
 
@@ -103,7 +132,6 @@ def bound(run: Callable[[], None]) -> Callable[[], None]:
         for call in calls:
             call()
 
-    together.kept = [call.kept for call in calls]  # type: ignore[attr-defined]
     return together
 
 
@@ -112,29 +140,37 @@ class _Unbound(Exception):  # noqa: N818 (no error)
 
 
 def each_time() -> None:
-    """Say that the caller computes or decides something beside calling kernels, and so has to run each time."""
-    if _collected.calls is not None:
+    """Declare that the caller does more than call parallel loops, so that it has to run at every replay."""
+    if _collected.starts is not None:
         raise _Unbound
 
 
+def start(bind: Bind) -> None:
+    """Call the result of `bind`, or, while a plan is being made, leave that to the plan."""
+    if _collected.starts is not None:
+        _collected.starts.append(bind)
+    else:
+        bind()()
+
+
 @inner
-def share(count: Any, worker: Any, workers: Any) -> Any:
-    """Return the pieces of one worker, out of `count`."""
+def share(count: int | np.int64, worker: int, workers: int) -> range:
+    """Return the range of pieces of one worker, out of `count`."""
     return range(worker * count // workers, (worker + 1) * count // workers)
 
 
-def called(entry: int, packed: int, count: int, kept: Any) -> Callable[[], None]:
-    """Return a call without arguments of an entry, see `_entry`, by `count` threads.
+def called(entry: int, packed: int, count: int, kept: object) -> Callable[[], None]:
+    """Return a call without arguments of an entry point, see `_entry`, on `count` threads.
 
-    It keeps what is `kept`: the memory that it works on.
+    It keeps a reference to `kept`, the memory that it works on.
     """
     call: Any = partial(alone, entry, packed) if count == 1 else shared(entry, packed, count)
     call.kept = kept if count == 1 else (call.kept, kept)
     return call  # type: ignore[no-any-return]
 
 
-def _packed(args: tuple[Any, ...]) -> Iterator[int]:
-    """Yield what the entry of a kernel reads: for an array its address, shape and strides, for a number its bits."""
+def _packed(args: tuple[Argument, ...]) -> Iterator[int]:
+    """Yield the integers that an entry point reads: address, shape and strides of an array, the bits of a number."""
     for arg in args:
         if isinstance(arg, tuple):
             yield from _packed(arg)
@@ -143,11 +179,11 @@ def _packed(args: tuple[Any, ...]) -> Iterator[int]:
         elif isinstance(arg, float):
             yield struct.unpack("q", struct.pack("d", arg))[0]
         else:
-            yield index(arg)  # refuses a float of NumPy's, whose bits this would not be
+            yield index(arg)  # raises for a NumPy float, whose bits this would not be
 
 
-def _entry(body: Any, kinds: tuple[Any, ...]) -> int:
-    """Return the address of a function of C for `body`: void entry(packed, worker, workers, thread), all int64."""
+def _entry(body: object, kinds: tuple[Type, ...]) -> int:
+    """Return the address of a C function for `body`: void entry(packed, worker, workers, thread), all int64."""
     entries = body.__dict__.setdefault("entries", {})
     if kinds not in entries:
         entries[kinds] = _compiled(body, kinds)
@@ -155,8 +191,8 @@ def _entry(body: Any, kinds: tuple[Any, ...]) -> int:
 
 
 @global_compiler_lock  # type: ignore[untyped-decorator]
-def _compiled(body: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
-    global _number  # noqa: PLW0603 (names of functions have to differ)
+def _compiled(body: Any, kinds: tuple[Type, ...]) -> tuple[int, object]:
+    global _number  # noqa: PLW0603 (names of functions must be unique)
     body.compile(kinds)
     result = body.overloads[kinds]
     context, description = result.target_context, result.fndesc
@@ -168,7 +204,7 @@ def _compiled(body: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
     packed = builder.inttoptr(function.args[0], _I64.as_pointer())
     position = iter(range(1 << 20))
 
-    def number() -> Any:
+    def number() -> Value:
         return builder.load(builder.gep(packed, [_I64(next(position))]))
 
     first = 3 if _has_thread(body.py_func) else 2
@@ -183,9 +219,9 @@ def _compiled(body: Any, kinds: tuple[Any, ...]) -> tuple[int, Any]:
     return library.get_pointer_to_function(function.name), (library, result)
 
 
-def _value(context: Any, builder: Any, kind: Any, number: Callable[[], Any]) -> Any:
+def _value(context: Any, builder: IRBuilder, kind: Type, number: Callable[[], Value]) -> Value:
     """Return a value of Numba's type `kind`, read from the packed numbers."""
-    inside = getattr(kind, "types", None)  # of a tuple
+    inside = getattr(kind, "types", None)  # for a tuple
     if inside is not None:
         return context.make_tuple(builder, kind, [_value(context, builder, k, number) for k in inside])
     if not isinstance(kind, types.Array):
@@ -210,7 +246,7 @@ def _value(context: Any, builder: Any, kind: Any, number: Callable[[], Any]) -> 
     return array._getvalue()
 
 
-def _several(builder: Any, values: list[Any]) -> Any:
+def _several(builder: IRBuilder, values: list[Value]) -> Value:
     whole = ir.Constant(ir.ArrayType(_I64, len(values)), ir.Undefined)
     for place, value in enumerate(values):
         whole = builder.insert_value(whole, value, place)

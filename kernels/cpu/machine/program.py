@@ -1,11 +1,10 @@
-"""Writing programs for the interpreter: operands, instructions, and which of the few registers holds what."""
+"""Assembling programs for the interpreter: operands, instructions, and register allocation."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -14,16 +13,16 @@ from . import threads
 from .interpreter import CODES, HEADER, INSTRUCTION, OPERAND, bound
 
 BLOCK = 1024
-"""Elements that a register holds: eight registers of float32 then fill a first-level cache of 32 KiB."""
+"""Elements of a register: eight registers of float32 then fill a first-level cache of 32 KiB."""
 
 _DTYPES = {"f": np.float32, "d": np.float64, "l": np.int64, "i": np.int32, "B": np.uint8}
 _KINDS = {np.dtype(dtype): kind for kind, dtype in _DTYPES.items()} | {np.dtype(bool): "B"}
 _MOVED_AS = {"f": "i", "d": "l", "l": "l", "i": "i", "B": "B"}
-_LIGHT = 4  # instructions that cost about what a pass over memory does
+_LIGHT = 4  # instructions that cost about as much as a pass over memory
 
 
-def kind_of(dtype: Any) -> str:
-    """Return the letter by which instructions know a dtype, or nothing for one that they do not know.
+def kind_of(dtype: np.dtype) -> str:
+    """Return the letter of a dtype in the names of instructions, or an empty string if there are none for it.
 
     Example:
         >>> kind_of(np.dtype("int64")), kind_of(np.dtype("float16"))
@@ -34,7 +33,7 @@ def kind_of(dtype: Any) -> str:
 
 @dataclass(frozen=True)
 class Operand:
-    """Where a value lies: in array number `array`, in constant number `constant`, or in a register."""
+    """The location of a value: array `array`, constant `constant`, or a register."""
 
     kind: str
     array: int = -1
@@ -47,12 +46,12 @@ class Program:
     """A program without addresses.
 
     Attributes:
-        size: elements of each array that is worked through.
-        operands: for each its source (0 array, 1 constant, 2 register), the number of it there, and its bytes a step.
+        size: number of elements to process, those of each array.
+        operands: for each, its source (0 array, 1 constant, 2 register), its index there, and its bytes per step.
         once: instructions whose results are the same for every block: code, out, a, b, c.
         body: instructions for every block.
-        constants: the bits of numbers, as int64.
-        registers: how many.
+        constants: the bits of the constants, as int64.
+        registers: number of registers.
         width: bytes of an element in a register.
     """
 
@@ -67,7 +66,7 @@ class Program:
     @property
     def _threads(self) -> int:
         enough = self.size * (1 + len(self.body) // _LIGHT) >= threads.PARALLEL_FROM
-        return max(1, min(team.size(), -(-self.size // BLOCK))) if enough else 1  # one where there is no element
+        return max(1, min(team.size(), -(-self.size // BLOCK))) if enough else 1  # one thread if there are no elements
 
     @property
     def _each(self) -> int:
@@ -75,10 +74,10 @@ class Program:
 
     @property
     def work(self) -> int:
-        """Bytes of scratch memory that a call needs."""
+        """Scratch memory of a call, in bytes."""
         return self._threads * self._each
 
-    def bind(self, arrays: Sequence[Any], work: Any) -> Callable[[], None]:
+    def bind(self, arrays: Sequence[np.ndarray], work: np.ndarray) -> Callable[[], None]:
         """Return a call without arguments that runs the program on `arrays`, with `work` bytes of scratch memory."""
         block = max(min(self.size, BLOCK), 1)
         first = HEADER + OPERAND * len(self.operands)
@@ -101,14 +100,14 @@ class Program:
             for word in (instruction[0], *(HEADER + OPERAND * place for place in instruction[1:]))
         ]
         words[:] = [self.size, block, first, repeated, end, *table, *code, *self.constants]
-        return bound(at, self._threads, (words, *arrays, work))  # it holds their addresses
+        return bound(at, self._threads, (words, *arrays, work))  # the program holds their addresses
 
 
 class Assembler:
-    """Writes a program instruction by instruction; each register that it gives out is written once.
+    """Assembles a program instruction by instruction; each register that it returns is written once.
 
     Args:
-        size: elements of each array; an array of one element stands for as many equal ones.
+        size: number of elements of each array; an array of one element is broadcast.
     """
 
     def __init__(self, size: int) -> None:
@@ -118,20 +117,20 @@ class Assembler:
         self._once: list[tuple[int, ...]] = []
         self._body: list[tuple[int, ...]] = []
         self._fixed: set[int] = set()  # registers with the same value in every block
-        self._placed: dict[int, int] = {}  # registers that lie in an array
+        self._placed: dict[int, int] = {}  # registers that are placed in an array
 
     def _new(self, operand: Operand) -> int:
         self.operands.append(operand)
         return len(self.operands) - 1
 
     def array(self, number: int, kind: str, elements: int) -> int:
-        """Return array number `number` of `elements` elements as an operand to read or to write."""
+        """Return array `number` of `elements` elements as an operand to read or to write."""
         if elements == self.size:
             return self._new(Operand(kind, array=number, steps=True))
         return self._spread(Operand(kind, array=number))
 
     def constant(self, value: float, kind: str) -> int:
-        """Return a number as an operand."""
+        """Return a constant as an operand."""
         key = (kind, np.array([value, 0], _DTYPES[kind]).tobytes()[:8].ljust(8, b"\0"))
         if key not in self._constants:
             self._constants[key] = self._spread(Operand(kind, constant=len(self._constants)))
@@ -162,7 +161,7 @@ class Assembler:
         return self.emit(f"select {_MOVED_AS[kind]}", kind, x, y, condition)
 
     def copy(self, x: int) -> int:
-        """Return a register that keeps what `x` holds now."""
+        """Return a register with a copy of the current value of `x`."""
         kind = self.operands[x].kind
         return self.emit(f"copy {_MOVED_AS[kind]}", kind, x)
 
@@ -171,14 +170,14 @@ class Assembler:
         self._body.append(_instruction(f"copy {_MOVED_AS[self.operands[x].kind]}", target, (x,)))
 
     def keep(self, x: int, target: int) -> None:
-        """Have `x` in an array as well, which nothing else writes: where it can, it is computed there."""
+        """Store `x` in an array that nothing else writes; where possible it is computed there."""
         if self._is_register(x) and x not in self._fixed and x not in self._placed:
             self._placed[x] = target
         else:
             self.store(x, target)
 
     def finish(self) -> Program:
-        """Return the program, its registers shared by values that are not alive together."""
+        """Return the program; values that are not alive at the same time share registers."""
         body = [(code, *(self._placed.get(x, x) for x in places)) for code, *places in self._body]
         table = self._numbered(body)
         numbers = [number for source, number, _ in table if source == 2]
@@ -194,7 +193,7 @@ class Assembler:
         )
 
     def _numbered(self, body: Sequence[tuple[int, ...]]) -> list[tuple[int, int, int]]:
-        """Return for each operand its source, its number there and its bytes a step."""
+        """Return for each operand its source, its index there and its bytes per step."""
         last = {x: at for at, (_, *places) in enumerate(body) for x in places}
         number = {x: n for n, x in enumerate(sorted(self._fixed))}
         free: list[int] = []
@@ -206,7 +205,7 @@ class Assembler:
                         free.append(count)
                         count += 1
                     number[x] = free.pop()
-            # Only now: no instruction writes what it reads, which may have wider elements.
+            # Only now, so that no instruction writes the register that it reads, which may have wider elements.
             free += (number[x] for x in set(places) if last[x] == at and x in number and x not in self._fixed)
         table = []
         for x, operand in enumerate(self.operands):
@@ -224,5 +223,5 @@ class Assembler:
 
 
 def _instruction(name: str, out: int, sources: Sequence[int]) -> tuple[int, ...]:
-    # A source that the instruction does not have is its last one again.
+    # Missing sources repeat the last one.
     return (CODES[name], out, *(*sources, *[sources[-1]] * 3)[:3])

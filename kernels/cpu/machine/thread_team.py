@@ -1,16 +1,15 @@
-"""The threads that share the work of a kernel.
+"""The team of threads that run parallel loops.
 
-A job is the entry of a kernel, its packed arguments, and the number of parts that its work is divided into. Every
-thread has parts of its own, the same in each kernel, so that its share of the memory stays near to it; it claims them
-one by one, and then those that other threads have not begun. The thread that calls is one of them. At the end it waits
-only for parts that have been begun: a thread that the operating system lets wait, because another program is busy, or
-that could not be started, delays nobody. Which thread does a part changes no bit of it.
+A job is the entry point of a loop, its packed arguments, and the number of parts that its work is divided into. Every
+thread has parts of its own, the same in each job, so that its share of the memory stays in its caches; it claims them
+one by one, and then steals those that other threads have not begun. The calling thread is one of the team. At the end
+it waits only for parts that have been begun: a thread that the operating system has suspended, because another program
+is busy, or that could not be started, delays no other. Which thread does a part does not change its result.
 
-One job runs at a time. A thread that brings another one meanwhile does it alone.
+One job runs at a time. A thread that calls with another one meanwhile runs it alone.
 
-A thread without work looks for some for a while (see `PATIENCE`), and then sleeps. Threads are started by the first job
-that wants them, also in a process that was forked: there the team begins anew. They are the operating system's, and run
-nothing of Python.
+A thread without work spins for a while (see `PATIENCE`), and then sleeps. Threads are started by the first job that
+needs them; a forked process starts a team of its own. They are native threads and run no Python code.
 """
 
 from __future__ import annotations
@@ -32,56 +31,56 @@ from .cache import address, kept
 from .threads import WITHOUT_WRAPPERS
 
 PATIENCE, HASTE = 400_000, 5_000
-"""Nanoseconds in which a thread looks for new work before it sleeps.
+"""Nanoseconds for which a thread spins before it sleeps.
 
-Waking it takes 50 to 200 microseconds on a virtual machine. But where another program wants its processor, a thread
-that looks uses up the time that it will miss when there is work: then it hastens to sleep.
+Waking it takes 50 to 200 microseconds on a virtual machine. But where another program needs the processor, a spinning
+thread uses up its share of time, which it will lack when there is work: then it goes to sleep sooner.
 """
 
-_KEPT_WAITING = 200_000  # nanoseconds between two looks: another program has had the processor
-_TWICE = 20_000_000  # nanoseconds within which that happens again where a program is busy; once is nothing
-_REMEMBERED = 500_000_000  # nanoseconds in which haste is wise after that
+_KEPT_WAITING = 200_000  # nanoseconds between two reads of a spinning thread that show that it was suspended
+_TWICE = 20_000_000  # nanoseconds within which that has to happen twice for another program to count as busy
+_REMEMBERED = 500_000_000  # nanoseconds for which threads then go to sleep sooner
 
 MOST = 1024
-"""Threads that a team can have."""
+"""Maximal number of threads of a team."""
 
 SHARES = 4
-"""Parts of a job for each thread: so many are done by others where it comes late, or is made to wait."""
+"""Parts of a job per thread: the unit in which others take over the work of a thread that is late or suspended."""
 
-_LINE = 64  # bytes that processors do not share
+_LINE = 64  # bytes of a cache line, which no two threads should share
 _BUSY, _NUMBER, _PENDING, _OPEN, _SLEEPING, _WAITING, _CROWDED, _ALIVE, _STARTED, _ENDING = range(0, 10 * _LINE, _LINE)
 _DELAYED = _CROWDED + 8
 _ENTRY, _PACKED, _PARTS = range(10 * _LINE, 10 * _LINE + 24, 8)
 _START, _LOCK, _UNLOCK, _WAIT, _WAKE, _CLOCK = range(11 * _LINE, 11 * _LINE + 48, 8)
 _MUTEX, _WORK, _DONE = range(12 * _LINE, 18 * _LINE, 2 * _LINE)
-_THREADS = 18 * _LINE  # from here on a line for each thread: its claims, the team, its number, the time
-_LEFT, _COUNT = 0xFFFF, 16  # of claims: the parts that are left, the bits by which the number of threads is shifted
+_THREADS = 18 * _LINE  # from here on a cache line per thread: its claims, the team, its index, the time
+_LEFT, _COUNT = 0xFFFF, 16  # claims: mask of the parts left, and the shift of the number of threads
 
 
 @threads.inner
-def _native(team: Any, function: Any, a: Any, b: Any = 0) -> None:
+def _native(team: int, function: int, a: int, b: int = 0) -> None:
     call4(load(team + function), a, b, 0xFFFFFFFF, 0)
 
 
 @threads.inner
-def _now(team: Any, thread: Any) -> Any:
-    """Return nanoseconds."""
+def _now(team: int, thread: int) -> int:
+    """Return the time in nanoseconds."""
     time = team + _THREADS + thread * _LINE + 24
     _native(team, _CLOCK, time, 1)
-    return load(time) * 1_000_000_000 + load(time + 8)
+    return int(load(time) * 1_000_000_000 + load(time + 8))
 
 
 @threads.inner
-def _delayed(team: Any, time: Any) -> None:
-    """Note that another program had a processor until now: it is busy if that was so shortly before, too."""
+def _delayed(team: int, time: int) -> None:
+    """Record that another program had a processor until now; it counts as busy if that happened shortly before, too."""
     if time - load(team + _DELAYED) < _TWICE:
         store(team + _CROWDED, time + _REMEMBERED)
     store(team + _DELAYED, time)
 
 
 @threads.inner
-def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
-    """Look at a word until it is not `old` any more; return whether that was so before patience was over."""
+def _looked(team: int, thread: int, word: int, old: int) -> bool:
+    """Spin until a word is no longer `old`; return whether that happened before the time to spin was over."""
     if load(word) != old:
         return True
     start = last = _now(team, thread)
@@ -91,7 +90,7 @@ def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
         time = _now(team, thread)
         if not 0 <= time - last < _KEPT_WAITING:
             _delayed(team, time)
-            return load(word) != old
+            return bool(load(word) != old)
         if time - start > patience:
             return False
         last = time
@@ -99,8 +98,8 @@ def _looked(team: Any, thread: Any, word: Any, old: Any) -> Any:
 
 
 @threads.inner
-def _slept(team: Any, condition: Any, sleepers: Any, word: Any, old: Any) -> None:
-    """Sleep until a word is not `old` any more."""
+def _slept(team: int, condition: int, sleepers: int, word: int, old: int) -> None:
+    """Sleep until a word is no longer `old`."""
     _native(team, _LOCK, team + _MUTEX)
     add(team + sleepers, 1)
     while load(word) == old:
@@ -110,17 +109,17 @@ def _slept(team: Any, condition: Any, sleepers: Any, word: Any, old: Any) -> Non
 
 
 @threads.inner
-def _woken(team: Any, condition: Any, sleepers: Any) -> None:
-    """Wake those that sleep; who changes the word first, and then looks for sleepers, leaves none behind."""
+def _woken(team: int, condition: int, sleepers: int) -> None:
+    """Wake the sleeping threads; if the word is changed before this call, no thread is missed."""
     if load(team + sleepers):
         _native(team, _LOCK, team + _MUTEX)
         _native(team, _UNLOCK, team + _MUTEX)
-        _native(team, _WAKE, team + condition)  # now that they can have the mutex
+        _native(team, _WAKE, team + condition)  # after the mutex is released, which they need
 
 
 @threads.inner
-def _work(team: Any, thread: Any) -> None:
-    """Do parts of the current job until none is left that nobody has begun."""
+def _work(team: int, thread: int) -> None:
+    """Do parts of the current job until all have been begun."""
     started = load(team + _STARTED) + 1
     for step in range(started):
         owner = (thread + step) % started
@@ -130,7 +129,7 @@ def _work(team: Any, thread: Any) -> None:
             left, count = claim & _LEFT, (claim >> _COUNT) & _LEFT
             if left == 0 or thread >= count:
                 break
-            if swap(claims, claim, claim - 1):  # the job cannot end before this part has: what is said of it stays
+            if swap(claims, claim, claim - 1):  # the job cannot end before this part: its description stays valid
                 parts = load(team + _PARTS)
                 part = parts // count * (owner + 1) - left
                 call4(load(team + _ENTRY), load(team + _PACKED), part, parts, thread)
@@ -140,7 +139,7 @@ def _work(team: Any, thread: Any) -> None:
 
 
 def _serve(line):  # type: ignore[no-untyped-def]
-    # What a thread of the team runs: void serve(int64 line)
+    # The main function of a thread of the team: void serve(int64 line)
     team, thread = load(line + 8), load(line + 16)
     seen = -1
     while True:
@@ -154,7 +153,7 @@ def _serve(line):  # type: ignore[no-untyped-def]
 
 
 def _together(job):  # type: ignore[no-untyped-def]
-    # job: int64 team, entry, packed arguments, threads, parts (a multiple)
+    # job: int64 team, entry, packed arguments, threads, parts (a multiple of threads)
     team, entry, packed, count, parts = load(job), load(job + 8), load(job + 16), load(job + 24), load(job + 32)
     if not swap(team + _BUSY, 0, 1):
         for part in range(parts):
@@ -185,7 +184,7 @@ def _together(job):  # type: ignore[no-untyped-def]
         if not _looked(team, 0, team + _OPEN, 1):
             _slept(team, _DONE, _WAITING, team + _OPEN, 1)
         end = _now(team, 0)
-        if end - idle > idle - begun + PATIENCE:  # longer than a part takes: another thread does not get on
+        if end - idle > idle - begun + PATIENCE:  # longer than a part takes: another thread is suspended
             _delayed(team, end)
     store(team + _BUSY, 0)
 
@@ -194,7 +193,7 @@ together = kept(_together, **WITHOUT_WRAPPERS)
 
 
 def shared(entry: int, packed: int, count: int) -> Callable[[], None]:
-    """Return a call without arguments of void entry(packed, part, parts, thread) for each part, by `count` threads."""
+    """Return a call without arguments of void entry(packed, part, parts, thread) for each part, on `count` threads."""
     count = min(count, MOST)
     job = np.array([team().address, entry, packed, count, SHARES * count], np.int64)
     call: Any = partial(together, job.ctypes.data)
@@ -202,7 +201,7 @@ def shared(entry: int, packed: int, count: int) -> Callable[[], None]:
     return call  # type: ignore[no-any-return]
 
 
-_FUNCTIONS = {  # by which a thread sleeps, is woken, and knows the time; all have this order of arguments
+_FUNCTIONS = {  # to sleep, to wake, and to read the clock; all with this order of arguments
     "nt": (
         *("AcquireSRWLockExclusive", "ReleaseSRWLockExclusive"),
         *("SleepConditionVariableSRW", "WakeAllConditionVariable", "_timespec64_get"),
@@ -215,7 +214,7 @@ _FUNCTIONS = {  # by which a thread sleeps, is woken, and knows the time; all ha
 
 
 class _Team:
-    """The memory that threads of the team share, and how they are started and ended."""
+    """The memory that the threads of the team share, and their start and end."""
 
     def __init__(self) -> None:
         memory = np.zeros(_THREADS + (MOST + 1) * _LINE, np.uint8)
@@ -238,11 +237,11 @@ class _Team:
             os.register_at_fork(after_in_child=self.begin)
         atexit.register(self.end)
 
-    def _word(self, offset: int) -> Any:
+    def _word(self, offset: int) -> np.ndarray:
         return self._words[offset // 8 :]
 
     def begin(self) -> None:
-        """Have no threads: they are started when they are wanted."""
+        """Begin without threads: they are started when they are first needed."""
         self._words[:] = 0
         self._word(_START)[: len(self._fixed)] = self._fixed
         if os.name == "posix":
@@ -258,11 +257,11 @@ class _Team:
             self._library.pthread_create(name, None, ctypes.c_void_p(self._serve), ctypes.c_void_p(line))
 
     def end(self) -> None:
-        """Let the threads return, before the code that they run goes with the interpreter."""
+        """Let the threads return, before their code is freed at interpreter exit."""
         latest = time.monotonic() + 1
-        while self._word(_BUSY)[0] and time.monotonic() < latest:  # another thread of the program runs a kernel
+        while self._word(_BUSY)[0] and time.monotonic() < latest:  # another thread of the program runs a job
             time.sleep(1e-4)
-        self._word(_BUSY)[0] = self._word(_ENDING)[0] = 1  # whoever comes now works alone
+        self._word(_BUSY)[0] = self._word(_ENDING)[0] = 1  # later jobs run on the calling thread alone
         lock, unlock, _, wake, _ = self._functions
         lock(ctypes.c_void_p(self.address + _MUTEX))
         self._word(_NUMBER)[0] = -2

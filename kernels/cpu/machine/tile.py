@@ -1,99 +1,107 @@
-"""A register-blocked matrix product whose left rows lie anywhere: the inner loop of every convolution.
+"""A register-blocked matrix product whose left rows may be anywhere: the inner loop of every convolution.
 
 In a channels-last image the window of an output pixel is already in memory, as runs of contiguous floats. A
-product of windows and filters needs no copy of them, only addresses: row r of a tile begins at its own offset,
-and step k of the product lies at an offset that all rows share. BLAS knows no such matrix; this tile does:
+product of windows and filters needs no copy of them, only offsets: row r of a tile begins at an offset of its own,
+and step k of the inner dimension has an offset that is the same for all rows. BLAS has no such matrix; this tile does:
 
     C[crow[r] + v] (+)= sum over k of A[arow[r] + step[k]] * B[brow[k] + v]     r < MR, v < NV * LANES
 
-and then, where that is wanted, adds a bias to each column and cuts off what is negative, before anything is stored. It
-is written in vector instructions of LLVM, so that MR * NV sums stay in registers (Goto and van de Geijn,
-"Anatomy of high-performance matrix multiplication", ACM TOMS 2008).
+and then optionally adds a bias to each column and applies a ReLU, before anything is stored. It is written in vector
+instructions of LLVM, so that MR * NV sums stay in registers (Goto and van de Geijn, "Anatomy of high-performance matrix
+multiplication", ACM TOMS 2008).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Value
 from numba import types
+from numba.core.typing.templates import Signature
 
 from .cache import address as compiled_address
 from .threads import inner
-from .vectors import LANES, REGISTERS, Vectors, cgutils, intrinsic, words
+from .vectors import LANES, REGISTERS, Context, Vectors, cgutils, intrinsic, words
 
 # Six rows of up to four vectors take 24 registers for the sums, and leave the addresses of the rows in registers
-# too: with eight rows or more they spill, which was measured to cost a third.
+# too: with eight rows or more they spill, which costs a third of the speed, as measured.
 ROWS = 6
 WIDEST = 4 if REGISTERS == 32 else 2
 PANEL = WIDEST * LANES
 
 
-class Left(NamedTuple):
-    """The left side A of a product, as arrays, or as their addresses, which kernels count on from.
+Address: TypeAlias = np.int64 | int
+"""An address in memory."""
+Place = TypeVar("Place", np.ndarray, Address)
+
+
+class Left(NamedTuple, Generic[Place]):
+    """The left operand A of a product, as arrays or as their addresses.
 
     Attributes:
         data: the floats.
-        row_offsets: int64: where each row begins in `data`, counted in floats.
-        step_offsets: int64: where each step lies in a row.
+        row_offsets: int64, offset of each row in `data`, in floats.
+        step_offsets: int64, offset of each step of the inner dimension in a row.
     """
 
-    data: Any
-    row_offsets: Any
-    step_offsets: Any
+    data: Place
+    row_offsets: Place
+    step_offsets: Place
 
 
-class Right(NamedTuple):
-    """The right side B of a product, as arrays, or as their addresses.
+class Right(NamedTuple, Generic[Place]):
+    """The right operand B of a product, as arrays or as their addresses.
 
     Attributes:
         data: the floats.
-        row_offsets: int64: where each row, which is a step of the product, begins in `data`, counted in floats.
-        panel_stride: the columns from v on lie v * panel_stride floats further, where v is a multiple of `PANEL`.
+        row_offsets: int64, offset of each row, which is a step of the inner dimension, in `data`, in floats.
+        panel_stride: the columns from v on are v * panel_stride floats further on, where v is a multiple of `PANEL`.
     """
 
-    data: Any
-    row_offsets: Any
-    panel_stride: Any
+    data: Place
+    row_offsets: Place
+    panel_stride: int
 
 
-class Result(NamedTuple):
-    """The result C of a product, as arrays, or as their addresses.
+class Result(NamedTuple, Generic[Place]):
+    """The result C of a product, as arrays or as their addresses.
 
     Attributes:
         data: the floats.
-        row_offsets: int64: where each row begins in `data`, counted in floats.
+        row_offsets: int64, offset of each row in `data`, in floats.
     """
 
-    data: Any
-    row_offsets: Any
+    data: Place
+    row_offsets: Place
 
 
 class _Tile(NamedTuple):
-    """What a compiled tile is given: addresses, the number of steps, the lanes of the last vector, and what to do."""
+    """The arguments of a compiled tile: addresses, number of steps, lanes of the last vector, and flags."""
 
-    left: Any
-    left_rows: Any
-    left_steps: Any
-    right: Any
-    right_rows: Any
-    depth: Any
-    result: Any
-    result_rows: Any
-    last: Any
-    adds: Any
-    bias: Any
-    positive: Any
+    left: Address
+    left_rows: Address
+    left_steps: Address
+    right: Address
+    right_rows: Address
+    depth: int
+    result: Address
+    result_rows: Address
+    last: int
+    adds: int
+    bias: Address
+    positive: int
 
 
-def _tile(height: int, vectors: int) -> Any:
+def _tile(height: int, vectors: int) -> Callable[[int], None]:
     """Return a tile of `height` rows of `vectors` vectors as an intrinsic for Numba."""
     rows = range(height)
     cells = [(r, v) for v in range(vectors) for r in rows]
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         fields = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
         it = _Tile(*(builder.load(builder.gep(fields, [ir.IntType(64)(i)])) for i in range(len(_Tile._fields))))
         ops = Vectors(builder, it.last)
@@ -102,7 +110,7 @@ def _tile(height: int, vectors: int) -> Any:
         left = [builder.gep(ops.floats(it.left), [ops.integer(it.left_rows, i64(r))]) for r in rows]
         outs = [builder.gep(ops.floats(it.result), [ops.integer(it.result_rows, i64(r))]) for r in rows]
 
-        def change(function: Any) -> None:
+        def change(function: Callable[[Value, int], Value]) -> None:
             for cell in cells:
                 builder.store(function(builder.load(sums[cell]), cell[1]), sums[cell])
 
@@ -166,10 +174,10 @@ def _one_row_4(fields):  # type: ignore[no-untyped-def]
 
 
 @cache
-def compiled() -> Any:
-    """Return the addresses of the compiled tiles of one, two and, with registers enough, four vectors; then of one row.
+def compiled() -> np.ndarray:
+    """Return the addresses of tiles of one, two and, with enough registers, four vectors; then of those of one row.
 
-    Kernels call them through these, which they are given: a tile is then compiled once, and not in every kernel.
+    Kernels get these addresses as arguments: a tile is then compiled once, and not in every kernel.
     """
     bodies = [_six_rows_1, _six_rows_2, _six_rows_4, _one_row_1, _one_row_2, _one_row_4]
     if WIDEST < 4:
@@ -179,7 +187,7 @@ def compiled() -> Any:
 
 @intrinsic
 def _call(context, compiled_tile, it):  # type: ignore[no-untyped-def]
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         function, *fields = words(context, builder, signature.args, arguments)
         i64 = ir.IntType(64)
         packed = cgutils.alloca_once(builder, ir.ArrayType(i64, len(fields)))
@@ -193,38 +201,37 @@ def _call(context, compiled_tile, it):  # type: ignore[no-untyped-def]
 
 
 @inner
-def address(array: Any) -> Any:
-    """Return where the data of an array begin, as a signed integer: Numba makes floats of mixed signs."""
+def address(array: np.ndarray) -> np.int64:
+    """Return the address of an array's data as a signed integer: Numba makes a float of mixed signedness."""
     return np.int64(array.ctypes.data)
 
 
 @inner
 def product(
-    tiles: Any,
-    left: Any,
-    right: Any,
-    result: Any,
-    depth: Any,
-    rows: Any,
-    columns: Any,
-    adds: Any,
-    bias: Any,
-    positive: Any,
+    tiles: np.ndarray,
+    left: Left[Address],
+    right: Right[Address],
+    result: Result[Address],
+    depth: int,
+    rows: int,
+    columns: int,
+    adds: int,
+    bias: Address,
+    positive: int,
 ) -> None:
     """Compute C (+)= A @ B tile by tile; all addresses are integers.
 
     Args:
-        tiles: what `compiled` returns.
+        tiles: the result of `compiled`.
         left: A, a `Left` of addresses.
         right: B, a `Right` of addresses.
-        result: C, a `Result` of addresses; like that of A, its table of rows goes on with `ROWS` more that repeat the
-            last one.
-        depth: number of steps.
+        result: C, a `Result` of addresses; the tables of rows of A and C end with `ROWS` repetitions of the last entry.
+        depth: size of the inner dimension.
         rows: number of rows.
         columns: number of columns.
-        adds: 1 to add to C, 0 to set it.
-        bias: address of one float a column to be added at the end, or 0.
-        positive: 1 to put 0 where the result is negative.
+        adds: 1 to add to C, 0 to overwrite it.
+        bias: address of one float per column to be added at the end, or 0.
+        positive: 1 to apply a ReLU.
     """
     done = 0
     while done < columns:

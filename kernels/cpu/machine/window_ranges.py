@@ -1,9 +1,11 @@
-"""Which positions of an image a window looks at, inside kernels: a range of taps, of outputs, and the way back."""
+"""Index arithmetic of windows inside kernels: ranges of taps, ranges of outputs, and the inverse mapping."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from ...geometry import Ints, Window
 from ...registry import floats
@@ -13,7 +15,7 @@ AXES = 2
 
 
 class Slide(NamedTuple):
-    """A window that slides over images: numbers of elements and steps along their axes.
+    """A window that slides over images: sizes and steps along their axes.
 
     Attributes:
         n, h, w, c: images, their rows, columns and channels.
@@ -49,7 +51,7 @@ def slide(window: Window, shape: Ints) -> Slide:
     return Slide(n, h, w, c, kh, kw, sh, sw, dh, dw, top, left, oh, ow)
 
 
-def images(*arrays: Any, window: Window, **static: Any) -> bool:
+def images(*arrays: np.ndarray, window: Window, **static: object) -> bool:
     """Accept `floats` under a window over two axes."""
     return floats(*arrays) and len(window.kernel) == AXES
 
@@ -64,7 +66,7 @@ def inside(start: int, step: int, taps: int, size: int) -> tuple[int, int]:
 
 @inner
 def interior(taps: int, stride: int, step: int, before: int, size: int, outputs: int) -> tuple[int, int]:
-    """Return the range of output positions whose window lies wholly inside the input."""
+    """Return the range of output positions whose window is entirely inside the input."""
     low = min((before + stride - 1) // stride, outputs)
     high = (size + before - (taps - 1) * step - 1) // stride + 1
     return low, max(low, min(high, outputs))
@@ -72,6 +74,6 @@ def interior(taps: int, stride: int, step: int, before: int, size: int, outputs:
 
 @inner
 def source(y: int, stride: int, outputs: int) -> int:
-    """Return the output position that stands at `y` of the padded input, or -1."""
+    """Return the output position whose window begins at `y` of the padded input, or -1 if there is none."""
     i = y // stride
     return i if y >= 0 and i * stride == y and i < outputs else -1

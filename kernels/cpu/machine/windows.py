@@ -1,27 +1,29 @@
-"""Maxima of windows that lie inside their image, and the way back, a vector of channels at a time.
+"""Maxima of windows inside their image, and their gradient, a vector of channels at a time.
 
-Offsets of taps are counted in floats from the first pixel of a window and lie in a table of int64; addresses are
-integers (see `tile`).
+Offsets of taps are in floats from the first pixel of a window, in a table of int64; addresses are integers (see
+`tile`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Value
 from numba import njit, types
+from numba.core.typing.templates import Signature
 
-from .vectors import LANES, Vectors, cgutils, intrinsic, over_lanes
+from .tile import Address
+from .vectors import LANES, Context, Vectors, cgutils, intrinsic, over_lanes
 
 
-def _largest(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _largest(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
     first, apart, count, table, taps, y, tap, channels = arguments
 
-    def body(ops: Vectors, x: Any, at: Any, offset: Any, masked: bool) -> None:
+    def body(ops: Vectors, x: Value, at: Value, offset: Value, masked: bool) -> None:
         whole = ir.VectorType(ops.i32, LANES)
 
-        def seen(number: Any) -> Any:
+        def seen(number: Value) -> Value:
             return ops.load(builder.gep(x, [builder.add(ops.integer(table, number), offset)]), 0, masked)
 
         best = cgutils.alloca_once_value(builder, seen(ops.i64(0)))
@@ -39,10 +41,10 @@ def _largest(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _spread(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _spread(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
     first, apart, count, table, taps, g, tap, y, channels = arguments
 
-    def body(ops: Vectors, x: Any, at: Any, offset: Any, masked: bool) -> None:
+    def body(ops: Vectors, x: Value, at: Value, offset: Value, masked: bool) -> None:
         value = cgutils.alloca_once_value(builder, ops.load(builder.gep(ops.floats(g), [at]), 0, masked))
         with builder.if_then(builder.icmp_signed("!=", y, ops.i64(0))):
             after = ops.load(builder.gep(ops.floats(y), [at]), 0, masked)
@@ -60,24 +62,26 @@ def _spread(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     return context.get_dummy_value()
 
 
-def _over_row(builder: Any, first: Any, apart: Any, count: Any, channels: Any, body: Callable[..., None]) -> None:
-    """Emit `body` for each vector of each window: it gets the window, and the offsets in its row and in itself."""
+def _over_row(
+    builder: IRBuilder, first: Value, apart: Value, count: Value, channels: Value, body: Callable[..., None]
+) -> None:
+    """Emit `body(ops, window, offset in its row, offset in the window, masked)` for each vector of each window."""
     i64 = ir.IntType(64)
     with cgutils.for_range(builder, count, intp=i64) as loop:
         skipped = builder.mul(loop.index, builder.mul(apart, i64(4)))
         window = builder.inttoptr(builder.add(first, skipped), ir.FloatType().as_pointer())
         start = builder.mul(loop.index, channels)
 
-        def one(ops: Vectors, offset: Any, masked: bool) -> None:
+        def one(ops: Vectors, offset: Value, masked: bool) -> None:
             body(ops, window, builder.add(start, offset), offset, masked)
 
         over_lanes(builder, channels, one)
 
 
-def _sums(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _sums(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
     x, rows, apart, channels, out, adds = arguments
 
-    def body(ops: Vectors, offset: Any, masked: bool) -> None:
+    def body(ops: Vectors, offset: Value, masked: bool) -> None:
         many = ir.VectorType(ir.DoubleType(), LANES)
         to = builder.gep(builder.inttoptr(out, ir.DoubleType().as_pointer()), [offset])
         total = cgutils.alloca_once_value(builder, ir.Constant(many, [0.0] * LANES))
@@ -109,8 +113,10 @@ def _sums_of(context, x, rows, apart, channels, out, adds):  # type: ignore[no-u
 
 
 @njit(nogil=True)
-def largest(x: Any, apart: Any, count: Any, table: Any, taps: Any, y: Any, tap: Any, channels: Any) -> None:
-    """Write the maxima of `count` windows to `y`, and the numbers of the first taps that have them to bytes at `tap`.
+def largest(
+    x: Address, apart: int, count: int, table: Address, taps: int, y: Address, tap: Address, channels: int
+) -> None:
+    """Write the maxima of `count` windows to `y`, and the index of the first tap that has each to bytes at `tap`.
 
     The first window begins at `x`, and each of the others `apart` floats after the one before.
     """
@@ -118,19 +124,21 @@ def largest(x: Any, apart: Any, count: Any, table: Any, taps: Any, y: Any, tap: 
 
 
 @njit(nogil=True)
-def spread(x: Any, apart: Any, count: Any, table: Any, taps: Any, g: Any, tap: Any, y: Any, channels: Any) -> None:
-    """Write the gradients at `g` to the taps that won of windows laid out as in `largest`, and 0 to the others.
+def spread(
+    x: Address, apart: int, count: int, table: Address, taps: int, g: Address, tap: Address, y: Address, channels: int
+) -> None:
+    """Write the gradients at `g` to the taps of the maxima of windows laid out as in `largest`, and 0 to the others.
 
-    Where `y`, the maxima after a ReLU, are given and not 0, the gradient before that ReLU is what is written.
+    If `y`, the address of the maxima after a ReLU, is not 0, the gradient of the ReLU is applied first.
     """
     _spread_to(x, apart, count, table, taps, g, tap, y, channels)
 
 
 @njit(nogil=True)
-def column_sums(x: Any, rows: Any, apart: Any, channels: Any, out: Any, adds: Any) -> None:
-    """Write the sums over `rows` rows of `channels` floats at `x` to `out` in float64, each in order of the rows.
+def column_sums(x: Address, rows: int, apart: int, channels: int, out: Address, adds: int) -> None:
+    """Write the sums over `rows` rows of `channels` floats at `x` to `out` in float64, each in the order of the rows.
 
-    Each row begins `apart` floats after the one before. With `adds` 1 the sums are added to what lies there, with 0 to
-    nothing.
+    Each row begins `apart` floats after the one before. With `adds` 1 the sums are added to `out`, with 0 they
+    overwrite it.
     """
     _sums_of(x, rows, apart, channels, out, adds)

@@ -1,26 +1,30 @@
-"""P d P^T for the small constant matrices P of Winograd's algorithm, a vector of channels at a time.
+"""The transforms P d P^T with the small constant matrices P of Winograd's algorithm, a vector of channels at a time.
 
 d and the result are each a `Square`. Addresses are integers (see `tile`).
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from llvmlite import ir
+from llvmlite.ir import IRBuilder, Value
 from numba import njit, types
+from numba.core.typing.templates import Signature
 
-from .vectors import LANES, Vectors, intrinsic, over_lanes, words
+from .tile import Address
+from .vectors import LANES, Context, Vectors, intrinsic, over_lanes, words
 
 Matrix = tuple[tuple[float, ...], ...]
 
 
 class Square(NamedTuple):
-    """A small square of vectors: element (i, j) lies i * row_stride + j * column_stride floats after `first`."""
+    """A small square of vectors: element (i, j) is i * row_stride + j * column_stride floats after `first`."""
 
-    first: Any
-    row_stride: Any
-    column_stride: Any
+    first: Address
+    row_stride: int
+    column_stride: int
 
 
 # F(2x2, 3x3): Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016, section 4.1.
@@ -33,8 +37,8 @@ def _turned(matrix: Matrix) -> Matrix:
     return tuple(zip(*matrix, strict=True))
 
 
-def _combined(ops: Vectors, factors: tuple[float, ...], values: list[Any]) -> Any:
-    """Return the sum of factors times values, in order; the first factor that is not 0 may be negative."""
+def _combined(ops: Vectors, factors: tuple[float, ...], values: list[Value]) -> Value:
+    """Return the sum of factors times values, in order; the first nonzero factor may be negative."""
     total = None
     for factor, value in zip(factors, values, strict=True):
         if factor == 0:
@@ -50,12 +54,12 @@ def _combined(ops: Vectors, factors: tuple[float, ...], values: list[Any]) -> An
 
 
 def _products(
-    ops: Vectors, matrix: Matrix, source: Any, srow: Any, scol: Any, offset: Any, masked: bool
-) -> list[list[Any]]:
+    ops: Vectors, matrix: Matrix, source: Value, srow: Value, scol: Value, offset: Value, masked: bool
+) -> list[list[Value]]:
     size = range(len(matrix[0]))
     begin = ops.builder.gep(ops.floats(source), [offset])
 
-    def at(i: int, j: int) -> Any:
+    def at(i: int, j: int) -> Value:
         distance = ops.builder.add(ops.builder.mul(srow, ops.i64(i)), ops.builder.mul(scol, ops.i64(j)))
         return ops.load(ops.builder.gep(begin, [distance]), 0, masked)
 
@@ -64,18 +68,18 @@ def _products(
     return [[_combined(ops, row, half[i]) for row in matrix] for i in range(len(matrix))]
 
 
-def _transform(matrix: Matrix) -> Any:
-    """Return P d P^T as a function for Numba: with `adds` it adds to what lies there, else it finishes the values.
+def _transform(matrix: Matrix) -> Callable[..., None]:
+    """Return P d P^T as a function for Numba: with `adds` it adds to the destination, else it finishes the values.
 
-    To finish is to add the bias, whose address may be 0 for none, and with `positive` to put 0 for what is negative.
+    Finishing adds the bias, whose address is 0 for none, and with `positive` applies a ReLU.
     """
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         source, srow, scol, to, drow, dcol, adds, bias, positive, channels = words(
             context, builder, signature.args, arguments
         )
 
-        def body(ops: Vectors, offset: Any, masked: bool) -> None:
+        def body(ops: Vectors, offset: Value, masked: bool) -> None:
             values = _products(ops, matrix, source, srow, scol, offset, masked)
             cells = [(i, j) for i in range(len(matrix)) for j in range(len(matrix))]
             begin = builder.gep(ops.floats(to), [offset])
@@ -106,8 +110,10 @@ def _transform(matrix: Matrix) -> Any:
     return njit(nogil=True)(function)
 
 
-def finished(ops: Vectors, values: list[Any], bias: Any, positive: Any, offset: Any, masked: bool) -> list[Any]:
-    """Return values with a bias, where there is one, and with 0 for what is negative, where that is wanted."""
+def finished(
+    ops: Vectors, values: list[Value], bias: Value, positive: Value, offset: Value, masked: bool
+) -> list[Value]:
+    """Return values with the bias added, if there is one, and with a ReLU applied, if `positive`."""
     builder = ops.builder
     nothing = builder.icmp_signed("==", bias, ops.i64(0))
     added = _loaded_or_zero(ops, bias, nothing, offset, masked)
@@ -116,7 +122,7 @@ def finished(ops: Vectors, values: list[Any], bias: Any, positive: Any, offset: 
     return [builder.select(wanted, ops.positive(v), v) for v in with_bias]
 
 
-def _loaded_or_zero(ops: Vectors, address: Any, nothing: Any, offset: Any, masked: bool) -> Any:
+def _loaded_or_zero(ops: Vectors, address: Value, nothing: Value, offset: Value, masked: bool) -> Value:
     builder = ops.builder
     with builder.if_else(nothing) as (yes, no):
         with yes:
@@ -130,13 +136,13 @@ def _loaded_or_zero(ops: Vectors, address: Any, nothing: Any, offset: Any, maske
     return both
 
 
-def _pooled() -> Any:
+def _pooled() -> Callable[..., None]:
     """Return the maximum of the four finished values of OUTPUT d OUTPUT^T, and its tap, as a function for Numba."""
 
-    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Context, builder: IRBuilder, signature: Signature, arguments: Sequence[Value]) -> Value:
         source, srow, scol, y, tap, bias, positive, channels = words(context, builder, signature.args, arguments)
 
-        def body(ops: Vectors, offset: Any, masked: bool) -> None:
+        def body(ops: Vectors, offset: Value, masked: bool) -> None:
             values = _products(ops, OUTPUT, source, srow, scol, offset, masked)
             flat = finished(ops, [v for row in values for v in row], bias, positive, offset, masked)
             best, index = ops.largest(flat)

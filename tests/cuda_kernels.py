@@ -1,4 +1,4 @@
-"""Twins on the GPU against the cases of the op contract: run on a strict double of CuPy."""
+"""Kernels on the GPU against the cases of the op contract: run on a strict double of CuPy."""
 
 from __future__ import annotations
 
@@ -52,11 +52,11 @@ class Placed:
         return result
 
 
-def run(twin: Any, outs: Arrays, inputs: Arrays, static: dict[str, Any], writes: int = 0, shift: int = 0) -> Arrays:
-    """Return what a twin computes, with `outs` as they are before; its other inputs must stay as they are."""
+def run(kernel: Any, outs: Arrays, inputs: Arrays, static: dict[str, Any], writes: int = 0, shift: int = 0) -> Arrays:
+    """Return what a kernel computes, with `outs` as they are before; its other inputs must stay as they are."""
     placed_outs = [Placed(a, shift) for a in outs]
     placed = [Placed(a, shift) for a in inputs]
-    twin(*(p.array for p in (*placed_outs, *placed)), **static)
+    kernel(*(p.array for p in (*placed_outs, *placed)), **static)
     after = tuple(p.value() for p in placed)
     assert_same(after[writes:], inputs[writes:])
     return (*(p.value() for p in placed_outs), *after[:writes])
@@ -71,17 +71,17 @@ def samples(op: str, draws: int = DRAWS) -> Iterator[tuple[Sample, str]]:
 
 
 def agrees(op: str, name: str | None = None, draws: int = DRAWS, shifts: Sequence[int] = (0, 1)) -> int:
-    """Compare the twins of an op with its oracle wherever they take the arrays; return how many samples those were."""
+    """Compare the kernels of an op with its oracle wherever they support the arrays; return how many samples."""
     count, rule = 0, registry[op]
     for sample, dtype in samples(op, draws):
         inputs = sample.cast(dtype)
         outs = dirty(rule.specs(tensors(inputs), sample.static))
         placed = [Placed(a).array for a in (*outs, *inputs)]
-        twin = kernels.find(op, "cuda", tuple(placed), sample.static)
-        if twin is None or (name is not None and getattr(twin, "__name__", None) != name):
+        kernel = kernels.find(op, "cuda", tuple(placed), sample.static)
+        if kernel is None or (name is not None and getattr(kernel, "__name__", None) != name):
             continue
         count += 1
-        results = [run(twin, outs, inputs, sample.static, rule.writes, shift) for shift in shifts]
+        results = [run(kernel, outs, inputs, sample.static, rule.writes, shift) for shift in shifts]
         assert_close(results[0], CONTRACTS[op], inputs, sample, dtype)
         for other in results[1:]:
             assert_same(other, results[0])
@@ -89,19 +89,19 @@ def agrees(op: str, name: str | None = None, draws: int = DRAWS, shifts: Sequenc
 
 
 def one_launch_and_no_transfer(meter: Meter, op: str) -> None:
-    """Fail where a twin of an op starts more than one kernel, copies, waits or cannot be captured."""
+    """Fail where a kernel of an op makes more than one launch, copies, waits or cannot be captured."""
     for sample, dtype in samples(op, 0):
         inputs = sample.cast(dtype)
         outs = dirty(registry[op].specs(tensors(inputs), sample.static))
         placed = [Placed(a) for a in (*outs, *inputs)]
         arrays = tuple(p.array for p in placed)
-        twin = kernels.find(op, "cuda", arrays, sample.static)
-        if twin is None or not arrays[0].size:
+        kernel = kernels.find(op, "cuda", arrays, sample.static)
+        if kernel is None or not arrays[0].size:
             continue
-        expected = run(twin, outs, inputs, sample.static, registry[op].writes)
+        expected = run(kernel, outs, inputs, sample.static, registry[op].writes)
         meter.reset()
         with capture() as graph:
-            twin(*arrays, **sample.static)
+            kernel(*arrays, **sample.static)
         assert len(graph.nodes) == 1
         assert (meter.host_to_device, meter.synchronizations) == (0, 0)
         graph.launch()

@@ -22,13 +22,13 @@ Arrays = tuple[np.ndarray, ...]
 DRAWS = 4
 
 
-def every_twin() -> Iterator[Any]:
-    for name, twins in kernels.twins("cuda").items():
+def every_kernel() -> Iterator[Any]:
+    for name, found in kernels.registered("cuda").items():
         if name not in CONTRACTS:  # claims several ops: their trainings are compared in test_training.py
             continue
-        for number, twin in enumerate(twins):
+        for number, kernel in enumerate(found):
             for dtype in CONTRACTS[name].dtypes:
-                yield pytest.param(twin, dtype, id=f"{name}-{number}-{dtype}")
+                yield pytest.param(kernel, dtype, id=f"{name}-{number}-{dtype}")
 
 
 def run(run: Any, contract: Contract, sample: Sample, inputs: Arrays, arrays: tuple[Any, ...]) -> Arrays:
@@ -38,9 +38,9 @@ def run(run: Any, contract: Contract, sample: Sample, inputs: Arrays, arrays: tu
     return tuple(on.to_host(a) for a in written)
 
 
-@pytest.mark.parametrize(("twin", "dtype"), list(every_twin()))
-def test_a_kernel_on_the_card(twin: kernels.Twin, dtype: str, record_property: Any) -> None:
-    on, contract, op = backend.current(), CONTRACTS[twin.op], registry[twin.op]
+@pytest.mark.parametrize(("kernel", "dtype"), list(every_kernel()))
+def test_a_kernel_on_the_card(kernel: kernels.Kernel, dtype: str, record_property: Any) -> None:
+    on, contract, op = backend.current(), CONTRACTS[kernel.op], registry[kernel.op]
     taken = 0
     for sample in (*contract.samples, *contract.drawn(DRAWS)):
         inputs = sample.cast(dtype)
@@ -50,12 +50,12 @@ def test_a_kernel_on_the_card(twin: kernels.Twin, dtype: str, record_property: A
             return tuple(on.asarray(a.copy()) for a in arrays)
 
         arrays = fresh()
-        if kernels.find(twin.op, "cuda", arrays, sample.static) is not twin.run:
+        if kernels.find(kernel.op, "cuda", arrays, sample.static) is not kernel.run:
             continue
         taken += 1
-        got = run(twin.run, contract, sample, inputs, arrays)
+        got = run(kernel.run, contract, sample, inputs, arrays)
         assert_close(got, contract, inputs, sample, dtype)
-        assert_same(run(twin.run, contract, sample, inputs, fresh()), got)
+        assert_same(run(kernel.run, contract, sample, inputs, fresh()), got)
     record_property("samples", taken)
     if not taken:
         pytest.skip(f"no sample of {dtype} is one that this kernel takes")

@@ -1,4 +1,4 @@
-"""The twins for products on the GPU: what they take, add and launch."""
+"""The kernels for products on the GPU: what they take, add and launch."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def fused(name: str, arrays: Any, stages: Any) -> Callable[..., None]:
-    twin = registry.find(name, "cuda", arrays, {"stages": stages})
-    assert twin is not None
-    return twin
+    kernel = registry.find(name, "cuda", arrays, {"stages": stages})
+    assert kernel is not None
+    return kernel
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
@@ -62,7 +62,7 @@ def test_what_is_not_a_number_stays_none(cupy: Any) -> None:
         np.testing.assert_array_equal(out.get(), np.repeat(np.array(expected, "f")[:, None], 7, 1))
 
 
-def test_what_the_twins_take(cupy: Any) -> None:
+def test_what_the_kernels_take(cupy: Any) -> None:
     window = Window((2, 2), (1, 1))
     x, w, y = (cupy.zeros(shape, np.float32) for shape in ((1, 4, 4, 1), (2, 2, 1, 7), (1, 3, 3, 7)))
     static: dict[str, dict[str, Any]] = {
@@ -128,8 +128,8 @@ def test_without_a_compiler_the_reference_does_the_work(cupy: Any, monkeypatch: 
     monkeypatch.setattr(launch, "source", lambda file: '#error "no such compiler"')
     out, a, b = (cupy.zeros((3, 3), np.float32) for _ in range(3))
     with pytest.warns(RuntimeWarning, match=r"(?s)could not compile matmul.cu.*no such compiler"):
-        assert not matmul.takes_matrices(out, a, b)
-    with pytest.raises(RuntimeError, match=r"matmul of matmul.cu does not compile here; ask `takes` first"):
+        assert not matmul.supports_matrices(out, a, b)
+    with pytest.raises(RuntimeError, match=r"matmul of matmul.cu does not compile here; check `supports` first"):
         matmul.matmul(out, a, b)
 
 

@@ -1,4 +1,4 @@
-"""Every twin on the GPU does what its op's case says, whatever the order of threads, on a strict double of CuPy."""
+"""Every kernel on the GPU does what its op's case says, whatever the order of threads, on a strict double of CuPy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from contract_cases.check import assert_close, assert_same, dirty, tensors
 from cuda_batch import Batch
 from cuda_cpu import same_in_any_order
 from cuda_cpu.sanitized import sanitized
-from cuda_twins import Placed, run, samples
+from cuda_kernels import Placed, run, samples
 from gpudl.kernels import registry as kernels
 from gpudl.kernels.cuda import elementwise, launch, program
 from gpudl.kernels.cuda.program import compile_run
@@ -39,54 +39,54 @@ FEW = 3
 
 
 def every(chains: bool) -> Any:
-    """Return the twins that claim several ops, or one, as parameters of a test."""
+    """Return the kernels that claim several ops, or one, as parameters of a test."""
     found = [
-        pytest.param(twin, id=f"{name}-{number}")
-        for name, twins in kernels.twins("cuda").items()
+        pytest.param(kernel, id=f"{name}-{number}")
+        for name, entries in kernels.registered("cuda").items()
         if ("+" in name) == chains
-        for number, twin in enumerate(twins)
+        for number, kernel in enumerate(entries)
     ]
-    return pytest.mark.parametrize("twin", found)
+    return pytest.mark.parametrize("kernel", found)
 
 
-def taken(twin: kernels.Twin) -> Iterator[tuple[Sample, str, Arrays, Arrays]]:
-    """Yield the samples for which the registry gives this twin: with a dtype, dirty outs and inputs."""
-    for sample, dtype in samples(twin.op):
+def taken(kernel: kernels.Kernel) -> Iterator[tuple[Sample, str, Arrays, Arrays]]:
+    """Yield the samples for which the registry gives this kernel: with a dtype, dirty outs and inputs."""
+    for sample, dtype in samples(kernel.op):
         inputs = sample.cast(dtype)
-        outs = dirty(registry[twin.op].specs(tensors(inputs), sample.static))
+        outs = dirty(registry[kernel.op].specs(tensors(inputs), sample.static))
         placed = tuple(Placed(a).array for a in (*outs, *inputs))
-        if kernels.find(twin.op, "cuda", placed, sample.static) is twin.run:
+        if kernels.find(kernel.op, "cuda", placed, sample.static) is kernel.run:
             yield sample, dtype, outs, inputs
 
 
-def taken_chains(twin: kernels.Twin) -> Iterator[tuple[Stages, Arrays, Arrays]]:
-    """Yield random arrays for which the registry gives this twin: with static arguments, dirty outs and inputs."""
+def taken_chains(kernel: kernels.Kernel) -> Iterator[tuple[Stages, Arrays, Arrays]]:
+    """Yield random arrays for which the registry gives this kernel: with static arguments, dirty outs and inputs."""
     for seed in SEEDS:
-        inputs, stages = CASES[twin.op].draw(np.random.default_rng(seed), "auto")
+        inputs, stages = CASES[kernel.op].draw(np.random.default_rng(seed), "auto")
         with backend.scope("numpy"):
-            outs = dirty(tuple(Spec(a.shape, a.dtype) for a in CASES[twin.op].composed(inputs, stages)))
+            outs = dirty(tuple(Spec(a.shape, a.dtype) for a in CASES[kernel.op].composed(inputs, stages)))
         placed = tuple(Placed(a).array for a in (*outs, *inputs))
-        if kernels.find(twin.op, "cuda", placed, {"stages": stages}) is twin.run:
+        if kernels.find(kernel.op, "cuda", placed, {"stages": stages}) is kernel.run:
             yield stages, outs, inputs
 
 
-def calls(twin: kernels.Twin) -> Iterator[tuple[dict[str, Any], Arrays, Arrays]]:
-    """Yield static arguments, outs and inputs of calls of a twin."""
-    if "+" in twin.op:
-        yield from (({"stages": stages}, outs, inputs) for stages, outs, inputs in taken_chains(twin))
+def calls(kernel: kernels.Kernel) -> Iterator[tuple[dict[str, Any], Arrays, Arrays]]:
+    """Yield static arguments, outs and inputs of calls of a kernel."""
+    if "+" in kernel.op:
+        yield from (({"stages": stages}, outs, inputs) for stages, outs, inputs in taken_chains(kernel))
     else:
-        yield from ((sample.static, outs, inputs) for sample, _, outs, inputs in taken(twin))
+        yield from ((sample.static, outs, inputs) for sample, _, outs, inputs in taken(kernel))
 
 
-def compile_for(twin: kernels.Twin, most: int | None = None) -> None:
-    """Make the calls of a twin once, without a launch: its kernels lie ready then; what fails does so in its test."""
+def compile_for(kernel: kernels.Kernel, most: int | None = None) -> None:
+    """Make the calls of a kernel once, without a launch, so that its code is compiled; a failure shows in its test."""
     with suppress(Exception):
-        for static, outs, inputs in islice(calls(twin), most):
-            run(twin.run, outs, inputs, static, writes(twin))
+        for static, outs, inputs in islice(calls(kernel), most):
+            run(kernel.run, outs, inputs, static, writes(kernel))
 
 
-def writes(twin: kernels.Twin) -> int:
-    return 0 if "+" in twin.op else registry[twin.op].writes
+def writes(kernel: kernels.Kernel) -> int:
+    return 0 if "+" in kernel.op else registry[kernel.op].writes
 
 
 @contextmanager
@@ -118,8 +118,8 @@ class Generated(Batch):
 
 
 @contextmanager
-def prepared(twins: Collection[kernels.Twin], *most: int | None) -> Iterator[None]:
-    """Let CuPy be the double, with the kernels of `most` calls of each twin compiled, by two processes at a time.
+def prepared(chosen: Collection[kernels.Kernel], *most: int | None) -> Iterator[None]:
+    """Let CuPy be the double, with the code of `most` calls of each kernel compiled, by two processes at a time.
 
     A second number is of calls with long indices.
     """
@@ -131,7 +131,7 @@ def prepared(twins: Collection[kernels.Twin], *most: int | None) -> Iterator[Non
             unlaunched.setattr(RawKernel, "__call__", lambda *args, **options: None)
             for indices, count in zip((nullcontext, long_indices), most, strict=False):
                 with indices():
-                    list(pool.map(partial(compile_for, most=count), twins))
+                    list(pool.map(partial(compile_for, most=count), chosen))
         if generated.wanted:
             generated.build()
         yield
@@ -140,34 +140,34 @@ def prepared(twins: Collection[kernels.Twin], *most: int | None) -> Iterator[Non
 @pytest.fixture(scope="module", autouse=True)
 def _double(request: pytest.FixtureRequest) -> Iterator[None]:
     """Compile what the chosen tests need."""
-    given = [item.callspec.params for item in request.session.items if item.path == request.path and has_twin(item)]
-    with prepared({id(each["twin"]): each["twin"] for each in given}.values(), None, FEW):
+    given = [item.callspec.params for item in request.session.items if item.path == request.path and has_kernel(item)]
+    with prepared({id(each["kernel"]): each["kernel"] for each in given}.values(), None, FEW):
         yield
 
 
-def has_twin(item: pytest.Item) -> bool:
-    return isinstance(getattr(item, "callspec", None) and item.callspec.params.get("twin"), kernels.Twin)
+def has_kernel(item: pytest.Item) -> bool:
+    return isinstance(getattr(item, "callspec", None) and item.callspec.params.get("kernel"), kernels.Kernel)
 
 
 @every(chains=False)
-def test_twin_agrees_with_the_oracle(twin: kernels.Twin) -> None:
+def test_kernel_agrees_with_the_oracle(kernel: kernels.Kernel) -> None:
     count = 0
-    for sample, dtype, outs, inputs in taken(twin):
-        call = both_orders(twin.run, outs, inputs, sample.static, registry[twin.op].writes)
-        assert_close(call, CONTRACTS[twin.op], inputs, sample, dtype)
+    for sample, dtype, outs, inputs in taken(kernel):
+        call = both_orders(kernel.run, outs, inputs, sample.static, registry[kernel.op].writes)
+        assert_close(call, CONTRACTS[kernel.op], inputs, sample, dtype)
         count += 1
-    assert count, "no sample of the op's contract is given to this twin: add one"
+    assert count, "no sample of the op's contract is given to this kernel: add one"
 
 
-def both_orders(twin: Any, outs: Arrays, inputs: Arrays, static: dict[str, Any], writes: int = 0) -> Arrays:
-    return tuple(same_in_any_order(lambda: run(twin, outs, inputs, static, writes)))
+def both_orders(kernel: Any, outs: Arrays, inputs: Arrays, static: dict[str, Any], writes: int = 0) -> Arrays:
+    return tuple(same_in_any_order(lambda: run(kernel, outs, inputs, static, writes)))
 
 
 @every(chains=True)
-def test_chain_agrees_with_its_ops(twin: kernels.Twin) -> None:
-    case, count = CASES[twin.op], 0
-    for stages, outs, inputs in taken_chains(twin):
-        got = both_orders(twin.run, outs, inputs, {"stages": stages})
+def test_chain_agrees_with_its_ops(kernel: kernels.Kernel) -> None:
+    case, count = CASES[kernel.op], 0
+    for stages, outs, inputs in taken_chains(kernel):
+        got = both_orders(kernel.run, outs, inputs, {"stages": stages})
         count += 1
         if case.roundings is None:
             with backend.scope("cupy"):
@@ -182,13 +182,15 @@ def test_chain_agrees_with_its_ops(twin: kernels.Twin) -> None:
         for out, value, magnitude in zip(got, exact, size, strict=True):
             assert out.shape == value.shape
             assert (np.abs(out - value) <= limit * magnitude).all()
-    assert count, "no case of chain_cases.py is given to this twin: add one"
+    assert count, "no case of chain_cases.py is given to this kernel: add one"
 
 
 @every(chains=False)
-def test_twin_computes_the_same_with_long_indices(twin: kernels.Twin) -> None:
+def test_kernel_computes_the_same_with_long_indices(kernel: kernels.Kernel) -> None:
     def some() -> list[Arrays]:
-        return [run(twin.run, outs, inputs, static, writes(twin)) for static, outs, inputs in islice(calls(twin), FEW)]
+        return [
+            run(kernel.run, outs, inputs, static, writes(kernel)) for static, outs, inputs in islice(calls(kernel), FEW)
+        ]
 
     with long_indices():
         long = some()
@@ -197,16 +199,16 @@ def test_twin_computes_the_same_with_long_indices(twin: kernels.Twin) -> None:
 
 
 def run_with_nothing_around() -> None:
-    """Run every twin on arrays that end where their memory does; called in a process under AddressSanitizer."""
-    twins = [twin for twins in kernels.twins("cuda").values() for twin in twins]
-    with prepared(twins, FEW):
+    """Run every kernel on arrays that end where their memory does; called in a process under AddressSanitizer."""
+    chosen = [kernel for entries in kernels.registered("cuda").values() for kernel in entries]
+    with prepared(chosen, FEW):
         import cupy
 
-        for twin in twins:
-            for static, outs, inputs in islice(calls(twin), FEW):
-                twin.run(*map(cupy.asarray, (*outs, *inputs)), **static)
+        for kernel in chosen:
+            for static, outs, inputs in islice(calls(kernel), FEW):
+                kernel.run(*map(cupy.asarray, (*outs, *inputs)), **static)
 
 
 def test_no_access_is_out_of_bounds() -> None:
-    done = sanitized("import test_cuda_twins; test_cuda_twins.run_with_nothing_around()")
+    done = sanitized("import test_cuda_kernel_cases; test_cuda_kernel_cases.run_with_nothing_around()")
     assert done.returncode == 0, done.stderr

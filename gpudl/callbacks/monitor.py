@@ -1,0 +1,107 @@
+"""What callbacks share that act on a metric, on an optimizer's learning rate, or every so many batches."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+from gpudl.callbacks.base import Callback
+from gpudl.optimizers import Optimizer
+
+# What the name of a metric tells about it, if it contains one of these.
+_DIRECTIONS = {True: ("acc",), False: ("loss", "error", "mse", "mae", "entropy", "divergence")}
+
+
+class MonitorCallback(Callback):
+    """The base of callbacks that compare a metric with the best value so far.
+
+    Args:
+        monitor: name of the metric.
+        mode: ``"min"`` if less is better, ``"max"`` if more is, ``"auto"`` to tell by the metric:
+            by its attribute ``_direction``, ``"up"`` or ``"down"``, or else by its name.
+        baseline: a first value for the best.
+        min_delta: a smaller change than this is no improvement.
+    """
+
+    def __init__(
+        self, monitor: str = "val_loss", mode: str = "auto", baseline: float | None = None, min_delta: float = 0
+    ) -> None:
+        if mode not in ("auto", "min", "max"):
+            warnings.warn(f"{type(self).__name__} knows no mode {mode!r} and goes on with 'auto'.", stacklevel=3)
+            mode = "auto"
+        self.monitor = monitor
+        self.mode = mode
+        self.best = baseline
+        self.min_delta = abs(min_delta)
+
+    def _improves(self, current: float, reference: float | None, logs: Mapping[str, object]) -> bool:
+        """Return whether `current` is better than `reference` by more than `min_delta`; None is worse than all."""
+        if reference is None:
+            return True
+        if self._more_is_better(logs):
+            return bool(current - self.min_delta > reference)
+        return bool(current + self.min_delta < reference)
+
+    def _more_is_better(self, logs: Mapping[str, object]) -> bool:
+        """Return whether higher values of the metric are better.
+
+        Raises:
+            ValueError: in mode ``"auto"``, when the metric does not tell.
+        """
+        if self.mode != "auto":
+            return self.mode == "max"
+        name = self.monitor.removeprefix("val_")
+        for metric in getattr(self.model, "metrics", []):
+            if metric.name == name and getattr(metric, "_direction", None):
+                return bool(metric._direction == "up")
+        for more_is_better, words in _DIRECTIONS.items():
+            if any(word in name for word in words):
+                return more_is_better
+        raise ValueError(
+            f"{type(self).__name__} cannot tell whether more or less of {self.monitor!r} is better. "
+            f"Pass mode='max' or mode='min', or watch one of: {', '.join(logs)}."
+        )
+
+
+class BatchCounter:
+    """Counts batches of training, of which a hook may be told several at a time.
+
+    Args:
+        who: the callback, for the error.
+        save_freq: ``"epoch"``, or after how many batches something is due.
+
+    Raises:
+        ValueError: neither of these.
+    """
+
+    def __init__(self, who: str, save_freq: str | int) -> None:
+        if save_freq != "epoch" and (isinstance(save_freq, bool) or not isinstance(save_freq, int) or save_freq < 1):
+            raise ValueError(
+                f"{who}: save_freq must be 'epoch' or a number of batches, a whole number above 0, got {save_freq!r}."
+            )
+        self._every = None if save_freq == "epoch" else int(save_freq)
+        self._counted = 0
+        self._last = -1
+
+    def due(self, batch: int) -> bool:
+        """Count the batches up to number `batch` of this epoch, and return whether it is time."""
+        if self._every is None:
+            return False
+        self._counted += batch + 1 if batch <= self._last else batch - self._last
+        self._last = batch
+        if self._counted < self._every:
+            return False
+        self._counted = 0
+        return True
+
+
+def optimizers_of(who: str, model: object) -> dict[str, Optimizer]:
+    """Return the optimizers of a model, by what tells them apart: nothing for one, their names for several.
+
+    Raises:
+        ValueError: the model is not compiled with one.
+    """
+    optimizer = getattr(model, "optimizer", None)
+    if not isinstance(optimizer, Optimizer):
+        raise ValueError(f"{who} needs a model that is compiled with an optimizer.")
+    return {inner.name: inner for inner in getattr(optimizer, "optimizers", ())} or {"": optimizer}

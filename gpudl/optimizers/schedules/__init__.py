@@ -1,0 +1,17 @@
+"""Learning rate schedules: the learning rate as a function of the count of steps, computed on the device."""
+
+from __future__ import annotations
+
+from gpudl.optimizers.schedules import base, cosine, decays
+from gpudl.optimizers.schedules.base import *  # noqa: F403
+from gpudl.optimizers.schedules.base import SCHEDULES
+from gpudl.optimizers.schedules.cosine import *  # noqa: F403
+from gpudl.optimizers.schedules.decays import *  # noqa: F403
+
+__all__ = ["deserialize", "serialize"]
+__all__ += base.__all__
+__all__ += cosine.__all__
+__all__ += decays.__all__
+
+SCHEDULES.add(vars(cosine), vars(decays))
+serialize, deserialize = SCHEDULES.serialize, SCHEDULES.deserialize
