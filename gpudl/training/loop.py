@@ -10,7 +10,6 @@ import numpy as np
 
 from gpudl.callbacks import Callback, CallbackList, History
 from gpudl.callbacks.base import LazyLogs
-from gpudl.engine.plan.capture import STEPS_PER_LAUNCH
 from gpudl.engine.plan.interrupts import interrupted, waiting, whole_steps
 from gpudl.engine.plan.record import begin_pass
 from gpudl.engine.plan.trace import Traced
@@ -144,7 +143,7 @@ class Loop(Trainable):
         together = self.steps_per_execution
         stop = _STOPS[mode]
         results: dict[str, Tensor] | None = None
-        for number, portions in enumerate(data.next(together if heard else max(together, STEPS_PER_LAUNCH))):
+        for number, portions in enumerate(data.next(together if heard else data.at_once(together))):
             if heard:
                 begin(number * together)
             for batch, times in portions:

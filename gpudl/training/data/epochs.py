@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from gpudl.engine.plan.capture import STEPS_PER_LAUNCH
 from gpudl.training.data.arrays import Data
 from gpudl.training.data.sources import ArrayBatches, Batches, Portion
 
@@ -51,6 +52,10 @@ class Epochs(Generic[R]):
         self.source.tell("end")
         if count < (1 if self._most is None else self.steps or 1):
             warnings.warn(self._ended_early(count), stacklevel=2)
+
+    def at_once(self, together: int) -> int:
+        """Return how many batches to take at a time when nobody looks at them: what a stream brings is used at once."""
+        return max(together, STEPS_PER_LAUNCH) if isinstance(self.source, ArrayBatches) else 1
 
     def close(self) -> None:
         """End a pass early, whose further batches are not needed."""
