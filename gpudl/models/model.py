@@ -87,12 +87,12 @@ class Model(Trainer):
         return self._graph.outputs if self._graph is not None else super().output
 
     @derived
-    def inputs(self) -> list[Any]:
+    def inputs(self) -> list[KerasTensor]:
         """The list of the input symbols."""
         return list(sorted_leaves(self.input))
 
     @derived
-    def outputs(self) -> list[Any]:
+    def outputs(self) -> list[KerasTensor]:
         """The list of the output symbols."""
         return list(sorted_leaves(self.output))
 
