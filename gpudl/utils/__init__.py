@@ -4,10 +4,13 @@ from gpudl import custom_objects
 from gpudl.custom_objects import *  # noqa: F403
 from gpudl.utils.batch_parts import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from gpudl.utils.cached_files import get_file
+from gpudl.utils.folders import image_dataset_from_directory, text_dataset_from_directory
+from gpudl.utils.images import array_to_img, img_to_array, load_img, save_img
 from gpudl.utils.model_picture import model_to_dot, plot_model
 from gpudl.utils.numerical import normalize, to_categorical
 from gpudl.utils.py_dataset import PyDataset
 from gpudl.utils.seeds import set_random_seed
+from gpudl.utils.sequences import pad_sequences, timeseries_dataset_from_array
 
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
@@ -15,12 +18,20 @@ Sequence = PyDataset
 __all__ = [
     "PyDataset",
     "Sequence",
+    "array_to_img",
     "get_file",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "load_img",
     "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
+    "pad_sequences",
     "plot_model",
+    "save_img",
     "set_random_seed",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
