@@ -3,10 +3,12 @@
 from gpudl import custom_objects
 from gpudl.custom_objects import *  # noqa: F403
 from gpudl.utils.batch_parts import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from gpudl.utils.dtypes import standardize_dtype
 from gpudl.utils.model_picture import model_to_dot, plot_model
 from gpudl.utils.numerical import normalize, to_categorical
 from gpudl.utils.py_dataset import PyDataset
 from gpudl.utils.seeds import set_random_seed
+from gpudl.utils.session import clear_session, is_keras_tensor
 
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
@@ -14,11 +16,14 @@ Sequence = PyDataset
 __all__ = [
     "PyDataset",
     "Sequence",
+    "clear_session",
+    "is_keras_tensor",
     "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
     "plot_model",
     "set_random_seed",
+    "standardize_dtype",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
