@@ -10,6 +10,7 @@ import pytest
 from digit_files import real_or_synthetic
 
 from gpudl import Model
+from gpudl.engine.tree import map_leaves
 
 
 @dataclass
@@ -32,12 +33,13 @@ def limited(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Limits:
     limits = Limits()
     fit = Model.fit
 
-    def short(self: Any, x: Any, y: Any, **options: Any) -> Any:
+    def short(self: Any, x: Any, y: Any = None, **options: Any) -> Any:
         limits.fits.append(options)
         if limits.steps is None:
             return fit(self, x, y, **options)
         count = limits.steps * (options.get("batch_size") or 32)
-        return fit(self, x[:count], y[:count], **{**options, "epochs": 1})
+        cut = map_leaves(lambda array: array[:count], (x,) if y is None else (x, y))
+        return fit(self, *cut, **{**options, "epochs": 1})
 
     def show() -> None:
         limits.shown += 1

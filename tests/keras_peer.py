@@ -32,3 +32,9 @@ def parity(test: Callable[..., Any]) -> Any:
     """Mark a test that compares with Keras, whose own way of making arrays NumPy 2 warns about."""
     of_keras = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
     return pytest.mark.parity(of_keras(test))
+
+
+def require_in_keras(module: Any, name: str) -> None:
+    """Skip a test of what Keras has not: one's own has nothing to be compared with."""
+    if not hasattr(module, name):
+        pytest.skip(f"Keras has no {name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,24 @@ def tversky(t: np.ndarray, p: np.ndarray, alpha: float, beta: float, axis: Any) 
     return np.asarray(rest / ((t * p).sum(axis) + rest))
 
 
+def sequences(rng: Rng, shape: tuple[int, ...], options: Options) -> Arrays:
+    """Return labels from 1 on, filled up with 0, and logits for more steps."""
+    t = rng.integers(1, shape[-1], (shape[0], 3))
+    return np.where(np.arange(3) < rng.integers(1, 4, (shape[0], 1)), t, 0), rng.normal(size=shape) * 2
+
+
+def ctc(t: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Return the loss from the probabilities of all ways to say each sequence, one by one."""
+    found = []
+    for labels, p in zip(t, softmax(z), strict=True):
+        wanted, total = [label for label in labels if label], 0.0
+        for said in product(range(p.shape[1]), repeat=len(p)):
+            once = [k for k, before in zip(said, (0, *said[:-1]), strict=True) if k and k != before]
+            total += np.prod(p[np.arange(len(p)), said]) if once == wanted else 0.0
+        found.append(-np.log(total))
+    return np.array(found)
+
+
 def hinge(t: np.ndarray, p: np.ndarray) -> np.ndarray:
     t = 2 * t - 1 if set(np.unique(t)) <= {0, 1} else t
     return np.maximum(1 - t * p, 0)
@@ -215,6 +234,7 @@ CASES: dict[str, Case] = {
     ),
     "Dice": Case(regions, dice, {"axis": (None, -1, 0, (0, 1))}),
     "Tversky": Case(regions, tversky, {"alpha": (0.5, 0.1, 2.0), "beta": (0.5, 1), "axis": (None, -1, 0, (0, 1))}),
+    "CTC": Case(sequences, ctc, shapes=((3, 6, 3),)),
     "Circle": Case(
         embeddings,
         circle,

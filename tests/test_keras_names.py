@@ -12,7 +12,7 @@ from keras_signatures import methods_that_differ, signature_difference
 def test_the_page_is_what_the_two_packages_give() -> None:
     keras_or_skip()
     found, text = written()
-    assert not unused_reasons(found), "tests/keras_reasons.py speaks of names that gpudl has by now"
+    assert not unused_reasons(found), "gpudl has all of these names by now: take them out of tests/keras_reasons.py"
     assert PAGE.read_text("utf-8") == text, f"names have changed since docs/keras.md was written: run `{HOW}`"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_peer import keras_or_skip, parity
+from keras_peer import keras_or_skip, parity, require_in_keras
 from loss_cases import CASES, configurations
 
 import gpudl
@@ -25,6 +25,7 @@ def keras() -> Any:
 @pytest.mark.parametrize("name", CASES)
 def test_values_gradients_and_configs(keras: Any, name: str) -> None:
     jax = pytest.importorskip("jax")
+    require_in_keras(keras.losses, name)
     for options, reduction, _, (t, given), weight in configurations(name, CONFIGURATIONS):
         p, w = given.astype("f"), None if weight is None else weight.astype("f")
         ours, theirs = (getattr(m, name)(**options, reduction=reduction) for m in (losses, keras.losses))
@@ -39,6 +40,7 @@ def test_values_gradients_and_configs(keras: Any, name: str) -> None:
         np.testing.assert_allclose(gradient.numpy(), np.asarray(slope), 2e-4, 2e-6, err_msg=words)
         config = theirs.get_config()
         assert {**ours.get_config(), **config} == ours.get_config()
+        assert ours.get_config().keys() - config.keys() <= {"axis", "delta"}
         again = getattr(losses, name).from_config(config)  # Keras leaves out an option here and there
         assert {key: getattr(again, key) for key in config} == config
 
@@ -46,6 +48,7 @@ def test_values_gradients_and_configs(keras: Any, name: str) -> None:
 @parity
 @pytest.mark.parametrize("name", [*CASES, "Loss"])
 def test_constructors_and_functions_take_the_same(keras: Any, name: str) -> None:
+    require_in_keras(keras.losses, name)
     assert arguments(getattr(losses, name)) == arguments(getattr(keras.losses, name))
     if name in CASES:
         fn = getattr(losses, name)().fn
@@ -55,6 +58,11 @@ def test_constructors_and_functions_take_the_same(keras: Any, name: str) -> None
 
 def arguments(taking: Any) -> list[tuple[str, Any]]:
     return [(p.name, p.default) for p in inspect.signature(taking).parameters.values()]
+
+
+@parity
+def test_every_public_name_of_keras_is_there(keras: Any) -> None:
+    assert not [name for name in dir(keras.losses) if not name.startswith("_") and not hasattr(losses, name)]
 
 
 @parity

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from keras_peer import keras_or_skip, parity
+from keras_peer import keras_or_skip, parity, require_in_keras
 from metric_cases import CASES, configurations
 from public_names import classes, functions
 
@@ -31,6 +31,7 @@ def rounded(metric: Any, option: str) -> dict[str, Any]:
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64:UserWarning")  # of Keras's confusion matrix
 @pytest.mark.parametrize("name", CASES)
 def test_states_results_and_configs(keras: Any, name: str) -> None:
+    require_in_keras(keras.metrics, name)
     for options, batches in configurations(name, CONFIGURATIONS):
         ours, theirs = (getattr(module, name)(**options) for module in (metrics, keras.metrics))
         for number, batch in enumerate(batches):
@@ -52,6 +53,8 @@ def test_states_results_and_configs(keras: Any, name: str) -> None:
 @parity
 @pytest.mark.parametrize("name", sorted(classes(metrics, metrics.Metric) | {"Metric"}))
 def test_constructors_take_the_same(keras: Any, name: str) -> None:
+    require_in_keras(keras.metrics, name)
+
     def arguments(taking: Any) -> list[tuple[str, Any]]:
         return [(p.name, p.default) for p in inspect.signature(taking).parameters.values()]
 

@@ -84,6 +84,10 @@ CALLS: dict[str, list[Call]] = {
         lambda o, x: o.scan(lambda carry, row: (row, carry), x[0], x[:0]),
         lambda o, x: o.scan(lambda carry, row: [carry, row], x[0], x, 2, True, unroll=True),
     ],
+    "ctc_loss": [
+        lambda o, x: o.ctc_loss([[1, 2]], o.cast(o.stack([x]), "float32"), np.array([1]), np.array([2]), 0),
+        lambda o, x: o.ctc_loss([[1, 1], [0, 0]], o.cast(o.stack([x, x]), "float32"), [1, 0], [2, 1], mask_index=2),
+    ],
     "divide_no_nan": [lambda o, x: o.divide_no_nan(x, x[::-1]), lambda o, x: o.divide_no_nan(x, 0.0)],
     "logsumexp": [
         *(lambda o, x: o.logsumexp(x), lambda o, x: o.logsumexp(x, 0), lambda o, x: o.logsumexp(x, (0, 1), True)),

@@ -12,7 +12,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
 from gpudl.losses.measure import Function, Measure, OfFunction
 from gpudl.losses.values import REDUCTIONS, as_dtype, both, keeping_logits, mask_of, masked, reduced, same_rank
-from gpudl.registry import Family
+from gpudl.registry import Config, Family
 
 __all__ = ["Loss", "LossFunctionWrapper"]
 
@@ -52,7 +52,7 @@ class Loss(Measure):
         self._begin(name, dtype)
         self.reduction = reduction
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: ArrayLike | None = None) -> Tensor:
+    def __call__(self, y_true: object, y_pred: object, sample_weight: ArrayLike | None = None) -> Tensor:
         """Return the loss of predictions `y_pred` against targets `y_true`.
 
         Args:
@@ -75,7 +75,12 @@ class Loss(Measure):
         values = self._as(values)
         return reduced(values, masked(weight, mask, values, self.reduction), self.reduction)
 
-    def call(self, y_true: Any, y_pred: Any) -> Tensor:
+    def get_config(self) -> Config:
+        """Return the constructor's arguments as plain data; a dtype only where one was given, as in Keras."""
+        config = super().get_config()
+        return config if self._arguments.get("dtype") is not None else {k: v for k, v in config.items() if k != "dtype"}
+
+    def call(self, y_true: object, y_pred: object) -> Tensor:
         """Return the loss of each sample; implemented by subclasses."""
         raise NotImplementedError(f"{type(self).__name__} must define call(self, y_true, y_pred).")
 

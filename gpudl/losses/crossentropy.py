@@ -204,8 +204,7 @@ def _picked(labels: Tensor, logs: Tensor) -> Tensor:
     """Return -logs[label] along the last axis, NaN for a label out of range."""
     here = ops.one_hot(labels, logs.shape[-1], dtype="bool")
     known = ops.sum(here, axis=-1) > 0
-    found: Tensor = ops.where(known, -ops.sum(ops.where(here, logs, 0.0), axis=-1), float("nan"))
-    return found
+    return ops.where(known, -ops.sum(ops.where(here, logs, 0.0), axis=-1), float("nan"))
 
 
 class BinaryCrossentropy(LossFunctionWrapper, options=CrossentropyOptions):

@@ -13,7 +13,7 @@ F = TypeVar("F", bound=Callable[..., Tensor])
 
 
 def takes_labels(fn: F) -> F:
-    """Let losses made of `fn` hand integer targets on to it as they are."""
+    """Let losses that wrap `fn` pass integer targets to it unchanged."""
     vars(fn)["keeps_labels"] = True
     return fn
 

@@ -1,4 +1,4 @@
-"""What losses and metrics share: a name, the dtype that they compute in, and how one is made of a function."""
+"""What losses and metrics share: a name, the dtype of computation, and how they wrap a function."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Measure(Configurable):
 
     name: str
     dtype: str
+    _dtype: str  # the same, as Keras's own metrics call it and many that are written after them
 
     def __init_subclass__(
         cls, options: type | None = None, name: str | None = None, numbered: bool = False, **kwargs: object
@@ -37,14 +38,14 @@ class Measure(Configurable):
 
     def _begin(self, name: str | None, dtype: DtypeLike) -> None:
         self.name = name or auto_name(snake_case(type(self).__name__))
-        self.dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
+        self.dtype = self._dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
 
 
 class OfFunction(Measure):
-    """The base of those that are made of a function of targets and predictions.
+    """The base of those that wrap a function of targets and predictions.
 
     Attributes:
-        fn: the function. What it is given beside targets and predictions are attributes too.
+        fn: the function. Its other arguments beside targets and predictions are attributes too.
 
     Raises:
         ValueError: an option that the function does not take.
@@ -65,7 +66,7 @@ class OfFunction(Measure):
         for name, value in options.items():
             setattr(self, name, value)
 
-    def _values(self, y_true: Any, y_pred: Any) -> Tensor:
+    def _values(self, y_true: object, y_pred: object) -> Tensor:
         values: Tensor = self.fn(y_true, y_pred, **{name: getattr(self, name) for name in self._options})
         return values
 
@@ -76,7 +77,7 @@ class OfFunction(Measure):
 
 
 def _options_of(fn: Function) -> list[str] | None:
-    """Return what a function takes beside targets and predictions; None for anything, or what nobody knows."""
+    """Return the arguments of a function beside targets and predictions; None if it takes any, or they are unknown."""
     try:
         parameters = list(inspect.signature(fn).parameters.values())
     except (TypeError, ValueError):  # compiled

@@ -29,7 +29,7 @@ def as_dtype(x: ArrayLike | Tensor, dtype: str) -> Tensor:
 
 
 def single(x: ArrayLike | Tensor) -> Tensor:
-    """Return floats of 16 bits in float32, with their logits, and anything else as it is."""
+    """Return 16-bit floats cast to float32, with their logits, and anything else unchanged."""
     tensor = as_tensor(x)
     return keeping_logits(lambda t: as_dtype(t, "float32"), tensor) if is_half(tensor.dtype) else tensor
 

@@ -70,30 +70,29 @@ class AUC(Confusion):
                 f"AUC: curve must be one of {', '.join(CURVES)}, and summation_method one of {', '.join(METHODS)}, got "
                 f"{curve!r} and {summation_method!r}."
             )
-        require_whole("AUC", 2, num_thresholds=num_thresholds)
         if num_labels is not None and not multi_label:
             raise ValueError(f"AUC: num_labels={num_labels!r} is for multi_label=True only. Leave it out.")
-        inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
-        if thresholds is not None:
+        if thresholds is None:
+            require_whole("AUC", 2, num_thresholds=num_thresholds)
+            inner = [i / (num_thresholds - 1) for i in range(1, num_thresholds - 1)]
+        else:
             inner = sorted(thresholds_of("AUC", thresholds, 0.5))
-        self._between = None if thresholds is None else inner
+        self._given = None if thresholds is None else inner
         self.num_thresholds = len(inner) + 2
         self.curve, self.summation_method = str(curve).upper(), str(summation_method).lower()
         self.multi_label, self.num_labels, self.from_logits = multi_label, num_labels, from_logits
         self.label_weights = None if label_weights is None else [float(w) for w in label_weights]
         self._columns: int | None = None
-        self._limits = [-config.epsilon(), *inner, 1 + config.epsilon()]
+        self._even = thresholds is None or evenly_spaced([0.0, *inner, 1.0])
+        self.thresholds = [-config.epsilon(), *inner, 1 + config.epsilon()]
         if not multi_label:
-            self._count_at(self._limits, self._is_even())
+            self._count_at(self.thresholds, self._even)
         elif num_labels is not None:
             self._build(num_labels)
 
-    def _is_even(self) -> bool:
-        return not self._between or evenly_spaced([0.0, *self._between, 1.0])
-
     def _build(self, columns: int) -> None:
         self._columns = columns
-        self._count_at(self._limits, self._is_even(), (columns,))
+        self._count_at(self.thresholds, self._even, (columns,))
 
     def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
         """Take in one batch of targets, 0 or 1, and predictions, with weights per sample or per prediction.

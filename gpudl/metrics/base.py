@@ -118,7 +118,9 @@ class Metric(Measure):
             else:
                 ops.assign_(variable, 0)
 
-    def stateless_update_state(self, metric_variables: Sequence[ArrayLike], *args: Any, **kwargs: Any) -> list[Tensor]:
+    def stateless_update_state(
+        self, metric_variables: Sequence[ArrayLike], *args: object, **kwargs: object
+    ) -> list[Tensor]:
         """Return what `update_state` would make of variables of these values; those of the metric stay as they are.
 
         Raises:
@@ -165,7 +167,7 @@ class Metric(Measure):
         if "_variables" not in vars(self):
             raise RuntimeError(f"the __init__ of {type(self).__name__} must call super().__init__() first.")
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """Take in one batch and return the result so far."""
         self._require_begun()
         self.update_state(*args, **kwargs)
@@ -189,4 +191,4 @@ def _variables_in(value: object) -> Iterator[Variable]:
 
 METRICS: Family[Metric | Function, None] = Family("metric", Metric)
 FUNCTIONS: Family[Function, None] = Family("metric function")
-"""What a `MeanMetricWrapper` can be made of, for its config."""
+"""The functions that a `MeanMetricWrapper` can wrap, for its config."""

@@ -92,19 +92,19 @@ class R2Score(Metric):
         self._outputs = outputs
 
     def result(self) -> Tensor:
-        """Return the score, or one for each output without aggregation; 0 before the first batch.
+        """Return the score, or one for each output without aggregation; 0 without data, and for constant targets.
 
         With as many regressors as samples or more it is not adjusted, with a warning outside of recorded steps.
         """
         if self._outputs is None:
             return as_tensor(np.zeros((), self.dtype))
-        total = self.squared_sum - self.sum * (self.sum / self.count)
-        scores = 1.0 - self.total_mse / total
-        scores = ops.where(ops.equal(abs(scores), np.inf), 0.0, scores)
+        total = self.squared_sum - self.sum * ops.divide_no_nan(self.sum, self.count)
+        constant = ops.equal(total, 0.0)
+        scores: Tensor = ops.where(constant, 0.0, 1.0 - self.total_mse / ops.where(constant, 1.0, total))
         if self.class_aggregation == "uniform_average":
             scores = ops.mean(scores)
         elif self.class_aggregation == "variance_weighted_average":
-            scores = ops.sum(total * scores) / ops.sum(total)
+            scores = ops.divide_no_nan(ops.sum(total * scores), ops.sum(total))
         if self.num_regressors:
             scores = self._adjusted(scores)
         return as_dtype(scores, self.dtype)
@@ -119,5 +119,4 @@ class R2Score(Metric):
                 stacklevel=3,
             )
         adjusted = 1.0 - (1.0 - scores) * (self.num_samples - 1.0) / ops.where(enough, freedom, 1.0)
-        chosen: Tensor = ops.where(enough, adjusted, scores)
-        return chosen
+        return ops.where(enough, adjusted, scores)

@@ -1,4 +1,4 @@
-"""The metrics that others are made of: a running sum, a running mean, and the mean of a function."""
+"""The metrics that others build on: a running sum, a running mean, and the mean of a function."""
 
 from __future__ import annotations
 

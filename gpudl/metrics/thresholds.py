@@ -30,7 +30,7 @@ def thresholds_of(who: str, given: float | Sequence[float] | None, default: floa
 
 
 def evenly_spaced(thresholds: Sequence[float]) -> bool:
-    """Tell whether thresholds divide 0 to 1 into equal parts, within `config.epsilon`."""
+    """Return whether thresholds divide 0 to 1 into equal parts, within `config.epsilon`."""
     count = len(thresholds)
     return count > 2 and bool(np.allclose(thresholds, np.arange(count) / (count - 1), atol=config.epsilon()))
 

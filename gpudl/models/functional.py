@@ -88,9 +88,9 @@ class CallGraph:
         depths = self._depths()
         self.operations = self._ordered(depths, ranks)
         self.linear = self._is_linear(depths)
-        self._symbols: list[Any] = [flatten(call.outputs)[0] for call in (*(e.call for e in entries), *calls)]
+        self._symbols: list[object] = [flatten(call.outputs)[0] for call in (*(e.call for e in entries), *calls)]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "_symbols"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -199,7 +199,7 @@ class CallGraph:
                 depths[place.step] = max(depths[place.step], depths[number] + 1)
         return depths
 
-    def _ordered(self, depths: list[int], ranks: dict[int, int]) -> list[Any]:
+    def _ordered(self, depths: list[int], ranks: dict[int, int]) -> list[object]:
         """Return the operations, the deepest first; those of equal depth in the order in which outputs need them."""
         found: dict[int, tuple[Any, int]] = {}
         for depth, step in zip(depths, self.steps, strict=True):

@@ -13,6 +13,7 @@ from gpudl.ops import (
     activation,
     arrangement,
     conv,
+    ctc,
     elementwise,
     exponential,
     gather,
@@ -33,6 +34,7 @@ from gpudl.ops import (
 from gpudl.ops.activation import *  # noqa: F403
 from gpudl.ops.arrangement import *  # noqa: F403
 from gpudl.ops.conv import *  # noqa: F403
+from gpudl.ops.ctc import *  # noqa: F403
 from gpudl.ops.elementwise import *  # noqa: F403
 from gpudl.ops.exponential import *  # noqa: F403
 from gpudl.ops.gather import *  # noqa: F403
@@ -54,6 +56,7 @@ __all__ = ["Op", "registry"]
 __all__ += activation.__all__
 __all__ += arrangement.__all__
 __all__ += conv.__all__
+__all__ += ctc.__all__
 __all__ += elementwise.__all__
 __all__ += exponential.__all__
 __all__ += gather.__all__

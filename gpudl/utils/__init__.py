@@ -1,8 +1,9 @@
-"""Helpers: one-hot labels, normalisation, seeds, batches, pictures of models, user-defined classes and functions."""
+"""Helpers: files, images, data sets of folders, labels, seeds, batches, pictures of models, user-defined classes."""
 
 from gpudl import custom_objects
 from gpudl.custom_objects import *  # noqa: F403
 from gpudl.utils.batch_parts import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from gpudl.utils.cached_files import get_file
 from gpudl.utils.dtypes import standardize_dtype
 from gpudl.utils.model_picture import model_to_dot, plot_model
 from gpudl.utils.numerical import normalize, to_categorical
@@ -17,6 +18,7 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "clear_session",
+    "get_file",
     "is_keras_tensor",
     "model_to_dot",
     "normalize",

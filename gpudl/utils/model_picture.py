@@ -94,7 +94,7 @@ def model_to_dot(
 
 
 def plot_model(
-    model: Any,
+    model: object,
     to_file: str | Path = "model.png",
     show_shapes: bool = False,
     show_dtype: bool = False,
@@ -165,11 +165,11 @@ def _draw(picture: Any, model: Any, shown: Shown, expand: bool) -> None:
         picture.add_edge(pydot.Edge(str(id(source)), str(id(target)), penwidth=2))
 
 
-def _graph(model: Any) -> Any:
+def _graph(model: object) -> Any:
     return getattr(model, "_graph", None)
 
 
-def _is_made_of_layers(operation: Any) -> bool:
+def _is_made_of_layers(operation: object) -> bool:
     return _graph(operation) is not None or hasattr(operation, "_stack")
 
 
@@ -181,7 +181,7 @@ def _inside(model: Any) -> list[Any]:
     return found
 
 
-def _arrows(model: Any) -> Iterator[Arrow]:
+def _arrows(model: object) -> Iterator[Arrow]:
     graph = _graph(model)
     if graph is None:
         for below, above in pairwise(_inside(model)):
