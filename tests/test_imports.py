@@ -20,6 +20,7 @@ FOLDERS = {"gpudl": ROOT / "gpudl", "gpudl.kernels": ROOT / "kernels"}
 BASE = (
     *("backend", "engine", "engine.plan", "ops", "random", "config", "dtype_policies", "custom_objects", "registry"),
     "names",
+    "tree",
     "utils",
     "kernels.geometry",
 )
@@ -34,12 +35,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "kernels": {"kernels.geometry", "kernels.expression"},
     "backend": {"kernels"},
     "names": set(),
+    "tree": set(),
     "engine": {"backend", "names"},
     "engine.plan": {"engine", "backend"},
     "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry", "kernels.expression"},
     "custom_objects": set(),
     "registry": {"custom_objects", "engine", "names"},
-    "utils": {"custom_objects", "backend", "engine", "config"},
+    "utils": {"custom_objects", "backend", "engine", "config", "names"},
     "config": {"backend", "engine", "dtype_policies"},
     "dtype_policies": {"registry", "engine"},
     "random": {"ops", "engine", "config", "names"},
