@@ -38,6 +38,7 @@ from gpudl import (
     random,
     regularizers,
     saving,
+    tree,
     utils,
 )
 from gpudl.backend import OutOfMemoryError, device
@@ -110,6 +111,7 @@ __all__ = [
     "regularizers",
     "saving",
     "traced",
+    "tree",
     "unload_ipython_extension",
     "utils",
 ]

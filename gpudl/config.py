@@ -16,6 +16,7 @@ from gpudl.engine.state import changed as _changed
 _settings: dict[str, str | float] = {
     "epsilon": 1e-7,
     "image_data_format": "channels_last",
+    "traceback_filtering": True,
 }
 _LAYOUTS = ("channels_last", "channels_first")
 
@@ -65,13 +66,13 @@ def backend() -> str:
     return _backends.current().name
 
 
-def set_backend(name: str) -> None:
+def set_backend(backend: str) -> None:
     """Set the backend of everything that is created from now on: ``"numpy"``, ``"cupy"`` or ``"auto"``.
 
     Existing tensors are not moved; both backends can be used in one process. Raises
     `gpudl.backend.BackendError`, with the reason, if ``"cupy"`` cannot be used.
     """
-    _backends.use(name)
+    _backends.use(backend)
 
 
 def list_devices() -> list[str]:
@@ -156,6 +157,29 @@ def set_matmul_precision(name: str) -> None:
 def matmul_precision() -> str:
     """Return the precision of float32 products on a GPU: ``"highest"`` or ``"high"``."""
     return _backends.matmul_precision()
+
+
+def enable_traceback_filtering() -> None:
+    """Note that tracebacks shall be filtered, for programs that ask: gpudl has no frames to hide and shows them all."""
+    _settings["traceback_filtering"] = True
+
+
+def disable_traceback_filtering() -> None:
+    """Note that tracebacks shall not be filtered; see `enable_traceback_filtering`."""
+    _settings["traceback_filtering"] = False
+
+
+def is_traceback_filtering_enabled() -> bool:
+    """Return what was noted last, by default True as in Keras.
+
+    Example:
+        >>> import gpudl
+        >>> gpudl.config.disable_traceback_filtering()
+        >>> gpudl.config.is_traceback_filtering_enabled()
+        False
+        >>> gpudl.config.enable_traceback_filtering()
+    """
+    return bool(_settings["traceback_filtering"])
 
 
 def is_interactive() -> bool:

@@ -27,6 +27,17 @@ def auto_name(prefix: str) -> str:
     return f"{prefix}_{count}" if count else prefix
 
 
+def get_uid(prefix: str = "") -> int:
+    """Return the next number of `prefix`, from 1 on.
+
+    Example:
+        >>> get_uid("thing"), get_uid("thing")
+        (1, 2)
+    """
+    _counts[prefix] = _counts.get(prefix, 0) + 1
+    return _counts[prefix]
+
+
 def clear_names() -> None:
     """Restart the numbering."""
     _counts.clear()

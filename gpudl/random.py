@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import ops
-from gpudl.engine.spec import ShapeError
+from gpudl.engine.default_float import float_dtype
+from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.names import auto_name
@@ -71,26 +73,56 @@ def _sizes(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(map(int, shape))
 
 
-def uniform(shape: Shape, minval: float = 0.0, maxval: float = 1.0, seed: int | SeedGenerator | None = None) -> Tensor:
-    """Return float32 numbers from a uniform distribution on [minval, maxval).
+def _in_dtype(who: str, drawn: Tensor, dtype: DTypeLike | None) -> Tensor:
+    """Return numbers that were drawn in float32 in `dtype`, or in `config.floatx` for None."""
+    wanted = float_dtype() if dtype is None else np.dtype(dtype)
+    if not is_floating(wanted):
+        raise ValueError(f"random.{who}: dtype must be a floating-point type, got {wanted.name!r}.")
+    return drawn if drawn.dtype == wanted else ops.cast(drawn, dtype=wanted)
+
+
+def uniform(
+    shape: Shape,
+    minval: float = 0.0,
+    maxval: float = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> Tensor:
+    """Return numbers from a uniform distribution on [minval, maxval).
+
+    Args:
+        shape: the shape.
+        minval: the lower bound.
+        maxval: the upper bound.
+        dtype: a floating-point dtype; by default `config.floatx`. The numbers are drawn in float32.
+        seed: a whole number, a `SeedGenerator`, which is advanced, or None for other numbers at each call.
+
+    Raises:
+        ValueError: the shape is not a tuple of whole numbers, or the dtype is not a floating-point type.
 
     Example:
         >>> uniform((2, 3), seed=1).shape
         (2, 3)
     """
     draws = ops.random_uniform(_key(seed), shape=_sizes("uniform", shape))
-    return draws * (maxval - minval) + minval
+    return _in_dtype("uniform", draws * (maxval - minval) + minval, dtype)
 
 
-def normal(shape: Shape, mean: float = 0.0, stddev: float = 1.0, seed: int | SeedGenerator | None = None) -> Tensor:
-    """Return float32 numbers drawn from a normal distribution.
+def normal(
+    shape: Shape,
+    mean: float = 0.0,
+    stddev: float = 1.0,
+    dtype: DTypeLike | None = None,
+    seed: int | SeedGenerator | None = None,
+) -> Tensor:
+    """Return numbers drawn from a normal distribution; the dtype and the seed are those of `uniform`.
 
     Example:
         >>> normal((2, 3), seed=1).shape
         (2, 3)
     """
     drawn: Tensor = ops.random_normal(_key(seed), shape=_sizes("normal", shape))
-    return drawn * stddev + mean
+    return _in_dtype("normal", drawn * stddev + mean, dtype)
 
 
 def dropout(
@@ -118,7 +150,7 @@ def dropout(
     """
     if noise_shape is None and rate < 1:
         return ops.dropout(inputs, _key(seed), rate=rate)
-    kept = uniform(_mask_shape(noise_shape, inputs.shape), seed=seed) >= rate
+    kept = uniform(_mask_shape(noise_shape, inputs.shape), dtype="float32", seed=seed) >= rate
     return ops.where(kept, inputs / (1.0 - rate) if rate < 1 else inputs, 0.0)
 
 

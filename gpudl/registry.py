@@ -53,9 +53,14 @@ def unknown_argument(cls: type, name: str) -> ValueError:
         for parameter in list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
         if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
     ]
+    return no_argument(cls.__name__, name, list(dict.fromkeys(taken)))
+
+
+def no_argument(who: str, name: str, taken: list[str]) -> ValueError:
+    """Return the error for an argument that is not among those `taken`, with the nearest that is."""
     near = difflib.get_close_matches(name.lower(), taken, n=1, cutoff=0.6)
-    hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(dict.fromkeys(taken))}."
-    return ValueError(f"{cls.__name__} has no argument {name!r}. {hint}")
+    hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(taken) or 'none of this kind'}."
+    return ValueError(f"{who} has no argument {name!r}. {hint}")
 
 
 def refuse_others(cls: type, others: Mapping[str, object], off: Mapping[str, object]) -> None:

@@ -142,8 +142,7 @@ class OrthogonalRegularizer(Regularizer):
         size = x.shape[0]
         others = 1.0 - np.eye(size, dtype=x.dtype)
         total = ops.sum(ops.absolute((rows @ ops.transpose(rows)) * others))
-        result: Tensor = total * (0.5 * self.factor) / (size * (size - 1) / 2)
-        return result
+        return total * (0.5 * self.factor) / (size * (size - 1) / 2)
 
 
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer

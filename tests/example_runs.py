@@ -10,6 +10,7 @@ import pytest
 from digit_files import real_or_synthetic
 
 from gpudl import Model
+from gpudl.engine.tree import map_leaves
 
 
 @dataclass
@@ -37,8 +38,8 @@ def limited(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Limits:
         if limits.steps is None:
             return fit(self, x, y, **options)
         count = limits.steps * (options.get("batch_size") or 32)
-        targets = None if y is None else y[:count]
-        return fit(self, x[:count], targets, **{**options, "epochs": 1})
+        cut = map_leaves(lambda array: array[:count], (x,) if y is None else (x, y))
+        return fit(self, *cut, **{**options, "epochs": 1})
 
     def show() -> None:
         limits.shown += 1

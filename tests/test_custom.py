@@ -182,7 +182,7 @@ class TestLossAndMetric:
     def test_a_metric_class(self) -> None:
         class Largest(metrics.Metric):
             def __init__(self, name: str = "largest") -> None:
-                super().__init__(name)
+                super().__init__(name=name)
                 self.seen = self.add_weight((), "zeros", name="seen")
 
             def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -202,7 +202,7 @@ class TestLossAndMetric:
     def test_a_metric_with_axes(self) -> None:
         class Largest(metrics.Metric):
             def __init__(self) -> None:
-                super().__init__("largest")
+                super().__init__(name="largest")
                 self.seen = self.add_weight((3,), "zeros")
 
             def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

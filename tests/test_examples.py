@@ -78,6 +78,20 @@ def test_003_separates_small_classes(limits: Limits, capsys: Output) -> None:
     assert "Total params: 124 " in out
 
 
+def test_009_draws_digits(limits: Limits, capsys: Output) -> None:
+    limits.steps = 150
+    variables = run_file(FOLDER / "009_variational_autoencoder.py")
+    out = capsys.readouterr().out
+    assert "Total params: 404,244 " in out
+    assert limits.fits == [{"epochs": 5, "batch_size": 128}]
+    mean_image = variables["images"].mean(axis=0)
+    clipped = np.clip(mean_image, 1e-7, 1 - 1e-7)
+    target = variables["test_images"]
+    blind = -(target * np.log(clipped) + (1 - target) * np.log(1 - clipped)).mean()
+    assert variables["loss"] < 0.97 * blind  # it knows more of a digit than what digits look like on average
+    assert out.count("\n", out.index("a digit drawn at the middle:")) == 11
+
+
 def test_004_trains_the_convnet(limits: Limits, capsys: Output) -> None:
     limits.steps = 30
     variables = run_file(FOLDER / "004_convnet.py")
@@ -86,6 +100,33 @@ def test_004_trains_the_convnet(limits: Limits, capsys: Output) -> None:
     assert limits.fits == [{"epochs": 5, "batch_size": 64}]
     assert variables["test_acc"] > 0.6
     assert out.endswith(f"{variables['test_acc']}\n")
+
+
+def test_010_trains_the_residual_network(limits: Limits, capsys: Output) -> None:
+    limits.steps = 220
+    variables = run_file(FOLDER / "010_residual_network.py")
+    out = capsys.readouterr().out
+    assert limits.fits == [{"epochs": 3, "batch_size": 64}]
+    assert variables["test_acc"] > 0.75
+    assert "features: (100, 16)" in out
+
+
+def test_011_trains_two_inputs_and_two_outputs(limits: Limits, capsys: Output) -> None:
+    limits.steps = None
+    variables = run_file(FOLDER / "011_two_inputs_two_outputs.py")
+    assert variables["results"]["zone_accuracy"] > 0.8
+    spread = np.abs(variables["price"] - np.median(variables["price"])).mean()
+    assert variables["results"]["cost_mae"] < 0.5 * spread
+    assert "zones told apart: " in capsys.readouterr().out
+
+
+def test_012_trains_a_shared_tower(limits: Limits, capsys: Output) -> None:
+    limits.steps = 300
+    variables = run_file(FOLDER / "012_siamese_network.py")
+    assert len(variables["tower"].weights) == 4
+    assert len(variables["model"].weights) == 6
+    assert variables["closer"] < 0.85
+    assert "distance between pictures of one digit" in capsys.readouterr().out
 
 
 def test_013_draws_points_on_a_ring(limits: Limits, capsys: Output) -> None:

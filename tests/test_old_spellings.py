@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
@@ -28,19 +29,19 @@ def said(call: Callable[[], object]) -> tuple[object, list[str]]:
 @pytest.mark.parametrize(
     ("make", "old", "new", "attribute", "expected"),
     [
-        (lambda **o: layers.Dense(**o), {"output_dim": 3}, "units", "units", 3),
-        (lambda **o: layers.Dense(3, **o), {"bias": False}, "use_bias", "use_bias", False),
-        (lambda **o: layers.Conv2D(kernel_size=2, **o), {"nb_filter": 4}, "filters", "filters", 4),
-        (lambda **o: layers.Conv2D(4, 2, **o), {"border_mode": "same"}, "padding", "padding", "same"),
-        (lambda **o: layers.Conv2D(4, 2, **o), {"subsample": (2, 2)}, "strides", "strides", (2, 2)),
+        (layers.Dense, {"output_dim": 3}, "units", "units", 3),
+        (partial(layers.Dense, 3), {"bias": False}, "use_bias", "use_bias", False),
+        (partial(layers.Conv2D, kernel_size=2), {"nb_filter": 4}, "filters", "filters", 4),
+        (partial(layers.Conv2D, 4, 2), {"border_mode": "same"}, "padding", "padding", "same"),
+        (partial(layers.Conv2D, 4, 2), {"subsample": (2, 2)}, "strides", "strides", (2, 2)),
         (
-            lambda **o: layers.MaxPooling2D(2, **o),
+            partial(layers.MaxPooling2D, 2),
             {"dim_ordering": "th"},
             "data_format",
             "data_format",
             "channels_first",
         ),
-        (lambda **o: layers.Dropout(**o), {"p": 0.25}, "rate", "rate", 0.25),
+        (layers.Dropout, {"p": 0.25}, "rate", "rate", 0.25),
     ],
 )
 def test_arguments_of_layers(

@@ -39,7 +39,7 @@ UNARY = (
 )
 BINARY = (
     *("add", "subtract", "multiply", "divide", "true_divide", "floor_divide", "mod", "power", "maximum", "minimum"),
-    *("matmul", "logical_and", "logical_or", "logical_xor"),
+    *("matmul", "logaddexp", "logical_and", "logical_or", "logical_xor"),
     *("equal", "not_equal", "greater", "greater_equal", "less", "less_equal"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift"),
 )
@@ -83,6 +83,18 @@ CALLS: dict[str, list[Call]] = {
         lambda o, x: o.scan(lambda carry, row: (carry + carry, carry), x, length=3, unroll=2),
         lambda o, x: o.scan(lambda carry, row: (row, carry), x[0], x[:0]),
         lambda o, x: o.scan(lambda carry, row: [carry, row], x[0], x, 2, True, unroll=True),
+    ],
+    "ctc_loss": [
+        lambda o, x: o.ctc_loss([[1, 2]], o.cast(o.stack([x]), "float32"), np.array([1]), np.array([2]), 0),
+        lambda o, x: o.ctc_loss([[1, 1], [0, 0]], o.cast(o.stack([x, x]), "float32"), [1, 0], [2, 1], mask_index=2),
+    ],
+    "divide_no_nan": [lambda o, x: o.divide_no_nan(x, x[::-1]), lambda o, x: o.divide_no_nan(x, 0.0)],
+    "logsumexp": [
+        *(lambda o, x: o.logsumexp(x), lambda o, x: o.logsumexp(x, 0), lambda o, x: o.logsumexp(x, (0, 1), True)),
+    ],
+    "segment_sum": [
+        lambda o, x: o.segment_sum(o.cast(x, "float32"), np.array([1, 1], "int32"), 3),
+        lambda o, x: o.segment_sum(o.cast(x[0], "float32"), np.array([-1, 0, 5], "int32"), num_segments=2),
     ],
     "softmax": [lambda o, x: o.softmax(x, 0), lambda o, x: o.softmax(x, (0, 1))],
     "log_softmax": [lambda o, x: o.log_softmax(x, 0), lambda o, x: o.log_softmax(x, axis=-2)],

@@ -178,7 +178,7 @@ class TestNames:
         model = Sequential([layers.Dense(2, name="top", input_shape=(3,))], name="net")
         assert (model.name, model.layers[0].name) == ("net", "top")
         assert [w.name for w in model.weights] == ["kernel", "bias"]
-        assert [w.path for w in model.weights] == ["top/kernel", "top/bias"]
+        assert [w.path for w in model.weights] == ["net/top/kernel", "net/top/bias"]
 
     def test_names_clash(self) -> None:
         model = Sequential([layers.Dense(2, name="a")])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import io
+import re
 import tokenize
 from pathlib import Path
 
@@ -18,6 +19,7 @@ LONGEST = {
     ("gpudl/engine/op.py", "apply"): 30,
 }
 LONGEST_OP = 20
+MOST_LINES_OF_ANY = 300
 # Ops that are longer, and why.
 LONG_OPS = {"layer_norm_grad": "one pass over the rows gives the gradients of all three inputs"}
 
@@ -93,3 +95,15 @@ def test_an_op_is_short_or_says_why_not() -> None:
     assert len(lengths) > 20
     long = {name for name, lines in lengths.items() if lines > LONGEST_OP}
     assert long == LONG_OPS.keys()
+
+
+def test_types_say_what_is_known() -> None:
+    said = re.compile(r"\bAny\b")
+    lines = [
+        f"{path}: {line.strip()}"
+        for path, text in sources().items()
+        if path.endswith(".py")
+        for line in text.splitlines()
+        if said.search(line)
+    ]
+    assert len(lines) <= MOST_LINES_OF_ANY, lines

@@ -164,7 +164,7 @@ def test_layers_from_before_super_are_trained() -> None:
 def test_variables_of_a_metric_in_dicts_and_lists_are_reset() -> None:
     class Counts(metrics.Metric):
         def __init__(self) -> None:
-            super().__init__("counts")
+            super().__init__(name="counts")
             self.by_name = {"a": gpudl.Variable(0.0), "b": [gpudl.Variable(0.0)]}
 
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from gpudl import ops
 from gpudl.engine.calls import public
 from gpudl.engine.convert import as_tensor
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 
 __all__ = [
     "hard_sigmoid",
@@ -19,7 +19,7 @@ __all__ = [
 
 
 @public
-def linear(x: object) -> Tensor:
+def linear(x: TensorLike) -> Tensor:
     """Return x itself.
 
     Example:
@@ -30,7 +30,7 @@ def linear(x: object) -> Tensor:
 
 
 @public
-def relu(x: object, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
+def relu(x: TensorLike, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
     """Return x above a threshold and 0, or a line of small slope, below it.
 
     Args:
@@ -53,7 +53,7 @@ def relu(x: object, negative_slope: float = 0.0, max_value: float | None = None,
 
 
 @public
-def leaky_relu(x: object, negative_slope: float = 0.2) -> Tensor:
+def leaky_relu(x: TensorLike, negative_slope: float = 0.2) -> Tensor:
     """Return x where it is positive, negative_slope * x elsewhere.
 
     Example:
@@ -61,12 +61,11 @@ def leaky_relu(x: object, negative_slope: float = 0.2) -> Tensor:
         array([-0.2,  2. ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.where(x >= 0.0, x, x * negative_slope)
-    return result
+    return ops.where(x >= 0.0, x, x * negative_slope)
 
 
 @public
-def relu6(x: object) -> Tensor:
+def relu6(x: TensorLike) -> Tensor:
     """Return x limited to [0, 6].
 
     Example:
@@ -77,7 +76,7 @@ def relu6(x: object) -> Tensor:
 
 
 @public
-def hard_sigmoid(x: object) -> Tensor:
+def hard_sigmoid(x: TensorLike) -> Tensor:
     """Return x / 6 + 0.5 limited to [0, 1].
 
     Example:
@@ -88,7 +87,7 @@ def hard_sigmoid(x: object) -> Tensor:
 
 
 @public
-def hard_silu(x: object) -> Tensor:
+def hard_silu(x: TensorLike) -> Tensor:
     """Return x * hard_sigmoid(x), also called hard_swish (Howard et al., 2019).
 
     Example:
@@ -96,8 +95,7 @@ def hard_silu(x: object) -> Tensor:
         array([0.   , 1.125, 4.   ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = x * hard_sigmoid(x)
-    return result
+    return x * hard_sigmoid(x)
 
 
 hard_swish = hard_silu

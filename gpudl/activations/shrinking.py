@@ -46,8 +46,7 @@ def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Tensor:
         array([-1.,  0.,  2.], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.where(ops.absolute(x) > threshold, x, 0.0)
-    return result
+    return ops.where(ops.absolute(x) > threshold, x, 0.0)
 
 
 @public
@@ -59,8 +58,7 @@ def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Tensor:
         array([-0.5,  0. ,  1.5], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.where(x > threshold, x - threshold, ops.where(x < -threshold, x + threshold, 0.0))
-    return result
+    return ops.where(x > threshold, x - threshold, ops.where(x < -threshold, x + threshold, 0.0))
 
 
 @public
@@ -72,8 +70,7 @@ def tanh_shrink(x: ArrayLike) -> Tensor:
         array([0.   , 0.238], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = x - ops.tanh(x)
-    return result
+    return x - ops.tanh(x)
 
 
 @public
@@ -85,8 +82,7 @@ def threshold(x: ArrayLike, threshold: float, default_value: float) -> Tensor:
         array([9., 2.], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.where(x > threshold, x, float(default_value))
-    return result
+    return ops.where(x > threshold, x, float(default_value))
 
 
 @public
@@ -98,8 +94,7 @@ def sparse_plus(x: ArrayLike) -> Tensor:
         array([0.  , 0.25, 3.  ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.where(x <= -1.0, 0.0, ops.where(x < 1.0, ops.square(x + 1.0) * 0.25, x))
-    return result
+    return ops.where(x <= -1.0, 0.0, ops.where(x < 1.0, ops.square(x + 1.0) * 0.25, x))
 
 
 @public
@@ -111,8 +106,7 @@ def sparse_sigmoid(x: ArrayLike) -> Tensor:
         array([0. , 0.5, 1. ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.clip(x + 1.0, 0.0, 2.0) * 0.5
-    return result
+    return ops.clip(x + 1.0, 0.0, 2.0) * 0.5
 
 
 @public
@@ -148,5 +142,4 @@ def glu(x: ArrayLike, axis: int = -1) -> Tensor:
     if not -x.ndim <= axis < x.ndim or x.shape[axis] % 2:
         raise ShapeError(f"glu needs two halves along axis {axis}, got shape {x.shape}.")
     half, before = x.shape[axis] // 2, (slice(None),) * (axis % x.ndim)
-    result: Tensor = x[(*before, slice(0, half))] * ops.sigmoid(x[(*before, slice(half, None))])
-    return result
+    return x[(*before, slice(0, half))] * ops.sigmoid(x[(*before, slice(half, None))])

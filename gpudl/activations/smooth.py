@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import warnings
 from math import pi, sqrt
-from typing import Any
 
 from gpudl import ops
 from gpudl.engine.calls import public
 from gpudl.engine.convert import as_tensor
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 
 __all__ = [
     "celu",
@@ -35,7 +34,7 @@ _SELU_SCALE = 1.0507009873554805
 
 
 @public
-def sigmoid(x: object) -> Tensor:
+def sigmoid(x: TensorLike) -> Tensor:
     """Return 1 / (1 + exp(-x)), with a reference to x, from which losses are computed more accurately.
 
     Example:
@@ -49,19 +48,18 @@ def sigmoid(x: object) -> Tensor:
 
 
 @public
-def tanh(x: Any) -> Tensor:
+def tanh(x: TensorLike) -> Tensor:
     """Return the hyperbolic tangent of x.
 
     Example:
         >>> tanh([0.0, 1.0]).numpy().round(3)
         array([0.   , 0.762], dtype=float32)
     """
-    result: Tensor = ops.tanh(x)
-    return result
+    return ops.tanh(x)
 
 
 @public
-def softmax(x: object, axis: int = -1) -> Tensor:
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
 
     Along the last axis the result has a reference to x, from which losses are computed more accurately.
@@ -87,7 +85,7 @@ def softmax(x: object, axis: int = -1) -> Tensor:
 
 
 @public
-def log_softmax(x: Any, axis: int = -1) -> Tensor:
+def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """Return log(softmax(x)) along `axis`, accurate where the softmax is nearly 0.
 
     Raises:
@@ -101,7 +99,7 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
 
 
 @public
-def softplus(x: Any) -> Tensor:
+def softplus(x: TensorLike) -> Tensor:
     """Return log(1 + exp(x)), without overflow.
 
     Example:
@@ -109,12 +107,11 @@ def softplus(x: Any) -> Tensor:
         array([  0.693, 100.   ], dtype=float32)
     """
     # The cross-entropy against the target 0 is -log(1 - sigmoid(x)), which is this function.
-    result: Tensor = ops.sigmoid_cross_entropy(x, 0.0)
-    return result
+    return ops.sigmoid_cross_entropy(x, 0.0)
 
 
 @public
-def log_sigmoid(x: object) -> Tensor:
+def log_sigmoid(x: TensorLike) -> Tensor:
     """Return log(sigmoid(x)), without overflow.
 
     Example:
@@ -125,7 +122,7 @@ def log_sigmoid(x: object) -> Tensor:
 
 
 @public
-def squareplus(x: object, b: float = 4) -> Tensor:
+def squareplus(x: TensorLike, b: float = 4) -> Tensor:
     """Return (x + sqrt(x**2 + b)) / 2, much like softplus (Barron, 2021).
 
     Example:
@@ -133,12 +130,11 @@ def squareplus(x: object, b: float = 4) -> Tensor:
         array([1., 2.], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = (x + ops.sqrt(ops.square(x) + float(b))) * 0.5
-    return result
+    return (x + ops.sqrt(ops.square(x) + float(b))) * 0.5
 
 
 @public
-def softsign(x: object) -> Tensor:
+def softsign(x: TensorLike) -> Tensor:
     """Return x / (1 + |x|).
 
     Example:
@@ -146,12 +142,11 @@ def softsign(x: object) -> Tensor:
         array([-0.5 ,  0.75], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = x / (abs(x) + 1.0)
-    return result
+    return x / (abs(x) + 1.0)
 
 
 @public
-def elu(x: object, alpha: float = 1.0) -> Tensor:
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere (Clevert et al., ICLR 2016).
 
     Example:
@@ -160,12 +155,11 @@ def elu(x: object, alpha: float = 1.0) -> Tensor:
     """
     x = as_tensor(x)
     # The minimum keeps the branch that is not taken from overflowing.
-    result: Tensor = ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0)) * alpha)
-    return result
+    return ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0)) * alpha)
 
 
 @public
-def celu(x: object, alpha: float = 1.0) -> Tensor:
+def celu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     """Return x where it is positive, alpha * (exp(x / alpha) - 1) elsewhere (Barron, 2017).
 
     Example:
@@ -173,12 +167,11 @@ def celu(x: object, alpha: float = 1.0) -> Tensor:
         array([-0.432,  2.   ], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha)
-    return result
+    return ops.where(x > 0.0, x, ops.expm1(ops.minimum(x, 0.0) / alpha) * alpha)
 
 
 @public
-def selu(x: object) -> Tensor:
+def selu(x: TensorLike) -> Tensor:
     """Return the scaled elu that keeps mean 0 and variance 1 from layer to layer (Klambauer et al., 2017).
 
     Example:
@@ -189,7 +182,7 @@ def selu(x: object) -> Tensor:
 
 
 @public
-def silu(x: object) -> Tensor:
+def silu(x: TensorLike) -> Tensor:
     """Return x * sigmoid(x), also called swish (Ramachandran et al., 2017).
 
     Example:
@@ -197,12 +190,11 @@ def silu(x: object) -> Tensor:
         array([-0.269,  1.762], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = x * ops.sigmoid(x)
-    return result
+    return x * ops.sigmoid(x)
 
 
 @public
-def gelu(x: object, approximate: bool = False) -> Tensor:
+def gelu(x: TensorLike, approximate: bool = False) -> Tensor:
     """Return x * P(X <= x) for a standard normal X (Hendrycks and Gimpel, 2016).
 
     Args:
@@ -215,24 +207,22 @@ def gelu(x: object, approximate: bool = False) -> Tensor:
     """
     x = as_tensor(x)
     inner = (x + x * x * x * 0.044715) * sqrt(2 / pi) if approximate else x * sqrt(0.5)
-    result: Tensor = x * ((ops.tanh(inner) if approximate else ops.erf(inner)) + 1.0) * 0.5
-    return result
+    return x * ((ops.tanh(inner) if approximate else ops.erf(inner)) + 1.0) * 0.5
 
 
 @public
-def exponential(x: Any) -> Tensor:
+def exponential(x: TensorLike) -> Tensor:
     """Return e ** x.
 
     Example:
         >>> exponential([0.0, 1.0]).numpy().round(3)
         array([1.   , 2.718], dtype=float32)
     """
-    result: Tensor = ops.exp(x)
-    return result
+    return ops.exp(x)
 
 
 @public
-def mish(x: object) -> Tensor:
+def mish(x: TensorLike) -> Tensor:
     """Return x * tanh(softplus(x)) (Misra, 2019).
 
     Example:
@@ -240,8 +230,7 @@ def mish(x: object) -> Tensor:
         array([-0.303,  1.944], dtype=float32)
     """
     x = as_tensor(x)
-    result: Tensor = x * ops.tanh(softplus(x))
-    return result
+    return x * ops.tanh(softplus(x))
 
 
 swish = silu

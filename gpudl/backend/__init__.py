@@ -178,12 +178,12 @@ def scope(name: str) -> AbstractContextManager[Backend]:
     return _scope(lambda: get(name))
 
 
-def device(name: str) -> AbstractContextManager[Backend]:
+def device(device_name: str) -> AbstractContextManager[Backend]:
     """Make a device the current one of this thread inside a ``with`` block: new tensors are created on it.
 
     Args:
-        name: ``"cpu"``, ``"gpu"`` or, of several GPUs, ``"gpu:0"``, ``"gpu:1"`` and so on. The environment variable
-            ``CUDA_VISIBLE_DEVICES`` determines the visible GPUs.
+        device_name: ``"cpu"``, ``"gpu"`` or, of several GPUs, ``"gpu:0"``, ``"gpu:1"`` and so on. The environment
+            variable ``CUDA_VISIBLE_DEVICES`` determines the visible GPUs.
 
     Raises:
         BackendError: the name is unknown, or the GPU does not exist or cannot be used; the message says why.
@@ -194,7 +194,7 @@ def device(name: str) -> AbstractContextManager[Backend]:
         >>> gpudl.config.list_devices()[0]
         'cpu'
     """
-    return _scope(lambda: on_device(name))
+    return _scope(lambda: on_device(device_name))
 
 
 @contextmanager

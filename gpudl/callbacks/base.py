@@ -25,7 +25,7 @@ class LazyLogs(MutableMapping[str, Any]):
     def __init__(self, values: Mapping[str, object] | None = None) -> None:
         self._values = _flat(values or {})
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> object:
         value = self._values[name]
         if type(value) is not float:
             value = self._values[name] = _host(value)
@@ -53,24 +53,24 @@ class LazyLogs(MutableMapping[str, Any]):
     # A copy outlives the hook, and so the tensors.
     __copy__ = copy
 
-    def __or__(self, other: Mapping[str, object]) -> dict[str, Any]:
+    def __or__(self, other: Mapping[str, object]) -> dict[str, object]:
         return dict(self) | dict(other)
 
-    def __ror__(self, other: Mapping[str, object]) -> dict[str, Any]:
+    def __ror__(self, other: Mapping[str, object]) -> dict[str, object]:
         return dict(other) | dict(self)
 
     def __repr__(self) -> str:
         return repr(dict(self))
 
 
-def _flat(values: Mapping[str, object]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def _flat(values: Mapping[str, object]) -> dict[str, object]:
+    flat: dict[str, object] = {}
     for name, value in sorted(values.items()):
         flat.update(_flat(value) if isinstance(value, dict) else {name: value})
     return flat
 
 
-def _host(value: Any) -> Any:
+def _host(value: Any) -> object:
     if getattr(value, "ndim", 0):
         return np.asarray(value)
     try:
@@ -106,9 +106,9 @@ class Callback:
     """
 
     params: dict[str, Any] | None = None
-    _model: Any = None
+    _model: object = None
 
-    def set_params(self, params: dict[str, Any]) -> None:
+    def set_params(self, params: dict[str, object]) -> None:
         """Set the parameters of the loop."""
         self.params = params
 

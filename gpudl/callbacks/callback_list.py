@@ -58,7 +58,7 @@ class CallbackList(Callback):
             self.set_model(model)
         self.set_params(params)
 
-    def set_params(self, params: dict[str, Any]) -> None:
+    def set_params(self, params: dict[str, object]) -> None:
         """Pass the parameters of the loop to each callback."""
         self.params = params
         for callback in self.callbacks if params else ():

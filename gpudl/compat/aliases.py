@@ -140,6 +140,8 @@ def module_of(name: str) -> ModuleType | None:
         return _public(importlib.import_module("gpudl.compat.tensorflow"), inner)
     keras = importlib.import_module("gpudl")
     inner = inner[1:] if top == "tensorflow" else inner
+    if inner == ["backend"]:  # gpudl.backend is about arrays and devices
+        return importlib.import_module("gpudl.compat.keras_backend")
     old = _OLD_MODULES.get(".".join(inner))
     return _public(keras, inner) or (_public(keras, [old]) if old else None)
 

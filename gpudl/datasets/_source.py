@@ -66,7 +66,7 @@ def load(source: Source, read: Callable[[Path], T], path: str | os.PathLike[str]
     """Return ``read(file)`` for the first place that has an intact ``source``, or download it.
 
     A ``path`` that is absolute or exists is the user's own: it is read, or the download is stored there if nothing
-    exists, and it is never replaced. Any other path is looked up in the ``datasets`` folders of gpudl and Keras, and
+    exists, and it is never replaced. Every other path is looked up in the ``datasets`` folders of gpudl and Keras, and
     must not lead out of them.
     """
     given, path = path is not None, Path(source.name if path is None else path).expanduser()

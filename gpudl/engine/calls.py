@@ -20,8 +20,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _NAMES = {"getitem": "get_item"}  # Keras's
-_calls: WeakKeyDictionary[Any, list[ref[Call]]] = WeakKeyDictionary()
-_offers: WeakKeyDictionary[Any, WeakMethod[Callable[[], object]]] = WeakKeyDictionary()
+_calls: WeakKeyDictionary[object, list[ref[Call]]] = WeakKeyDictionary()
+_offers: WeakKeyDictionary[object, WeakMethod[Callable[[], object]]] = WeakKeyDictionary()
 
 
 class Operation:
@@ -61,7 +61,7 @@ class Operation:
         return f"<Operation name={self.name}>"
 
 
-def kind_of(operation: Any) -> str:
+def kind_of(operation: object) -> str:
     """Return the type of a layer or an `Operation` in reports; that of a model of inputs and outputs is Keras's."""
     if isinstance(operation, Operation):
         return operation.kind
@@ -85,7 +85,7 @@ class Call:
 
     __slots__ = ("__weakref__", "_made", "args", "index", "kwargs", "masks", "operation", "results")
 
-    def __init__(self, operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any], results: Any) -> None:
+    def __init__(self, operation: Any, args: tuple[object, ...], kwargs: dict[str, object], results: Any) -> None:
         self.operation = operation
         self.args = args
         self.kwargs = kwargs
@@ -107,7 +107,7 @@ class Call:
         places = iter(range(len(flatten(self.results)[0])))
         return map_leaves(lambda leaf: self._symbol(leaf, next(places)), self.results)
 
-    def _symbol(self, leaf: object, position: int) -> Any:
+    def _symbol(self, leaf: object, position: int) -> object:
         if not isinstance(leaf, Pair):
             return leaf
         known = self._made.get(position)
@@ -162,7 +162,7 @@ def remember(operation: Callable[..., R], args: tuple[object, ...], kwargs: dict
     return returned
 
 
-def _kept(leaf: object) -> Any:
+def _kept(leaf: object) -> object:
     return leaf.copy() if isinstance(leaf, np.ndarray) else leaf
 
 
@@ -199,7 +199,7 @@ def _asked(function: Callable[..., object], args: tuple[object, ...], kwargs: di
     return map_leaves(lambda leaf: _paired(leaf, next(others)), results[0])
 
 
-def _paired(first: Any, second: Any) -> Any:
+def _paired(first: Any, second: Any) -> object:
     if not isinstance(first, Tensor):
         return first
     specs = (Spec(tuple(map(int, t.shape)), t.dtype) for t in (first, second))

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import Any
 
 from gpudl.backend import Static
 from gpudl.engine.spec import Spec
 
-Flops = Callable[[tuple[Spec, ...], tuple[Spec, ...], dict[str, Any]], int]
+Flops = Callable[[tuple[Spec, ...], tuple[Spec, ...], Static], int]
 """Counts operations, from the specs of an op's outs, those of its inputs, and its static arguments."""
 
 Reads = Callable[[tuple[Spec, ...], tuple[Spec, ...]], list[int]]

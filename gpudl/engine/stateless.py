@@ -64,6 +64,8 @@ class StatelessScope:
                 f"StatelessScope: the variable {variable.path!r} has shape {variable.shape}, got a value of shape "
                 f"{tensor.shape}."
             )
+        if tensor.dtype != variable.dtype:
+            tensor = faces["cast"](tensor, dtype=variable.dtype)
         self._values[id(variable)] = variable, tensor
 
     def get_current_value(self, variable: Variable) -> Tensor | None:

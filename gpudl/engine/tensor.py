@@ -164,7 +164,7 @@ class Tensor:
             )
         return self.data
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state for a copy or a pickle: the values, in host memory, without the graph."""
         names = (name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ()))
         state = {name: getattr(self, name) for name in names if name not in ("__weakref__", "data", "node")}

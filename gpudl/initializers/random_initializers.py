@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -12,6 +11,7 @@ from gpudl import config
 from gpudl.engine.spec import is_floating
 from gpudl.initializers.base import Initializer, Shape
 from gpudl.random import SeedGenerator, make_default_seed
+from gpudl.registry import Config
 from gpudl.utils.checks import require_number
 
 __all__ = [
@@ -43,7 +43,7 @@ class RandomInitializer(Initializer):
             raise ValueError(f"seed must be an integer, a SeedGenerator or None, got {seed!r}.")
         self.seed = make_default_seed() if seed is None else seed
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the constructor's arguments; a seed that was not given stays None."""
         found = super().get_config()
         return found | {"seed": None} if self._arguments.get("seed") is None else found

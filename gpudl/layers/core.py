@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from functools import partial
 from math import prod
-from typing import Any, Unpack
+from typing import Unpack
 
 from gpudl import activations, config, ops
 from gpudl.engine.calls import declare
@@ -15,7 +15,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import DtypeLike, KernelOptions, LayerOptions
-from gpudl.registry import Identifier
+from gpudl.registry import Config, Identifier
 from gpudl.utils.checks import positive, sizes
 
 __all__ = [
@@ -167,7 +167,7 @@ class InputLayer(Layer):
         """Return x."""
         return x
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return shape of a batch, dtype and name."""
         return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name}
 

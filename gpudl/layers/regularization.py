@@ -98,7 +98,9 @@ class GaussianNoise(Layer):
         if not training or self.stddev == 0:
             return x
         x = self._floating(x)
-        return x + ops.cast_like(random.normal(x.shape, stddev=self.stddev, seed=self.seed_generator), x)
+        return x + ops.cast_like(
+            random.normal(x.shape, stddev=self.stddev, dtype="float32", seed=self.seed_generator), x
+        )
 
 
 class ActivityRegularization(Layer):

@@ -110,7 +110,7 @@ class Lambda(Layer):
         self,
         function: Callable[..., object],
         output_shape: Shaped = None,
-        mask: Masks | Callable[[Any, Masks], Masks] = None,
+        mask: Masks | Callable[[object, Masks], Masks] = None,
         arguments: Mapping[str, object] | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:

@@ -9,22 +9,32 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gpudl.engine.spec import Spec
-from gpudl.losses import base, crossentropy, divergence, regression
+from gpudl.losses import base, crossentropy, divergence, focal, margin, overlap, regression, sequence, similarity
 from gpudl.losses.base import *  # noqa: F403
 from gpudl.losses.base import LOSSES, Loss, LossFunctionWrapper
 from gpudl.losses.crossentropy import *  # noqa: F403
 from gpudl.losses.divergence import *  # noqa: F403
+from gpudl.losses.focal import *  # noqa: F403
+from gpudl.losses.margin import *  # noqa: F403
+from gpudl.losses.overlap import *  # noqa: F403
 from gpudl.losses.regression import *  # noqa: F403
+from gpudl.losses.sequence import *  # noqa: F403
+from gpudl.losses.similarity import *  # noqa: F403
 
 __all__ = ["deserialize", "get", "kind_of_targets", "resolve", "serialize"]
 __all__ += base.__all__
 __all__ += crossentropy.__all__
 __all__ += divergence.__all__
+__all__ += focal.__all__
+__all__ += margin.__all__
+__all__ += overlap.__all__
 __all__ += regression.__all__
+__all__ += sequence.__all__
+__all__ += similarity.__all__
 
-LOSSES.add(*map(vars, (base, crossentropy, divergence, regression)))
+LOSSES.add(*map(vars, (base, crossentropy, divergence, focal, margin, overlap, regression, sequence, similarity)))
 LOSSES.alias(bce="binary_crossentropy", kld="kl_divergence", mae="mean_absolute_error", mse="mean_squared_error")
-LOSSES.alias(msle="mean_squared_logarithmic_error")
+LOSSES.alias(mape="mean_absolute_percentage_error", msle="mean_squared_logarithmic_error")
 get, serialize, deserialize = LOSSES.get, LOSSES.serialize, LOSSES.deserialize
 
 _CROSSENTROPIES: Mapping[str, Callable[..., Any]] = {

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from numpy.typing import ArrayLike
 
 from gpudl import config, ops
-from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.tensor import Tensor
-from gpudl.losses.base import LossFunctionWrapper, pair
+from gpudl.losses.base import LossFunctionWrapper
+from gpudl.losses.options import LossOptions
+from gpudl.losses.values import pair
 
-__all__ = ["KLDivergence", "kl_divergence"]
+__all__ = ["KLDivergence", "Poisson", "kl_divergence", "poisson"]
 
 
 def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
@@ -25,11 +28,24 @@ def kl_divergence(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     t, p = pair(y_true, y_pred, "kl_divergence")
     low = config.epsilon()
     t, p = ops.clip(t, low, 1.0), ops.clip(p, low, 1.0)
-    result: Tensor = ops.sum(t * ops.log(t / p), axis=-1)
-    return result
+    return ops.sum(t * ops.log(t / p), axis=-1)
 
 
-class KLDivergence(LossFunctionWrapper):
+def poisson(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
+    """Return the mean of p - t * log(p + `config.epsilon`) along the last axis, for counts t and expected counts p.
+
+    Raises:
+        ShapeError: targets and predictions of different shapes.
+
+    Example:
+        >>> poisson([[1.0, 0.0]], [[1.0, 2.0]]).numpy().round(3)
+        array([1.5], dtype=float32)
+    """
+    t, p = pair(y_true, y_pred, "poisson")
+    return ops.mean(p - t * ops.log(p + config.epsilon()), axis=-1)
+
+
+class KLDivergence(LossFunctionWrapper, options=LossOptions):
     """The Kullback-Leibler divergence of predicted probabilities from the targets.
 
     Example:
@@ -37,10 +53,17 @@ class KLDivergence(LossFunctionWrapper):
         0.1438
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "kl_divergence",
-        dtype: DtypeLike = None,
-    ) -> None:
-        super().__init__(kl_divergence, reduction, name, dtype)
+    def __init__(self, **options: Unpack[LossOptions]) -> None:
+        super().__init__(kl_divergence, **options)
+
+
+class Poisson(LossFunctionWrapper, options=LossOptions):
+    """The negative logarithm of the likelihood of counts, but for what does not depend on the predictions.
+
+    Example:
+        >>> round(float(Poisson()([[1.0, 0.0]], [[1.0, 2.0]])), 4)
+        1.5
+    """
+
+    def __init__(self, **options: Unpack[LossOptions]) -> None:
+        super().__init__(poisson, **options)

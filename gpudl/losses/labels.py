@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
 
+F = TypeVar("F", bound=Callable[..., Tensor])
 
-def class_labels(y_true: Tensor, y_pred: Tensor, axis: int) -> Tensor:
+
+def takes_labels(fn: F) -> F:
+    """Let losses that wrap `fn` pass integer targets to it unchanged."""
+    vars(fn)["keeps_labels"] = True
+    return fn
+
+
+def class_labels(y_true: Tensor, y_pred: Tensor, axis: int, name: str) -> Tensor:
     """Return class labels as int32, without the axis of the classes."""
     plain, kept = label_shapes(y_pred, axis)
     if y_true.shape not in (plain, kept):
@@ -15,7 +26,7 @@ def class_labels(y_true: Tensor, y_pred: Tensor, axis: int) -> Tensor:
         if y_true.shape == y_pred.shape:
             advice = "It looks one-hot: use categorical_crossentropy, or y_true.argmax(axis=-1)."
         raise ShapeError(
-            "sparse_categorical_crossentropy expected one class label per prediction, "
+            f"{name} expected one class label per prediction, "
             f"shape {plain} for predictions of shape {y_pred.shape}, got {y_true.shape}. {advice}"
         )
     if y_true.dtype != "int32":  # one dtype, so that the kernels are compiled once
@@ -28,14 +39,3 @@ def label_shapes(y_pred: Tensor, axis: int) -> tuple[tuple[int, ...], ...]:
     at = axis % y_pred.ndim
     before, after = y_pred.shape[:at], y_pred.shape[at + 1 :]
     return (*before, *after), (*before, 1, *after)
-
-
-def ignored(y_true: Tensor, y_pred: Tensor, ignore_class: int | None, axis: int) -> Tensor | None:
-    """Return, as bool, which labels are not `ignore_class`; None where there is no such class."""
-    return None if ignore_class is None else differs(class_labels(y_true, y_pred, axis), ignore_class)
-
-
-def differs(labels: Tensor, ignore_class: int) -> Tensor:
-    """Return, as bool, which labels are not `ignore_class`."""
-    other: Tensor = ops.equal(ops.equal(labels, ignore_class), False)
-    return other

@@ -6,25 +6,31 @@ The functions return the mean along the last axis, one loss per sample; the clas
 from __future__ import annotations
 
 from math import log
+from typing import Unpack
 
 from numpy.typing import ArrayLike
 
 from gpudl import config, ops
 from gpudl.activations import softplus
-from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.tensor import Tensor
-from gpudl.losses.base import LossFunctionWrapper, pair
+from gpudl.losses.base import LossFunctionWrapper
+from gpudl.losses.options import LossOptions
+from gpudl.losses.values import pair
 from gpudl.utils.checks import require_number
 
 __all__ = [
+    "CosineSimilarity",
     "Huber",
     "LogCosh",
     "MeanAbsoluteError",
+    "MeanAbsolutePercentageError",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
+    "cosine_similarity",
     "huber",
     "log_cosh",
     "mean_absolute_error",
+    "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
 ]
@@ -56,6 +62,20 @@ def mean_absolute_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     """
     y_true, y_pred = pair(y_true, y_pred, "mean_absolute_error")
     return ops.mean(abs(y_true - y_pred), axis=-1)
+
+
+def mean_absolute_percentage_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
+    """Return the mean of |(y_true - y_pred) / y_true| along the last axis in percent, |y_true| kept off 0.
+
+    Raises:
+        ShapeError: targets and predictions of different shapes.
+
+    Example:
+        >>> mean_absolute_percentage_error([[1.0, 2.0]], [[1.0, 4.0]]).numpy()
+        array([50.], dtype=float32)
+    """
+    y_true, y_pred = pair(y_true, y_pred, "mean_absolute_percentage_error")
+    return 100.0 * ops.mean(abs((y_true - y_pred) / ops.maximum(abs(y_true), config.epsilon())), axis=-1)
 
 
 def mean_squared_logarithmic_error(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
@@ -106,7 +126,30 @@ def log_cosh(y_true: ArrayLike, y_pred: ArrayLike) -> Tensor:
     return ops.mean(error + softplus(error * -2.0) - log(2.0), axis=-1)
 
 
-class MeanSquaredError(LossFunctionWrapper):
+def cosine_similarity(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Tensor:
+    """Return minus the cosine of the angle between targets and predictions along `axis`: -1 for the same direction.
+
+    Raises:
+        ShapeError: targets and predictions of different shapes.
+
+    Example:
+        >>> cosine_similarity([[1.0, 0.0]], [[3.0, 4.0]]).numpy().round(3)
+        array([-0.6], dtype=float32)
+    """
+    return -cosine(y_true, y_pred, axis)
+
+
+def cosine(y_true: ArrayLike, y_pred: ArrayLike, axis: int = -1) -> Tensor:
+    """Return the cosine of the angle between targets and predictions along `axis`; 0 for a vector of zeros."""
+    t, p = (x / _length(x, axis) for x in pair(y_true, y_pred, "cosine_similarity"))
+    return ops.sum(t * p, axis=axis)
+
+
+def _length(x: Tensor, axis: int) -> Tensor:
+    return ops.sqrt(ops.maximum(ops.sum(ops.square(x), axis=axis, keepdims=True), config.epsilon() ** 2))
+
+
+class MeanSquaredError(LossFunctionWrapper, options=LossOptions):
     """The mean of squared errors.
 
     Example:
@@ -114,33 +157,11 @@ class MeanSquaredError(LossFunctionWrapper):
         0.5
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_squared_error",
-        dtype: DtypeLike = None,
-    ) -> None:
-        super().__init__(mean_squared_error, reduction, name, dtype)
+    def __init__(self, **options: Unpack[LossOptions]) -> None:
+        super().__init__(mean_squared_error, **options)
 
 
-class MeanSquaredLogarithmicError(LossFunctionWrapper):
-    """The mean of squared differences of log(1 + x).
-
-    Example:
-        >>> round(float(MeanSquaredLogarithmicError()([[0.0, 1.0]], [[0.0, 3.0]])), 4)
-        0.2402
-    """
-
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_squared_logarithmic_error",
-        dtype: DtypeLike = None,
-    ) -> None:
-        super().__init__(mean_squared_logarithmic_error, reduction, name, dtype)
-
-
-class MeanAbsoluteError(LossFunctionWrapper):
+class MeanAbsoluteError(LossFunctionWrapper, options=LossOptions):
     """The mean of absolute errors.
 
     Example:
@@ -148,16 +169,47 @@ class MeanAbsoluteError(LossFunctionWrapper):
         0.5
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "mean_absolute_error",
-        dtype: DtypeLike = None,
-    ) -> None:
-        super().__init__(mean_absolute_error, reduction, name, dtype)
+    def __init__(self, **options: Unpack[LossOptions]) -> None:
+        super().__init__(mean_absolute_error, **options)
 
 
-class Huber(LossFunctionWrapper):
+class MeanAbsolutePercentageError(LossFunctionWrapper, options=LossOptions):
+    """The mean of absolute errors, in percent of the targets.
+
+    Example:
+        >>> float(MeanAbsolutePercentageError()([[1.0, 2.0]], [[1.0, 4.0]]))
+        50.0
+    """
+
+    def __init__(self, **options: Unpack[LossOptions]) -> None:
+        super().__init__(mean_absolute_percentage_error, **options)
+
+
+class MeanSquaredLogarithmicError(LossFunctionWrapper, options=LossOptions):
+    """The mean of squared differences of log(1 + x).
+
+    Example:
+        >>> round(float(MeanSquaredLogarithmicError()([[0.0, 1.0]], [[0.0, 3.0]])), 4)
+        0.2402
+    """
+
+    def __init__(self, **options: Unpack[LossOptions]) -> None:
+        super().__init__(mean_squared_logarithmic_error, **options)
+
+
+class CosineSimilarity(LossFunctionWrapper, options=LossOptions):
+    """Minus the cosine of the angle between targets and predictions along `axis`.
+
+    Example:
+        >>> round(float(CosineSimilarity()([[1.0, 0.0]], [[3.0, 4.0]])), 4)
+        -0.6
+    """
+
+    def __init__(self, axis: int = -1, **options: Unpack[LossOptions]) -> None:
+        super().__init__(cosine_similarity, axis=axis, **options)
+
+
+class Huber(LossFunctionWrapper, options=LossOptions, name="huber_loss"):
     """The Huber loss: squared for errors up to `delta`, linear beyond.
 
     Example:
@@ -165,18 +217,12 @@ class Huber(LossFunctionWrapper):
         1.5
     """
 
-    def __init__(
-        self,
-        delta: float = 1.0,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "huber_loss",
-        dtype: DtypeLike = None,
-    ) -> None:
+    def __init__(self, delta: float = 1.0, **options: Unpack[LossOptions]) -> None:
         require_number("Huber", 0, delta=delta)
-        super().__init__(huber, reduction, name, dtype, delta=delta)
+        super().__init__(huber, delta=delta, **options)
 
 
-class LogCosh(LossFunctionWrapper):
+class LogCosh(LossFunctionWrapper, options=LossOptions):
     """The mean of log(cosh(error)).
 
     Example:
@@ -184,10 +230,5 @@ class LogCosh(LossFunctionWrapper):
         0.4338
     """
 
-    def __init__(
-        self,
-        reduction: str | None = "sum_over_batch_size",
-        name: str | None = "log_cosh",
-        dtype: DtypeLike = None,
-    ) -> None:
-        super().__init__(log_cosh, reduction, name, dtype)
+    def __init__(self, **options: Unpack[LossOptions]) -> None:
+        super().__init__(log_cosh, **options)

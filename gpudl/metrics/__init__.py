@@ -12,43 +12,108 @@ from gpudl import losses
 from gpudl.engine.spec import Spec
 from gpudl.losses import (
     binary_crossentropy,
+    binary_focal_crossentropy,
     categorical_crossentropy,
+    categorical_focal_crossentropy,
+    categorical_hinge,
+    hinge,
     huber,
     kl_divergence,
     log_cosh,
     mean_absolute_error,
+    mean_absolute_percentage_error,
     mean_squared_error,
+    mean_squared_logarithmic_error,
+    poisson,
     sparse_categorical_crossentropy,
+    squared_hinge,
 )
-from gpudl.metrics import accuracy_metrics, base, crossentropy, regression
+from gpudl.metrics import (
+    accuracy_metrics,
+    auc,
+    base,
+    confusion,
+    correlation,
+    f_score,
+    iou,
+    margin,
+    operating_point,
+    probability,
+    r2_score,
+    reduction,
+    regression,
+)
 from gpudl.metrics.accuracy_metrics import *  # noqa: F403
+from gpudl.metrics.auc import *  # noqa: F403
 from gpudl.metrics.base import *  # noqa: F403
-from gpudl.metrics.base import FUNCTIONS, METRICS, MeanMetricWrapper, Metric
-from gpudl.metrics.crossentropy import *  # noqa: F403
+from gpudl.metrics.base import FUNCTIONS, METRICS, Metric
+from gpudl.metrics.confusion import *  # noqa: F403
+from gpudl.metrics.correlation import *  # noqa: F403
+from gpudl.metrics.f_score import *  # noqa: F403
+from gpudl.metrics.iou import *  # noqa: F403
+from gpudl.metrics.margin import *  # noqa: F403
+from gpudl.metrics.operating_point import *  # noqa: F403
+from gpudl.metrics.probability import *  # noqa: F403
+from gpudl.metrics.r2_score import *  # noqa: F403
+from gpudl.metrics.reduction import *  # noqa: F403
+from gpudl.metrics.reduction import MeanMetricWrapper
 from gpudl.metrics.regression import *  # noqa: F403
 
 __all__ = [
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_hinge",
     "deserialize",
     "get",
+    "hinge",
     "huber",
     "kl_divergence",
     "log_cosh",
     "mean_absolute_error",
+    "mean_absolute_percentage_error",
     "mean_squared_error",
+    "mean_squared_logarithmic_error",
+    "poisson",
     "resolve_accuracy",
     "serialize",
     "sparse_categorical_crossentropy",
+    "squared_hinge",
 ]
 __all__ += accuracy_metrics.__all__
+__all__ += auc.__all__
 __all__ += base.__all__
-__all__ += crossentropy.__all__
+__all__ += confusion.__all__
+__all__ += correlation.__all__
+__all__ += f_score.__all__
+__all__ += iou.__all__
+__all__ += margin.__all__
+__all__ += operating_point.__all__
+__all__ += probability.__all__
+__all__ += r2_score.__all__
+__all__ += reduction.__all__
 __all__ += regression.__all__
 
+_FAMILIES = (
+    accuracy_metrics,
+    auc,
+    base,
+    confusion,
+    correlation,
+    f_score,
+    iou,
+    margin,
+    operating_point,
+    probability,
+    r2_score,
+    reduction,
+    regression,
+)
 # A name is that of a class; that of a function only in the config of a MeanMetricWrapper.
-METRICS.add(*map(vars, (accuracy_metrics, base, crossentropy, regression)), functions=False)
+METRICS.add(*map(vars, _FAMILIES), functions=False)
 METRICS.alias(bce="BinaryCrossentropy", mae="MeanAbsoluteError", mse="MeanSquaredError")
+METRICS.alias(mape="MeanAbsolutePercentageError", msle="MeanSquaredLogarithmicError")
 get, serialize, deserialize = METRICS.get, METRICS.serialize, METRICS.deserialize
 
 _ACCURACIES: Mapping[str, type[Metric]] = {
@@ -57,9 +122,9 @@ _ACCURACIES: Mapping[str, type[Metric]] = {
     "categorical": accuracy_metrics.CategoricalAccuracy,
 }
 _CROSSENTROPIES: Mapping[str, Any] = {
-    "binary": crossentropy.BinaryCrossentropy,
-    "sparse_categorical": crossentropy.SparseCategoricalCrossentropy,
-    "categorical": crossentropy.CategoricalCrossentropy,
+    "binary": probability.BinaryCrossentropy,
+    "sparse_categorical": probability.SparseCategoricalCrossentropy,
+    "categorical": probability.CategoricalCrossentropy,
 }
 
 

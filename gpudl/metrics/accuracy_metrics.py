@@ -5,6 +5,8 @@ The functions return 1.0 or 0.0 per prediction; the classes are the means of tho
 
 from __future__ import annotations
 
+from typing import Unpack
+
 from numpy.typing import ArrayLike
 
 from gpudl import config, ops
@@ -12,8 +14,9 @@ from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import Shape, ShapeError, is_floating
 from gpudl.engine.tensor import Tensor
-from gpudl.losses.base import pair
-from gpudl.metrics.base import MeanMetricWrapper
+from gpudl.losses.options import MetricOptions
+from gpudl.losses.values import pair
+from gpudl.metrics.reduction import MeanMetricWrapper
 from gpudl.utils.checks import require_number, require_whole
 
 __all__ = [
@@ -101,8 +104,16 @@ def top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5)
     return _among(ops.argmax(y_true, axis=-1), y_pred, k)
 
 
-def sparse_top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: int = 5) -> Tensor:
+def sparse_top_k_categorical_accuracy(
+    y_true: ArrayLike, y_pred: ArrayLike, k: int = 5, from_sorted_ids: bool = False
+) -> Tensor:
     """Return 1.0 where the class label is among the `k` highest scores; equal scores share the better rank.
+
+    Args:
+        y_true: class labels.
+        y_pred: scores (..., classes), or classes from the best on.
+        k: how many count.
+        from_sorted_ids: whether `y_pred` are classes, the numbers of those with the highest scores first.
 
     Raises:
         ShapeError: labels that are neither in the shape of the scores less the classes nor with size 1 there.
@@ -110,13 +121,18 @@ def sparse_top_k_categorical_accuracy(y_true: ArrayLike, y_pred: ArrayLike, k: i
     Example:
         >>> sparse_top_k_categorical_accuracy([2], [[0.5, 0.2, 0.3]], k=2).numpy()
         array([1.], dtype=float32)
+        >>> sparse_top_k_categorical_accuracy([2], [[0, 2, 1]], k=2, from_sorted_ids=True).numpy()
+        array([1.], dtype=float32)
     """
-    return _among(*_sparse(y_true, y_pred, "sparse_top_k_categorical_accuracy"), k)
+    labels, scores = _sparse(y_true, y_pred, "sparse_top_k_categorical_accuracy")
+    if from_sorted_ids:
+        hits = ops.equal(ops.reshape(labels, (*labels.shape, 1)), scores[..., :k])
+        return _float(ops.any(hits, axis=-1))
+    return _among(labels, scores, k)
 
 
 def _float(x: Tensor) -> Tensor:
-    result: Tensor = ops.cast(x, dtype=config.floatx())
-    return result
+    return ops.cast(x, dtype=config.floatx())
 
 
 def _hits(labels: Tensor, scores: Tensor) -> Tensor:
@@ -163,7 +179,7 @@ def _misfit(
     )
 
 
-class Accuracy(MeanMetricWrapper):
+class Accuracy(MeanMetricWrapper, options=MetricOptions):
     """How often predictions equal targets.
 
     Example:
@@ -171,8 +187,8 @@ class Accuracy(MeanMetricWrapper):
         0.75
     """
 
-    def __init__(self, name: str | None = "accuracy", dtype: DtypeLike = None) -> None:
-        super().__init__(accuracy, name, dtype)
+    def __init__(self, **options: Unpack[MetricOptions]) -> None:
+        super().__init__(accuracy, **options)
 
 
 class BinaryAccuracy(MeanMetricWrapper):
@@ -188,7 +204,7 @@ class BinaryAccuracy(MeanMetricWrapper):
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
-class CategoricalAccuracy(MeanMetricWrapper):
+class CategoricalAccuracy(MeanMetricWrapper, options=MetricOptions):
     """How often the highest score is at the one-hot target.
 
     Example:
@@ -196,11 +212,11 @@ class CategoricalAccuracy(MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, name: str | None = "categorical_accuracy", dtype: DtypeLike = None) -> None:
-        super().__init__(categorical_accuracy, name, dtype)
+    def __init__(self, **options: Unpack[MetricOptions]) -> None:
+        super().__init__(categorical_accuracy, **options)
 
 
-class SparseCategoricalAccuracy(MeanMetricWrapper):
+class SparseCategoricalAccuracy(MeanMetricWrapper, options=MetricOptions):
     """How often the highest score is at the class label.
 
     Example:
@@ -208,11 +224,11 @@ class SparseCategoricalAccuracy(MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, name: str | None = "sparse_categorical_accuracy", dtype: DtypeLike = None) -> None:
-        super().__init__(sparse_categorical_accuracy, name, dtype)
+    def __init__(self, **options: Unpack[MetricOptions]) -> None:
+        super().__init__(sparse_categorical_accuracy, **options)
 
 
-class TopKCategoricalAccuracy(MeanMetricWrapper):
+class TopKCategoricalAccuracy(MeanMetricWrapper, options=MetricOptions):
     """How often the class of the one-hot target is among the `k` highest scores.
 
     Example:
@@ -220,13 +236,13 @@ class TopKCategoricalAccuracy(MeanMetricWrapper):
         0.5
     """
 
-    def __init__(self, k: int = 5, name: str | None = "top_k_categorical_accuracy", dtype: DtypeLike = None) -> None:
+    def __init__(self, k: int = 5, **options: Unpack[MetricOptions]) -> None:
         require_whole("TopKCategoricalAccuracy", 1, k=k)
-        super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
+        super().__init__(top_k_categorical_accuracy, k=k, **options)
 
 
 class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
-    """How often the class label is among the `k` highest scores.
+    """How often the class label is among the `k` highest scores, or the first `k` of classes that are sorted already.
 
     Example:
         >>> float(SparseTopKCategoricalAccuracy(k=1)([1, 0], [[0.1, 0.9], [0.2, 0.8]]))
@@ -234,7 +250,11 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
     """
 
     def __init__(
-        self, k: int = 5, name: str | None = "sparse_top_k_categorical_accuracy", dtype: DtypeLike = None
+        self,
+        k: int = 5,
+        name: str | None = "sparse_top_k_categorical_accuracy",
+        dtype: DtypeLike = None,
+        from_sorted_ids: bool = False,
     ) -> None:
         require_whole("SparseTopKCategoricalAccuracy", 1, k=k)
-        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k)
+        super().__init__(sparse_top_k_categorical_accuracy, name, dtype, k=k, from_sorted_ids=from_sorted_ids)

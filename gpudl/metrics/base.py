@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from gpudl import config, dtype_policies, initializers, ops
+from gpudl import config, initializers, ops
 from gpudl.dtype_policies import DtypeLike
-from gpudl.engine.convert import as_tensor
-from gpudl.engine.spec import ShapeError, broadcast
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
-from gpudl.losses.base import divide_no_nan, same_rank, single
-from gpudl.names import auto_name, snake_case
-from gpudl.registry import Configurable, Family
+from gpudl.losses.measure import Function, Measure
+from gpudl.registry import Family, Identifier
 
-__all__ = ["Mean", "MeanMetricWrapper", "Metric", "Sum"]
+__all__ = ["Metric"]
 
 COUNTER = "float64"
 """The dtype of sums over batches."""
 
 
-class Metric(Configurable):
+class Metric(Measure):
     """Base class: a quantity accumulated over batches, in variables that training steps update.
 
     A subclass creates its variables in ``__init__`` with `add_variable`, updates them in `update_state` and
     computes the quantity in `result`; both compute with tensors only, for they are part of recorded steps.
 
     Args:
+        dtype: of the results; `gpudl.config.floatx` by default.
         name: for reports; the class's name in snake case by default.
-        dtype: of the results and of the variables that `add_variable` makes; `gpudl.config.floatx` by default.
 
     Example:
         >>> class Largest(Metric):
         ...     def __init__(self, name="largest", dtype=None):
-        ...         super().__init__(name, dtype)
+        ...         super().__init__(name=name, dtype=dtype)
         ...         self.seen = self.add_variable((), "zeros", name="seen")
         ...     def update_state(self, y_true, y_pred, sample_weight=None):
         ...         self.seen.assign(gpudl.ops.maximum(self.seen, gpudl.ops.max(y_pred)))
@@ -50,40 +48,54 @@ class Metric(Configurable):
         3.0
     """
 
-    def __init__(self, name: str | None = None, dtype: DtypeLike = None) -> None:
-        self.name = name or auto_name(snake_case(type(self).__name__))
-        self.dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
+    def __init__(self, dtype: DtypeLike = None, name: str | None = None) -> None:
+        self._begin(name, dtype)
         self._variables: list[Variable] = []
 
     def add_variable(
         self,
-        shape: tuple[int, ...] = (),
-        initializer: Any = None,
+        shape: Iterable[int] = (),
+        initializer: Identifier = None,
         dtype: DTypeLike | None = None,
+        aggregation: str = "sum",
         name: str | None = None,
     ) -> Variable:
-        """Return a new variable that `reset_state` sets to zero, with zeros or what `initializer` gives."""
-        value = initializers.get(initializer or "zeros")(shape, np.dtype(dtype or self.dtype))
+        """Return a new variable that `reset_state` sets to zero.
+
+        Args:
+            shape: of the variable.
+            initializer: gives its first value; zeros by default.
+            dtype: `gpudl.config.floatx` by default.
+            aggregation: Keras's, for variables on several devices; without effect.
+            name: for reports.
+
+        Raises:
+            RuntimeError: ``super().__init__()`` has not been called yet.
+        """
+        self._require_begun()
+        kind = np.dtype(config.floatx() if dtype is None else dtype)
+        value = initializers.get("zeros" if initializer is None else initializer)(tuple(shape), kind)
         variable = Variable(value, trainable=False, name=name or "variable")
+        variable.path = f"{self.name}/{variable.name}"
         self._variables.append(variable)
         return variable
 
     def add_weight(
         self,
-        shape: tuple[int, ...] = (),
-        initializer: object = None,
+        shape: Iterable[int] = (),
+        initializer: Identifier = None,
         dtype: DTypeLike | None = None,
         name: str | None = None,
     ) -> Variable:
         """Return a new variable; another name of `add_variable`."""
-        return self.add_variable(shape, initializer, dtype, name)
+        return self.add_variable(shape, initializer, dtype, name=name)
 
-    def add_counter(self, name: str) -> Variable:
-        """Return a new variable for a sum over all samples: float64, whatever the dtype of the metric.
+    def add_counter(self, name: str, shape: Iterable[int] = ()) -> Variable:
+        """Return a new variable for sums over all samples: float64, whatever the dtype of the metric.
 
         A float32 would stop at 16,777,216, where adding 1 is less than half the distance to the next float32.
         """
-        return self.add_variable(dtype=COUNTER, name=name)
+        return self.add_variable(shape, dtype=COUNTER, name=name)
 
     @property
     def variables(self) -> list[Variable]:
@@ -106,8 +118,58 @@ class Metric(Configurable):
             else:
                 ops.assign_(variable, 0)
 
+    def stateless_update_state(
+        self, metric_variables: Sequence[ArrayLike], *args: object, **kwargs: object
+    ) -> list[Tensor]:
+        """Return what `update_state` would make of variables of these values; those of the metric stay as they are.
+
+        Raises:
+            ValueError: another number of values than of variables.
+        """
+        with self._holding(metric_variables):
+            self.update_state(*args, **kwargs)
+            return [variable.value for variable in self.variables]
+
+    def stateless_result(self, metric_variables: Sequence[ArrayLike]) -> Any:
+        """Return what `result` would be for variables of these values.
+
+        Raises:
+            ValueError: another number of values than of variables.
+        """
+        with self._holding(metric_variables):
+            return self.result()
+
+    def stateless_reset_state(self) -> list[Tensor]:
+        """Return what `reset_state` would set the variables to."""
+        with self._holding(self.variables):
+            self.reset_state()
+            return [variable.value for variable in self.variables]
+
+    @contextmanager
+    def _holding(self, values: Sequence[ArrayLike | Tensor]) -> Iterator[None]:
+        """Give the variables other values, as long as a ``with`` block lasts."""
+        variables = self.variables
+        if len(values) != len(variables):
+            raise ValueError(
+                f"{type(self).__name__} has {len(variables)} variables, got {len(values)} values. Give one for each of "
+                "metric.variables, in their order."
+            )
+        before = [variable.value for variable in variables]
+        try:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+            yield
+        finally:
+            for variable, value in zip(variables, before, strict=True):
+                variable.assign(value)
+
+    def _require_begun(self) -> None:
+        if "_variables" not in vars(self):
+            raise RuntimeError(f"the __init__ of {type(self).__name__} must call super().__init__() first.")
+
     def __call__(self, *args: object, **kwargs: object) -> Any:
-        """Update the metric with one batch and return the result so far."""
+        """Take in one batch and return the result so far."""
+        self._require_begun()
         self.update_state(*args, **kwargs)
         return self.result()
 
@@ -127,146 +189,6 @@ def _variables_in(value: object) -> Iterator[Variable]:
         yield from _variables_in(list(value.values()))
 
 
-Reduction = Callable[[Tensor, tuple[int, ...]], Tensor]
-
-
-def _total(x: Tensor, axes: tuple[int, ...]) -> Tensor:
-    result: Tensor = ops.sum(x, axis=axes)
-    return result
-
-
-def _per_sample(
-    values: ArrayLike, sample_weight: ArrayLike | None, dtype: str, reduce: Reduction
-) -> tuple[Tensor, Tensor | None]:
-    """Return one weighted value per sample, and one weight per sample where there are weights."""
-    values = _as(values, dtype)
-    if sample_weight is None:
-        return _flat(values, 1, reduce), None
-    values, weight = same_rank(values, _as(sample_weight, dtype))
-    values = _flat(values, weight.ndim, reduce)
-    try:
-        fits = broadcast(values.shape, weight.shape) == values.shape
-    except ShapeError:
-        fits = False
-    if not fits:
-        raise ShapeError(
-            f"sample_weight of shape {weight.shape} does not fit values of shape {values.shape}. "
-            "Give one weight per sample, or one per value."
-        )
-    if weight.shape != values.shape:
-        weight = ops.broadcast_to(weight, shape=values.shape)
-    return _flat(values * weight, 1, reduce), _flat(weight, 1, reduce)
-
-
-def _as(x: ArrayLike, dtype: str) -> Tensor:
-    x = as_tensor(x)
-    result: Tensor = x if x.dtype == dtype else ops.cast(x, dtype=dtype)
-    return result
-
-
-def _flat(x: Tensor, kept: int, reduce: Reduction) -> Tensor:
-    """Return x with at most the first `kept` of its axes."""
-    return reduce(x, tuple(range(kept, x.ndim))) if x.ndim > kept else x
-
-
-class Sum(Metric):
-    """The weighted sum of all values.
-
-    Example:
-        >>> total = Sum()
-        >>> float(total([1.0, 2.0])), float(total([4.0]))
-        (3.0, 7.0)
-    """
-
-    def __init__(self, name: str | None = "sum", dtype: DtypeLike = None) -> None:
-        super().__init__(name, dtype)
-        self.total = self.add_counter("total")
-
-    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Add `values`, any shape, times `sample_weight`, which broadcasts to them."""
-        values, _ = _per_sample(values, sample_weight, self.dtype, _total)
-        self.total.assign_add(_as(ops.sum(values), COUNTER))
-
-    def result(self) -> Tensor:
-        """Return the sum."""
-        return _as(self.total, self.dtype)
-
-
-class Average(Metric):
-    """The base of all means over samples: a total and a count.
-
-    A value with several axes counts as the mean of its elements, so that every sample weighs the same.
-    """
-
-    def __init__(self, name: str | None = None, dtype: DtypeLike = None) -> None:
-        super().__init__(name, dtype)
-        self.total = self.add_counter("total")
-        self.count = self.add_counter("count")
-
-    def add(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Take in `values`, (samples, ...) or a scalar, with weights that broadcast to them."""
-        values, weight = _per_sample(values, sample_weight, self.dtype, ops.mean)
-        self.total.assign_add(_as(ops.sum(values) if values.ndim else values, COUNTER))
-        if weight is None:
-            self.count.assign_add(float(values.size))
-        else:
-            self.count.assign_add(_as(ops.sum(weight) if weight.ndim else weight, COUNTER))
-
-    def result(self) -> Tensor:
-        """Return the mean; 0 before the first sample."""
-        return _as(divide_no_nan(self.total, self.count), self.dtype)
-
-
-class Mean(Average):
-    """The weighted mean over samples; 0 before the first one.
-
-    Example:
-        >>> mean = Mean()
-        >>> float(mean([1.0, 2.0, 3.0])), float(mean([6.0]))
-        (2.0, 3.0)
-    """
-
-    def __init__(self, name: str | None = "mean", dtype: DtypeLike = None) -> None:
-        super().__init__(name, dtype)
-
-    def update_state(self, values: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Take in `values`, (samples, ...) or a scalar, with weights that broadcast to them."""
-        self.add(values, sample_weight)
-
-
-class MeanMetricWrapper(Average):
-    """The mean of a function of targets and predictions.
-
-    Args:
-        fn: ``fn(y_true, y_pred, **kwargs)``, returning one value per sample, or a scalar.
-        name: for reports.
-        dtype: of the results.
-        **kwargs: passed on to `fn`, and readable as attributes.
-
-    Example:
-        >>> distance = MeanMetricWrapper(lambda y, p: abs(p - y), name="distance")
-        >>> float(distance(gpudl.convert_to_tensor([1.0, 2.0]), gpudl.convert_to_tensor([1.5, 2.0])))
-        0.25
-    """
-
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: DtypeLike = None, **kwargs: Any) -> None:
-        super().__init__(name, dtype)
-        self.fn = fn
-        self.options = kwargs
-        vars(self).update(kwargs)
-
-    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Update the metric with one batch of targets and predictions, and weights that broadcast to the values."""
-        self.add(self.fn(y_true, single(y_pred), **self.options), sample_weight)
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
-        """Return a metric with the arguments of `config`, its function found by name."""
-        if "fn" in config:
-            config = {**config, "fn": FUNCTIONS.get(config["fn"])}
-        return cls(**config)
-
-
-METRICS: Family[Metric | Callable[..., Tensor], None] = Family("metric", Metric)
-FUNCTIONS: Family[Callable[..., Tensor], None] = Family("metric function")
-"""The functions of a `MeanMetricWrapper` that its config can name."""
+METRICS: Family[Metric | Function, None] = Family("metric", Metric)
+FUNCTIONS: Family[Function, None] = Family("metric function")
+"""The functions that a `MeanMetricWrapper` can wrap, for its config."""

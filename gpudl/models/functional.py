@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +34,8 @@ class Step:
     """A call of the graph, as `Call`, with a `Place` for each symbol; that of an input has no arguments."""
 
     operation: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
     results: Any
     index: int
 
@@ -88,14 +88,13 @@ class CallGraph:
         depths = self._depths()
         self.operations = self._ordered(depths, ranks)
         self.linear = self._is_linear(depths)
-        self._symbols: list[Any] = [flatten(call.outputs)[0] for call in (*(e.call for e in entries), *calls)]
+        self._symbols: list[Sequence[KerasTensor]] = [flatten(call.outputs)[0] for call in (*(e.call for e in entries), *calls)]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "_symbols"}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._symbols = []
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update({**state, "_symbols": []})
         for step in self.steps:
             args, kwargs = self._with_symbols((step.args, step.kwargs))
             call = Call(step.operation, args, kwargs, step.results)
@@ -143,9 +142,9 @@ class CallGraph:
             for place in step.places
         ]
 
-    def __call__(self, inputs: object, who: str) -> Any:
+    def __call__(self, inputs: Nest[Tensor], who: str) -> Any:
         """Compute the outputs for a nest of tensors; errors name the model `who`."""
-        values: list[list[Any]] = [[value] for value in self._fitted(inputs, who)]
+        values: list[list[object]] = [[value] for value in self._fitted(inputs, who)]
         for step in self.steps[self.entries :]:
             args, kwargs = _filled((step.args, step.kwargs), values)
             results = flatten(step.operation(*args, **kwargs))[0]
@@ -174,8 +173,8 @@ class CallGraph:
             exchanged: returns what takes the place of a layer or op; it is asked once for each.
             call: calls the former with arguments.
         """
-        made: dict[int, Any] = {}
-        values: list[list[Any]] = [[symbol] for symbol in inputs]
+        made: dict[int, object] = {}
+        values: list[Sequence[object]] = [[symbol] for symbol in inputs]
         for step in self.steps[self.entries :]:
             if id(step.operation) not in made:
                 made[id(step.operation)] = exchanged(step.operation)
@@ -184,7 +183,7 @@ class CallGraph:
         found: Nest[KerasTensor] = _filled(self._out, values)
         return found
 
-    def _fitted(self, inputs: Any, who: str) -> list[Tensor]:
+    def _fitted(self, inputs: Nest[Tensor], who: str) -> list[Tensor]:
         """Return the inputs in the order, shapes and dtypes of the graph's own."""
         given = one_each(map_leaves(lambda place: self.steps[place.step].operation.name, self._in), inputs, who)
         return [fitting(x, step.operation.name, step.results, who) for x, step in zip(given, self.steps, strict=False)]
@@ -199,7 +198,7 @@ class CallGraph:
                 depths[place.step] = max(depths[place.step], depths[number] + 1)
         return depths
 
-    def _ordered(self, depths: list[int], ranks: dict[int, int]) -> list[Any]:
+    def _ordered(self, depths: list[int], ranks: dict[int, int]) -> list[object]:
         """Return the operations, the deepest first; those of equal depth in the order in which outputs need them."""
         found: dict[int, tuple[Any, int]] = {}
         for depth, step in zip(depths, self.steps, strict=True):
@@ -216,7 +215,7 @@ class CallGraph:
         return alone and all(len(step.places) <= 1 for step in self.steps)
 
 
-def _filled(nest: object, values: list[Any]) -> Any:
+def _filled(nest: object, values: Sequence[Sequence[object]]) -> Any:
     """Return `nest` with the value of each `Place` in it."""
     return map_leaves(lambda v: values[v.step][v.position] if type(v) is Place else v, nest)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gpudl.engine.symbol import KerasTensor
@@ -87,12 +87,12 @@ class Model(Trainer):
         return self._graph.outputs if self._graph is not None else super().output
 
     @derived
-    def inputs(self) -> list[Any]:
+    def inputs(self) -> list[KerasTensor]:
         """The list of the input symbols."""
         return list(sorted_leaves(self.input))
 
     @derived
-    def outputs(self) -> list[Any]:
+    def outputs(self) -> list[KerasTensor]:
         """The list of the output symbols."""
         return list(sorted_leaves(self.output))
 
@@ -214,10 +214,10 @@ class Model(Trainer):
         self,
         line_length: int | None = None,
         positions: Iterable[float] | None = None,
-        print_fn: Any = None,
+        print_fn: Callable[[str], object] | None = None,
         expand_nested: bool = False,
         show_trainable: bool = False,
-        layer_range: Any = None,
+        layer_range: Sequence[str] | None = None,
     ) -> None:
         """Print the layers with their output shapes and numbers of weights, as a table."""
         print_summary(
@@ -286,7 +286,7 @@ class Model(Trainer):
         return reports.profile(self, x, y, batch_size, repeats, print_fn)
 
 
-def _shapes(found: list[KerasTensor]) -> Any:
+def _shapes(found: list[KerasTensor]) -> object:
     """Return the shape of an only symbol, or a list of shapes."""
     shapes = [symbol.shape for symbol in found]
     return shapes[0] if len(shapes) == 1 else shapes

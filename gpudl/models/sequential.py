@@ -20,7 +20,7 @@ from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.models.model import Model
 from gpudl.names import auto_name
 from gpudl.ops import cast, reshape
-from gpudl.registry import serialize
+from gpudl.registry import Config, serialize
 
 
 class Chain:
@@ -188,7 +188,7 @@ class Sequential(Model):
             )
         return self._through(inputs, training)
 
-    def _build_by_call(self, inputs: Tensor, training: bool) -> Any:
+    def _build_by_call(self, inputs: Tensor, training: bool) -> object:
         """Build the layers as they are called, and accept inputs of this shape from now on."""
         self._require_layers()
         entry = InputLayer(batch_shape=(None, *open_shape(inputs.shape[1:])), dtype=self._stack[0].compute_dtype)
@@ -268,10 +268,10 @@ class Sequential(Model):
             object.__setattr__(self, "_chain", known)  # without marking steps as changed
         return known
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in super().__getstate__().items() if name != "_chain"}
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the name and the layers, with the `Input` or the shape that it was built for, as plain data."""
         entry, shape = (self._input, None) if self._declared else (None, self.batch_shape)
         return {
@@ -282,7 +282,7 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, object] | None = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Any:
         """Return a new model, with new weights, of the layers in `config`.
 
         Args:

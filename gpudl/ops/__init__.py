@@ -13,6 +13,7 @@ from gpudl.ops import (
     activation,
     arrangement,
     conv,
+    ctc,
     elementwise,
     exponential,
     gather,
@@ -27,11 +28,13 @@ from gpudl.ops import (
     random,
     reduce,
     shape,
+    special,
     update,
 )
 from gpudl.ops.activation import *  # noqa: F403
 from gpudl.ops.arrangement import *  # noqa: F403
 from gpudl.ops.conv import *  # noqa: F403
+from gpudl.ops.ctc import *  # noqa: F403
 from gpudl.ops.elementwise import *  # noqa: F403
 from gpudl.ops.exponential import *  # noqa: F403
 from gpudl.ops.gather import *  # noqa: F403
@@ -46,12 +49,14 @@ from gpudl.ops.pool import *  # noqa: F403
 from gpudl.ops.random import *  # noqa: F403
 from gpudl.ops.reduce import *  # noqa: F403
 from gpudl.ops.shape import *  # noqa: F403
+from gpudl.ops.special import *  # noqa: F403
 from gpudl.ops.update import *  # noqa: F403
 
 __all__ = ["Op", "registry"]
 __all__ += activation.__all__
 __all__ += arrangement.__all__
 __all__ += conv.__all__
+__all__ += ctc.__all__
 __all__ += elementwise.__all__
 __all__ += exponential.__all__
 __all__ += gather.__all__
@@ -66,6 +71,7 @@ __all__ += pool.__all__
 __all__ += random.__all__
 __all__ += reduce.__all__
 __all__ += shape.__all__
+__all__ += special.__all__
 __all__ += update.__all__
 
 # A call on symbols is recorded as the user's call, not as the calls of ops inside.

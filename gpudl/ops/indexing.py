@@ -126,7 +126,7 @@ def _spelled_out(shape: Shape, parts: list[Part | EllipsisType]) -> list[Part]:
     return spelled
 
 
-def _frozen(parts: Sequence[Part | EllipsisType]) -> tuple[Any, ...]:
+def _frozen(parts: Sequence[Part | EllipsisType]) -> tuple[object, ...]:
     return tuple((p.start, p.stop, p.step) if isinstance(p, slice) else p for p in parts)
 
 

@@ -70,8 +70,7 @@ def _within_support(g: Tensor, y: Tensor) -> Tensor:
     """Return the gradient without its mean over what is not 0, and 0 elsewhere."""
     there = cast_like(y > 0, g)
     g = g * there
-    result: Tensor = g - there * (reduce.sum(g, axis=-1, keepdims=True) / reduce.sum(there, axis=-1, keepdims=True))
-    return result
+    return g - there * (reduce.sum(g, axis=-1, keepdims=True) / reduce.sum(there, axis=-1, keepdims=True))
 
 
 sparsemax.vjp(x=lambda g, y, x: _within_support(g, y))

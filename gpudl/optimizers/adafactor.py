@@ -85,5 +85,4 @@ class Adafactor(Optimizer):
 
 
 def _rms(x: Tensor) -> Tensor:
-    result: Tensor = ops.sqrt(ops.mean(ops.square(x)))
-    return result
+    return ops.sqrt(ops.mean(ops.square(x)))

@@ -32,5 +32,4 @@ def clipped(grads: list[Tensor], norm: float | None, value: float | None, global
 
 
 def _squares(g: Tensor) -> Tensor:
-    result: Tensor = ops.sum(ops.square(g))
-    return result
+    return ops.sum(ops.square(g))

@@ -92,5 +92,4 @@ class Ftrl(Optimizer):
 
     def _size(self, squares: Tensor) -> Tensor:
         root = self.learning_rate_power == -0.5
-        result: Tensor = ops.sqrt(squares) if root else ops.power(squares, -self.learning_rate_power)
-        return result
+        return ops.sqrt(squares) if root else ops.power(squares, -self.learning_rate_power)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from numpy.typing import ArrayLike
 
@@ -43,7 +43,7 @@ def by_variable(
     return present, [v for v in variables if id(v) not in present]
 
 
-def pairs_of(grads_and_vars: Sequence[object]) -> tuple[list[ArrayLike | None], list[Variable]]:
+def pairs_of(grads_and_vars: Iterable[object]) -> tuple[list[ArrayLike | None], list[Variable]]:
     """Return the gradients and the variables of pairs; raise ValueError for what is no pair."""
     gradients, variables = [], []
     for pair in grads_and_vars:

@@ -150,8 +150,7 @@ class LossScaleOptimizer(Optimizer):
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         """Return the loss times the current scale."""
-        scaled: Tensor = loss * self.dynamic_scale
-        return scaled
+        return loss * self.dynamic_scale
 
     def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:
         """Update with the inner optimizer from the gradients of the scaled loss, if all of them are finite.

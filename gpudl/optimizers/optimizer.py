@@ -119,7 +119,7 @@ class Optimizer(Updates):
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[ArrayLike | None, Variable]]) -> Tensor:
         """Update variables from pairs (gradient, variable), and return the iteration count."""
-        self.apply(*pairs_of(list(grads_and_vars)))
+        self.apply(*pairs_of(grads_and_vars))
         return self.iterations
 
     def apply(self, grads: Iterable[ArrayLike | None], trainable_variables: Iterable[Variable] | None = None) -> None:

@@ -39,8 +39,7 @@ class Updates(OptimizerVariables):
     def iterations(self) -> Tensor:
         """The count of updates; with gradient accumulation several steps make one."""
         if self.gradient_accumulation_steps:
-            updates: Tensor = ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
-            return updates
+            return ops.floor_divide(self._iterations, self.gradient_accumulation_steps)
         return self._iterations
 
     def _all_slot_names(self) -> Sequence[tuple[str, ...]]:
@@ -155,6 +154,6 @@ class Updates(OptimizerVariables):
 
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """Put the moving averages of variables in their place, where the optimizer keeps such."""
-        if self.use_ema:
-            for variable in var_list:
+        if self.use_ema and self._layout is not None:
+            for variable in filter(self._layout.knows, var_list):
                 variable.assign(self.slots_of(variable)["average"])

@@ -33,7 +33,7 @@ def print_summary(
     model: Any,
     line_length: int | None = None,
     positions: Iterable[float] | None = None,
-    print_fn: Callable[[str], Any] | None = None,
+    print_fn: Callable[[str], object] | None = None,
     expand_nested: bool = False,
     show_trainable: bool = False,
     layer_range: Sequence[str] | None = None,
@@ -123,7 +123,7 @@ def _inside(layer: object) -> Any:
     return getattr(layer, "layers", ()) if graph is None else graph.operations
 
 
-def _nested(layer: Any, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
+def _nested(layer: object, depth: int, expand: bool) -> Iterator[tuple[int, Any]]:
     yield depth, layer
     for inner in getattr(layer, "layers", ()) if expand else ():  # without plain ops, as Keras does
         yield from _nested(inner, depth + 1, expand)

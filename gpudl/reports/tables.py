@@ -8,7 +8,7 @@ from typing import Any
 
 from gpudl.callbacks.progress import put
 
-PrintFn = Callable[[str], Any]
+PrintFn = Callable[[str], object]
 
 _WIDE = 160  # characters of a table that is written to a file or passed to a function
 _DIGITS = 999.5  # the largest number that is shown with three digits

@@ -120,7 +120,7 @@ class CompiledLosses:
         outputs = self.outputs(y_pred)
         made = self.make(y, outputs)
         targets: list[Any] = outputs.targets(y, [one.output for one in made])
-        weights: list[Any] = outputs.each("sample_weight", sample_weight)
+        weights = outputs.each("sample_weight", sample_weight)
         total: Tensor | None = None
         for one in made:
             prediction = outputs.values[one.output]

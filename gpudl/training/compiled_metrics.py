@@ -49,7 +49,7 @@ class CompileMetrics(Metric):
     """
 
     def __init__(self, wanted: object, weighted: object, losses: CompiledLosses) -> None:
-        super().__init__("compile_metrics")
+        super().__init__(name="compile_metrics")
         self.losses = losses
         self.made: list[OutputMetric] | None = None
         self._wanted = dict(zip(_KINDS, (wanted, weighted), strict=True))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ class Loop(Trainable):
 
     _unread = Trainable._unread | {"stop_training", "stop_evaluating", "stop_predicting", "_initial_epoch"}
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.stop_training = self.stop_evaluating = self.stop_predicting = False
         self._initial_epoch: int | None = None  # what a callback that goes on with an earlier training says
@@ -129,6 +128,8 @@ class Loop(Trainable):
                 listeners.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
+            if self.optimizer is not None and epochs > first:
+                self.optimizer.finalize_variable_values(self.trainable_weights)
             listeners.on_train_end(logs)
         return history
 

@@ -48,7 +48,7 @@ class Trainable(Compilable):
         self._outputs: dict[Hashable, Nest[Tensor]] = {}  # what the steps would predict, by the specs of their data
         self._outputs_of = structure_epoch[0]
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """Return the state for a copy or a pickle, without the steps and their plans."""
         made = {"_train", "_test", "_predict", "_optimized", "_outputs", "_outputs_of", "_history"}
         return {name: value for name, value in vars(self).items() if name not in made} | {"history": self.history}

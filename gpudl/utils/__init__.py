@@ -1,12 +1,18 @@
-"""Helpers: one-hot labels, normalisation, seeds, batches, pictures of models, user-defined classes and functions."""
+"""Helpers: files, images, data sets of folders, labels, seeds, batches, pictures of models, user-defined classes."""
 
 from gpudl import custom_objects
 from gpudl.custom_objects import *  # noqa: F403
 from gpudl.utils.batch_parts import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from gpudl.utils.cached_files import get_file
+from gpudl.utils.dtypes import standardize_dtype
+from gpudl.utils.folders import image_dataset_from_directory, text_dataset_from_directory
+from gpudl.utils.images import array_to_img, img_to_array, load_img, save_img
 from gpudl.utils.model_picture import model_to_dot, plot_model
 from gpudl.utils.numerical import normalize, to_categorical
 from gpudl.utils.py_dataset import PyDataset
 from gpudl.utils.seeds import set_random_seed
+from gpudl.utils.sequences import pad_sequences, timeseries_dataset_from_array
+from gpudl.utils.session import clear_session, is_keras_tensor
 
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
@@ -14,11 +20,23 @@ Sequence = PyDataset
 __all__ = [
     "PyDataset",
     "Sequence",
+    "array_to_img",
+    "clear_session",
+    "get_file",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "is_keras_tensor",
+    "load_img",
     "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
+    "pad_sequences",
     "plot_model",
+    "save_img",
     "set_random_seed",
+    "standardize_dtype",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]

@@ -1,5 +1,7 @@
 """gpudl's folder, and downloads that are complete and checked, or do not exist."""
 
+from __future__ import annotations
+
 import hashlib
 import os
 import secrets
@@ -25,6 +27,10 @@ class DownloadError(OSError):
         self.failures = failures
 
 
+class WrongHashError(DownloadError, ValueError):
+    """An address served a file, but another one than was asked for."""
+
+
 def home() -> Path:
     """Return gpudl's folder: ``$GPUDL_HOME``, or ``~/.gpudl`` if that is not set.
 
@@ -41,7 +47,8 @@ def download(
     urls: Sequence[str],
     destination: str | os.PathLike[str],
     *,
-    sha256: str,
+    sha256: str | None = None,
+    md5: str | None = None,
     max_bytes: int = 1 << 30,
     timeout: float = 30.0,
 ) -> Path:
@@ -54,12 +61,14 @@ def download(
     Args:
         urls: the addresses to try, in order; they must all serve the same bytes.
         destination: where the file goes. Missing folders are made; an existing file is replaced.
-        sha256: the hash of the file, in hexadecimal.
+        sha256: the hash of the file, in hexadecimal. Without it, and without `md5`, any file is taken.
+        md5: its MD5 hash instead, where no other is known.
         max_bytes: stop when an address sends more than this many bytes.
         timeout: seconds to wait for the connection and for each further piece.
 
     Raises:
-        DownloadError: when no address worked. The text names each address and what went wrong there.
+        DownloadError: when no address worked. The text names each address and what went wrong there. It is a
+            `WrongHashError` where the last address served another file.
 
     Example:
         >>> download(["http://127.0.0.1:9/data.npz"], "no-such-file", sha256="0" * 64)  # doctest: +ELLIPSIS
@@ -74,22 +83,30 @@ def download(
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DownloadError([f"{target.parent}: cannot be made: {error.strerror}"]) from error
-    failures = []
+    kind, expected = ("MD5", md5) if sha256 is None and md5 is not None else ("SHA-256", sha256)
+    failures, failed = [], DownloadError
     for url in urls:
         part = _beside(target)
         try:
-            found = _fetch(url, part, max_bytes, timeout)
-            if found != sha256.lower():
-                failures.append(f"{url}: wrong SHA-256: expected {sha256}, got {found}")
+            found = _fetch(url, part, max_bytes, timeout, hasher(kind))
+            if expected is not None and found != expected.lower():
+                failures.append(f"{url}: wrong {kind}: expected {expected}, got {found}")
+                failed = WrongHashError
                 continue
             part.replace(target)
             return target
         except (OSError, HTTPException, ValueError) as error:
             failures.append(f"{url}: {_reason(error)}")
+            failed = DownloadError
         finally:
             with suppress(OSError):
                 part.unlink()
-    raise DownloadError(failures or ["there is no address to download from"])
+    raise failed(failures or ["there is no address to download from"])
+
+
+def hasher(kind: str) -> hashlib._Hash:
+    """Return what computes a hash of the kind "MD5" or "SHA-256"."""
+    return hashlib.md5(usedforsecurity=False) if kind == "MD5" else hashlib.sha256()
 
 
 @contextmanager
@@ -123,11 +140,11 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
 
 
-def _fetch(url: str, part: Path, max_bytes: int, timeout: float) -> str:
-    """Download ``url`` to ``part`` and return its SHA-256."""
+def _fetch(url: str, part: Path, max_bytes: int, timeout: float, digest: hashlib._Hash) -> str:
+    """Download ``url`` to ``part`` and return its hash, which `digest` computes."""
     from urllib.request import urlopen
 
-    digest, received = hashlib.sha256(), 0
+    received = 0
     with urlopen(url, timeout=timeout) as response, part.open("xb") as file:
         length = response.headers.get("Content-Length")
         total = int(length) if length else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from gpudl.engine.calls import calls_of, kind_of
 from gpudl.engine.symbol import KerasTensor, symbols
@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 __all__ = ["model_to_dot", "plot_model"]
 
 _INSTALL = "Install it by `pip install gpudl[plot]`."
+
+
+class Box(Protocol):
+    """A layer, a model or an op, as far as a picture shows it."""
+
+    name: str
+    built: bool
+    trainable: bool
+
+    @property
+    def weights(self) -> Sequence[object]:
+        """The weights; a picture says whether they train."""
 
 
 class Shown(NamedTuple):
@@ -35,14 +47,14 @@ class Shown(NamedTuple):
 class Arrow(NamedTuple):
     """A tensor on its way: the result of an operation in a row of its results, and the input of another."""
 
-    source: Any
+    source: Box
     result: int
-    target: Any
+    target: Box
     argument: int
 
 
 def model_to_dot(
-    model: Any,
+    model: Box,
     show_shapes: bool = False,
     show_dtype: bool = False,
     show_layer_names: bool = True,
@@ -79,8 +91,8 @@ def model_to_dot(
         raise ImportError(f"model_to_dot draws with pydot, which is not installed. {_INSTALL}") from error
     if not model.built:
         raise ValueError(
-            f"{model._who()} cannot be drawn: this model has not yet been built. Call it on a batch of data, or "
-            "build() it."
+            f'{type(model).__name__} "{model.name}" cannot be drawn: this model has not yet been built. Call it on a '
+            "batch of data, or build() it."
         )
     picture: pydot.Graph
     if subgraph:
@@ -94,7 +106,7 @@ def model_to_dot(
 
 
 def plot_model(
-    model: Any,
+    model: Box,
     to_file: str | Path = "model.png",
     show_shapes: bool = False,
     show_dtype: bool = False,
@@ -105,7 +117,7 @@ def plot_model(
     show_layer_activations: bool = False,
     show_trainable: bool = False,
     splines: str = "ortho",
-) -> Any:
+) -> object:
     """Draw a model into a file, and in a notebook below the cell.
 
     Args:
@@ -147,7 +159,7 @@ def plot_model(
     return None
 
 
-def _draw(picture: Any, model: Any, shown: Shown, expand: bool) -> None:
+def _draw(picture: Any, model: Box, shown: Shown, expand: bool) -> None:
     import pydot
 
     for operation in _inside(model):
@@ -165,23 +177,23 @@ def _draw(picture: Any, model: Any, shown: Shown, expand: bool) -> None:
         picture.add_edge(pydot.Edge(str(id(source)), str(id(target)), penwidth=2))
 
 
-def _graph(model: Any) -> Any:
+def _graph(model: object) -> Any:
     return getattr(model, "_graph", None)
 
 
-def _is_made_of_layers(operation: Any) -> bool:
+def _is_made_of_layers(operation: object) -> bool:
     return _graph(operation) is not None or hasattr(operation, "_stack")
 
 
-def _inside(model: Any) -> list[Any]:
+def _inside(model: Box) -> list[Box]:
     """Return the boxes of a model: that of an own class is one box."""
     if not _is_made_of_layers(model):
         return [model]
-    found: list[Any] = model.operations if _graph(model) is not None else model.layers
+    found: list[Box] = getattr(model, "layers" if _graph(model) is None else "operations")
     return found
 
 
-def _arrows(model: Any) -> Iterator[Arrow]:
+def _arrows(model: Box) -> Iterator[Arrow]:
     graph = _graph(model)
     if graph is None:
         for below, above in pairwise(_inside(model)):
@@ -192,26 +204,26 @@ def _arrows(model: Any) -> Iterator[Arrow]:
             yield Arrow(graph.steps[place.step].operation, place.position, step.operation, number)
 
 
-def _last(operation: Any, result: int) -> Any:
+def _last(operation: Box, result: int) -> Box:
     """Return the box inside that gives a result of an operation."""
     if not _is_made_of_layers(operation):
         return operation
     graph = _graph(operation)
     if graph is None:
-        return _last(operation.layers[-1], result)
+        return _last(_inside(operation)[-1], result)
     place = graph.output_places[result]
     return _last(graph.steps[place.step].operation, place.position)
 
 
-def _first(operation: Any, argument: int) -> Any:
+def _first(operation: Box, argument: int) -> Box:
     """Return the box inside that takes an input of an operation."""
     if not _is_made_of_layers(operation):
         return operation
     graph = _graph(operation)
-    return _first(operation.layers[0], argument) if graph is None else graph.steps[argument].operation
+    return _first(_inside(operation)[0], argument) if graph is None else graph.steps[argument].operation
 
 
-def _table(operation: Any, shown: Shown) -> str:
+def _table(operation: Box, shown: Shown) -> str:
     """Return the text of a box, a table in HTML."""
     cells = list(_cells(operation, shown))
     width = max(sum((2 * shown.shapes, shown.dtype, shown.trainable)), 1)
@@ -228,7 +240,7 @@ def _table(operation: Any, shown: Shown) -> str:
     return f'<table border="0" cellborder="1" bgcolor="black" cellpadding="10">{inner}</table>'
 
 
-def _cells(operation: Any, shown: Shown) -> Iterator[str]:
+def _cells(operation: Box, shown: Shown) -> Iterator[str]:
     call = next(iter(calls_of(operation)), None)
     given, returned = (call.inputs, call.outputs) if call is not None else ([], [])
     if shown.shapes and (given or call is None):

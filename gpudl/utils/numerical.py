@@ -1,7 +1,5 @@
 """NumPy helpers for labels and features, as in ``keras.utils``."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -54,7 +52,7 @@ def to_categorical(x: ArrayLike, num_classes: int | None = None) -> NDArray[np.f
     return one_hot.reshape(*labels.shape, classes)
 
 
-def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> NDArray[Any]:
+def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> np.ndarray:
     """Divide an array by its norm along an axis; vectors of norm 0 stay 0.
 
     Args:
@@ -78,13 +76,13 @@ def normalize(x: ArrayLike, axis: int = -1, order: float = 2) -> NDArray[Any]:
     return np.asarray(values / np.where(norm == 0, norm.dtype.type(1), norm))
 
 
-def _whole(labels: NDArray[Any]) -> bool:
+def _whole(labels: np.ndarray) -> bool:
     if labels.dtype.kind in "biu" or labels.size == 0:
         return True
     return is_floating(labels.dtype) and bool(np.all(np.isfinite(labels) & (labels == np.trunc(labels))))
 
 
-def _first(labels: NDArray[Any]) -> Any:
+def _first(labels: np.ndarray) -> object:
     """Return the first label that is not a whole number, for the error text."""
     if is_floating(labels.dtype):
         labels = labels[~(np.isfinite(labels) & (labels == np.trunc(labels)))]

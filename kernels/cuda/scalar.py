@@ -57,13 +57,14 @@ class Scalar:
         return text if self.computed == source.computed else f"{self.computed}({text})"
 
     def literal(self, value: float) -> str:
-        """Return a literal of type `computed` for a value that is first rounded to the dtype.
+        """Return a literal of type `computed` for a value that is first rounded to the dtype; beyond it is infinity.
 
         Example:
             >>> scalar(np.dtype("float32")).literal(0.1), scalar(np.dtype("int64")).literal(-1)
             ('float(0x1.99999a0000000p-4)', 'Long(0xffffffffffffffffull)')
         """
-        exact = self.dtype.type(value)
+        with np.errstate(over="ignore"):
+            exact = self.dtype.type(value)
         if not self.floating:
             return f"{self.computed}(0x{int(exact) & 0xFFFFFFFFFFFFFFFF:x}ull)"
         number = float(exact)

@@ -111,10 +111,18 @@ MIXED = Sample((_FLOATS, _WHOLE), smooth=False)
 SQUARES = Sample((_FLOATS, np.array([2.0, 3.0])), wrt=(0,))
 SIGNS = Sample((np.array([5.5, -5.5, 5.5, -5.5]), np.array([2.0, 2.0, -2.0, -2.0])), smooth=False)
 TIES = Sample((np.array([1.0, 2.0, NAN, 3.0, INF, -INF]), np.array([1.0, 3.0, 1.0, NAN, -INF, INF])), smooth=False)
+EQUALS = Sample(
+    (np.array([1.0, INF, -INF, -INF, NAN, 900.0]), np.array([1.0, INF, -INF, 2.0, 1.0, 901.0])), smooth=False
+)
 
 
 def larger(a: float, b: float) -> float:
     return a if math.isnan(a) or a >= b else b
+
+
+def added_exponentials(a: float, b: float) -> float:
+    top = max(a, b)
+    return a + b if math.isnan(a + b) and a != b else top + math.log1p(math.exp(min(a, b) - top) if a != b else 1)
 
 
 def smaller(a: float, b: float) -> float:
@@ -196,6 +204,7 @@ CONTRACTS = [
         magnitude=lambda a, b: np.broadcast_arrays(a, b)[1],
     ),
     binary("power", lambda a, b: a**b, draw_a=positive, extra=(SQUARES,), roundings=LIBRARY),
+    binary("logaddexp", added_exponentials, extra=(QUOTIENT, EQUALS), kind=np.float64, roundings=2 * LIBRARY),
     binary("maximum", larger, extra=(INTEGERS, TIES)),
     binary("minimum", smaller, extra=(INTEGERS, TIES)),
     binary("equal", lambda a, b: a == b, extra=(INTEGERS, TIES), kind=bool),

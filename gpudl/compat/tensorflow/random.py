@@ -25,7 +25,7 @@ def normal(
         >>> normal([2, 3]).shape
         (2, 3)
     """
-    return cast(_random.normal(tuple(shape), mean, stddev, seed=seed), dtype)
+    return cast(_random.normal(tuple(shape), mean, stddev, "float32", seed), dtype)
 
 
 def uniform(
@@ -37,4 +37,4 @@ def uniform(
         >>> uniform([2, 3], maxval=5).shape
         (2, 3)
     """
-    return cast(_random.uniform(tuple(shape), minval, maxval, seed=seed), dtype)
+    return cast(_random.uniform(tuple(shape), minval, maxval, "float32", seed), dtype)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
 
 from gpudl.backend import Array, Backend, OutOfMemoryError, in_words
 from gpudl.engine.plan.plan import Plan
@@ -15,7 +14,7 @@ from gpudl.engine.spec import Spec
 _USABLE = 0.9  # of the free memory: kernels keep partial sums that a plan does not account for
 _BEYOND = "more than kernels can address"
 _EXACT = 16  # the answer is too small by at most one part in this many
-Recorded = Callable[[list[Array]], tuple[Record, Any]]
+Recorded = Callable[[list[Array]], tuple[Record, object]]
 
 
 @dataclass(frozen=True)

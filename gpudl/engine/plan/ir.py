@@ -163,6 +163,8 @@ class Applied(Instruction):
 
     def work_spec(self, on: Backend) -> Spec | None:
         """Return the spec of the scratch array that the kernel or the reference needs, or None."""
+        if self.alias:
+            return None
         kernel, arrays = self.kernel(on), tuple(map(like, (*self.outs, *self.ins)))
         return self.op.work_spec(arrays, self.static) if kernel is None else _work(on, kernel, arrays, self.static)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any
 
 from gpudl.backend import Array, Backend, Static
 from gpudl.engine.common_backend import apart
@@ -38,7 +37,7 @@ class Recorder:
         self.lines = lines
         self.instructions: list[Instruction] = []
         self.variables: set[Value] = set()
-        self.born: list[Any] = []
+        self.born: list[Tensor] = []
         self.recording = Recording(on)
         self._external: dict[int, Value] = {}  # by the identity of their arrays, which they keep alive
 

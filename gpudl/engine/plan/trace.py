@@ -48,7 +48,7 @@ class Traced:
         self._has_warned = False  # about a step whose recordings all differ
         self.forget()
 
-    def __reduce__(self) -> tuple[type[Traced], tuple[Callable[..., Any]]]:
+    def __reduce__(self) -> tuple[type[Traced], tuple[Callable[..., object]]]:
         return Traced, (self.function,)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def build_arguments(
     build: Callable[..., object],
     call: Callable[..., object],
     args: tuple[object, ...],
-    kwargs: dict[str, Any],
+    kwargs: dict[str, object],
 ) -> dict[str, Any]:
     """Return the arguments of `build` for a call with `args` and `kwargs`.
 
@@ -42,10 +43,10 @@ def build_arguments(
         p for p in inspect.signature(build).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]
     taken = inspect.signature(call)
-    try:
-        given = taken.bind_partial(*args, **kwargs).arguments
-    except TypeError:  # the call will raise it again
-        given = {str(place): arg for place, arg in enumerate(args)}
+    given: dict[str, object] = {str(place): arg for place, arg in enumerate(args)} | kwargs
+    if not any(p.kind is p.VAR_POSITIONAL for p in taken.parameters.values()):
+        with suppress(TypeError):  # the call will raise it again
+            given = taken.bind_partial(*args, **kwargs).arguments
     shapes = {
         f"{name}{_SUFFIX}": map_leaves(open_batch, value)
         for name, value in given.items()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Self
+from typing import Self
 
 from gpudl.dtype_policies import DTypePolicy
-from gpudl.registry import Configurable
+from gpudl.registry import Config, Configurable
 
 
 class HasConfig(Configurable):
@@ -16,13 +16,13 @@ class HasConfig(Configurable):
     trainable: bool
     dtype_policy: DTypePolicy
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return the constructor's arguments as plain data."""
         given = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name}
         return {**given, **{k: v for k, v in super().get_config().items() if k not in given}}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Return a new layer; name, trainable and dtype are set on it if its constructor does not accept them."""
         parameters = inspect.signature(cls.__init__).parameters
         takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())

@@ -51,12 +51,12 @@ def members(value: object) -> list[Any]:
     return [found for item in value if isinstance(item, HOLDING) for found in members(item)]
 
 
-def same(before: list[Any], after: list[Any]) -> bool:
+def same(before: list[object], after: list[object]) -> bool:
     """Return whether two lists have the same objects in the same order."""
     return len(before) == len(after) and all(old is new for old, new in zip(before, after, strict=True))
 
 
-def _telling(change: Callable[..., object]) -> Callable[..., Any]:
+def _telling(change: Callable[..., object]) -> Callable[..., object]:
     @wraps(change)
     def changed(self: object, *args: object, **kwargs: object) -> Any:
         if change.__name__ == "append" and not members(args):  # such as the append to a long list of numbers

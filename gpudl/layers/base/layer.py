@@ -24,13 +24,14 @@ from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.enclosing import Frame, innermost
 from gpudl.layers.base.input_spec import Shape, Specs, check_inputs
 from gpudl.layers.base.masks import HasMasks, keeping_mask, said_or_carried
-from gpudl.layers.base.options import DtypeLike, LayerOptions, defaults, looked_up, spelled_out
+from gpudl.layers.base.options import DtypeLike, LayerOptions, looked_up
 from gpudl.layers.base.stateless import HasStatelessCall
 from gpudl.layers.base.symbols import HasSymbols
 from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
 from gpudl.registry import Family, Identifier, refuse_others
 from gpudl.utils.checks import sizes
+from gpudl.utils.options import defaults, spelled_out
 
 # Arguments of Keras's layers that are supported with these values only.
 _OFF = {
@@ -65,7 +66,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         (2, 3)
     """
 
-    _options: Mapping[str, Any] = {}  # the options of its family, with their defaults
+    _options: Mapping[str, object] = {}  # the options of its family, with their defaults
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Begin to track attributes, even before ``super().__init__()``."""
@@ -109,7 +110,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         self._training_default = _default_of(taken.get("training"))
         self._begin_masking(taken)
 
-    def __init_subclass__(cls, options: object = None, **kwargs: object) -> None:
+    def __init_subclass__(cls, options: type | None = None, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if options is not None:
             shared = defaults(options)
@@ -196,7 +197,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         self._mask_outputs(first, masks, outputs)
         return outputs
 
-    def _build_once(self, first: Nest[Tensor], args: tuple[object, ...], kwargs: dict[str, Any]) -> None:
+    def _build_once(self, first: Nest[Tensor], args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         if self.built:  # by another thread
             return
         given = build_arguments(self._who(), self.build, self.call, args, kwargs)
@@ -253,13 +254,13 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
 LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
 
 
-def _array(value: object) -> Any:
+def _array(value: object) -> object:
     """Return nested lists of numbers as one tensor, and anything else unchanged."""
     numbers = isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in flatten(value)[0])
     return as_tensor(value) if numbers and value else value
 
 
-def first_of(args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
+def first_of(args: tuple[object, ...], kwargs: dict[str, object]) -> Any:
     """Return the first argument of a call, the one that masks, shapes and specs are about."""
     return (
         args[0] if args else next((value for name, value in kwargs.items() if name not in ("mask", "training")), None)

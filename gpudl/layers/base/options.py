@@ -4,9 +4,7 @@ A layer accepts them as ``**options: Unpack[KernelOptions]`` and passes them to 
 Options with a default can also be passed by position, in the order of the class here.
 """
 
-import inspect
 from collections.abc import Callable, Iterable
-from functools import wraps
 from typing import Annotated, Any, TypedDict
 
 from gpudl import constraints, initializers, regularizers
@@ -75,38 +73,6 @@ class BatchNormOptions(_MovingAverages, _Penalties, total=False):
     """The arguments of `BatchNormalization` for gamma, beta and the moving averages."""
 
 
-def defaults(options: object) -> dict[str, Any]:
-    """Return the options of a class that have a default, in order.
-
-    Example:
-        >>> defaults(KernelOptions)["kernel_initializer"]
-        'glorot_uniform'
-    """
-    return {
-        name: kind.__metadata__[0] for name, kind in options.__annotations__.items() if hasattr(kind, "__metadata__")
-    }
-
-
 def looked_up(name: str, identifier: Any) -> Any:
     """Return the object of an option: for ``kernel_initializer`` an initializer, and so on."""
     return _LOOK_UP[name.rpartition("_")[2]](identifier)
-
-
-def spelled_out(init: Callable[..., None], options: dict[str, Any]) -> Callable[..., None]:
-    """Return a constructor with `options` in its signature, which can also be passed by position.
-
-    Args:
-        init: the constructor, with its own arguments and ``**options``.
-        options: the defaults by name.
-    """
-    *own, rest = inspect.signature(init).parameters.values()
-    spelled = [inspect.Parameter(name, own[-1].POSITIONAL_OR_KEYWORD, default=value) for name, value in options.items()]
-
-    @wraps(init)
-    def taking_all(self: object, *args: object, **kwargs: object) -> None:
-        count = len(own) - 1
-        named = dict(zip(options, args[count:], strict=False))
-        init(self, *args[:count], *args[count + len(options) :], **named, **kwargs)
-
-    taking_all.__signature__ = inspect.Signature([*own, *spelled, rest.replace(name="kwargs")], return_annotation=None)  # type: ignore[attr-defined]
-    return taking_all

@@ -21,9 +21,9 @@ class HasStatelessCall(HasLosses):
         self,
         trainable_variables: Sequence[TensorLike],
         non_trainable_variables: Sequence[TensorLike],
-        *args: Any,
+        *args: object,
         return_losses: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> tuple[Any, ...]:
         """Return what a call would return if the variables had these values; they keep their own.
 

@@ -65,7 +65,7 @@ class HasWeights(Holder, HasStoredWeights):
         super().__delattr__(name)
         self._exchanged(before, [])
 
-    def _exchanged(self, before: list[Any], after: list[Any]) -> None:
+    def _exchanged(self, before: list[object], after: list[object]) -> None:
         """Follow a change of an attribute: steps that depend on its old value are recorded again."""
         if same(before, after):
             return

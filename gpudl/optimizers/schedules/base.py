@@ -46,8 +46,7 @@ def as_rate(value: Tensor | float) -> Tensor:
     dtype = np.dtype(float_dtype())
     if not isinstance(value, Tensor):
         return constant(float(value), dtype, backend.current())
-    found: Tensor = ops.cast(value, dtype)
-    return found
+    return ops.cast(value, dtype)
 
 
 def require_steps(kind: str, **steps: float) -> None:

@@ -73,9 +73,9 @@ def _gate(builder: IRBuilder, x: Value, y: Value) -> Value:
     return builder.fmul(x, builder.select(builder.fcmp_ordered(">", y, zero), one, zero))
 
 
-def _shift(name: str, kind: str) -> Callable[..., Any]:
+def _shift(name: str, kind: str) -> Callable[..., Value]:
     # A shift by all bits or more leaves only the sign.
-    def emit(builder: Any, x: Any, by: Any) -> Any:
+    def emit(builder: IRBuilder, x: Value, by: Value) -> Value:
         last = ir.Constant(by.type, [8 * _BYTES[kind] - 1] * LANES)
         inside = builder.icmp_unsigned("<=", by, last)
         if name == "right_shift" and kind == "l":

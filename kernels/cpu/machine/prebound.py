@@ -94,7 +94,7 @@ class _Collected(local):
 _collected = _Collected()
 
 
-def _started(run: Callable[[], None], memory: Any) -> tuple[list[Bind], int] | None:
+def _started(run: Callable[[], None], memory: np.ndarray | None) -> tuple[list[Bind], int] | None:
     """Return functions that bind each parallel loop that `run` calls, and the bytes of scratch memory that they need.
 
     The result is None if `run` has to run at every replay.
@@ -116,7 +116,7 @@ def needed(run: Callable[[], None]) -> int:
     return 0 if found is None else found[1]
 
 
-def bound(run: Callable[[], None], work: object) -> Callable[[], None]:
+def bound(run: Callable[[], None], work: np.ndarray | None) -> Callable[[], None]:
     """Return a call that does what `run` does; if `run` only calls parallel loops, their arguments are bound now.
 
     Args:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from numpy.typing import ArrayLike
+from typing import Unpack
 
 from gpudl.dtype_policies import DtypeLike
-from gpudl.engine.convert import as_tensor
 from gpudl.losses import (
     binary_crossentropy,
     categorical_crossentropy,
     kl_divergence,
+    poisson,
     sparse_categorical_crossentropy,
 )
-from gpudl.losses.base import masked
-from gpudl.losses.labels import ignored
-from gpudl.metrics.base import MeanMetricWrapper
+from gpudl.losses.options import MetricOptions
+from gpudl.metrics.reduction import MeanMetricWrapper
+from gpudl.utils.checks import require_number, require_whole
 
 __all__ = [
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
     "KLDivergence",
+    "Poisson",
     "SparseCategoricalCrossentropy",
 ]
 
@@ -39,8 +40,8 @@ class BinaryCrossentropy(MeanMetricWrapper):
         from_logits: bool = False,
         label_smoothing: float = 0.0,
     ) -> None:
-        options = {"from_logits": from_logits, "label_smoothing": label_smoothing}
-        super().__init__(binary_crossentropy, name, dtype, **options)
+        require_number("BinaryCrossentropy", 0, 1, label_smoothing=label_smoothing)
+        super().__init__(binary_crossentropy, name, dtype, from_logits=from_logits, label_smoothing=label_smoothing)
 
 
 class CategoricalCrossentropy(MeanMetricWrapper):
@@ -59,12 +60,15 @@ class CategoricalCrossentropy(MeanMetricWrapper):
         label_smoothing: float = 0.0,
         axis: int = -1,
     ) -> None:
+        require_number("CategoricalCrossentropy", 0, 1, label_smoothing=label_smoothing)
         options = {"from_logits": from_logits, "label_smoothing": label_smoothing, "axis": axis}
         super().__init__(categorical_crossentropy, name, dtype, **options)
 
 
 class SparseCategoricalCrossentropy(MeanMetricWrapper):
     """The mean cross-entropy of class labels.
+
+    As in Keras an ignored label is left out of the count only where there are weights.
 
     Example:
         >>> round(float(SparseCategoricalCrossentropy()([1], [[0.5, 0.5]])), 4)
@@ -79,19 +83,13 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         ignore_class: int | None = None,
         axis: int = -1,
     ) -> None:
-        self.ignore_class, self.axis = ignore_class, axis
+        if ignore_class is not None:
+            require_whole("SparseCategoricalCrossentropy", ignore_class=ignore_class)
         options = {"from_logits": from_logits, "ignore_class": ignore_class, "axis": axis}
         super().__init__(sparse_categorical_crossentropy, name, dtype, **options)
 
-    def update_state(self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None) -> None:
-        """Update the metric with one batch; as in Keras an ignored label is not counted only if there are weights."""
-        if sample_weight is not None:
-            y_true, y_pred, weight = as_tensor(y_true), as_tensor(y_pred), as_tensor(sample_weight)
-            sample_weight = masked(weight, ignored(y_true, y_pred, self.ignore_class, self.axis), weight, "sum")
-        super().update_state(y_true, y_pred, sample_weight)
 
-
-class KLDivergence(MeanMetricWrapper):
+class KLDivergence(MeanMetricWrapper, options=MetricOptions):
     """The mean Kullback-Leibler divergence of predicted probabilities from the targets.
 
     Example:
@@ -99,5 +97,17 @@ class KLDivergence(MeanMetricWrapper):
         0.1438
     """
 
-    def __init__(self, name: str | None = "kl_divergence", dtype: DtypeLike = None) -> None:
-        super().__init__(kl_divergence, name, dtype)
+    def __init__(self, **options: Unpack[MetricOptions]) -> None:
+        super().__init__(kl_divergence, **options)
+
+
+class Poisson(MeanMetricWrapper, options=MetricOptions):
+    """The mean negative logarithm of the likelihood of counts, but for what does not depend on the predictions.
+
+    Example:
+        >>> round(float(Poisson()([[1.0, 0.0]], [[1.0, 2.0]])), 4)
+        1.5
+    """
+
+    def __init__(self, **options: Unpack[MetricOptions]) -> None:
+        super().__init__(poisson, **options)
