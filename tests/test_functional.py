@@ -12,86 +12,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from functional_models import INPUTS, MAKERS, X, Y, Z, branches, image, leaves, nested, one_output, sequence
 from keras_peer import keras_or_skip, parity
 
 import gpudl
 from gpudl import Input, Model, Sequential, layers, ops
-from gpudl.engine.spec import ShapeError
-from gpudl.engine.tree import map_leaves
-
-rng = np.random.default_rng(0)
-X, Z = rng.random((40, 4), dtype=np.float32), rng.random((40, 4), dtype=np.float32)
-Y = rng.random((40, 1), dtype=np.float32)
 
 
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     gpudl.utils.set_random_seed(1)
-
-
-def branches(of: Any = gpudl) -> Any:
-    """Return a model of two inputs with a shared layer, plain ops, a branch and two outputs."""
-    a, b = of.Input((4,)), of.Input((4,), name="side")
-    shared = of.layers.Dense(4, activation="tanh")
-    z = of.layers.Dense(3, activation="relu", name="mid")(shared(a) + shared(b))
-    w = of.ops.mean(z, axis=-1, keepdims=True) * 2.0
-    first = of.layers.Dense(1, name="first")(z)
-    second = of.layers.Dense(2, name="second")(of.ops.concatenate([z, w], axis=-1))
-    return of.Model([a, b], [first, second])
-
-
-def one_output(of: Any = gpudl) -> Any:
-    """Return the first half of `branches`."""
-    model = branches(of)
-    return of.Model(model.input, model.output[0])
-
-
-def image(of: Any = gpudl) -> Any:
-    """Return a residual network."""
-    x = of.Input((8, 8, 3), name="img")
-    c = of.layers.Conv2D(4, 3, padding="same", activation="relu")(x)
-    c = of.ops.add(c, of.layers.Conv2D(4, 3, padding="same")(c))
-    c = of.layers.BatchNormalization()(of.layers.MaxPooling2D()(c))
-    return of.Model(x, of.layers.Dense(3, "softmax")(of.layers.Flatten()(c / 2)), name="residual")
-
-
-def nested(of: Any = gpudl) -> Any:
-    """Return a model that calls another one twice, and takes and returns dicts."""
-    i = of.Input((4,), name="i")
-    inner = of.Model(i, of.layers.Dense(2)(of.layers.Dense(5, "relu")(i)), name="inner")
-    j, k = of.Input((4,), name="j"), of.Input((4,), name="k")
-    r = inner(j) - inner(2 * k)
-    return of.Model({"k": k, "j": j}, {"r": r, "q": of.layers.Activation("relu")(r)})
-
-
-def sequence(of: Any = gpudl) -> Any:
-    """Return a model of sequences of any length."""
-    x = of.Input((None, 4))
-    h = of.layers.Dense(5, "tanh")(x)
-    return of.Model(x, of.layers.Dense(1)(of.ops.max(h, axis=1) + h[:, -1]))
-
-
-MAKERS: dict[str, Callable[..., Any]] = {
-    "branches": branches,
-    "one output": one_output,
-    "image": image,
-    "nested": nested,
-    "sequence": sequence,
-}
-INPUTS: dict[str, Any] = {
-    "branches": [X, Z],
-    "one output": [X, Z],
-    "image": rng.random((40, 8, 8, 3), dtype=np.float32),
-    "nested": {"j": X, "k": Z},
-    "sequence": rng.random((40, 6, 4), dtype=np.float32),
-}
-
-
-def leaves(nest: Any) -> list[Any]:
-    """Return the arrays in a nest, those of a dict in the order of its keys."""
-    if isinstance(nest, dict):
-        nest = [nest[key] for key in sorted(nest)]
-    return [leaf for item in nest for leaf in leaves(item)] if isinstance(nest, list | tuple) else [nest]
 
 
 def python_calls(run: Callable[[], Any]) -> int:
@@ -317,113 +247,6 @@ def test_a_copy_is_independent(name: str, way: Callable[[Any], Any]) -> None:
         np.testing.assert_array_equal(one, other)
     inner = next(layer for layer in made.layers if layer.weights)
     assert Model(made.input if type(inner) is not Model else inner.input, inner.output).layers[-1].weights
-
-
-class TestErrors:
-    def test_outputs_that_need_another_input(self) -> None:
-        a, b = Input((4,), name="a"), Input((3,), name="b")
-        with pytest.raises(
-            ValueError,
-            match=r'^the outputs of the Model need the input "b" of shape \(None, 3\), which is not among its inputs '
-            r"\(a\)\. Add it to the inputs\.$",
-        ):
-            Model(a, layers.Dense(3)(a) + b)
-
-    def test_inputs_that_are_no_different_ones(self) -> None:
-        a = Input((4,), name="a")
-        with pytest.raises(
-            ValueError, match=r"^Model got the same input twice among its inputs\. Give each Input once"
-        ):
-            Model([a, a], a)
-
-    def test_two_of_one_name(self) -> None:
-        a, b = Input((4,), name="a"), Input((4,), name="b")
-        one, other = layers.Dense(4, name="a"), layers.Dense(4, name="b")
-        for inputs, outputs, name in (([a, Input((4,), name="a")], a, "a"), (a, one(a), "a"), (a, other(other(a)), "")):
-            if not name:
-                Model(inputs, outputs)
-                continue
-            with pytest.raises(
-                ValueError, match=rf'^The name "{name}" is used 2 times in the model: the layers and in'
-            ):
-                Model(inputs, outputs)
-        with pytest.raises(ValueError, match=r'^The name "b" is used 3 times in the model'):
-            Model([a, b], layers.Dense(4, name="b")(other(a)) + b)
-
-    @pytest.mark.parametrize(
-        ("given", "text"),
-        [
-            (X, "got an array of shape (9, 4)."),
-            ([X, X, X], "got [an array of shape (9, 4), an array of shape (9, 4), an array of shape (9, 4)]."),
-            ({"side": X}, "got {'side': an array of shape (9, 4)}. There is nothing for 'input_layer'."),
-            (
-                {"side": X, "x": X},
-                "got {'side': an array of shape (9, 4), 'x': an array of shape (9, 4)}. There is nothing for 'input_l",
-            ),
-        ],
-    )
-    def test_inputs_in_another_structure(self, given: Any, text: str) -> None:
-        model = branches()
-        model.name = "m"
-        given = map_leaves(lambda a: a[:9], given)
-        expected = f"Model \"m\" expects 2 inputs in the structure ['input_layer', 'side'], {text}"
-        for call in (model, lambda x: model.predict(x, verbose=0)):
-            with pytest.raises(ValueError) as caught:  # noqa: PT011
-                call(given)
-            assert str(caught.value).startswith(expected)
-
-    def test_inputs_that_do_not_fit(self) -> None:
-        model = branches()
-        model.name = "m"
-        text = r"""^Model "m": its input 'side' has shape \(None, 4\), got \(9, 3\)\. Reshape the data, or"""
-        for call in (model, lambda x: model.predict(x, verbose=0)):
-            with pytest.raises(ShapeError, match=text):
-                call([X[:9], X[:9, :3]])
-
-    def test_as_many_inputs_in_another_structure_are_taken_in_their_order_with_a_warning(self) -> None:
-        model = nested()
-        wanted = model({"j": X, "k": Z})["r"].numpy()
-        named = r"""expects 2 inputs in the structure \{'k': 'k', 'j': 'j'\}, got """
-        for given, text in (
-            ([X, Z], r"\[an array of shape"),
-            ({"j": X, "k": Z, "more": X}, r"\{.*'more': an array of"),
-        ):
-            with pytest.warns(UserWarning, match=named + text):
-                np.testing.assert_array_equal(model(given)["r"].numpy(), wanted)
-        a, b, c = (Input((4,), name=name) for name in "abc")
-        with pytest.warns(UserWarning, match=r"""structure \['a', \('b', 'c'\)\], got \[an array"""):
-            np.testing.assert_array_equal(Model([a, (b, c)], a - c)([X, Z, X]).numpy(), X - X)
-
-    def test_a_symbol_that_does_not_fit(self) -> None:
-        model = image()
-        with pytest.raises(
-            ShapeError, match=r'^Model "residual": its input .img. has shape \(None, 8, 8, 3\), got \(None'
-        ):
-            model(Input((8, 9, 3)))
-
-    def test_a_layer_that_returns_another_nest(self) -> None:
-        class Turning(layers.Layer):
-            returns = 1
-
-            def call(self, x: Any) -> Any:
-                return [x] * self.returns
-
-        layer, x = Turning(name="turning"), Input((4,))
-        model = Model(x, layer(x)[0] + 1, name="m")
-        layer.returns = 2
-        with pytest.raises(
-            ValueError, match=r'^Model "m": turning returned 2 results, and 1 when it was called on symb'
-        ):
-            model(X)
-
-    def test_axes_of_size_one_and_dtypes_are_fitted(self) -> None:
-        x = Input((1,), dtype="int32")
-        model = Model(x, x * 2)
-        assert model(np.arange(3)).shape == (3, 1)
-        assert model(np.ones((3, 1, 1))).shape == (3, 1)
-        assert model(np.ones((3, 1))).dtype == "int32"
-        single = Model(x, [x + 1])
-        assert single([np.ones((3, 1))]).shape == single(np.ones((3, 1))).shape == (3, 1)  # one output is no list
 
 
 def noting(texts: list[str]) -> Callable[..., None]:

@@ -88,7 +88,8 @@ class CallGraph:
         depths = self._depths()
         self.operations = self._ordered(depths, ranks)
         self.linear = self._is_linear(depths)
-        self._symbols: list[Sequence[KerasTensor]] = [flatten(call.outputs)[0] for call in (*(e.call for e in entries), *calls)]
+        known_calls = (*(entry.call for entry in entries), *calls)
+        self._symbols: list[Sequence[KerasTensor]] = [flatten(call.outputs)[0] for call in known_calls]
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in vars(self).items() if name != "_symbols"}
