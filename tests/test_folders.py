@@ -136,7 +136,8 @@ def test_the_two_parts_share_no_file(folder: Path) -> None:
 def test_the_aspect_ratio_is_kept_by_cutting_or_by_margins(
     folder: Path, data_format: str | None, shape: tuple[int, ...]
 ) -> None:
-    options = {"class_names": ["dogs"], "color_mode": "grayscale", "image_size": (5, 5), "shuffle": False}
+    folder = folder / "dogs"
+    options = {"color_mode": "grayscale", "image_size": (5, 5), "shuffle": False}
     options |= {"batch_size": None, "label_mode": None, "data_format": data_format, "verbose": False}
     cut = next(utils.image_dataset_from_directory(folder, crop_to_aspect_ratio=True, **options).as_numpy_iterator())
     padded = next(utils.image_dataset_from_directory(folder, pad_to_aspect_ratio=True, **options).as_numpy_iterator())

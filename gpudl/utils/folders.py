@@ -201,10 +201,12 @@ class _Asked:
     def __post_init__(self) -> None:
         if self.labels not in ("inferred", None) and not isinstance(self.labels, list | tuple):
             raise ValueError(f'labels must be "inferred", None or a list of integers, got {self.labels!r}.')
-        if self.class_names is not None and self.labels != "inferred":
-            raise ValueError(f'class_names can only be given with labels="inferred", got labels={self.labels!r}.')
         if self.label_mode not in ("int", "categorical", "binary", None):
             raise ValueError(f'label_mode must be "int", "categorical", "binary" or None, got {self.label_mode!r}.')
+        if self.labels is None or self.label_mode is None:
+            self.labels = self.label_mode = None
+        if self.class_names is not None and self.labels != "inferred":
+            raise ValueError(f'class_names can only be given with labels="inferred", got labels={self.labels!r}.')
         if self.share and not 0 < self.share < 1:
             raise ValueError(f"validation_split must be between 0 and 1, got {self.share}.")
         if bool(self.share) != bool(self.subset):
@@ -213,8 +215,6 @@ class _Asked:
             raise ValueError(f'subset must be "training", "validation" or "both", got {self.subset!r}.')
         if self.share and self.shuffle and self.seed is None:
             raise ValueError("With validation_split and shuffle pass a seed too, so that the two parts share no file.")
-        if self.labels is None or self.label_mode is None:
-            self.labels = self.label_mode = None
 
     def datasets(
         self, load: Load, endings: tuple[str, ...], what: str, batch_size: int | None, links: bool, verbose: bool
