@@ -36,6 +36,7 @@ _NAMES = {
     ("numpy", "ndarray"): _Name.ARRAY,
     ("numpy", "dtype"): _Name.DTYPE,
 }
+_INSTRUCTIONS = {instruction.code: instruction for instruction in pickletools.opcodes}
 _DTYPE = re.compile(r"[biuf][1248]|O8?")
 _MARK = object()
 
@@ -64,10 +65,10 @@ def read(data: bytes) -> object:
         >>> import pickle
         >>> read(pickle.dumps({"a": [1, 2.5, None], b"b": (True, "text")}))
         {'a': [1, 2.5, None], b'b': (True, 'text')}
-        >>> read(pickle.dumps(print))
+        >>> read(pickle.dumps(print))  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        gpudl.datasets._plain_pickle.RefusedError: The file names builtins.print, which is no plain data. It was not run.
+        gpudl.datasets._plain_pickle.RefusedError: The file names builtins.print, which is no plain data...
     """
     reader = _Reader(data)
     try:
@@ -97,14 +98,16 @@ class _Reader:
                 stack.append(data[at + 1] | data[at + 2] << 8)
                 at += 3
             elif code == 0x2E:  # STOP
-                (result,) = stack
+                result = self.pop()
+                if stack or isinstance(result, _Name | _Dtype):
+                    raise RefusedError("The pickled data is damaged: it ends with something unfinished.")
                 return result
             else:
                 at = self._step(chr(code), at + 1)
 
     def _step(self, code: str, at: int) -> int:
         """Follow the instruction `code`, whose argument begins at `at`, and return where the next one is."""
-        instruction = pickletools.code2op.get(code)
+        instruction = _INSTRUCTIONS.get(code)
         if instruction is None:
             raise RefusedError(f"The pickled data is damaged: there is no instruction {code!r}.")
         argument: object = None
@@ -130,8 +133,8 @@ class _Reader:
 
     def pop(self) -> object:
         value = self.stack.pop()
-        if value is _MARK:
-            raise RefusedError("The pickled data is damaged: a mark stands where a value should.")
+        if value is _MARK or isinstance(value, _Unfilled):
+            raise RefusedError("The pickled data is damaged: something unfinished stands where a value should.")
         return value
 
     def since_mark(self) -> list[object]:
@@ -199,7 +202,11 @@ def _array(state: tuple[object, ...]) -> NDArray[np.generic]:
     expected = count if kind.hasobject else count * kind.itemsize
     if columns and kind.hasobject:
         raise RefusedError("An array of objects in the file has its columns first.")
-    if len(sizes) != len(shape) or not isinstance(content, list if kind.hasobject else bytes) or len(content) != expected:
+    if (
+        len(sizes) != len(shape)
+        or not isinstance(content, list if kind.hasobject else bytes)
+        or len(content) != expected
+    ):
         raise RefusedError(f"An array of the file has another size than its shape {shape} and dtype {kind} say.")
     if isinstance(content, list):
         array = np.empty(count, object)
@@ -222,6 +229,11 @@ def _memoize(reader: _Reader, argument: object) -> None:
     key = len(reader.memo) if argument is None else argument
     assert isinstance(key, int)
     reader.memo[key] = reader.stack[-1]
+
+
+def _recall(reader: _Reader, key: object) -> None:
+    assert isinstance(key, int)
+    reader.stack.append(reader.memo[key])
 
 
 def _set_item(reader: _Reader, argument: object) -> None:
@@ -254,5 +266,5 @@ _ACTIONS: dict[str, Callable[[_Reader, object], None]] = {
     "PUT": _memoize,
     "BINPUT": _memoize,
     "LONG_BINPUT": _memoize,
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), lambda reader, key: reader.stack.append(reader.memo[key])),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _recall),
 }

@@ -172,7 +172,7 @@ def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Arra
 def member(
     archive: zipfile.ZipFile, name: str, check: Callable[[tuple[int, ...], np.dtype], None]
 ) -> NDArray[np.generic]:
-    """Return an array of an .npz file, once `check` has seen its shape and dtype; lists in it are read as plain data."""
+    """Return an array of an .npz file, once `check` has seen its shape and dtype; lists are read as plain data."""
     file_name = f"{name}.npy"
     if file_name not in archive.namelist():
         raise DamagedFileError(f"expected an array {name}, found {', '.join(archive.namelist()) or 'nothing'}")

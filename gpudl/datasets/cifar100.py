@@ -39,6 +39,7 @@ def load_data(label_mode: str = "fine") -> tuple[Part, Part]:
         raise ValueError(f'label_mode must be "fine" or "coarse", got {label_mode!r}.')
     label, classes = f"{label_mode}_labels", _CLASSES[label_mode]
     train, test = load(
-        SOURCE, lambda path: [batches(path, (f"cifar-100-python/{name}",), label, classes) for name in ("train", "test")]
+        SOURCE,
+        lambda path: [batches(path, (f"cifar-100-python/{name}",), label, classes) for name in ("train", "test")],
     )
     return train, test

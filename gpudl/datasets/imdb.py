@@ -8,9 +8,7 @@ from gpudl.datasets._source import Source, load
 from gpudl.datasets._texts import Part, begun, limited, mixed, objects, read_texts, read_words, shorter
 
 _FOLDER = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
-SOURCE = Source(
-    "imdb.npz", (f"{_FOLDER}imdb.npz",), "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"
-)
+SOURCE = Source("imdb.npz", (f"{_FOLDER}imdb.npz",), "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f")
 WORDS = Source(
     "imdb_word_index.json", (f"{_FOLDER}imdb_word_index.json",), None, md5="bfafd718b763782e994055a2d397834f"
 )
