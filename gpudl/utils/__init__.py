@@ -11,6 +11,7 @@ from gpudl.utils.numerical import normalize, to_categorical
 from gpudl.utils.py_dataset import PyDataset
 from gpudl.utils.seeds import set_random_seed
 from gpudl.utils.sequences import pad_sequences, timeseries_dataset_from_array
+from gpudl.utils.splitting import split_dataset
 
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
@@ -30,6 +31,7 @@ __all__ = [
     "plot_model",
     "save_img",
     "set_random_seed",
+    "split_dataset",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",

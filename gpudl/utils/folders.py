@@ -42,7 +42,7 @@ class FileDataset(Dataset):
 
         single = Dataset(elements, count)
         batched = single if batch_size is None else single.batch(batch_size)
-        super().__init__(batched.as_numpy_iterator, batched.cardinality())
+        super().__init__(batched.as_numpy_iterator, batched.cardinality(), batch_size)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,10 @@ class Dataset:
         ([2, 2, 1], 3)
     """
 
-    def __init__(self, elements: Callable[[], Iterable[Element]], length: float | None) -> None:
+    def __init__(
+        self, elements: Callable[[], Iterable[Element]], length: float | None, batch_size: int | None = None
+    ) -> None:
+        self.batch_size = batch_size  # of a data set that `batch` has just made
         self._elements = elements
         self._length = length  # None if it is unknown, infinite for an endless one
 
@@ -112,7 +115,7 @@ class Dataset:
                 if len(group) == batch_size or not drop_remainder:
                     yield _stacked(group)
 
-        return Dataset(batches, _batches(self._length, batch_size, drop_remainder))
+        return Dataset(batches, _batches(self._length, batch_size, drop_remainder), batch_size)
 
     def unbatch(self) -> Dataset:
         """Return the rows of the elements, one after another."""
@@ -215,7 +218,7 @@ class _Rows(Dataset):
             order = self._order()
             return (_row(self._arrays, order[start : start + batch_size]) for start in range(0, end, batch_size))
 
-        return Dataset(batches, _batches(self._length, batch_size, drop_remainder))
+        return Dataset(batches, _batches(self._length, batch_size, drop_remainder), batch_size)
 
     def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True) -> Dataset:
         """Shuffle the indices of the rows."""

@@ -138,7 +138,7 @@ def timeseries_dataset_from_array(
         rows = rows.shuffle(max(len(starts), 1), seed=seed)
     if batch_size is not None:
         rows = rows.batch(batch_size)
-    return Dataset(lambda: map(gathered, rows.as_numpy_iterator()), len(rows))
+    return Dataset(lambda: map(gathered, rows.as_numpy_iterator()), len(rows), batch_size)
 
 
 def require_format(format: str) -> None:
