@@ -152,18 +152,26 @@ def test_what_is_no_archive_of_the_format_stays_as_it_is(served: Path, tmp_path:
         get_file(origin=(served / "a.zip").as_uri(), extract=True, archive_format="rar", cache_dir=tmp_path)
 
 
-HOSTILE = ["../out.txt", "/tmp/gpudl-out.txt", "a/../../out.txt", "..\\out.txt", "\\out.txt", "C:\\out.txt", "c:out.txt"]
+HOSTILE = [
+    "../out.txt",
+    "/tmp/gpudl-out.txt",
+    "a/../../out.txt",
+    "..\\out.txt",
+    "\\out.txt",
+    "C:\\out.txt",
+    "c:out.txt",
+]
 
 
 @pytest.mark.parametrize("pack", [tar, packed])
 def test_members_that_lead_out_are_left_out(tmp_path: Path, pack: object) -> None:
     archive = pack(tmp_path / "bad", {"good.txt": b"g", **dict.fromkeys(HOSTILE, b"bad")})  # type: ignore[operator]
-    before = {path for path in tmp_path.rglob("*")}
+    before = set(tmp_path.rglob("*"))
     with pytest.warns(UserWarning, match="is left out: it is no regular file, or would lie outside") as caught:
         assert extract(archive, tmp_path / "to" / "here", ["tar", "zip"])
     assert len(caught) == len(HOSTILE)
     assert files_in(tmp_path / "to") == {"here/good.txt": b"g"}
-    new = {path for path in tmp_path.rglob("*")} - before
+    new = set(tmp_path.rglob("*")) - before
     assert new == {tmp_path / "to", tmp_path / "to" / "here", tmp_path / "to" / "here" / "good.txt"}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import io
+import random
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,11 @@ def test_an_image_is_cut_to_the_aspect_ratio(tmp_path: Path) -> None:
         (lambda: utils.pad_sequences([[1]], padding="left"), ValueError, 'padding must be "pre" or "post"'),
         (lambda: utils.pad_sequences([["a"]], value="b"), ValueError, "pass dtype=object"),
         (lambda: utils.pad_sequences([[[1]], [[1, 2]]]), ValueError, r"\(2,\) in sequence 1"),
-        (lambda: utils.timeseries_dataset_from_array([1, 2], None, 1, 2), ValueError, "sequence_stride must be above 0"),
+        (
+            lambda: utils.timeseries_dataset_from_array([1, 2], None, 1, 2),
+            ValueError,
+            "sequence_stride must be above 0",
+        ),
         (lambda: utils.timeseries_dataset_from_array([1, 2], None, 1, end_index=2), ValueError, "end_index must be"),
     ],
 )
@@ -136,7 +141,8 @@ def test_the_two_parts_share_no_file(folder: Path) -> None:
 def test_the_aspect_ratio_is_kept_by_cutting_or_by_margins(
     folder: Path, data_format: str | None, shape: tuple[int, ...]
 ) -> None:
-    options = {"class_names": ["dogs"], "color_mode": "grayscale", "image_size": (5, 5), "shuffle": False}
+    folder = folder / "dogs"
+    options = {"color_mode": "grayscale", "image_size": (5, 5), "shuffle": False}
     options |= {"batch_size": None, "label_mode": None, "data_format": data_format, "verbose": False}
     cut = next(utils.image_dataset_from_directory(folder, crop_to_aspect_ratio=True, **options).as_numpy_iterator())
     padded = next(utils.image_dataset_from_directory(folder, pad_to_aspect_ratio=True, **options).as_numpy_iterator())
@@ -209,3 +215,43 @@ def test_sequences_are_padded_and_cut() -> None:
     assert utils.pad_sequences(rows, 2, truncating="post", value=-1).tolist() == [[-1, 1], [2, 3], [-1, -1], [4, 5]]
     assert utils.pad_sequences([[[1, 2]], [[3, 4], [5, 6]]], dtype="float32").shape == (2, 2, 2)
     assert utils.pad_sequences([["a"], ["bc", "d"]], dtype=object, value="").tolist() == [["", "a"], ["bc", "d"]]
+
+
+def test_data_is_split_in_two() -> None:
+    x, y = np.arange(20).reshape(10, 2), np.arange(10) * 1.0
+    left, right = utils.split_dataset((x, y), left_size=0.7)
+    assert [len(left), len(right)] == [7, 3]
+    assert [(a.tolist(), float(b)) for a, b in right.as_numpy_iterator()] == [
+        ([2 * n, 2 * n + 1], n) for n in (7, 8, 9)
+    ]
+    left, right = utils.split_dataset(x, left_size=2, right_size=3, shuffle=True, seed=1)
+    order = list(range(10))
+    random.Random(1).shuffle(order)
+    assert [int(row[0]) // 2 for row in left.as_numpy_iterator()] == order[:2]
+    assert [int(row[0]) // 2 for row in right.as_numpy_iterator()] == order[-3:]
+
+
+def test_a_batched_data_set_is_split_by_samples() -> None:
+    data = utils.timeseries_dataset_from_array(np.arange(9), np.arange(9), 2, batch_size=3)
+    left, right = utils.split_dataset(data, right_size=3)
+    assert [y.tolist() for _, y in left.as_numpy_iterator()] == [[0, 1, 2], [3, 4]]
+    assert [y.tolist() for _, y in right.as_numpy_iterator()] == [[5, 6, 7]]
+
+
+@pytest.mark.parametrize(
+    ("data", "sizes", "error", "words"),
+    [
+        (np.arange(4), {}, ValueError, "pass left_size or right_size"),
+        (np.arange(4), {"left_size": 4}, ValueError, "below the 4 samples"),
+        (np.arange(4), {"left_size": 1.0}, ValueError, "a share between 0 and 1, got 1.0"),
+        (np.arange(4), {"left_size": 3, "right_size": 2}, ValueError, "exceed 4 samples"),
+        (np.arange(4), {"left_size": 0.01}, ValueError, "a part would get none"),
+        (np.arange(4), {"left_size": "half"}, TypeError, "left_size must be an integer, a float or None, got 'half'"),
+        ({1: 2}, {"left_size": 1}, TypeError, "got dict"),
+        ([], {"left_size": 1}, ValueError, "must hold NumPy arrays"),
+        ([np.arange(3), np.arange(4)], {"left_size": 1}, ValueError, r"different lengths: \[3, 4\]"),
+    ],
+)
+def test_wrong_splits_are_named(data: object, sizes: dict[str, object], error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        utils.split_dataset(data, **sizes)  # type: ignore[arg-type]

@@ -20,6 +20,7 @@ from typing import IO, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from gpudl.datasets._plain_pickle import read as plain_pickle
 from gpudl.utils.files import DownloadError, download, home
 
 Array = NDArray[np.uint8]
@@ -33,6 +34,7 @@ CLASSES = 10
 _MAX_BYTES = 64 << 20
 _IDX_UINT8 = 0x08
 _HEADER = 1 << 12  # bytes in which the header of an .npy file ends, far more than it takes
+_MOST_UNPACKED = 256 << 20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -55,11 +57,13 @@ class DamagedFileError(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """A data file: its path below a ``datasets`` folder, the addresses that serve it, and its SHA-256."""
+    """A data file: its path below a ``datasets`` folder, the addresses that serve it, and its hash."""
 
     name: str
     urls: tuple[str, ...]
-    sha256: str
+    sha256: str | None
+    md5: str | None = None
+    max_bytes: int = _MAX_BYTES
 
 
 def load(source: Source, read: Callable[[Path], T], path: str | os.PathLike[str] | None = None) -> T:
@@ -93,7 +97,7 @@ def load(source: Source, read: Callable[[Path], T], path: str | os.PathLike[str]
     if own and not path.parent.is_dir():
         raise DatasetUnavailable(f"{path}: there is no folder {path.parent}. Make it, or pass another path.")
     try:
-        return read(download(source.urls, places[0], sha256=source.sha256, max_bytes=_MAX_BYTES))
+        return read(_downloaded(source, places[0]))
     except DownloadError as error:
         reasons = "".join(f"\n  {reason}" for reason in [*tried, *error.failures])
         raise DatasetUnavailable(
@@ -103,12 +107,16 @@ def load(source: Source, read: Callable[[Path], T], path: str | os.PathLike[str]
         ) from error
 
 
+def _downloaded(source: Source, place: Path) -> Path:
+    return download(source.urls, place, sha256=source.sha256, md5=source.md5, max_bytes=source.max_bytes)
+
+
 def _keras_home() -> Path:
     return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
 
 
 @contextmanager
-def regular(path: Path) -> Iterator[IO[bytes]]:
+def regular(path: Path, max_bytes: int = _MAX_BYTES) -> Iterator[IO[bytes]]:
     """Open a regular file for reading, in a ``with`` block; pipes and devices, which may block, are refused.
 
     Raises:
@@ -123,8 +131,8 @@ def regular(path: Path) -> Iterator[IO[bytes]]:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
             raise DamagedFileError("expected a regular file, found a pipe or a device")
-        if found.st_size > _MAX_BYTES:
-            raise DamagedFileError(f"expected at most {_MAX_BYTES} bytes, found {found.st_size}")
+        if found.st_size > max_bytes:
+            raise DamagedFileError(f"expected at most {max_bytes} bytes, found {found.st_size}")
         with open(descriptor, "rb", closefd=False) as file:
             yield file
     finally:
@@ -133,12 +141,19 @@ def regular(path: Path) -> Iterator[IO[bytes]]:
 
 def read_npz(path: Path) -> Split:
     """Read MNIST's four arrays from an .npz file, or raise DamagedFileError."""
+    with members(path) as archive:
+        return (
+            (_member(archive, "x_train", (TRAIN, *IMAGE)), labels(_member(archive, "y_train", (TRAIN,)))),
+            (_member(archive, "x_test", (TEST, *IMAGE)), labels(_member(archive, "y_test", (TEST,)))),
+        )
+
+
+@contextmanager
+def members(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open an .npz file, in a ``with`` block; whatever goes wrong in it is a DamagedFileError."""
     try:
         with regular(path) as file, zipfile.ZipFile(file) as archive:
-            return (
-                (_member(archive, "x_train", (TRAIN, *IMAGE)), labels(_member(archive, "y_train", (TRAIN,)))),
-                (_member(archive, "x_test", (TEST, *IMAGE)), labels(_member(archive, "y_test", (TEST,)))),
-            )
+            yield archive
     except (OSError, DamagedFileError):
         raise
     # zipfile, zlib and NumPy's header parser answer damaged bytes with nearly every exception there is.
@@ -147,13 +162,24 @@ def read_npz(path: Path) -> Split:
 
 
 def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Array:
-    member = f"{name}.npy"
-    if member not in archive.namelist():
+    def check(found: tuple[int, ...], dtype: np.dtype) -> None:
+        if found != shape or dtype != np.uint8:
+            raise DamagedFileError(f"expected {name} to be uint8 {shape}, found {dtype} {found}")
+
+    return member(archive, name, check).view(np.uint8)
+
+
+def member(
+    archive: zipfile.ZipFile, name: str, check: Callable[[tuple[int, ...], np.dtype], None]
+) -> NDArray[np.generic]:
+    """Return an array of an .npz file, once `check` has seen its shape and dtype; lists are read as plain data."""
+    file_name = f"{name}.npy"
+    if file_name not in archive.namelist():
         raise DamagedFileError(f"expected an array {name}, found {', '.join(archive.namelist()) or 'nothing'}")
-    info = archive.getinfo(member)
+    info = archive.getinfo(file_name)
     if info.compress_type not in _METHODS:
         raise DamagedFileError(f"expected {name} to be stored or deflated, found method {info.compress_type}")
-    with archive.open(member) as file:
+    with archive.open(file_name) as file:
         # The header is read first: it determines how much memory the array would need.
         header = io.BytesIO(file.read(_HEADER))
         version = np.lib.format.read_magic(header)
@@ -161,15 +187,25 @@ def _member(archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> Arra
             found, _, dtype = np.lib.format.read_array_header_1_0(header)
         else:
             found, _, dtype = np.lib.format.read_array_header_2_0(header)
-        if found != shape or dtype != np.uint8:
-            raise DamagedFileError(f"expected {name} to be uint8 {shape}, found {dtype} {found}")
+        check(found, dtype)
+        file.seek(0)
+        if dtype.hasobject:
+            return _lists(file.read(_MOST_UNPACKED + 1), header.tell(), found)
         # No more is ever read than the archive's directory says.
-        size = header.tell() + math.prod(shape)
+        size = header.tell() + math.prod(found) * dtype.itemsize
         if info.file_size != size:
             raise DamagedFileError(f"expected {size} bytes for {name} in the directory, found {info.file_size}")
-        file.seek(0)
-        array: Array = np.load(file, allow_pickle=False)
+        array: NDArray[np.generic] = np.load(file, allow_pickle=False)
         return array
+
+
+def _lists(data: bytes, start: int, shape: tuple[int, ...]) -> NDArray[np.generic]:
+    if len(data) > _MOST_UNPACKED:
+        raise DamagedFileError(f"expected at most {_MOST_UNPACKED} bytes of lists, found more")
+    array = plain_pickle(data[start:])
+    if not isinstance(array, np.ndarray) or array.shape != shape:
+        raise DamagedFileError(f"expected an array of lists of shape {shape}")
+    return array
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> Array:

@@ -13,6 +13,7 @@ from gpudl.utils.py_dataset import PyDataset
 from gpudl.utils.seeds import set_random_seed
 from gpudl.utils.sequences import pad_sequences, timeseries_dataset_from_array
 from gpudl.utils.session import clear_session, is_keras_tensor
+from gpudl.utils.splitting import split_dataset
 
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
@@ -34,6 +35,7 @@ __all__ = [
     "plot_model",
     "save_img",
     "set_random_seed",
+    "split_dataset",
     "standardize_dtype",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",

@@ -36,13 +36,13 @@ class FileDataset(Dataset):
         labels = _encoded(files, label_mode)
 
         def elements() -> Iterator[object]:
-            for number in map(int, order.as_numpy_iterator()):
+            for number in order.as_numpy_iterator():
                 content = load(files.paths[number])
                 yield content if labels is None else (content, labels[number])
 
         single = Dataset(elements, count)
         batched = single if batch_size is None else single.batch(batch_size)
-        super().__init__(batched.as_numpy_iterator, batched.cardinality())
+        super().__init__(batched.as_numpy_iterator, batched.cardinality(), batch_size)
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class _Files:
 
 def image_dataset_from_directory(
     directory: str | os.PathLike[str],
-    labels: str | Sequence[int] | None = "inferred",
+    labels: str | list[int] | tuple[int, ...] | None = "inferred",
     label_mode: str | None = "int",
     class_names: Sequence[str] | None = None,
     color_mode: str = "rgb",
@@ -142,7 +142,7 @@ def image_dataset_from_directory(
             result[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
         else:
             if crop_to_aspect_ratio:
-                left, top, right, bottom = centered(*image.shape[:2], height, width)
+                left, top, right, bottom = centered(image.shape[0], image.shape[1], height, width)
                 image = image[top : max(bottom, top + 1), left : max(right, left + 1)]
             result = resized(image, height, width, method)
         return np.ascontiguousarray(result.transpose(2, 0, 1)) if first else result
@@ -153,7 +153,7 @@ def image_dataset_from_directory(
 
 def text_dataset_from_directory(
     directory: str | os.PathLike[str],
-    labels: str | Sequence[int] | None = "inferred",
+    labels: str | list[int] | tuple[int, ...] | None = "inferred",
     label_mode: str | None = "int",
     class_names: Sequence[str] | None = None,
     batch_size: int | None = 32,
@@ -190,7 +190,7 @@ class _Asked:
     """The arguments that say which files, checked."""
 
     directory: str | os.PathLike[str]
-    labels: str | Sequence[int] | None
+    labels: str | list[int] | tuple[int, ...] | None
     label_mode: str | None
     class_names: Sequence[str] | None
     shuffle: bool
@@ -201,10 +201,12 @@ class _Asked:
     def __post_init__(self) -> None:
         if self.labels not in ("inferred", None) and not isinstance(self.labels, list | tuple):
             raise ValueError(f'labels must be "inferred", None or a list of integers, got {self.labels!r}.')
-        if self.class_names is not None and self.labels != "inferred":
-            raise ValueError(f'class_names can only be given with labels="inferred", got labels={self.labels!r}.')
         if self.label_mode not in ("int", "categorical", "binary", None):
             raise ValueError(f'label_mode must be "int", "categorical", "binary" or None, got {self.label_mode!r}.')
+        if self.labels is None or self.label_mode is None:
+            self.labels = self.label_mode = None
+        if self.class_names is not None and self.labels != "inferred":
+            raise ValueError(f'class_names can only be given with labels="inferred", got labels={self.labels!r}.')
         if self.share and not 0 < self.share < 1:
             raise ValueError(f"validation_split must be between 0 and 1, got {self.share}.")
         if bool(self.share) != bool(self.subset):
@@ -213,8 +215,6 @@ class _Asked:
             raise ValueError(f'subset must be "training", "validation" or "both", got {self.subset!r}.')
         if self.share and self.shuffle and self.seed is None:
             raise ValueError("With validation_split and shuffle pass a seed too, so that the two parts share no file.")
-        if self.labels is None or self.label_mode is None:
-            self.labels = self.label_mode = None
 
     def datasets(
         self, load: Load, endings: tuple[str, ...], what: str, batch_size: int | None, links: bool, verbose: bool
@@ -235,7 +235,9 @@ class _Asked:
         for subset in ("training", "validation") if self.subset == "both" else (self.subset,):
             files = found.part(self.share, subset)
             if not files.paths:
-                raise ValueError(f"No {what} for {subset or 'this'} in {self.directory}: {', '.join(endings)} are read.")
+                raise ValueError(
+                    f"No {what} for {subset or 'this'} in {self.directory}: {', '.join(endings)} are read."
+                )
             mixed = self.shuffle and not (self.subset == "both" and subset == "validation")
             sets.append(FileDataset(load, files, self.label_mode, batch_size, mixed, seed))
         return sets if self.subset == "both" else sets[0]
@@ -248,7 +250,9 @@ class _Asked:
                 return _Files(paths, None, None)
             if len(self.labels) != len(paths):
                 raise ValueError(f"There are {len(self.labels)} labels, but {len(paths)} files in {folder}.")
-            return _Files(paths, np.array(self.labels, np.int32), [str(label) for label in sorted(set(self.labels))])
+            return _Files(
+                paths, np.array(self.labels, np.int32), [str(label) for label in sorted({*map(int, self.labels)})]
+            )
         there = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
         names = there if self.class_names is None else list(self.class_names)
         if unknown := sorted(set(names) - set(there)):
@@ -260,7 +264,9 @@ class _Asked:
 
 def _files(folder: str, endings: tuple[str, ...], links: bool) -> list[str]:
     found = sorted(os.walk(folder, followlinks=links), key=lambda entry: entry[0])
-    return [os.path.join(at, name) for at, _, names in found for name in sorted(names) if name.lower().endswith(endings)]
+    return [
+        os.path.join(at, name) for at, _, names in found for name in sorted(names) if name.lower().endswith(endings)
+    ]
 
 
 def _encoded(files: _Files, label_mode: str | None) -> NDArray[np.generic] | None:
@@ -268,5 +274,5 @@ def _encoded(files: _Files, label_mode: str | None) -> NDArray[np.generic] | Non
         return files.labels
     if label_mode == "binary":
         return files.labels[:, None].astype(np.float32)
-    classes = np.arange(len(files.class_names or ()))
-    return (files.labels[:, None] == classes).astype(np.float32)
+    chosen: NDArray[np.bool_] = files.labels[:, None] == np.arange(len(files.class_names or ()))
+    return chosen.astype(np.float32)

@@ -91,7 +91,9 @@ def centered(height: int, width: int, target_height: int, target_width: int) -> 
     return left, top, left + crop_width, top + crop_height
 
 
-def img_to_array(img: ArrayLike | Image, data_format: str | None = None, dtype: DTypeLike = None) -> NDArray[np.generic]:
+def img_to_array(
+    img: ArrayLike | Image, data_format: str | None = None, dtype: DTypeLike | None = None
+) -> NDArray[np.generic]:
     """Return the pixels of an image as an array (height, width, channels), or with the channels first.
 
     Args:
@@ -115,7 +117,9 @@ def img_to_array(img: ArrayLike | Image, data_format: str | None = None, dtype: 
     return x.transpose(2, 0, 1) if data_format == "channels_first" else x
 
 
-def array_to_img(x: ArrayLike, data_format: str | None = None, scale: bool = True, dtype: DTypeLike = None) -> Image:
+def array_to_img(
+    x: ArrayLike, data_format: str | None = None, scale: bool = True, dtype: DTypeLike | None = None
+) -> Image:
     """Return an array (height, width, channels) as an image of Pillow.
 
     Args:

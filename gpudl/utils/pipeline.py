@@ -14,6 +14,7 @@ from gpudl import backend
 from gpudl.engine.convert import convert_to_tensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
+from gpudl.utils.shuffling import Order, require_positive
 
 __all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset"]
 
@@ -34,7 +35,10 @@ class Dataset:
         ([2, 2, 1], 3)
     """
 
-    def __init__(self, elements: Callable[[], Iterable[Element]], length: float | None) -> None:
+    def __init__(
+        self, elements: Callable[[], Iterable[Element]], length: float | None, batch_size: int | None = None
+    ) -> None:
+        self.batch_size = batch_size  # of a data set that `batch` has just made
         self._elements = elements
         self._length = length  # None if it is unknown, infinite for an endless one
 
@@ -103,7 +107,7 @@ class Dataset:
 
     def batch(self, batch_size: int, drop_remainder: bool = False, **performance: object) -> Dataset:
         """Join `batch_size` elements at a time along a new first axis; the last may be fewer."""
-        _require_positive("batch", "batch_size", batch_size)
+        require_positive("batch", "batch_size", batch_size)
 
         def batches() -> Iterator[Element]:
             elements = iter(self._elements())
@@ -111,7 +115,7 @@ class Dataset:
                 if len(group) == batch_size or not drop_remainder:
                     yield _stacked(group)
 
-        return Dataset(batches, _batches(self._length, batch_size, drop_remainder))
+        return Dataset(batches, _batches(self._length, batch_size, drop_remainder), batch_size)
 
     def unbatch(self) -> Dataset:
         """Return the rows of the elements, one after another."""
@@ -119,7 +123,7 @@ class Dataset:
 
     def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True) -> Dataset:
         """Draw each element at random from a buffer of the next `buffer_size`; in another order each pass."""
-        order = _Order(buffer_size, seed, reshuffle_each_iteration)
+        order = Order(buffer_size, seed, reshuffle_each_iteration)
         return Dataset(lambda: order(self._elements()), self._length)
 
     def map(self, map_func: Callable[..., Element], **performance: object) -> Dataset:
@@ -207,18 +211,18 @@ class _Rows(Dataset):
 
     def batch(self, batch_size: int, drop_remainder: bool = False, **performance: object) -> Dataset:
         """Gather `batch_size` rows at a time."""
-        _require_positive("batch", "batch_size", batch_size)
+        require_positive("batch", "batch_size", batch_size)
         end = self._count // batch_size * batch_size if drop_remainder else self._count
 
         def batches() -> Iterator[Element]:
             order = self._order()
             return (_row(self._arrays, order[start : start + batch_size]) for start in range(0, end, batch_size))
 
-        return Dataset(batches, _batches(self._length, batch_size, drop_remainder))
+        return Dataset(batches, _batches(self._length, batch_size, drop_remainder), batch_size)
 
     def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True) -> Dataset:
         """Shuffle the indices of the rows."""
-        order = _Order(buffer_size, seed, reshuffle_each_iteration)
+        order = Order(buffer_size, seed, reshuffle_each_iteration)
         return _Rows(self._arrays, lambda: np.fromiter(order(self._order()), np.intp, self._count), self._count)
 
     def take(self, count: int) -> Dataset:
@@ -226,32 +230,6 @@ class _Rows(Dataset):
         if count < 0:
             return self
         return _Rows(self._arrays, lambda: self._order()[:count], min(count, self._count))
-
-
-class _Order:
-    """A shuffle with a buffer, in another order each time, or always in the same."""
-
-    def __init__(self, buffer_size: int, seed: int | None, again: bool) -> None:
-        _require_positive("shuffle", "buffer_size", buffer_size)
-        self._size = buffer_size
-        self._seeds = np.random.SeedSequence(np.random.randint(2**32) if seed is None else seed)
-        self._once = None if again else self._seeds.spawn(1)[0]
-
-    def __call__(self, elements: Iterable[Element]) -> Iterator[Element]:
-        rng = np.random.default_rng(self._once or self._seeds.spawn(1)[0])
-        waiting = iter(elements)
-        buffer = list(islice(waiting, self._size))
-        for element in waiting:
-            drawn = int(rng.integers(len(buffer)))
-            yield buffer[drawn]
-            buffer[drawn] = element
-        for number in rng.permutation(len(buffer)):
-            yield buffer[number]
-
-
-def _require_positive(method: str, name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"Dataset.{method}: {name} must be a whole number above 0, got {value!r}.")
 
 
 def _batches(length: float | None, size: int, drop_remainder: bool) -> float | None:
@@ -278,9 +256,11 @@ def _on_host(value: object) -> np.ndarray:
     return array
 
 
-def _tensor(value: object) -> object:
+def _tensor(value: Element) -> Element:
     """Return numbers as a tensor; text stays an array of NumPy's."""
-    return value if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "OSU" else convert_to_tensor(value)
+    return (
+        value if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "OSU" else convert_to_tensor(value)
+    )
 
 
 def _called(function: Callable[..., Element], element: Element) -> Element:

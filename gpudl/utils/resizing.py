@@ -49,12 +49,13 @@ def resized(image: NDArray[np.generic], height: int, width: int, method: str = "
     if pixels.shape[:2] == (height, width):
         return pixels
     rows, columns = _weights(pixels.shape[0], height, method), _weights(pixels.shape[1], width, method)
-    result: Floats = np.einsum("hy,yxc->hxc", rows, pixels, optimize=True)
-    return np.einsum("wx,hxc->hwc", columns, result, optimize=True).astype(np.float32)
+    result: Floats = np.einsum("hy,wx,yxc->hwc", rows, columns, pixels, optimize=True)
+    return result
 
 
 def _weights(old: int, new: int, method: str) -> Floats:
     """Return how much each of `old` pixels counts in each of `new`: (new, old), the sum of each row 1."""
+    weights: NDArray[np.floating]
     step, pixel, numbers = old / new, np.arange(old), np.arange(new)[:, None]
     if method == "nearest":
         weights = (np.minimum(np.floor((numbers + 0.5) * step), old - 1) == pixel).astype(float)
@@ -62,5 +63,6 @@ def _weights(old: int, new: int, method: str) -> Floats:
         overlap = np.minimum((numbers + 1) * step, pixel + 1) - np.maximum(numbers * step, pixel)
         weights = np.maximum(overlap, 0)
     else:
-        weights = _KERNELS[method]((numbers + 0.5) * step - 0.5 - pixel)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+        weights = _KERNELS[method](np.asarray((numbers + 0.5) * step - 0.5 - pixel, np.float64))
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    return weights.astype(np.float32)

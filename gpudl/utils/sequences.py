@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from gpudl.utils.pipeline import Dataset
+from gpudl.utils.pipeline import Dataset, Element
 
 
 def pad_sequences(
-    sequences: Sequence[ArrayLike],
+    sequences: Sequence[Sequence[object] | NDArray[np.generic]],
     maxlen: int | None = None,
     dtype: DTypeLike = "int32",
     padding: str = "pre",
@@ -57,7 +57,7 @@ def pad_sequences(
     for number, one in enumerate(listed):
         if not len(one):
             continue
-        kept = np.asarray(one[-most:] if truncating == "pre" else one[:most], dtype=dtype)  # type: ignore[index]
+        kept = np.asarray(one[-most:] if truncating == "pre" else one[:most], dtype=dtype)
         if kept.shape[1:] != shape:
             raise ValueError(
                 f"The elements of all sequences must have one shape: {shape} at first, "
@@ -126,8 +126,8 @@ def timeseries_dataset_from_array(
     starts = first + np.arange(0, max(windows, 0), sequence_stride)
     steps = np.arange(sequence_length) * sampling_rate
 
-    def gathered(at: NDArray[np.int64]) -> object:
-        inputs = series[at[..., None] + steps]
+    def gathered(at: Element) -> Element:
+        inputs = series[np.expand_dims(at, -1) + steps]
         return inputs if wanted is None else (inputs, wanted[at])
 
     if shuffle:
@@ -138,7 +138,7 @@ def timeseries_dataset_from_array(
         rows = rows.shuffle(max(len(starts), 1), seed=seed)
     if batch_size is not None:
         rows = rows.batch(batch_size)
-    return Dataset(lambda: map(gathered, rows.as_numpy_iterator()), len(rows))
+    return Dataset(lambda: map(gathered, rows.as_numpy_iterator()), len(rows), batch_size)
 
 
 def require_format(format: str) -> None:
