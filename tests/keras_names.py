@@ -157,7 +157,10 @@ def written() -> tuple[dict[str, Compared], str]:
 
 
 if __name__ == "__main__":
+    compared, text = written()
     if sys.argv[1:] == ["--write"]:
-        PAGE.write_text(written()[1], "utf-8")
+        PAGE.write_text(text, "utf-8")
+        if unused := unused_reasons(compared):
+            print("Said in tests/keras_reasons.py of names that gpudl has by now:", *sorted(unused))
     else:
-        print(written()[1], end="")
+        print(text, end="")
