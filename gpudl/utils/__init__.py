@@ -12,6 +12,7 @@ from gpudl.utils.py_dataset import PyDataset
 from gpudl.utils.seeds import set_random_seed
 from gpudl.utils.sequences import pad_sequences, timeseries_dataset_from_array
 from gpudl.utils.splitting import split_dataset
+from gpudl.utils.symbols import get_source_inputs, is_keras_tensor
 
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
@@ -21,8 +22,10 @@ __all__ = [
     "Sequence",
     "array_to_img",
     "get_file",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
+    "is_keras_tensor",
     "load_img",
     "model_to_dot",
     "normalize",
