@@ -154,7 +154,7 @@ def test_what_is_no_archive_of_the_format_stays_as_it_is(served: Path, tmp_path:
 
 HOSTILE = [
     "../out.txt",
-    "/gpudl-out.txt",
+    "/out.txt",
     "a/../../out.txt",
     "..\\out.txt",
     "\\out.txt",

@@ -14,6 +14,7 @@ from gpudl.utils.seeds import set_random_seed
 from gpudl.utils.sequences import pad_sequences, timeseries_dataset_from_array
 from gpudl.utils.session import clear_session, is_keras_tensor
 from gpudl.utils.splitting import split_dataset
+from gpudl.utils.symbols import get_source_inputs, is_keras_tensor
 
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
@@ -24,6 +25,7 @@ __all__ = [
     "array_to_img",
     "clear_session",
     "get_file",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
     "is_keras_tensor",

@@ -28,7 +28,7 @@ class DownloadError(OSError):
 
 
 class WrongHashError(DownloadError, ValueError):
-    """An address served a file, but another one than was asked for."""
+    """An address served a file, but its hash is another than the expected one."""
 
 
 def home() -> Path:

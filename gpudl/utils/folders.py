@@ -36,7 +36,8 @@ class FileDataset(Dataset):
         labels = _encoded(files, label_mode)
 
         def elements() -> Iterator[object]:
-            for number in order.as_numpy_iterator():
+            for element in order.as_numpy_iterator():
+                number = int(np.asarray(element))
                 content = load(files.paths[number])
                 yield content if labels is None else (content, labels[number])
 

@@ -9,6 +9,7 @@ from itertools import count as forever
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from gpudl import backend
 from gpudl.engine.convert import convert_to_tensor
@@ -256,7 +257,7 @@ def _on_host(value: object) -> np.ndarray:
     return array
 
 
-def _tensor(value: Element) -> Element:
+def _tensor(value: Tensor | ArrayLike) -> object:
     """Return numbers as a tensor; text stays an array of NumPy's."""
     return (
         value if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "OSU" else convert_to_tensor(value)

@@ -126,7 +126,8 @@ def timeseries_dataset_from_array(
     starts = first + np.arange(0, max(windows, 0), sequence_stride)
     steps = np.arange(sequence_length) * sampling_rate
 
-    def gathered(at: Element) -> Element:
+    def gathered(element: Element) -> Element:
+        at: NDArray[np.int64] = np.asarray(element)
         inputs = series[np.expand_dims(at, -1) + steps]
         return inputs if wanted is None else (inputs, wanted[at])
 
