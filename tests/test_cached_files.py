@@ -152,7 +152,15 @@ def test_what_is_no_archive_of_the_format_stays_as_it_is(served: Path, tmp_path:
         get_file(origin=(served / "a.zip").as_uri(), extract=True, archive_format="rar", cache_dir=tmp_path)
 
 
-HOSTILE = ["../out.txt", "/tmp/gpudl-out.txt", "a/../../out.txt", "..\\out.txt", "\\out.txt", "C:\\out.txt", "c:out.txt"]
+HOSTILE = [
+    "../out.txt",
+    "/tmp/gpudl-out.txt",
+    "a/../../out.txt",
+    "..\\out.txt",
+    "\\out.txt",
+    "C:\\out.txt",
+    "c:out.txt",
+]
 
 
 @pytest.mark.parametrize("pack", [tar, packed])

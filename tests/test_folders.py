@@ -78,7 +78,11 @@ def test_an_image_is_cut_to_the_aspect_ratio(tmp_path: Path) -> None:
         (lambda: utils.pad_sequences([[1]], padding="left"), ValueError, 'padding must be "pre" or "post"'),
         (lambda: utils.pad_sequences([["a"]], value="b"), ValueError, "pass dtype=object"),
         (lambda: utils.pad_sequences([[[1]], [[1, 2]]]), ValueError, r"\(2,\) in sequence 1"),
-        (lambda: utils.timeseries_dataset_from_array([1, 2], None, 1, 2), ValueError, "sequence_stride must be above 0"),
+        (
+            lambda: utils.timeseries_dataset_from_array([1, 2], None, 1, 2),
+            ValueError,
+            "sequence_stride must be above 0",
+        ),
         (lambda: utils.timeseries_dataset_from_array([1, 2], None, 1, end_index=2), ValueError, "end_index must be"),
     ],
 )

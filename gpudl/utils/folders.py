@@ -235,7 +235,9 @@ class _Asked:
         for subset in ("training", "validation") if self.subset == "both" else (self.subset,):
             files = found.part(self.share, subset)
             if not files.paths:
-                raise ValueError(f"No {what} for {subset or 'this'} in {self.directory}: {', '.join(endings)} are read.")
+                raise ValueError(
+                    f"No {what} for {subset or 'this'} in {self.directory}: {', '.join(endings)} are read."
+                )
             mixed = self.shuffle and not (self.subset == "both" and subset == "validation")
             sets.append(FileDataset(load, files, self.label_mode, batch_size, mixed, seed))
         return sets if self.subset == "both" else sets[0]
@@ -260,7 +262,9 @@ class _Asked:
 
 def _files(folder: str, endings: tuple[str, ...], links: bool) -> list[str]:
     found = sorted(os.walk(folder, followlinks=links), key=lambda entry: entry[0])
-    return [os.path.join(at, name) for at, _, names in found for name in sorted(names) if name.lower().endswith(endings)]
+    return [
+        os.path.join(at, name) for at, _, names in found for name in sorted(names) if name.lower().endswith(endings)
+    ]
 
 
 def _encoded(files: _Files, label_mode: str | None) -> NDArray[np.generic] | None:

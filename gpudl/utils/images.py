@@ -91,7 +91,9 @@ def centered(height: int, width: int, target_height: int, target_width: int) -> 
     return left, top, left + crop_width, top + crop_height
 
 
-def img_to_array(img: ArrayLike | Image, data_format: str | None = None, dtype: DTypeLike = None) -> NDArray[np.generic]:
+def img_to_array(
+    img: ArrayLike | Image, data_format: str | None = None, dtype: DTypeLike = None
+) -> NDArray[np.generic]:
     """Return the pixels of an image as an array (height, width, channels), or with the channels first.
 
     Args:

@@ -280,7 +280,9 @@ def _on_host(value: object) -> np.ndarray:
 
 def _tensor(value: object) -> object:
     """Return numbers as a tensor; text stays an array of NumPy's."""
-    return value if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "OSU" else convert_to_tensor(value)
+    return (
+        value if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "OSU" else convert_to_tensor(value)
+    )
 
 
 def _called(function: Callable[..., Element], element: Element) -> Element:
