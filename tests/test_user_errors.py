@@ -344,9 +344,7 @@ class TestArguments:
                 use()
         assert not model.built
 
-    @pytest.mark.parametrize(
-        "wrong", [{"optimizer": 3}, {"loss": 3}, {"metrics": [None]}, {"metrics": [3]}]
-    )
+    @pytest.mark.parametrize("wrong", [{"optimizer": 3}, {"loss": 3}, {"metrics": [None]}, {"metrics": [3]}])
     def test_what_compile_cannot_take(self, model: Any, wrong: dict[str, Any]) -> None:
         before = model.optimizer, model.loss
         with refused(model, r"expected|is a name", (TypeError, ValueError)):
