@@ -154,11 +154,7 @@ def test_what_is_no_archive_of_the_format_stays_as_it_is(served: Path, tmp_path:
 
 HOSTILE = [
     "../out.txt",
-<<<<<<< HEAD
     "/out.txt",
-=======
-    "/tmp/gpudl-out.txt",
->>>>>>> training
     "a/../../out.txt",
     "..\\out.txt",
     "\\out.txt",

@@ -12,7 +12,7 @@ from gpudl.utils.numerical import normalize, to_categorical
 from gpudl.utils.py_dataset import PyDataset
 from gpudl.utils.seeds import set_random_seed
 from gpudl.utils.sequences import pad_sequences, timeseries_dataset_from_array
-from gpudl.utils.session import clear_session, is_keras_tensor
+from gpudl.utils.session import clear_session
 from gpudl.utils.splitting import split_dataset
 from gpudl.utils.symbols import get_source_inputs, is_keras_tensor
 

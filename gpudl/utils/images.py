@@ -92,11 +92,7 @@ def centered(height: int, width: int, target_height: int, target_width: int) -> 
 
 
 def img_to_array(
-<<<<<<< HEAD
     img: ArrayLike | Image, data_format: str | None = None, dtype: DTypeLike | None = None
-=======
-    img: ArrayLike | Image, data_format: str | None = None, dtype: DTypeLike = None
->>>>>>> training
 ) -> NDArray[np.generic]:
     """Return the pixels of an image as an array (height, width, channels), or with the channels first.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 
-from gpudl.engine.symbol import KerasTensor
 from gpudl.names import clear_names
 
 
@@ -22,13 +21,3 @@ def clear_session(free_memory: bool = True) -> None:
     clear_names()
     if free_memory:
         gc.collect()
-
-
-def is_keras_tensor(x: object) -> bool:
-    """Return whether `x` is a symbol: an `Input`, or what layers and ops return for one.
-
-    Example:
-        >>> is_keras_tensor(gpudl.Input((2,))), is_keras_tensor(gpudl.convert_to_tensor(1.0))
-        (True, False)
-    """
-    return isinstance(x, KerasTensor)
