@@ -13,7 +13,6 @@ ABSENT = {
     ),
     "Keras's own relic of an older format": "legacy.* utils.legacy.*",
     "comes with ready-made networks": "applications.*",
-    "data that would have to be downloaded": "datasets.*",
     "comes with recurrent layers": (
         "layers.*RNN layers.*RNNCell* layers.*GRU* layers.*LSTM* layers.Bidirectional layers.TimeDistributed"
     ),
