@@ -40,7 +40,7 @@ ABSENT = {
         "layers.CategoryEncoding layers.Discretization layers.Hash* layers.*Lookup layers.TextVectorization "
         "utils.FeatureSpace"
     ),
-    "comes with data from folders and series": ("preprocessing.* utils.*_from_directory utils.split_dataset"),
+    "comes with data from folders and series": "preprocessing.* utils.*_from_directory",
     "comes with ops on images": "ops.image.* utils.bounding_boxes.* visualization.*",
     "comes with audio": "layers.*Spectrogram ops*.*stft ops*.*fft* ops.extract_sequences utils.audio*",
     "comes with connectionist temporal classification": "ops*.ctc_*",
