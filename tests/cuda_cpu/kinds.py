@@ -117,8 +117,8 @@ def used_variants() -> list[Variant]:
         patch.setattr(launch, "compiled", note)
         for module in (elementwise, program):  # whose kernels are in no file
             patch.setattr(module, "compile_run", lambda *args: nothing)
-        for found in registry.registered("cuda").values():
-            for kernel in found:
+        for kernels in registry.registered("cuda").values():
+            for kernel in kernels:
                 for static, outs, inputs in calls(kernel):
                     kernel.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
     largest = {max(kinds, key=_size) for (title, *_), kinds in found.items() if title not in PRODUCTS}
