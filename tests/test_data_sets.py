@@ -15,7 +15,11 @@ from small_models import digits, line, mlp, same, state_of
 import gpudl
 from gpudl import utils
 
-pytestmark = pytest.mark.host
+pytestmark = [
+    pytest.mark.host,
+    # of JAX, which tests with Keras in the same process have imported; the children do not call it
+    pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning"),
+]
 WORKERS: list[dict[str, Any]] = [{}, {"workers": 2}, {"workers": 2, "use_multiprocessing": True, "max_queue_size": 2}]
 
 
