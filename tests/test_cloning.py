@@ -160,6 +160,7 @@ def test_errors(use: Callable[[], Any], text: str) -> None:
 
 
 def seen_by_a_program(of: Any, name: str, recursive: bool) -> list[Any]:
+    of.utils.clear_session()
     seen: list[Any] = []
 
     def made(layer: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -43,10 +42,10 @@ def build_arguments(
         p for p in inspect.signature(build).parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
     ]
     taken = inspect.signature(call)
-    given: dict[str, object] = {str(place): arg for place, arg in enumerate(args)} | kwargs
-    if not any(p.kind is p.VAR_POSITIONAL for p in taken.parameters.values()):
-        with suppress(TypeError):  # the call will raise it again
-            given = taken.bind_partial(*args, **kwargs).arguments
+    try:
+        given = taken.bind_partial(*args, **kwargs).arguments
+    except TypeError:  # the call will raise it again
+        given = {str(place): arg for place, arg in enumerate(args)}
     shapes = {
         f"{name}{_SUFFIX}": map_leaves(open_batch, value)
         for name, value in given.items()

@@ -200,6 +200,8 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
     def _build_once(self, first: Nest[Tensor], args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         if self.built:  # by another thread
             return
+        if getattr(self.call, "__func__", None) is Layer.call:
+            self.call()  # says that it is missing, which shapes for `build` would hide
         given = build_arguments(self._who(), self.build, self.call, args, kwargs)
         with apart():
             self.build(**given)
