@@ -87,7 +87,7 @@ __device__ __forceinline__ T left_shift_of(T a, T b) {
 }
 template <class T>
 __device__ __forceinline__ T right_shift_of(T a, T b) {
-    return UnsignedLong(b) < 8 * sizeof(T) ? T(a >> b) : a < T(0) ? T(-1) : T(0);
+    return UnsignedLong(b) < 8 * sizeof(T) ? T(a >> b) : T(Long(a) >> 63);
 }
 
 // Quotients rounded down, and what they leave, which has the sign of b. An integer by 0 is 0.
