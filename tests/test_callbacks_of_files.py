@@ -130,8 +130,8 @@ class TestBackupAndRestore:
         latest.write_bytes(latest.read_bytes()[:100])
         model = compiled(2)
         history = trained(model, callbacks.BackupAndRestore(tmp_path, **options))
-        assert history.epoch == [1, 2] or history.epoch == [0, 1, 2]
-        assert int(model.optimizer.iterations) > 8
+        assert history.epoch == [0, 1, 2]  # the state before the damaged one is of the first epoch
+        assert int(model.optimizer.iterations) == 4 + 3 * 4
 
     def test_bad_arguments(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="backup_dir must name a folder"):

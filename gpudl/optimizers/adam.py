@@ -7,14 +7,13 @@ from typing import Unpack
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
-from gpudl.optimizers.optimizer import Optimizer
+from gpudl.optimizers.moments import MomentOptimizer
 from gpudl.optimizers.options import LearningRate, Options, Shared
-from gpudl.utils.checks import require_number
 
 __all__ = ["Adam", "AdamW"]
 
 
-class Adam(Optimizer):
+class Adam(MomentOptimizer):
     """Step along a moving average of the gradient, divided by the root of that of its square.
 
     ``m += (1 - beta_1) * (g - m); v += (1 - beta_2) * (g**2 - v); w -= alpha * m / (sqrt(v) + epsilon)``
@@ -47,13 +46,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        super().__init__(learning_rate, **options)
-        kind = type(self).__name__
-        require_number(kind, 0, 1, beta_1=beta_1, beta_2=beta_2)
-        require_number(kind, 0, epsilon=epsilon)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
         self.amsgrad = amsgrad
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
-from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import LearningRate, Options
-from gpudl.utils.checks import require_number
+from gpudl.optimizers.moments import MomentOptimizer
 
 __all__ = ["Adamax"]
 
 
-class Adamax(Optimizer):
+class Adamax(MomentOptimizer):
     """Adam with a decaying maximum of the gradient in place of the root mean square.
 
     ``m += (1 - beta_1) * (g - m); u = max(beta_2 * u, |g|); w -= learning_rate / (1 - beta_1**t) * m / (u + epsilon)``
@@ -35,21 +32,6 @@ class Adamax(Optimizer):
         >>> round(float(w[0]), 4)
         0.75
     """
-
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
-        require_number("Adamax", 0, 1, beta_1=beta_1, beta_2=beta_2)
-        require_number("Adamax", 0, epsilon=epsilon)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the moving average of the gradient and its largest size."""

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
-from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import LearningRate, Options
-from gpudl.utils.checks import require_number
+from gpudl.optimizers.moments import MomentOptimizer
 
 __all__ = ["Lamb"]
 
 
-class Lamb(Optimizer):
+class Lamb(MomentOptimizer):
     """Adam whose step is as long, in each variable, as the variable itself, times the learning rate.
 
     With m and v as for Adam and ``r = m / (1 - beta_1**t) / (sqrt(v / (1 - beta_2**t)) + epsilon)`` at update
@@ -36,21 +33,6 @@ class Lamb(Optimizer):
         >>> w.numpy().round(4)
         array([3.  , 2.75], dtype=float32)
     """
-
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
-        require_number("Lamb", 0, 1, beta_1=beta_1, beta_2=beta_2)
-        require_number("Lamb", 0, epsilon=epsilon)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the two moving averages."""

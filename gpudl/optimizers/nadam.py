@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Unpack
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.optimizers.layout import Run
-from gpudl.optimizers.optimizer import Optimizer
-from gpudl.optimizers.options import LearningRate, Options
+from gpudl.optimizers.moments import MomentOptimizer
 from gpudl.optimizers.updates import Gradients
-from gpudl.utils.checks import require_number
 
 __all__ = ["Nadam"]
 
 
-class Nadam(Optimizer):
+class Nadam(MomentOptimizer):
     """Adam with Nesterov momentum.
 
     With ``u(t) = beta_1 * (1 - 0.96**t / 2)``, U(t) the product of u(1) to u(t), and m and v as for Adam:
@@ -40,21 +37,7 @@ class Nadam(Optimizer):
         0.7343
     """
 
-    def __init__(
-        self,
-        learning_rate: LearningRate = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(learning_rate, **options)
-        require_number("Nadam", 0, 1, beta_1=beta_1, beta_2=beta_2)
-        require_number("Nadam", 0, epsilon=epsilon)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self._product: Variable | None = None
+    _product: Variable | None = None
 
     def slot_names(self) -> Sequence[tuple[str, ...]]:
         """Return the two moving averages."""
