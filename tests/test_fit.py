@@ -606,8 +606,9 @@ class TestReplay:
         model = mlp()
         model.trainable = False
         before = model.get_weights()
-        with pytest.warns(UserWarning, match="the model has no trainable weights"):
+        with pytest.warns(UserWarning, match="the model has no trainable weights") as said:
             model.fit(x, y, verbose=0)
+        assert said[0].filename == __file__  # the user's line, through all that wraps fit
         assert same(before, model.get_weights())
 
     @pytest.mark.parametrize("kind", ["mlp", "conv"])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import _GeneratorContextManager, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -172,12 +174,25 @@ class LayoutError(TracingError):
     """A variable would have to move to other memory while a step is being recorded."""
 
 
-def user_line() -> str:
-    """Return ``file:line`` of the innermost caller that is not part of gpudl."""
+def _user_frame() -> FrameType:
+    """Return the frame of the innermost caller that is not part of gpudl."""
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame = frame.f_back
+    return frame
+
+
+def user_line() -> str:
+    """Return ``file:line`` of the innermost caller that is not part of gpudl."""
+    frame = _user_frame()
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of the innermost caller that is not part of gpudl, however many calls lie between."""
+    frame = _user_frame()
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, category, frame.f_code.co_filename, frame.f_lineno, registry=registry)
 
 
 def forbid_host_read() -> None:

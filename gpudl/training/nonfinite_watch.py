@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
 
 from gpudl import ops
+from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 
@@ -36,9 +36,8 @@ class NonfiniteWatch:
         self._reported = True
         first = int(self._first)
         at = f" at step {first + 1}" if first >= 0 else ""
-        warnings.warn(
+        warn_user(
             f"the loss became NaN or infinite{at}, in epoch {epoch + 1}; the weights are probably lost. Lower the "
             "learning rate, or look for NaN and labels out of range in the data.",
             RuntimeWarning,
-            stacklevel=4,
         )

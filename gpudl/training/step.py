@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -13,7 +12,16 @@ from gpudl.engine.convert import as_tensor
 from gpudl.engine.grad import grad
 from gpudl.engine.plan.trace import Traced, traced
 from gpudl.engine.spec import Spec
-from gpudl.engine.state import LayoutError, TracingError, gradients, preparing, scope, structure_epoch, symbolic
+from gpudl.engine.state import (
+    LayoutError,
+    TracingError,
+    gradients,
+    preparing,
+    scope,
+    structure_epoch,
+    symbolic,
+    warn_user,
+)
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.layer import Layer
@@ -176,7 +184,7 @@ class Trainable(Compilable):
             return
         known = tuple(map(id, weights))
         if plain and not weights:
-            warnings.warn("the model has no trainable weights: training will change nothing.", stacklevel=3)
+            warn_user("the model has no trainable weights: training will change nothing.")
         elif weights and (plain or known != self._optimized):  # else the step's own optimizers may have moved them
             self.optimizer.prepare(weights)
             self._optimized = known
