@@ -76,8 +76,9 @@ def test_convolutions_with_two_numbers_for_the_kernel() -> None:
     assert (layer.kernel_size, layer.strides, texts) == ((3, 3), (2, 2), text)
 
 
-def test_learning_rates() -> None:
-    optimizer, texts = said(lambda: optimizers.SGD(lr=0.5))
+@pytest.mark.parametrize("kind", [optimizers.SGD, optimizers.Adam, optimizers.AdamW, optimizers.Nadam])
+def test_learning_rates(kind: type) -> None:
+    optimizer, texts = said(lambda: kind(lr=0.5))
     assert float(optimizer.learning_rate) == 0.5
     assert len(texts) == 1
 

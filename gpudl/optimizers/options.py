@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from math import inf
 from typing import TypedDict
@@ -10,6 +9,7 @@ from typing import TypedDict
 import numpy as np
 
 from gpudl import config
+from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.optimizers.schedules.base import SCHEDULES, LearningRateSchedule
@@ -90,19 +90,17 @@ def renamed(kind: type, learning_rate: LearningRate, others: Mapping[str, object
     """
     for name, value in others.items():
         if name == "lr":
-            warnings.warn(
+            warn_user(
                 f"{kind.__name__}: lr is the old name of learning_rate. Write learning_rate={value!r}.",
                 DeprecationWarning,
-                stacklevel=4,
             )
             learning_rate = value  # type: ignore[assignment]
         elif name == "decay":
             if value is not None:
-                warnings.warn(
+                warn_user(
                     "Argument `decay` is no longer supported and will be ignored. Give a schedule as learning_rate, "
                     "such as gpudl.optimizers.schedules.InverseTimeDecay.",
                     DeprecationWarning,
-                    stacklevel=4,
                 )
         else:
             raise unknown_argument(kind, name)
