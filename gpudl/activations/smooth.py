@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from math import pi, sqrt
 
 from gpudl import ops
 from gpudl.engine.calls import public
 from gpudl.engine.convert import as_tensor
+from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor, TensorLike
 
 __all__ = [
@@ -74,10 +74,9 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     x = as_tensor(x)
     result = ops.softmax(x, axis)
     if x.shape[axis] == 1:
-        warnings.warn(
+        warn_user(
             f"softmax over axis {axis} of shape {x.shape} always returns 1, because that axis has size 1. "
             "Use sigmoid for one output, or give the layer one unit per class.",
-            stacklevel=3,
         )
     if axis in (-1, x.ndim - 1):
         result.logits = x

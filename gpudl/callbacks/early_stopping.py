@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from gpudl.callbacks.base import Logs
 from gpudl.callbacks.monitor import MonitorCallback
 from gpudl.callbacks.progress import say
+from gpudl.engine.state import warn_user
 from gpudl.utils.checks import require_number
 
 
@@ -79,9 +79,8 @@ class EarlyStopping(MonitorCallback):
         self._more_is_better(logs)  # an error is due in the first epoch already
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
+            warn_user(
                 f"EarlyStopping watches {self.monitor!r}, which is not there. Available metrics: {', '.join(logs)}.",
-                stacklevel=2,
             )
             return
         if epoch < self.start_from_epoch:

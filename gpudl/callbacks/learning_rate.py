@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from gpudl.callbacks.base import Callback, Logs
 from gpudl.callbacks.monitor import MonitorCallback, optimizers_of
 from gpudl.callbacks.progress import say
+from gpudl.engine.state import warn_user
 from gpudl.utils.checks import require_number
 
 
@@ -119,10 +119,9 @@ class ReduceLROnPlateau(MonitorCallback):
         self._more_is_better(logs)
         current = logs.get(self.monitor)
         if current is None:
-            warnings.warn(
+            warn_user(
                 f"ReduceLROnPlateau watches {self.monitor!r}, which is not there. Available metrics: "
                 f"{', '.join(logs)}.",
-                stacklevel=2,
             )
             return
         if self.in_cooldown():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from gpudl.callbacks.base import Logs
 from gpudl.callbacks.monitor import BatchCounter, MonitorCallback
 from gpudl.callbacks.progress import say
+from gpudl.engine.state import warn_user
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -107,10 +107,9 @@ class ModelCheckpoint(MonitorCallback):
             return True
         current = logs.get(self.monitor)
         if not isinstance(current, int | float | np.number):
-            warnings.warn(
+            warn_user(
                 f"ModelCheckpoint: {self.monitor!r} is no number in the logs, so every model is saved. Available "
                 f"metrics: {', '.join(logs)}.",
-                stacklevel=2,
             )
             return True
         before = "None" if self.best is None else f"{self.best:.5f}"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 
 from gpudl.callbacks.base import Callback
+from gpudl.engine.state import warn_user
 from gpudl.optimizers import Optimizer
 
 # What the name of a metric tells about it, if it contains one of these.
@@ -27,7 +27,7 @@ class MonitorCallback(Callback):
         self, monitor: str = "val_loss", mode: str = "auto", baseline: float | None = None, min_delta: float = 0
     ) -> None:
         if mode not in ("auto", "min", "max"):
-            warnings.warn(f"{type(self).__name__} knows no mode {mode!r} and goes on with 'auto'.", stacklevel=3)
+            warn_user(f"{type(self).__name__} knows no mode {mode!r} and goes on with 'auto'.")
             mode = "auto"
         self.monitor = monitor
         self.mode = mode

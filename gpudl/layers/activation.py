@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Unpack
 
 import numpy as np
 
 from gpudl import activations, ops
 from gpudl.engine.spec import ShapeError
+from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import LayerOptions
@@ -88,7 +88,7 @@ class LeakyReLU(Layer):
 
     def __init__(self, negative_slope: float = 0.3, **options: Unpack[LeakyOptions]) -> None:
         if "alpha" in options:
-            warnings.warn("LeakyReLU: alpha is the old name of negative_slope. Write negative_slope.", stacklevel=2)
+            warn_user("LeakyReLU: alpha is the old name of negative_slope. Write negative_slope.")
             negative_slope = options.pop("alpha")
         super().__init__(**options)
         require_number("LeakyReLU", 0, negative_slope=negative_slope)

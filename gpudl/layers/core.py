@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from functools import partial
 from math import prod
@@ -10,6 +9,7 @@ from typing import Unpack
 
 from gpudl import activations, config, ops
 from gpudl.engine.calls import declare
+from gpudl.engine.state import warn_user
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import InputSpec, Shape
@@ -144,7 +144,7 @@ class InputLayer(Layer):
         input_shape: Iterable[int | None] | None = None,
     ) -> None:
         if input_shape is not None:
-            warnings.warn("InputLayer: input_shape is the old name of shape. Write shape.", stacklevel=2)
+            warn_user("InputLayer: input_shape is the old name of shape. Write shape.")
             shape = input_shape
         super().__init__(name=name, dtype=config.floatx() if dtype is None else dtype)
         if (shape is None) == (batch_shape is None) or (batch_size is not None and batch_shape is not None):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any, Unpack
 
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from gpudl import constraints, initializers, ops, regularizers
 from gpudl.engine.spec import is_floating
+from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
@@ -74,7 +74,7 @@ class Embedding(Layer):
         **options: Unpack[EmbeddingOptions],
     ) -> None:
         if options.pop("input_length", None) is not None:
-            warnings.warn("Embedding: input_length does nothing any more. Leave it out.", stacklevel=2)
+            warn_user("Embedding: input_length does nothing any more. Leave it out.")
         super().__init__(**options)
         self.input_dim = positive("Embedding", input_dim=input_dim)
         self.output_dim = positive("Embedding", output_dim=output_dim)

@@ -7,7 +7,6 @@ loses no digits; other probabilities are kept `config.epsilon` away from 0 and 1
 
 from __future__ import annotations
 
-import warnings
 from typing import Unpack
 
 from numpy.typing import ArrayLike
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike
 from gpudl import config, ops
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
+from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import LossFunctionWrapper
 from gpudl.losses.labels import class_labels, label_shapes, takes_labels
@@ -102,11 +102,10 @@ def one_hot_pair(y_true: ArrayLike, y_pred: ArrayLike, axis: int, name: str) -> 
     _check_axis(name, y_pred, axis)
     classes = y_pred.shape[axis]
     if classes == 1:
-        warnings.warn(
+        warn_user(
             f"{name} of one class (predictions of shape {y_pred.shape}) does not depend on "
             "the model. Use binary_crossentropy for two classes and one output.",
             SyntaxWarning,
-            stacklevel=3,
         )
     elif y_true.shape in label_shapes(y_pred, axis):
         raise ShapeError(
@@ -174,10 +173,9 @@ def logits_of(p: Tensor, from_logits: bool, loss: str, activation: str) -> Tenso
     if p.logits is None:
         return p if from_logits else None
     if from_logits:
-        warnings.warn(
+        warn_user(
             f"{loss} has from_logits=True, but the predictions are probabilities: the loss uses the logits they "
             f"were computed from. Leave out from_logits, or the {activation} of the last layer.",
-            stacklevel=4,
         )
     return p.logits
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,6 +11,7 @@ from gpudl import config, ops
 from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, is_floating
+from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.losses.values import as_dtype
 from gpudl.metrics.base import COUNTER, Metric
@@ -95,10 +95,9 @@ class IoU(Metric):
             return ops.ones_like(labels, dtype=COUNTER)
         weight = as_tensor(sample_weight)
         if is_floating(weight.dtype) and self.dtype.startswith("int"):
-            warnings.warn(
+            warn_user(
                 f"{type(self).__name__} counts in {self.dtype}, so that weights of floats are rounded towards 0. Give "
                 'it dtype="float32", or weights of integers.',
-                stacklevel=3,
             )
         weight = as_dtype(as_dtype(weight, self.dtype), COUNTER)
         weight = ops.reshape(weight, -1) if weight.ndim > 1 else weight

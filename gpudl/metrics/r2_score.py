@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -11,7 +9,7 @@ from gpudl import ops
 from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
-from gpudl.engine.state import state
+from gpudl.engine.state import state, warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.losses.values import as_dtype, same_rank
 from gpudl.metrics.base import COUNTER, Metric
@@ -113,10 +111,9 @@ class R2Score(Metric):
         freedom = self.num_samples - 1.0 - float(self.num_regressors)
         enough = freedom > 0.0
         if state.recorder is None and not state.symbolic and not enough.item():
-            warnings.warn(
+            warn_user(
                 f"R2Score: {self.num_regressors} regressors are too many for {self.num_samples.item():g} values, so "
                 "the score is not adjusted. Take more samples, or fewer regressors.",
-                stacklevel=3,
             )
         adjusted = 1.0 - (1.0 - scores) * (self.num_samples - 1.0) / ops.where(enough, freedom, 1.0)
         return ops.where(enough, adjusted, scores)

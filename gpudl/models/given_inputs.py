@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from gpudl.engine.spec import ShapeError
+from gpudl.engine.state import warn_user
 from gpudl.engine.symbol import Pair
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
@@ -61,10 +61,9 @@ def one_each(names: Nest[str], given: Nest[Tensor], who: str) -> list[Tensor]:
     if found is None or len(found) != len(row) or not all(isinstance(value, Tensor) for value in found):
         raise ValueError(f"{who} {_expected(names, row, given)}")
     if not exactly and len(row) > 1:
-        warnings.warn(
+        warn_user(
             f"The structure of what {who} is called on differs from that of its inputs: it "
             f"{_expected(names, row, given)} They were taken in this order.",
-            stacklevel=2,
         )
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
@@ -10,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from gpudl import ops
 from gpudl.custom_objects import custom_object_scope
-from gpudl.engine.state import gradients
+from gpudl.engine.state import gradients, warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.names import auto_name, snake_case
@@ -144,10 +143,9 @@ class Optimizer(Updates):
             present, missing = by_variable(grads, variables)
             if missing and not self._warned:
                 self._warned = True
-                warnings.warn(
+                warn_user(
                     f"no gradient for {', '.join(v.path for v in missing)}: the loss does not depend on them, and they "
                     "stay as they are.",
-                    stacklevel=2,
                 )
             if self.loss_scale_factor is not None:
                 present = {key: g / self.loss_scale_factor for key, g in present.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from gpudl import config, ops
-from gpudl.engine.state import TracingError, state, user_line
+from gpudl.engine.state import TracingError, state, user_line, warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.optimizers.layout import Layout
@@ -192,10 +191,9 @@ class OptimizerVariables(Configurable):
         """Set `variables` from what `save_own_variables` wrote; warn and leave them where there are more or fewer."""
         mine = self.variables
         if len(store) != len(mine):
-            warnings.warn(
+            warn_user(
                 f"the state of optimizer {self.name!r} was not loaded: it has {len(mine)} variables, and {len(store)} "
                 "were saved. Build it with the variables that the saved one had.",
-                stacklevel=2,
             )
             return
         for number, variable in enumerate(mine):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from gpudl.engine.state import warn_user
 from gpudl.layers import Layer
 from gpudl.metrics import Metric
 from gpudl.optimizers import Optimizer
@@ -95,7 +95,7 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
             if problem is None:
                 fitting.append(stored)
             elif skip_mismatch:
-                warnings.warn(f"load_weights leaves {part.name!r} as it is: {problem}", stacklevel=3)
+                warn_user(f"load_weights leaves {part.name!r} as it is: {problem}")
             else:
                 raise ValueError(
                     f"{source} does not fit the model: {problem} No weight was changed. "
@@ -109,7 +109,7 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
                 if problem is None:
                     fitting.append(stored)
                 else:
-                    warnings.warn(f"load_weights leaves the optimizer as it is: {problem}", stacklevel=3)
+                    warn_user(f"load_weights leaves the optimizer as it is: {problem}")
     for stored in fitting:
         if isinstance(stored.part, Layer):
             stored.part.load_own_variables(stored.arrays)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from typing import Any
 
 from gpudl import ops, optimizers
 from gpudl.engine.plan.trace import Traced
-from gpudl.engine.state import restructured, scope
+from gpudl.engine.state import restructured, scope, warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
 from gpudl.layers.base.layer import Layer
@@ -85,7 +84,7 @@ class Compilable(Layer):
         if not isinstance(chosen, optimizers.Optimizer | None):
             raise TypeError(f"an optimizer is a name or an optimizers.Optimizer, got {optimizer!r}.")
         if run_eagerly and jit_compile is True:
-            warnings.warn("run_eagerly=True computes op by op: jit_compile=True has no effect.", stacklevel=2)
+            warn_user("run_eagerly=True computes op by op: jit_compile=True has no effect.")
         mixed = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
         if mixed and chosen is not None and not isinstance(chosen, optimizers.LossScaleOptimizer):
             chosen = optimizers.LossScaleOptimizer(chosen, name="loss_scale_optimizer")

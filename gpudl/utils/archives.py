@@ -7,12 +7,13 @@ import os
 import shutil
 import tarfile
 import tempfile
-import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TypeAlias
+
+from gpudl.engine.state import warn_user
 
 Member: TypeAlias = tarfile.TarInfo | zipfile.ZipInfo
 Archive: TypeAlias = tarfile.TarFile | zipfile.ZipFile
@@ -72,9 +73,8 @@ def _unpack(archive: Archive, folder: Path, max_bytes: int) -> None:
     for count, (member, name, is_folder) in enumerate(_members(archive)):
         path = _inside(folder, name)
         if path is None or not _plain(member):
-            warnings.warn(
+            warn_user(
                 f"{name!r} of the archive is left out: it is no regular file, or would lie outside of the folder.",
-                stacklevel=5,
             )
             continue
         size = 0 if is_folder else member.size if isinstance(member, tarfile.TarInfo) else member.file_size

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from gpudl.engine.state import warn_user
 from gpudl.utils.archives import extract as extract_archive
 from gpudl.utils.files import download, hasher, home
 
@@ -77,7 +77,7 @@ def get_file(
         return str(file)
     formats = "tar" if untar else archive_format
     if not extract_archive(file, unpacked, _formats(formats)):
-        warnings.warn(f"{file} could not be unpacked: it is no archive of format {formats!r}.", stacklevel=2)
+        warn_user(f"{file} could not be unpacked: it is no archive of format {formats!r}.")
     return str(unpacked)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from gpudl.config import check_data_format, floatx
+from gpudl.engine.state import warn_user
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -187,6 +187,6 @@ def save_img(
         file_format = "jpeg"
     img = array_to_img(x, data_format=data_format, scale=scale)
     if img.mode == "RGBA" and file_format == "jpeg":
-        warnings.warn("JPEG has no transparency: the image is saved as RGB.", stacklevel=2)
+        warn_user("JPEG has no transparency: the image is saved as RGB.")
         img = img.convert("RGB")
     img.save(path, format=file_format, **kwargs)

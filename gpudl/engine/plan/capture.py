@@ -6,12 +6,11 @@ call launches. Everything that differs between steps is in the device's memory.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gpudl.backend import Backend, CaptureError
-from gpudl.engine.state import state
+from gpudl.engine.state import state, warn_user
 
 STEPS_PER_LAUNCH = 16
 """Steps per launch, in a loop without callbacks for batches."""
@@ -58,11 +57,10 @@ class Graph:
                 self._launch = self._on.capture(self._calls)
             except CaptureError as error:
                 self._outcome.reason = str(error)
-                warnings.warn(
+                warn_user(
                     "a recorded step cannot be captured as a CUDA graph. Its kernels are launched one by one, with the "
                     f"same results, which is slower: {error}",
                     RuntimeWarning,
-                    stacklevel=2,
                 )
                 return False
             self._outcome.captured = True

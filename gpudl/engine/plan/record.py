@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +15,7 @@ from gpudl.backend import Array
 from gpudl.engine.plan.ir import Instruction
 from gpudl.engine.plan.loop import Loop
 from gpudl.engine.plan.recorder import Recorder
-from gpudl.engine.state import seen
+from gpudl.engine.state import seen, warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten
 from gpudl.engine.value import Value
@@ -103,11 +102,10 @@ class Record:
         if found is None:
             return False
         place, what = found
-        warnings.warn(
+        warn_user(
             f"{place}: this step differs each time that it is recorded, here in {what}. Does it use random numbers of "
             "NumPy, or count or collect something in Python? Replayed steps repeat the last recording, which is made "
             "again only now and then. Use gpudl.random with a SeedGenerator, and keep changing state in a Variable.",
-            stacklevel=2,
         )
         return True
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 from gpudl.engine.convert import as_tensor
+from gpudl.engine.state import warn_user
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
@@ -105,11 +105,10 @@ class HasMasks(Named):
         unmasked = _all_count(masks)
         if not self.supports_masking:
             if not self._masks_inside() and any(mask_of(leaf) is not None for leaf in flatten(inputs)[0]):
-                warnings.warn(
+                warn_user(
                     f"{self._who()} was given inputs with a mask and hands none on, for it does not support masking: "
                     "what comes after it takes every step for a real one. If its outputs have the steps of its inputs, "
                     "set supports_masking = True in its __init__(); else give it a compute_mask().",
-                    stacklevel=3,
                 )
             return
         own = "compute_mask" in vars(self) or type(self).compute_mask is not HasMasks.compute_mask

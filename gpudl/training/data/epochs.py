@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
 from gpudl.engine.plan.capture import STEPS_PER_LAUNCH
+from gpudl.engine.state import warn_user
 from gpudl.training.data.arrays import Data
 from gpudl.training.data.sources import ArrayBatches, Batches, Portion
 
@@ -51,7 +51,7 @@ class Epochs(Generic[R]):
             yield taken
         self.source.tell("end")
         if count < (1 if self._most is None else self.steps or 1):
-            warnings.warn(self._ended_early(count), stacklevel=2)
+            warn_user(self._ended_early(count))
 
     def at_once(self, together: int) -> int:
         """Return how many batches to take at a time where no callback looks at them: those of a stream one by one."""
