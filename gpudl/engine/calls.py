@@ -33,10 +33,15 @@ class Operation:
     weights = ()
 
     def __init__(self, function: Any, name: str | None = None) -> None:
-        own = getattr(function, "__name__", None) or function.name
         self.function = function
-        self.name = auto_name(_NAMES.get(own, own)) if name is None else name
+        self.name = auto_name(self.function_name) if name is None else name
         self.output_shape: Any = None
+
+    @property
+    def function_name(self) -> str:
+        """The name of the function in `gpudl.ops`, as Keras has it."""
+        own: str = getattr(self.function, "__name__", None) or self.function.name
+        return _NAMES.get(own, own)
 
     @property
     def kind(self) -> str:

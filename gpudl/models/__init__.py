@@ -1,7 +1,10 @@
 """Models: `Sequential`, and `Model`, from inputs and outputs or as a base class."""
 
+from gpudl.layers.base.layer import LAYERS
 from gpudl.models.cloning import clone_model
 from gpudl.models.model import Model
 from gpudl.models.sequential import Sequential
+
+LAYERS.known |= {"Functional": Model, "Model": Model, "Sequential": Sequential}
 
 __all__ = ["Model", "Sequential", "clone_model"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from gpudl.custom_objects import custom_object_scope
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.build_shapes import inferred_shape
@@ -14,7 +15,10 @@ from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import with_masks
 from gpudl.models.functional import CallGraph
 from gpudl.models.given_inputs import sorted_leaves
+from gpudl.models.graph_config import graph_config
+from gpudl.models.graph_from_config import graph_from
 from gpudl.names import auto_name
+from gpudl.registry import Config
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
 from gpudl.saving import load_weights, save_weights
@@ -132,6 +136,29 @@ class Model(Trainer):
     def layers(self) -> list[Layer]:
         """The layers directly inside; those of a functional model from the inputs to the outputs."""
         return list(self._children) if self._graph is None else self._graph.layers
+
+    def get_config(self) -> Config:
+        """Return the name, the layers and their calls, or the arguments of the class's own constructor."""
+        if self._graph is None or type(self).__init__ is not Model.__init__:
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **graph_config(self._graph)}
+
+    @classmethod
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Any:
+        """Return a new model, with new weights.
+
+        Args:
+            config: a result of `get_config`, of gpudl's or of Keras's.
+            custom_objects: the user's classes and functions by name.
+
+        Raises:
+            ValueError: a class that is not known, or a call of a result that is not in the config.
+        """
+        with custom_object_scope(custom_objects or {}):
+            if cls.__init__ is not Model.__init__ or "input_layers" not in config:
+                return super().from_config(config)
+            inputs, outputs = graph_from(config)
+            return cls(inputs, outputs, name=config.get("name"), trainable=config.get("trainable", True))
 
     def saved_layers(self) -> list[Layer] | None:
         """Return the layers that files have by their numbers; None where they have the names of attributes."""
