@@ -101,7 +101,7 @@ def gru(
             of_x, of_h = blocks(x[b, t].tolist(), 3), blocks(y, 3)
             z, r = ([sigmoid(p + q) for p, q in zip(of_x[k], of_h[k], strict=True)] for k in range(2))
             new = [math.tanh(p + q * s) for p, q, s in zip(of_x[2], of_h[2], r, strict=True)]
-            gates[b, t] = z + r + new + of_h[2]
+            gates[b, t] = z + r + of_h[2] + new
             if mask[b, t]:
                 h = [p * q + (1 - p) * s for p, q, s in zip(z, h, new, strict=True)]
             hs[b, t] = h
@@ -130,7 +130,7 @@ def gru_grad(
             if not mask[b, t]:
                 continue
             before, kept = hs[b, steps[n - 1]] if n else h0[b], []
-            for k, (z, r, new, inner) in enumerate(zip(*blocks(gates[b, t].tolist(), 4), strict=True)):
+            for k, (z, r, inner, new) in enumerate(zip(*blocks(gates[b, t].tolist(), 4), strict=True)):
                 dh = dh0[b, k]
                 of_new = dh * (1 - z) * (1 - new**2)
                 at = k, units + k, 2 * units + k

@@ -100,7 +100,7 @@ def gru(
 
     With y = h @ kernel + bias in three blocks, as x[:, t], the gates are z and r, the sigmoids of the sums of the
     first and of the second blocks, and the candidate is the tanh of the third of x plus r times the third of y; then
-    h = z * h + (1 - z) * candidate. Kept are z, r, the candidate and the third block of y.
+    h = z * h + (1 - z) * candidate. Kept are z, r, the third block of y and the candidate.
 
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014, with r applied after the
     product, as in cuDNN.
@@ -109,10 +109,10 @@ def gru(
     units = h.shape[1]
     for t in steps_of(x.shape[1], reverse):
         y = multiplied(xp, h, kernel) + bias
-        both = squashed(xp, x[:, t, : 2 * units] + y[:, : 2 * units])
-        z, r, inner = both[:, :units], both[:, units:], y[:, 2 * units :]
+        y[:, : 2 * units] = squashed(xp, x[:, t, : 2 * units] + y[:, : 2 * units])
+        z, r, inner = xp.split(y, 3, axis=1)
         candidate = xp.tanh(x[:, t, 2 * units :] + r * inner)
-        gates[:, t] = xp.concatenate((both, candidate, inner), axis=1)
+        gates[:, t] = xp.concatenate((y, candidate), axis=1)
         h = xp.where(mask[:, t, None], z * h + (1 - z) * candidate, h)
         hs[:, t] = h
     h_last[...] = h
@@ -141,7 +141,7 @@ def _gru_step(state: Several, row: Several, kernel: Tensor, bias: Tensor) -> tup
     z, r = both[:, :units], both[:, units:]
     candidate = tanh(x[:, 2 * units :] + r * inner)
     after = _kept_by_mask(counts, (z * h + (1 - z) * candidate,), (h,))
-    return after, (*after, concatenate(both, candidate, inner, axis=1))
+    return after, (*after, concatenate(both, inner, candidate, axis=1))
 
 
 def _swapped(x: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ def gru_grad(
     steps = steps_of(gates.shape[1], reverse)
     none = dx.dtype.type(0)
     for t in reversed(steps):
-        z, r, candidate, inner = xp.split(gates[:, t], 4, axis=1)
+        z, r, inner, candidate = xp.split(gates[:, t], 4, axis=1)
         if g.shape[1]:
             dh = dh + g[:, t]
         for_candidate = dh * (1 - z) * (1 - candidate * candidate)
