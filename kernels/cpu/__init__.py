@@ -23,6 +23,8 @@ from . import (
     pool,
     random,
     reduce,
+    rnn,
+    rnn_grad,
     update,
 )
 
@@ -40,5 +42,7 @@ __all__ = [
     "pool",
     "random",
     "reduce",
+    "rnn",
+    "rnn_grad",
     "update",
 ]
