@@ -4,7 +4,8 @@
 arguments, which are compositions of primitives.
 """
 
-import gpudl.ops.primitives.fused  # noqa: F401 (registers its rules)
+import gpudl.ops.primitives.fused
+import gpudl.ops.primitives.rnn  # noqa: F401 (both register rules or ops)
 from gpudl.engine.calls import publish
 from gpudl.engine.op import Op, registry
 from gpudl.engine.tensor import faces
@@ -31,3 +32,24 @@ __all__ = ["Op", "registry"]
 
 publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "true_divide")})
+publish(
+    globals(),
+    loops,
+    math,
+    nn,
+    numpy,
+    activation,
+    conv,
+    elementwise,
+    exponential,
+    gather,
+    logic,
+    loss,
+    norm,
+    pool,
+    random,
+    reduce,
+    shape,
+    update,
+)
+faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})

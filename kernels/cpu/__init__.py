@@ -18,11 +18,14 @@ from . import (
     gather,
     loss,
     matmul,
+    matmul_tall,
     norm,
     norm_grad,
     pool,
     random,
     reduce,
+    rnn,
+    rnn_grad,
     update,
 )
 
@@ -35,10 +38,13 @@ __all__ = [
     "gather",
     "loss",
     "matmul",
+    "matmul_tall",
     "norm",
     "norm_grad",
     "pool",
     "random",
     "reduce",
+    "rnn",
+    "rnn_grad",
     "update",
 ]
