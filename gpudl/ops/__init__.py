@@ -31,25 +31,4 @@ from gpudl.ops.primitives.update import *  # noqa: F403
 __all__ = ["Op", "registry"]
 
 publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
-faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "true_divide")})
-publish(
-    globals(),
-    loops,
-    math,
-    nn,
-    numpy,
-    activation,
-    conv,
-    elementwise,
-    exponential,
-    gather,
-    logic,
-    loss,
-    norm,
-    pool,
-    random,
-    reduce,
-    shape,
-    update,
-)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
