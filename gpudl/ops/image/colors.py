@@ -7,11 +7,17 @@ import numpy as np
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.arrangement import concatenate
-from gpudl.ops.elementwise import cast, clip, maximum, minimum, mod, where
 from gpudl.ops.image.layout import channels
 from gpudl.ops.image.weights import along
-from gpudl.ops.shape import take_slice
+from gpudl.ops.numpy.arrangement import concatenate
+from gpudl.ops.primitives.elementwise import cast, clip, maximum, minimum, mod, where
+from gpudl.ops.primitives.shape import take_slice
+
+__all__ = [
+    "hsv_to_rgb",
+    "rgb_to_grayscale",
+    "rgb_to_hsv",
+]
 
 _GREY = np.array([[0.2989, 0.5870, 0.1140]], np.float32)
 _EPSILON = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}

@@ -9,11 +9,15 @@ import numpy as np
 
 from gpudl.engine.convert import operand
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.elementwise import floor_divide
 from gpudl.ops.image.layout import as_batch, one_of
 from gpudl.ops.image.sampling import FILL_MODES, ORDERS, at_places, grid
 from gpudl.ops.image.weights import along, gaussian
-from gpudl.ops.random import random_normal
+from gpudl.ops.primitives.elementwise import floor_divide
+from gpudl.ops.primitives.random import random_normal
+
+__all__ = [
+    "elastic_transform",
+]
 
 
 class Keys(Protocol):

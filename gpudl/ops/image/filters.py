@@ -9,11 +9,17 @@ import numpy as np
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.arrangement import stack
-from gpudl.ops.elementwise import cast
 from gpudl.ops.image.layout import image, spatial
 from gpudl.ops.image.weights import along, band, gaussian
-from gpudl.ops.numpy import mean
+from gpudl.ops.numpy.arrangement import stack
+from gpudl.ops.numpy.reductions import mean
+from gpudl.ops.primitives.elementwise import cast
+
+__all__ = [
+    "gaussian_blur",
+    "sobel_edges",
+    "ssim",
+]
 
 
 def gaussian_blur(

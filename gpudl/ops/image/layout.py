@@ -8,7 +8,7 @@ from gpudl import config
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.arrangement import expand_dims, squeeze, transpose
+from gpudl.ops.numpy.arrangement import expand_dims, squeeze, transpose
 
 
 def one_of(name: str, value: object, allowed: tuple[object, ...]) -> None:

@@ -11,9 +11,14 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.kernels.geometry import Window
-from gpudl.ops.arrangement import concatenate, expand_dims, squeeze, transpose
-from gpudl.ops.image.resize import padded
-from gpudl.ops.shape import take_slice
+from gpudl.ops.image.resizing import padded
+from gpudl.ops.numpy.arrangement import concatenate, expand_dims, squeeze, transpose
+from gpudl.ops.primitives.shape import take_slice
+
+__all__ = [
+    "extract_patches",
+    "extract_patches_3d",
+]
 
 Sizes = int | Sequence[int]
 
@@ -77,7 +82,7 @@ def _patches(
     data_format: str | None,
 ) -> Tensor:
     kernel = _sizes(who, rank, "size", size)
-    step = _sizes(who, rank, "strides", size if not strides else strides)
+    step = _sizes(who, rank, "strides", strides or size)
     window = Window(kernel, step, padding.lower(), _sizes(who, rank, "dilation_rate", dilation_rate))
     x = operand(images)
     if x.ndim not in (rank + 1, rank + 2):

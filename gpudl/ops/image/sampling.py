@@ -11,13 +11,19 @@ import numpy as np
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.arrangement import expand_dims, stack
-from gpudl.ops.elementwise import cast, clip, floor_divide, mod, where
-from gpudl.ops.gather import take
 from gpudl.ops.image.layout import as_batch, one_of
-from gpudl.ops.image.resize import saturated
-from gpudl.ops.linalg import matmul
-from gpudl.ops.shape import reshape
+from gpudl.ops.image.resizing import saturated
+from gpudl.ops.numpy.arrangement import expand_dims, stack
+from gpudl.ops.primitives.elementwise import cast, clip, floor_divide, mod, where
+from gpudl.ops.primitives.gather import take
+from gpudl.ops.primitives.matmul import matmul
+from gpudl.ops.primitives.shape import reshape
+
+__all__ = [
+    "affine_transform",
+    "map_coordinates",
+    "perspective_transform",
+]
 
 FILL_MODES = ("constant", "nearest", "wrap", "mirror", "reflect")
 ORDERS = {"nearest": 0, "bilinear": 1}
@@ -81,8 +87,8 @@ def sampled(
     for corner in product(*axes):
         at, weight, inside = first, None, None
         for axis, (number, share, valid) in enumerate(corner):
-            number = number * prod(sizes[axis + 1 :])
-            at = number if at is None else at + number
+            row = number * prod(sizes[axis + 1 :])
+            at = row if at is None else at + row
             weight = share if weight is None or share is None else weight * share
             inside = valid if inside is None or valid is None else inside & valid
         if at is None:
@@ -180,7 +186,9 @@ def affine_transform(
 
     def moved(x: Tensor) -> Tensor:
         if by.shape not in ((8,), (1, 8), (x.shape[0], 8)):
-            raise ShapeError(f"transform must have shape (8,), or ({x.shape[0]}, 8) for as many images, got {by.shape}.")
+            raise ShapeError(
+                f"transform must have shape (8,), or ({x.shape[0]}, 8) for as many images, got {by.shape}."
+            )
         a0, a1, a2, b0, b1, b2 = (reshape(by[..., at], (by.size // 8, 1, 1)) for at in range(6))
         y, x_ = grid(x.shape[1], x.shape[2])
         to_x, to_y = x_ * a0 + y * a1 + a2, x_ * b0 + y * b1 + b2

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import is_floating
 from gpudl.engine.tensor import Tensor
-from gpudl.ops.elementwise import cast, where
-from gpudl.ops.exponential import exp, sin
-from gpudl.ops.linalg import matmul
-from gpudl.ops.reduce import sum as total
-from gpudl.ops.shape import reshape
+from gpudl.ops.primitives.elementwise import cast, where
+from gpudl.ops.primitives.exponential import exp, sin
+from gpudl.ops.primitives.matmul import matmul
+from gpudl.ops.primitives.reduce import sum as total
+from gpudl.ops.primitives.shape import reshape
 
 Floats = NDArray[np.float64]
 T = TypeVar("T", Floats, Tensor)
@@ -57,11 +57,11 @@ def kernel(of: Maths[T], method: str, x: T) -> T:
 
 
 @lru_cache(maxsize=256)
-def resizing(old: int, new: int, method: str, antialias: bool = False) -> NDArray[np.float32]:
+def resizing_weights(old: int, new: int, method: str, antialias: bool = False) -> NDArray[np.float32]:
     """Return how much each of `old` pixels counts in each of `new`: (new, old), the sum of each row 1.
 
     Example:
-        >>> resizing(2, 4, "bilinear")
+        >>> resizing_weights(2, 4, "bilinear")
         array([[1.  , 0.  ],
                [0.75, 0.25],
                [0.25, 0.75],
@@ -115,7 +115,7 @@ def gaussian(size: int, taps: int, sigma: Tensor, reach: Tensor | None = None) -
     middle, before = np.float32((taps - 1) / 2), (taps - 1) // 2
     at = (np.arange(size) - np.arange(size)[:, None] + before).astype(np.float32)
     bells = []
-    for places, inside in ((np.arange(taps, dtype=np.float32), True), (at, (at >= 0) & (at < taps))):
+    for places, inside in ((one := np.arange(taps, dtype=np.float32), one >= 0), (at, (at >= 0) & (at < taps))):
         apart = operand(places - middle)
         bell = where(inside, exp(-0.5 * (apart / sigma) ** 2), 0.0)
         bells.append(bell if reach is None else where(abs(apart) <= reach, bell, 0.0))

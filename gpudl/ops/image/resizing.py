@@ -10,11 +10,18 @@ import numpy as np
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.elementwise import cast, clip, floor_divide
 from gpudl.ops.image.layout import one_of, spatial
-from gpudl.ops.image.weights import SMOOTH, along, moved, nearest, resizing
-from gpudl.ops.numpy import take
-from gpudl.ops.shape import slice_grad, take_slice
+from gpudl.ops.image.weights import SMOOTH, along, moved, nearest, resizing_weights
+from gpudl.ops.numpy.selection import take
+from gpudl.ops.primitives.elementwise import cast, clip, floor_divide
+from gpudl.ops.primitives.shape import slice_grad, take_slice
+
+__all__ = [
+    "crop_images",
+    "pad_images",
+    "resize",
+    "scale_and_translate",
+]
 
 RESIZING = ("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5", "area")
 _MOVING = {"linear": "bilinear", "trilinear": "bilinear", "cubic": "bicubic", "tricubic": "bicubic"}
@@ -75,7 +82,7 @@ def resized(x: Tensor, at: int, size: tuple[int, int], interpolation: str, antia
         if interpolation == "nearest":
             y = y if old == new else take(y, nearest(old, new), axis)
         elif old != new:
-            y = along(y, resizing(old, new, interpolation, bool(antialias)), axis)
+            y = along(y, resizing_weights(old, new, interpolation, bool(antialias)), axis)
     return saturated(y, x.dtype)
 
 
