@@ -110,9 +110,7 @@ class Cell(Layer):
         """Return whether `whole` computes what the steps would."""
         return False
 
-    def call(
-        self, inputs: Tensor, states: Tensor | Tensors, training: bool = False
-    ) -> tuple[Tensor, Tensor | Tensors]:
+    def call(self, inputs: Tensor, states: Tensor | Tensors, training: bool = False) -> tuple[Tensor, Tensor | Tensors]:
         """Return the outputs of one step and the states after it, in a list if they were.
 
         Args:

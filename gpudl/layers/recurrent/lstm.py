@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from gpudl import activations, ops
+from gpudl import ops
 from gpudl.activations import Activation
 from gpudl.engine.spec import Shape
 from gpudl.engine.tensor import Tensor
