@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -21,7 +22,7 @@ from gpudl.names import auto_name
 from gpudl.registry import Config
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
-from gpudl.saving import load_weights, save_weights
+from gpudl.saving import load_weights, save_model, save_weights, serialize_keras_object
 from gpudl.training.one_batch import Trainer
 
 
@@ -110,6 +111,12 @@ class Model(Trainer):
         """The names of the layers and ops that return the outputs of a functional model, in the order of `outputs`."""
         return self._known_graph("output_names").output_names
 
+    @property
+    def _keras_path(self) -> tuple[str, str] | None:
+        """The module and the class that Keras has for a model of inputs and outputs."""
+        own = type(self) is not Model or self._graph is None
+        return None if own else ("keras.src.models.functional", "Functional")
+
     def _known_graph(self, wanted: str) -> CallGraph:
         if self._graph is None:
             raise AttributeError(f"{self._who()} has no {wanted}: it is no functional model, Model(inputs, outputs).")
@@ -163,6 +170,14 @@ class Model(Trainer):
     def saved_layers(self) -> list[Layer] | None:
         """Return the layers that files have by their numbers; None where they have the names of attributes."""
         return None if self._graph is None else self.layers
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None) -> None:
+        """Write the model, its weights and how it was compiled to a ``.keras`` file: `saving.save_model`."""
+        save_model(self, filepath, overwrite, zipped)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return the layers as JSON for `models.model_from_json`; the options are those of `json.dumps`."""
+        return json.dumps(serialize_keras_object(self), **kwargs)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights, and the optimizer's state, to a ``.weights.h5`` file: `saving.save_weights`."""
