@@ -11,7 +11,7 @@ from gpudl.engine.calls import Operation
 from gpudl.engine.tree import map_leaves
 from gpudl.layers import InputLayer
 from gpudl.models.functional import CallGraph, Place, Step
-from gpudl.registry import Config, serialize
+from gpudl.registry import Config, described
 from gpudl.saving.keras_operations import OWN_MODULE, keras_operations
 from gpudl.saving.objects import serialize_keras_object
 
@@ -36,15 +36,15 @@ def graph_config(graph: CallGraph) -> Config:
         own = {"shape": symbol.shape, "dtype": symbol.dtype.name, "keras_history": history(leaf)}
         return {"class_name": SYMBOL, "config": own}
 
-    def described(operation: Any) -> Config:
+    def layer_config(operation: Any) -> Config:
         steps = [graph.steps[number] for number in calls[operation.name]]
-        own = _operation(steps[0]) if isinstance(operation, Operation) else serialize(operation)
+        own = _operation(steps[0]) if isinstance(operation, Operation) else described(operation, operation.get_config())
         nodes = [dict(zip(("args", "kwargs"), _call_arguments(step), strict=True)) for step in steps]
         inbound = [] if isinstance(operation, InputLayer) else [map_leaves(plain, node) for node in nodes]
         return {**own, "name": operation.name, "inbound_nodes": inbound}
 
     return {
-        "layers": [described(operation) for operation in graph.operations],
+        "layers": [layer_config(operation) for operation in graph.operations],
         "input_layers": map_leaves(history, graph.input_places),
         "output_layers": map_leaves(history, graph.output_nest),
     }

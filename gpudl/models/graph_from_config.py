@@ -17,10 +17,10 @@ from gpudl.saving.objects import deserialize_keras_object
 
 
 class _Call(NamedTuple):
-    """A call in a config: of which layer, the how manieth of it, what is called, and with what."""
+    """A call in a config: of which layer, its number among the calls of that layer, what is called, and with what."""
 
     layer: str
-    index: int
+    number: int
     operation: Callable[..., Any]
     arguments: Any
 
@@ -58,8 +58,8 @@ def graph_from(config: Mapping[str, Any]) -> tuple[Nest[KerasTensor], Nest[Keras
             )
         for call in ready:
             args, kwargs = _filled(call.arguments["args"], results), _filled(call.arguments["kwargs"], results)
-            results[call.layer, call.index] = flatten(call.operation(*args, **kwargs))[0]
-        waiting = [call for call in waiting if (call.layer, call.index) not in results]
+            results[call.layer, call.number] = flatten(call.operation(*args, **kwargs))[0]
+        waiting = [call for call in waiting if (call.layer, call.number) not in results]
     return _symbols(config["input_layers"], results), _symbols(config["output_layers"], results)
 
 

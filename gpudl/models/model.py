@@ -150,6 +150,13 @@ class Model(Trainer):
             return super().get_config()
         return {"name": self.name, "trainable": self.trainable, **graph_config(self._graph)}
 
+    def get_build_config(self) -> Config | None:
+        """Return the shape of the inputs; None where the config has it, or before the model is built."""
+        if self._graph is not None:
+            return None
+        known = self.built and self.batch_shape is not None
+        return super().get_build_config() or ({"input_shape": self.batch_shape} if known else None)
+
     @classmethod
     def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Any:
         """Return a new model, with new weights.

@@ -10,10 +10,14 @@ import numpy as np
 
 from gpudl import activations, constraints, dtype_policies, initializers, losses, metrics, optimizers, regularizers
 from gpudl import custom_objects as users
+from gpudl.activations import ACTIVATIONS
 from gpudl.engine.convert import operand
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
+from gpudl.initializers.base import INITIALIZERS
 from gpudl.layers.base.layer import LAYERS
+from gpudl.losses.base import LOSSES
+from gpudl.metrics.base import METRICS
 from gpudl.registry import Config, described, made_from
 
 __all__ = ["deserialize_keras_object", "serialize_keras_object"]
@@ -36,7 +40,7 @@ _TABLES: dict[str, Callable[..., Any]] = {
 }
 """What makes the objects of each of Keras's modules; a config cannot name anything else."""
 _ARRAYS = ("__tensor__", "__numpy__")
-_FUNCTIONS = (activations.ACTIVATIONS, losses.LOSSES, metrics.METRICS, initializers.INITIALIZERS)
+_FUNCTIONS = (ACTIVATIONS, LOSSES, METRICS, INITIALIZERS)
 
 
 def serialize_keras_object(obj: object) -> Any:
