@@ -16,6 +16,7 @@ from gpudl.ops.numpy import *  # noqa: F403
 from gpudl.ops.primitives import (
     activation,
     conv,
+    depthwise,
     elementwise,
     exponential,
     gather,
@@ -30,6 +31,7 @@ from gpudl.ops.primitives import (
 )
 from gpudl.ops.primitives.activation import *  # noqa: F403
 from gpudl.ops.primitives.conv import *  # noqa: F403
+from gpudl.ops.primitives.depthwise import *  # noqa: F403
 from gpudl.ops.primitives.elementwise import *  # noqa: F403
 from gpudl.ops.primitives.exponential import *  # noqa: F403
 from gpudl.ops.primitives.gather import *  # noqa: F403
@@ -52,6 +54,7 @@ publish(
     numpy,
     activation,
     conv,
+    depthwise,
     elementwise,
     exponential,
     gather,

@@ -247,10 +247,20 @@ class HasWeights(Holder, HasStoredWeights):
             shape, initializer, dtype, trainable, autocast, regularizer=regularizer, constraint=constraint, name=name
         )
 
-    def _add(self, name: str, shape: Iterable[int | None], trainable: bool = True, autocast: bool = True) -> Variable:
-        """Create the weight `name`, such as ``"kernel"``, with its options, such as ``kernel_initializer``."""
+    def _add(
+        self,
+        name: str,
+        shape: Iterable[int | None],
+        trainable: bool = True,
+        autocast: bool = True,
+        options: str | None = None,
+    ) -> Variable:
+        """Create the weight `name`, such as ``"kernel"``, with its options, such as ``kernel_initializer``.
+
+        `options` is the name that these begin with, where it is another.
+        """
         kinds = ("initializer", "regularizer", "constraint")
-        said: dict[str, Any] = {kind: getattr(self, f"{name}_{kind}", None) for kind in kinds}
+        said: dict[str, Any] = {kind: getattr(self, f"{options or name}_{kind}", None) for kind in kinds}
         return self.add_weight(shape, trainable=trainable, autocast=autocast, name=name, **said)
 
     def _require_open(self) -> None:
