@@ -11,6 +11,7 @@ from gpudl.layers import (
     normalization,
     padding,
     pooling,
+    recurrent,
     regularization,
     reshaping,
     transposed_convolution,
@@ -29,6 +30,7 @@ from gpudl.layers.merging import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
 from gpudl.layers.padding import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
+from gpudl.layers.recurrent import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
 from gpudl.layers.reshaping import *  # noqa: F403
 from gpudl.layers.transposed_convolution import *  # noqa: F403
@@ -46,6 +48,7 @@ __all__ += merging.__all__
 __all__ += normalization.__all__
 __all__ += padding.__all__
 __all__ += pooling.__all__
+__all__ += recurrent.__all__
 __all__ += regularization.__all__
 __all__ += reshaping.__all__
 __all__ += transposed_convolution.__all__
@@ -63,6 +66,7 @@ LAYERS.add(
     vars(normalization),
     vars(padding),
     vars(pooling),
+    vars(recurrent),
     vars(regularization),
     vars(reshaping),
     vars(transposed_convolution),

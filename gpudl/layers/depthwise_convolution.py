@@ -52,7 +52,7 @@ class _Depthwise(Convolving, options=DepthwiseOptions):
 
     def add_kernels(self, channels: int | None, input_shape: Shape) -> int:
         """Create the kernel (size, ..., channels, depth_multiplier)."""
-        self.kernel = self._add("kernel", (*self.kernel_size, channels, self.depth_multiplier), options="depthwise")
+        self.kernel = self._add("kernel", (*self.kernel_size, channels, self.depth_multiplier), prefix="depthwise")
         return self.kernel.shape[-2] * self.depth_multiplier
 
     def convolve(self, x: Tensor) -> Tensor:
@@ -139,9 +139,9 @@ class _Separable(Convolving, options=SeparableOptions):
     def add_kernels(self, channels: int | None, input_shape: Shape) -> int:
         """Create the kernels (size, ..., channels, depth_multiplier) and (1, ..., their outputs, filters)."""
         each = (*self.kernel_size, channels, self.depth_multiplier)
-        self.depthwise_kernel = self._add("depthwise_kernel", each, options="depthwise")
+        self.depthwise_kernel = self._add("depthwise_kernel", each, prefix="depthwise")
         mixed = (*(1,) * self.rank, self.depthwise_kernel.shape[-2] * self.depth_multiplier, self.filters)
-        self.pointwise_kernel = self._add("pointwise_kernel", mixed, options="pointwise")
+        self.pointwise_kernel = self._add("pointwise_kernel", mixed, prefix="pointwise")
         return self.filters
 
     def convolve(self, x: Tensor) -> Tensor:

@@ -253,14 +253,15 @@ class HasWeights(Holder, HasStoredWeights):
         shape: Iterable[int | None],
         trainable: bool = True,
         autocast: bool = True,
-        options: str | None = None,
+        prefix: str | None = None,
+        **given: Identifier,
     ) -> Variable:
         """Create the weight `name`, such as ``"kernel"``, with its options, such as ``kernel_initializer``.
 
-        `options` is the name that these begin with, where it is another.
+        Their prefix is the name by default; those that are `given`, such as ``initializer``, take precedence.
         """
         kinds = ("initializer", "regularizer", "constraint")
-        said: dict[str, Any] = {kind: getattr(self, f"{options or name}_{kind}", None) for kind in kinds}
+        said: dict[str, Any] = {kind: getattr(self, f"{prefix or name}_{kind}", None) for kind in kinds} | given
         return self.add_weight(shape, trainable=trainable, autocast=autocast, name=name, **said)
 
     def _require_open(self) -> None:
