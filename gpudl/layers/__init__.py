@@ -4,13 +4,18 @@ from gpudl.layers import (
     activation,
     convolution,
     core,
+    depthwise_convolution,
     embedding,
+    global_pooling,
     merging,
     normalization,
+    padding,
     pooling,
     recurrent,
     regularization,
     reshaping,
+    transposed_convolution,
+    upsampling,
     wrapping,
 )
 from gpudl.layers.activation import *  # noqa: F403
@@ -18,36 +23,54 @@ from gpudl.layers.base.input_spec import InputSpec
 from gpudl.layers.base.layer import LAYERS, Layer
 from gpudl.layers.convolution import *  # noqa: F403
 from gpudl.layers.core import *  # noqa: F403
+from gpudl.layers.depthwise_convolution import *  # noqa: F403
 from gpudl.layers.embedding import *  # noqa: F403
+from gpudl.layers.global_pooling import *  # noqa: F403
 from gpudl.layers.merging import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
+from gpudl.layers.padding import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
 from gpudl.layers.recurrent import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
 from gpudl.layers.reshaping import *  # noqa: F403
+from gpudl.layers.transposed_convolution import *  # noqa: F403
+from gpudl.layers.upsampling import *  # noqa: F403
 from gpudl.layers.wrapping import *  # noqa: F403
 
 __all__ = ["InputSpec", "Layer", "deserialize", "get", "serialize"]
 __all__ += activation.__all__
 __all__ += convolution.__all__
 __all__ += core.__all__
+__all__ += depthwise_convolution.__all__
 __all__ += embedding.__all__
+__all__ += global_pooling.__all__
 __all__ += merging.__all__
 __all__ += normalization.__all__
+__all__ += padding.__all__
 __all__ += pooling.__all__
 __all__ += recurrent.__all__
 __all__ += regularization.__all__
 __all__ += reshaping.__all__
+__all__ += transposed_convolution.__all__
+__all__ += upsampling.__all__
 __all__ += wrapping.__all__
 
 LAYERS.add(
-    *map(
-        vars,
-        (
-            *(activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping),
-            recurrent,
-            wrapping,
-        ),
-    )
+    vars(activation),
+    vars(convolution),
+    vars(core),
+    vars(depthwise_convolution),
+    vars(embedding),
+    vars(global_pooling),
+    vars(merging),
+    vars(normalization),
+    vars(padding),
+    vars(pooling),
+    vars(recurrent),
+    vars(regularization),
+    vars(reshaping),
+    vars(transposed_convolution),
+    vars(upsampling),
+    vars(wrapping),
 )
 get, serialize, deserialize = LAYERS.get, LAYERS.serialize, LAYERS.deserialize
