@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from gpudl import activations, ops
 from gpudl.activations import Activation
 from gpudl.engine.spec import Shape
 from gpudl.engine.tensor import Tensor
@@ -45,21 +44,22 @@ class GRUCell(Cell, options=GRUCellOptions):
     def _input_bias(self) -> Tensor | None:
         return self.bias if self.bias is None or not self.reset_after else self.bias[0]
 
-    def recurrent(self, state: Tensor) -> Tensor:
-        """Return what the state contributes to the gates, with `reset_after` with a bias of its own."""
-        bias = self.bias[1] if self.bias is not None and self.reset_after else None
-        return activations.with_bias(super().recurrent(state), bias, None)
+    def recurrent(self, state: Tensor, training: bool) -> Tensor:
+        """Return what the state contributes to the gates, with a bias of its own."""
+        return self._biased(super().recurrent(state, training), None if self.bias is None else self.bias[1])
 
     def step(self, projected: Tensor, states: Tensors, training: bool) -> tuple[Tensor, Tensors]:
         """Return the new state as outputs, and in a list."""
-        h, two = self._state_dropped(states[0], training), 2 * self.units
+        (h,), two = states, 2 * self.units
         if self.reset_after:
-            inner = self.recurrent(h)
+            inner = self.recurrent(h, training)
             z, r = self._gates(projected[:, :two] + inner[:, :two])
             reset = r * inner[:, two:]
         else:
-            z, r = self._gates(projected[:, :two] + h @ self.recurrent_kernel[:, :two])
-            reset = (r * h) @ self.recurrent_kernel[:, two:]
+            kernel, masks = self.recurrent_kernel, self.state_masks(h, training)
+            first, last = (masks[:2], masks[2]) if isinstance(masks, list) else (None, 1)
+            z, r = self._gates(projected[:, :two] + self._masked(self._of_state, h, kernel[:, :two], first))
+            reset = (r * (h * last)) @ kernel[:, two:]
         h = z * h + (1 - z) * self.activation(projected[:, two:] + reset)
         return h, [h]
 

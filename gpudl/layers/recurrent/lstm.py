@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from gpudl import activations, ops
+from gpudl import ops
 from gpudl.activations import Activation
 from gpudl.engine.spec import Shape
 from gpudl.engine.tensor import Tensor
@@ -33,7 +33,6 @@ class LSTMCell(Cell, options=LSTMCellOptions):
     """
 
     blocks, state_count = 4, 2
-    gate_axis = -1
     recurrent_activation: Activation
     unit_forget_bias: bool
 
@@ -49,7 +48,7 @@ class LSTMCell(Cell, options=LSTMCellOptions):
     def step(self, projected: Tensor, states: Tensors, training: bool) -> tuple[Tensor, Tensors]:
         """Return the new h as outputs, and the list of the new h and c."""
         h, c = states
-        i, f, g, o = self._gates(projected + self.recurrent(self._state_dropped(h, training)))
+        i, f, g, o = self._gates(projected + self.recurrent(h, training))
         i, f, o = (self.recurrent_activation(gate) for gate in (i, f, o))
         c = f * c + i * self.activation(g)
         h = o * self.activation(c)
