@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Unpack
 
-from gpudl import ops, random
+from gpudl import activations, ops, random
 from gpudl.activations import Activation
 from gpudl.engine.spec import Shape as Sizes
 from gpudl.engine.tensor import Tensor
@@ -43,6 +43,7 @@ class Cell(Layer):
     _obsolete = ("implementation", "use_cudnn")  # how Keras computes
     _unread = Layer._unread | {"_dropout_mask", "_recurrent_dropout_mask"}
     activation: Activation
+    recurrent_activation: Activation
     use_bias: bool
     bias_initializer: Initializer
     dropout: float
@@ -134,9 +135,12 @@ class Cell(Layer):
         """Return whether `whole` computes what the steps would."""
         return False
 
-    def call(
-        self, inputs: Tensor, states: Tensor | Tensors, training: bool = False
-    ) -> tuple[Tensor, Tensor | Tensors]:
+    def _usual_gates(self, training: bool) -> bool:
+        """Return whether the activations are tanh and sigmoid, and no part of the state is dropped."""
+        usual = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        return usual and not (training and 0 < self.recurrent_dropout < 1)
+
+    def call(self, inputs: Tensor, states: Tensor | Tensors, training: bool = False) -> tuple[Tensor, Tensor | Tensors]:
         """Return the outputs of one step and the states after it, in a list if they were.
 
         Args:

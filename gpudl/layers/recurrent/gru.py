@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from gpudl.activations import Activation
 from gpudl.engine.spec import Shape
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.recurrent.cell import Cell, Tensors
 from gpudl.layers.recurrent.of_cell import OfCell
 from gpudl.layers.recurrent.options import GRUCellOptions, GRUOptions
+from gpudl.layers.recurrent.states import zeros
+from gpudl.ops.primitives.rnn import gru
 
 __all__ = [
     "GRU",
@@ -32,7 +33,6 @@ class GRUCell(Cell, options=GRUCellOptions):
     """
 
     blocks = 3
-    recurrent_activation: Activation
     reset_after: bool
 
     def __init__(self, units: int, **options: Unpack[GRUCellOptions]) -> None:
@@ -66,6 +66,16 @@ class GRUCell(Cell, options=GRUCellOptions):
     def _gates(self, both: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gates z, how much of the state is kept, and r, how much of it the new one is computed from."""
         return self.recurrent_activation(both[:, : self.units]), self.recurrent_activation(both[:, self.units :])
+
+    def has_whole(self, training: bool) -> bool:
+        """Return whether the activations and the form are those of the op, and no part of the state is dropped."""
+        return self._usual_gates(training) and self.reset_after
+
+    def whole(self, projected: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
+        """Return the states of all steps, and the last."""
+        bias = zeros((projected.shape[-1],), projected.dtype) if self.bias is None else self.bias[1]
+        hs, h, _ = gru(projected, self.recurrent_kernel, bias, *states, mask, reverse=reverse)
+        return hs, [h]
 
 
 class GRU(OfCell, cell=GRUCell, options=GRUOptions):

@@ -88,7 +88,9 @@ def _by_parts(cell: Cell, x: Tensor, states: list[Tensor], way: Way) -> Passed:
     whole = cell.has_whole(way.training) and not way.unroll
     masks = cell.input_masks(x[:, 0], way.training)
     cell.state_masks(states[0], way.training)  # drawn before the loop, for all steps
-    projected = cell.projected(x if whole else _time_first(x), map_leaves(lambda m: _for_all(m, 1 if whole else 0), masks))
+    projected = cell.projected(
+        x if whole else _time_first(x), map_leaves(lambda m: _for_all(m, 1 if whole else 0), masks)
+    )
     if not whole:
         return _scanned(lambda x, states: cell.step(x, states, way.training), projected, states, states[0], way)
     mask = as_tensor(np.ones(x.shape[:2], bool)) if way.mask is None else way.mask
