@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from keras_peer import parity
 from recurrent_cases import ANY, CELL, GATED, LOOP, RATES, compare, drawn, sides

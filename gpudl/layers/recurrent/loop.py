@@ -88,9 +88,8 @@ def _by_parts(cell: Cell, x: Tensor, states: list[Tensor], way: Way) -> Passed:
     whole = cell.has_whole(way.training) and not way.unroll
     masks = cell.input_masks(x[:, 0], way.training)
     cell.state_masks(states[0], way.training)  # drawn before the loop, for all steps
-    projected = cell.projected(
-        x if whole else _time_first(x), map_leaves(lambda m: _for_all(m, 1 if whole else 0), masks)
-    )
+    masks = map_leaves(lambda mask: None if mask is None else ops.expand_dims(mask, 1 if whole else 0), masks)
+    projected = cell.projected(x if whole else _time_first(x), masks)
     if not whole:
         return _scanned(lambda x, states: cell.step(x, states, way.training), projected, states, states[0], way)
     mask = as_tensor(np.ones(x.shape[:2], bool)) if way.mask is None else way.mask
@@ -100,10 +99,6 @@ def _by_parts(cell: Cell, x: Tensor, states: list[Tensor], way: Way) -> Passed:
         outputs = ops.where(ops.expand_dims(mask, -1), outputs, 0)
         last = ops.where(mask[:, :1] if way.reverse else mask[:, -1:], last, 0)
     return Passed(last, outputs if way.every else None, after)
-
-
-def _for_all(mask: Tensor | None, time_axis: int) -> Tensor | None:
-    return None if mask is None else ops.expand_dims(mask, time_axis)
 
 
 def _by_calls(cell: object, x: Tensor, states: States, way: Way) -> Passed:
