@@ -9,8 +9,14 @@ import gpudl.ops.primitives.rnn  # noqa: F401 (both register rules or ops)
 from gpudl.engine.calls import publish
 from gpudl.engine.op import Op, registry
 from gpudl.engine.tensor import faces
-from gpudl.ops import loops, math, nn, numpy, primitives
-from gpudl.ops import image, loops, math, nn, numpy
+from gpudl.ops import (
+    image,
+    loops,
+    math,
+    nn,
+    numpy,
+    primitives,
+)
 from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
