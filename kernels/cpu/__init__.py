@@ -11,6 +11,8 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
 from . import (
     activation,
+    attention,
+    attention_grad,
     conv,
     conv_im2col,
     elementwise,
@@ -31,6 +33,8 @@ from . import (
 
 __all__ = [
     "activation",
+    "attention",
+    "attention_grad",
     "conv",
     "conv_im2col",
     "elementwise",
