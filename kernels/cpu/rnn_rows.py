@@ -16,7 +16,7 @@ from .machine.threads import inner
 from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
 
 _STEPS = 128  # steps of the inner dimension at a time: so many rows of a panel stay in the first-level cache
-_SHARES = 2  # pieces of the batch for each thread, at least
+_FEW = 4  # tiles for a thread from which on it takes them in two pieces, one of which another thread may take over
 
 
 class Steps(NamedTuple):
@@ -69,8 +69,8 @@ def supported(*arrays: ndarray, reverse: bool = False) -> bool:
 def steps_of(mask: ndarray, units: int, width: int, reverse: bool) -> Steps:
     """Return how rows of the batch go through the steps."""
     batch, time = mask.shape
-    tiles = -(-batch // ROWS)
-    high = ROWS * max(1, tiles // (_SHARES * team.size()))
+    tiles = -(-batch // (ROWS * team.size()))  # for each thread: the more go together, the rarer panels are read
+    high = ROWS * (tiles if tiles < _FEW else -(-tiles // 2))
     tables = (multiples(batch, stride) for stride in (units, time * units, time * width))
     return Steps(mask, int(reverse), units, high, *tables)
 
