@@ -16,7 +16,7 @@ DtypeLike: TypeAlias = "str | type | np.dtype | DTypePolicy | Mapping[str, objec
 """An argument of `get`: a dtype or a policy, itself, by name or as a config, or None."""
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _DTYPES = (
-    *("float16", "bfloat16", "float32", "float64", "bool"),
+    *("float16", "bfloat16", "float32", "float64", "bool", "string"),
     *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
 )
 _NAMES = dict.fromkeys((*_MIXED, *_DTYPES))
