@@ -1,6 +1,6 @@
 """Elementwise ops as expressions: what each computes, declared once.
 
-An op is declared by a function of its inputs, written in the primitives of this file. The reference of the op, the
+An op is declared by a function of its inputs, written in the operators of this file. The reference of the op, the
 interpreter's instructions on the CPU and the source of CUDA kernels are derived from the expression that it returns.
 """
 
@@ -20,19 +20,19 @@ ARITHMETIC = (
     *("floor_divide", "remainder"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "invert", "left_shift", "right_shift"),
 )
-"""Primitives that compute in the dtype of the op's result, to which their operands are cast."""
+"""Operators that compute in the dtype of the op's result, to which their operands are cast."""
 
 COMPARISONS = ("equal", "not_equal", "greater", "greater_equal")
-"""Primitives whose result is a bool; two operands are compared in their common dtype."""
+"""Operators whose result is a bool; two operands are compared in their common dtype."""
 
 _BOOL = np.dtype(bool)
 
 
 class Expression:
-    """What is computed for each element: a primitive applied to operands, an input by its index, or a constant.
+    """What is computed for each element: an operator applied to operands, an input by its index, or a constant.
 
     Attributes:
-        name: name of the primitive, or "input", "number".
+        name: name of the operator, or "input", "number".
         operands: expressions of the operands.
         value: index of the input, or the value of the constant.
     """
@@ -214,7 +214,7 @@ class Typed(NamedTuple):
     """A subexpression for given dtypes, in which every cast is explicit.
 
     Attributes:
-        name: name of the primitive, or "input", "number", "cast".
+        name: name of the operator, or "input", "number", "cast".
         dtype: dtype of the result.
         operands: typed expressions of the operands.
         value: index of the input, or the value of the constant.

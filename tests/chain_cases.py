@@ -10,8 +10,8 @@ import numpy as np
 from gpudl.kernels.geometry import Window
 
 from gpudl import ops
-from gpudl.ops.linalg import matmul
-from gpudl.ops.pool import max_pool
+from gpudl.ops.primitives.matmul import matmul
+from gpudl.ops.primitives.pool import max_pool
 
 Arrays = tuple[np.ndarray, ...]
 Stages = tuple[dict[str, Any], ...]

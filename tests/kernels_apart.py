@@ -23,7 +23,7 @@ from gpudl.kernels.cpu.machine.vectors import LANES, REGISTERS
 from gpudl import ops
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import reference_only
-from gpudl.ops.pool import max_pool
+from gpudl.ops.primitives.pool import max_pool
 
 PAGE = mmap.PAGESIZE
 WAYS = ("implicit", "winograd")

@@ -23,9 +23,9 @@ from gpudl.engine.grad import grad
 from gpudl.engine.op import Op, registry
 from gpudl.engine.plan.trace import traced
 from gpudl.engine.state import reference_only
-from gpudl.ops.declare import elementwise
-from gpudl.ops.elementwise import floating
-from gpudl.ops.reference import reference
+from gpudl.ops.primitives.declare import elementwise
+from gpudl.ops.primitives.elementwise import floating
+from gpudl.ops.primitives.reference import reference
 
 F4, F8, F2, I4, I8, U1, B = map(np.dtype, ("f4", "f8", "f2", "i4", "i8", "u1", "?"))
 
@@ -77,14 +77,14 @@ def test_a_new_op_has_a_kernel_on_the_gpu(huber: Op) -> None:
         np.testing.assert_array_equal(cupy.asnumpy(y), EXPECTED)
 
 
-def test_every_primitive_has_a_meaning_everywhere() -> None:
-    primitives = {*expression.ARITHMETIC, *expression.COMPARISONS, "is_finite"}
-    assert primitives == on_gpu._PRIMITIVES.keys()
-    assert not [name for name in primitives - {"gate", "is_finite", "erf"} if not callable(getattr(np, name))]
+def test_every_operator_has_a_meaning_everywhere() -> None:
+    operators = {*expression.ARITHMETIC, *expression.COMPARISONS, "is_finite"}
+    assert operators == on_gpu._OPERATORS.keys()
+    assert not [name for name in operators - {"gate", "is_finite", "erf"} if not callable(getattr(np, name))]
     instructions = {name.split()[0] for name in on_cpu.CODES}
     library = {"power", "exp", "expm1", "log", "log1p", "sin", "cos", "tanh", "erf"}  # whose last bits are NumPy's own
     quotients = {"floor_divide", "remainder"}  # which processors have no vector instructions for
-    assert primitives - instructions == library | quotients | {"is_finite"}
+    assert operators - instructions == library | quotients | {"is_finite"}
 
 
 def test_what_several_parts_share_is_written_once() -> None:

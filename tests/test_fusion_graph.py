@@ -16,7 +16,7 @@ from gpudl.engine.plan.ir import BYTE, Applied, Fused, Instruction
 from gpudl.engine.plan.rewrite import Rewriter
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import unfused
-from gpudl.ops.pool import max_pool
+from gpudl.ops.primitives.pool import max_pool
 
 TWO = {"window": Window((2, 2), (2, 2))}
 

@@ -13,7 +13,7 @@ from replay_tools import assert_same_bits, plan_of
 from gpudl import Tensor, Variable, grad, ops, traced
 from gpudl.engine.plan import ir
 from gpudl.engine.state import unfused
-from gpudl.ops.pool import max_pool
+from gpudl.ops.primitives.pool import max_pool
 
 POOLED = "conv2d+bias_activation+max_pool"
 BIASED = "conv2d+bias_activation"

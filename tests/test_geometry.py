@@ -13,7 +13,7 @@ from gpudl.kernels.geometry import Window, WindowError
 
 from gpudl import ops
 from gpudl.engine.state import reference_only
-from gpudl.ops.pool import max_pool
+from gpudl.ops.primitives.pool import max_pool
 
 SEEDS = range(30)
 

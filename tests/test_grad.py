@@ -14,7 +14,7 @@ from gradient_tools import gradient
 import gpudl
 from gpudl import GradientTape, Tensor, Variable, grad, ops, traced
 from gpudl.engine.state import gradients
-from gpudl.ops.pool import max_pool
+from gpudl.ops.primitives.pool import max_pool
 
 
 def test_broadcasting_is_undone() -> None:

@@ -9,7 +9,7 @@ from gradient_tools import gradient
 
 from gpudl import Tensor, Variable, grad, ops
 from gpudl.engine.op import Op
-from gpudl.ops.pool import max_pool
+from gpudl.ops.primitives.pool import max_pool
 
 
 def normalized(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

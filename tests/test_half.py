@@ -13,7 +13,7 @@ from contract_cases.check import assert_close, assert_same, dirty, tensors
 import gpudl
 from gpudl.engine.op import registry
 from gpudl.engine.spec import is_floating, is_half, promote
-from gpudl.ops.linalg import matmul
+from gpudl.ops.primitives.matmul import matmul
 
 HALVES = ("float16", "bfloat16")
 # Floats of these ops are not of the dtype under test, or they have none.

@@ -15,7 +15,7 @@ from replay_tools import assert_same_bits, names_in, plan_of, tensor
 import gpudl
 from gpudl import Tensor, Variable, ops, traced
 from gpudl.engine.flat import FlatGroup
-from gpudl.ops.pool import max_pool
+from gpudl.ops.primitives.pool import max_pool
 from gpudl.random import SeedGenerator, dropout
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from types import FunctionType, ModuleType
 from typing import Any, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary, WeakMethod, ref
 
@@ -236,3 +237,15 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return called
+
+
+def publish(namespace: dict[str, Any], *modules: ModuleType) -> None:
+    """Export the public names of modules from a package, and have a call of a function on symbols recorded as one."""
+    namespace.setdefault("__all__", [])
+    for module in modules:
+        namespace["__all__"] += module.__all__
+        for name in module.__all__:
+            function = namespace[name]
+            if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
+                namespace[name] = published = public(function)
+                published.__module__ = namespace["__name__"]  # where unpickling finds it

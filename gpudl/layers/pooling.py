@@ -10,7 +10,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Window
 from gpudl.layers._windowed import OnImages, Size, Windowed, pair
 from gpudl.layers.base.options import LayerOptions
-from gpudl.ops.pool import avg_pool, max_pool
+from gpudl.ops.primitives.pool import avg_pool, max_pool
 
 __all__ = [
     "AveragePooling2D",

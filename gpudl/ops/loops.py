@@ -14,7 +14,7 @@ from gpudl.engine.spec import Spec
 from gpudl.engine.state import state, symbolic
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.engine.tree import Nest, flatten, map_leaves
-from gpudl.ops.arrangement import stack
+from gpudl.ops.numpy.arrangement import stack
 
 __all__ = ["scan"]
 

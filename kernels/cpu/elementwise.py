@@ -34,7 +34,7 @@ broadcast, or a reference that in most cases moves no data."""
 
 
 def _computed(name: str, kind: str) -> str:
-    """Return the kind in which a primitive is computed for `kind`: `kind` itself, if there is an instruction for it."""
+    """Return the kind in which an operator is computed for `kind`: `kind` itself, if there is an instruction for it."""
     return kind if f"{name} {kind}" in CODES else _COMPUTED_AS[kind]
 
 

@@ -46,7 +46,7 @@ def _any(scalar: Scalar) -> bool:
     return True
 
 
-_PRIMITIVES: dict[str, tuple[Callable[[Scalar], bool], str]] = {
+_OPERATORS: dict[str, tuple[Callable[[Scalar], bool], str]] = {
     **{name: (_numbers, f"{name}_of({{}}, {{}})") for name in ("add", "subtract", "multiply")},
     **{name: (_any, f"{name}_of({{}}, {{}})") for name in ("maximum", "minimum")},
     **{name: (_floats, f"{name}_of({{}})") for name in ("sqrt", "exp", "expm1", "log", "log1p")},
@@ -66,7 +66,7 @@ _PRIMITIVES: dict[str, tuple[Callable[[Scalar], bool], str]] = {
     "greater": (_any, "({} > {})"),
     "greater_equal": (_any, "({} >= {})"),
 }
-"""The dtypes that the operands of each primitive may have, and its source text."""
+"""The dtypes that the operands of each operator may have, and its source text."""
 
 
 class _Texts:
@@ -100,7 +100,7 @@ class _Texts:
             return to.cast(operands[0], _scalar(x.operands[0]))
         if x.name == "where":
             return "({} ? {} : {})".format(*operands)
-        return _PRIMITIVES[x.name][1].format(*operands)
+        return _OPERATORS[x.name][1].format(*operands)
 
 
 def _scalar(x: Typed) -> Scalar:
@@ -115,7 +115,7 @@ def _can(x: Typed) -> bool:
         return False
     if x.name in ("input", "number", "cast", "where"):
         return True
-    return x.name in _PRIMITIVES and _PRIMITIVES[x.name][0](_scalar(x.operands[0]))
+    return x.name in _OPERATORS and _OPERATORS[x.name][0](_scalar(x.operands[0]))
 
 
 def _expressions(op: str, dtypes: tuple[np.dtype, ...], static: Static) -> tuple[Typed, ...] | None:

@@ -13,7 +13,7 @@ from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import Spec
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten
-from gpudl.ops.gather import take, take_batch
+from gpudl.ops.primitives.gather import take, take_batch
 from gpudl.training.data.arrays import Data, fed_dtype
 from gpudl.training.data.sparse import SparseRows
 

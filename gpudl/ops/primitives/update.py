@@ -15,7 +15,7 @@ from gpudl.engine import cost
 from gpudl.engine.spec import ShapeError, Spec
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise, op
+from gpudl.ops.primitives.declare import elementwise, op
 
 __all__ = [
     "adam_",

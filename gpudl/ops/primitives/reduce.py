@@ -11,10 +11,10 @@ from gpudl.engine import cost
 from gpudl.engine.spec import FLOAT32, Shape, ShapeError, Spec, added_in, is_floating, is_half, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise, op
-from gpudl.ops.elementwise import cast, cast_like
-from gpudl.ops.logic import equal
-from gpudl.ops.shape import reshape
+from gpudl.ops.primitives.declare import elementwise, op
+from gpudl.ops.primitives.elementwise import cast, cast_like
+from gpudl.ops.primitives.logic import equal
+from gpudl.ops.primitives.shape import reshape
 
 __all__ = [
     "all_finite",

@@ -9,7 +9,7 @@ import numpy as np
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
+from gpudl.ops.primitives.declare import elementwise
 
 __all__ = [
     "bitwise_and",

@@ -13,8 +13,8 @@ from gpudl.backend import Array
 from gpudl.engine import cost
 from gpudl.engine.spec import Shape, ShapeError, Spec, promote
 from gpudl.kernels.geometry import Window
-from gpudl.ops.declare import op
-from gpudl.ops.linalg import matmul
+from gpudl.ops.primitives.declare import op
+from gpudl.ops.primitives.matmul import matmul
 
 __all__ = [
     "col2im",

@@ -8,8 +8,8 @@ from gpudl.engine.spec import ShapeError, Spec, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
-from gpudl.ops.elementwise import counted, floating
+from gpudl.ops.primitives.declare import elementwise
+from gpudl.ops.primitives.elementwise import counted, floating
 
 __all__ = [
     "activation_grad",

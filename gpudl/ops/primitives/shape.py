@@ -17,7 +17,7 @@ from gpudl.engine.parts import Part
 from gpudl.engine.spec import Shape, ShapeError, Spec, promote
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise, op
+from gpudl.ops.primitives.declare import elementwise, op
 
 __all__ = [
     "copy",

@@ -11,7 +11,7 @@ from gpudl.engine import cost
 from gpudl.engine.rng import uniform
 from gpudl.engine.spec import Shape, ShapeError, Spec
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise, op
+from gpudl.ops.primitives.declare import elementwise, op
 
 __all__ = [
     "advance_",

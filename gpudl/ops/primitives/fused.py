@@ -14,11 +14,11 @@ from gpudl.engine.plan.ir import Applied, Instruction, applies
 from gpudl.engine.plan.rewrite import Rewriter, rewrites
 from gpudl.engine.value import Value
 from gpudl.kernels.geometry import Window
-from gpudl.ops.activation import activation_grad, bias_activation
-from gpudl.ops.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
-from gpudl.ops.loss import softmax_cross_entropy, sparse_softmax_cross_entropy
-from gpudl.ops.pool import max_pool_grad
-from gpudl.ops.reduce import sum_to
+from gpudl.ops.primitives.activation import activation_grad, bias_activation
+from gpudl.ops.primitives.conv import conv2d, conv2d_input_grad, conv2d_weight_grad
+from gpudl.ops.primitives.loss import softmax_cross_entropy, sparse_softmax_cross_entropy
+from gpudl.ops.primitives.pool import max_pool_grad
+from gpudl.ops.primitives.reduce import sum_to
 
 
 @rewrites("activation_grad")

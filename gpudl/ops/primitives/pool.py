@@ -10,7 +10,7 @@ from gpudl.backend import Array, Static
 from gpudl.engine import cost
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in, is_floating
 from gpudl.kernels.geometry import Window
-from gpudl.ops.declare import op
+from gpudl.ops.primitives.declare import op
 
 __all__ = [
     "avg_pool",

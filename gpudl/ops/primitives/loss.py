@@ -16,12 +16,12 @@ from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops import reduce
-from gpudl.ops.activation import sigmoid
-from gpudl.ops.declare import elementwise, op
-from gpudl.ops.elementwise import cast_like
-from gpudl.ops.exponential import exp
-from gpudl.ops.shape import reshape
+from gpudl.ops.primitives import reduce
+from gpudl.ops.primitives.activation import sigmoid
+from gpudl.ops.primitives.declare import elementwise, op
+from gpudl.ops.primitives.elementwise import cast_like
+from gpudl.ops.primitives.exponential import exp
+from gpudl.ops.primitives.shape import reshape
 
 __all__ = [
     "sigmoid_cross_entropy",

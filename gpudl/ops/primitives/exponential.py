@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from gpudl.engine.spec import Spec
+from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
-from gpudl.ops.elementwise import floating, whole
+from gpudl.ops.primitives.activation import sigmoid
+from gpudl.ops.primitives.declare import elementwise
+from gpudl.ops.primitives.elementwise import floating, where, whole
+from gpudl.ops.primitives.logic import equal
 
-__all__ = ["cos", "erf", "exp", "expm1", "log", "log1p", "power", "sin", "sqrt"]
+__all__ = ["cos", "erf", "exp", "expm1", "log", "log1p", "logaddexp", "power", "sin", "sqrt"]
 
 
 @elementwise(floating)
@@ -89,3 +93,22 @@ def cos(x: Expression) -> Expression:
 
 sin.vjp(x=lambda g, y, x: g * cos(x))
 cos.vjp(x=lambda g, y, x: -(g * sin(x)))
+
+
+def _both_floating(a: Spec, b: Spec) -> Spec:
+    return floating(whole(a, b))
+
+
+@elementwise(_both_floating)
+def logaddexp(x1: Expression, x2: Expression) -> Expression:
+    """Return log(exp(x1) + exp(x2)), broadcast, without overflow."""
+    apart = e.where(x1 == x2, 0, x1) - e.where(x1 == x2, 0, x2)  # 0 for equal infinities too
+    return e.maximum(x1, x2) + e.log1p(e.exp(-e.absolute(apart)))
+
+
+def _share(a: Tensor, b: Tensor) -> Tensor:
+    """Return exp(a) / (exp(a) + exp(b)), 1/2 for two equal infinities."""
+    return sigmoid(where(equal(a, b), 0.0, a - b))
+
+
+logaddexp.vjp(x1=lambda g, y, a, b: g * _share(a, b), x2=lambda g, y, a, b: g * _share(b, a))

@@ -14,9 +14,9 @@ from gpudl.engine.parts import Part, total
 from gpudl.engine.spec import Shape, ShapeError, Spec, added_in
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.declare import op
-from gpudl.ops.elementwise import cast, minimum
-from gpudl.ops.shape import concatenate, reshape
+from gpudl.ops.primitives.declare import op
+from gpudl.ops.primitives.elementwise import cast, minimum
+from gpudl.ops.primitives.shape import concatenate, reshape
 
 __all__ = [
     "take_batch",

@@ -8,13 +8,18 @@ from numpy.typing import ArrayLike
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError, is_half
 from gpudl.engine.tensor import Tensor
-from gpudl.ops.arrangement import broadcast_to, concatenate, expand_dims, stack, transpose
-from gpudl.ops.logic import less, logical_or, not_equal
 from gpudl.ops.loops import scan
-from gpudl.ops.nn import log_softmax, one_hot
-from gpudl.ops.numpy import cast, matmul, where, zeros_like
-from gpudl.ops.shape import reshape
-from gpudl.ops.special import logaddexp, logsumexp
+from gpudl.ops.math import logsumexp
+from gpudl.ops.nn.labels import one_hot
+from gpudl.ops.nn.probabilities import log_softmax
+from gpudl.ops.numpy.arrangement import broadcast_to, concatenate, expand_dims, stack, transpose
+from gpudl.ops.numpy.creation import zeros_like
+from gpudl.ops.numpy.elementwise import cast
+from gpudl.ops.numpy.products import matmul
+from gpudl.ops.numpy.selection import where
+from gpudl.ops.primitives.exponential import logaddexp
+from gpudl.ops.primitives.logic import less, logical_or, not_equal
+from gpudl.ops.primitives.shape import reshape
 
 __all__ = ["ctc_loss"]
 

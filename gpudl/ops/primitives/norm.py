@@ -15,11 +15,11 @@ from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels.expression import Expression
-from gpudl.ops import reduce
-from gpudl.ops.declare import elementwise, op
-from gpudl.ops.elementwise import multiply
-from gpudl.ops.exponential import sqrt
-from gpudl.ops.shape import reshape
+from gpudl.ops.primitives import reduce
+from gpudl.ops.primitives.declare import elementwise, op
+from gpudl.ops.primitives.elementwise import multiply
+from gpudl.ops.primitives.exponential import sqrt
+from gpudl.ops.primitives.shape import reshape
 
 __all__ = [
     "batch_norm",

@@ -9,7 +9,7 @@ import numpy as np
 from gpudl.backend import Array, Static
 from gpudl.engine.spec import ShapeError, Spec, broadcast, promote
 from gpudl.engine.tensor import Tensor
-from gpudl.ops.declare import op
+from gpudl.ops.primitives.declare import op
 
 
 def _matmul(a: Spec, b: Spec, *, transpose_a: bool = False, transpose_b: bool = False) -> Spec:

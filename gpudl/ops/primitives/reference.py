@@ -15,7 +15,7 @@ import numpy as np
 
 from gpudl.engine.rounding import rounded
 from gpudl.kernels.expression import ARITHMETIC, COMPARISONS, Declared, Expression
-from gpudl.ops.erf import erf
+from gpudl.ops.primitives.erf import erf
 
 _SIGNS = {
     **{"add": "+", "subtract": "-", "multiply": "*", "divide": "/"},

@@ -13,9 +13,9 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import Shape, ShapeError, broadcast
 from gpudl.engine.state import TracingError, state, user_line
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.elementwise import cast, where
-from gpudl.ops.gather import known, numbered, rows_at, take
-from gpudl.ops.shape import reshape, take_slice, transpose
+from gpudl.ops.primitives.elementwise import cast, where
+from gpudl.ops.primitives.gather import known, numbered, rows_at, take
+from gpudl.ops.primitives.shape import reshape, take_slice, transpose
 
 __all__ = [
     "getitem",

@@ -13,7 +13,7 @@ from gpudl.engine.op import AnyOp, Forward, Op, Specs, registry
 from gpudl.engine.spec import Spec
 from gpudl.engine.tensor import Tensor, TensorLike, faces
 from gpudl.kernels.expression import Body, Declared, declare
-from gpudl.ops.reference import reference
+from gpudl.ops.primitives.reference import reference
 
 
 class Options(TypedDict, total=False):

@@ -9,10 +9,10 @@ from operator import index
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops import reduce, shape
-from gpudl.ops.numpy import Axis, plain
-from gpudl.ops.reduce import axes_of
-from gpudl.ops.shape import reshape, sizes
+from gpudl.ops.numpy.axes import Axis, plain
+from gpudl.ops.primitives import reduce, shape
+from gpudl.ops.primitives.reduce import axes_of
+from gpudl.ops.primitives.shape import reshape, sizes
 
 __all__ = [
     "broadcast_to",

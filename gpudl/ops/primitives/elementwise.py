@@ -10,8 +10,8 @@ from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
-from gpudl.ops.declare import elementwise
-from gpudl.ops.logic import equal
+from gpudl.ops.primitives.declare import elementwise
+from gpudl.ops.primitives.logic import equal
 
 __all__ = [
     "absolute",

@@ -1,0 +1,16 @@
+"""Functions for neural networks, with Keras's arguments, defaults and dtypes."""
+
+from gpudl.engine.calls import publish
+from gpudl.ops.nn import ctc, labels, pooling, probabilities
+from gpudl.ops.nn.ctc import *  # noqa: F403
+from gpudl.ops.nn.labels import *  # noqa: F403
+from gpudl.ops.nn.pooling import *  # noqa: F403
+from gpudl.ops.nn.probabilities import *  # noqa: F403
+
+publish(
+    globals(),
+    ctc,
+    labels,
+    pooling,
+    probabilities,
+)

@@ -1,0 +1,25 @@
+"""NumPy's functions of tensors, with Keras's arguments, defaults and dtypes.
+
+A function whose arguments are tensors only, such as `exp` and `add`, is the primitive itself.
+"""
+
+from gpudl.engine.calls import publish
+from gpudl.ops.numpy import arrangement, creation, elementwise, indexing, products, reductions, selection
+from gpudl.ops.numpy.arrangement import *  # noqa: F403
+from gpudl.ops.numpy.creation import *  # noqa: F403
+from gpudl.ops.numpy.elementwise import *  # noqa: F403
+from gpudl.ops.numpy.indexing import *  # noqa: F403
+from gpudl.ops.numpy.products import *  # noqa: F403
+from gpudl.ops.numpy.reductions import *  # noqa: F403
+from gpudl.ops.numpy.selection import *  # noqa: F403
+
+publish(
+    globals(),
+    arrangement,
+    creation,
+    elementwise,
+    indexing,
+    products,
+    reductions,
+    selection,
+)

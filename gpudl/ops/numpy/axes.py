@@ -1,0 +1,16 @@
+"""Axes and shapes as arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import index
+from typing import TypeAlias
+
+from gpudl.ops.primitives.shape import sizes
+
+Axis: TypeAlias = int | Sequence[int] | None
+
+
+def plain(axis: Axis) -> int | tuple[int, ...] | None:
+    """Return an axis or several as Python integers, which can be compared with those of a recorded step."""
+    return None if axis is None else sizes(axis) if isinstance(axis, Sequence) else index(axis)
