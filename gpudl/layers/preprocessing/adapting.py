@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import count, islice
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ def is_array(data: object, lists: bool = True) -> bool:
     return isinstance(data, np.ndarray | Tensor | (list | tuple if lists else np.ndarray)) or hasattr(data, "to_numpy")
 
 
-def batches_of(who: str, data: Any, steps: int | None = None, lists: bool = True) -> Iterator[object]:
+def batches_of(who: str, data: object, steps: int | None = None, lists: bool = True) -> Iterator[object]:
     """Return an iterator over the batches of `data`: an array is one; iterables end after `steps`.
 
     Raises:

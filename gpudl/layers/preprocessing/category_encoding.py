@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Unpack
+from typing import Unpack
 
 from gpudl import ops
 from gpudl.engine.tensor import Tensor, TensorLike
@@ -56,7 +56,7 @@ class CategoryEncoding(Layer):
         """Return a tensor unchanged: categories are integers, which floats of few bits cannot count."""
         return tensor
 
-    def call(self, inputs: Tensor, count_weights: TensorLike | None = None) -> Any:
+    def call(self, inputs: Tensor, count_weights: TensorLike | None = None) -> Tensor:
         """Return the rows of integers; `count_weights`, of their shape, are what each counts."""
         if count_weights is None:
             return encoded(inputs, self.output_mode, self.num_tokens, self.compute_dtype)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from gpudl.layers.preprocessing.adapting import batches_of
 from gpudl.layers.preprocessing.encoding import encoded
 from gpudl.layers.preprocessing.encoding import output_mode as checked_mode
 from gpudl.layers.preprocessing.host import array_of
+from gpudl.registry import Config
 from gpudl.utils.checks import require_whole
 
 __all__ = ["Discretization"]
@@ -63,15 +64,13 @@ class Discretization(Layer):
             )
         if num_bins is not None:
             require_whole(self._who(), 0, num_bins=num_bins)
-        self.output_mode = checked_mode(
-            self._who(), output_mode, "int", "one_hot", "multi_hot", "count", sparse=sparse
-        )
+        self.output_mode = checked_mode(self._who(), output_mode, "int", "one_hot", "multi_hot", "count", sparse=sparse)
         self.bin_boundaries = bin_boundaries
         self.num_bins = num_bins
         self.epsilon = epsilon
-        self.reset_state()
+        self._seen = np.zeros((2, 0), np.float32)  # numbers and how many each stands for
 
-    def adapt(self, data: Any, steps: int | None = None) -> None:
+    def adapt(self, data: object, steps: int | None = None) -> None:
         """Set the boundaries to quantiles of `data`.
 
         Args:
@@ -90,7 +89,7 @@ class Discretization(Layer):
             self.update_state(batch)
         self.finalize_state()
 
-    def update_state(self, data: Any) -> None:
+    def update_state(self, data: object) -> None:
         """Count the numbers of a batch; `finalize_state` makes the boundaries of them."""
         numbers = array_of(data, self._who()).astype(np.float32)
         both = np.concatenate([_summary(numbers, self.epsilon), self._seen], axis=1)
@@ -108,7 +107,7 @@ class Discretization(Layer):
         """Forget what was counted, not the boundaries."""
         self._seen = np.zeros((2, 0), np.float32)
 
-    def call(self, inputs: Tensor) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Return the bins of numbers, or what `output_mode` makes of them."""
         if self.bin_boundaries is None:
             raise ValueError(
@@ -121,7 +120,7 @@ class Discretization(Layer):
         return encoded(ops.sum(ops.cast(above, "int32"), axis=-1), self.output_mode, len(edges) + 1, dtype)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Return a layer with the arguments of `config`, and with boundaries that `adapt` has set."""
         given = dict(config)
         learnt = given.pop("bin_boundaries", None) if given.get("num_bins") is not None else None

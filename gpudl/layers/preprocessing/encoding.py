@@ -44,7 +44,7 @@ def encoded_on_host(indices: np.ndarray, mode: str, depth: int, dtype: str) -> n
     """
     if mode == "int":
         return indices.astype(dtype)
-    shape = encoded_shape(indices.shape, mode, depth)
+    shape = tuple(size or 0 for size in encoded_shape(indices.shape, mode, depth))
     rows = indices.reshape(-1, 1) if mode == "one_hot" else np.moveaxis(indices, min(indices.ndim - 1, 1), -1)
     rows = rows.reshape(int(np.prod(shape[:-1])), -1) if rows.size else rows.reshape(-1, 0)
     return rows_on_host(list(rows), mode, depth, dtype).reshape(shape)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,7 +24,7 @@ _DERIVED = ("vocabulary_size", "vocabulary_dtype", "dtype")
 
 
 class HasVocabulary(HostLayer):
-    """The base of layers with a vocabulary, which is given or learnt: indices of words, behind those of a mask and of others."""
+    """The base of layers with a vocabulary: words with indices, behind those of a mask and of other words."""
 
     kind: type
     encoding = "utf-8"
@@ -71,9 +71,7 @@ class HasVocabulary(HostLayer):
         if vocabulary is not None:
             self.set_vocabulary(vocabulary, idf_weights)
 
-    def _check_arguments(
-        self, max_tokens: int | None, others: int, padded: bool, invert: bool, mode: str
-    ) -> None:
+    def _check_arguments(self, max_tokens: int | None, others: int, padded: bool, invert: bool, mode: str) -> None:
         who = self._who()
         require_whole(who, 0, num_oov_indices=others)
         if max_tokens is not None:
@@ -93,14 +91,14 @@ class HasVocabulary(HostLayer):
         return self._first_other + self.num_oov_indices
 
     @property
-    def _special(self) -> list[Any]:
+    def _special(self) -> list[Token | None]:
         """What stands before the words in `get_vocabulary`."""
         return [self.mask_token] * self._first_other + [self.oov_token] * self.num_oov_indices
 
-    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Any]:
+    def get_vocabulary(self, include_special_tokens: bool = True) -> list[Token | None]:
         """Return the words in the order of their indices, behind the mask's and those of other words."""
-        words = list(self._vocabulary.tokens) if self._vocabulary is not None else []
-        return [*self._special, *words] if include_special_tokens else words
+        words = self._vocabulary.tokens if self._vocabulary is not None else ()
+        return [*(self._special if include_special_tokens else []), *words]
 
     def vocabulary_size(self) -> int:
         """Return the number of indices, those of the mask and of other words among them."""
@@ -149,8 +147,8 @@ class HasVocabulary(HostLayer):
         for token in reserved:
             if token is not None and token in words:
                 raise ValueError(
-                    f"{who}: {token!r} is reserved, and stands among the words, at {words.index(token)}. Leave out what "
-                    f"is reserved, or begin the vocabulary with all of it: {self._special}."
+                    f"{who}: {token!r} is reserved, and stands among the words, at {words.index(token)}. Leave out "
+                    f"what is reserved, or begin the vocabulary with all of it: {self._special}."
                 )
         if self.max_tokens is not None and self._start + len(words) > self.max_tokens:
             raise ValueError(
@@ -172,7 +170,7 @@ class HasVocabulary(HostLayer):
             short = (self.max_tokens or 0) - len(weights) if self.pad_to_max_tokens else 0
             self._idf = np.pad(weights, (0, max(short, 0)))
 
-    def adapt(self, data: Any, steps: int | None = None) -> None:
+    def adapt(self, data: object, steps: int | None = None) -> None:
         """Take the words of `data` as the vocabulary, the most frequent first.
 
         Args:
@@ -188,7 +186,7 @@ class HasVocabulary(HostLayer):
             self.update_state(words.reshape(-1, 1) if is_array(data) and words.ndim == 1 else words)
         self.finalize_state()
 
-    def update_state(self, data: Any) -> None:
+    def update_state(self, data: object) -> None:
         """Count the words of a batch, each row a document; `finalize_state` makes the vocabulary of them."""
         words = self._keys(array_of(data, self._who()))
         self.count_documents(words.reshape(len(words) if words.ndim > 1 else 1, -1).tolist())
@@ -225,7 +223,8 @@ class HasVocabulary(HostLayer):
     def _known(self) -> Vocabulary:
         if self._vocabulary is None:
             raise RuntimeError(
-                f"{self._who()} has no vocabulary: call adapt(data) with samples of the data first, or give vocabulary=."
+                f"{self._who()} has no vocabulary: call adapt(data) with samples of the data first, or give "
+                "vocabulary=."
             )
         return self._vocabulary
 
@@ -238,7 +237,7 @@ class HasVocabulary(HostLayer):
         return {name: plain(value) for name, value in super().get_config().items() if name != "dtype"}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Return a layer with the arguments of `config`, without what Keras derives from them."""
         return super().from_config({name: value for name, value in config.items() if name not in _DERIVED})
 
@@ -256,7 +255,7 @@ class HasVocabulary(HostLayer):
             self._take(words[self._start :], self._idf)
 
 
-def plain(value: Any) -> Any:
+def plain(value: object) -> object:
     """Return an array as a list, for a config, and anything else unchanged."""
     if isinstance(value, Tensor):
         value = value.numpy()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Unpack
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, Unpack
 
 import numpy as np
 
 from gpudl import config
+from gpudl.engine.symbol import OpenShape
+from gpudl.engine.tree import Nest
 from gpudl.layers.base.options import Common, DtypeLike
 from gpudl.layers.preprocessing.encoding import encoded_on_host, encoded_shape
 from gpudl.layers.preprocessing.encoding import output_mode as checked_mode
 from gpudl.layers.preprocessing.fingerprints import farm_hash, joined, sip_hash
 from gpudl.layers.preprocessing.has_vocabulary import salted
-from gpudl.layers.preprocessing.host import HostLayer, array_of, each
+from gpudl.layers.preprocessing.host import HostLayer, array_of, each, shape_of
 from gpudl.utils.checks import positive
 
 __all__ = ["HashedCrossing", "Hashing"]
 
+Value: TypeAlias = str | bytes | int | float
 _CROSS_KEY = 0xDECAFCAFFE
 _MODES = ("int", "one_hot", "multi_hot", "count")
 
@@ -60,34 +63,37 @@ class Hashing(HostLayer):
         self.mask_value = mask_value
         self.salt = salted(self._who(), salt)
         if self.output_mode == "int" and self.dtype not in ("int32", "int64"):
-            raise ValueError(f"{self._who()}: output_mode='int' needs the dtype 'int32' or 'int64', got {self.dtype!r}.")
+            raise ValueError(
+                f"{self._who()}: output_mode='int' needs the dtype 'int32' or 'int64', got {self.dtype!r}."
+            )
 
     @property
     def result_dtype(self) -> str:  # type: ignore[override]
         """The dtype of the results."""
         return self.dtype
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def result_shape(self, input_shape: Nest[int | None]) -> OpenShape:
         """Return the shape of the results for values of `input_shape`."""
-        return encoded_shape(tuple(input_shape), self.output_mode, self.num_bins)
+        return encoded_shape(shape_of(input_shape), self.output_mode, self.num_bins)
 
     def call(self, inputs: np.ndarray) -> np.ndarray:
         """Return the bins of values, or what `output_mode` makes of them."""
-        values = inputs.astype(np.int64) if inputs.dtype.kind in "fiu" else inputs
-        if values.dtype.kind not in "iSUO":
-            raise ValueError(f"{self._who()} takes text or numbers, got dtype {values.dtype}.")
-        masked = self.mask_value is not None and self.num_bins > 1
-        bins = self.num_bins - masked
-        mask = _bytes(self.mask_value) if masked else None
+        if inputs.dtype.kind not in "fiuSUO":
+            raise ValueError(f"{self._who()} takes text or numbers, got dtype {inputs.dtype}.")
+        reserved = int(self.mask_value is not None and self.num_bins > 1)
+        bins = self.num_bins - reserved
+        mask = _bytes(self.mask_value) if isinstance(self.mask_value, str) else self.mask_value
+        whole: Callable[[Value], object] = (
+            int if inputs.dtype.kind == "f" else _unchanged
+        )  # so that 3.0 has the bin of 3
 
-        def bin_of(value: object) -> int:
-            text = _bytes(value)
-            if text == mask:
+        def bin_of(value: Value) -> int:
+            if reserved and (_bytes(value) if isinstance(value, str) else value) == mask:
                 return 0
-            found = farm_hash(text) if self.salt is None else sip_hash(text, self.salt)
-            return found % bins + masked
+            text = _bytes(whole(value))
+            return (farm_hash(text) if self.salt is None else sip_hash(text, self.salt)) % bins + reserved
 
-        return encoded_on_host(each(bin_of, values, np.int64), self.output_mode, self.num_bins, self.dtype)
+        return encoded_on_host(each(bin_of, inputs, np.int64), self.output_mode, self.num_bins, self.dtype)
 
 
 class HashedCrossing(HostLayer):
@@ -132,7 +138,7 @@ class HashedCrossing(HostLayer):
         """The dtype of the results."""
         return self.dtype
 
-    def _given(self, value: Any) -> list[np.ndarray]:
+    def _given(self, value: object) -> list[np.ndarray]:
         if not isinstance(value, list | tuple) or len(value) < 2:
             raise ValueError(f"{self._who()} takes a list of at least two arrays, got {value!r}.")
         arrays = [array_of(each, self._who()) for each in value]
@@ -150,9 +156,9 @@ class HashedCrossing(HostLayer):
                 f"{', '.join(map(str, shapes))}."
             )
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def result_shape(self, input_shape: Nest[int | None]) -> OpenShape:
         """Return the shape of the results for arrays of these shapes."""
-        shapes = [tuple(shape) for shape in input_shape]
+        shapes = [shape_of(shape) for shape in input_shape]  # type: ignore[union-attr]
         self._check_shapes(shapes)
         return encoded_shape(shapes[0], self.output_mode, self.num_bins)
 
@@ -166,6 +172,10 @@ class HashedCrossing(HostLayer):
                 key = joined(key, value)
             found[row] = key % self.num_bins
         return encoded_on_host(found.reshape(inputs[0].shape), self.output_mode, self.num_bins, self.dtype)
+
+
+def _unchanged(value: object) -> object:
+    return value
 
 
 def _bytes(value: object) -> bytes:

@@ -9,15 +9,12 @@ import numpy as np
 
 from gpudl.engine.calls import Call
 from gpudl.engine.convert import as_tensor
-from gpudl.engine.spec import TEXT, as_dtype
+from gpudl.engine.spec import as_dtype
 from gpudl.engine.state import TracingError, state
 from gpudl.engine.symbol import KerasTensor, OpenShape, Pair, any_symbol
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.layer import Layer
-
-Given = np.ndarray | Tensor | list[Any] | str | int
-"""What a host layer is called on: an array of text or numbers, or something that NumPy makes one of."""
 
 
 class HostLayer(Layer):
@@ -25,7 +22,7 @@ class HostLayer(Layer):
 
     They are called on arrays, mapped over data sets, and may be the first layers of a model of inputs and outputs:
     `fit`, `evaluate` and `predict` then call them on each batch before the step. A subclass implements `call` for
-    arrays of NumPy's, `compute_output_shape`, and says in `result_dtype` what it returns.
+    arrays of NumPy's, `result_shape`, and says in `result_dtype` what it returns.
 
     Raises:
         TracingError: called inside a recorded step.
@@ -37,12 +34,12 @@ class HostLayer(Layer):
     def __call__(self, *args: object, training: bool | None = None, **kwargs: object) -> Any:
         """Return the results for arrays, numbers as tensors and text as an array; for symbols, symbols."""
         if any_symbol(args):
-            return self._called_on_symbols(*args)
+            return self._called_on_symbols(*args)  # type: ignore[arg-type]
         if state.recorder is not None or any(isinstance(leaf, Tensor) and leaf.data is None for leaf in leaves(args)):
             raise TracingError(
-                f"{self._who()} works on the host, which a recorded step cannot: its results would be the same in every "
-                "step. Map the data first, dataset.map(layer) or layer(x), or make it the first layer of a model of "
-                "Input() and outputs, not of a model inside another one."
+                f"{self._who()} works on the host, which a recorded step cannot: its results would be the same in "
+                "every step. Map the data first, dataset.map(layer) or layer(x), or make it the first layer of a "
+                "model of Input() and outputs, not of a model inside another one."
             )
         self.built = True
         return map_leaves(_result, self.call(*map(self._given, args), **kwargs))
@@ -54,30 +51,40 @@ class HostLayer(Layer):
         outputs: KerasTensor = Call(self, (first,), {}, Pair.of(shape, as_dtype(self.result_dtype))).outputs
         return outputs
 
-    def _given(self, value: Given) -> Any:
+    def _given(self, value: object) -> np.ndarray | list[np.ndarray]:
         """Return an argument as what `call` gets."""
         return array_of(value, self._who())
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Return the shape of the result for inputs of `input_shape`; None means any size."""
-        raise NotImplementedError(f"{type(self).__name__} must implement compute_output_shape().")
+    def compute_output_shape(self, *shapes: Nest[OpenShape], **named: Nest[OpenShape]) -> OpenShape:
+        """Return the shape of the results for inputs of this shape, or nest of shapes; None means any size."""
+        (shape,) = (*shapes, *named.values())
+        return self.result_shape(shape)
 
-    def compute_output_spec(self, inputs: Any) -> KerasTensor:
+    def result_shape(self, input_shape: Nest[int | None]) -> OpenShape:
+        """Return the shape of the results for inputs of `input_shape`."""
+        raise NotImplementedError(f"{type(self).__name__} must implement result_shape().")
+
+    def compute_output_spec(self, inputs: Nest[KerasTensor]) -> KerasTensor:
         """Return a symbol for the result, which holds no call."""
         shape = self.compute_output_shape(map_leaves(lambda symbol: symbol.shape, inputs))
         return KerasTensor(shape, as_dtype(self.result_dtype))
 
 
+def shape_of(shape: Nest[int | None]) -> OpenShape:
+    """Return one shape, where a layer takes one array."""
+    return tuple(shape)  # type: ignore[arg-type]
+
+
 def leaves(nest: object) -> list[object]:
     """Return what a nest holds."""
-    return flatten(nest)[0]  # type: ignore[arg-type]
+    return flatten(nest)[0]
 
 
 def _result(leaf: object) -> object:
     return as_tensor(leaf) if isinstance(leaf, np.ndarray) and leaf.dtype.kind not in "OSU" else leaf
 
 
-def array_of(value: Any, who: str) -> np.ndarray:
+def array_of(value: object, who: str) -> np.ndarray:
     """Return what a host layer is called on as an array on the host.
 
     Raises:
@@ -116,11 +123,9 @@ def _text(item: object, who: str, encoding: str) -> str:
     return item
 
 
-def each(function: Callable[[Any], object], array: np.ndarray, dtype: object) -> np.ndarray:
+def each(function: Callable[[Any], object], array: np.ndarray, dtype: type) -> np.ndarray:
     """Return an array of what `function` returns for each element."""
-    made = np.empty(array.size, dtype)  # type: ignore[call-overload]
+    made: np.ndarray = np.empty(array.size, dtype)
     for number, item in enumerate(array.ravel().tolist()):
         made[number] = function(item)
     return made.reshape(array.shape)
-
-

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from gpudl import config
+from gpudl.engine.symbol import OpenShape
+from gpudl.engine.tree import Nest
 from gpudl.layers.preprocessing.encoding import encoded_on_host, encoded_shape, rows_on_host
 from gpudl.layers.preprocessing.fingerprints import farm_hash, sip_hash
 from gpudl.layers.preprocessing.has_vocabulary import HasVocabulary
+from gpudl.layers.preprocessing.host import shape_of
 from gpudl.layers.preprocessing.vocabulary import Token
 
 _MASKED = np.iinfo(np.int64).max  # an index that no encoding counts
@@ -29,12 +31,14 @@ class IndexLookup(HasVocabulary):
 
     @property
     def _depth(self) -> int:
-        return self.max_tokens if self.pad_to_max_tokens and self.max_tokens else self._start + len(self._known().tokens)
+        return (
+            self.max_tokens if self.pad_to_max_tokens and self.max_tokens else self._start + len(self._known().tokens)
+        )
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def result_shape(self, input_shape: Nest[int | None]) -> OpenShape:
         """Return the shape of the results."""
         depth = None if self.output_mode == "int" else self._depth
-        return encoded_shape(tuple(input_shape), self.output_mode, depth)
+        return encoded_shape(shape_of(input_shape), self.output_mode, depth)
 
     def call(self, inputs: np.ndarray) -> np.ndarray:
         """Return indices, or what `output_mode` makes of them; words for indices, if the layer is inverted."""
@@ -42,7 +46,7 @@ class IndexLookup(HasVocabulary):
             return self._words(inputs)
         return self._weighted(encoded_on_host, self.indices(inputs))
 
-    def encoded_documents(self, documents: list[list[Token]]) -> np.ndarray:
+    def encoded_documents(self, documents: Sequence[Sequence[Token]]) -> np.ndarray:
         """Return a row for each document of words, in a mode that is not ``"int"``."""
         made = self.indices(np.array([token for document in documents for token in document], object))
         ends = np.cumsum([len(document) for document in documents])[:-1]
@@ -52,7 +56,9 @@ class IndexLookup(HasVocabulary):
         if self.output_mode != "tf_idf":
             return encode(indices, self.output_mode, 0 if self.output_mode == "int" else self._depth, "int64")
         counts = encode(indices, "count", self._depth, config.floatx())
-        return counts * self._idf.astype(counts.dtype)  # type: ignore[union-attr]
+        assert self._idf is not None
+        weighted: np.ndarray = counts * self._idf.astype(counts.dtype)
+        return weighted
 
     def indices(self, words: np.ndarray) -> np.ndarray:
         """Return the index of each word.
@@ -71,13 +77,13 @@ class IndexLookup(HasVocabulary):
         others = [at for at in others if found[at] < 0]
         if others and not self.num_oov_indices:
             raise ValueError(
-                f"{self._who()}: {[flat[at] for at in others[:_SHOWN]]} are not in the vocabulary, and there is no index "
-                "for other words. Set num_oov_indices=1, or leave them out."
+                f"{self._who()}: {[flat[at] for at in others[:_SHOWN]]} are not in the vocabulary, and there is no "
+                "index for other words. Set num_oov_indices=1, or leave them out."
             )
         found[others] = [self._first_other + self._bucket(flat[at]) for at in others]
         return found.reshape(keys.shape)
 
-    def _bucket(self, word: Any) -> int:
+    def _bucket(self, word: Token) -> int:
         """Return the number of a word that is not in the vocabulary, among the indices for such."""
         if self.num_oov_indices == 1:
             return 0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gpudl import config, ops
 from gpudl.engine.symbol import OpenShape
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import LayerOptions
 from gpudl.layers.preprocessing.adapting import batches_of
@@ -84,7 +84,7 @@ class Normalization(Layer):
                 f"{self._who()}: the size along axis={self.axis} must be known, got inputs of shape {input_shape}."
             )
         self._reduced = tuple(axis for axis in range(ndim) if axis not in self._kept)
-        self._shape = tuple(input_shape[axis] if axis in self._kept else 1 for axis in range(ndim))
+        self._shape = tuple((input_shape[axis] or 0) if axis in self._kept else 1 for axis in range(ndim))
         if self.input_mean is None:
             sizes = tuple(input_shape[axis] for axis in self._kept)
             self.adapt_mean = self.add_weight(sizes, "zeros", trainable=False, name="mean")
@@ -92,18 +92,18 @@ class Normalization(Layer):
             self.count = self.add_weight((), "zeros", dtype="int32", trainable=False, name="count")
 
     @property
-    def mean(self) -> Any:
-        """The means, in a shape that broadcasts to the inputs; None before the layer is built."""
+    def mean(self) -> TensorLike:
+        """The means, in a shape that broadcasts to the inputs."""
         return self._spread(self.input_mean, "adapt_mean")
 
     @property
-    def variance(self) -> Any:
-        """The variances, in a shape that broadcasts to the inputs; None before the layer is built."""
+    def variance(self) -> TensorLike:
+        """The variances, in a shape that broadcasts to the inputs."""
         return self._spread(self.input_variance, "adapt_variance")
 
-    def _spread(self, given: np.ndarray | None, learnt: str) -> Tensor | np.ndarray | None:
-        if not hasattr(self, "_shape"):
-            return None
+    def _spread(self, given: np.ndarray | None, learnt: str) -> TensorLike:
+        if not self.built:
+            raise AttributeError(f"{self._who()} has no mean and variance yet: call adapt(data) or build(shape) first.")
         if given is None:
             return ops.reshape(getattr(self, learnt), self._shape)
         sizes = np.ones(len(self._shape), int)
@@ -111,7 +111,7 @@ class Normalization(Layer):
             sizes[axis] = size
         return np.broadcast_to(given.reshape(sizes), self._shape).astype(self.compute_dtype)
 
-    def adapt(self, data: Any) -> None:
+    def adapt(self, data: object) -> None:
         """Set the means and variances to those of `data`.
 
         Args:
@@ -162,7 +162,7 @@ class Normalization(Layer):
     def finalize_state(self) -> None:
         """Do nothing: the weights are read in each call."""
 
-    def call(self, x: Tensor) -> Any:
+    def call(self, x: Tensor) -> Tensor:
         """Return the normalized numbers."""
         x = self._floating(x)
         deviation = ops.maximum(ops.sqrt(self.variance), config.epsilon())

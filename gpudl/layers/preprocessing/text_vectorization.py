@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
-from typing import Any, Self, TypeAlias, Unpack
+from typing import Self, TypeAlias, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from gpudl.custom_objects import get_registered_object
+from gpudl.engine.symbol import OpenShape
+from gpudl.engine.tree import Nest
 from gpudl.layers.base.options import LayerOptions
 from gpudl.layers.preprocessing.adapting import batches_of
 from gpudl.layers.preprocessing.has_vocabulary import plain
-from gpudl.layers.preprocessing.host import HostLayer, array_of, each, texts_of
+from gpudl.layers.preprocessing.host import HostLayer, array_of, each, shape_of, texts_of
 from gpudl.layers.preprocessing.lookup import StringLookup
 from gpudl.layers.preprocessing.vocabulary import Tokens
 from gpudl.registry import Config
 
 __all__ = ["TextVectorization"]
 
-Words: TypeAlias = "Callable[[np.ndarray], Any]"
+Words: TypeAlias = "Callable[[np.ndarray], Iterable[object]]"
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)  # of ASCII alone, as TensorFlow has it
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _STANDARDIZE: dict[str, Callable[[str], str]] = {
@@ -58,7 +60,6 @@ class TextVectorization(HostLayer):
         sparse: not supported.
         ragged: not supported: the rows of a result have one length.
         encoding: the encoding of bytes.
-        name: a name.
         **kwargs: those of `Layer`.
 
     Raises:
@@ -87,10 +88,9 @@ class TextVectorization(HostLayer):
         sparse: bool = False,
         ragged: bool = False,
         encoding: str = "utf-8",
-        name: str | None = None,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(name=name, **kwargs)  # type: ignore[misc]
+        super().__init__(**kwargs)
         if ragged:
             raise ValueError(
                 f"{self._who()}: ragged=True is not supported: the rows of an array have one length. Leave it out; "
@@ -113,7 +113,7 @@ class TextVectorization(HostLayer):
         self.standardize, self.split, self.ngrams = standardize, split, ngrams
         self.output_sequence_length = length
         self._groups = groups
-        self._lookup = StringLookup(
+        self._lookup = _Words(
             max_tokens,
             mask_token="",
             vocabulary=vocabulary,
@@ -122,7 +122,7 @@ class TextVectorization(HostLayer):
             pad_to_max_tokens=pad_to_max_tokens,
             sparse=sparse,
             encoding=encoding,
-            name=name,
+            name=self.name,
         )
         self.output_mode = self._lookup.output_mode
 
@@ -131,16 +131,16 @@ class TextVectorization(HostLayer):
         """The dtype of the results."""
         return self._lookup.result_dtype
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def result_shape(self, input_shape: Nest[int | None]) -> OpenShape:
         """Return the shape of the results for text of `input_shape`."""
-        shape = tuple(input_shape)
+        shape = shape_of(input_shape)
         if self.split is not None:
             shape = (*(shape[:-1] if len(shape) > 1 and shape[-1] == 1 else shape), None)
         if self.output_mode != "int":
-            return self._lookup.compute_output_shape(shape)
+            return self._lookup.result_shape(shape)
         return (*shape[:-1], self.output_sequence_length) if self.output_sequence_length or self.split else shape
 
-    def adapt(self, data: Any, batch_size: int | None = None, steps: int | None = None) -> None:
+    def adapt(self, data: object, batch_size: int | None = None, steps: int | None = None) -> None:
         """Take the words of `data` as the vocabulary, the most frequent first.
 
         Args:
@@ -153,7 +153,7 @@ class TextVectorization(HostLayer):
             self.update_state(batch)
         self.finalize_state()
 
-    def update_state(self, data: Any) -> None:
+    def update_state(self, data: object) -> None:
         """Count the words of a batch; `finalize_state` makes the vocabulary of them."""
         self._lookup.count_documents(self._documents(array_of(data, self._who()))[1])
 
@@ -167,7 +167,7 @@ class TextVectorization(HostLayer):
 
     def get_vocabulary(self, include_special_tokens: bool = True) -> list[str]:
         """Return the words in the order of their indices, behind padding and other words."""
-        return self._lookup.get_vocabulary(include_special_tokens)
+        return list(map(str, self._lookup.get_vocabulary(include_special_tokens)))
 
     def vocabulary_size(self) -> int:
         """Return the number of indices, those of padding and of other words among them."""
@@ -230,7 +230,7 @@ class TextVectorization(HostLayer):
         return {name: plain(value) for name, value in super().get_config().items()}
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Return a layer with the arguments of `config`, functions by the names under which they were registered."""
         given = {name: value for name, value in config.items() if name != "vocabulary_size"}
         for name, known in (("standardize", _STANDARDIZE), ("split", _SPLIT)):
@@ -248,6 +248,11 @@ class TextVectorization(HostLayer):
     def load_assets(self, dir_path: str | PathLike[str]) -> None:
         """Read the words that `save_assets` wrote."""
         self._lookup.load_assets(dir_path)
+
+
+class _Words(StringLookup):
+    def _who(self) -> str:
+        return f'TextVectorization "{self.name}"'
 
 
 def _grouped(words: Sequence[str], lengths: tuple[int, ...]) -> list[str]:
