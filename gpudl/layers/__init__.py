@@ -11,6 +11,7 @@ from gpudl.layers import (
     normalization,
     padding,
     pooling,
+    preprocessing,
     recurrent,
     regularization,
     reshaping,
@@ -30,6 +31,7 @@ from gpudl.layers.merging import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
 from gpudl.layers.padding import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
+from gpudl.layers.preprocessing import *  # noqa: F403
 from gpudl.layers.recurrent import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
 from gpudl.layers.reshaping import *  # noqa: F403
@@ -48,6 +50,7 @@ __all__ += merging.__all__
 __all__ += normalization.__all__
 __all__ += padding.__all__
 __all__ += pooling.__all__
+__all__ += preprocessing.__all__
 __all__ += recurrent.__all__
 __all__ += regularization.__all__
 __all__ += reshaping.__all__
@@ -72,5 +75,14 @@ LAYERS.add(
     vars(transposed_convolution),
     vars(upsampling),
     vars(wrapping),
+    *map(
+        vars,
+        (
+            *(activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping),
+            *(preprocessing, wrapping),
+            recurrent,
+            wrapping,
+        ),
+    )
 )
 get, serialize, deserialize = LAYERS.get, LAYERS.serialize, LAYERS.deserialize
