@@ -9,6 +9,7 @@ from gpudl.layers import (
     normalization,
     pooling,
     preprocessing,
+    recurrent,
     regularization,
     reshaping,
     wrapping,
@@ -23,6 +24,7 @@ from gpudl.layers.merging import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
 from gpudl.layers.preprocessing import *  # noqa: F403
+from gpudl.layers.recurrent import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
 from gpudl.layers.reshaping import *  # noqa: F403
 from gpudl.layers.wrapping import *  # noqa: F403
@@ -36,6 +38,7 @@ __all__ += merging.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += preprocessing.__all__
+__all__ += recurrent.__all__
 __all__ += regularization.__all__
 __all__ += reshaping.__all__
 __all__ += wrapping.__all__
@@ -46,6 +49,8 @@ LAYERS.add(
         (
             *(activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping),
             *(preprocessing, wrapping),
+            recurrent,
+            wrapping,
         ),
     )
 )
