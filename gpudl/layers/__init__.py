@@ -38,51 +38,29 @@ from gpudl.layers.reshaping import *  # noqa: F403
 from gpudl.layers.transposed_convolution import *  # noqa: F403
 from gpudl.layers.upsampling import *  # noqa: F403
 from gpudl.layers.wrapping import *  # noqa: F403
+from gpudl.names import export
 
 __all__ = ["InputSpec", "Layer", "deserialize", "get", "serialize"]
-__all__ += activation.__all__
-__all__ += convolution.__all__
-__all__ += core.__all__
-__all__ += depthwise_convolution.__all__
-__all__ += embedding.__all__
-__all__ += global_pooling.__all__
-__all__ += merging.__all__
-__all__ += normalization.__all__
-__all__ += padding.__all__
-__all__ += pooling.__all__
-__all__ += preprocessing.__all__
-__all__ += recurrent.__all__
-__all__ += regularization.__all__
-__all__ += reshaping.__all__
-__all__ += transposed_convolution.__all__
-__all__ += upsampling.__all__
-__all__ += wrapping.__all__
 
-LAYERS.add(
-    vars(activation),
-    vars(convolution),
-    vars(core),
-    vars(depthwise_convolution),
-    vars(embedding),
-    vars(global_pooling),
-    vars(merging),
-    vars(normalization),
-    vars(padding),
-    vars(pooling),
-    vars(recurrent),
-    vars(regularization),
-    vars(reshaping),
-    vars(transposed_convolution),
-    vars(upsampling),
-    vars(wrapping),
-    *map(
-        vars,
-        (
-            *(activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping),
-            *(preprocessing, wrapping),
-            recurrent,
-            wrapping,
-        ),
-    )
+_FAMILIES = (
+    activation,
+    convolution,
+    core,
+    depthwise_convolution,
+    embedding,
+    global_pooling,
+    merging,
+    normalization,
+    padding,
+    pooling,
+    preprocessing,
+    recurrent,
+    regularization,
+    reshaping,
+    transposed_convolution,
+    upsampling,
+    wrapping,
 )
+export(globals(), *_FAMILIES)
+LAYERS.add(*map(vars, _FAMILIES))
 get, serialize, deserialize = LAYERS.get, LAYERS.serialize, LAYERS.deserialize
