@@ -199,7 +199,7 @@ class Family(Generic[T, N]):
         if module.split(".")[0] == "keras":
             found = self._named(custom, name, registered or name)
         else:  # the user's, which may have the name of one of gpudl's
-            found = custom.get(registered) or custom.get(name)
+            found = custom.get(str(registered)) or custom.get(name)
             if found is None:
                 raise unregistered(name, module)
         if not inspect.isclass(found):
@@ -316,7 +316,10 @@ def described(value: object, config: Config) -> Config:
 
 def made_from(cls: Any, description: Mapping[str, Any]) -> Any:
     """Return a new object of `cls`, built and compiled as the one that was described."""
-    made = cls.from_config(description.get("config", {}))
+    try:
+        made = cls.from_config(description.get("config", {}))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"the config of {cls.__name__} does not fit it: {error!r}.") from error
     for key in ("build_config", "compile_config"):
         again = getattr(made, key.replace("config", "from_config"), None)
         if again is not None and description.get(key):

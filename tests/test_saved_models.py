@@ -141,7 +141,7 @@ def test_bad_names_and_models_that_are_not_built(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"save: Sequential '\w+' has no weights yet\. Call it on a batch first"):
         gpudl.Sequential([layers.Dense(1)]).save(tmp_path / "m.keras")
     model.save(tmp_path / "m.keras")
-    with pytest.raises(FileExistsError, match="is there already. Choose another name, or allow overwrite=True"):
+    with pytest.raises(FileExistsError, match=r"is there already\. Choose another name, or allow overwrite=True"):
         model.save(tmp_path / "m.keras", overwrite=False)
     with pytest.raises(FileNotFoundError):
         models.load_model(tmp_path / "other.keras")
