@@ -8,7 +8,7 @@ import gpudl.ops.primitives.fused  # noqa: F401 (registers its rules)
 from gpudl.engine.calls import publish
 from gpudl.engine.op import Op, registry
 from gpudl.engine.tensor import faces
-from gpudl.ops import loops, math, nn, numpy, primitives
+from gpudl.ops import loops, math, nn, numpy, primitives, rearranging, scattering, segments
 from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
@@ -26,8 +26,11 @@ from gpudl.ops.primitives.random import *  # noqa: F403
 from gpudl.ops.primitives.reduce import *  # noqa: F403
 from gpudl.ops.primitives.shape import *  # noqa: F403
 from gpudl.ops.primitives.update import *  # noqa: F403
+from gpudl.ops.rearranging import *  # noqa: F403
+from gpudl.ops.scattering import *  # noqa: F403
+from gpudl.ops.segments import *  # noqa: F403
 
 __all__ = ["Op", "registry"]
 
-publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
+publish(globals(), loops, math, nn, numpy, rearranging, scattering, segments, *primitives.FAMILIES)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "true_divide")})
