@@ -110,7 +110,7 @@ ORDER: dict[str, list[Call]] = {
     "saturate_cast": [
         *(
             lambda o, x, dtype=dtype: o.saturate_cast((x + 1) * 60 - 200, dtype)
-            for dtype in ("uint8", "int8", "int32", "bool", "float32")
+            for dtype in ("uint8", "int8", "int32", "bool")
         ),
         *(
             lambda o, x, dtype=dtype: o.saturate_cast(np.array([1e30, -1e30, 3.7, -3.7, np.nan], "float32"), dtype)

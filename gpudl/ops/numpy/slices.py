@@ -36,7 +36,7 @@ def get_item(x: TensorLike, key: object) -> Tensor:
     """Return x[key], with NumPy's rules.
 
     Example:
-        >>> get_item([[1.0, 2.0], [3.0, 4.0]], (0, slice(None))).numpy()
+        >>> get_item([[1.0, 2.0], [3.0, 4.0]], 0).numpy()
         array([1., 2.], dtype=float32)
     """
     return getitem(operand(x), key)
