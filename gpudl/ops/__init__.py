@@ -9,7 +9,6 @@ import gpudl.ops.primitives.rnn  # noqa: F401 (both register rules or ops)
 from gpudl.engine.calls import publish
 from gpudl.engine.op import Op, registry
 from gpudl.engine.tensor import faces
-from gpudl.ops import loops, math, nn, numpy, primitives, rearranging, scattering, segments
 from gpudl.ops import (
     image,
     loops,
@@ -17,6 +16,9 @@ from gpudl.ops import (
     nn,
     numpy,
     primitives,
+    rearranging,
+    scattering,
+    segments,
 )
 from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
@@ -43,6 +45,4 @@ from gpudl.ops.segments import *  # noqa: F403
 __all__ = ["Op", "image", "registry"]
 
 publish(globals(), loops, math, nn, numpy, rearranging, scattering, segments, *primitives.FAMILIES)
-faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "true_divide")})
-publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
