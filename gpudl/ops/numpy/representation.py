@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ml_dtypes
+import builtins
+
 import numpy as np
 from numpy.typing import DTypeLike
 
 from gpudl.engine.convert import as_tensor, operand
-from gpudl.engine.spec import FLOAT32, is_floating, is_half
+from gpudl.engine.spec import FLOAT32, is_floating, is_half, limits
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.numpy.elementwise import cast, clip
 from gpudl.ops.numpy.selection import where
@@ -44,28 +45,16 @@ def saturate_cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
         array([255,   0,   7], dtype=uint8)
     """
     x, kind = operand(x), np.dtype(dtype)
-    if kind == np.bool_:
-        return cast(clip(x, 0, 1), kind)
-    if is_floating(kind):
-        greatest = float(ml_dtypes.finfo(kind).max)
-        wide = cast(x, FLOAT32) if is_half(x.dtype) and x.dtype != kind else x
-        return cast(_limited(wide, -greatest, greatest), kind)
-    low, high = np.iinfo(kind).min, np.iinfo(kind).max
-    if not is_floating(x.dtype):
-        return cast(_limited(x, low, high), kind)
-    x = cast(x, FLOAT32) if is_half(x.dtype) else x
+    low, high = limits(kind)
+    if is_half(x.dtype) and x.dtype != kind:
+        x = cast(x, FLOAT32)
+    own_low, own_high = limits(x.dtype)
+    if is_floating(kind) or not is_floating(x.dtype):
+        if x.dtype == np.bool_ or (low <= own_low and own_high <= high):
+            return cast(x, kind)
+        return cast(clip(x, builtins.max(low, own_low), builtins.min(high, own_high)), kind)
     # The greatest integer may not be a float, and the next one may be too large.
     inside = logic.logical_and(logic.greater_equal(x, float(low)), logic.less(x, float(high)))
     whole = cast(where(inside, x, 0.0), kind)
     outside = where(logic.greater_equal(x, float(high)), as_tensor(kind.type(high)), as_tensor(kind.type(low)))
     return where(logic.logical_or(inside, logic.not_equal(x, x)), whole, outside)
-
-
-def _limited(x: Tensor, low: float, high: float) -> Tensor:
-    """Return x between two numbers, of which only those in the range of its dtype are limits."""
-    if x.dtype == np.bool_ or (is_floating(x.dtype) and high >= float(ml_dtypes.finfo(x.dtype).max)):
-        return x
-    if is_floating(x.dtype):
-        return clip(x, low, high)
-    own = np.iinfo(x.dtype)
-    return clip(x, int(max(low, own.min)), int(min(high, own.max)))
