@@ -9,6 +9,7 @@ from contract_cases import (
     logic,
     loss,
     norm,
+    order,
     pool,
     random,
     reduce,
