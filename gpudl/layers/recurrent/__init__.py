@@ -16,12 +16,15 @@ from gpudl.layers.recurrent.rnn import *  # noqa: F403
 from gpudl.layers.recurrent.simple_rnn import *  # noqa: F403
 from gpudl.layers.recurrent.stacked import *  # noqa: F403
 from gpudl.layers.recurrent.time_distributed import *  # noqa: F403
+from gpudl.names import export
 
-__all__: list[str] = []
-__all__ += bidirectional.__all__
-__all__ += gru.__all__
-__all__ += lstm.__all__
-__all__ += rnn.__all__
-__all__ += simple_rnn.__all__
-__all__ += stacked.__all__
-__all__ += time_distributed.__all__
+export(
+    globals(),
+    bidirectional,
+    gru,
+    lstm,
+    rnn,
+    simple_rnn,
+    stacked,
+    time_distributed,
+)
