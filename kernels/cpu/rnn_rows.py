@@ -10,7 +10,9 @@ from numpy import ndarray
 from .. import team
 from ..registry import floats
 from .machine.layout import multiples
+from .machine.memory import add, copy
 from .machine.panels import panels_of, turned
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.threads import inner
 from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
@@ -140,3 +142,14 @@ def multiply(factor: Factor, a: Place, c: Place, row: int, rows: int, adds: int,
             address(bias) if k + count == depth and len(bias) else 0,
             0,
         )
+
+
+@ParallelLoop
+def added(worker, workers, out, rows):  # type: ignore[no-untyped-def]
+    """Write the sums over rows, in their order."""
+    for block in share((len(out) + PANEL - 1) // PANEL, worker, workers):
+        at = block * PANEL
+        count = min(PANEL, len(out) - at)
+        copy(out, at, rows[0], at, count)
+        for row in range(1, len(rows)):
+            add(out, at, rows[row], at, count)
