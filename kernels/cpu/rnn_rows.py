@@ -15,7 +15,7 @@ from .machine.panels import panels_of, turned
 from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.threads import inner
-from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
+from .machine.tile import PANEL, ROWS, Address, Left, Result, Right, address, compiled, product
 
 _STEPS = 128  # steps of the inner dimension at a time: so many rows of a panel stay in the first-level cache
 _FEW = 4  # tiles for a thread from which on it takes them in two pieces, one of which another thread may take over
@@ -119,9 +119,9 @@ class Place(NamedTuple):
 
 
 @inner
-def row_of(place: Place, row: int) -> int:
+def row_of(place: Place, row: int) -> Address:
     """Return the address of a row of the batch."""
-    return address(place.data) + 4 * (place.first + place.offsets[row])
+    return address(place.data) + np.int64(4) * np.int64(place.first + place.offsets[row])
 
 
 @inner

@@ -189,9 +189,8 @@ def _over(step: Callable[..., None]) -> Callable[..., Value]:
     return codegen
 
 
-_lstm_codegen, _lstm_slopes_codegen, _gru_codegen, _gru_slopes_codegen = map(
-    _over, (_lstm, _lstm_slopes, _gru, _gru_slopes)
-)
+_lstm_codegen, _lstm_slopes_codegen = _over(_lstm), _over(_lstm_slopes)
+_gru_codegen, _gru_slopes_codegen = _over(_gru), _over(_gru_slopes)
 
 
 @intrinsic
