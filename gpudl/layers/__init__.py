@@ -2,10 +2,13 @@
 
 from gpudl.layers import (
     activation,
+    attention,
     convolution,
     core,
+    einsum_dense,
     embedding,
     merging,
+    multi_head_attention,
     normalization,
     pooling,
     regularization,
@@ -13,12 +16,15 @@ from gpudl.layers import (
     wrapping,
 )
 from gpudl.layers.activation import *  # noqa: F403
+from gpudl.layers.attention import *  # noqa: F403
 from gpudl.layers.base.input_spec import InputSpec
 from gpudl.layers.base.layer import LAYERS, Layer
 from gpudl.layers.convolution import *  # noqa: F403
 from gpudl.layers.core import *  # noqa: F403
+from gpudl.layers.einsum_dense import *  # noqa: F403
 from gpudl.layers.embedding import *  # noqa: F403
 from gpudl.layers.merging import *  # noqa: F403
+from gpudl.layers.multi_head_attention import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
@@ -27,10 +33,13 @@ from gpudl.layers.wrapping import *  # noqa: F403
 
 __all__ = ["InputSpec", "Layer", "deserialize", "get", "serialize"]
 __all__ += activation.__all__
+__all__ += attention.__all__
 __all__ += convolution.__all__
 __all__ += core.__all__
+__all__ += einsum_dense.__all__
 __all__ += embedding.__all__
 __all__ += merging.__all__
+__all__ += multi_head_attention.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
 __all__ += regularization.__all__
@@ -41,7 +50,18 @@ LAYERS.add(
     *map(
         vars,
         (
-            *(activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping),
+            activation,
+            attention,
+            convolution,
+            core,
+            einsum_dense,
+            embedding,
+            merging,
+            multi_head_attention,
+            normalization,
+            pooling,
+            regularization,
+            reshaping,
             wrapping,
         ),
     )

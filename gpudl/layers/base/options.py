@@ -48,6 +48,24 @@ class KernelOptions(Common, total=False):
     input_dim: int | None
 
 
+class EinsumOptions(LayerOptions, total=False):
+    """The arguments of `EinsumDense` for kernel and bias."""
+
+    kernel_initializer: Annotated[Identifier, "glorot_uniform"]
+    bias_initializer: Annotated[Identifier, "zeros"]
+    kernel_regularizer: Annotated[Identifier, None]
+    bias_regularizer: Annotated[Identifier, None]
+    kernel_constraint: Annotated[Identifier, None]
+    bias_constraint: Annotated[Identifier, None]
+
+
+class HeadOptions(KernelOptions, total=False):
+    """The arguments of layers with several heads of attention."""
+
+    use_gate: Annotated[bool, False]
+    seed: Annotated[int | None, None]
+
+
 class _ScaleAndShift(LayerOptions, total=False):
     beta_initializer: Annotated[Identifier, "zeros"]
     gamma_initializer: Annotated[Identifier, "ones"]
@@ -74,5 +92,6 @@ class BatchNormOptions(_MovingAverages, _Penalties, total=False):
 
 
 def looked_up(name: str, identifier: Any) -> Any:
-    """Return the object of an option: for ``kernel_initializer`` an initializer, and so on."""
-    return _LOOK_UP[name.rpartition("_")[2]](identifier)
+    """Return the object of an option: for ``kernel_initializer`` an initializer, and so on; else the option itself."""
+    look_up = _LOOK_UP.get(name.rpartition("_")[2])
+    return identifier if look_up is None else look_up(identifier)
