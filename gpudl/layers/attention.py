@@ -156,8 +156,8 @@ class Attention(Layer):
         query, value, key = shapes[0], shapes[1], shapes[-1]
         if (
             {query[-1], key[-1]} - {None} != {query[-1]} - {None}
-            or None not in (a := (value[1], key[1]))
-            and a[0] != a[1]
+            or (None not in (a := (value[1], key[1]))
+            and a[0] != a[1])
         ):
             raise ShapeError(
                 f"query {query} and key {key} need as many features, key and value {value} as many tokens. Project "

@@ -20,11 +20,14 @@ from . import (
     gather,
     loss,
     matmul,
+    matmul_tall,
     norm,
     norm_grad,
     pool,
     random,
     reduce,
+    rnn,
+    rnn_grad,
     update,
 )
 
@@ -39,10 +42,13 @@ __all__ = [
     "gather",
     "loss",
     "matmul",
+    "matmul_tall",
     "norm",
     "norm_grad",
     "pool",
     "random",
     "reduce",
+    "rnn",
+    "rnn_grad",
     "update",
 ]

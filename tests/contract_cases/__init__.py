@@ -1,9 +1,39 @@
 """The cases of the op contract, one module per family of ops."""
 
-from contract_cases import attention, conv, elementwise, linalg, logic, loss, norm, pool, random, reduce, shape, update
+from contract_cases import (
+    attention,
+    conv,
+    depthwise,
+    elementwise,
+    linalg,
+    logic,
+    loss,
+    norm,
+    pool,
+    random,
+    reduce,
+    rnn,
+    shape,
+    update,
+)
 from contract_cases.contract import Contract, Sample
 
-_FAMILIES = (attention, elementwise, logic, reduce, shape, linalg, conv, pool, norm, loss, random, update)
+_FAMILIES = (
+    attention,
+    elementwise,
+    logic,
+    reduce,
+    shape,
+    linalg,
+    conv,
+    depthwise,
+    pool,
+    norm,
+    loss,
+    random,
+    rnn,
+    update,
+)
 CONTRACTS: dict[str, Contract] = {c.op: c for family in _FAMILIES for c in family.CONTRACTS}
 
 __all__ = ["CONTRACTS", "Contract", "Sample"]

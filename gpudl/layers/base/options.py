@@ -7,11 +7,12 @@ Options with a default can also be passed by position, in the order of the class
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypedDict
 
-from gpudl import constraints, initializers, regularizers
+from gpudl import activations, constraints, initializers, regularizers
 from gpudl.dtype_policies import DtypeLike as DtypeLike
 from gpudl.registry import Identifier
 
 _LOOK_UP: dict[str, Callable[[Any], Any]] = {
+    "activation": activations.get,
     "initializer": initializers.get,
     "regularizer": regularizers.get,
     "constraint": constraints.get,
@@ -66,6 +67,35 @@ class HeadOptions(KernelOptions, total=False):
     seed: Annotated[int | None, None]
 
 
+class DepthwiseOptions(Common, total=False):
+    """The arguments of layers with a kernel for each channel, and a bias."""
+
+    depthwise_initializer: Annotated[Identifier, "glorot_uniform"]
+    bias_initializer: Annotated[Identifier, "zeros"]
+    depthwise_regularizer: Annotated[Identifier, None]
+    bias_regularizer: Annotated[Identifier, None]
+    activity_regularizer: Annotated[Identifier, None]
+    depthwise_constraint: Annotated[Identifier, None]
+    bias_constraint: Annotated[Identifier, None]
+    input_dim: int | None
+
+
+class SeparableOptions(Common, total=False):
+    """The arguments of layers with a kernel for each channel, a kernel that mixes channels, and a bias."""
+
+    depthwise_initializer: Annotated[Identifier, "glorot_uniform"]
+    pointwise_initializer: Annotated[Identifier, "glorot_uniform"]
+    bias_initializer: Annotated[Identifier, "zeros"]
+    depthwise_regularizer: Annotated[Identifier, None]
+    pointwise_regularizer: Annotated[Identifier, None]
+    bias_regularizer: Annotated[Identifier, None]
+    activity_regularizer: Annotated[Identifier, None]
+    depthwise_constraint: Annotated[Identifier, None]
+    pointwise_constraint: Annotated[Identifier, None]
+    bias_constraint: Annotated[Identifier, None]
+    input_dim: int | None
+
+
 class _ScaleAndShift(LayerOptions, total=False):
     beta_initializer: Annotated[Identifier, "zeros"]
     gamma_initializer: Annotated[Identifier, "ones"]
@@ -91,7 +121,7 @@ class BatchNormOptions(_MovingAverages, _Penalties, total=False):
     """The arguments of `BatchNormalization` for gamma, beta and the moving averages."""
 
 
-def looked_up(name: str, identifier: Any) -> Any:
-    """Return the object of an option: for ``kernel_initializer`` an initializer, and so on; else the option itself."""
-    look_up = _LOOK_UP.get(name.rpartition("_")[2])
-    return identifier if look_up is None else look_up(identifier)
+def looked_up(name: str, value: Any) -> Any:
+    """Return the object of an option: for ``kernel_initializer`` an initializer, and so on; others unchanged."""
+    find = _LOOK_UP.get(name.rpartition("_")[2])
+    return value if find is None else find(value)

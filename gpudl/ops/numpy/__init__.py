@@ -4,14 +4,32 @@ A function whose arguments are tensors only, such as `exp` and `add`, is the pri
 """
 
 from gpudl.engine.calls import publish
-from gpudl.ops.numpy import arrangement, creation, elementwise, indexing, products, reductions, selection
+from gpudl.ops.numpy import (
+    arrangement,
+    creation,
+    elementwise,
+    indexing,
+    inspection,
+    padding,
+    products,
+    ranges,
+    reductions,
+    repetition,
+    selection,
+    splitting,
+)
 from gpudl.ops.numpy.arrangement import *  # noqa: F403
 from gpudl.ops.numpy.creation import *  # noqa: F403
 from gpudl.ops.numpy.elementwise import *  # noqa: F403
 from gpudl.ops.numpy.indexing import *  # noqa: F403
+from gpudl.ops.numpy.inspection import *  # noqa: F403
+from gpudl.ops.numpy.padding import *  # noqa: F403
 from gpudl.ops.numpy.products import *  # noqa: F403
+from gpudl.ops.numpy.ranges import *  # noqa: F403
 from gpudl.ops.numpy.reductions import *  # noqa: F403
+from gpudl.ops.numpy.repetition import *  # noqa: F403
 from gpudl.ops.numpy.selection import *  # noqa: F403
+from gpudl.ops.numpy.splitting import *  # noqa: F403
 
 publish(
     globals(),
@@ -19,7 +37,12 @@ publish(
     creation,
     elementwise,
     indexing,
+    inspection,
+    padding,
     products,
+    ranges,
     reductions,
+    repetition,
     selection,
+    splitting,
 )

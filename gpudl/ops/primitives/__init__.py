@@ -1,1 +1,36 @@
 """The primitives: ops with a rule for shapes, a reference and a gradient each, one family per file."""
+
+from gpudl.ops.primitives import (
+    activation,
+    conv,
+    depthwise,
+    elementwise,
+    exponential,
+    gather,
+    logic,
+    loss,
+    norm,
+    pool,
+    random,
+    reduce,
+    shape,
+    update,
+)
+
+FAMILIES = (
+    activation,
+    conv,
+    depthwise,
+    elementwise,
+    exponential,
+    gather,
+    logic,
+    loss,
+    norm,
+    pool,
+    random,
+    reduce,
+    shape,
+    update,
+)
+"""The files whose public names are ops."""
