@@ -27,7 +27,9 @@ def heads_masks(draw: random.Random, heads: int) -> dict[str, Any]:
         "query_mask": (2, QUERIES),
         "value_mask": (2, KEYS),
         "key_mask": (2, KEYS),
-        "attention_mask": draw.choice([(2, QUERIES, KEYS), (1, QUERIES, KEYS), (2, heads, QUERIES, KEYS), (2, 1, KEYS)]),
+        "attention_mask": draw.choice(
+            [(2, QUERIES, KEYS), (1, QUERIES, KEYS), (2, heads, QUERIES, KEYS), (2, 1, KEYS)]
+        ),
     }
     masks: dict[str, Any] = {name: rng.random(shape) < 0.7 for name, shape in shapes.items() if draw.random() < 0.4}
     if masks.get("attention_mask", masks).__class__ is np.ndarray and masks["attention_mask"].ndim == 4:
