@@ -88,6 +88,20 @@ class CallGraph:
         return self._with_symbols(self._out)
 
     @property
+    def input_places(self) -> Nest[Place]:
+        """The places of the inputs, in the nest that was passed."""
+        return self._in
+
+    @property
+    def output_nest(self) -> Nest[Place]:
+        """The places of the outputs, in the nest that was passed."""
+        return self._out
+
+    def symbol(self, place: Place) -> KerasTensor:
+        """Return the symbol at a place."""
+        return self._symbols[place.step][place.position]
+
+    @property
     def layers(self) -> list[Layer]:
         """The layers, without plain ops, from the inputs to the outputs."""
         return [operation for operation in self.operations if isinstance(operation, Layer)]

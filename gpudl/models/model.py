@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
+from gpudl.custom_objects import custom_object_scope
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.build_shapes import inferred_shape
@@ -13,9 +16,12 @@ from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import with_masks
 from gpudl.models.functional import CallGraph
 from gpudl.models.given_inputs import sorted_leaves
+from gpudl.models.graph_config import graph_config
+from gpudl.models.graph_from_config import graph_from
 from gpudl.models.reported import Reported
 from gpudl.names import auto_name
-from gpudl.saving import load_weights, save_weights
+from gpudl.registry import Config
+from gpudl.saving import load_weights, save_model, save_weights, serialize_keras_object
 from gpudl.training.data.mapped import Prepare
 
 
@@ -104,6 +110,12 @@ class Model(Reported):
         """The names of the layers and ops that return the outputs of a functional model, in the order of `outputs`."""
         return self._known_graph("output_names").output_names
 
+    @property
+    def _keras_path(self) -> tuple[str, str] | None:
+        """The module and the class that Keras has for a model of inputs and outputs."""
+        own = type(self) is not Model or self._graph is None
+        return None if own else ("keras.src.models.functional", "Functional")
+
     def _known_graph(self, wanted: str) -> CallGraph:
         if self._graph is None:
             raise AttributeError(f"{self._who()} has no {wanted}: it is no functional model, Model(inputs, outputs).")
@@ -131,9 +143,47 @@ class Model(Reported):
         """The layers directly inside; those of a functional model from the inputs to the outputs."""
         return list(self._children) if self._graph is None else self._graph.layers
 
+    def get_config(self) -> Config:
+        """Return the name, the layers and their calls, or the arguments of the class's own constructor."""
+        if self._graph is None or type(self).__init__ is not Model.__init__:
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **graph_config(self._graph)}
+
+    def get_build_config(self) -> Config | None:
+        """Return the shape of the inputs; None where the config has it, or before the model is built."""
+        if self._graph is not None:
+            return None
+        known = self.built and self.batch_shape is not None
+        return super().get_build_config() or ({"input_shape": self.batch_shape} if known else None)
+
+    @classmethod
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Any:
+        """Return a new model, with new weights.
+
+        Args:
+            config: a result of `get_config`, of gpudl's or of Keras's.
+            custom_objects: the user's classes and functions by name.
+
+        Raises:
+            ValueError: a class that is not known, or a call of a result that is not in the config.
+        """
+        with custom_object_scope(custom_objects or {}):
+            if cls.__init__ is not Model.__init__ or "input_layers" not in config:
+                return super().from_config(config)
+            inputs, outputs = graph_from(config)
+            return cls(inputs, outputs, name=config.get("name"), trainable=config.get("trainable", True))
+
     def saved_layers(self) -> list[Layer] | None:
         """Return the layers that files have by their numbers; None where they have the names of attributes."""
         return None if self._graph is None else self.layers
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None) -> None:
+        """Write the model, its weights and how it was compiled to a ``.keras`` file: `saving.save_model`."""
+        save_model(self, filepath, overwrite, zipped)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return the layers as JSON for `models.model_from_json`; the options are those of `json.dumps`."""
+        return json.dumps(serialize_keras_object(self), **kwargs)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights, and the optimizer's state, to a ``.weights.h5`` file: `saving.save_weights`."""

@@ -289,10 +289,9 @@ class Sequential(Model):
             config: a result of `get_config`.
             custom_objects: the classes of your own layers by name.
         """
-        known = {"Sequential": Sequential, **(custom_objects or {})}
         made: dict[str, Any] = {}
         for layer in config["layers"]:  # a layer that is in the stack twice is created once
-            made[repr(layer)] = made.get(repr(layer)) or deserialize(layer, known)
+            made[repr(layer)] = made.get(repr(layer)) or deserialize(layer, custom_objects)
         layers = [made[repr(layer)] for layer in config["layers"]]
         model = cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
         if config.get("build_input_shape") is not None:
