@@ -37,7 +37,7 @@ RECORDED = [
 def space(output_mode: str = "concat") -> FeatureSpace:
     return FeatureSpace(
         {
-            "float_1": "float",
+            "float_1": FeatureSpace.float_rescaled(scale=2.0, offset=1.0),
             "float_2": "float_normalized",
             "float_3": FeatureSpace.float_discretized(num_bins=3),
             "string_1": "string_categorical",
@@ -72,7 +72,7 @@ def test_rows_are_those_that_keras_returned(data: Callable[[], Any]) -> None:
     made.adapt(data())
     rows = made(TABLE).numpy()
     assert [np.flatnonzero(row == 1).tolist() for row in rows[:, 2:]] == RECORDED
-    np.testing.assert_array_equal(rows[:, 0], np.float32(TABLE["float_1"]))
+    np.testing.assert_array_equal(rows[:, 0], 2 * np.float32(TABLE["float_1"]) + 1)
     np.testing.assert_allclose(rows[:, 1], (np.arange(6) - 2.5) / np.sqrt(35 / 12), rtol=1e-5)
     assert rows.shape == (6, 40)
     assert rows.dtype == np.float32

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from gpudl.layers.base.layer import LAYERS, Layer
+from gpudl.layers.base.layer import Layer
 from gpudl.layers.preprocessing.discretization import Discretization
 from gpudl.layers.preprocessing.features import Cross, Feature
 from gpudl.layers.preprocessing.hashing import Hashing
+from gpudl.layers.preprocessing.image.sizes import Rescaling
 from gpudl.layers.preprocessing.lookup import IntegerLookup, StringLookup
 from gpudl.layers.preprocessing.normalization import Normalization
 from gpudl.layers.wrapping import Identity
@@ -39,9 +40,7 @@ class FeatureKinds:
     @staticmethod
     def float_rescaled(scale: Number = 1.0, offset: Number = 0.0, name: str | None = None) -> Feature:
         """Return a feature of numbers that are multiplied by `scale`, and added `offset` to."""
-        config = {"scale": scale, "offset": offset, "name": _named("float_rescaled", name)}
-        layer = LAYERS.deserialize({"class_name": "Rescaling", "config": config})
-        return Feature("float32", layer, "float")
+        return Feature("float32", Rescaling(scale, offset, name=_named("float_rescaled", name)), "float")
 
     @staticmethod
     def float_normalized(name: str | None = None) -> Feature:
