@@ -32,7 +32,7 @@ def _tall(out: ndarray, a: ndarray, b: ndarray, *, transpose_a: bool = False, tr
     """Accept a transposed A of many rows, and a result that is small beside it."""
     if not supports_matrices(out, a, b) or not transpose_a or transpose_b:
         return False
-    return len(a) >= max(_LEAST, _TALL * a.shape[1])
+    return a.shape[0] >= max(_LEAST, _TALL * a.shape[1])
 
 
 class _Product(NamedTuple):
