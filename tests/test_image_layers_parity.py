@@ -9,6 +9,7 @@ import pytest
 from image_layer_cases import LAYERS, pictures
 from keras_peer import keras_or_skip, parity
 
+import gpudl
 from gpudl import layers
 
 CALLS = 20
@@ -31,7 +32,6 @@ def transformation(name: str, drawn: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", LAYERS)
 def test_images_are_those_of_keras(name: str) -> None:
     keras = keras_or_skip()
-    import gpudl
 
     for number in range(CALLS):
         options = LAYERS[name](np.random.default_rng(number))
@@ -65,7 +65,9 @@ def test_what_is_drawn_has_the_bounds_of_keras() -> None:
     for name, draw in LAYERS.items():
         options = draw(np.random.default_rng(5))
         layer = getattr(layers, name)(**options)
-        theirs = transformation(name, getattr(keras.layers, name)(**options).get_random_transformation(x, training=True))
+        theirs = transformation(
+            name, getattr(keras.layers, name)(**options).get_random_transformation(x, training=True)
+        )
         mine = layer.get_random_transformation(x)
         for key, values in mine.items():
             ours, other = (np.asarray(v).astype(np.float64) for v in (values.numpy(), theirs[key]))
