@@ -205,6 +205,11 @@ def test_whole_numbers_are_computed_as_floats(case: Case, kind: str) -> None:
 
 
 def test_every_layer_has_a_case() -> None:
-    elsewhere = {"Embedding", "InputLayer", "Wrapper", *(name for name in merging.__all__ if name.istitle())}
-    elsewhere |= {*preprocessing.image.__all__}
+    elsewhere = {
+        "Embedding",
+        "InputLayer",
+        "Wrapper",
+        *preprocessing.__all__,
+        *(name for name in merging.__all__ if name.istitle()),
+    }
     assert classes(layers, layers.Layer) - elsewhere == {case.kind for case in CASES}

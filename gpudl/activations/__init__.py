@@ -16,12 +16,16 @@ from gpudl.activations.shrinking import *  # noqa: F403
 from gpudl.activations.smooth import *  # noqa: F403
 from gpudl.activations.smooth import tanh
 from gpudl.engine.tensor import Tensor
+from gpudl.names import export
 from gpudl.registry import Family
 
 __all__ = ["deserialize", "get", "serialize"]
-__all__ += piecewise.__all__
-__all__ += shrinking.__all__
-__all__ += smooth.__all__
+export(
+    globals(),
+    piecewise,
+    shrinking,
+    smooth,
+)
 
 Activation = Callable[..., Tensor]
 # sigmoid is not among them: its result must hold its input.

@@ -23,6 +23,7 @@ from gpudl.ops.nn import *  # noqa: F403
 from gpudl.ops.numpy import *  # noqa: F403
 from gpudl.ops.primitives.activation import *  # noqa: F403
 from gpudl.ops.primitives.conv import *  # noqa: F403
+from gpudl.ops.primitives.depthwise import *  # noqa: F403
 from gpudl.ops.primitives.elementwise import *  # noqa: F403
 from gpudl.ops.primitives.exponential import *  # noqa: F403
 from gpudl.ops.primitives.gather import *  # noqa: F403

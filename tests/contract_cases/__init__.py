@@ -3,6 +3,7 @@
 from contract_cases import (
     attention,
     conv,
+    depthwise,
     elementwise,
     linalg,
     logic,
@@ -25,6 +26,7 @@ _FAMILIES = (
     shape,
     linalg,
     conv,
+    depthwise,
     pool,
     norm,
     loss,

@@ -20,14 +20,17 @@ from gpudl.layers.preprocessing.image.filters import *  # noqa: F403
 from gpudl.layers.preprocessing.image.light import *  # noqa: F403
 from gpudl.layers.preprocessing.image.moving import *  # noqa: F403
 from gpudl.layers.preprocessing.image.sizes import *  # noqa: F403
+from gpudl.names import export
 
-__all__: list[str] = []
-__all__ += boxes.__all__
-__all__ += chains.__all__
-__all__ += colors.__all__
-__all__ += equalizing.__all__
-__all__ += erasing.__all__
-__all__ += filters.__all__
-__all__ += light.__all__
-__all__ += moving.__all__
-__all__ += sizes.__all__
+export(
+    globals(),
+    boxes,
+    chains,
+    colors,
+    equalizing,
+    erasing,
+    filters,
+    light,
+    moving,
+    sizes,
+)
