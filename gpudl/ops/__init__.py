@@ -39,4 +39,5 @@ from gpudl.ops.primitives.update import *  # noqa: F403
 __all__ = ["Op", "image", "registry"]
 
 publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
-faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
+_FACES = ("__matmul__", "__getitem__", "reshape", "scan", "squeeze", "true_divide")
+faces.update({face: globals()[face.strip("_")] for face in _FACES})
