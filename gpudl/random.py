@@ -46,8 +46,8 @@ class SeedGenerator:
         self.name = auto_name("seed_generator") if name is None else name
         self.state.path = f"{self.name}/{self.state.name}"
 
-    def next(self) -> Tensor:
-        """Return the key of the next draw, and advance the state."""
+    def next(self, ordered: bool = True) -> Tensor:
+        """Return the key of the next draw, and advance the state; `ordered` makes no difference."""
         key = ops.draw_key(self.state)
         ops.advance_(self.state)
         return key

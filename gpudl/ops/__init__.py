@@ -46,3 +46,6 @@ __all__ = ["Op", "image", "registry"]
 
 publish(globals(), loops, math, nn, numpy, rearranging, scattering, segments, *primitives.FAMILIES)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
+publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
+_FACES = ("__matmul__", "__getitem__", "reshape", "scan", "squeeze", "true_divide")
+faces.update({face: globals()[face.strip("_")] for face in _FACES})

@@ -175,7 +175,9 @@ def read_config(file: h5py.File, source: Path) -> dict[str, Any]:
     config: dict[str, Any] = {"module": "keras.models", **json.loads(file.attrs["model_config"])}
     if "training_config" in file.attrs:
         compiled = json.loads(file.attrs["training_config"])
-        compiled["optimizer"] = compiled.pop("optimizer_config", None)
+        compiled["optimizer"] = optimizer = compiled.pop("optimizer_config", None)
+        if optimizer and optimizer["config"].get("decay") == 0:  # Keras 2's, which schedules have replaced
+            del optimizer["config"]["decay"]
         config["compile_config"] = {name: _within(_MODULES.get(name), value) for name, value in compiled.items()}
     return config
 
