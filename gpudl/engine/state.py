@@ -126,8 +126,8 @@ def _with(name: str, value: object) -> Iterator[None]:
         setattr(state, name, before)
 
 
-def recording(recorder: Recorder) -> _Switch:
-    """Record the ops that are applied inside a ``with`` block with `recorder`."""
+def recording(recorder: Recorder | None) -> _Switch:
+    """Record the ops that are applied inside a ``with`` block with `recorder`, or with None compute them."""
     return _with("recorder", recorder)
 
 

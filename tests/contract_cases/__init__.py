@@ -31,6 +31,7 @@ _FAMILIES = (
     pool,
     norm,
     loss,
+    order,
     random,
     rnn,
     update,
