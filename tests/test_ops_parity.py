@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from array_calls import ARRAYS
+from flow_calls import FLOW
 from gpudl.kernels import expression
 from keras_peer import keras_or_skip, parity
 from order_calls import ORDER
@@ -51,6 +52,7 @@ X = np.array([[3, 1, 2], [0, 7, 1]])
 
 CALLS: dict[str, list[Call]] = {
     **ARRAYS,
+    **FLOW,
     **ORDER,
     "argmax": [lambda o, x: o.argmax(x, -1), lambda o, x: o.argmax(x, 0, True), lambda o, x: o.argmax(x, None, True)],
     "sum": [lambda o, x: o.sum(x, 0), lambda o, x: o.sum(x, [0, 1], True), lambda o, x: o.sum(x, axis=(-1,))],
@@ -187,7 +189,13 @@ def test_arguments_and_defaults(name: str, keras: Any) -> None:
 def test_values_and_dtypes(name: str, keras: Any) -> None:
     calls = [*CALLS.get(name, ()), *([lambda o, x: getattr(o, name)(x)] if name in UNARY else ())]
     # Keras subtracts the maximum of small integers in their own dtype, so that they wrap.
-    dtypes = FLOATS if name.endswith(("_pool", "softmax", "sparsemax")) else FEW if name in {*ARRAYS, *ORDER} else SOME
+    dtypes = (
+        FLOATS
+        if name.endswith(("_pool", "softmax", "sparsemax"))
+        else FEW
+        if name in {*ARRAYS, *FLOW, *ORDER}
+        else SOME
+    )
     for number, call in enumerate(calls):
         given = dtypes[:-1] if dtypes is FEW and number else dtypes
         taken = [same(keras, call, *tensors(keras, X, dtype), f"{name} {number} of {dtype}") for dtype in given]
