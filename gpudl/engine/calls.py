@@ -242,10 +242,11 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
 def publish(namespace: dict[str, Any], *modules: ModuleType) -> None:
     """Export the public names of modules from a package, and have a call of a function on symbols recorded as one."""
     namespace.setdefault("__all__", [])
+    made: dict[FunctionType, Any] = {}  # one for a function that has two names
     for module in modules:
         namespace["__all__"] += module.__all__
         for name in module.__all__:
             function = namespace[name]
             if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
-                namespace[name] = published = public(function)
+                namespace[name] = published = made.setdefault(function, public(function))
                 published.__module__ = namespace["__name__"]  # where unpickling finds it

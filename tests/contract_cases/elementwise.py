@@ -219,6 +219,7 @@ CONTRACTS = [
     unary("sign", lambda x: x if math.isnan(x) else (x > 0) - (x < 0), special=(0.0, NAN, -INF)),
     unary("square", lambda x: x * x, special=(0.0, NAN, -INF), roundings=1),
     unary("sqrt", math.sqrt, positive, special=(0.0, NAN, INF), roundings=1, widens=True),
+    unary("rsqrt", lambda x: 1 / math.sqrt(x), positive, special=(4.0, NAN, INF), roundings=2, widens=True),
     unary("exp", math.exp, special=(0.0, NAN, INF, -INF), roundings=LIBRARY, widens=True),
     unary("log", math.log, positive, special=(1.0, NAN, INF), roundings=LIBRARY, widens=True),
     unary("log1p", math.log1p, near(-0.5, 2), special=(0.0, 1e-4, NAN, INF), roundings=LIBRARY, widens=True),

@@ -1,16 +1,26 @@
 """Functions for neural networks, with Keras's arguments, defaults and dtypes."""
 
 from gpudl.engine.calls import publish
-from gpudl.ops.nn import ctc, labels, pooling, probabilities
+from gpudl.ops.nn import crossentropy, ctc, labels, normalization, piecewise, pooling, probabilities, shrinking, smooth
+from gpudl.ops.nn.crossentropy import *  # noqa: F403
 from gpudl.ops.nn.ctc import *  # noqa: F403
 from gpudl.ops.nn.labels import *  # noqa: F403
+from gpudl.ops.nn.normalization import *  # noqa: F403
+from gpudl.ops.nn.piecewise import *  # noqa: F403
 from gpudl.ops.nn.pooling import *  # noqa: F403
 from gpudl.ops.nn.probabilities import *  # noqa: F403
+from gpudl.ops.nn.shrinking import *  # noqa: F403
+from gpudl.ops.nn.smooth import *  # noqa: F403
 
 publish(
     globals(),
+    crossentropy,
     ctc,
     labels,
+    normalization,
+    piecewise,
     pooling,
     probabilities,
+    shrinking,
+    smooth,
 )

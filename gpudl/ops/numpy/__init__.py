@@ -4,22 +4,39 @@ A function whose arguments are tensors only, such as `exp` and `add`, is the pri
 """
 
 from gpudl.engine.calls import publish
-from gpudl.ops.numpy import arrangement, creation, elementwise, indexing, products, reductions, selection
-from gpudl.ops.numpy.arrangement import *  # noqa: F403
-from gpudl.ops.numpy.creation import *  # noqa: F403
-from gpudl.ops.numpy.elementwise import *  # noqa: F403
-from gpudl.ops.numpy.indexing import *  # noqa: F403
-from gpudl.ops.numpy.products import *  # noqa: F403
-from gpudl.ops.numpy.reductions import *  # noqa: F403
-from gpudl.ops.numpy.selection import *  # noqa: F403
-
-publish(
-    globals(),
+from gpudl.ops.numpy import (
+    accumulation,
     arrangement,
     creation,
+    einstein,
     elementwise,
     indexing,
     products,
     reductions,
     selection,
+    statistics,
+)
+from gpudl.ops.numpy.accumulation import *  # noqa: F403
+from gpudl.ops.numpy.arrangement import *  # noqa: F403
+from gpudl.ops.numpy.creation import *  # noqa: F403
+from gpudl.ops.numpy.einstein import *  # noqa: F403
+from gpudl.ops.numpy.elementwise import *  # noqa: F403
+from gpudl.ops.numpy.indexing import *  # noqa: F403
+from gpudl.ops.numpy.products import *  # noqa: F403
+from gpudl.ops.numpy.reductions import *  # noqa: F403
+from gpudl.ops.numpy.selection import *  # noqa: F403
+from gpudl.ops.numpy.statistics import *  # noqa: F403
+
+publish(
+    globals(),
+    accumulation,
+    arrangement,
+    creation,
+    einstein,
+    elementwise,
+    indexing,
+    products,
+    reductions,
+    selection,
+    statistics,
 )

@@ -41,7 +41,11 @@ def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
     if builtins.all(isinstance(limit, int | float) for limit in limits):
         if not (is_floating(x.dtype) or builtins.all(isinstance(limit, int) for limit in limits)):
             x = cast(x, np.float32)
-        return elementwise.clip(x, low=x_min, high=x_max)
+        low, high = limits
+        if x.dtype.kind in "iu":  # which may not hold the limits
+            held = np.iinfo(x.dtype)
+            low, high = (builtins.min(builtins.max(limit, held.min), held.max) for limit in limits)
+        return elementwise.clip(x, low=low, high=high)
     if x.dtype == np.bool_:
         x = cast(x, np.int32)
     if x_min is not None:

@@ -44,6 +44,15 @@ sqrt.vjp(x=lambda g, y, x: g * 0.5 / y)
 
 
 @elementwise(floating)
+def rsqrt(x: Expression) -> Expression:
+    """Return 1 / sqrt(x)."""
+    return 1 / e.sqrt(x)
+
+
+rsqrt.vjp(x=lambda g, y, x: g * y * y * y * -0.5)
+
+
+@elementwise(floating)
 def exp(x: Expression) -> Expression:
     """Return e ** x."""
     return e.exp(x)

@@ -1,0 +1,99 @@
+"""How Keras's mathematical functions are called in the comparison with Keras: products, sums, statistics, norms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+Call = Callable[[Any, Any], Any]  # of the functions and the input, 2 x 3
+
+
+def wide(o: Any, x: Any) -> Any:
+    """Return 16-bit floats unchanged, and anything else as float32."""
+    return x if "float" in str(x.dtype) else o.cast(x, "float32")
+
+
+CALLS: dict[str, list[Call]] = {
+    "einsum": [
+        *(lambda o, x: o.einsum("ij,kj->ik", x, x), lambda o, x: o.einsum("ij->ji", x)),
+        *(lambda o, x: o.einsum("ij,ij", x, x), lambda o, x: o.einsum("ii->i", o.matmul(x, o.transpose(x)))),
+        *(
+            lambda o, x: o.einsum("...j,kj->k...", x, x),
+            lambda o, x: o.einsum("ij,ik,jk->kj", x, x, o.matmul(o.transpose(x), x)),
+        ),
+        *(lambda o, x: o.einsum("ij->j", x), lambda o, x: o.einsum("bij,bjk->bik", o.stack([x, x]), x[:, :, None])),
+        lambda o, x: o.einsum("i,jk->kij", x[0], x),
+    ],
+    "tensordot": [
+        *(lambda o, x: o.tensordot(x, x), lambda o, x: o.tensordot(x, x[0], 1)),
+        *(lambda o, x: o.tensordot(x, x, axes=[[1], [1]]), lambda o, x: o.tensordot(x, x, (0, 0))),
+    ],
+    "dot": [
+        *(lambda o, x: o.dot(x, o.transpose(x)), lambda o, x: o.dot(x[0], x[1]), lambda o, x: o.dot(x, x[0])),
+        *(lambda o, x: o.dot(x[0, 0], x), lambda o, x: o.dot(o.stack([x, x]), o.transpose(x))),
+    ],
+    "vdot": [lambda o, x: o.vdot(x, x)],
+    "inner": [lambda o, x: o.inner(x, x), lambda o, x: o.inner(x, x[0]), lambda o, x: o.inner(x, x[0, 0])],
+    "outer": [lambda o, x: o.outer(x, x[0])],
+    "prod": [
+        *(lambda o, x: o.prod(x), lambda o, x: o.prod(x, 1), lambda o, x: o.prod(x, (0, 1), True)),
+        *(lambda o, x: o.prod(x, -1, dtype="float32"), lambda o, x: o.prod(x, dtype="int8")),
+    ],
+    "cumsum": [lambda o, x: o.cumsum(x), lambda o, x: o.cumsum(x, 1), lambda o, x: o.cumsum(x, -2, "float32")],
+    "cumprod": [lambda o, x: o.cumprod(x), lambda o, x: o.cumprod(x, 1), lambda o, x: o.cumprod(x, 0, "int32")],
+    "std": [lambda o, x: o.std(x), lambda o, x: o.std(x, 1, True)],
+    "var": [lambda o, x: o.var(x), lambda o, x: o.var(x, (0, 1)), lambda o, x: o.var(x, axis=-1, keepdims=True)],
+    "moments": [lambda o, x: o.moments(x, 0), lambda o, x: o.moments(x, [0, 1], True)],
+    "batch_normalization": [
+        lambda o, x: o.batch_normalization(x, x[0], x[0] + 1, -1),
+        lambda o, x: o.batch_normalization(x, x[:, 0], x[:, 1], 0, x[:, 0], x[:, 2] + 1, 0.1),
+    ],
+    "layer_normalization": [
+        *(lambda o, x: o.layer_normalization(x), lambda o, x: o.layer_normalization(x, x[0], x[1], epsilon=0.1)),
+        lambda o, x: o.layer_normalization(x, x[:, 0], axis=0),
+        lambda o, x: o.layer_normalization(o.stack([x, x + x], 1), beta=x, axis=(0, -1)),
+    ],
+    "rms_normalization": [
+        *(lambda o, x: o.rms_normalization(x), lambda o, x: o.rms_normalization(x, x[1], -1, 0.1)),
+        lambda o, x: o.rms_normalization(x, axis=(0, 1)),
+    ],
+    "normalize": [
+        *(lambda o, x: o.normalize(x), lambda o, x: o.normalize(x, 0, 1), lambda o, x: o.normalize(x, -1, 3, 20.0)),
+    ],
+    "binary_crossentropy": [
+        lambda o, x: o.binary_crossentropy(x > 1, x, True),
+        lambda o, x: o.binary_crossentropy(x > 1, x / 7),
+    ],
+    "categorical_crossentropy": [
+        lambda o, x: o.categorical_crossentropy(x > 1, x / 2, True),
+        lambda o, x: o.categorical_crossentropy(x > 1, x, axis=0),
+    ],
+    "sparse_categorical_crossentropy": [
+        lambda o, x: o.sparse_categorical_crossentropy([0, 2], o.cast(x, "float32"), True),
+        lambda o, x: o.sparse_categorical_crossentropy([[0, 1, 0]], o.cast(x, "float32"), axis=0),
+    ],
+    **{
+        name: [lambda o, x, n=name: getattr(o, n)(x - 2)]
+        for name in (
+            *("gelu", "silu", "swish", "elu", "celu", "selu", "softplus", "softsign", "squareplus", "log_sigmoid"),
+            *("leaky_relu", "relu6", "hard_sigmoid", "hard_silu", "hard_swish", "hard_tanh", "hard_shrink"),
+            *("soft_shrink", "sparse_plus", "sparse_sigmoid", "tanh_shrink"),
+        )
+    },
+    "glu": [lambda o, x: o.glu(x[:, :2]), lambda o, x: o.glu(x, 0)],
+    "threshold": [lambda o, x: o.threshold(x, 1.5, -1.0)],
+}
+CALLS["gelu"].append(lambda o, x: o.gelu(x - 2, False))
+CALLS["leaky_relu"].append(lambda o, x: o.leaky_relu(x - 2, negative_slope=0.5))
+CALLS["squareplus"].append(lambda o, x: o.squareplus(x - 2, b=1))
+for _name in ("elu", "celu", "hard_shrink", "soft_shrink"):
+    CALLS[_name].append(lambda o, x, n=_name: getattr(o, n)(x - 2, 1.5))
+
+CALLS["hard_tanh"].append(lambda o, x: o.hard_tanh(o.cast(x, "int32") - 2))
+FLOATS_ONLY = frozenset(
+    {
+        *("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "hard_tanh"),
+        *("batch_normalization", "layer_normalization", "rms_normalization", "softsign"),
+    }
+)
+"""What Keras computes of small integers wraps, or is rounded to them."""
