@@ -36,7 +36,7 @@ def contracted(tensors: Sequence[Tensor], terms: Sequence[Labels], result: Label
         others = [x for at, x in enumerate(left) if at not in (first, second)]
         kept = {label for _, labels in others for label in labels} | set(result)
         pair = [_reduced(left[i], kept | set(left[j][1])) for i, j in ((first, second), (second, first))]
-        left = [*others, _product(*pair, kept, result)]
+        left = [*others, _product(pair[0], pair[1], kept, result)]
     return _in_order(*_reduced(left[0], result), result)
 
 
@@ -107,10 +107,10 @@ def _product(one: Labelled, other: Labelled, kept: set[Label], result: Labels) -
     inner = [label for label in la if label in lb and label not in kept]
     if not inner:
         return _broadcast_product(one, other, result)
-    batch, inner, swapped = _best_order(one, other, inner, result)
+    batch, summed, swapped = _best_order(one, other, inner, result)
     if swapped:
         (a, la), (b, lb) = other, one
-    (left, flip_a, free_a), (right, flip_b, free_b) = (_matrices(x, batch, inner) for x in ((a, la), (b, lb)))
+    (left, flip_a, free_a), (right, flip_b, free_b) = (_matrices(x, batch, summed) for x in ((a, la), (b, lb)))
     y = matmul(left, right, transpose_a=flip_a, transpose_b=not flip_b)
     sizes = dict(zip((*la, *lb), (*a.shape, *b.shape), strict=True))
     labels = (*batch, *free_a, *free_b)
@@ -153,7 +153,8 @@ def _best_order(one: Labelled, other: Labelled, inner: Sequence[Label], result: 
     batches = (tuple(label for label in labels if label in shared) for labels in (la, lb, result))
     sums = (tuple(label for label in labels if label in inner) for labels in (la, lb))
     fitting = (batch for batch in batches if len(batch) == len(shared))
-    return min(product(dict.fromkeys(fitting), dict.fromkeys(sums), (False, True)), key=copied)
+    orders: list[Order] = list(product(dict.fromkeys(fitting), dict.fromkeys(sums), (False, True)))
+    return min(orders, key=copied)
 
 
 def _matrices(x: Labelled, batch: Labels, inner: Labels) -> tuple[Tensor, bool, Labels]:
