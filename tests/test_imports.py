@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry", "kernels.expression"},
     "custom_objects": set(),
     "registry": {"custom_objects", "engine", "names"},
-    "utils": {"custom_objects", "backend", "engine", "config", "names"},
+    "utils": {"custom_objects", "backend", "engine", "config", "names", "ops"},
     "config": {"backend", "engine", "dtype_policies"},
     "dtype_policies": {"registry", "engine"},
     "random": {"ops", "engine", "config", "names"},

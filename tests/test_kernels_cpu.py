@@ -13,6 +13,8 @@ import pytest
 from gpudl.kernels import geometry, registry
 from gpudl.kernels.cpu import (
     activation,
+    attention,
+    attention_grad,
     conv,
     conv_im2col,
     elementwise,
@@ -195,7 +197,7 @@ def test_argmax_holds_the_last_tap(kernel: tuple[int, int], dtype: Any) -> None:
 
 POOL = Window((3, 2), (2, 1), "same")
 IMAGES, POOLED = (3, 9, 7, 5), (3, 5, 7, 5)
-F4_ONLY = ("conv2d", "conv2d_input_grad", "conv2d_weight_grad", "matmul", "sum_to")
+F4_ONLY = ("attention", "attention_grad", "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "matmul", "sum_to")
 FILTERS, FILTERED = (3, 2, 5, 20), (3, 5, 7, 20)
 DIRECT = {"window": POOL, "algorithm": "implicit"}
 KEY = np.array([3, 1, 4, 1], np.uint32)
@@ -204,6 +206,7 @@ MANY = (1001, 37)
 CHANNELS = [blank(37), blank(37)]
 LABELS = np.random.default_rng(0).integers(0, 11, 333)
 RATE = np.array(0.01, F4)
+ATTENTION = {"scale": 0.3, "causal": True}
 ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 TAPS = np.random.default_rng(0).integers(0, 6, POOLED).astype(np.uint8)
 BYTES = np.arange(7 * 13, dtype=np.uint8).reshape(7, 13)
@@ -239,6 +242,21 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
         [blank(FILTERS)],
         [noise(*IMAGES), noise(*FILTERED)],
         DIRECT,
+    ),
+    "attention": (
+        attention.attention,
+        [blank((2, 200, 3, 17)), blank((2, 3, 200))],
+        [noise(2, 200, 3, 9), noise(2, 199, 1, 9), noise(2, 199, 1, 17)],
+        ATTENTION,
+    ),
+    "attention_grad": (
+        attention_grad.attention_grad,
+        [blank((2, 200, 3, 9)), blank((2, 199, 1, 9)), blank((2, 199, 1, 17))],
+        [
+            *(noise(2, 200, 3, 17), noise(2, 200, 3, 17, seed=1), np.full((2, 3, 200), 5, F4)),
+            *(noise(2, 200, 3, 9), noise(2, 199, 1, 9), noise(2, 199, 1, 17)),
+        ],
+        ATTENTION,
     ),
     "matmul": (matmul.matmul, [blank((101, 150))], [noise(101, 37), noise(37, 150)], {}),
     "sum_to": (reduce.sum_to, [blank(37)], [noise(1001, 37)], {"shape": (37,)}),
@@ -510,7 +528,11 @@ def test_take_never_reads_outside() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in CASES if not n.startswith(("take", "im2", "col2", "conv2d", "matmul", "random", "adam", "sum_to"))],
+    [
+        n
+        for n in CASES
+        if not n.startswith(("attention", "take", "im2", "col2", "conv2d", "matmul", "random", "adam", "sum_to"))
+    ],
 )
 def test_empty_batches(name: str) -> None:
     kernel, outs, inputs, static = CASES[name]

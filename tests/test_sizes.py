@@ -21,7 +21,11 @@ LONGEST = {
 LONGEST_OP = 20
 MOST_LINES_OF_ANY = 300
 # Ops that are longer, and why.
-LONG_OPS = {"layer_norm_grad": "one pass over the rows gives the gradients of all three inputs"}
+LONG_OPS = {
+    "attention_grad": "one pass over the blocks of scores gives the gradients of all three inputs",
+    "layer_norm_grad": "one pass over the rows gives the gradients of all three inputs",
+    **dict.fromkeys(("lstm", "lstm_grad", "gru", "gru_grad"), "a loop over time, of a dozen arrays"),
+}
 
 Definition = ast.ClassDef | ast.FunctionDef
 

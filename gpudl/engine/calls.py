@@ -239,14 +239,29 @@ def public(function: Callable[P, R]) -> Callable[P, R]:
     return called
 
 
+_direct: set[object] = set()
+
+
+def takes_symbols(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a public function that does with symbols what it does with tensors, so that its calls are not recorded.
+
+    For functions that say something of a tensor, such as its shape, and those that call functions of the user.
+    """
+    _direct.add(function)
+    return function
+
+
 def publish(namespace: dict[str, Any], *modules: ModuleType) -> None:
-    """Export the public names of modules from a package, and have a call of a function on symbols recorded as one."""
+    """Export the public names of modules from a package, and have a call of a function on symbols recorded as one.
+
+    A module of the same name as a function is hidden by it.
+    """
     namespace.setdefault("__all__", [])
     made: dict[FunctionType, Any] = {}  # one for a function that has two names
     for module in modules:
         namespace["__all__"] += module.__all__
         for name in module.__all__:
-            function = namespace[name]
-            if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
+            function = namespace[name] = getattr(module, name)
+            if isinstance(function, FunctionType) and function not in _direct and not hasattr(function, "__wrapped__"):
                 namespace[name] = published = made.setdefault(function, public(function))
                 published.__module__ = namespace["__name__"]  # where unpickling finds it

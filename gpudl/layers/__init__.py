@@ -8,6 +8,7 @@ from gpudl.layers import (
     merging,
     normalization,
     pooling,
+    recurrent,
     regularization,
     reshaping,
     wrapping,
@@ -21,6 +22,7 @@ from gpudl.layers.embedding import *  # noqa: F403
 from gpudl.layers.merging import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
+from gpudl.layers.recurrent import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
 from gpudl.layers.reshaping import *  # noqa: F403
 from gpudl.layers.wrapping import *  # noqa: F403
@@ -33,6 +35,7 @@ __all__ += embedding.__all__
 __all__ += merging.__all__
 __all__ += normalization.__all__
 __all__ += pooling.__all__
+__all__ += recurrent.__all__
 __all__ += regularization.__all__
 __all__ += reshaping.__all__
 __all__ += wrapping.__all__
@@ -42,6 +45,7 @@ LAYERS.add(
         vars,
         (
             *(activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping),
+            recurrent,
             wrapping,
         ),
     )

@@ -4,35 +4,29 @@
 arguments, which are compositions of primitives.
 """
 
-import gpudl.ops.primitives.fused  # noqa: F401 (registers its rules)
+import gpudl.ops.primitives.fused
+import gpudl.ops.primitives.rnn  # noqa: F401 (both register rules or ops)
 from gpudl.engine.calls import publish
 from gpudl.engine.op import Op, registry
 from gpudl.engine.tensor import faces
-from gpudl.ops import loops, math, nn, numpy
+from gpudl.ops import (
+    image,
+    loops,
+    math,
+    nn,
+    numpy,
+    primitives,
+)
 from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
 from gpudl.ops.numpy import *  # noqa: F403
-from gpudl.ops.primitives import (
-    activation,
-    conv,
-    elementwise,
-    exponential,
-    gather,
-    logic,
-    loss,
-    norm,
-    pool,
-    random,
-    reduce,
-    shape,
-    update,
-)
 from gpudl.ops.primitives.activation import *  # noqa: F403
 from gpudl.ops.primitives.conv import *  # noqa: F403
 from gpudl.ops.primitives.elementwise import *  # noqa: F403
 from gpudl.ops.primitives.exponential import *  # noqa: F403
 from gpudl.ops.primitives.gather import *  # noqa: F403
+from gpudl.ops.primitives.library import *  # noqa: F403
 from gpudl.ops.primitives.logic import *  # noqa: F403
 from gpudl.ops.primitives.loss import *  # noqa: F403
 from gpudl.ops.primitives.norm import *  # noqa: F403
@@ -40,28 +34,10 @@ from gpudl.ops.primitives.pool import *  # noqa: F403
 from gpudl.ops.primitives.random import *  # noqa: F403
 from gpudl.ops.primitives.reduce import *  # noqa: F403
 from gpudl.ops.primitives.shape import *  # noqa: F403
+from gpudl.ops.primitives.special import *  # noqa: F403
 from gpudl.ops.primitives.update import *  # noqa: F403
 
-__all__ = ["Op", "registry"]
+__all__ = ["Op", "image", "registry"]
 
-publish(
-    globals(),
-    loops,
-    math,
-    nn,
-    numpy,
-    activation,
-    conv,
-    elementwise,
-    exponential,
-    gather,
-    logic,
-    loss,
-    norm,
-    pool,
-    random,
-    reduce,
-    shape,
-    update,
-)
-faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "true_divide")})
+publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
+faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})

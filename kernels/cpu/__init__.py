@@ -11,6 +11,8 @@ if config.DISABLE_JIT:  # type: ignore[attr-defined]
 
 from . import (
     activation,
+    attention,
+    attention_grad,
     conv,
     conv_im2col,
     elementwise,
@@ -18,16 +20,21 @@ from . import (
     gather,
     loss,
     matmul,
+    matmul_tall,
     norm,
     norm_grad,
     pool,
     random,
     reduce,
+    rnn,
+    rnn_grad,
     update,
 )
 
 __all__ = [
     "activation",
+    "attention",
+    "attention_grad",
     "conv",
     "conv_im2col",
     "elementwise",
@@ -35,10 +42,13 @@ __all__ = [
     "gather",
     "loss",
     "matmul",
+    "matmul_tall",
     "norm",
     "norm_grad",
     "pool",
     "random",
     "reduce",
+    "rnn",
+    "rnn_grad",
     "update",
 ]

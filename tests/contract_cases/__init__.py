@@ -1,9 +1,11 @@
 """The cases of the op contract, one module per family of ops."""
 
 from contract_cases import (
+    attention,
     conv,
     cumulative,
     elementwise,
+    library,
     linalg,
     logic,
     loss,
@@ -11,6 +13,7 @@ from contract_cases import (
     pool,
     random,
     reduce,
+    rnn,
     shape,
     update,
 )
@@ -20,6 +23,7 @@ _FAMILIES = (
     conv,
     cumulative,
     elementwise,
+    library,
     linalg,
     logic,
     loss,
@@ -28,6 +32,19 @@ _FAMILIES = (
     random,
     reduce,
     shape,
+    attention,
+    elementwise,
+    logic,
+    reduce,
+    shape,
+    library,
+    linalg,
+    conv,
+    pool,
+    norm,
+    loss,
+    random,
+    rnn,
     update,
 )
 CONTRACTS: dict[str, Contract] = {c.op: c for family in _FAMILIES for c in family.CONTRACTS}

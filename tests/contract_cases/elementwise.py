@@ -57,22 +57,25 @@ def unary(
     draw: Any = normal,
     special: tuple[float, ...] = (),
     widens: bool = False,
+    extra: Sequence[Sample] = (),
     **options: Any,
 ) -> Contract:
     """Return the contract of a function of one array.
 
-    `special` numbers make a sample of their own, and integers another one where the op `widens` them.
+    `special` numbers make a sample of their own, integers another one where the op `widens` them, and there are
+    `extra` ones.
     """
-    extra: list[Sample] = []
+    more = list(extra)
     if special:
-        extra.append(Sample((np.array(special),), smooth=False))
+        more.append(Sample((np.array(special),), smooth=False))
     if widens:
-        extra.append(Sample((np.arange(1, 7).reshape(2, 3),), result="float32"))
+        more.append(Sample((np.arange(1, 7).reshape(2, 3),), result="float32"))
 
     def make(rng: Rng, shape: Any) -> Sample:
         return shape if isinstance(shape, Sample) else Sample((draw(rng, *shape),))
 
-    settings = [(shape,) for shape in (*SHAPES, *extra)]
+    settings = [(shape,) for shape in (*SHAPES, *more)]
+    options = {"any_shape": True, **options}
     return Contract(op, elementwise(oracle), make, settings, lambda rng: (random_shape(rng),), **options)
 
 

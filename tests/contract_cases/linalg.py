@@ -51,6 +51,8 @@ CONTRACTS = [
             ((2, 3), (5, 4, 3), False, True),
             ((0, 3), (3, 2)),
             ((2, 0), (0, 3)),
+            ((512, 3), (512, 5), True, False),
+            ((1100, 7), (1100, 33), True, False),
         ],
         random_product,
         [

@@ -23,12 +23,18 @@ def open_batch(value: object) -> OpenShape | None:
     return (None, *open_shape(value.shape[1:])) if value.ndim else ()
 
 
+def with_batch(value: object) -> OpenShape | None:
+    """Return the shape of a tensor with None for unknown sizes."""
+    return open_shape(value.shape) if isinstance(value, Tensor) else None
+
+
 def build_arguments(
     who: str,
     build: Callable[..., object],
     call: Callable[..., object],
     args: tuple[object, ...],
     kwargs: dict[str, object],
+    shape_of: Callable[[object], OpenShape | None] = open_batch,
 ) -> dict[str, Any]:
     """Return the arguments of `build` for a call with `args` and `kwargs`.
 
@@ -47,7 +53,7 @@ def build_arguments(
     except TypeError:  # the call will raise it again
         given = {str(place): arg for place, arg in enumerate(args)}
     shapes = {
-        f"{name}{_SUFFIX}": map_leaves(open_batch, value)
+        f"{name}{_SUFFIX}": map_leaves(shape_of, value)
         for name, value in given.items()
         if any(isinstance(leaf, Tensor) for leaf in flatten(value)[0])
     }

@@ -18,7 +18,7 @@ from gpudl.engine.symbol import any_symbol
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.build import HasBuildConfig, all_or_nothing, apart
-from gpudl.layers.base.build_shapes import build_arguments
+from gpudl.layers.base.build_shapes import build_arguments, open_batch, with_batch
 from gpudl.layers.base.config import HasConfig
 from gpudl.layers.base.dtype_policy import HasDtypePolicy
 from gpudl.layers.base.enclosing import Frame, innermost
@@ -129,6 +129,10 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         """Return whether `build`, or the first call, creates weights."""
         return type(self).build is not Layer.build or bool(self._children)
 
+    def _keeps_batch(self) -> bool:
+        """Return whether all batches must have the size of the first, which `build` then gets too."""
+        return False
+
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the outputs."""
         raise NotImplementedError(f"{type(self).__name__} must implement call().")
@@ -202,7 +206,8 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
             return
         if getattr(self.call, "__func__", None) is Layer.call:
             self.call()  # says that it is missing, which shapes for `build` would hide
-        given = build_arguments(self._who(), self.build, self.call, args, kwargs)
+        shape_of = with_batch if self._keeps_batch() else open_batch
+        given = build_arguments(self._who(), self.build, self.call, args, kwargs, shape_of)
         with apart():
             self.build(**given)
         self.built = True

@@ -7,11 +7,12 @@ Options with a default can also be passed by position, in the order of the class
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, TypedDict
 
-from gpudl import constraints, initializers, regularizers
+from gpudl import activations, constraints, initializers, regularizers
 from gpudl.dtype_policies import DtypeLike as DtypeLike
 from gpudl.registry import Identifier
 
 _LOOK_UP: dict[str, Callable[[Any], Any]] = {
+    "activation": activations.get,
     "initializer": initializers.get,
     "regularizer": regularizers.get,
     "constraint": constraints.get,
@@ -73,6 +74,7 @@ class BatchNormOptions(_MovingAverages, _Penalties, total=False):
     """The arguments of `BatchNormalization` for gamma, beta and the moving averages."""
 
 
-def looked_up(name: str, identifier: Any) -> Any:
-    """Return the object of an option: for ``kernel_initializer`` an initializer, and so on."""
-    return _LOOK_UP[name.rpartition("_")[2]](identifier)
+def looked_up(name: str, value: Any) -> Any:
+    """Return the object of an option: for ``kernel_initializer`` an initializer, and so on; others unchanged."""
+    find = _LOOK_UP.get(name.rpartition("_")[2])
+    return value if find is None else find(value)

@@ -247,10 +247,21 @@ class HasWeights(Holder, HasStoredWeights):
             shape, initializer, dtype, trainable, autocast, regularizer=regularizer, constraint=constraint, name=name
         )
 
-    def _add(self, name: str, shape: Iterable[int | None], trainable: bool = True, autocast: bool = True) -> Variable:
-        """Create the weight `name`, such as ``"kernel"``, with its options, such as ``kernel_initializer``."""
+    def _add(
+        self,
+        name: str,
+        shape: Iterable[int | None],
+        trainable: bool = True,
+        autocast: bool = True,
+        prefix: str | None = None,
+        **given: Identifier,
+    ) -> Variable:
+        """Create the weight `name`, such as ``"kernel"``, with its options, such as ``kernel_initializer``.
+
+        Their prefix is the name by default; those that are `given`, such as ``initializer``, take precedence.
+        """
         kinds = ("initializer", "regularizer", "constraint")
-        said: dict[str, Any] = {kind: getattr(self, f"{name}_{kind}", None) for kind in kinds}
+        said: dict[str, Any] = {kind: getattr(self, f"{prefix or name}_{kind}", None) for kind in kinds} | given
         return self.add_weight(shape, trainable=trainable, autocast=autocast, name=name, **said)
 
     def _require_open(self) -> None:

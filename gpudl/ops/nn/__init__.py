@@ -1,7 +1,19 @@
 """Functions for neural networks, with Keras's arguments, defaults and dtypes."""
 
 from gpudl.engine.calls import publish
-from gpudl.ops.nn import crossentropy, ctc, labels, normalization, piecewise, pooling, probabilities, shrinking, smooth
+from gpudl.ops.nn import (
+    attention,
+    crossentropy,
+    ctc,
+    labels,
+    normalization,
+    piecewise,
+    pooling,
+    probabilities,
+    shrinking,
+    smooth,
+)
+from gpudl.ops.nn.attention import *  # noqa: F403
 from gpudl.ops.nn.crossentropy import *  # noqa: F403
 from gpudl.ops.nn.ctc import *  # noqa: F403
 from gpudl.ops.nn.labels import *  # noqa: F403
@@ -14,6 +26,7 @@ from gpudl.ops.nn.smooth import *  # noqa: F403
 
 publish(
     globals(),
+    attention,
     crossentropy,
     ctc,
     labels,

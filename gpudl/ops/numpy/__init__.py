@@ -7,36 +7,57 @@ from gpudl.engine.calls import publish
 from gpudl.ops.numpy import (
     accumulation,
     arrangement,
+    checks,
     creation,
     einstein,
     elementwise,
     indexing,
+    inspection,
+    padding,
+    parts,
     products,
+    ranges,
     reductions,
+    repetition,
     selection,
+    splitting,
     statistics,
 )
 from gpudl.ops.numpy.accumulation import *  # noqa: F403
 from gpudl.ops.numpy.arrangement import *  # noqa: F403
+from gpudl.ops.numpy.checks import *  # noqa: F403
 from gpudl.ops.numpy.creation import *  # noqa: F403
 from gpudl.ops.numpy.einstein import *  # noqa: F403
 from gpudl.ops.numpy.elementwise import *  # noqa: F403
 from gpudl.ops.numpy.indexing import *  # noqa: F403
+from gpudl.ops.numpy.inspection import *  # noqa: F403
+from gpudl.ops.numpy.padding import *  # noqa: F403
+from gpudl.ops.numpy.parts import *  # noqa: F403
 from gpudl.ops.numpy.products import *  # noqa: F403
+from gpudl.ops.numpy.ranges import *  # noqa: F403
 from gpudl.ops.numpy.reductions import *  # noqa: F403
+from gpudl.ops.numpy.repetition import *  # noqa: F403
 from gpudl.ops.numpy.selection import *  # noqa: F403
+from gpudl.ops.numpy.splitting import *  # noqa: F403
 from gpudl.ops.numpy.statistics import *  # noqa: F403
 
 publish(
     globals(),
     accumulation,
     arrangement,
+    checks,
     creation,
     einstein,
     elementwise,
     indexing,
+    inspection,
+    padding,
+    parts,
     products,
+    ranges,
     reductions,
+    repetition,
     selection,
+    splitting,
     statistics,
 )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from operator import index
 from typing import TypeAlias
 
+from gpudl.ops.primitives.reduce import axes_of
 from gpudl.ops.primitives.shape import sizes
 
 Axis: TypeAlias = int | Sequence[int] | None
@@ -14,3 +15,8 @@ Axis: TypeAlias = int | Sequence[int] | None
 def plain(axis: Axis) -> int | tuple[int, ...] | None:
     """Return an axis or several as Python integers, which can be compared with those of a recorded step."""
     return None if axis is None else sizes(axis) if isinstance(axis, Sequence) else index(axis)
+
+
+def in_order(ndim: int, axes: int | Sequence[int]) -> list[int]:
+    """Return non-negative axes in the order in which they are given; raise ShapeError if one is out of range."""
+    return [axes_of(ndim, axis)[0] for axis in sizes(axes)]

@@ -1,1 +1,38 @@
 """The primitives: ops with a rule for shapes, a reference and a gradient each, one family per file."""
+
+from gpudl.ops.primitives import (
+    activation,
+    conv,
+    elementwise,
+    exponential,
+    gather,
+    library,
+    logic,
+    loss,
+    norm,
+    pool,
+    random,
+    reduce,
+    shape,
+    special,
+    update,
+)
+
+FAMILIES = (
+    activation,
+    conv,
+    elementwise,
+    exponential,
+    gather,
+    library,
+    logic,
+    loss,
+    norm,
+    pool,
+    random,
+    reduce,
+    shape,
+    special,
+    update,
+)
+"""The files whose public names are ops."""

@@ -181,5 +181,5 @@ def erfinv(xp: ModuleType, z: Array) -> Array:
     outermost = _rational(root - number(5), _OUTERMOST)
     ends = xp.where(root <= number(5), outer, outermost) * xp.sign(z)
     result = xp.where(xp.absolute(half) <= number(0.425), central, ends) * number(0.5**0.5)
-    result = xp.where(xp.absolute(z) == 1, number(math.inf) * z, result)
+    result = xp.where(z == 1, number(math.inf), xp.where(z == -1, number(-math.inf), result))
     return xp.where(xp.absolute(z) > 1, number(math.nan), result)

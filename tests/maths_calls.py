@@ -13,6 +13,11 @@ def wide(o: Any, x: Any) -> Any:
     return x if "float" in str(x.dtype) else o.cast(x, "float32")
 
 
+def special(o: Any, x: Any) -> Any:
+    """Return floats of which some are infinite, NaN or -0."""
+    return o.divide(o.cast(x, "float32"), 0.0) * o.cast(x - 1.5, "float32")
+
+
 CALLS: dict[str, list[Call]] = {
     "einsum": [
         *(lambda o, x: o.einsum("ij,kj->ik", x, x), lambda o, x: o.einsum("ij->ji", x)),
@@ -80,10 +85,35 @@ CALLS: dict[str, list[Call]] = {
             *("soft_shrink", "sparse_plus", "sparse_sigmoid", "tanh_shrink"),
         )
     },
+    **{
+        name: [lambda o, x, n=name: getattr(o, n)(x, x[::-1])]
+        for name in (
+            *("arctan2", "hypot", "fmax", "fmin", "heaviside", "logaddexp2", "gcd", "lcm", "ldexp"),
+            *("nextafter", "isclose", "allclose"),
+        )
+    },
+    **{name: [lambda o, x, n=name: getattr(o, n)(x / 8)] for name in ("arcsin", "arccos", "arctanh", "erfinv")},
+    **{
+        name: [lambda o, x, n=name: getattr(o, n)(x), lambda o, x, n=name: getattr(o, n)(special(o, x))]
+        for name in (
+            *("isnan", "isfinite", "isinf", "isneginf", "isposinf", "isreal", "nan_to_num", "abs", "fabs", "real"),
+            *("imag", "conj", "conjugate", "angle", "trunc", "round"),
+        )
+    },
+    "fmod": [lambda o, x: o.fmod(x, x[::-1] + 1), lambda o, x: o.fmod(x - 2.5, x + 1)],
+    "bitwise_invert": [lambda o, x: o.bitwise_invert(x)],
+    "bitwise_left_shift": [lambda o, x: o.bitwise_left_shift(x, x)],
+    "bitwise_right_shift": [lambda o, x: o.bitwise_right_shift(x, x)],
     "glu": [lambda o, x: o.glu(x[:, :2]), lambda o, x: o.glu(x, 0)],
     "threshold": [lambda o, x: o.threshold(x, 1.5, -1.0)],
 }
 CALLS["gelu"].append(lambda o, x: o.gelu(x - 2, False))
+CALLS["round"] += [lambda o, x: o.round(x / 8, 1), lambda o, x: o.round(x * 3.5, decimals=-1)]
+CALLS["nan_to_num"].append(lambda o, x: o.nan_to_num(special(o, x), 5.0, 6.0, -7.0))
+CALLS["isclose"] += [
+    lambda o, x: o.isclose(x, x + 0.01, 0.001, 0.005),
+    lambda o, x: o.isclose(special(o, x), special(o, x), equal_nan=True),
+]
 CALLS["leaky_relu"].append(lambda o, x: o.leaky_relu(x - 2, negative_slope=0.5))
 CALLS["squareplus"].append(lambda o, x: o.squareplus(x - 2, b=1))
 for _name in ("elu", "celu", "hard_shrink", "soft_shrink"):

@@ -1,0 +1,74 @@
+"""The states of recurrent layers: where they begin, what is given for them, and what a stateful layer keeps."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from gpudl.engine.convert import as_tensor
+from gpudl.engine.spec import Shape, ShapeError
+from gpudl.engine.symbol import open_shape
+from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import Nest, flatten, map_leaves
+from gpudl.engine.variable import Variable
+
+States = list[Nest[Tensor]]
+
+
+def zeros(shape: Shape, dtype: DTypeLike) -> Tensor:
+    """Return zeros of a shape."""
+    return as_tensor(np.zeros(shape, np.dtype(dtype)))
+
+
+def filled(nest: Nest[object], leaves: list[Tensor]) -> States:
+    """Return `nest` with `leaves`, in order, in place of its own."""
+    given = iter(leaves)
+    return map_leaves(lambda _: next(given), nest)  # type: ignore[return-value]
+
+
+def listed(states: Nest[Tensor]) -> States:
+    """Return the states of a cell as a list, also if there is one."""
+    return list(states) if isinstance(states, list | tuple) else [states]  # type: ignore[list-item]
+
+
+def matched(who: str, given: Nest[Tensor], wanted: States) -> States:
+    """Return states that were given, in the nest of those `wanted`.
+
+    Raises:
+        ValueError: there is another number of them.
+        ShapeError: one has another shape.
+    """
+    states, like = flatten(listed(given))[0], flatten(wanted)[0]
+    shapes, right = (", ".join(str(open_shape(s.shape)) for s in each) for each in (states, like))
+    wrong = len(states) != len(like)
+    if wrong or any(s.shape != w.shape for s, w in zip(states, like, strict=True)):
+        error = ValueError if wrong else ShapeError
+        raise error(
+            f"{who}: initial_state has {len(states)} tensor(s), of shape {shapes}, but the cell has {len(like)} "
+            f"state(s), of shape {right} for this batch. Give one tensor for each state, in a list, as the layer "
+            "returns them with return_state=True."
+        )
+    return filled(wanted, states)
+
+
+class Kept:
+    """The states that a stateful layer keeps between batches, which are no weights of it.
+
+    Args:
+        first: the states before the first batch.
+    """
+
+    def __init__(self, first: States) -> None:
+        self.variables = map_leaves(
+            lambda state: Variable(np.zeros(state.shape, state.dtype), trainable=False, name="rnn_state"), first
+        )
+
+    def assign(self, states: Nest[Tensor]) -> None:
+        """Set them, at the end of a batch."""
+        for variable, state in zip(flatten(self.variables)[0], flatten(states)[0], strict=True):
+            variable.assign(state)
+
+    def reset(self) -> None:
+        """Set them to 0."""
+        for variable in flatten(self.variables)[0]:
+            variable.assign(np.zeros(variable.shape, variable.dtype))

@@ -1,0 +1,120 @@
+"""The gradients of LSTM and GRU: one loop back over the steps each; that of the kernel is one product afterwards."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from gpudl.backend import Array
+from gpudl.engine.spec import ShapeError, Spec
+from gpudl.ops.primitives.declare import op
+from gpudl.ops.primitives.rnn_steps import alike, before, flops, multiplied, sequence, steps_of
+
+
+def _lstm_grad(
+    g: Spec,
+    g_h: Spec,
+    g_c: Spec,
+    kernel: Spec,
+    gates: Spec,
+    cells: Spec,
+    c0: Spec,
+    mask: Spec,
+    *,
+    reverse: bool = False,
+) -> tuple[Spec, Spec, Spec]:
+    states, last = sequence(gates, kernel, mask, 4, g_h, g_c, c0)
+    if g.shape not in (states.shape, (states.shape[0], 0, states.shape[2])) or cells.shape != states.shape:
+        raise ShapeError("gradient, states and gates of an LSTM must have the same steps; a gradient may have none.")
+    return states.with_shape(gates.shape), last, last
+
+
+@op(_lstm_grad, outs=3, flops=flops(4))
+def lstm_grad(
+    xp: ModuleType,
+    dx: Array,
+    dh0: Array,
+    dc0: Array,
+    g: Array,
+    g_h: Array,
+    g_c: Array,
+    kernel: Array,
+    gates: Array,
+    cells: Array,
+    c0: Array,
+    mask: Array,
+    *,
+    reverse: bool = False,
+) -> None:
+    """Return the gradients of `lstm` with respect to x, h0 and c0, from those of its states and its last h and c.
+
+    `g` may have no steps, (batch, 0, units), where the loss depends on the last states only.
+    """
+    kernel, dh, dc, c0 = alike(dx, kernel, g_h, g_c, c0)
+    steps = steps_of(gates.shape[1], reverse)
+    for t in reversed(steps):
+        i, f, candidate, o = xp.split(gates[:, t], 4, axis=1)
+        if g.shape[1]:
+            dh = dh + g[:, t]
+        squashed = xp.tanh(cells[:, t])
+        slope = dc + dh * o * (1 - squashed * squashed)
+        blocks = (
+            slope * candidate * i * (1 - i),
+            slope * before(t, steps, cells, c0) * f * (1 - f),
+            slope * i * (1 - candidate * candidate),
+            dh * squashed * o * (1 - o),
+        )
+        counts = mask[:, t, None]
+        dx[:, t] = dz = xp.where(counts, xp.concatenate(blocks, axis=1), dx.dtype.type(0))
+        dh = xp.where(counts, multiplied(xp, dz, kernel, transpose_b=True), dh)
+        dc = xp.where(counts, slope * f, dc)
+    dh0[...], dc0[...] = dh, dc
+
+
+def _gru_grad(
+    g: Spec, g_h: Spec, kernel: Spec, gates: Spec, hs: Spec, h0: Spec, mask: Spec, *, reverse: bool = False
+) -> tuple[Spec, Spec, Spec]:
+    units = kernel.shape[0] if kernel.ndim else 0
+    if gates.ndim != 3 or gates.shape[2] != 4 * units:
+        raise ShapeError(f"expected what a GRU of {units} units keeps, (batch, time, 4 * units).")
+    states, last = sequence(gates.with_shape((*gates.shape[:2], 3 * units)), kernel, mask, 3, g_h, h0)
+    if g.shape not in (states.shape, (states.shape[0], 0, units)) or hs.shape != states.shape:
+        raise ShapeError("gradient, states and gates of a GRU must have the same steps; a gradient may have none.")
+    dx = states.with_shape((*states.shape[:2], 3 * units))
+    return dx, dx, last
+
+
+@op(_gru_grad, outs=3, flops=flops(3))
+def gru_grad(
+    xp: ModuleType,
+    dx: Array,
+    dy: Array,
+    dh0: Array,
+    g: Array,
+    g_h: Array,
+    kernel: Array,
+    gates: Array,
+    hs: Array,
+    h0: Array,
+    mask: Array,
+    *,
+    reverse: bool = False,
+) -> None:
+    """Return the gradients of `gru` with respect to x, to h @ kernel + bias of each step, and to h0.
+
+    `g`, the gradient of the states, may have no steps, (batch, 0, units), where the loss depends on the last one only.
+    """
+    kernel, dh, h0 = alike(dx, kernel, g_h, h0)
+    steps = steps_of(gates.shape[1], reverse)
+    none = dx.dtype.type(0)
+    for t in reversed(steps):
+        z, r, inner, candidate = xp.split(gates[:, t], 4, axis=1)
+        if g.shape[1]:
+            dh = dh + g[:, t]
+        for_candidate = dh * (1 - z) * (1 - candidate * candidate)
+        for_z = dh * (before(t, steps, hs, h0) - candidate) * z * (1 - z)
+        for_r = for_candidate * inner * r * (1 - r)
+        counts = mask[:, t, None]
+        dx[:, t] = xp.where(counts, xp.concatenate((for_z, for_r, for_candidate), axis=1), none)
+        dy[:, t] = after = xp.where(counts, xp.concatenate((for_z, for_r, for_candidate * r), axis=1), none)
+        dh = xp.where(counts, dh * z + multiplied(xp, after, kernel, transpose_b=True), dh)
+    dh0[...] = dh
