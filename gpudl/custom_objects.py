@@ -52,8 +52,8 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
         >>> @register_keras_serializable("mine")
         ... class Fixed(gpudl.initializers.Constant): pass
         >>> config = gpudl.initializers.serialize(Fixed(2.0))
-        >>> config
-        {'class_name': 'Fixed', 'config': {'value': 2.0}, 'registered_name': 'mine>Fixed'}
+        >>> config["class_name"], config["registered_name"], config["config"]
+        ('Fixed', 'mine>Fixed', {'value': 2.0})
         >>> gpudl.initializers.deserialize(config).value
         2.0
         >>> del get_custom_objects()["mine>Fixed"]

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gpudl.engine.default_float import floatx
+from gpudl.engine.spec import TEXT
 from gpudl.registry import serialize, unknown
 
 __all__ = ["DTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
@@ -16,7 +17,7 @@ DtypeLike: TypeAlias = "str | type | np.dtype | DTypePolicy | Mapping[str, objec
 """An argument of `get`: a dtype or a policy, itself, by name or as a config, or None."""
 _MIXED = {"mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _DTYPES = (
-    *("float16", "bfloat16", "float32", "float64", "bool"),
+    *("float16", "bfloat16", "float32", "float64", "bool", "string"),
     *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
 )
 _NAMES = dict.fromkeys((*_MIXED, *_DTYPES))
@@ -132,7 +133,8 @@ def get(identifier: DtypeLike) -> DTypePolicy:
     if isinstance(identifier, str):
         return DTypePolicy(identifier)
     try:
-        return DTypePolicy(np.dtype(identifier).name)
+        kind = np.dtype(identifier)
+        return DTypePolicy("string" if kind == TEXT else kind.name)
     except (TypeError, ValueError):
         raise ValueError(
             f"dtype must be a dtype, its name, or a dtype policy such as 'mixed_float16', got {identifier!r}."

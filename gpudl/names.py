@@ -1,6 +1,9 @@
-"""Default names, like Keras's: class names in snake case, numbered."""
+"""Default names, like Keras's: class names in snake case, numbered; and the public names of packages."""
 
 from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
 
 _counts: dict[str, int] = {}
 
@@ -41,3 +44,8 @@ def get_uid(prefix: str = "") -> int:
 def clear_names() -> None:
     """Restart the numbering."""
     _counts.clear()
+
+
+def export(namespace: dict[str, Any], *modules: ModuleType) -> None:
+    """Add the public names of modules, which a package has imported, to those of the package."""
+    namespace.setdefault("__all__", []).extend(name for module in modules for name in module.__all__)

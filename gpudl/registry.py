@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import difflib
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
@@ -16,6 +17,10 @@ from gpudl import custom_objects as users
 from gpudl.engine.state import changed
 from gpudl.engine.tree import same_value
 from gpudl.names import snake_case
+
+_KINDS = ("constraints", "initializers", "layers", "losses", "metrics", "optimizers", "optimizers.schedules")
+_PUBLIC = {"gpudl": "keras", **{f"gpudl.{kind}": f"keras.{kind}" for kind in (*_KINDS, "random", "regularizers")}}
+"""The modules whose classes files name, and what Keras calls them."""
 
 T = TypeVar("T")
 _NOTHING = object()
@@ -143,7 +148,7 @@ class Family(Generic[T, N]):
 
         Example:
             >>> gpudl.regularizers.serialize(gpudl.regularizers.L2(0.5))
-            {'class_name': 'L2', 'config': {'l2': 0.5}}
+            {'module': 'keras.regularizers', 'class_name': 'L2', 'config': {'l2': 0.5}, 'registered_name': None}
             >>> gpudl.activations.serialize(gpudl.activations.silu)
             'silu'
         """
@@ -184,8 +189,7 @@ class Family(Generic[T, N]):
         found = self._named(custom, name, registered or name)
         if not inspect.isclass(found):
             return found
-        made: Any = found
-        return made.from_config(identifier.get("config", {}))
+        return made_from(found, identifier)
 
     def _named(self, custom: Mapping[str, object], *names: str) -> object:
         for name in names[::-1]:
@@ -267,11 +271,9 @@ class Configurable:
 
 
 def serialize(value: object) -> object:
-    """Return `value` as plain data: objects with a config as a dict, functions by name."""
+    """Return `value` as plain data: objects with a config as Keras describes them, functions by name."""
     if hasattr(value, "get_config"):
-        own, registered = type(value).__name__, users.get_registered_name(type(value))
-        described = {"class_name": own, "config": value.get_config()}
-        return described if registered == own else {**described, "registered_name": registered}
+        return described(value, value.get_config())
     if isinstance(value, tuple | list):
         return type(value)(serialize(v) for v in value)
     if inspect.isfunction(value):
@@ -279,3 +281,40 @@ def serialize(value: object) -> object:
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return value.item()
     return value
+
+
+def described(value: object, config: Config) -> Config:
+    """Return the description of an object with a config, as Keras has it in its files.
+
+    It consists of ``module``, ``class_name``, ``config`` and ``registered_name``, which is None for gpudl's own
+    classes, and, if the object has them, ``build_config``, which says how it was built, and ``compile_config``.
+    """
+    module, name = getattr(value, "_keras_path", None) or keras_path(type(value))
+    registered = None if module.split(".")[0] == "keras" else users.get_registered_name(type(value))
+    plain = {"module": module, "class_name": name, "config": config, "registered_name": registered}
+    for key in ("build_config", "compile_config"):
+        get = getattr(value, f"get_{key}", None)
+        if get is not None and (more := get()) is not None:
+            plain[key] = more
+    return plain
+
+
+def made_from(cls: Any, description: Mapping[str, Any]) -> Any:
+    """Return a new object of `cls`, built and compiled as the one that was described."""
+    made = cls.from_config(description.get("config", {}))
+    for key in ("build_config", "compile_config"):
+        again = getattr(made, key.replace("config", "from_config"), None)
+        if again is not None and description.get(key):
+            again(description[key])
+    return made
+
+
+def keras_path(cls: type) -> tuple[str, str]:
+    """Return the module that Keras has a class of gpudl's in, or the class's own module; and the name of the class."""
+    top, *inner = cls.__module__.split(".")
+    name = cls.__name__
+    if top == "gpudl":
+        for path in (f"gpudl.{'.'.join(inner[:2])}", f"gpudl.{inner[0]}", "gpudl"):
+            if getattr(sys.modules.get(path), name, None) is cls and path in _PUBLIC:
+                return _PUBLIC[path], name
+    return cls.__module__, name

@@ -11,6 +11,8 @@ from itertools import product
 from math import prod
 
 Ints = tuple[int, ...]
+Pads = tuple[tuple[int, int], ...]
+"""(before, after) along each spatial axis."""
 Group = tuple[int, int, int]
 
 
@@ -26,7 +28,8 @@ class Window:
         kernel: size along each spatial axis, e.g. ``(3, 3)``.
         strides: step along each spatial axis, in input positions.
         padding: ``"valid"`` (no padding) or ``"same"`` (output size ``ceil(input / stride)``; an odd
-            total of padding puts the extra zero after the input, as in TensorFlow).
+            total of padding puts the extra zero after the input, as in TensorFlow); or (before, after) along each
+            spatial axis, where a negative number after the input leaves out positions.
         dilation: distance between the taps of the kernel, in input positions.
         crop: number of last output positions to leave out along each spatial axis, because they are not needed.
 
@@ -40,7 +43,7 @@ class Window:
 
     kernel: Ints
     strides: Ints
-    padding: str = "valid"
+    padding: str | Pads = "valid"
     dilation: Ints = ()
     crop: Ints = ()
 
@@ -56,7 +59,9 @@ class Window:
             value = getattr(self, name)
             if len(value) != rank or any(v < 1 for v in value):
                 raise WindowError(f"{name} must be {rank} positive integers, got {value}.")
-        if self.padding not in ("valid", "same"):
+        if self.padding not in ("valid", "same") and not (
+            isinstance(self.padding, tuple) and len(self.padding) == rank and all(p[0] >= 0 for p in self.padding)
+        ):
             raise WindowError(f'padding must be "valid" or "same", got {self.padding!r}.')
 
     @property
@@ -81,15 +86,18 @@ class Window:
             raise WindowError(f"a window over {len(self.kernel)} axes cannot slide over a size {size}.")
         if self.padding == "same":
             return tuple(-(-n // s) for n, s in zip(size, self.strides, strict=True))
-        if any(e > n for e, n in zip(self.extent, size, strict=True)):
+        padded = tuple(n + before + after for n, (before, after) in zip(size, self.pads(size), strict=True))
+        if any(e > n for e, n in zip(self.extent, padded, strict=True)):
             raise WindowError(
-                f"the window covers {self.extent} positions but its input has only {size}. "
+                f"the window covers {self.extent} positions but its input has only {padded}. "
                 'Use a smaller kernel or dilation, or padding="same".'
             )
-        return tuple((n - e) // s + 1 for n, e, s in zip(size, self.extent, self.strides, strict=True))
+        return tuple((n - e) // s + 1 for n, e, s in zip(padded, self.extent, self.strides, strict=True))
 
-    def pads(self, size: Ints) -> tuple[tuple[int, int], ...]:
+    def pads(self, size: Ints) -> Pads:
         """Return (before, after) padding along each spatial axis for an input of `size`."""
+        if not isinstance(self.padding, str):
+            return self.padding
         if self.padding == "valid":
             return ((0, 0),) * len(size)
         totals = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from window_oracles import Axis
+import spatial_cases
 
 from gpudl import layers
 
@@ -32,65 +32,6 @@ ACTIVATIONS: dict[str | None, Callable[[Array], Array]] = {
 def dense(x: Array, *weights: Array, activation: str | None = None, **_: Any) -> Array:
     y = np.einsum("...i,ij->...j", x, weights[0])
     return ACTIVATIONS[activation](y + weights[1] if len(weights) > 1 else y)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)
-
-
-def _axes(x: Array, size: Any, strides: Any, dilation: Any, padding: str) -> list[Axis]:
-    sizes = zip(_pair(size), _pair(strides), _pair(dilation), strict=True)
-    return [Axis(x.shape[1 + i], k, s, d, padding.lower()) for i, (k, s, d) in enumerate(sizes)]
-
-
-def conv2d(
-    x: Array,
-    *weights: Array,
-    strides: Any = 1,
-    padding: str = "valid",
-    dilation_rate: Any = 1,
-    groups: int = 1,
-    activation: str | None = None,
-    data_format: str = "channels_last",
-    **_: Any,
-) -> Array:
-    first = data_format == "channels_first"
-    x = np.moveaxis(x, 1, -1) if first else x
-    w = weights[0]
-    rows, columns = _axes(x, w.shape[:2], strides, dilation_rate, padding)
-    channels, filters = w.shape[2], w.shape[3] // groups
-    y = np.zeros((len(x), len(rows.taps), len(columns.taps), w.shape[3]))
-    for o, high in enumerate(rows.taps):
-        for q, wide in enumerate(columns.taps):
-            for a, i in high:
-                for b, j in wide:
-                    for g in range(groups):
-                        mine = slice(g * filters, (g + 1) * filters)
-                        y[:, o, q, mine] += x[:, i, j, g * channels : (g + 1) * channels] @ w[a, b, :, mine]
-    if len(weights) > 1:
-        y += weights[1]
-    return ACTIVATIONS[activation](np.moveaxis(y, -1, 1) if first else y)
-
-
-def _pool(reduce: Callable[..., Array]) -> Callable[..., Array]:
-    def pool(
-        x: Array,
-        pool_size: Any = 2,
-        strides: Any = None,
-        padding: str = "valid",
-        data_format: str = "channels_last",
-        **_: Any,
-    ) -> Array:
-        first = data_format == "channels_first"
-        x = np.moveaxis(x, 1, -1) if first else x
-        rows, columns = _axes(x, pool_size, pool_size if strides is None else strides, 1, padding)
-        y = np.full((len(x), len(rows.taps), len(columns.taps), x.shape[3]), np.nan)
-        for o, high in enumerate(rows.taps):
-            for q, wide in enumerate(columns.taps):
-                y[:, o, q] = reduce([x[:, i, j] for _, i in high for _, j in wide], axis=0)
-        return np.moveaxis(y, -1, 1) if first else y
-
-    return pool
 
 
 def normalized(
@@ -128,16 +69,6 @@ def layer_normalized(
     return (x - mean) / np.sqrt(variance + epsilon) * gamma + beta
 
 
-def _global(reduce: Callable[..., Array]) -> Callable[..., Array]:
-    def pool(x: Array, data_format: str = "channels_last", keepdims: bool = False, **_: Any) -> Array:
-        rows = 2 if data_format == "channels_first" else 1
-        pixels = [np.take(np.take(x, [i], rows), [j], rows + 1) for i, j in np.ndindex(x.shape[rows : rows + 2])]
-        y = reduce(pixels, axis=0)
-        return y if keepdims else y.reshape(len(x), -1)
-
-    return pool
-
-
 def relu(
     x: Array, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **_: Any
 ) -> Array:
@@ -155,12 +86,8 @@ def flatten(x: Array, data_format: str = "channels_last", **_: Any) -> Array:
 
 
 ORACLES: dict[str, Callable[..., Array]] = {
+    **spatial_cases.oracles(ACTIVATIONS),
     "Dense": dense,
-    "Conv2D": conv2d,
-    "MaxPooling2D": _pool(np.max),
-    "AveragePooling2D": _pool(np.mean),
-    "GlobalMaxPooling2D": _global(np.max),
-    "GlobalAveragePooling2D": _global(np.mean),
     "BatchNormalization": normalized,
     "LayerNormalization": layer_normalized,
     "Activation": lambda x, activation, **_: ACTIVATIONS[activation](x),
@@ -169,6 +96,8 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "ELU": lambda x, alpha=1.0, **_: np.where(x > 0, x, alpha * (np.exp(x) - 1)),
     "Softmax": lambda x, axis=-1, **_: softmax(x, axis),
     "Flatten": flatten,
+    "Permute": lambda x, dims, **_: x.transpose(0, *dims),
+    "RepeatVector": lambda x, n, **_: np.stack([x] * n, axis=1),
     "Reshape": lambda x, target_shape, **_: x.reshape(len(x), *target_shape),
     "Dropout": lambda x, **_: x,
     "GaussianNoise": lambda x, **_: x,
@@ -271,4 +200,7 @@ CASES = [
     Case("Identity", (3, 4)),
     Case("Lambda", (3, 4), {"function": times, "arguments": {"by": 3.0}}),
     Case("Masking", (3, 4, 2), {"mask_value": 0.5}),
+    Case("Permute", (2, 3, 4, 5), {"dims": (3, 1, 2)}),
+    Case("RepeatVector", (3, 4), {"n": 2}),
+    *(Case(*case) for case in spatial_cases.CASES),
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 Call = Callable[[Any, Any], Any]  # of the functions and the input, 2 x 3
 
 
@@ -16,6 +18,12 @@ def wide(o: Any, x: Any) -> Any:
 def special(o: Any, x: Any) -> Any:
     """Return floats of which some are infinite, NaN or -0."""
     return o.divide(o.cast(x, "float32"), 0.0) * o.cast(x - 1.5, "float32")
+
+
+def spd(o: Any, x: Any) -> Any:
+    """Return a symmetric positive definite matrix, 2 x 2."""
+    x = o.cast(x, "float32")
+    return o.matmul(x, o.transpose(x)) + np.array([[2, 0], [0, 3]], "float32")
 
 
 CALLS: dict[str, list[Call]] = {
@@ -108,6 +116,33 @@ CALLS: dict[str, list[Call]] = {
     "threshold": [lambda o, x: o.threshold(x, 1.5, -1.0)],
 }
 CALLS["gelu"].append(lambda o, x: o.gelu(x - 2, False))
+CALLS |= {
+    "cholesky": [lambda o, x: o.cholesky(spd(o, x)), lambda o, x: o.cholesky(spd(o, x), upper=True)],
+    "cholesky_inverse": [
+        lambda o, x: o.cholesky_inverse(o.cholesky(spd(o, x))),
+        lambda o, x: o.cholesky_inverse(o.cholesky(spd(o, x), True), True),
+    ],
+    "det": [lambda o, x: o.det(spd(o, x))],
+    "slogdet": [lambda o, x: o.slogdet(-spd(o, x))],
+    "logdet": [lambda o, x: o.logdet(spd(o, x))],
+    "inv": [lambda o, x: o.inv(spd(o, x))],
+    "eig": [lambda o, x: o.eig(spd(o, x))[0]],
+    "eigh": [lambda o, x: o.eigh(spd(o, x))[0]],
+    "svd": [
+        *(lambda o, x: o.svd(wide(o, x), compute_uv=False), lambda o, x: o.abs(o.svd(wide(o, x), False)[0])),
+        lambda o, x: [o.abs(each) for each in o.svd(wide(o, x))][:2],
+    ],
+    "qr": [lambda o, x: [o.abs(e) for e in o.qr(wide(o, x))], lambda o, x: o.abs(o.qr(wide(o, x), "complete")[1])],
+    "pinv": [lambda o, x: o.pinv(x), lambda o, x: o.pinv(x, 0.3)],
+    "lu_factor": [lambda o, x: o.lu_factor(spd(o, x))],
+    "matrix_rank": [lambda o, x: o.matrix_rank(x), lambda o, x: o.matrix_rank(o.stack([x, x * 0]), 5.0)],
+    "solve": [lambda o, x: o.solve(spd(o, x), o.transpose(x)[:2]), lambda o, x: o.solve(spd(o, x), wide(o, x)[:, 0])],
+    "solve_triangular": [
+        lambda o, x: o.solve_triangular(spd(o, x), wide(o, x)[:, :1]),
+        lambda o, x: o.solve_triangular(spd(o, x), wide(o, x)[:, 0], lower=True),
+    ],
+    "lstsq": [lambda o, x: o.lstsq(x, x[:, 0]), lambda o, x: o.lstsq(o.transpose(x), o.transpose(x), 0.5)],
+}
 CALLS["round"] += [lambda o, x: o.round(x / 8, 1), lambda o, x: o.round(x * 3.5, decimals=-1)]
 CALLS["nan_to_num"].append(lambda o, x: o.nan_to_num(special(o, x), 5.0, 6.0, -7.0))
 CALLS["isclose"] += [

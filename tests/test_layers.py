@@ -14,7 +14,7 @@ from public_names import classes
 import gpudl
 from gpudl import layers, ops
 from gpudl.engine.op import Op
-from gpudl.layers import merging
+from gpudl.layers import merging, preprocessing
 
 every = pytest.mark.parametrize("case", CASES, ids=str)
 random_too = pytest.mark.parametrize(
@@ -205,5 +205,11 @@ def test_whole_numbers_are_computed_as_floats(case: Case, kind: str) -> None:
 
 
 def test_every_layer_has_a_case() -> None:
-    elsewhere = {"Embedding", "InputLayer", "Wrapper", *(name for name in merging.__all__ if name.istitle())}
+    elsewhere = {
+        "Embedding",
+        "InputLayer",
+        "Wrapper",
+        *preprocessing.__all__,
+        *(name for name in merging.__all__ if name.istitle()),
+    }
     assert classes(layers, layers.Layer) - elsewhere == {case.kind for case in CASES}

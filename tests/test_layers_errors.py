@@ -311,5 +311,5 @@ def test_an_axis_of_layer_normalization_is_an_integer(axis: Any) -> None:
 
 
 def test_the_mean_of_no_pixels() -> None:
-    with pytest.raises(ShapeError, match=r"the mean of no pixels is undefined: the images have shape \(2, 0, 3, 4\)\."):
+    with pytest.raises(ShapeError, match=r"the mean of nothing is undefined: the inputs have shape \(2, 0, 3, 4\)\."):
         layers.GlobalAveragePooling2D()(np.zeros((2, 0, 3, 4), np.float32))

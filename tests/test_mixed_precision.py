@@ -171,7 +171,7 @@ class TestLayers:
     def test_configs_keep_the_policy(self, policy: str, half: str) -> None:
         layer = layers.Dense(2, dtype=policy)
         config = layer.get_config()
-        assert config["dtype"] == policy
+        assert config["dtype"]["config"] == {"name": policy}
         assert layers.Dense.from_config(config).dtype_policy == layer.dtype_policy
         model = gpudl.Sequential([layers.Input((3,)), layer, layers.Activation("softmax", dtype="float32")])
         again = gpudl.Sequential.from_config(model.get_config())

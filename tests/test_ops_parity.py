@@ -134,7 +134,7 @@ def same(keras: Any, call: Call, theirs: Any, ours: Any, what: str) -> bool:
     """Compare a call of Keras with ours, if Keras takes what it is given; tell whether it does."""
     try:
         expected = call(keras.ops, theirs)
-    except (TypeError, ValueError, DeprecationWarning):
+    except (TypeError, ValueError, NotImplementedError, DeprecationWarning):
         return False
     with np.errstate(divide="ignore", invalid="ignore"):  # a GPU, and JAX, say nothing of a logarithm of 0
         got = call(ops, ours)
@@ -142,7 +142,7 @@ def same(keras: Any, call: Call, theirs: Any, ours: Any, what: str) -> bool:
         host = np.asarray(other)
         assert (what, str(one.dtype), one.shape) == (what, str(host.dtype), host.shape)
         rounding = 8 * float(ml_dtypes.finfo(host.dtype).eps) if one.dtype.name in FLOATS else 0
-        wide = [a.astype(np.float64) for a in (one.numpy(), host)]
+        wide = [a.astype(np.result_type(np.float64, a.dtype) if a.dtype.kind == "c" else np.float64) for a in (one.numpy(), host)]
         np.testing.assert_allclose(*wide, rtol=rounding, atol=rounding, err_msg=what)
     return True
 
@@ -185,7 +185,7 @@ def test_arguments_and_defaults(name: str, keras: Any) -> None:
 @parity
 @pytest.mark.parametrize("name", list(shared()))
 def test_values_and_dtypes(name: str, keras: Any) -> None:
-    calls = [*CALLS.get(name, ()), *([lambda o, x: getattr(o, name)(x)] if name in UNARY else ())]
+    calls = [*CALLS.get(name, ()), *([lambda o, x: getattr(o, name)(x)] if name in UNARY and name not in MATHS else ())]
     # Keras subtracts the maximum of small integers in their own dtype, so that they wrap.
     dtypes = FLOATS if name in FLOATS_ONLY or name.endswith(("_pool", "softmax", "sparsemax")) else SOME
     dtypes = FEW if name in ARRAYS else dtypes

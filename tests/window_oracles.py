@@ -18,10 +18,12 @@ class Axis:
     kernel: int
     stride: int
     dilation: int
-    padding: str
+    padding: str | tuple[int, int]
 
     @property
     def before(self) -> int:
+        if isinstance(self.padding, tuple):
+            return self.padding[0]
         if self.padding == "valid":
             return 0
         last = (-(-self.size // self.stride) - 1) * self.stride + (self.kernel - 1) * self.dilation
@@ -31,8 +33,9 @@ class Axis:
     def taps(self) -> list[list[tuple[int, int]]]:
         found = []
         outputs = range(0, self.size, self.stride)
-        if self.padding == "valid":
-            outputs = range(0, self.size - (self.kernel - 1) * self.dilation, self.stride)
+        if self.padding != "same":
+            size = self.size + (sum(self.padding) if isinstance(self.padding, tuple) else 0)
+            outputs = range(0, size - (self.kernel - 1) * self.dilation, self.stride)
         for start in outputs:
             positions = ((a, start - self.before + a * self.dilation) for a in range(self.kernel))
             found.append([(a, p) for a, p in positions if 0 <= p < self.size])

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from benchmarks.workloads import convolutions, layers, networks, small
+from benchmarks.workloads import convolutions, layers, networks, recurrent, small
 from benchmarks.workloads.base import Settings, Work, Workload
 
 __all__ = ["GROUPS", "WORKLOADS", "Settings", "Work", "Workload", "chosen"]
 
-_MODULES = {"networks": networks, "small": small, "convolutions": convolutions, "layers": layers}
+_MODULES = {
+    "networks": networks,
+    "small": small,
+    "convolutions": convolutions,
+    "layers": layers,
+    "recurrent": recurrent,
+}
 GROUPS = {name: [workload.name for workload in module.WORKLOADS] for name, module in _MODULES.items()}
 WORKLOADS = {workload.name: workload for module in _MODULES.values() for workload in module.WORKLOADS}
 

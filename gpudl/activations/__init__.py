@@ -13,6 +13,7 @@ from gpudl.activations import functions
 from gpudl.activations.functions import *  # noqa: F403
 from gpudl.activations.functions import linear, relu, tanh
 from gpudl.engine.tensor import Tensor
+from gpudl.names import export
 from gpudl.ops import (
     celu,
     elu,
@@ -70,7 +71,7 @@ __all__ = [
     "tanh_shrink",
     "threshold",
 ]
-__all__ += functions.__all__
+export(globals(), functions)
 
 Activation = Callable[..., Tensor]
 # sigmoid is not among them: its result must hold its input.

@@ -15,7 +15,7 @@ from gpudl.engine.state import gradients, state, symbolic
 from gpudl.engine.symbol import KerasTensor, Pair, any_symbol, symbols
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.names import auto_name
+from gpudl.names import auto_name, export
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,10 +33,15 @@ class Operation:
     weights = ()
 
     def __init__(self, function: Any, name: str | None = None) -> None:
-        own = getattr(function, "__name__", None) or function.name
         self.function = function
-        self.name = auto_name(_NAMES.get(own, own)) if name is None else name
+        self.name = auto_name(self.function_name) if name is None else name
         self.output_shape: Any = None
+
+    @property
+    def function_name(self) -> str:
+        """The name of the function in `gpudl.ops`, as Keras has it."""
+        own: str = getattr(self.function, "__name__", None) or self.function.name
+        return _NAMES.get(own, own)
 
     @property
     def kind(self) -> str:
@@ -256,10 +261,9 @@ def publish(namespace: dict[str, Any], *modules: ModuleType) -> None:
 
     A module of the same name as a function is hidden by it.
     """
-    namespace.setdefault("__all__", [])
+    export(namespace, *modules)
     made: dict[FunctionType, Any] = {}  # one for a function that has two names
     for module in modules:
-        namespace["__all__"] += module.__all__
         for name in module.__all__:
             function = namespace[name] = getattr(module, name)
             if isinstance(function, FunctionType) and function not in _direct and not hasattr(function, "__wrapped__"):

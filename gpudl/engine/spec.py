@@ -7,12 +7,14 @@ from math import prod
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import DTypeLike
 
 Shape = tuple[int, ...]
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 FLOAT16 = np.dtype(np.float16)
 FLOAT32 = np.dtype(np.float32)
+TEXT = np.dtype(str)
 
 
 class ShapeError(ValueError):
@@ -64,6 +66,16 @@ def is_floating(dtype: np.dtype) -> bool:
 def is_half(dtype: np.dtype) -> bool:
     """Return whether `dtype` is a 16-bit float, float16 or bfloat16."""
     return dtype in (FLOAT16, BFLOAT16)
+
+
+def as_dtype(dtype: DTypeLike) -> np.dtype:
+    """Return a dtype of NumPy's; ``"string"`` is that of text, which layers on the host take and no op does.
+
+    Example:
+        >>> as_dtype("string") == TEXT, as_dtype("int8")
+        (True, dtype('int8'))
+    """
+    return TEXT if isinstance(dtype, str) and dtype == "string" else np.dtype(dtype)
 
 
 def added_in(dtype: np.dtype) -> np.dtype:

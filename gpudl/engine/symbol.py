@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from gpudl.engine.spec import Shape, Spec
+from gpudl.engine.spec import TEXT, Shape, Spec, as_dtype
 from gpudl.engine.tensor import Tensor, TensorLike, faces
 from gpudl.engine.tree import flatten
 from gpudl.engine.variable import Variable
@@ -133,7 +133,7 @@ class KerasTensor(Tensor):
         record_history: bool = True,
         name: str | None = None,
     ) -> None:
-        self._begin(Pair.of(shape, np.dtype(dtype)), name)
+        self._begin(Pair.of(shape, as_dtype(dtype)), name)
         self.sparse = bool(sparse)
 
     def _begin(self, pair: Pair, name: str | None) -> None:
@@ -227,7 +227,8 @@ class KerasTensor(Tensor):
         return KerasTensor, (self.shape, self.dtype, self.sparse, False, True, self.name)
 
     def __repr__(self) -> str:
-        kind = f"shape={self.shape}, dtype={self.dtype}, sparse={self.sparse}, ragged=False, name={self.name}"
+        dtype = "string" if self.dtype == TEXT else self.dtype
+        kind = f"shape={self.shape}, dtype={dtype}, sparse={self.sparse}, ragged=False, name={self.name}"
         return f"<KerasTensor {kind}>"
 
     def __format__(self, pattern: str) -> str:

@@ -21,14 +21,18 @@ from gpudl.initializers.random_initializers import Orthogonal
 from gpudl.initializers.scaled import *  # noqa: F403
 from gpudl.initializers.transforms import *  # noqa: F403
 from gpudl.initializers.transforms import STFT
+from gpudl.names import export
 from gpudl.registry import Identified
 
 __all__ = ["IdentityInitializer", "Initializer", "OrthogonalInitializer", "STFTInitializer"]
 __all__ += ["deserialize", "get", "serialize"]
-__all__ += constants.__all__
-__all__ += random_initializers.__all__
-__all__ += scaled.__all__
-__all__ += transforms.__all__
+export(
+    globals(),
+    constants,
+    random_initializers,
+    scaled,
+    transforms,
+)
 
 INITIALIZERS.add(*map(vars, (constants, random_initializers, scaled, transforms)))
 INITIALIZERS.alias(zero="Zeros", one="Ones", uniform="RandomUniform", normal="RandomNormal")

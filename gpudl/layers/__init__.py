@@ -4,13 +4,19 @@ from gpudl.layers import (
     activation,
     convolution,
     core,
+    depthwise_convolution,
     embedding,
+    global_pooling,
     merging,
     normalization,
+    padding,
     pooling,
+    preprocessing,
     recurrent,
     regularization,
     reshaping,
+    transposed_convolution,
+    upsampling,
     wrapping,
 )
 from gpudl.layers.activation import *  # noqa: F403
@@ -18,36 +24,43 @@ from gpudl.layers.base.input_spec import InputSpec
 from gpudl.layers.base.layer import LAYERS, Layer
 from gpudl.layers.convolution import *  # noqa: F403
 from gpudl.layers.core import *  # noqa: F403
+from gpudl.layers.depthwise_convolution import *  # noqa: F403
 from gpudl.layers.embedding import *  # noqa: F403
+from gpudl.layers.global_pooling import *  # noqa: F403
 from gpudl.layers.merging import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
+from gpudl.layers.padding import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
+from gpudl.layers.preprocessing import *  # noqa: F403
 from gpudl.layers.recurrent import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
 from gpudl.layers.reshaping import *  # noqa: F403
+from gpudl.layers.transposed_convolution import *  # noqa: F403
+from gpudl.layers.upsampling import *  # noqa: F403
 from gpudl.layers.wrapping import *  # noqa: F403
+from gpudl.names import export
 
 __all__ = ["InputSpec", "Layer", "deserialize", "get", "serialize"]
-__all__ += activation.__all__
-__all__ += convolution.__all__
-__all__ += core.__all__
-__all__ += embedding.__all__
-__all__ += merging.__all__
-__all__ += normalization.__all__
-__all__ += pooling.__all__
-__all__ += recurrent.__all__
-__all__ += regularization.__all__
-__all__ += reshaping.__all__
-__all__ += wrapping.__all__
 
-LAYERS.add(
-    *map(
-        vars,
-        (
-            *(activation, convolution, core, embedding, merging, normalization, pooling, regularization, reshaping),
-            recurrent,
-            wrapping,
-        ),
-    )
+_FAMILIES = (
+    activation,
+    convolution,
+    core,
+    depthwise_convolution,
+    embedding,
+    global_pooling,
+    merging,
+    normalization,
+    padding,
+    pooling,
+    preprocessing,
+    recurrent,
+    regularization,
+    reshaping,
+    transposed_convolution,
+    upsampling,
+    wrapping,
 )
+export(globals(), *_FAMILIES)
+LAYERS.add(*map(vars, _FAMILIES))
 get, serialize, deserialize = LAYERS.get, LAYERS.serialize, LAYERS.deserialize

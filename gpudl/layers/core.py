@@ -120,13 +120,17 @@ class InputLayer(Layer):
     Args:
         shape: shape of one sample.
         batch_size: size of a batch, if it is fixed.
-        dtype: dtype of the inputs, by default `config.floatx()`.
+        dtype: dtype of the inputs, by default `config.floatx()`; ``"string"`` for text, which layers on the host take.
+        sparse: accepted; sparse matrices become dense batch by batch.
+        ragged: not supported.
         batch_shape: shape of a batch, instead of `shape` and `batch_size`; None means any size.
+        input_tensor: a symbol, whose shape and dtype are taken where none are given.
+        optional: whether a model may be called with None for these inputs.
         name: a name; ``input_layer`` by default, numbered.
         input_shape: the old name of `shape`.
 
     Raises:
-        ValueError: neither or both of `shape` and `batch_shape` are given.
+        ValueError: neither or both of `shape` and `batch_shape` are given, or an argument is not supported.
 
     Example:
         >>> gpudl.layers.InputLayer((28, 28, 1)).batch_shape
@@ -138,14 +142,26 @@ class InputLayer(Layer):
         shape: Iterable[int | None] | None = None,
         batch_size: int | None = None,
         dtype: DtypeLike = None,
-        *,
+        sparse: bool | None = None,
+        ragged: bool | None = None,
         batch_shape: Iterable[int | None] | None = None,
+        input_tensor: KerasTensor | None = None,
+        optional: bool = False,
         name: str | None = None,
+        *,
         input_shape: Iterable[int | None] | None = None,
     ) -> None:
         if input_shape is not None:
             warn_user("InputLayer: input_shape is the old name of shape. Write shape.")
             shape = input_shape
+        if ragged:
+            raise ValueError(
+                "Input(ragged=True) is not supported: every batch of an input is one array. Leave it out, and pad "
+                "sequences to one length."
+            )
+        if input_tensor is not None:
+            batch_shape = input_tensor.shape if shape is None and batch_shape is None else batch_shape
+            dtype = input_tensor.dtype if dtype is None else dtype
         super().__init__(name=name, dtype=config.floatx() if dtype is None else dtype)
         if (shape is None) == (batch_shape is None) or (batch_size is not None and batch_shape is not None):
             raise ValueError(
@@ -156,6 +172,7 @@ class InputLayer(Layer):
             self.batch_shape: Shape = (batch_size, *sizes("Input", "shape", shape))
         else:
             self.batch_shape = sizes("Input", "batch_shape", batch_shape)
+        self.sparse, self.optional = bool(sparse), bool(optional)
         self.output_shape = self.batch_shape
         self.built = True
         fixed = {axis: n for axis, n in enumerate(self.batch_shape) if axis and n is not None}
@@ -168,8 +185,9 @@ class InputLayer(Layer):
         return x
 
     def get_config(self) -> Config:
-        """Return shape of a batch, dtype and name."""
-        return {"batch_shape": self.batch_shape, "dtype": self.dtype, "name": self.name}
+        """Return shape of a batch, dtype, name, and whether it is sparse or optional."""
+        kind = {"sparse": self.sparse, "ragged": False, "name": self.name, "optional": self.optional}
+        return {"batch_shape": self.batch_shape, "dtype": self.dtype, **kind}
 
 
 def Input(  # noqa: N802 (Keras's name)
@@ -190,13 +208,13 @@ def Input(  # noqa: N802 (Keras's name)
     Args:
         shape: shape of one sample; None means any size.
         batch_size: size of a batch, if it is fixed.
-        dtype: dtype of the inputs, by default `config.floatx()`.
+        dtype: dtype of the inputs, by default `config.floatx()`; ``"string"`` for text, which layers on the host take.
         sparse: accepted; sparse matrices become dense batch by batch.
         ragged: not supported.
         batch_shape: shape of a batch, instead of `shape` and `batch_size`.
         name: a name for the input and its layer; ``input_layer`` by default, numbered.
         tensor: a symbolic tensor, which is returned unchanged.
-        optional: not supported.
+        optional: whether a model may be called with None for these inputs.
 
     Raises:
         ValueError: neither or both of `shape` and `batch_shape` are given, or an argument is not supported.
@@ -208,11 +226,6 @@ def Input(  # noqa: N802 (Keras's name)
         >>> gpudl.Model(x, gpudl.layers.Dense(10)(x)).predict(np.ones((2, 784)), verbose=0).shape
         (2, 10)
     """
-    if ragged or optional:
-        raise ValueError(
-            f"Input({'ragged' if ragged else 'optional'}=True) is not supported: every batch of an input is one array. "
-            "Leave it out, and pad sequences to one length."
-        )
     if tensor is not None:
         if not isinstance(tensor, KerasTensor):
             raise ValueError(
@@ -220,5 +233,5 @@ def Input(  # noqa: N802 (Keras's name)
                 "the data to the model."
             )
         return tensor
-    layer = InputLayer(shape, batch_size, dtype, batch_shape=batch_shape, name=name)
+    layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, optional=optional, name=name)
     return declare(layer, KerasTensor(layer.batch_shape, layer.dtype, sparse=bool(sparse), name=name))

@@ -1,46 +1,70 @@
-"""Pooling over images: the maximum or mean of each window, or of each image."""
+"""Pooling of sequences, images and volumes: the maximum or mean of each window."""
 
 from __future__ import annotations
 
 from typing import Unpack
 
-from gpudl import ops
-from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
-from gpudl.kernels.geometry import Window
-from gpudl.layers._windowed import OnImages, Size, Windowed, pair
+from gpudl.layers._windowed import Size, Windowed
 from gpudl.layers.base.options import LayerOptions
-from gpudl.ops.primitives.pool import avg_pool, max_pool
+from gpudl.ops.nn.pooling import maxima, means
 
 __all__ = [
+    "AveragePooling1D",
     "AveragePooling2D",
+    "AveragePooling3D",
+    "AvgPool1D",
     "AvgPool2D",
-    "GlobalAveragePooling2D",
-    "GlobalAvgPool2D",
-    "GlobalMaxPool2D",
-    "GlobalMaxPooling2D",
+    "AvgPool3D",
+    "MaxPool1D",
     "MaxPool2D",
+    "MaxPool3D",
+    "MaxPooling1D",
     "MaxPooling2D",
+    "MaxPooling3D",
 ]
 
 
-class _Pooling2D(Windowed):
+class _Pooling(Windowed):
     def __init__(
         self,
-        pool_size: Size = (2, 2),
+        pool_size: Size = 2,
         strides: Size | None = None,
         padding: str = "valid",
         data_format: str | None = None,
         **options: Unpack[LayerOptions],
     ) -> None:
-        super().__init__(padding=padding, data_format=data_format, **options)
-        who = type(self).__name__
-        self.pool_size = pair(who, pool_size=pool_size)
-        self.strides = self.pool_size if strides is None else pair(who, strides=strides)
-        self.window = Window(self.pool_size, self.strides, self.padding)
+        super().__init__(data_format=data_format, **options)
+        self.pool_size = self._sizes(pool_size=pool_size)
+        self.strides = self.pool_size if strides is None else self._sizes(strides=strides)
+        self.padding = str(padding).lower()
+        self.window = self._sliding(self.pool_size, self.strides, padding)
 
 
-class MaxPooling2D(_Pooling2D):
+class _MaxPooling(_Pooling):
+    def slide(self, x: Tensor) -> Tensor:
+        """Return the maxima."""
+        return maxima(self._floating(x), self.window)
+
+
+class _AveragePooling(_Pooling):
+    def slide(self, x: Tensor) -> Tensor:
+        """Return the means."""
+        return means(self._floating(x), self.window)
+
+
+class MaxPooling1D(_MaxPooling, rank=1):
+    """Replace each window of each channel of sequences (batch, steps, channels) by its maximum.
+
+    The arguments are those of `MaxPooling2D`, with one size for each axis.
+
+    Example:
+        >>> gpudl.layers.MaxPooling1D()(np.arange(6.0).reshape(1, 6, 1)).numpy().ravel()
+        array([1., 3., 5.], dtype=float32)
+    """
+
+
+class MaxPooling2D(_MaxPooling, rank=2):
     """Replace each window of each channel by its maximum.
 
     Args:
@@ -59,12 +83,30 @@ class MaxPooling2D(_Pooling2D):
         array([ 5.,  7., 13., 15.], dtype=float32)
     """
 
-    def slide(self, x: Tensor) -> Tensor:
-        """Return the maxima."""
-        return max_pool(self._floating(x), window=self.window)[0]
+
+class MaxPooling3D(_MaxPooling, rank=3):
+    """Replace each window of each channel of volumes (batch, depth, height, width, channels) by its maximum.
+
+    The arguments are those of `MaxPooling2D`, with three sizes for each of its pairs.
+
+    Example:
+        >>> gpudl.layers.MaxPooling3D()(np.arange(8.0).reshape(1, 2, 2, 2, 1)).numpy().ravel()
+        array([7.], dtype=float32)
+    """
 
 
-class AveragePooling2D(_Pooling2D):
+class AveragePooling1D(_AveragePooling, rank=1):
+    """Replace each window of each channel of sequences (batch, steps, channels) by its mean.
+
+    The arguments are those of `AveragePooling2D`, with one size for each axis.
+
+    Example:
+        >>> gpudl.layers.AveragePooling1D(2)(np.arange(6.0).reshape(1, 6, 1)).numpy().ravel()
+        array([0.5, 2.5, 4.5], dtype=float32)
+    """
+
+
+class AveragePooling2D(_AveragePooling, rank=2):
     """Replace each window of each channel by its mean.
 
     Args:
@@ -83,73 +125,21 @@ class AveragePooling2D(_Pooling2D):
         array([ 2.5,  4.5, 10.5, 12.5], dtype=float32)
     """
 
-    def slide(self, x: Tensor) -> Tensor:
-        """Return the means."""
-        return avg_pool(self._floating(x), window=self.window)
 
+class AveragePooling3D(_AveragePooling, rank=3):
+    """Replace each window of each channel of volumes (batch, depth, height, width, channels) by its mean.
 
-class _GlobalPooling2D(OnImages):
-    def __init__(self, data_format: str | None = None, keepdims: bool = False, **options: Unpack[LayerOptions]) -> None:
-        super().__init__(data_format=data_format, **options)
-        self.keepdims = bool(keepdims)
-
-    @property
-    def _pixels(self) -> tuple[int, int]:
-        """The axes of height and width."""
-        return (1, 2) if self.channel_axis == -1 else (2, 3)
-
-
-class GlobalMaxPooling2D(_GlobalPooling2D):
-    """Replace each channel of each image by its maximum: (batch, height, width, channels) -> (batch, channels).
-
-    Args:
-        data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
-        keepdims: whether to keep height and width, with size 1.
-        **options: those of `Layer`.
-
-    Raises:
-        ShapeError: the inputs are not images, or have no pixels.
+    The arguments are those of `AveragePooling2D`, with three sizes for each of its pairs.
 
     Example:
-        >>> gpudl.layers.GlobalMaxPooling2D()(np.arange(8.0).reshape(1, 2, 2, 2)).numpy()
-        array([[6., 7.]], dtype=float32)
+        >>> gpudl.layers.AveragePooling3D(2)(np.arange(8.0).reshape(1, 2, 2, 2, 1)).numpy().ravel()
+        array([3.5], dtype=float32)
     """
 
-    def call(self, x: Tensor) -> Tensor:
-        """Return the maxima."""
-        return ops.max(self._floating(x), axis=self._pixels, keepdims=self.keepdims)
 
-
-class GlobalAveragePooling2D(_GlobalPooling2D):
-    """Replace each channel of each image by its mean: (batch, height, width, channels) -> (batch, channels).
-
-    Args:
-        data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
-        keepdims: whether to keep height and width, with size 1.
-        **options: those of `Layer`.
-
-    Raises:
-        ShapeError: the inputs are not images, or have no pixels.
-
-    Example:
-        >>> gpudl.layers.GlobalAveragePooling2D()(np.arange(8.0).reshape(1, 2, 2, 2)).numpy()
-        array([[3., 4.]], dtype=float32)
-    """
-
-    def call(self, x: Tensor) -> Tensor:
-        """Return the means: those of a window as large as the images."""
-        x = self._floating(x)
-        kept = tuple(1 if axis in self._pixels else size for axis, size in enumerate(x.shape))
-        size = tuple(x.shape[axis] for axis in self._pixels)
-        if 0 in size:
-            raise ShapeError(f"the mean of no pixels is undefined: the images have shape {x.shape}.")
-        if self.channel_axis != -1:  # each channel becomes an image of one channel
-            x = ops.reshape(x, (x.shape[0] * x.shape[1], *size, 1))
-        mean = avg_pool(x, window=Window(size, size))
-        return ops.reshape(mean, kept if self.keepdims else (kept[0], kept[self.channel_axis]))
-
-
+MaxPool1D = MaxPooling1D
 MaxPool2D = MaxPooling2D
+MaxPool3D = MaxPooling3D
+AvgPool1D = AveragePooling1D
 AvgPool2D = AveragePooling2D
-GlobalMaxPool2D = GlobalMaxPooling2D
-GlobalAvgPool2D = GlobalAveragePooling2D
+AvgPool3D = AveragePooling3D

@@ -14,9 +14,12 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import InputSpec
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import LayerOptions
+from gpudl.utils.checks import positive
 
 __all__ = [
     "Flatten",
+    "Permute",
+    "RepeatVector",
     "Reshape",
 ]
 
@@ -50,7 +53,7 @@ class Reshape(Layer):
     """Reshape each sample.
 
     Args:
-        target_shape: the shape, without the batch axis; one size may be -1, which is inferred.
+        target_shape: the shape, without the batch axis; one size may be -1 or None, which is inferred.
         **options: those of `Layer`.
 
     Raises:
@@ -62,9 +65,10 @@ class Reshape(Layer):
         (2, 28, 28)
     """
 
-    def __init__(self, target_shape: Iterable[int], **options: Unpack[LayerOptions]) -> None:
+    def __init__(self, target_shape: Iterable[int | None], **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        sizes = tuple(target_shape) if isinstance(target_shape, Iterable) else (target_shape,)
+        given = tuple(target_shape) if isinstance(target_shape, Iterable) else (target_shape,)
+        sizes = tuple(-1 if n is None else n for n in given)
         if not all(isinstance(n, int | np.integer) and n >= -1 for n in sizes) or sizes.count(-1) > 1:
             raise ValueError(f"Reshape: target_shape must be sizes, at most one of them -1, got {target_shape!r}.")
         self.target_shape = tuple(map(int, sizes))
@@ -81,3 +85,60 @@ class Reshape(Layer):
                 f"{self.target_shape}. Choose sizes whose product is {prod(sample)}."
             )
         return ops.reshape(x, (x.shape[0], *target))
+
+
+class Permute(Layer):
+    """Put the axes of each sample into another order.
+
+    Args:
+        dims: the axes in their new order, counted from 1; the batch stays first.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: `dims` is not a permutation of 1 to the number of axes.
+        ShapeError: the samples have another number of axes.
+
+    Example:
+        >>> gpudl.layers.Permute((2, 1))(np.zeros((1, 10, 64))).shape
+        (1, 64, 10)
+    """
+
+    def __init__(self, dims: Iterable[int], **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        order = tuple(dims) if isinstance(dims, Iterable) else (dims,)
+        if sorted(order) != list(range(1, len(order) + 1)):
+            raise ValueError(f"Permute: dims must be the axes 1 to {len(order)} in any order, got {dims!r}.")
+        self.dims = tuple(map(int, order))
+        self.input_spec = InputSpec(ndim=len(order) + 1, hint=f"dims {self.dims} are for samples of as many axes.")
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the samples with their axes in the new order."""
+        return ops.transpose(x, axes=(0, *self.dims))
+
+
+class RepeatVector(Layer):
+    """Repeat each sample: (batch, features) becomes (batch, n, features).
+
+    Args:
+        n: how many times.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: `n` is not a positive integer.
+        ShapeError: the inputs have other axes.
+
+    Example:
+        >>> gpudl.layers.RepeatVector(2)(np.array([[1.0, 2.0]])).numpy()
+        array([[[1., 2.],
+                [1., 2.]]], dtype=float32)
+    """
+
+    def __init__(self, n: int, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(**options)
+        self.n = positive("RepeatVector", n=n)
+        self.input_spec = InputSpec(ndim=2, hint="Samples are vectors: (batch, features).")
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the repeated samples."""
+        n, features = x.shape
+        return ops.broadcast_to(ops.reshape(x, (n, 1, features)), (n, self.n, features))

@@ -20,17 +20,21 @@ from gpudl.losses.overlap import *  # noqa: F403
 from gpudl.losses.regression import *  # noqa: F403
 from gpudl.losses.sequence import *  # noqa: F403
 from gpudl.losses.similarity import *  # noqa: F403
+from gpudl.names import export
 
 __all__ = ["deserialize", "get", "kind_of_targets", "resolve", "serialize"]
-__all__ += base.__all__
-__all__ += crossentropy.__all__
-__all__ += divergence.__all__
-__all__ += focal.__all__
-__all__ += margin.__all__
-__all__ += overlap.__all__
-__all__ += regression.__all__
-__all__ += sequence.__all__
-__all__ += similarity.__all__
+export(
+    globals(),
+    base,
+    crossentropy,
+    divergence,
+    focal,
+    margin,
+    overlap,
+    regression,
+    sequence,
+    similarity,
+)
 
 LOSSES.add(*map(vars, (base, crossentropy, divergence, focal, margin, overlap, regression, sequence, similarity)))
 LOSSES.alias(bce="binary_crossentropy", kld="kl_divergence", mae="mean_absolute_error", mse="mean_squared_error")

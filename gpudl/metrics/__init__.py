@@ -58,6 +58,7 @@ from gpudl.metrics.r2_score import *  # noqa: F403
 from gpudl.metrics.reduction import *  # noqa: F403
 from gpudl.metrics.reduction import MeanMetricWrapper
 from gpudl.metrics.regression import *  # noqa: F403
+from gpudl.names import export
 
 __all__ = [
     "binary_crossentropy",
@@ -81,19 +82,22 @@ __all__ = [
     "sparse_categorical_crossentropy",
     "squared_hinge",
 ]
-__all__ += accuracy_metrics.__all__
-__all__ += auc.__all__
-__all__ += base.__all__
-__all__ += confusion.__all__
-__all__ += correlation.__all__
-__all__ += f_score.__all__
-__all__ += iou.__all__
-__all__ += margin.__all__
-__all__ += operating_point.__all__
-__all__ += probability.__all__
-__all__ += r2_score.__all__
-__all__ += reduction.__all__
-__all__ += regression.__all__
+export(
+    globals(),
+    accuracy_metrics,
+    auc,
+    base,
+    confusion,
+    correlation,
+    f_score,
+    iou,
+    margin,
+    operating_point,
+    probability,
+    r2_score,
+    reduction,
+    regression,
+)
 
 _FAMILIES = (
     accuracy_metrics,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gpudl.engine.calls import Call
@@ -14,35 +13,8 @@ from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers import Input, InputLayer
 from gpudl.layers.base.layer import Layer
 from gpudl.models.given_inputs import fitting, one_each, sorted_leaves
-
-
-@dataclass(frozen=True)
-class Place:
-    """A reference in a nest to a value of the graph.
-
-    Attributes:
-        step: the number of the call that computes it.
-        position: its position among the flattened results of the call.
-    """
-
-    step: int
-    position: int
-
-
-@dataclass(frozen=True)
-class Step:
-    """A call of the graph, as `Call`, with a `Place` for each symbol; that of an input has no arguments."""
-
-    operation: Any
-    args: tuple[object, ...]
-    kwargs: dict[str, object]
-    results: Any
-    index: int
-
-    @property
-    def places(self) -> list[Place]:
-        """The places of the values among the arguments, those in a dict in the order of its keys."""
-        return [leaf for leaf in sorted_leaves((self.args, self.kwargs)) if isinstance(leaf, Place)]
+from gpudl.models.host_part import HostPart, host_arrays
+from gpudl.models.steps import Place, Step, filled
 
 
 class CallGraph:
@@ -85,6 +57,7 @@ class CallGraph:
         self.entries = len(entries)
         self._in = map_leaves(placed, inputs)
         self._out = map_leaves(placed, outputs)
+        self.host = HostPart.of(self.steps, self.entries, flatten(self._out)[0])
         depths = self._depths()
         self.operations = self._ordered(depths, ranks)
         self.linear = self._is_linear(depths)
@@ -102,7 +75,7 @@ class CallGraph:
             self._symbols.append(flatten(call.outputs)[0])
 
     def _with_symbols(self, nest: object) -> Any:
-        return _filled(nest, self._symbols)
+        return filled(nest, self._symbols)
 
     @property
     def inputs(self) -> Any:
@@ -113,6 +86,20 @@ class CallGraph:
     def outputs(self) -> Any:
         """The output symbols, in the nest that was passed."""
         return self._with_symbols(self._out)
+
+    @property
+    def input_places(self) -> Nest[Place]:
+        """The places of the inputs, in the nest that was passed."""
+        return self._in
+
+    @property
+    def output_nest(self) -> Nest[Place]:
+        """The places of the outputs, in the nest that was passed."""
+        return self._out
+
+    def symbol(self, place: Place) -> KerasTensor:
+        """Return the symbol at a place."""
+        return self._symbols[place.step][place.position]
 
     @property
     def layers(self) -> list[Layer]:
@@ -144,19 +131,34 @@ class CallGraph:
         ]
 
     def __call__(self, inputs: Nest[Tensor], who: str) -> Any:
-        """Compute the outputs for a nest of tensors; errors name the model `who`."""
-        values: list[list[object]] = [[value] for value in self._fitted(inputs, who)]
-        for step in self.steps[self.entries :]:
-            args, kwargs = _filled((step.args, step.kwargs), values)
+        """Compute the outputs for a nest of tensors, or for what `prepared` has returned; errors name the model."""
+        if self.host is not None:
+            values, steps = self.host.known(inputs, who)
+        else:
+            values, steps = [[value] for value in self._fitted(inputs, who)], range(self.entries, len(self.steps))
+        for number in steps:
+            step = self.steps[number]
+            args, kwargs = filled((step.args, step.kwargs), values)
             results = flatten(step.operation(*args, **kwargs))[0]
             if len(results) != len(flatten(step.results)[0]):
                 raise ValueError(
                     f"{who}: {step.operation.name} returned {len(results)} results, and {len(flatten(step.results)[0])}"
                     " when it was called on symbols. Return the same nest in every call."
                 )
-            values.append(results)
-        outputs = _filled(self._out, values)
+            values[number:] = [results, *values[number + 1 :]]
+        outputs = filled(self._out, values)
         return outputs[0] if isinstance(outputs, list | tuple) and len(outputs) == 1 else outputs
+
+    def prepared(self, inputs: Nest[object], who: str) -> dict[str, object]:
+        """Return the results of the layers that work on the host, for data, and the inputs of the others.
+
+        `__call__` computes the outputs from them. There must be such a layer.
+        """
+        assert self.host is not None
+        return self.host.prepared(one_each(self._names(), host_arrays(inputs, who), who), who)
+
+    def _names(self) -> Nest[str]:
+        return map_leaves(lambda place: self.steps[place.step].operation.name, self._in)
 
     def inputs_like(self, make: Callable[[KerasTensor, str], KerasTensor]) -> Nest[KerasTensor]:
         """Return what `make` makes of each input and its name, in the nest in which they were given."""
@@ -179,15 +181,15 @@ class CallGraph:
         for step in self.steps[self.entries :]:
             if id(step.operation) not in made:
                 made[id(step.operation)] = exchanged(step.operation)
-            args, kwargs = _filled((step.args, step.kwargs), values)
+            args, kwargs = filled((step.args, step.kwargs), values)
             values.append(flatten(call(made[id(step.operation)], *args, **kwargs))[0])
-        found: Nest[KerasTensor] = _filled(self._out, values)
+        found: Nest[KerasTensor] = filled(self._out, values)
         return found
 
-    def _fitted(self, inputs: Nest[Tensor], who: str) -> list[Tensor]:
+    def _fitted(self, inputs: Nest[Tensor], who: str) -> list[Tensor | None]:
         """Return the inputs in the order, shapes and dtypes of the graph's own."""
-        given = one_each(map_leaves(lambda place: self.steps[place.step].operation.name, self._in), inputs, who)
-        return [fitting(x, step.operation.name, step.results, who) for x, step in zip(given, self.steps, strict=False)]
+        given = one_each(self._names(), inputs, who)
+        return [fitting(x, step.operation, step.results, who) for x, step in zip(given, self.steps, strict=False)]
 
     def _depths(self) -> list[int]:
         """Return for each call the length of the longest path to an output; calls of one layer are equally deep."""
@@ -214,11 +216,6 @@ class CallGraph:
         """Return whether the model is a chain: the only input of each operation is the result of the one before."""
         alone = len(set(depths)) == len(depths) == len({id(step.operation) for step in self.steps})
         return alone and all(len(step.places) <= 1 for step in self.steps)
-
-
-def _filled(nest: object, values: Sequence[Sequence[object]]) -> Any:
-    """Return `nest` with the value of each `Place` in it."""
-    return map_leaves(lambda v: values[v.step][v.position] if type(v) is Place else v, nest)
 
 
 def _checked(nest: Any, what: str) -> list[KerasTensor]:

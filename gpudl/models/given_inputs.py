@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import warn_user
@@ -14,6 +16,7 @@ from gpudl.layers.base.masks import keeping_mask
 from gpudl.ops import cast, reshape
 
 T = TypeVar("T")
+L = TypeVar("L")
 
 
 def sorted_leaves(nest: Nest[T]) -> Iterator[T]:
@@ -32,7 +35,7 @@ def sorted_leaves(nest: Nest[T]) -> Iterator[T]:
         yield nest  # type: ignore[misc]
 
 
-def one_each(names: Nest[str], given: Nest[Tensor], who: str) -> list[Tensor]:
+def one_each(names: Nest[str], given: Nest[L], who: str) -> list[L]:
     """Return the argument for each input.
 
     Args:
@@ -58,7 +61,7 @@ def one_each(names: Nest[str], given: Nest[Tensor], who: str) -> list[Tensor]:
     exactly = found is not None and _same_keys(names, given)
     if found is None and not isinstance(given, dict):
         found = list(sorted_leaves(given))
-    if found is None or len(found) != len(row) or not all(isinstance(value, Tensor) for value in found):
+    if found is None or len(found) != len(row) or not all(map(_is_leaf, found)):
         raise ValueError(f"{who} {_expected(names, row, given)}")
     if not exactly and len(row) > 1:
         warn_user(
@@ -68,7 +71,7 @@ def one_each(names: Nest[str], given: Nest[Tensor], who: str) -> list[Tensor]:
     return found
 
 
-def _aligned(names: Nest[str], given: Nest[Tensor]) -> list[Tensor] | None:
+def _aligned(names: Nest[str], given: Nest[L]) -> list[L] | None:
     """Return the leaves of `given` at the paths of those of `names`; None if the structure differs or keys miss."""
     if isinstance(names, dict):
         if not isinstance(given, dict) or not names.keys() <= given.keys():
@@ -79,12 +82,17 @@ def _aligned(names: Nest[str], given: Nest[Tensor]) -> list[Tensor] | None:
             return None
         pairs = list(zip(names, given, strict=True))
     else:
-        return [given] if isinstance(given, Tensor) else None
+        return [given] if _is_leaf(given) else None  # type: ignore[list-item]
     parts = [_aligned(*pair) for pair in pairs]
     return [leaf for part in parts if part for leaf in part] if None not in parts else None
 
 
-def _same_keys(names: Nest[str], given: Nest[Tensor]) -> bool:
+def _is_leaf(value: object) -> bool:
+    """Return whether a value is what an input takes: a tensor, an array on the host, or None."""
+    return value is None or isinstance(value, Tensor | np.ndarray)
+
+
+def _same_keys(names: Nest[str], given: Nest[L]) -> bool:
     """Return whether no dict of `given`, which has all of `names`, has further keys."""
     if isinstance(names, dict) and isinstance(given, dict):
         return names.keys() == given.keys() and all(_same_keys(names[key], given[key]) for key in names)
@@ -93,7 +101,7 @@ def _same_keys(names: Nest[str], given: Nest[Tensor]) -> bool:
     return True
 
 
-def _expected(names: Nest[str], row: list[str], given: Nest[Tensor]) -> str:
+def _expected(names: Nest[str], row: list[str], given: Nest[L]) -> str:
     """Describe both structures, and what is missing."""
     count = f"{len(row)} input{'s' * (len(row) > 1)}"
     text = f"expects {count} in the structure {_form(names)}, got {_form(given)}."
@@ -113,12 +121,23 @@ def _form(nest: object) -> str:
     return f"an array of shape {nest.shape}" if isinstance(nest, Tensor) else repr(nest)
 
 
-def fitting(x: Tensor, name: str, pair: Pair, who: str) -> Tensor:
+def fitting(x: Tensor | None, entry: Any, pair: Pair, who: str) -> Tensor | None:
     """Return x in the shape and dtype of an input; an axis of size 1 at the end may be missing or superfluous.
+
+    Args:
+        x: what the model is called on; None for nothing.
+        entry: the layer of the input.
+        pair: its shape and dtype.
+        who: the model, for errors.
 
     Raises:
         ShapeError: the shape does not fit the input.
+        ValueError: nothing for an input that is not optional.
     """
+    if x is None:
+        if entry.optional:
+            return None
+        raise ValueError(f"{who} got None for its input {entry.name!r}. Give it an array, or Input(optional=True).")
     given, shape, dtype = x, pair.shape, pair.first.dtype
     if x.ndim == len(shape) - 1 and shape[-1] == 1:
         x = reshape(x, (*x.shape, 1))
@@ -127,6 +146,7 @@ def fitting(x: Tensor, name: str, pair: Pair, who: str) -> Tensor:
     sizes = zip(shape[1:], x.shape[1:], strict=False)
     if x.ndim != len(shape) or any(wanted not in (None, size) for wanted, size in sizes):
         raise ShapeError(
-            f"{who}: its input {name!r} has shape {shape}, got {x.shape}. Reshape the data, or build a model for them."
+            f"{who}: its input {entry.name!r} has shape {shape}, got {x.shape}. Reshape the data, or build a model for "
+            "them."
         )
     return keeping_mask(given, x if x.dtype == dtype else cast(x, dtype=dtype))

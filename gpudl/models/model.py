@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from gpudl.custom_objects import custom_object_scope
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.build_shapes import inferred_shape
@@ -14,14 +16,16 @@ from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import with_masks
 from gpudl.models.functional import CallGraph
 from gpudl.models.given_inputs import sorted_leaves
+from gpudl.models.graph_config import graph_config
+from gpudl.models.graph_from_config import graph_from
+from gpudl.models.reported import Reported
 from gpudl.names import auto_name
-from gpudl.reports import explain as reports
-from gpudl.reports.summary import print_summary
-from gpudl.saving import load_weights, save_weights
-from gpudl.training.one_batch import Trainer
+from gpudl.registry import Config
+from gpudl.saving import load_weights, save_model, save_weights, serialize_keras_object
+from gpudl.training.data.mapped import Prepare
 
 
-class Model(Trainer):
+class Model(Reported):
     """A layer with a training loop, from inputs and outputs, or as a subclass with `__init__` and `call`.
 
     ``Model(inputs, outputs)`` makes the calls of layers and functions of `gpudl.ops` that lead from the inputs to the
@@ -106,6 +110,12 @@ class Model(Trainer):
         """The names of the layers and ops that return the outputs of a functional model, in the order of `outputs`."""
         return self._known_graph("output_names").output_names
 
+    @property
+    def _keras_path(self) -> tuple[str, str] | None:
+        """The module and the class that Keras has for a model of inputs and outputs."""
+        own = type(self) is not Model or self._graph is None
+        return None if own else ("keras.src.models.functional", "Functional")
+
     def _known_graph(self, wanted: str) -> CallGraph:
         if self._graph is None:
             raise AttributeError(f"{self._who()} has no {wanted}: it is no functional model, Model(inputs, outputs).")
@@ -133,9 +143,47 @@ class Model(Trainer):
         """The layers directly inside; those of a functional model from the inputs to the outputs."""
         return list(self._children) if self._graph is None else self._graph.layers
 
+    def get_config(self) -> Config:
+        """Return the name, the layers and their calls, or the arguments of the class's own constructor."""
+        if self._graph is None or type(self).__init__ is not Model.__init__:
+            return super().get_config()
+        return {"name": self.name, "trainable": self.trainable, **graph_config(self._graph)}
+
+    def get_build_config(self) -> Config | None:
+        """Return the shape of the inputs; None where the config has it, or before the model is built."""
+        if self._graph is not None:
+            return None
+        known = self.built and self.batch_shape is not None
+        return super().get_build_config() or ({"input_shape": self.batch_shape} if known else None)
+
+    @classmethod
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Any:
+        """Return a new model, with new weights.
+
+        Args:
+            config: a result of `get_config`, of gpudl's or of Keras's.
+            custom_objects: the user's classes and functions by name.
+
+        Raises:
+            ValueError: a class that is not known, or a call of a result that is not in the config.
+        """
+        with custom_object_scope(custom_objects or {}):
+            if cls.__init__ is not Model.__init__ or "input_layers" not in config:
+                return super().from_config(config)
+            inputs, outputs = graph_from(config)
+            return cls(inputs, outputs, name=config.get("name"), trainable=config.get("trainable", True))
+
     def saved_layers(self) -> list[Layer] | None:
         """Return the layers that files have by their numbers; None where they have the names of attributes."""
         return None if self._graph is None else self.layers
+
+    def save(self, filepath: str | os.PathLike[str], overwrite: bool = True, zipped: bool | None = None) -> None:
+        """Write the model, its weights and how it was compiled to a ``.keras`` file: `saving.save_model`."""
+        save_model(self, filepath, overwrite, zipped)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """Return the layers as JSON for `models.model_from_json`; the options are those of `json.dumps`."""
+        return json.dumps(serialize_keras_object(self), **kwargs)
 
     def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
         """Write the weights, and the optimizer's state, to a ``.weights.h5`` file: `saving.save_weights`."""
@@ -194,7 +242,27 @@ class Model(Trainer):
                 return layer
         raise ValueError(f"No such layer: {name}. The layers are {', '.join(la.name for la in layers)}.")
 
+    def _on_host(self) -> bool:
+        """Return whether layers at the beginning work on the host, on the data before a step."""
+        return self._graph is not None and self._graph.host is not None
+
+    def _host_graph(self, inputs: object = None) -> CallGraph | None:
+        """Return the graph of a model that begins on the host, for which `inputs` are data."""
+        return self._graph
+
+    def _preparation(self) -> Prepare | None:
+        return self._prepare if self._on_host() else None
+
+    def _prepare(self, inputs: object) -> object:
+        """Return what a step takes for data: the results of the layers that work on the host."""
+        graph = self._host_graph(inputs)
+        if graph is None or graph.host is None or graph.host.has_prepared(inputs):
+            return inputs
+        return graph.prepared(inputs, self._who())
+
     def _called(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
+        if args and self._on_host():
+            args = (self._prepare(args[0]), *args[1:])
         before, self.built = self.built, True  # the layers inside build themselves as `call` reaches them
         try:
             return super()._called(args, kwargs)
@@ -209,81 +277,6 @@ class Model(Trainer):
             input_shape: shape of a batch; None means any batch size.
         """
         self.output_shape = inferred_shape(self, input_shape, self.dtype)
-
-    def summary(
-        self,
-        line_length: int | None = None,
-        positions: Iterable[float] | None = None,
-        print_fn: Callable[[str], object] | None = None,
-        expand_nested: bool = False,
-        show_trainable: bool = False,
-        layer_range: Sequence[str] | None = None,
-    ) -> None:
-        """Print the layers with their output shapes and numbers of weights, as a table."""
-        print_summary(
-            self,
-            line_length=line_length,
-            positions=positions,
-            print_fn=print_fn,
-            expand_nested=expand_nested,
-            show_trainable=show_trainable,
-            layer_range=layer_range,
-        )
-
-    def explain(
-        self, x: Any = None, y: Any = None, step: str = "train", batch_size: int = 32, print_fn: Any = None
-    ) -> None:
-        """Print the plan of a step: one line per instruction, with its cost.
-
-        A line has the op of the instruction, its layer (``"dense gradient"`` is the backward pass of the layer
-        ``"dense"``), its results, the bytes that it reads and writes, its arithmetic operations, and whether a kernel
-        computes it or the portable reference. Ops joined by ``+`` are fused.
-
-        Args:
-            x: inputs, as for `fit`. The step is recorded for their first batch, and no weight, slot or metric of the
-                model changes; an unbuilt model is built. Without data the plan that was last recorded is explained.
-            y: targets.
-            step: ``"train"``, ``"test"`` or ``"predict"``.
-            batch_size: samples per step.
-            print_fn: called with the whole text; by default it is printed.
-
-        Raises:
-            ValueError: nothing has been recorded and there is no data, another `step`, or a model compiled with
-                ``run_eagerly=True``, which has no plan.
-
-        Example:
-            >>> model = gpudl.Sequential([gpudl.layers.Dense(1, input_shape=(3,), name="line")])
-            >>> said = []
-            >>> model.explain(np.ones((4, 3)), step="predict", print_fn=said.append)
-            >>> "matmul" in said[0], "line" in said[0]
-            (True, True)
-        """
-        reports.explain(self, x, y, step, batch_size, print_fn)
-
-    def profile(self, x: Any, y: Any = None, batch_size: int = 32, repeats: int = 20, print_fn: Any = None) -> Any:
-        """Measure each instruction of a training step, print a profile, and return it as a `report.Profile`.
-
-        The instructions of the step are run one by one on the first batch, `repeats` times, and timed separately; the
-        times are medians. The model does not change, as in `explain`.
-
-        Args:
-            x: inputs, as for `fit`.
-            y: targets.
-            batch_size: samples a step.
-            repeats: how many times the step is run.
-            print_fn: called with the whole text; by default it is printed.
-
-        Raises:
-            ValueError: a model that is not compiled, or compiled with ``run_eagerly=True``, which has no plan.
-
-        Example:
-            >>> model = gpudl.Sequential([gpudl.layers.Dense(1, input_shape=(3,), name="line")])
-            >>> model.compile("sgd", "mse")
-            >>> profile = model.profile(np.ones((4, 3)), np.ones((4, 1)), repeats=2, print_fn=lambda text: None)
-            >>> "line" in [total.name for total in profile.by_layer()]
-            True
-        """
-        return reports.profile(self, x, y, batch_size, repeats, print_fn)
 
 
 def _shapes(found: list[KerasTensor]) -> object:

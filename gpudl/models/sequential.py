@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import takewhile
 from typing import Any
 
-from gpudl.engine.calls import calls_of, declare, offer_calls
+from gpudl.engine.calls import offer_calls
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
 from gpudl.engine.symbol import KerasTensor, open_shape
@@ -17,30 +16,13 @@ from gpudl.layers.base.derived import derived
 from gpudl.layers.base.enclosing import inside
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import keeping_mask, with_masks
+from gpudl.layers.preprocessing.host import array_of
+from gpudl.models.chain import Chain
+from gpudl.models.functional import CallGraph
 from gpudl.models.model import Model
 from gpudl.names import auto_name
 from gpudl.ops import cast, reshape
 from gpudl.registry import Config, serialize
-
-
-class Chain:
-    """Symbols for a stack of layers: for the inputs, and for the result of each layer."""
-
-    def __init__(self, entry: InputLayer) -> None:
-        calls = calls_of(entry)
-        first = KerasTensor(entry.batch_shape, entry.dtype, name=entry.name)
-        self.entry = entry
-        self.stack: list[Layer] = []
-        self.symbols: list[Nest[KerasTensor]] = [calls[0].outputs if calls else declare(entry, first)]
-
-    def follow(self, stack: list[Layer]) -> list[Nest[KerasTensor]]:
-        """Return the symbols for `stack`; those of layers that stay below are kept."""
-        same = sum(1 for _ in takewhile(lambda pair: pair[0] is pair[1], zip(self.stack, stack, strict=False)))
-        del self.stack[same:], self.symbols[same + 1 :]
-        for layer in stack[same:]:
-            self.symbols.append(layer(self.symbols[-1]))
-            self.stack.append(layer)
-        return self.symbols
 
 
 class Sequential(Model):
@@ -165,6 +147,8 @@ class Sequential(Model):
             (inputs,) = inputs
         if mask is not None:
             inputs = with_masks(inputs, mask)
+        if self._on_host() and (graph := self._host_graph()) is not None:
+            return graph(inputs, self._who())
         if not isinstance(inputs, Tensor):
             return self._call_on_nest(inputs, training)
         if self._input is None:
@@ -172,6 +156,22 @@ class Sequential(Model):
                 if self._input is None:
                     return self._build_by_call(inputs, training)
         return self._through(self._fitted(inputs), training)
+
+    def _on_host(self) -> bool:
+        return any(getattr(layer, "on_host", False) for layer in self._stack)
+
+    def _host_graph(self, inputs: object = None) -> CallGraph | None:
+        if self._input is None and inputs is not None:
+            array = array_of(inputs, self._who())
+            dtype = "string" if array.dtype.kind in "OSU" else array.dtype
+            self._take_input(InputLayer(batch_shape=(None, *array.shape[1:]), dtype=dtype))
+        if self._input is None:
+            return None
+        chain = self._known_chain(self._input)
+        symbols = chain.follow(self._stack)
+        chain.graph = chain.graph or CallGraph(symbols[0], symbols[-1])
+        self.built = True
+        return chain.graph
 
     def _through(self, value: Nest[Tensor], training: bool) -> Nest[Tensor]:
         for layer in self._stack:
@@ -289,10 +289,9 @@ class Sequential(Model):
             config: a result of `get_config`.
             custom_objects: the classes of your own layers by name.
         """
-        known = {"Sequential": Sequential, **(custom_objects or {})}
         made: dict[str, Any] = {}
         for layer in config["layers"]:  # a layer that is in the stack twice is created once
-            made[repr(layer)] = made.get(repr(layer)) or deserialize(layer, known)
+            made[repr(layer)] = made.get(repr(layer)) or deserialize(layer, custom_objects)
         layers = [made[repr(layer)] for layer in config["layers"]]
         model = cls(layers, trainable=config.get("trainable", True), name=config.get("name"))
         if config.get("build_input_shape") is not None:

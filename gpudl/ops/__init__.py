@@ -11,18 +11,21 @@ from gpudl.engine.op import Op, registry
 from gpudl.engine.tensor import faces
 from gpudl.ops import (
     image,
+    linalg,
     loops,
     math,
     nn,
     numpy,
     primitives,
 )
+from gpudl.ops.linalg import *  # noqa: F403
 from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
 from gpudl.ops.numpy import *  # noqa: F403
 from gpudl.ops.primitives.activation import *  # noqa: F403
 from gpudl.ops.primitives.conv import *  # noqa: F403
+from gpudl.ops.primitives.depthwise import *  # noqa: F403
 from gpudl.ops.primitives.elementwise import *  # noqa: F403
 from gpudl.ops.primitives.exponential import *  # noqa: F403
 from gpudl.ops.primitives.gather import *  # noqa: F403
@@ -37,7 +40,7 @@ from gpudl.ops.primitives.shape import *  # noqa: F403
 from gpudl.ops.primitives.special import *  # noqa: F403
 from gpudl.ops.primitives.update import *  # noqa: F403
 
-__all__ = ["Op", "image", "registry"]
+__all__ = ["Op", "image", "linalg", "registry"]
 
-publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
+publish(globals(), linalg, loops, math, nn, numpy, *primitives.FAMILIES)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})

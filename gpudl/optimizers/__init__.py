@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpudl.names import export
 from gpudl.optimizers import (
     adadelta,
     adafactor,
@@ -41,22 +42,25 @@ from gpudl.optimizers.schedule_free import *  # noqa: F403
 from gpudl.optimizers.sgd import *  # noqa: F403
 
 __all__ = ["deserialize", "get", "legacy", "schedules", "serialize"]
-__all__ += adadelta.__all__
-__all__ += adafactor.__all__
-__all__ += adagrad.__all__
-__all__ += adam.__all__
-__all__ += adamax.__all__
-__all__ += ftrl.__all__
-__all__ += lamb.__all__
-__all__ += lion.__all__
-__all__ += loss_scale.__all__
-__all__ += multi.__all__
-__all__ += muon.__all__
-__all__ += nadam.__all__
-__all__ += optimizer.__all__
-__all__ += rmsprop.__all__
-__all__ += schedule_free.__all__
-__all__ += sgd.__all__
+export(
+    globals(),
+    adadelta,
+    adafactor,
+    adagrad,
+    adam,
+    adamax,
+    ftrl,
+    lamb,
+    lion,
+    loss_scale,
+    multi,
+    muon,
+    nadam,
+    optimizer,
+    rmsprop,
+    schedule_free,
+    sgd,
+)
 
 OPTIMIZERS.add(
     *map(vars, (rmsprop, adagrad, adam, loss_scale, sgd, adadelta, adafactor, adamax, ftrl, lamb, lion, multi, muon)),

@@ -6,7 +6,16 @@ Names, arguments and results are those of ``keras.saving``.
 
 from gpudl import custom_objects
 from gpudl.custom_objects import *  # noqa: F403
+from gpudl.saving.archive import load_model, save_model
+from gpudl.saving.objects import deserialize_keras_object, serialize_keras_object
 from gpudl.saving.weights_file import load_weights, save_weights
 
-__all__ = ["load_weights", "save_weights"]
+__all__ = [
+    "deserialize_keras_object",
+    "load_model",
+    "load_weights",
+    "save_model",
+    "save_weights",
+    "serialize_keras_object",
+]
 __all__ += custom_objects.__all__

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import h5py
 
 ENDING = ".weights.h5"
+_SMALL, _MOST_COMPRESSED = 1 << 20, 1000
 PathLike = str | os.PathLike[str]
 
 
@@ -29,12 +30,21 @@ class _Stored(NamedTuple):
     Attributes:
         path: where in the file.
         part: the layer, metric or optimizer.
-        arrays: by number, as text.
+        datasets: arrays in the file, by number, as text; they are not read yet.
     """
 
     path: str
     part: Layer | Metric | Optimizer
-    arrays: dict[str, np.ndarray]
+    datasets: dict[str, h5py.Dataset]
+
+    def load(self) -> None:
+        """Read the arrays, and set the weights of the part."""
+        arrays = {number: np.asarray(dataset[()]) for number, dataset in self.datasets.items()}
+        if isinstance(self.part, Layer):
+            self.part.load_own_variables(arrays)
+        else:
+            for number, variable in enumerate(self.part.variables):
+                variable.assign(arrays[str(number)])
 
 
 def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True) -> None:
@@ -60,17 +70,22 @@ def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True) -> No
         raise FileExistsError(f"{target} is there already. Choose another name, or allow overwrite=True.")
     _require_built(model, "save_weights")
     with replacing(target) as unfinished, h5py.File(unfinished, "w") as file:
-        for path, part in (*parts_of(model), *_optimizer_of(model)):
-            group = file.create_group(f"{path}/vars")
-            group.attrs["name"] = part.name
-            for number, array in _own(part).items():
-                group.create_dataset(number, data=array)
+        write_weights(model, file)
+
+
+def write_weights(model: Layer, file: h5py.File) -> None:
+    """Write the weights of a model and the state of its optimizer to an open file."""
+    for path, part in (*parts_of(model), *_optimizer_of(model)):
+        group = file.create_group(f"{path}/vars")
+        group.attrs["name"] = part.name
+        for number, array in _own(part).items():
+            group.create_dataset(number, data=array)
 
 
 def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) -> None:
     """Set the weights of `model` from a file of gpudl's or Keras 3's.
 
-    All of the file is read and compared with the model before the first weight is set.
+    All of the file is compared with the model before the first weight is set.
 
     Args:
         model: a built model with the same layers in the same order as the one that was saved.
@@ -87,35 +102,36 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
 
     source = _checked(filepath)
     _require_built(model, "load_weights")
-    fitting = []
     with h5py.File(source, "r") as file:
-        for path, part in parts_of(model):
-            stored = _Stored(path, part, _read(file, f"{path}/vars", source))
+        read_weights(model, file, source, skip_mismatch)
+
+
+def read_weights(model: Layer, file: h5py.File, source: Path, skip_mismatch: bool = False) -> None:
+    """Set the weights of a model and the state of its optimizer from an open file; see `load_weights`."""
+    fitting = []
+    for path, part in parts_of(model):
+        stored = _Stored(path, part, _datasets(file, f"{path}/vars", source))
+        problem = _problem(stored)
+        if problem is None:
+            fitting.append(stored)
+        elif skip_mismatch:
+            warn_user(f"load_weights leaves {part.name!r} as it is: {problem}")
+        else:
+            raise ValueError(
+                f"{source} does not fit the model: {problem} No weight was changed. "
+                "skip_mismatch=True leaves such layers as they are."
+            )
+    for name, optimizer in _optimizer_of(model):
+        stored = _Stored(name, optimizer, _datasets(file, f"{name}/vars", source))
+        if stored.datasets:
+            optimizer.build(model.trainable_variables)
             problem = _problem(stored)
             if problem is None:
                 fitting.append(stored)
-            elif skip_mismatch:
-                warn_user(f"load_weights leaves {part.name!r} as it is: {problem}")
             else:
-                raise ValueError(
-                    f"{source} does not fit the model: {problem} No weight was changed. "
-                    "skip_mismatch=True leaves such layers as they are."
-                )
-        for name, optimizer in _optimizer_of(model):
-            stored = _Stored(name, optimizer, _read(file, f"{name}/vars", source))
-            if stored.arrays:
-                optimizer.build(model.trainable_variables)
-                problem = _problem(stored)
-                if problem is None:
-                    fitting.append(stored)
-                else:
-                    warn_user(f"load_weights leaves the optimizer as it is: {problem}")
+                warn_user(f"load_weights leaves the optimizer as it is: {problem}")
     for stored in fitting:
-        if isinstance(stored.part, Layer):
-            stored.part.load_own_variables(stored.arrays)
-        else:
-            for number, variable in enumerate(stored.part.variables):
-                variable.assign(stored.arrays[str(number)])
+        stored.load()
 
 
 def _checked(filepath: PathLike) -> Path:
@@ -149,8 +165,8 @@ def _own(part: Layer | Metric | Optimizer) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _read(file: h5py.File, path: str, source: Path) -> dict[str, np.ndarray]:
-    """Return the arrays in a group, none where it is not there; nothing outside the file is followed."""
+def _datasets(file: h5py.File, path: str, source: Path) -> dict[str, h5py.Dataset]:
+    """Return the datasets in a group, none where it is not there; nothing outside the file is followed."""
     import h5py
 
     group: h5py.Group = file
@@ -163,7 +179,7 @@ def _read(file: h5py.File, path: str, source: Path) -> dict[str, np.ndarray]:
                 f"{source}: {group.name.rstrip('/')}/{name} is a link or no group. This file is not loaded."
             )
         group = group[name]
-    arrays = {}
+    datasets = {}
     for name in group:
         kind = group.get(name, getlink=True)
         item = group[name] if isinstance(kind, h5py.HardLink) else None
@@ -171,24 +187,36 @@ def _read(file: h5py.File, path: str, source: Path) -> dict[str, np.ndarray]:
             raise ValueError(
                 f"{source}: {group.name}/{name} is not an array of numbers within the file. This file is not loaded."
             )
-        arrays[name] = np.asarray(item[()])
-    return arrays
+        if item.nbytes > max(_SMALL, _MOST_COMPRESSED * item.id.get_storage_size()):
+            raise ValueError(
+                f"{source}: {group.name}/{name} says that it has {item.nbytes:,} bytes, of which the file holds "
+                f"{item.id.get_storage_size():,}. This file is not loaded."
+            )
+        _check_chunks(item)
+        datasets[name] = item
+    return datasets
+
+
+def _check_chunks(item: h5py.Dataset) -> None:
+    """Read a compressed dataset in parts, which raises OSError where it is damaged, before any weight is set."""
+    for part in item.iter_chunks() if item.chunks is not None and item.size else ():
+        item[part]
 
 
 def _problem(stored: _Stored) -> str | None:
     """Return why the arrays of a file do not fit a part, in a sentence; None where they do."""
-    _, part, arrays = stored
+    _, part, datasets = stored
     custom = isinstance(part, Layer) and type(part).load_own_variables is not Layer.load_own_variables
     expected = _own(part)
-    if custom or {k: a.shape for k, a in expected.items()} == {k: a.shape for k, a in arrays.items()}:
+    if custom or {k: a.shape for k, a in expected.items()} == {k: d.shape for k, d in datasets.items()}:
         return None
     return (
         f"{type(part).__name__} {part.name!r} has weights of shapes {_shapes(expected)}, and the file has "
-        f"{_shapes(arrays)} at {stored.path or 'its root'}."
+        f"{_shapes(datasets)} at {stored.path or 'its root'}."
     )
 
 
-def _shapes(arrays: dict[str, np.ndarray]) -> str:
+def _shapes(arrays: Mapping[str, np.ndarray | h5py.Dataset]) -> str:
     return ", ".join(str(arrays[number].shape) for number in sorted(arrays, key=_rank)) or "none"
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gpudl.metrics import Mean, Metric
+from gpudl.registry import Config
 from gpudl.training.compiled_losses import CompiledLosses
 from gpudl.training.compiled_metrics import CompileMetrics
 from gpudl.training.nonfinite_watch import NonfiniteWatch
@@ -23,6 +24,7 @@ class Compiled:
         losses: the loss of each output.
         counted: the metrics; None if `compile` got none.
         watch: records the first loss that is not finite.
+        arguments: those of `compile`, for files.
 
     Raises:
         ValueError: an unknown name; the message suggests the most similar one.
@@ -36,6 +38,7 @@ class Compiled:
         loss_weights: object = None,
         names: Sequence[str] | None = None,
     ) -> None:
+        self.arguments: Config = {}
         self.tracker = Mean(name="loss")
         self.watch = NonfiniteWatch()
         self.losses = CompiledLosses(loss, loss_weights, names)

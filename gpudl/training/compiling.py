@@ -12,7 +12,8 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
 from gpudl.layers.base.layer import Layer
 from gpudl.metrics import Metric
-from gpudl.registry import Identifier
+from gpudl.registry import Config, Identifier
+from gpudl.saving.objects import deserialize_keras_object, serialize_keras_object
 from gpudl.training.compiled import Compiled
 from gpudl.training.compiled_metrics import CompileMetrics
 from gpudl.training.data.arrays import Data, require_counts
@@ -93,11 +94,43 @@ class Compilable(Layer):
         self.run_eagerly = run_eagerly
         self.jit_compile = bool(jit_compile) and not run_eagerly
         self.steps_per_execution = steps_per_execution
+        compiled.arguments = {
+            "optimizer": optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": steps_per_execution,
+            "jit_compile": self.jit_compile,
+        }
         self._compiled = compiled
         self._optimized = ()
         for step in (self._train, self._test, self._predict):
             step.forget()
         restructured()  # a `fit` that is going on takes the new loss and optimizer at its next step
+
+    def get_compile_config(self) -> Config | None:
+        """Return the arguments of `compile` as plain data; None, with a warning, if one has no such form."""
+        given = {} if self._compiled is None else self._compiled.arguments
+        try:
+            plain: Config = serialize_keras_object({**given, "optimizer": self.optimizer} if given else {})
+        except ValueError as error:
+            warn_user(f"What {self._who()} was compiled with is not saved: {error} compile() it after loading.")
+            return None
+        return plain
+
+    def compile_from_config(self, config: Config) -> None:
+        """Compile the model with the arguments that `get_compile_config` returned, and create its optimizer's slots."""
+        if not config:
+            return
+        if type(self).compile is not Compilable.compile:
+            warn_user(f"{self._who()} has a compile() of its own: compile() it again.")
+            return
+        taken = inspect.signature(self.compile).parameters
+        self.compile(**{name: value for name, value in deserialize_keras_object(config).items() if name in taken})
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
 
     @property
     def metrics(self) -> list[Metric]:

@@ -17,6 +17,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten
 from gpudl.training.data.arrays import require_counts
 from gpudl.training.data.epochs import Epochs
+from gpudl.training.data.mapped import mapped, mapped_validation
 from gpudl.training.data.sources import ArrayBatches, Batches, ClassWeight, batches, by_class
 from gpudl.training.data.validation import Frequency, with_validation
 from gpudl.training.results import Logs, Predictions, Values, joined, values
@@ -90,6 +91,7 @@ class Loop(Trainable):
         require_counts(1, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         require_counts(1, validation_batch_size=validation_batch_size)
         frequency = Frequency(validation_freq)
+        x, validation_data = mapped(x, self._preparation()), mapped_validation(validation_data, self._preparation())
         source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, parts=steps_per_epoch)
         source, validation = with_validation(
             source, validation_split, validation_data, validation_batch_size, validation_steps, batch_size
@@ -188,7 +190,7 @@ class Loop(Trainable):
         """
         self._require_compiled("evaluate")
         require_counts(1, steps=steps)
-        source = batches(x, y, sample_weight, batch_size=batch_size, parts=steps)
+        source = batches(mapped(x, self._preparation()), y, sample_weight, batch_size=batch_size, parts=steps)
         self._try_first(source, training=False)
         data: Epochs[Run] = Epochs(source, steps, self.steps_per_execution)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
@@ -215,7 +217,8 @@ class Loop(Trainable):
         """
         require_counts(1, steps=steps)
         together = self.steps_per_execution
-        data: Epochs[Run] = Epochs(batches(x, batch_size=batch_size, parts=steps), steps, together)
+        source = batches(mapped(x, self._preparation()), batch_size=batch_size, parts=steps)
+        data: Epochs[Run] = Epochs(source, steps, together)
         listeners = self._listeners(callbacks, verbose, steps=data.steps)
         parts: list[list[np.ndarray]] = []
         outputs: Nest[Tensor] = []

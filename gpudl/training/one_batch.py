@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from gpudl.engine.tree import map_leaves
 from gpudl.layers.base.derived import derived
 from gpudl.training.data.arrays import Data
+from gpudl.training.data.mapped import mapped
 from gpudl.training.data.sources import ClassWeight, StreamBatches, batches, by_class
 from gpudl.training.loop import Loop
 from gpudl.training.results import Logs, Predictions, Values
@@ -38,7 +39,7 @@ class Trainer(Loop):
             return_dict: return a dict by name instead.
         """
         self._require_compiled("train_on_batch")
-        source = by_class(batches(x, y, sample_weight, batch_size=_WHOLE), class_weight)
+        source = by_class(batches(mapped(x, self._preparation()), y, sample_weight, batch_size=_WHOLE), class_weight)
         return self._on_batch(self._train, source, True, return_dict)
 
     def test_on_batch(
@@ -46,11 +47,13 @@ class Trainer(Loop):
     ) -> Values:
         """Evaluate one batch; return its loss, or a list of its loss and metrics, which are reset first."""
         self._require_compiled("test_on_batch")
-        return self._on_batch(self._test, batches(x, y, sample_weight, batch_size=_WHOLE), False, return_dict)
+        return self._on_batch(
+            self._test, batches(mapped(x, self._preparation()), y, sample_weight, batch_size=_WHOLE), False, return_dict
+        )
 
     def predict_on_batch(self, x: object) -> Predictions:
         """Return the outputs for one batch, as NumPy arrays."""
-        ((batch, _),) = batches(x, batch_size=_WHOLE).epoch()
+        ((batch, _),) = batches(mapped(x, self._preparation()), batch_size=_WHOLE).epoch()
         return _on_host(self._ready(self._predict, batch)())
 
     def make_train_function(self, force: bool = False) -> OfIterator:
@@ -70,7 +73,7 @@ class Trainer(Loop):
         self._require_compiled("make_train_function")
 
         def train(iterator: Iterator[object]) -> Logs:
-            source = StreamBatches(iter([next(iterator)]))
+            source = StreamBatches(mapped(iter([next(iterator)]), self._preparation()))
             self._try_first(source, training=True)
             self._build_optimizer()
             return self._logs(self._train, source)
@@ -82,7 +85,7 @@ class Trainer(Loop):
         self._require_compiled("make_test_function")
 
         def test(iterator: Iterator[object]) -> Logs:
-            source = StreamBatches(iter([next(iterator)]))
+            source = StreamBatches(mapped(iter([next(iterator)]), self._preparation()))
             self._try_first(source, training=False)
             return self._logs(self._test, source)
 
@@ -92,7 +95,7 @@ class Trainer(Loop):
         """Return a function that returns the outputs for the next batch of an iterator, as NumPy arrays."""
 
         def predict(iterator: Iterator[object]) -> Predictions:
-            ((batch, _),) = StreamBatches(iter([next(iterator)])).epoch()
+            ((batch, _),) = StreamBatches(mapped(iter([next(iterator)]), self._preparation())).epoch()
             return _on_host(self._ready(self._predict, batch)())
 
         return predict

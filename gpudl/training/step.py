@@ -28,6 +28,7 @@ from gpudl.layers.base.layer import Layer
 from gpudl.training.compiling import Compilable
 from gpudl.training.data.arrays import Data
 from gpudl.training.data.batch_inputs import advance, materialized
+from gpudl.training.data.mapped import Prepare
 from gpudl.training.remembered import Remembered
 from gpudl.utils.batch_parts import unpack_x_y_sample_weight
 
@@ -132,6 +133,10 @@ class Trainable(Compilable):
     def predict_step(self, data: Data) -> Data:
         """Return the outputs for one batch."""
         return self(unpack_x_y_sample_weight(data)[0], training=False)
+
+    def _preparation(self) -> Prepare | None:
+        """Return what makes of the inputs of data what a step takes; None where they are the same."""
+        return None
 
     def _has_call(self) -> bool:
         return type(self).call is not Layer.call

@@ -23,6 +23,7 @@ from .matmul import supports_matrices
 
 _STEPS = 128  # rows at a time
 _PARTS = 16
+_SHORTEST = 96  # rows of a part, at least
 _LEAST = 512  # rows from which on they are divided
 _TALL = 4  # times as many rows as columns of A
 _LINE = 16  # floats of a cache line
@@ -32,7 +33,7 @@ def _tall(out: ndarray, a: ndarray, b: ndarray, *, transpose_a: bool = False, tr
     """Accept a transposed A of many rows, and a result that is small beside it."""
     if not supports_matrices(out, a, b) or not transpose_a or transpose_b:
         return False
-    return len(a) >= max(_LEAST, _TALL * a.shape[1])
+    return a.shape[0] >= max(_LEAST, _TALL * a.shape[1])
 
 
 class _Product(NamedTuple):
@@ -58,15 +59,14 @@ class _Product(NamedTuple):
 
 @ParallelLoop
 def _multiplied(worker, workers, thread, it, a, b):  # type: ignore[no-untyped-def]
-    parts, chunks = len(it.sums), (len(a) + _STEPS - 1) // _STEPS
-    m, n = a.shape[1], b.shape[1]
+    parts, rows, m, n = len(it.sums), len(a), a.shape[1], b.shape[1]
+    chunks = (rows + parts * _STEPS - 1) // (parts * _STEPS)  # of a part, about equally long
     copies = it.copies[thread]
     second = _STEPS * it.of_a[1]
     for part in share(parts, worker, workers):
-        first = part * chunks // parts
-        for chunk in range(first, (part + 1) * chunks // parts):
-            begin = chunk * _STEPS
-            count = min(_STEPS, len(a) - begin)
+        for chunk in range(part * chunks, (part + 1) * chunks):
+            begin = chunk * rows // (parts * chunks)
+            count = (chunk + 1) * rows // (parts * chunks) - begin
             for k in range(count):
                 copy(copies, it.of_a[k], a[begin + k], 0, m)
                 copy(copies, second + it.of_b[k], b[begin + k], 0, n)
@@ -78,7 +78,7 @@ def _multiplied(worker, workers, thread, it, a, b):  # type: ignore[no-untyped-d
                 count,
                 m,
                 n,
-                1 if chunk > first else 0,
+                1 if chunk > part * chunks else 0,
                 0,
                 0,
             )
@@ -96,7 +96,7 @@ def _added(worker, workers, out, sums):  # type: ignore[no-untyped-def]
 def matmul_tall(out: ndarray, a: ndarray, b: ndarray, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Multiply the transposed a (K, M) by b (K, N) into out (M, N), where K is large."""
     (rows, m), n = a.shape, b.shape[1]
-    parts = min(_PARTS, rows // (2 * _STEPS))
+    parts = min(_PARTS, 1 << (rows // _SHORTEST).bit_length() - 1)
     of_a, of_b = (size // (2 * _LINE) * (2 * _LINE) + 3 * _LINE for size in (m, n))
     work = out.size * rows
     it = _Product(

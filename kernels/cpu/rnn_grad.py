@@ -1,22 +1,20 @@
 """The gradients of LSTM and GRU: each worker takes some rows of the batch back through all steps, as in `rnn`.
 
-The gradients with respect to the first states are where those of the current ones are kept. Loops over a row write one
-array each, two at most, so that LLVM needs few comparisons of addresses to vectorise them.
+The gradients with respect to the first states are where those of the current ones are kept.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 from numpy import ndarray
 
 from ..registry import accelerates
+from .machine.gates import gru_gate_slopes, lstm_gate_slopes
 from .machine.memory import add, clear, copy
 from .machine.prebound import ParallelLoop, share
-from .machine.threads import inner
-from .machine.transcendental import tanh
-from .rnn_rows import Place, factor_of, multiply, pieces_of, step_at, steps_of, supported
+from .machine.tile import address
+from .rnn_rows import Place, factor_of, multiply, pieces_of, row_of, step_at, steps_of, supported
 
 
 class _Lstm(NamedTuple):
@@ -46,29 +44,6 @@ class _Gru(NamedTuple):
     h0: ndarray
 
 
-@inner
-def _lstm_row(it: _Lstm, at: int, row: int, old: ndarray, last: int, units: int) -> None:
-    """Compute the gradient of the gates of one row in one step, and the gradients of c before and after it."""
-    one, zero, u = it.dx.dtype.type(1), it.dx.dtype.type(0), np.uintp(units)
-    c, h, before, i = np.uintp(at), np.uintp(row), np.uintp(last), np.uintp(4 * at)
-    f, g, o = i + u, i + u + u, i + u + u + u
-    for k in range(u):
-        s = tanh(it.cells[c + k])
-        slope = it.dh[h + k] * it.gates[o + k]
-        it.dx[o + k] = slope * s * (one - it.gates[o + k])
-        it.dc[h + k] += slope * (one - s * s)
-    for k in range(u):
-        it.dx[i + k] = it.dc[h + k] * it.gates[g + k] * it.gates[i + k] * (one - it.gates[i + k])
-    for k in range(u):
-        it.dx[g + k] = it.dc[h + k] * it.gates[i + k] * (one - it.gates[g + k] * it.gates[g + k])
-    for k in range(u):
-        slope = it.dc[h + k] * it.gates[f + k]
-        it.dx[f + k] = slope * old[before + k] * (one - it.gates[f + k])
-        it.dc[h + k] = slope
-    for k in range(u):
-        it.dh[h + k] = zero
-
-
 @ParallelLoop
 def _lstm(worker, workers, steps, factor, it):  # type: ignore[no-untyped-def]
     time, units = steps.mask.shape[1], steps.units
@@ -80,13 +55,15 @@ def _lstm(worker, workers, steps, factor, it):  # type: ignore[no-untyped-def]
         copy(it.dc, row * units, it.g_c, row * units, (end - row) * units)
         for n in range(time - 1, -1, -1):
             t, before = step_at(steps, n)
+            c = Place(it.cells, before * units, steps.each) if n else Place(it.c0, 0, steps.single)
             for b in range(row, end):
                 at = (b * time + t) * units
                 if len(it.g):
                     add(it.dh, b * units, it.g, at, units)
                 if steps.mask[b, t]:
-                    last = (b * time + before) * units if n else b * units
-                    _lstm_row(it, at, b * units, it.cells if n else it.c0, last, units)
+                    gates, dx, now = (address(it.gates) + 16 * at, address(it.dx) + 16 * at, address(it.cells) + 4 * at)
+                    dh, dc = address(it.dh) + 4 * b * units, address(it.dc) + 4 * b * units
+                    lstm_gate_slopes(gates, row_of(c, b), now, dx, dh, dc, units)
                 else:
                     clear(it.dx, 4 * at, wide)
             of_gates = Place(it.dx, t * wide, steps.wide)
@@ -112,26 +89,6 @@ def lstm_grad(
     _lstm(dx.size * len(kernel), steps, factor_of(kernel, transposed=True), it)
 
 
-@inner
-def _gru_row(it: _Gru, at: int, row: int, old: ndarray, last: int, units: int) -> None:
-    """Compute the gradient of the gates of one row in one step, and what of that of h does not pass through them."""
-    one, u = it.dx.dtype.type(1), np.uintp(units)
-    h, before, z, dz = np.uintp(row), np.uintp(last), np.uintp(4 * at), np.uintp(3 * at)
-    r, y, new, dr, dnew = z + u, z + u + u, z + u + u + u, dz + u, dz + u + u
-    for k in range(u):
-        it.dx[dnew + k] = it.dh[h + k] * (one - it.gates[z + k]) * (one - it.gates[new + k] * it.gates[new + k])
-    for k in range(u):
-        moved = old[before + k] - it.gates[new + k]
-        it.dx[dz + k] = it.dh[h + k] * moved * it.gates[z + k] * (one - it.gates[z + k])
-    for k in range(u):
-        it.dx[dr + k] = it.dx[dnew + k] * it.gates[y + k] * it.gates[r + k] * (one - it.gates[r + k])
-    copy(it.dy, 3 * at, it.dx, 3 * at, 2 * units)
-    for k in range(u):
-        it.dy[dnew + k] = it.dx[dnew + k] * it.gates[r + k]
-    for k in range(u):
-        it.dh[h + k] *= it.gates[z + k]
-
-
 @ParallelLoop
 def _gru(worker, workers, steps, factor, it):  # type: ignore[no-untyped-def]
     time, units = steps.mask.shape[1], steps.units
@@ -141,13 +98,14 @@ def _gru(worker, workers, steps, factor, it):  # type: ignore[no-untyped-def]
         copy(it.dh, row * units, it.g_h, row * units, (end - row) * units)
         for n in range(time - 1, -1, -1):
             t, before = step_at(steps, n)
+            h = Place(it.hs, before * units, steps.each) if n else Place(it.h0, 0, steps.single)
             for b in range(row, end):
                 at = (b * time + t) * units
                 if len(it.g):
                     add(it.dh, b * units, it.g, at, units)
                 if steps.mask[b, t]:
-                    last = (b * time + before) * units if n else b * units
-                    _gru_row(it, at, b * units, it.hs if n else it.h0, last, units)
+                    gates, dx, dy = (address(it.gates) + 16 * at, address(it.dx) + 12 * at, address(it.dy) + 12 * at)
+                    gru_gate_slopes(gates, row_of(h, b), dx, dy, address(it.dh) + 4 * b * units, units)
                 else:
                     clear(it.dx, 3 * at, 3 * units)
                     clear(it.dy, 3 * at, 3 * units)

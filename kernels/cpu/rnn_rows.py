@@ -16,7 +16,7 @@ from .machine.threads import inner
 from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
 
 _STEPS = 128  # steps of the inner dimension at a time: so many rows of a panel stay in the first-level cache
-_SHARES = 2  # pieces of the batch for each thread, at least
+_FEW = 4  # tiles for a thread from which on it takes them in two pieces, one of which another thread may take over
 
 
 class Steps(NamedTuple):
@@ -62,15 +62,15 @@ class Factor(NamedTuple):
 
 
 def supported(*arrays: ndarray, reverse: bool = False) -> bool:
-    """Accept C-contiguous arrays of one floating-point dtype, of a batch that is not empty and some units."""
-    return floats(*arrays) and min(arrays[0].size, arrays[0].shape[-1]) > 0
+    """Accept C-contiguous float32 arrays of a batch that is not empty; products of float64 are faster in BLAS."""
+    return floats(*arrays) and arrays[0].dtype == np.float32 and arrays[0].size > 0
 
 
 def steps_of(mask: ndarray, units: int, width: int, reverse: bool) -> Steps:
     """Return how rows of the batch go through the steps."""
     batch, time = mask.shape
-    tiles = -(-batch // ROWS)
-    high = ROWS * max(1, tiles // (_SHARES * team.size()))
+    tiles = -(-batch // (ROWS * team.size()))  # for each thread: the more go together, the rarer panels are read
+    high = ROWS * (tiles if tiles < _FEW else -(-tiles // 2))
     tables = (multiples(batch, stride) for stride in (units, time * units, time * width))
     return Steps(mask, int(reverse), units, high, *tables)
 
@@ -79,7 +79,7 @@ def factor_of(kernel: ndarray, transposed: bool = False) -> Factor:
     """Return the kernel (K, N) of products, or what it is transposed, packed into panels."""
     depth, columns = kernel.shape[::-1] if transposed else kernel.shape
     if transposed:
-        packed = scratch(1, -(-columns // PANEL), depth, PANEL, dtype=kernel.dtype)
+        packed = scratch(1, -(-columns // PANEL), depth, PANEL)
         turned(kernel.size, packed, kernel[None])
         right = Right(packed, multiples(depth, PANEL), depth)
     else:
@@ -117,44 +117,26 @@ class Place(NamedTuple):
 
 
 @inner
-def multiply(factor: Factor, a: Place, c: Place, row: int, rows: int, adds: int, bias: ndarray) -> None:
-    """Compute C (+)= A @ factor (+ bias) for some rows of the batch, from `row` on; an empty bias adds nothing."""
-    depth = len(factor.step_offsets) - ROWS
-    if c.data.itemsize == 4:
-        for k in range(0, depth, _STEPS):
-            count = min(_STEPS, depth - k)
-            product(
-                factor.tiles,
-                Left(address(a.data) + 4 * a.first, address(a.offsets) + 8 * row, address(factor.step_offsets) + 8 * k),
-                Right(address(factor.data), address(factor.row_offsets) + 8 * k, factor.panel_stride),
-                Result(address(c.data) + 4 * c.first, address(c.offsets) + 8 * row),
-                count,
-                rows,
-                factor.columns,
-                1 if k else adds,
-                address(bias) if k + count == depth and len(bias) else 0,
-                0,
-            )
-    else:
-        _multiply_wide(factor, a, c, row, rows, adds, bias)
+def row_of(place: Place, row: int) -> int:
+    """Return the address of a row of the batch."""
+    return address(place.data) + 4 * (place.first + place.offsets[row])
 
 
 @inner
-def _multiply_wide(factor: Factor, a: Place, c: Place, row: int, rows: int, adds: int, bias: ndarray) -> None:
-    # The same for float64, which has no register tile: one row after the other, four steps at a time.
+def multiply(factor: Factor, a: Place, c: Place, row: int, rows: int, adds: int, bias: ndarray) -> None:
+    """Compute C (+)= A @ factor (+ bias) for some rows of the batch, from `row` on; an empty bias adds nothing."""
     depth = len(factor.step_offsets) - ROWS
-    for r in range(row, row + rows):
-        left = np.uintp(a.first + a.offsets[r])
-        for column in range(0, factor.columns, PANEL):
-            to, count = np.uintp(c.first + c.offsets[r] + column), np.uintp(min(PANEL, factor.columns - column))
-            begin = column * factor.panel_stride
-            if not adds:
-                for v in range(count):
-                    c.data[to + v] = 0
-            for k in range(depth):
-                value, at = a.data[left + np.uintp(k)], np.uintp(begin + factor.row_offsets[k])
-                for v in range(count):
-                    c.data[to + v] += value * factor.data[at + v]
-            if len(bias):
-                for v in range(count):
-                    c.data[to + v] += bias[np.uintp(column) + v]
+    for k in range(0, depth, _STEPS):
+        count = min(_STEPS, depth - k)
+        product(
+            factor.tiles,
+            Left(address(a.data) + 4 * a.first, address(a.offsets) + 8 * row, address(factor.step_offsets) + 8 * k),
+            Right(address(factor.data), address(factor.row_offsets) + 8 * k, factor.panel_stride),
+            Result(address(c.data) + 4 * c.first, address(c.offsets) + 8 * row),
+            count,
+            rows,
+            factor.columns,
+            1 if k else adds,
+            address(bias) if k + count == depth and len(bias) else 0,
+            0,
+        )

@@ -26,7 +26,8 @@ def taps(shape: Shape, window: Window) -> Iterator[tuple[int, int, int, int, int
 def axis(shape: Shape, window: Window, which: int) -> Axis:
     """Return the spatial axis number `which` of images of `shape`."""
     w = window
-    return Axis(shape[1 + which], w.kernel[which], w.strides[which], w.dilation[which], w.padding)
+    padding = w.padding if isinstance(w.padding, str) else w.padding[which]
+    return Axis(shape[1 + which], w.kernel[which], w.strides[which], w.dilation[which], padding)
 
 
 def out_size(shape: Shape, window: Window) -> Shape:
@@ -84,13 +85,17 @@ WINDOWS = [
     ((1, 2, 2, 1), Window((5, 5), (1, 1), "same"), 2),
     ((2, 6, 6, 2), Window((2, 2), (3, 3)), 2),
     ((0, 4, 4, 2), Window((3, 3), (1, 1)), 2),
+    ((2, 4, 5, 3), Window((3, 2), (1, 2), ((2, 0), (0, 3))), 2),
+    ((1, 7, 8, 2), Window((2, 3), (3, 2), ((1, -2), (0, -1))), 17),
 ]
 
 
 def random_window(rng: Rng) -> tuple[Shape, Window, int]:
     """Return the shape of images, a window that fits them, and a number of filters."""
     kernel, strides, dilation, grow = ((int(a), int(b)) for a, b in rng.integers(1, 4, (4, 2)))
-    window = Window(kernel, strides, str(rng.choice(["valid", "same"])), dilation)
+    padding = str(rng.choice(["valid", "same", "pads"]))
+    pads = tuple((int(a), int(b)) for a, b in rng.integers((0, -1), 3, (2, 2)))
+    window = Window(kernel, strides, pads if padding == "pads" else padding, dilation)
     n, c, filters = (int(v) for v in rng.integers(1, 5, 3))
     height, width = (e + g for e, g in zip(window.extent, grow, strict=True))
     return (n, height, width, c), window, filters

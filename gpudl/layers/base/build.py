@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from gpudl.engine.state import autocast, preparing, state
 from gpudl.engine.tree import Nest
@@ -89,9 +89,22 @@ class HasBuildConfig:
         return {"shapes_dict": dict(self._build_shapes)}
 
     def build_from_config(self, config: Config) -> None:
-        """Build the layer for the shapes that `get_build_config` returned."""
+        """Build the layer for the shapes that `get_build_config` returned, also if JSON has made lists of them."""
+        shapes = {name: _shapes(value) for name, value in config.get("shapes_dict", config).items()}
+        if self.built or any(shape is None for shape in shapes.values()):
+            return
         if "shapes_dict" in config:
-            self.build(**config["shapes_dict"])
+            self.build(**shapes)
         elif config:
-            self.build(config["input_shape"])
+            self.build(shapes["input_shape"])
         self.built = True
+
+
+def _shapes(nest: Any) -> Any:
+    """Return a shape as a tuple, in whatever nest of lists and dicts."""
+    if isinstance(nest, dict):
+        return {name: _shapes(child) for name, child in nest.items()}
+    if not isinstance(nest, list | tuple):
+        return nest
+    whole = any(isinstance(child, list | tuple | dict) for child in nest)
+    return type(nest)(map(_shapes, nest)) if whole else tuple(nest)

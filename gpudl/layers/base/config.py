@@ -6,7 +6,7 @@ import inspect
 from typing import Self
 
 from gpudl.dtype_policies import DTypePolicy
-from gpudl.registry import Config, Configurable
+from gpudl.registry import Config, Configurable, serialize
 
 
 class HasConfig(Configurable):
@@ -18,7 +18,7 @@ class HasConfig(Configurable):
 
     def get_config(self) -> Config:
         """Return the constructor's arguments as plain data."""
-        given = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype_policy.name}
+        given = {"name": self.name, "trainable": self.trainable, "dtype": serialize(self.dtype_policy)}
         return {**given, **{k: v for k, v in super().get_config().items() if k not in given}}
 
     @classmethod

@@ -6,7 +6,7 @@ import numpy as np
 
 from gpudl import dtype_policies
 from gpudl.dtype_policies import DtypeLike, DTypePolicy
-from gpudl.engine.spec import is_floating
+from gpudl.engine.spec import as_dtype, is_floating
 from gpudl.engine.state import state
 
 
@@ -25,7 +25,7 @@ class HasDtypePolicy:
     @dtype_policy.setter
     def dtype_policy(self, policy: DtypeLike) -> None:
         self._dtype_policy = dtype_policies.get(policy)
-        self._computes_in = np.dtype(self._dtype_policy.compute_dtype)  # read in every call
+        self._computes_in = as_dtype(self._dtype_policy.compute_dtype)  # read in every call
 
     @property
     def compute_dtype(self) -> str:

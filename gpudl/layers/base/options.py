@@ -49,6 +49,35 @@ class KernelOptions(Common, total=False):
     input_dim: int | None
 
 
+class DepthwiseOptions(Common, total=False):
+    """The arguments of layers with a kernel for each channel, and a bias."""
+
+    depthwise_initializer: Annotated[Identifier, "glorot_uniform"]
+    bias_initializer: Annotated[Identifier, "zeros"]
+    depthwise_regularizer: Annotated[Identifier, None]
+    bias_regularizer: Annotated[Identifier, None]
+    activity_regularizer: Annotated[Identifier, None]
+    depthwise_constraint: Annotated[Identifier, None]
+    bias_constraint: Annotated[Identifier, None]
+    input_dim: int | None
+
+
+class SeparableOptions(Common, total=False):
+    """The arguments of layers with a kernel for each channel, a kernel that mixes channels, and a bias."""
+
+    depthwise_initializer: Annotated[Identifier, "glorot_uniform"]
+    pointwise_initializer: Annotated[Identifier, "glorot_uniform"]
+    bias_initializer: Annotated[Identifier, "zeros"]
+    depthwise_regularizer: Annotated[Identifier, None]
+    pointwise_regularizer: Annotated[Identifier, None]
+    bias_regularizer: Annotated[Identifier, None]
+    activity_regularizer: Annotated[Identifier, None]
+    depthwise_constraint: Annotated[Identifier, None]
+    pointwise_constraint: Annotated[Identifier, None]
+    bias_constraint: Annotated[Identifier, None]
+    input_dim: int | None
+
+
 class _ScaleAndShift(LayerOptions, total=False):
     beta_initializer: Annotated[Identifier, "zeros"]
     gamma_initializer: Annotated[Identifier, "ones"]

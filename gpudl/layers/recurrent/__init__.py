@@ -1,21 +1,30 @@
 """Recurrent layers: their cells, the loop over time, and layers around them."""
 
 from gpudl.layers.recurrent import (
+    bidirectional,
     gru,
     lstm,
     rnn,
     simple_rnn,
     stacked,
+    time_distributed,
 )
+from gpudl.layers.recurrent.bidirectional import *  # noqa: F403
 from gpudl.layers.recurrent.gru import *  # noqa: F403
 from gpudl.layers.recurrent.lstm import *  # noqa: F403
 from gpudl.layers.recurrent.rnn import *  # noqa: F403
 from gpudl.layers.recurrent.simple_rnn import *  # noqa: F403
 from gpudl.layers.recurrent.stacked import *  # noqa: F403
+from gpudl.layers.recurrent.time_distributed import *  # noqa: F403
+from gpudl.names import export
 
-__all__: list[str] = []
-__all__ += gru.__all__
-__all__ += lstm.__all__
-__all__ += rnn.__all__
-__all__ += simple_rnn.__all__
-__all__ += stacked.__all__
+export(
+    globals(),
+    bidirectional,
+    gru,
+    lstm,
+    rnn,
+    simple_rnn,
+    stacked,
+    time_distributed,
+)

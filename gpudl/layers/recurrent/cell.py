@@ -1,7 +1,8 @@
-"""The base of the cells that come with gpudl: their weights, their dropout, their states."""
+"""The base of the cells that come with gpudl: their weights, their products, their dropout."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Unpack
 
 from gpudl import activations, ops, random
@@ -18,6 +19,8 @@ from gpudl.random import SeedGenerator
 from gpudl.utils.checks import positive, require_number
 
 Tensors = list[Tensor]
+Masks = Tensor | Tensors | None
+Product = Callable[[Tensor, Tensor], Tensor]
 
 
 class Cell(Layer):
@@ -26,30 +29,36 @@ class Cell(Layer):
     The product of the inputs and the kernel does not depend on the states, so that a layer computes it for all steps
     at once, by `projected`. A subclass implements the rest, `step`, and, if there is an op for all steps, `whole`.
 
+    Dropout multiplies the inputs, or the state, of all steps by the same mask; each gate has a mask of its own if there
+    is recurrent dropout.
+
     Args:
         units: size of the state and of the outputs.
         **options: those of the cell.
     """
 
-    blocks = 1  # of units in the kernels
+    blocks = 1  # of units in the kernels, one for each gate
     state_count = 1
+    gate_axis = -1
     _obsolete = ("implementation", "use_cudnn")  # how Keras computes
     _unread = Layer._unread | {"_dropout_mask", "_recurrent_dropout_mask"}
     activation: Activation
+    recurrent_activation: Activation
     use_bias: bool
     bias_initializer: Initializer
     dropout: float
     recurrent_dropout: float
     seed: int | None
-    _dropout_mask: Tensor | None = None
-    _recurrent_dropout_mask: Tensor | None = None
+    _dropout_mask: Masks = None
+    _recurrent_dropout_mask: Masks = None
 
-    def __init__(self, units: int, **options: Unpack[Common]) -> None:
-        super().__init__(**{name: value for name, value in options.items() if name not in self._obsolete})  # type: ignore[arg-type]
+    def __init__(self, units: int, *, implementation: int = 2, **options: Unpack[Common]) -> None:
+        super().__init__(**options)
         self.units = positive(type(self).__name__, units=units)
         rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
         require_number(type(self).__name__, **rates)
         self.dropout, self.recurrent_dropout = (min(1.0, max(0.0, rate)) for rate in rates.values())
+        self.implementation = implementation
         self.seed_generator = SeedGenerator(self.seed)
 
     @property
@@ -88,15 +97,31 @@ class Cell(Layer):
     def _input_bias(self) -> Tensor | None:
         return self.bias
 
-    def projected(self, inputs: Tensor) -> Tensor:
-        """Return what inputs (..., features) contribute to the gates."""
-        rows = ops.reshape(inputs, (-1, inputs.shape[-1])) @ self.kernel
-        biased = activations.with_bias(rows, self._input_bias(), None)
-        return ops.reshape(biased, (*inputs.shape[:-1], biased.shape[-1]))
+    def projected(self, inputs: Tensor, masks: Masks = None) -> Tensor:
+        """Return what inputs (..., features), times the masks of dropout, contribute to the gates."""
+        return self._biased(self._masked(self._of_inputs, inputs, self.kernel, masks), self._input_bias())
 
-    def recurrent(self, state: Tensor) -> Tensor:
-        """Return what the state contributes to the gates."""
-        return state @ self.recurrent_kernel
+    def _biased(self, gates: Tensor, bias: Tensor | None) -> Tensor:
+        return gates if bias is None else gates + bias
+
+    def _masked(self, product: Product, x: Tensor, kernel: Tensor, masks: Masks) -> Tensor:
+        """Return the product of x and the kernel, with a mask of x for all gates, or one for each."""
+        if not isinstance(masks, list):
+            return product(x if masks is None else x * masks, kernel)
+        parts = (kernel[..., n * self.units : (n + 1) * self.units] for n in range(len(masks)))
+        each = [product(x * mask, part) for mask, part in zip(masks, parts, strict=True)]
+        return ops.concatenate(each, axis=self.gate_axis)
+
+    def _of_inputs(self, x: Tensor, kernel: Tensor) -> Tensor:
+        y = ops.reshape(x, (-1, x.shape[-1])) @ kernel
+        return ops.reshape(y, (*x.shape[:-1], y.shape[-1]))
+
+    def _of_state(self, h: Tensor, kernel: Tensor) -> Tensor:
+        return h @ kernel
+
+    def recurrent(self, state: Tensor, training: bool) -> Tensor:
+        """Return what the state contributes to the gates, with dropout in training."""
+        return self._masked(self._of_state, state, self.recurrent_kernel, self.state_masks(state, training))
 
     def step(self, projected: Tensor, states: Tensors, training: bool) -> tuple[Tensor, Tensors]:
         """Return the outputs of one step and the states after it, for inputs that are `projected`."""
@@ -110,6 +135,11 @@ class Cell(Layer):
         """Return whether `whole` computes what the steps would."""
         return False
 
+    def _usual_gates(self, training: bool) -> bool:
+        """Return whether the activations are tanh and sigmoid, and no part of the state is dropped."""
+        usual = self.activation is activations.tanh and self.recurrent_activation is activations.sigmoid
+        return usual and not (training and 0 < self.recurrent_dropout < 1)
+
     def call(self, inputs: Tensor, states: Tensor | Tensors, training: bool = False) -> tuple[Tensor, Tensor | Tensors]:
         """Return the outputs of one step and the states after it, in a list if they were.
 
@@ -118,48 +148,42 @@ class Cell(Layer):
             states: those before the step.
             training: whether there is dropout.
         """
-        y, after = self.step(self.projected(self.dropped(self._floating(inputs), training)), listed(states), training)  # type: ignore[arg-type]
+        x = self._floating(inputs)
+        y, after = self.step(self.projected(x, self.input_masks(x, training)), listed(states), training)  # type: ignore[arg-type]
         return y, after if isinstance(states, list | tuple) else after[0]
 
-    def dropped(self, inputs: Tensor, training: bool, time_axis: int | None = None) -> Tensor:
-        """Return the inputs of one step, or of all along an axis of time, with dropout in training."""
-        if not training or not 0 < self.dropout < 1:
-            return inputs
-        if time_axis is None:
-            return inputs * self.get_dropout_mask(inputs)
-        return inputs * ops.expand_dims(self.get_dropout_mask(ops.take(inputs, 0, axis=time_axis)), time_axis)
+    def input_masks(self, one: Tensor, training: bool) -> Masks:
+        """Return the masks of dropout for the inputs of each step, of which `one` is given; None without dropout."""
+        return self.get_dropout_mask(one) if training and 0 < self.dropout < 1 else None
 
-    def _state_dropped(self, state: Tensor, training: bool) -> Tensor:
-        if not training or not 0 < self.recurrent_dropout < 1:
-            return state
-        return state * self.get_recurrent_dropout_mask(state)
+    def state_masks(self, state: Tensor, training: bool) -> Masks:
+        """Return the masks of dropout for the state; None without dropout."""
+        return self.get_recurrent_dropout_mask(state) if training and 0 < self.recurrent_dropout < 1 else None
 
-    def draw_masks(self, inputs: Tensor, state: Tensor) -> None:
-        """Draw the masks of dropout for all steps, given the inputs of one and the first state."""
-        if 0 < self.dropout < 1:
-            self.get_dropout_mask(inputs)
-        if 0 < self.recurrent_dropout < 1:
-            self.get_recurrent_dropout_mask(state)
-
-    def get_dropout_mask(self, step_input: Tensor) -> Tensor:
+    def get_dropout_mask(self, step_input: Tensor) -> Masks:
         """Return what the inputs of each step are multiplied by in training, the same until it is reset."""
         if self._dropout_mask is None:
             self._dropout_mask = self._drawn(step_input, self.dropout)
         return self._dropout_mask
 
-    def get_recurrent_dropout_mask(self, step_input: Tensor) -> Tensor:
+    def get_recurrent_dropout_mask(self, step_input: Tensor) -> Masks:
         """Return what the state is multiplied by in each step in training, the same until it is reset."""
         if self._recurrent_dropout_mask is None:
             self._recurrent_dropout_mask = self._drawn(step_input, self.recurrent_dropout)
         return self._recurrent_dropout_mask
 
-    def _drawn(self, like: Tensor, rate: float) -> Tensor:
-        return random.dropout(ops.ones_like(like), rate, seed=self.seed_generator)
+    def _one_for_each_gate(self) -> bool:
+        return self.blocks > 1 and (self.recurrent_dropout > 0 or self.implementation == 1)
+
+    def _drawn(self, like: Tensor, rate: float) -> Masks:
+        count = self.blocks if self._one_for_each_gate() else 1
+        masks = [random.dropout(ops.ones_like(like), rate, seed=self.seed_generator) for _ in range(count)]
+        return masks if count > 1 else masks[0]
 
     def reset_dropout_mask(self) -> None:
-        """Have the next step draw another mask of the inputs."""
+        """Have the next step draw other masks of the inputs."""
         self._dropout_mask = None
 
     def reset_recurrent_dropout_mask(self) -> None:
-        """Have the next step draw another mask of the state."""
+        """Have the next step draw other masks of the state."""
         self._recurrent_dropout_mask = None

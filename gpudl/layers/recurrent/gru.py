@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from gpudl import activations
-from gpudl.activations import Activation
 from gpudl.engine.spec import Shape
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.recurrent.cell import Cell, Tensors
 from gpudl.layers.recurrent.of_cell import OfCell
 from gpudl.layers.recurrent.options import GRUCellOptions, GRUOptions
+from gpudl.layers.recurrent.states import zeros
+from gpudl.ops.primitives.rnn import gru
 
 __all__ = [
     "GRU",
@@ -33,7 +33,6 @@ class GRUCell(Cell, options=GRUCellOptions):
     """
 
     blocks = 3
-    recurrent_activation: Activation
     reset_after: bool
 
     def __init__(self, units: int, **options: Unpack[GRUCellOptions]) -> None:
@@ -45,27 +44,38 @@ class GRUCell(Cell, options=GRUCellOptions):
     def _input_bias(self) -> Tensor | None:
         return self.bias if self.bias is None or not self.reset_after else self.bias[0]
 
-    def recurrent(self, state: Tensor) -> Tensor:
-        """Return what the state contributes to the gates, with `reset_after` with a bias of its own."""
-        bias = self.bias[1] if self.bias is not None and self.reset_after else None
-        return activations.with_bias(super().recurrent(state), bias, None)
+    def recurrent(self, state: Tensor, training: bool) -> Tensor:
+        """Return what the state contributes to the gates, with a bias of its own."""
+        return self._biased(super().recurrent(state, training), None if self.bias is None else self.bias[1])
 
     def step(self, projected: Tensor, states: Tensors, training: bool) -> tuple[Tensor, Tensors]:
         """Return the new state as outputs, and in a list."""
-        h, two = self._state_dropped(states[0], training), 2 * self.units
+        (h,), two = states, 2 * self.units
         if self.reset_after:
-            inner = self.recurrent(h)
+            inner = self.recurrent(h, training)
             z, r = self._gates(projected[:, :two] + inner[:, :two])
             reset = r * inner[:, two:]
         else:
-            z, r = self._gates(projected[:, :two] + h @ self.recurrent_kernel[:, :two])
-            reset = (r * h) @ self.recurrent_kernel[:, two:]
+            kernel, masks = self.recurrent_kernel, self.state_masks(h, training)
+            first, last = (masks[:2], masks[2]) if isinstance(masks, list) else (None, 1)
+            z, r = self._gates(projected[:, :two] + self._masked(self._of_state, h, kernel[:, :two], first))
+            reset = (r * (h * last)) @ kernel[:, two:]
         h = z * h + (1 - z) * self.activation(projected[:, two:] + reset)
         return h, [h]
 
     def _gates(self, both: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gates z, how much of the state is kept, and r, how much of it the new one is computed from."""
         return self.recurrent_activation(both[:, : self.units]), self.recurrent_activation(both[:, self.units :])
+
+    def has_whole(self, training: bool) -> bool:
+        """Return whether the activations and the form are those of the op, and no part of the state is dropped."""
+        return self._usual_gates(training) and self.reset_after
+
+    def whole(self, projected: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
+        """Return the states of all steps, and the last."""
+        bias = zeros((projected.shape[-1],), projected.dtype) if self.bias is None else self.bias[1]
+        hs, h, _ = gru(projected, self.recurrent_kernel, bias, *states, mask, reverse=reverse)
+        return hs, [h]
 
 
 class GRU(OfCell, cell=GRUCell, options=GRUOptions):

@@ -64,8 +64,8 @@ def over_time(cell: object, inputs: Tensor, states: States, way: Way) -> Passed:
         if type(cell).call is Cell.call:
             with autocast(cell._seen_as()):
                 return _by_parts(cell, cell._floating(cell._typed(inputs)), [cell._typed(s) for s in states], way)  # type: ignore[arg-type]
-        if way.training:
-            cell.draw_masks(inputs[:, 0], states[0])
+        cell.input_masks(inputs[:, 0], way.training)  # drawn before the loop, for all steps
+        cell.state_masks(states[0], way.training)  # type: ignore[arg-type]
         return _by_calls(cell, inputs, states, way)
     finally:
         cell.reset_dropout_mask()
@@ -85,13 +85,15 @@ def _one_by_one(stack: StackedRNNCells, x: Tensor, states: States, way: Way) -> 
 
 def _by_parts(cell: Cell, x: Tensor, states: list[Tensor], way: Way) -> Passed:
     """Have a cell of gpudl's compute one product for all inputs, and then the steps, by one op if there is one."""
-    if way.training:
-        cell.draw_masks(x[:, 0], states[0])
-    if way.unroll or not cell.has_whole(way.training):
-        rows = cell.projected(cell.dropped(_time_first(x), way.training, time_axis=0))
-        return _scanned(lambda x, states: cell.step(x, states, way.training), rows, states, states[0], way)
+    whole = cell.has_whole(way.training) and not way.unroll
+    masks = cell.input_masks(x[:, 0], way.training)
+    cell.state_masks(states[0], way.training)  # drawn before the loop, for all steps
+    masks = map_leaves(lambda mask: None if mask is None else ops.expand_dims(mask, 1 if whole else 0), masks)
+    projected = cell.projected(x if whole else _time_first(x), masks)
+    if not whole:
+        return _scanned(lambda x, states: cell.step(x, states, way.training), projected, states, states[0], way)
     mask = as_tensor(np.ones(x.shape[:2], bool)) if way.mask is None else way.mask
-    outputs, after = cell.whole(cell.projected(cell.dropped(x, way.training, time_axis=1)), states, mask, way.reverse)
+    outputs, after = cell.whole(projected, states, mask, way.reverse)
     last = after[0]
     if way.zeros and way.mask is not None:
         outputs = ops.where(ops.expand_dims(mask, -1), outputs, 0)

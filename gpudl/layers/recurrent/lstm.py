@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Unpack
 
 from gpudl import ops
-from gpudl.activations import Activation
 from gpudl.engine.spec import Shape
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.recurrent.cell import Cell, Tensors
 from gpudl.layers.recurrent.of_cell import OfCell
 from gpudl.layers.recurrent.options import LSTMCellOptions, LSTMOptions
+from gpudl.ops.primitives.rnn import lstm
 
 __all__ = [
     "LSTM",
@@ -33,8 +33,6 @@ class LSTMCell(Cell, options=LSTMCellOptions):
     """
 
     blocks, state_count = 4, 2
-    gate_axis = -1
-    recurrent_activation: Activation
     unit_forget_bias: bool
 
     def __init__(self, units: int, **options: Unpack[LSTMCellOptions]) -> None:
@@ -49,7 +47,7 @@ class LSTMCell(Cell, options=LSTMCellOptions):
     def step(self, projected: Tensor, states: Tensors, training: bool) -> tuple[Tensor, Tensors]:
         """Return the new h as outputs, and the list of the new h and c."""
         h, c = states
-        i, f, g, o = self._gates(projected + self.recurrent(self._state_dropped(h, training)))
+        i, f, g, o = self._gates(projected + self.recurrent(h, training))
         i, f, o = (self.recurrent_activation(gate) for gate in (i, f, o))
         c = f * c + i * self.activation(g)
         h = o * self.activation(c)
@@ -59,6 +57,15 @@ class LSTMCell(Cell, options=LSTMCellOptions):
         """Return the four gates, which are parts along an axis."""
         front = (slice(None),) * (self.gate_axis % z.ndim)
         return tuple(z[(*front, slice(n * self.units, (n + 1) * self.units))] for n in range(4))
+
+    def has_whole(self, training: bool) -> bool:
+        """Return whether the activations are those of the op, and no part of the state is dropped."""
+        return self._usual_gates(training)
+
+    def whole(self, projected: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
+        """Return h of all steps, and the last h and c."""
+        hs, h, c, *_ = lstm(projected, self.recurrent_kernel, *states, mask, reverse=reverse)
+        return hs, [h, c]
 
 
 class LSTM(OfCell, cell=LSTMCell, options=LSTMOptions):

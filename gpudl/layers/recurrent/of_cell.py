@@ -41,7 +41,7 @@ class OfCell(RNN):
             setattr(cls, name, _of_the_cell(name))
 
     def __init__(self, **options: object) -> None:
-        mine: Config = {k: v for k, v in options.items() if k not in self._of_cell and k not in self._obsolete}
+        mine: Config = {k: v for k, v in options.items() if k not in self._of_cell and k != "use_cudnn"}
         given: Config = {k: v for k, v in options.items() if k in self._of_cell}
         typed: Config = {k: v for k, v in options.items() if k in ("autocast", "dtype", "trainable")}
         super().__init__(self._cell(**given, **typed, name=snake_case(self._cell.__name__)), **mine)

@@ -178,6 +178,8 @@ class RNN(Layer):
 
     def _checked(self, mask: Tensor, sequences: Tensor) -> Tensor:
         """Return the mask as bools, (batch, time)."""
+        if mask.ndim > 2:  # of parts of steps: one counts if one of its parts does
+            mask = ops.any(mask, axis=tuple(range(2, mask.ndim)))
         if mask.shape != sequences.shape[:2]:
             raise ShapeError(
                 f"the mask of shape {open_shape(mask.shape)} does not fit sequences of shape "

@@ -34,7 +34,7 @@ class SimpleRNNCell(Cell, options=SimpleRNNCellOptions):
 
     def step(self, projected: Tensor, states: Tensors, training: bool) -> tuple[Tensor, Tensors]:
         """Return the new state as outputs, and in a list."""
-        h = self.activation(projected + self.recurrent(self._state_dropped(states[0], training)))
+        h = self.activation(projected + self.recurrent(states[0], training))
         return h, [h]
 
 

@@ -44,7 +44,7 @@ def gaussian_blur(
         >>> gaussian_blur(np.eye(3)[:, :, None], sigma=(1e-6, 1e-6)).numpy()[..., 0]
         array([[1., 0., 0.],
                [0., 1., 0.],
-               [0., 0., 1.]], dtype=float32)
+               [0., 0., 1.]])
     """
     if len(kernel_size) != 2 or min(kernel_size) < 1:
         raise ValueError(f"kernel_size must be two positive numbers of pixels, got {kernel_size!r}.")
@@ -68,7 +68,7 @@ def sobel_edges(images: TensorLike, data_format: str | None = None) -> Tensor:
 
     Example:
         >>> sobel_edges(np.arange(9.0).reshape(1, 3, 3, 1)).numpy()[0, 1, 1, 0]
-        array([24.,  8.], dtype=float32)
+        array([24.,  8.])
     """
     x, at = spatial(images, data_format)
     if x.ndim != 4:

@@ -48,7 +48,7 @@ def extract_patches(
     Example:
         >>> extract_patches(np.arange(16.0).reshape(4, 4, 1), 2).numpy()[0]
         array([[0., 1., 4., 5.],
-               [2., 3., 6., 7.]], dtype=float32)
+               [2., 3., 6., 7.]])
     """
     rank = 3 if isinstance(size, Sequence) and len(size) == 3 else 2
     return _patches("extract_patches", rank, images, size, strides, dilation_rate, padding, data_format)
@@ -108,7 +108,7 @@ def _windows(x: Tensor, window: Window) -> Tensor:
     x = padded(x, 1, *window.pads(sizes)) if window.padding == "same" else x
     parts = []
     for number in range(prod(window.kernel)):
-        key = [(None, None, None)]
+        key: list[tuple[int | None, int | None, int | None]] = [(None, None, None)]
         for axis, (steps, stride, apart) in enumerate(zip(out, window.strides, window.dilation, strict=True)):
             tap = number // prod(window.kernel[axis + 1 :]) % window.kernel[axis]
             start = tap * apart

@@ -57,7 +57,7 @@ def resize(
 
     Example:
         >>> resize(np.arange(4.0).reshape(1, 4, 1), (1, 2)).numpy().ravel()
-        array([0.5, 2.5], dtype=float32)
+        array([0.5, 2.5])
     """
     one_of("interpolation", interpolation, RESIZING)
     one_of("fill_mode", fill_mode, ("constant",))
@@ -247,7 +247,7 @@ def scale_and_translate(
     Example:
         >>> shifted = scale_and_translate(np.arange(3.0).reshape(3), (3,), [1.0], [1.0], (0,), "linear")
         >>> shifted.numpy()
-        array([0., 0., 1.], dtype=float32)
+        array([0., 0., 1.])
     """
     one_of("method", method, (*_MOVING, *(known for known in SMOOTH if known not in ("gaussian", "mitchellcubic"))))
     x, by, to = operand(images), operand(scale), operand(translation)

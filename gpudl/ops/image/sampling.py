@@ -7,6 +7,7 @@ from itertools import product
 from math import prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
@@ -32,7 +33,7 @@ ORDERS = {"nearest": 0, "bilinear": 1}
 
 def map_coordinates(
     inputs: TensorLike,
-    coordinates: TensorLike | Sequence[TensorLike],
+    coordinates: Tensor | Sequence[Tensor] | NDArray[np.generic],
     order: int,
     fill_mode: str = "constant",
     fill_value: float = 0,
@@ -153,6 +154,12 @@ def at_places(x: Tensor, y_at: Tensor, x_at: Tensor, order: int, fill_mode: str,
     return sampled(rows, first, [y_at, x_at], (height, width), order, fill_mode, fill_value)
 
 
+def displaced(x: Tensor, down: Tensor, across: Tensor, order: int, fill_mode: str, fill_value: float) -> Tensor:
+    """Return a batch (N, H, W, C) whose pixels are those at distances (N, H, W) from their places."""
+    y, x_ = grid(*x.shape[1:3])
+    return at_places(x, y + down, x_ + across, order, fill_mode, fill_value)
+
+
 def affine_transform(
     images: TensorLike,
     transform: TensorLike,
@@ -178,7 +185,7 @@ def affine_transform(
     Example:
         >>> left = affine_transform(np.arange(3.0).reshape(1, 3, 1), [1, 0, 1, 0, 1, 0, 0, 0.0])
         >>> left.numpy().ravel()
-        array([1., 2., 0.], dtype=float32)
+        array([1., 2., 0.])
     """
     one_of("interpolation", interpolation, tuple(ORDERS))
     one_of("fill_mode", fill_mode, FILL_MODES)
@@ -222,7 +229,7 @@ def perspective_transform(
     Example:
         >>> corners = np.array([[0, 0], [2, 0], [0, 1], [2, 1]], np.float32)
         >>> perspective_transform(np.arange(6.0).reshape(2, 3, 1), corners, corners).numpy().ravel()
-        array([0., 1., 2., 3., 4., 5.], dtype=float32)
+        array([0., 1., 2., 3., 4., 5.])
     """
     one_of("interpolation", interpolation, tuple(ORDERS))
     start, end = (cast(operand(points), dtype=np.float32) for points in (start_points, end_points))

@@ -76,13 +76,15 @@ def resizing_weights(old: int, new: int, method: str, antialias: bool = False) -
     else:
         apart = np.abs((numbers + 0.5) * step - 0.5 - pixels)
         found = kernel(HOST, method, apart / max(step, 1.0) if antialias else apart)
-    return (found / found.sum(axis=1, keepdims=True)).astype(np.float32)
+    shares: NDArray[np.float32] = (found / found.sum(axis=1, keepdims=True)).astype(np.float32)
+    return shares
 
 
 def nearest(old: int, new: int) -> NDArray[np.int32]:
     """Return the number of the pixel, out of `old`, that is nearest to each of `new` ones."""
     places = (np.arange(new, dtype=np.float32) + np.float32(0.5)) * np.float32(old) / np.float32(new)
-    return np.minimum(np.floor(places), old - 1).astype(np.int32)
+    numbers: NDArray[np.int32] = np.minimum(np.floor(places), old - 1).astype(np.int32)
+    return numbers
 
 
 def moved(old: int, new: int, scale: Tensor, translation: Tensor, method: str, antialias: bool) -> Tensor:

@@ -3,6 +3,7 @@
 from gpudl.engine.calls import publish
 from gpudl.ops.nn import (
     attention,
+    convolution,
     crossentropy,
     ctc,
     labels,
@@ -14,6 +15,7 @@ from gpudl.ops.nn import (
     smooth,
 )
 from gpudl.ops.nn.attention import *  # noqa: F403
+from gpudl.ops.nn.convolution import *  # noqa: F403
 from gpudl.ops.nn.crossentropy import *  # noqa: F403
 from gpudl.ops.nn.ctc import *  # noqa: F403
 from gpudl.ops.nn.labels import *  # noqa: F403
@@ -27,6 +29,7 @@ from gpudl.ops.nn.smooth import *  # noqa: F403
 publish(
     globals(),
     attention,
+    convolution,
     crossentropy,
     ctc,
     labels,

@@ -13,6 +13,7 @@ from gpudl.ops.numpy import (
     elementwise,
     indexing,
     inspection,
+    missing,
     padding,
     parts,
     products,
@@ -31,6 +32,7 @@ from gpudl.ops.numpy.einstein import *  # noqa: F403
 from gpudl.ops.numpy.elementwise import *  # noqa: F403
 from gpudl.ops.numpy.indexing import *  # noqa: F403
 from gpudl.ops.numpy.inspection import *  # noqa: F403
+from gpudl.ops.numpy.missing import *  # noqa: F403
 from gpudl.ops.numpy.padding import *  # noqa: F403
 from gpudl.ops.numpy.parts import *  # noqa: F403
 from gpudl.ops.numpy.products import *  # noqa: F403
@@ -51,6 +53,7 @@ publish(
     elementwise,
     indexing,
     inspection,
+    missing,
     padding,
     parts,
     products,

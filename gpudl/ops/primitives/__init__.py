@@ -3,6 +3,7 @@
 from gpudl.ops.primitives import (
     activation,
     conv,
+    depthwise,
     elementwise,
     exponential,
     gather,
@@ -21,6 +22,7 @@ from gpudl.ops.primitives import (
 FAMILIES = (
     activation,
     conv,
+    depthwise,
     elementwise,
     exponential,
     gather,

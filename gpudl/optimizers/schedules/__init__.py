@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpudl.names import export
 from gpudl.optimizers.schedules import base, cosine, decays
 from gpudl.optimizers.schedules.base import *  # noqa: F403
 from gpudl.optimizers.schedules.base import SCHEDULES
@@ -9,9 +10,12 @@ from gpudl.optimizers.schedules.cosine import *  # noqa: F403
 from gpudl.optimizers.schedules.decays import *  # noqa: F403
 
 __all__ = ["deserialize", "serialize"]
-__all__ += base.__all__
-__all__ += cosine.__all__
-__all__ += decays.__all__
+export(
+    globals(),
+    base,
+    cosine,
+    decays,
+)
 
 SCHEDULES.add(vars(cosine), vars(decays))
 serialize, deserialize = SCHEDULES.serialize, SCHEDULES.deserialize

@@ -69,7 +69,8 @@ def as_array(value: Array, name: str) -> Array:
             )
         raise ValueError(
             f"{name} has dtype {value.dtype}, expected numbers. Convert text and objects first, for example "
-            "categories to integers, and a table of mixed columns column by column."
+            "categories to integers by layers.StringLookup, and a table of mixed columns column by column; or begin a "
+            'model with Input(dtype="string") and such a layer.'
         )
     if value.ndim == 0 or value.shape[0] == 0:
         raise ValueError(f"{name} has shape {value.shape}: expected at least one sample along the first axis.")

@@ -26,7 +26,7 @@ def panels_of(w: np.ndarray, depth: int, columns: int) -> Right[np.ndarray]:
     flat = w.reshape(depth, columns)
     if columns <= PANEL:
         return Right(flat, multiples(depth, columns), 1)
-    packed = scratch(-(-columns // PANEL), depth, PANEL, dtype=w.dtype)
+    packed = scratch(-(-columns // PANEL), depth, PANEL)
     _panels(w.size, packed, flat)
     return Right(packed, multiples(depth, PANEL), depth)
 

@@ -120,9 +120,13 @@ class Vectors:
         else:
             self.builder.store(value, at, align=8)
 
+    def intrinsic(self, name: str, *arguments: Value) -> Value:
+        """Return what an intrinsic function of LLVM, such as ``fabs``, makes of vectors of float32."""
+        return self._call(f"llvm.{name}.v{LANES}f32", self.kind, *arguments)
+
     def fma(self, a: Value, b: Value, c: Value) -> Value:
         """Return a * b + c, rounded once."""
-        return self._call(f"llvm.fma.v{LANES}f32", self.kind, a, b, c)
+        return self.intrinsic("fma", a, b, c)
 
     def positive(self, value: Value) -> Value:
         """Return max(value, 0); a NaN propagates."""
