@@ -116,7 +116,93 @@ CALLS: dict[str, list[Call]] = {
     "threshold": [lambda o, x: o.threshold(x, 1.5, -1.0)],
 }
 CALLS["gelu"].append(lambda o, x: o.gelu(x - 2, False))
+NAN = np.array([[1, 0, 0], [0, 0, 1]], bool)
+
+
+def gaps(o: Any, x: Any) -> Any:
+    """Return floats of which some are NaN."""
+    return o.where(NAN, o.cast(float("nan"), "float32"), o.cast(x, "float32"))
+
+
+def wave(o: Any, x: Any) -> Any:
+    """Return a signal of 24 floats."""
+    return o.sin(o.reshape(o.cast(o.concatenate([x, x + 1, x * 2, x - 3]), "float32"), -1))
+
+
 CALLS |= {
+    "fft": [lambda o, x: o.fft((wide(o, x), wide(o, x) + 1))],
+    "fft2": [lambda o, x: o.fft2((wide(o, x), wide(o, x) + 1))],
+    "ifft2": [lambda o, x: o.ifft2((wide(o, x), wide(o, x) + 1))],
+    "rfft": [lambda o, x: o.rfft(wide(o, x)), lambda o, x: o.rfft(x, 4), lambda o, x: o.rfft(x, fft_length=2)],
+    "irfft": [
+        *(lambda o, x: o.irfft((wide(o, x), wide(o, x) + 1)), lambda o, x: o.irfft((x, x + 1), 3)),
+        *(lambda o, x: o.irfft((x, x + 1), 7), lambda o, x: o.irfft((x, x + 1), fft_length=8)),
+    ],
+    "extract_sequences": [
+        lambda o, x: o.extract_sequences(wide(o, x), 2, 1),
+        lambda o, x: o.extract_sequences(x, 2, 2),
+    ],
+    "stft": [
+        lambda o, x: o.stft(wave(o, x), 4, 2, 8),
+        lambda o, x: o.stft(o.stack([wave(o, x)] * 2), 4, 3, 5, "hamming", False),
+        lambda o, x: o.stft(wave(o, x), 4, 2, 8, None),
+        lambda o, x: o.stft(wave(o, x), 3, 2, 8, window=x[0]),
+    ],
+    "istft": [
+        lambda o, x: o.istft(o.stft(wave(o, x), 8, 2, 8), 8, 2, 8)[2:-2],
+        lambda o, x: o.istft(o.stft(o.stack([wave(o, x)] * 2), 6, 3, 8, "hamming"), 6, 3, 8, 20, "hamming"),
+        lambda o, x: o.istft(o.stft(wave(o, x), 4, 2, 4, None, False), 4, 2, 4, None, None, False),
+    ],
+    "amax": [lambda o, x: o.amax(x, 0, True)],
+    "amin": [lambda o, x: o.amin(x, -1)],
+    "ptp": [lambda o, x: o.ptp(x), lambda o, x: o.ptp(x, 1, True)],
+    "average": [
+        *(lambda o, x: o.average(x), lambda o, x: o.average(x, 1), lambda o, x: o.average(x, weights=x + 1)),
+        lambda o, x: o.average(x, 0, x[:, 1]),
+    ],
+    "corrcoef": [lambda o, x: o.corrcoef(x), lambda o, x: o.corrcoef(x[0])],
+    **{
+        name: [
+            lambda o, x, n=name: getattr(o, n)(x, 1),
+            lambda o, x, n=name: getattr(o, n)(gaps(o, x)),
+            lambda o, x, n=name: getattr(o, n)(gaps(o, x), axis=0),
+        ]
+        for name in (
+            *("nansum", "nanprod", "nancumsum", "nancumprod", "nanmax", "nanmin", "nanmean", "nanvar", "nanstd"),
+            *("median", "nanmedian"),
+        )
+    },
+    **{
+        name: [
+            lambda o, x, n=name, s=scale: getattr(o, n)(x, 0.3 * s),
+            lambda o, x, n=name, s=scale: getattr(o, n)(x, np.array([0.25, 0.5], "float32") * s, 1, "nearest", True),
+            lambda o, x, n=name, s=scale: getattr(o, n)(x, [0.9 * s], (0, 1), "midpoint"),
+            lambda o, x, n=name, s=scale: getattr(o, n)(gaps(o, x), 0.4 * s, 1, "lower"),
+            lambda o, x, n=name, s=scale: getattr(o, n)(gaps(o, x), 0.4 * s, 0, keepdims=True),
+        ]
+        for name, scale in (("quantile", 1), ("nanquantile", 1), ("percentile", 100), ("nanpercentile", 100))
+    },
+    "diff": [lambda o, x: o.diff(x), lambda o, x: o.diff(x, 2, axis=1), lambda o, x: o.diff(x, axis=0)],
+    "trapezoid": [
+        *(lambda o, x: o.trapezoid(x), lambda o, x: o.trapezoid(x, x[0], axis=1)),
+        lambda o, x: o.trapezoid(x, dx=0.5, axis=0),
+    ],
+    "trace": [lambda o, x: o.trace(x), lambda o, x: o.trace(o.stack([x, x]), 1, 1, 2)],
+    "kron": [lambda o, x: o.kron(x, x[:, :2]), lambda o, x: o.kron(x[0], x)],
+    "cross": [
+        *(
+            lambda o, x: o.cross(x, x[::-1]),
+            lambda o, x: o.cross(x[:, :2], x[:, 1:]),
+            lambda o, x: o.cross(x, x[:, :2]),
+        ),
+        lambda o, x: o.cross(o.transpose(x), x, 0, 1, 0),
+    ],
+    "correlate": [
+        lambda o, x, a=a, b=b, m=m: o.correlate(o.reshape(x, -1)[:a], x[0][:b], m)
+        for a, b in ((6, 3), (6, 2), (2, 3), (3, 3), (1, 3))
+        for m in ("valid", "same", "full")
+    ],
+    "cdist": [lambda o, x: o.cdist(wide(o, x), wide(o, x)[::-1] + 1)],
     "cholesky": [lambda o, x: o.cholesky(spd(o, x)), lambda o, x: o.cholesky(spd(o, x), upper=True)],
     "cholesky_inverse": [
         lambda o, x: o.cholesky_inverse(o.cholesky(spd(o, x))),

@@ -17,6 +17,10 @@ from gpudl.ops import (
     nn,
     numpy,
     primitives,
+    rearranging,
+    scattering,
+    segments,
+    spectral,
 )
 from gpudl.ops.linalg import *  # noqa: F403
 from gpudl.ops.loops import *  # noqa: F403
@@ -39,8 +43,13 @@ from gpudl.ops.primitives.reduce import *  # noqa: F403
 from gpudl.ops.primitives.shape import *  # noqa: F403
 from gpudl.ops.primitives.special import *  # noqa: F403
 from gpudl.ops.primitives.update import *  # noqa: F403
+from gpudl.ops.rearranging import *  # noqa: F403
+from gpudl.ops.scattering import *  # noqa: F403
+from gpudl.ops.segments import *  # noqa: F403
+from gpudl.ops.spectral import *  # noqa: F403
 
 __all__ = ["Op", "image", "linalg", "registry"]
 
-publish(globals(), linalg, loops, math, nn, numpy, *primitives.FAMILIES)
+publish(globals(), linalg, loops, math, nn, numpy, spectral, *primitives.FAMILIES)
+publish(globals(), loops, math, nn, numpy, rearranging, scattering, segments, *primitives.FAMILIES)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
