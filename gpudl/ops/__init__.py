@@ -13,6 +13,7 @@ from gpudl.ops import (
     branches,
     gradients,
     image,
+    linalg,
     loops,
     mapping,
     math,
@@ -23,9 +24,11 @@ from gpudl.ops import (
     repeating,
     scattering,
     segments,
+    spectral,
 )
 from gpudl.ops.branches import *  # noqa: F403
 from gpudl.ops.gradients import *  # noqa: F403
+from gpudl.ops.linalg import *  # noqa: F403
 from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.mapping import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
@@ -37,6 +40,7 @@ from gpudl.ops.primitives.depthwise import *  # noqa: F403
 from gpudl.ops.primitives.elementwise import *  # noqa: F403
 from gpudl.ops.primitives.exponential import *  # noqa: F403
 from gpudl.ops.primitives.gather import *  # noqa: F403
+from gpudl.ops.primitives.library import *  # noqa: F403
 from gpudl.ops.primitives.logic import *  # noqa: F403
 from gpudl.ops.primitives.loss import *  # noqa: F403
 from gpudl.ops.primitives.norm import *  # noqa: F403
@@ -44,13 +48,15 @@ from gpudl.ops.primitives.pool import *  # noqa: F403
 from gpudl.ops.primitives.random import *  # noqa: F403
 from gpudl.ops.primitives.reduce import *  # noqa: F403
 from gpudl.ops.primitives.shape import *  # noqa: F403
+from gpudl.ops.primitives.special import *  # noqa: F403
 from gpudl.ops.primitives.update import *  # noqa: F403
 from gpudl.ops.rearranging import *  # noqa: F403
 from gpudl.ops.repeating import *  # noqa: F403
 from gpudl.ops.scattering import *  # noqa: F403
 from gpudl.ops.segments import *  # noqa: F403
+from gpudl.ops.spectral import *  # noqa: F403
 
-__all__ = ["Op", "image", "registry"]
+__all__ = ["Op", "image", "linalg", "registry"]
 
 publish(
     globals(),
@@ -67,6 +73,8 @@ publish(
     segments,
     *primitives.FAMILIES,
 )
+publish(globals(), linalg, loops, math, nn, numpy, spectral, *primitives.FAMILIES)
+publish(globals(), loops, math, nn, numpy, rearranging, scattering, segments, *primitives.FAMILIES)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
 publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
 _FACES = ("__matmul__", "__getitem__", "reshape", "scan", "squeeze", "true_divide")
