@@ -19,6 +19,7 @@ from . import (
     elementwise,
     fused,
     gather,
+    layer_norm,
     loss,
     matmul,
     matmul_tall,
@@ -29,6 +30,7 @@ from . import (
     reduce,
     rnn,
     rnn_grad,
+    special,
     update,
 )
 
@@ -42,6 +44,7 @@ __all__ = [
     "elementwise",
     "fused",
     "gather",
+    "layer_norm",
     "loss",
     "matmul",
     "matmul_tall",
@@ -52,5 +55,6 @@ __all__ = [
     "reduce",
     "rnn",
     "rnn_grad",
+    "special",
     "update",
 ]

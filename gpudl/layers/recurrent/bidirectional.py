@@ -31,7 +31,7 @@ class Bidirectional(Layer):
     """Go through sequences forwards by one recurrent layer and backwards by another, and merge their outputs.
 
     With `return_state` the result is the outputs, the states of the forward layer and those of the backward one, in one
-    tuple.
+    tuple. With `return_sequences` the outputs of masked steps are 0.
 
     Args:
         layer: a recurrent layer, of which copies go forwards and, with the opposite `go_backwards`, backwards; or
@@ -42,8 +42,8 @@ class Bidirectional(Layer):
         **options: those of `Layer`.
 
     Raises:
-        ValueError: something that is not a recurrent layer, an unknown `merge_mode`, layers that do not belong together,
-            or initial states that cannot be shared out evenly.
+        ValueError: something that is not a recurrent layer, an unknown `merge_mode`, layers that do not match, or
+            initial states that cannot be shared out evenly.
 
     Example:
         >>> layer = gpudl.layers.Bidirectional(gpudl.layers.LSTM(4, return_sequences=True))
@@ -75,6 +75,9 @@ class Bidirectional(Layer):
             self.backward_layer = _copied(layer, "backward_", not layer.go_backwards)  # type: ignore[attr-defined]
         _require_alike(self.forward_layer, self.backward_layer)
         self.return_sequences, self.return_state, self.stateful = (getattr(layer, name) for name in _OF_BOTH)
+        for each in (self.forward_layer, self.backward_layer):
+            if hasattr(each, "zero_output_for_mask"):  # a masked step is not the last one of both directions
+                each.zero_output_for_mask = self.return_sequences
         self.input_spec = layer.input_spec
         self._first_weights = weights
 
@@ -166,8 +169,8 @@ def _require_recurrent(layer: object) -> None:
     absent = [name for name in ("go_backwards", *_OF_BOTH) if not hasattr(layer, name)]
     if not isinstance(layer, Layer) or absent:
         raise ValueError(
-            f"Bidirectional wraps a recurrent layer, got {layer!r}, which has no {', '.join(absent) or 'weights'}. Give "
-            "it one, such as LSTM(8)."
+            f"Bidirectional wraps a recurrent layer, got {layer!r}, which has no {', '.join(absent) or 'weights'}. "
+            "Give it one, such as LSTM(8)."
         )
 
 

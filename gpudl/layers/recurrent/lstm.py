@@ -10,6 +10,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.recurrent.cell import Cell, Tensors
 from gpudl.layers.recurrent.of_cell import OfCell
 from gpudl.layers.recurrent.options import LSTMCellOptions, LSTMOptions
+from gpudl.layers.recurrent.states import zeros
 from gpudl.ops.primitives.rnn import lstm
 
 __all__ = [
@@ -62,9 +63,10 @@ class LSTMCell(Cell, options=LSTMCellOptions):
         """Return whether the activations are those of the op, and no part of the state is dropped."""
         return self._usual_gates(training)
 
-    def whole(self, projected: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
+    def whole(self, product: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
         """Return h of all steps, and the last h and c."""
-        hs, h, c, *_ = lstm(projected, self.recurrent_kernel, *states, mask, reverse=reverse)
+        bias = zeros((product.shape[-1],), product.dtype) if self.bias is None else self.bias
+        hs, h, c, *_ = lstm(product, self.recurrent_kernel, bias, *states, mask, reverse=reverse)
         return hs, [h, c]
 
 
