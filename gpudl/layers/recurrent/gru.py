@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from gpudl import ops
 from gpudl.engine.spec import Shape
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.recurrent.cell import Cell, Tensors
 from gpudl.layers.recurrent.of_cell import OfCell
 from gpudl.layers.recurrent.options import GRUCellOptions, GRUOptions
-from gpudl.layers.recurrent.states import zeros
 from gpudl.ops.primitives.rnn import gru
 
 __all__ = [
@@ -73,7 +73,7 @@ class GRUCell(Cell, options=GRUCellOptions):
 
     def whole(self, projected: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
         """Return the states of all steps, and the last."""
-        bias = zeros((projected.shape[-1],), projected.dtype) if self.bias is None else self.bias[1]
+        bias = ops.zeros((projected.shape[-1],), projected.dtype) if self.bias is None else self.bias[1]
         hs, h, _ = gru(projected, self.recurrent_kernel, bias, *states, mask, reverse=reverse)
         return hs, [h]
 
