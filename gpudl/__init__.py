@@ -56,6 +56,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.initializers import Initializer
 from gpudl.layers import Input, InputSpec, Layer
+from gpudl.layers.preprocessing.feature_space import FeatureSpace
 from gpudl.losses import Loss
 from gpudl.metrics import Metric
 from gpudl.models import Model, Sequential
@@ -63,6 +64,7 @@ from gpudl.optimizers import Optimizer
 from gpudl.regularizers import Regularizer
 
 _old_spellings.install()
+utils.FeatureSpace = FeatureSpace
 
 __version__ = "0.1.0"
 

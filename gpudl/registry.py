@@ -68,6 +68,15 @@ def no_argument(who: str, name: str, taken: list[str]) -> ValueError:
     return ValueError(f"{who} has no argument {name!r}. {hint}")
 
 
+def unregistered(name: str, module: str = "") -> ValueError:
+    """Return the error for a class or function that is neither gpudl's nor registered."""
+    where = f" of {module}" if module else ""
+    return ValueError(
+        f"{name!r}{where} is neither gpudl's nor registered. Pass custom_objects={{{name!r}: {name.split('>')[-1]}}}, "
+        "or decorate it with @saving.register_keras_serializable() in your program."
+    )
+
+
 def refuse_others(cls: type, others: Mapping[str, object], off: Mapping[str, object]) -> None:
     """Raise ValueError for arguments that no constructor accepts, unless they have the values that `off` lists."""
     for name, value in others.items():
@@ -186,7 +195,13 @@ class Family(Generic[T, N]):
         name, registered = str(identifier["class_name"]), identifier.get("registered_name")
         if name == "function":  # the form of Keras's configs
             return self._named(custom, identifier["config"])
-        found = self._named(custom, name, registered or name)
+        module = str(identifier.get("module") or "keras")
+        if module.split(".")[0] == "keras":
+            found = self._named(custom, name, registered or name)
+        else:  # the user's, which may have the name of one of gpudl's
+            found = custom.get(str(registered)) or custom.get(name)
+            if found is None:
+                raise unregistered(name, module)
         if not inspect.isclass(found):
             return found
         return made_from(found, identifier)
@@ -301,7 +316,10 @@ def described(value: object, config: Config) -> Config:
 
 def made_from(cls: Any, description: Mapping[str, Any]) -> Any:
     """Return a new object of `cls`, built and compiled as the one that was described."""
-    made = cls.from_config(description.get("config", {}))
+    try:
+        made = cls.from_config(description.get("config", {}))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"the config of {cls.__name__} does not fit it: {error!r}.") from error
     for key in ("build_config", "compile_config"):
         again = getattr(made, key.replace("config", "from_config"), None)
         if again is not None and description.get(key):

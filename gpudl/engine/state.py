@@ -65,6 +65,7 @@ class State(threading.local):
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.gradients = True
+        self.largest_weight: int | None = None
         self.kernels = True
         self.fusion = True
         self.graphs = True
@@ -124,6 +125,11 @@ def _with(name: str, value: object) -> Iterator[None]:
         yield
     finally:
         setattr(state, name, before)
+
+
+def weights_up_to(size: int) -> _Switch:
+    """Refuse weights of more than `size` bytes inside a ``with`` block."""
+    return _with("largest_weight", size)
 
 
 def recording(recorder: Recorder) -> _Switch:

@@ -2,12 +2,15 @@
 
 from gpudl.layers import (
     activation,
+    attention,
     convolution,
     core,
     depthwise_convolution,
+    einsum_dense,
     embedding,
     global_pooling,
     merging,
+    multi_head_attention,
     normalization,
     padding,
     pooling,
@@ -20,14 +23,17 @@ from gpudl.layers import (
     wrapping,
 )
 from gpudl.layers.activation import *  # noqa: F403
+from gpudl.layers.attention import *  # noqa: F403
 from gpudl.layers.base.input_spec import InputSpec
 from gpudl.layers.base.layer import LAYERS, Layer
 from gpudl.layers.convolution import *  # noqa: F403
 from gpudl.layers.core import *  # noqa: F403
 from gpudl.layers.depthwise_convolution import *  # noqa: F403
+from gpudl.layers.einsum_dense import *  # noqa: F403
 from gpudl.layers.embedding import *  # noqa: F403
 from gpudl.layers.global_pooling import *  # noqa: F403
 from gpudl.layers.merging import *  # noqa: F403
+from gpudl.layers.multi_head_attention import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
 from gpudl.layers.padding import *  # noqa: F403
 from gpudl.layers.pooling import *  # noqa: F403
@@ -44,12 +50,15 @@ __all__ = ["InputSpec", "Layer", "deserialize", "get", "serialize"]
 
 _FAMILIES = (
     activation,
+    attention,
     convolution,
     core,
     depthwise_convolution,
+    einsum_dense,
     embedding,
     global_pooling,
     merging,
+    multi_head_attention,
     normalization,
     padding,
     pooling,

@@ -16,6 +16,9 @@ from gpudl.ops import (
     nn,
     numpy,
     primitives,
+    rearranging,
+    scattering,
+    segments,
 )
 from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
@@ -35,8 +38,11 @@ from gpudl.ops.primitives.random import *  # noqa: F403
 from gpudl.ops.primitives.reduce import *  # noqa: F403
 from gpudl.ops.primitives.shape import *  # noqa: F403
 from gpudl.ops.primitives.update import *  # noqa: F403
+from gpudl.ops.rearranging import *  # noqa: F403
+from gpudl.ops.scattering import *  # noqa: F403
+from gpudl.ops.segments import *  # noqa: F403
 
 __all__ = ["Op", "image", "registry"]
 
-publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
+publish(globals(), loops, math, nn, numpy, rearranging, scattering, segments, *primitives.FAMILIES)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})

@@ -7,11 +7,14 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from gpudl.engine.state import weights_up_to
 from gpudl.layers.base.layer import Layer
 from gpudl.saving.objects import deserialize_keras_object, serialize_keras_object
 from gpudl.saving.weights_file import read_weights, write_weights
@@ -23,6 +26,8 @@ PathLike = str | os.PathLike[str]
 ENDING = ".keras"
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _LARGEST_TEXT, _MOST_COMPRESSED = 64 << 20, 100
+_SMALL, _WIDER = 1 << 20, 100
+"""A weight of a model may have this many bytes, or so many times those of the file, which may be compressed."""
 _FORMAT = "3.15.0"
 """The version of Keras whose format the archives have."""
 
@@ -93,11 +98,12 @@ def load_model(
     import h5py
 
     source = Path(filepath)
-    with _opened(source) as archive:
+    with _undamaged(source), _opened(source) as archive:
         config = _parsed(archive.read(_CONFIG), str(source))
         if not compile:
             config.pop("compile_config", None)
-        model = _model(config, custom_objects, str(source))
+        with weights_up_to(max(_SMALL, _WIDER * archive.getinfo(_WEIGHTS).file_size)):
+            model = _model(config, custom_objects, str(source))
         with tempfile.TemporaryDirectory() as folder:
             weights = Path(folder, _WEIGHTS)
             with archive.open(_WEIGHTS) as packed, weights.open("wb") as unpacked:
@@ -114,6 +120,15 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, object] | Non
         ValueError: text that is no config of a model, or a class that is not known.
     """
     return _model(_parsed(json_string, "json_string"), custom_objects, "json_string")
+
+
+@contextmanager
+def _undamaged(source: Path) -> Iterator[None]:
+    """Say in a sentence that a file is damaged, where its parts do not have their checksums."""
+    try:
+        yield
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise ValueError(f"{source} is damaged: {error}. It is not loaded.") from error
 
 
 def _opened(source: Path) -> zipfile.ZipFile:

@@ -18,7 +18,7 @@ from gpudl.initializers.base import INITIALIZERS
 from gpudl.layers.base.layer import LAYERS
 from gpudl.losses.base import LOSSES
 from gpudl.metrics.base import METRICS
-from gpudl.registry import Config, described, made_from
+from gpudl.registry import Config, described, made_from, unregistered
 
 __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 
@@ -172,15 +172,6 @@ def _of_class(config: Config, name: str) -> Any:
     if found is None:
         raise unregistered(name, module)
     return made_from(found, config)
-
-
-def unregistered(name: str, module: str = "") -> ValueError:
-    """Return the error for a class or function that is neither gpudl's nor registered."""
-    where = f" of {module}" if module else ""
-    return ValueError(
-        f"{name!r}{where} is neither gpudl's nor registered. Pass custom_objects={{{name!r}: {name.split('>')[-1]}}}, "
-        "or decorate it with @saving.register_keras_serializable() in your program."
-    )
 
 
 def _function(name: str) -> object:

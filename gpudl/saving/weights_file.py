@@ -124,7 +124,8 @@ def read_weights(model: Layer, file: h5py.File, source: Path, skip_mismatch: boo
     for name, optimizer in _optimizer_of(model):
         stored = _Stored(name, optimizer, _datasets(file, f"{name}/vars", source))
         if stored.datasets:
-            optimizer.build(model.trainable_variables)
+            if len(stored.datasets) > len(optimizer.variables):  # it has been applied, and has slots
+                optimizer.build(model.trainable_variables)
             problem = _problem(stored)
             if problem is None:
                 fitting.append(stored)

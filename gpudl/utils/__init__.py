@@ -16,10 +16,13 @@ from gpudl.utils.session import clear_session
 from gpudl.utils.splitting import split_dataset
 from gpudl.utils.symbols import get_source_inputs, is_keras_tensor
 
+FeatureSpace: type  # of layers, which stand above: gpudl/__init__.py sets it
+
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
 
 __all__ = [
+    "FeatureSpace",
     "PyDataset",
     "Sequence",
     "array_to_img",

@@ -18,6 +18,7 @@ from . import (
     elementwise,
     fused,
     gather,
+    layer_norm,
     loss,
     matmul,
     matmul_tall,
@@ -28,6 +29,7 @@ from . import (
     reduce,
     rnn,
     rnn_grad,
+    special,
     update,
 )
 
@@ -40,6 +42,7 @@ __all__ = [
     "elementwise",
     "fused",
     "gather",
+    "layer_norm",
     "loss",
     "matmul",
     "matmul_tall",
@@ -50,5 +53,6 @@ __all__ = [
     "reduce",
     "rnn",
     "rnn_grad",
+    "special",
     "update",
 ]

@@ -30,7 +30,13 @@ def blocks(values: list[float], count: int) -> list[list[float]]:
 
 
 def lstm(
-    x: np.ndarray, kernel: np.ndarray, h0: np.ndarray, c0: np.ndarray, mask: np.ndarray, reverse: bool = False
+    x: np.ndarray,
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    h0: np.ndarray,
+    c0: np.ndarray,
+    mask: np.ndarray,
+    reverse: bool = False,
 ) -> Arrays:
     hs, cells = (np.empty((*x.shape[:2], len(kernel))) for _ in range(2))
     gates = np.empty(x.shape)
@@ -38,7 +44,7 @@ def lstm(
     for b in range(len(x)):
         h, c = h0[b].tolist(), c0[b].tolist()
         for t in order(x.shape[1], reverse):
-            z = [p + q for p, q in zip(x[b, t].tolist(), product(h, kernel), strict=True)]
+            z = [p + q + r for p, q, r in zip(x[b, t].tolist(), product(h, kernel), bias.tolist(), strict=True)]
             i, f, g, o = blocks(z, 4)
             i, f, g, o = [*map(sigmoid, i)], [*map(sigmoid, f)], [*map(math.tanh, g)], [*map(sigmoid, o)]
             gates[b, t] = i + f + g + o
@@ -86,7 +92,7 @@ def lstm_grad(
                 dc0[b, k] = dc * f
             dx[b, t] = [slope for block in slopes for slope in block]
             dh0[b] = product(dx[b, t].tolist(), kernel.T)
-    return dx, dh0, dc0
+    return dx, dx.sum(axis=(0, 1)), dh0, dc0
 
 
 def gru(
@@ -138,7 +144,22 @@ def gru_grad(
                 dy[b, t, at] = *dx[b, t, at[:2]], of_new * r
                 kept.append(dh * z)
             dh0[b] = np.add(kept, product(dy[b, t].tolist(), kernel.T))
-    return dx, dy, dh0
+    return dx, dy, dy.sum(axis=(0, 1)), dh0
+
+
+def recurrent_kernel_grad(hs: np.ndarray, h0: np.ndarray, slopes: np.ndarray, reverse: bool = False) -> np.ndarray:
+    total = np.zeros((hs.shape[2], slopes.shape[2]))
+    for b in range(len(hs)):
+        before = h0[b]
+        for t in order(hs.shape[1], reverse):
+            total += np.multiply.outer(before, slopes[b, t])
+            before = hs[b, t]
+    return total
+
+
+def kernel_grad_make(rng: Rng, batch: int, time: int, units: int, width: int, reverse: bool = False) -> Sample:
+    arrays = normal(rng, batch, time, units), normal(rng, batch, units), normal(rng, batch, time, width)
+    return Sample(arrays, {"reverse": reverse})
 
 
 def small(rng: Rng, units: int, count: int) -> np.ndarray:
@@ -157,7 +178,7 @@ Setting = tuple[Any, ...]
 def lstm_make(rng: Rng, batch: int, time: int, units: int, share: float = 0.0, reverse: bool = False) -> Sample:
     states = normal(rng, batch, units), normal(rng, batch, units)
     x, mask = normal(rng, batch, time, 4 * units), masked(rng, batch, time, share)
-    return Sample((x, small(rng, units, 4), *states, mask), {"reverse": reverse})
+    return Sample((x, small(rng, units, 4), normal(rng, 4 * units), *states, mask), {"reverse": reverse})
 
 
 def lstm_grad_make(
@@ -211,7 +232,7 @@ def sizes(oracle: Any) -> Any:
 SETTINGS: list[Setting] = [(2, 3, 2), (1, 1, 1), (3, 4, 2, 0.5), (2, 3, 3, 0.5, True), (2, 2, 3, 0.0, True), (0, 2, 2)]
 GRADIENTS: list[Setting] = [*SETTINGS, (2, 3, 2, 0.3, False, False)]
 X, H, MASK = np.ones((2, 5, 12)), np.ones((2, 3)), np.ones((2, 5), bool)
-K, K3 = np.ones((3, 12)), np.ones((3, 9))
+K, K3, B = np.ones((3, 12)), np.ones((3, 9)), np.ones(12)
 G, X3 = np.ones((2, 5, 3)), np.ones((2, 5, 9))
 
 CONTRACTS = [
@@ -222,15 +243,16 @@ CONTRACTS = [
         SETTINGS,
         draw,
         [
-            Sample((X[:, :0], K, H, H, MASK[:, :0])),
-            Sample((X[0], K, H, H, MASK)),
-            Sample((X, K3, H, H, MASK)),
-            Sample((X3, K, H, H, MASK)),
-            Sample((X, K, H[:1], H, MASK)),
-            Sample((X, K, H, np.ones((2, 4)), MASK)),
-            Sample((X, K, H, H, MASK[:, :4])),
-            Sample((X, K, H, H, np.ones((2, 5)))),
-            Sample((X.astype(int), K, H, H, MASK)),
+            Sample((X[:, :0], K, B, H, H, MASK[:, :0])),
+            Sample((X[0], K, B, H, H, MASK)),
+            Sample((X, K3, B, H, H, MASK)),
+            Sample((X3, K, B, H, H, MASK)),
+            Sample((X, K, B[1:], H, H, MASK)),
+            Sample((X, K, B, H[:1], H, MASK)),
+            Sample((X, K, B, H, np.ones((2, 4)), MASK)),
+            Sample((X, K, B, H, H, MASK[:, :4])),
+            Sample((X, K, B, H, H, np.ones((2, 5)))),
+            Sample((X.astype(int), K, B, H, H, MASK)),
         ],
         rounded,
         sizes(lstm),
@@ -282,6 +304,17 @@ CONTRACTS = [
         ],
         rounded,
         sizes(gru_grad),
+        REAL,
+    ),
+    Contract(
+        "recurrent_kernel_grad",
+        recurrent_kernel_grad,
+        kernel_grad_make,
+        [(2, 3, 2, 5), (3, 2, 1, 4, True), (0, 2, 2, 3), (130, 4, 5, 7), (3, 300, 17, 35, True)],
+        lambda rng: (int(rng.integers(1, 9)), int(rng.integers(90, 200)), int(rng.integers(1, 20)), 33),
+        [Sample((G, H, X3[:, :4])), Sample((G, H[:1], X3)), Sample((G[0], H, X3))],
+        lambda sample: sample.inputs[2].shape[0] * sample.inputs[2].shape[1] + 1,
+        lambda hs, h0, slopes, reverse: recurrent_kernel_grad(*map(np.abs, (hs, h0, slopes)), reverse=reverse),
         REAL,
     ),
 ]

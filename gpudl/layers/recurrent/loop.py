@@ -86,11 +86,11 @@ def _by_parts(cell: Cell, x: Tensor, states: list[Tensor], way: Way) -> Passed:
     masks = cell.input_masks(x[:, 0], way.training)
     cell.state_masks(states[0], way.training)  # drawn before the loop, for all steps
     masks = map_leaves(lambda mask: None if mask is None else ops.expand_dims(mask, 1 if whole else 0), masks)
-    projected = cell.projected(x if whole else _time_first(x), masks)
     if not whole:
+        projected = cell.projected(_time_first(x), masks)
         return _scanned(lambda x, states: cell.step(x, states, way.training), projected, states, states[0], way)
     mask = ops.ones(x.shape[:2], "bool") if way.mask is None else way.mask
-    outputs, after = cell.whole(projected, states, mask, way.reverse)
+    outputs, after = cell.whole(cell.product(x, masks), states, mask, way.reverse)
     last = after[0]
     if way.zeros and way.mask is not None:
         outputs = ops.where(ops.expand_dims(mask, -1), outputs, 0)

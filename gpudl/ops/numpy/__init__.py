@@ -6,43 +6,61 @@ A function whose arguments are tensors only, such as `exp` and `add`, is the pri
 from gpudl.engine.calls import publish
 from gpudl.ops.numpy import (
     arrangement,
+    counting,
     creation,
     elementwise,
+    extremes,
     indexing,
     inspection,
+    matrices,
     padding,
     products,
     ranges,
     reductions,
     repetition,
+    representation,
     selection,
+    slices,
+    sorting,
     splitting,
 )
 from gpudl.ops.numpy.arrangement import *  # noqa: F403
+from gpudl.ops.numpy.counting import *  # noqa: F403
 from gpudl.ops.numpy.creation import *  # noqa: F403
 from gpudl.ops.numpy.elementwise import *  # noqa: F403
+from gpudl.ops.numpy.extremes import *  # noqa: F403
 from gpudl.ops.numpy.indexing import *  # noqa: F403
 from gpudl.ops.numpy.inspection import *  # noqa: F403
+from gpudl.ops.numpy.matrices import *  # noqa: F403
 from gpudl.ops.numpy.padding import *  # noqa: F403
 from gpudl.ops.numpy.products import *  # noqa: F403
 from gpudl.ops.numpy.ranges import *  # noqa: F403
 from gpudl.ops.numpy.reductions import *  # noqa: F403
 from gpudl.ops.numpy.repetition import *  # noqa: F403
+from gpudl.ops.numpy.representation import *  # noqa: F403
 from gpudl.ops.numpy.selection import *  # noqa: F403
+from gpudl.ops.numpy.slices import *  # noqa: F403
+from gpudl.ops.numpy.sorting import *  # noqa: F403
 from gpudl.ops.numpy.splitting import *  # noqa: F403
 
 publish(
     globals(),
     arrangement,
+    counting,
     creation,
     elementwise,
+    extremes,
     indexing,
     inspection,
+    matrices,
     padding,
     products,
     ranges,
     reductions,
     repetition,
+    representation,
     selection,
+    slices,
+    sorting,
     splitting,
 )

@@ -95,6 +95,21 @@ def copy(x: Expression) -> Expression:
 copy.vjp(x=lambda g, y, x: g)
 
 
+def _reinterpreted(x: Spec, *, dtype: np.dtype) -> Spec:
+    old, new = x.dtype.itemsize, dtype.itemsize
+    if old == new:
+        return x.with_dtype(dtype)
+    if not x.ndim or x.shape[-1] * old % new:
+        raise ShapeError(f"{x.shape[-1:]} elements of {x.dtype} along the last axis have no view as {dtype}.")
+    return Spec((*x.shape[:-1], x.shape[-1] * old // new), dtype)
+
+
+@op(_reinterpreted, flops=cost.free)
+def reinterpret(xp: ModuleType, out: Array, x: Array, *, dtype: np.dtype) -> None:
+    """Return the bytes of x as elements of another dtype; along the last axis there are more or fewer."""
+    out[...] = xp.ascontiguousarray(x).reshape(x.shape).view(dtype)
+
+
 def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(a) for a in np.argsort(axes))
 

@@ -1,0 +1,188 @@
+"""Whole models in `.keras` files: what is saved comes back, goes on training, and the old file is never lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from saved_models import MODELS, X, Y
+
+import gpudl
+from gpudl import layers, losses, metrics, models, optimizers, saving
+
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def compiled(name: str, optimizer: Any = "adam") -> gpudl.Model:
+    gpudl.utils.set_random_seed(1)
+    model: gpudl.Model = MODELS[name][0](gpudl)
+    model.compile(optimizer, losses.Huber(0.5), metrics=["mae", metrics.MeanSquaredError(name="squared")])
+    return model
+
+
+@pytest.fixture
+def registered() -> Iterator[dict[str, Any]]:
+    known = saving.get_custom_objects()
+    before = dict(known)
+    yield known
+    known.clear()
+    known.update(before)
+
+
+@every_model
+def test_a_model_comes_back_and_goes_on(name: str, tmp_path: Path) -> None:
+    model, x = compiled(name), MODELS[name][1]
+    model.fit(x, Y, epochs=2, batch_size=4, shuffle=False, verbose=0)
+    model.save(tmp_path / "m.keras")
+    again = models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert again.get_config() == model.get_config()
+    assert again.evaluate(x, Y, verbose=0, return_dict=True).keys() == {"loss", "mae", "squared"}
+    assert int(again.optimizer.iterations) == 4
+    for one in (model, again):
+        one.fit(x, Y, epochs=1, batch_size=8, shuffle=False, verbose=0)
+    if name != "convolutional":  # whose dropout begins its random numbers again
+        np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert os.listdir(tmp_path) == ["m.keras"]
+
+
+@every_model
+def test_the_layers_alone_are_json(name: str) -> None:
+    model, x = compiled(name), MODELS[name][1]
+    text = model.to_json(indent=1)
+    again = models.model_from_json(text)
+    assert json.loads(again.to_json()) == json.loads(text)
+    again.set_weights(model.get_weights())
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_a_model_is_not_compiled_if_that_is_not_wanted(tmp_path: Path) -> None:
+    compiled("nested").save(tmp_path / "m.keras")
+    assert not models.load_model(tmp_path / "m.keras", compile=False).compiled
+    assert models.load_model(tmp_path / "m.keras").compiled
+
+
+def test_an_optimizer_with_a_schedule_and_losses_by_name_come_back(tmp_path: Path) -> None:
+    x = gpudl.Input((3,))
+    model = gpudl.Model(x, {"a": layers.Dense(1, name="a")(x), "b": layers.Dense(2, name="b")(x)})
+    schedule = optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
+    model.compile(optimizers.SGD(schedule, momentum=0.5), {"a": "mse", "b": losses.mean_absolute_error}, {"a": 2.0})
+    model.save(tmp_path / "m.keras")
+    again = models.load_model(tmp_path / "m.keras")
+    assert again.optimizer.get_config() == model.optimizer.get_config()
+    data = np.ones((4, 3), np.float32), {"a": np.zeros((4, 1), np.float32), "b": np.zeros((4, 2), np.float32)}
+    assert again.evaluate(*data, verbose=0) == model.evaluate(*data, verbose=0)
+
+
+class Scaled(layers.Layer):
+    def __init__(self, factor: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def call(self, x: gpudl.Tensor) -> gpudl.Tensor:
+        return x * self.factor
+
+
+class Own(gpudl.Model):
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.dense = layers.Dense(units)
+
+    def call(self, x: gpudl.Tensor) -> gpudl.Tensor:
+        return self.dense(x)
+
+
+def test_classes_of_ones_own_are_passed_or_registered(tmp_path: Path, registered: dict[str, Any]) -> None:
+    file, x = tmp_path / "m.keras", np.ones((2, 3), np.float32)
+    model = gpudl.Sequential([layers.Input((3,)), Scaled(3.0), Own(2)])
+    model.save(file)
+    text = (
+        r"'Scaled' of \S*test_saved_models is neither gpudl's nor registered\. Pass custom_objects=\{'Scaled': Scaled\}"
+    )
+    with pytest.raises(ValueError, match=text):
+        models.load_model(file)
+    again = models.load_model(file, custom_objects={"Scaled": Scaled, "Own": Own})
+    assert again.layers[0].factor == 3.0
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    for kind in (Scaled, Own):
+        saving.register_keras_serializable("mine")(kind)
+    model.save(file)
+    np.testing.assert_array_equal(models.load_model(file).predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_what_has_no_form_as_data_is_said(tmp_path: Path) -> None:
+    model = gpudl.Sequential([layers.Dense(1, input_shape=(3,))])
+    model.compile("sgd", lambda y, p: gpudl.ops.mean(y - p))
+    with pytest.warns(UserWarning, match=r"What Sequential \"\w+\" was compiled with is not saved: <function .*lambda"):
+        model.save(tmp_path / "m.keras")
+    assert not models.load_model(tmp_path / "m.keras").compiled
+    lambdas = gpudl.Sequential([layers.Input((3,)), layers.Lambda(lambda x: x * 2)])
+    with pytest.raises(
+        ValueError, match=r"lambda.* cannot be saved: a file holds data only\. Use a function with a name"
+    ):
+        lambdas.save(tmp_path / "l.keras")
+    assert os.listdir(tmp_path) == ["m.keras"]
+
+
+def test_bad_names_and_models_that_are_not_built(tmp_path: Path) -> None:
+    model = compiled("nested")
+    for place in ("m", "m.h5", "m.weights.h5", "m.zip"):
+        with pytest.raises(ValueError, match=rf"saved to a file that ends in `\.keras`, got '{place}'"):
+            model.save(place)
+    with pytest.raises(ValueError, match=r"zipped=False, a folder in the place of a file, is not supported"):
+        model.save(tmp_path / "m.keras", zipped=False)
+    with pytest.raises(ValueError, match=r"save: Sequential '\w+' has no weights yet\. Call it on a batch first"):
+        gpudl.Sequential([layers.Dense(1)]).save(tmp_path / "m.keras")
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(FileExistsError, match=r"is there already\. Choose another name, or allow overwrite=True"):
+        model.save(tmp_path / "m.keras", overwrite=False)
+    with pytest.raises(FileNotFoundError):
+        models.load_model(tmp_path / "other.keras")
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "m.keras"
+    model = compiled("nested")
+    model.save(file)
+    before = file.read_bytes()
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        model.save(file)
+    assert file.read_bytes() == before
+    assert os.listdir(tmp_path) == ["m.keras"]
+
+
+def test_weights_of_other_shapes_are_refused(tmp_path: Path) -> None:
+    file, other = tmp_path / "m.keras", tmp_path / "other.keras"
+    gpudl.Sequential([layers.Dense(2, input_shape=(3,), name="d")]).save(file)
+    with zipfile.ZipFile(file) as whole, zipfile.ZipFile(other, "w") as changed:
+        for name in whole.namelist():
+            content = whole.read(name)
+            changed.writestr(name, content.replace(b'"units": 2', b'"units": 4') if name == "config.json" else content)
+    with pytest.raises(
+        ValueError, match=r"Dense 'd' has weights of shapes \(3, 4\), \(4,\), and the file has \(3, 2\), \(2,\)"
+    ):
+        models.load_model(other)
+
+
+def test_checkpoints_are_whole_models(tmp_path: Path) -> None:
+    model = compiled("nested")
+    saves = gpudl.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="loss", save_best_only=True)
+    model.fit(X, Y, epochs=2, verbose=0, callbacks=[saves])
+    last = models.load_model(sorted(tmp_path.iterdir())[-1])
+    np.testing.assert_array_equal(last.predict(X, verbose=0), model.predict(X, verbose=0))
+    with pytest.raises(
+        ValueError, match=r"with save_weights_only=False the filepath must end in `\.keras`, got 'm\.weights\.h5'"
+    ):
+        gpudl.callbacks.ModelCheckpoint("m.weights.h5")
