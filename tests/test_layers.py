@@ -14,7 +14,7 @@ from public_names import classes
 import gpudl
 from gpudl import layers, ops
 from gpudl.engine.op import Op
-from gpudl.layers import merging, preprocessing
+from gpudl.layers import merging, preprocessing, recurrent
 
 every = pytest.mark.parametrize("case", CASES, ids=str)
 random_too = pytest.mark.parametrize(
@@ -210,6 +210,7 @@ def test_every_layer_has_a_case() -> None:
         "InputLayer",
         "Wrapper",
         *preprocessing.__all__,
+        *recurrent.__all__,
         *(name for name in merging.__all__ if name.istitle()),
     }
     assert classes(layers, layers.Layer) - elsewhere == {case.kind for case in CASES}
