@@ -207,8 +207,9 @@ def gru_grad_make(
 
 
 def draw(rng: Rng) -> Setting:
-    """Return a batch of a tile or several, and units of a panel or several, with and without remainders."""
-    batch, units = int(rng.integers(1, 14)), int(rng.choice([1, 5, 16, 19, 33]))
+    """Return a batch of a tile or several, and units of a panel or several, whole or not."""
+    units = int(rng.choice([1, 5, 16, 19, 33, 131]))
+    batch = int(rng.integers(1, 14 if units < 131 else 3))
     return batch, int(rng.integers(1, 4)), units, float(rng.choice([0, 0.4])), bool(rng.random() < 0.5)
 
 
