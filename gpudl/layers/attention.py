@@ -154,10 +154,8 @@ class Attention(Layer):
         if len(shapes) not in (2, _AXES) or any(len(shape) != _AXES for shape in shapes):
             raise ValueError(f"{self._who()} is called on a list, {_INPUTS}, got shapes {shapes}.")
         query, value, key = shapes[0], shapes[1], shapes[-1]
-        if (
-            {query[-1], key[-1]} - {None} != {query[-1]} - {None}
-            or (None not in (a := (value[1], key[1]))
-            and a[0] != a[1])
+        if {query[-1], key[-1]} - {None} != {query[-1]} - {None} or (
+            None not in (a := (value[1], key[1])) and a[0] != a[1]
         ):
             raise ShapeError(
                 f"query {query} and key {key} need as many features, key and value {value} as many tokens. Project "

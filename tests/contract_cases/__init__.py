@@ -1,40 +1,11 @@
-"""The cases of the op contract, one module per family of ops."""
+"""The cases of the op contract, one module per family of ops: each that has `CONTRACTS`."""
 
-from contract_cases import (
-    attention,
-    conv,
-    depthwise,
-    elementwise,
-    linalg,
-    logic,
-    loss,
-    norm,
-    order,
-    pool,
-    random,
-    reduce,
-    rnn,
-    shape,
-    update,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from contract_cases.contract import Contract, Sample
 
-_FAMILIES = (
-    attention,
-    elementwise,
-    logic,
-    reduce,
-    shape,
-    linalg,
-    conv,
-    depthwise,
-    pool,
-    norm,
-    loss,
-    random,
-    rnn,
-    update,
-)
-CONTRACTS: dict[str, Contract] = {c.op: c for family in _FAMILIES for c in family.CONTRACTS}
+_MODULES = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+CONTRACTS: dict[str, Contract] = {c.op: c for module in _MODULES for c in getattr(module, "CONTRACTS", ())}
 
 __all__ = ["CONTRACTS", "Contract", "Sample"]

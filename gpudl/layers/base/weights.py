@@ -220,11 +220,11 @@ class HasWeights(Holder, HasStoredWeights):
                 "that axis."
             )
         kind = np.dtype(dtype) if dtype is not None else np.dtype(self.variable_dtype)
-        need, most = prod(sizes_) * kind.itemsize, state.largest_weight
+        need, most = prod(n or 0 for n in sizes_) * kind.itemsize, state.largest_weight
         if most is not None and need > most:
             raise ValueError(
-                f"weight {name or 'variable'!r} of shape {sizes_} needs {need:,} bytes, more than the file of the model "
-                f"can have, {most:,}."
+                f"weight {name or 'variable'!r} of shape {sizes_} needs {need:,} bytes, more than the file of the "
+                f"model can have, {most:,}."
             )
         default = "glorot_uniform" if is_floating(kind) else "zeros"
         values = initializers.get(default if initializer is None else initializer)(sizes_, dtype=kind)
