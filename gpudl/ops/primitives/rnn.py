@@ -1,8 +1,8 @@
 """LSTM and GRU over a whole sequence, with the loop over time inside.
 
-The inputs of all steps are projected beforehand, by one product: x (batch, time, 4 or 3 * units) is what the kernel of
-the inputs, and its bias, contribute to the gates. A step that is masked keeps the state. The states are results too:
-that after each step, also a masked one, and the last.
+The inputs of all steps are projected beforehand, by one product: x (batch, time, 4 or 3 * units) is what they add
+to the gates. A bias is added to the product of the state and the recurrent kernel, which costs nothing there. A step
+that is masked keeps the state. The states are results too: that after each step, also a masked one, and the last.
 
 With `reverse` the last step comes first; results of all steps stay in the order of the inputs.
 """
