@@ -30,7 +30,6 @@ from contract_cases.rnn import (
 
 
 def lstm_grad(
-    g: np.ndarray,
     g_h: np.ndarray,
     g_c: np.ndarray,
     kernel: np.ndarray,
@@ -38,6 +37,7 @@ def lstm_grad(
     cells: np.ndarray,
     c0: np.ndarray,
     mask: np.ndarray,
+    *gs: np.ndarray,
     reverse: bool = False,
 ) -> Arrays:
     dx, dh0, dc0 = np.zeros(gates.shape), g_h.copy(), g_c.copy()
@@ -45,7 +45,7 @@ def lstm_grad(
         steps = order(gates.shape[1], reverse)
         for n in reversed(range(len(steps))):
             t = steps[n]
-            if g.shape[1]:
+            for g in gs:
                 dh0[b] += g[b, t]
             if not mask[b, t]:
                 continue
@@ -69,13 +69,13 @@ def lstm_grad(
 
 
 def gru_grad(
-    g: np.ndarray,
     g_h: np.ndarray,
     kernel: np.ndarray,
     gates: np.ndarray,
     hs: np.ndarray,
     h0: np.ndarray,
     mask: np.ndarray,
+    *gs: np.ndarray,
     reverse: bool = False,
 ) -> Arrays:
     units = len(kernel)
@@ -84,7 +84,7 @@ def gru_grad(
         steps = order(gates.shape[1], reverse)
         for n in reversed(range(len(steps))):
             t = steps[n]
-            if g.shape[1]:
+            for g in gs:
                 dh0[b] += g[b, t]
             if not mask[b, t]:
                 continue
@@ -118,19 +118,21 @@ def kernel_grad_make(rng: Rng, batch: int, time: int, units: int, width: int, re
 def lstm_grad_make(
     rng: Rng, batch: int, time: int, units: int, share: float = 0.0, reverse: bool = False, steps: bool = True
 ) -> Sample:
-    g = normal(rng, batch, time if steps else 0, units), normal(rng, batch, units), normal(rng, batch, units)
+    g = normal(rng, batch, units), normal(rng, batch, units)
     gates = positive(rng, batch, time, 4 * units) / 2
     cells, c0, mask = normal(rng, batch, time, units), normal(rng, batch, units), masked(rng, batch, time, share)
-    return Sample((*g, small(rng, units, 4), gates, cells, c0, mask), {"reverse": reverse})
+    gs = [normal(rng, batch, time, units)] * steps
+    return Sample((*g, small(rng, units, 4), gates, cells, c0, mask, *gs), {"reverse": reverse})
 
 
 def gru_grad_make(
     rng: Rng, batch: int, time: int, units: int, share: float = 0.0, reverse: bool = False, steps: bool = True
 ) -> Sample:
-    g = normal(rng, batch, time if steps else 0, units), normal(rng, batch, units)
+    g = (normal(rng, batch, units),)
     gates = positive(rng, batch, time, 4 * units) / 2
     hs, h0, mask = normal(rng, batch, time, units), normal(rng, batch, units), masked(rng, batch, time, share)
-    return Sample((*g, small(rng, units, 3), gates, hs, h0, mask), {"reverse": reverse})
+    gs = [normal(rng, batch, time, units)] * steps
+    return Sample((*g, small(rng, units, 3), gates, hs, h0, mask, *gs), {"reverse": reverse})
 
 
 GRADIENTS: list[Setting] = [*SETTINGS, (2, 3, 2, 0.3, False, False)]
@@ -143,10 +145,11 @@ CONTRACTS = [
         GRADIENTS,
         draw,
         [
-            Sample((G[:, :4], H, H, K, X, G, H, MASK)),
-            Sample((G, H, H, K, X, G[:, :4], H, MASK)),
-            Sample((G, H[:1], H, K, X, G, H, MASK)),
-            Sample((G, H, H, K, X3, G, H, MASK)),
+            Sample((H, H, K, X, G, H, MASK, G[:, :4])),
+            Sample((H, H, K, X, G[:, :4], H, MASK)),
+            Sample((H, H, K, X, G, H, MASK, G, G)),
+            Sample((H[:1], H, K, X, G, H, MASK)),
+            Sample((H, H, K, X3, G, H, MASK)),
         ],
         rounded,
         sizes(lstm_grad),
@@ -159,10 +162,10 @@ CONTRACTS = [
         GRADIENTS,
         draw,
         [
-            Sample((G, H, K3, X3, G, H, MASK)),
-            Sample((G[:, :4], H, K3, X, G, H, MASK)),
-            Sample((G, H, K3, X, G[:, :4], H, MASK)),
-            Sample((G, H[:1], K3, X, G, H, MASK)),
+            Sample((H, K3, X3, G, H, MASK)),
+            Sample((H, K3, X, G, H, MASK, G[:, :4])),
+            Sample((H, K3, X, G[:, :4], H, MASK)),
+            Sample((H[:1], K3, X, G, H, MASK)),
         ],
         rounded,
         sizes(gru_grad),

@@ -12,10 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import ModuleType
 
-import numpy as np
-
 from gpudl.backend import Array
-from gpudl.engine.convert import operand
 from gpudl.engine.grad import Gradients, carried_back, next_order
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import gradients, state
@@ -181,17 +178,16 @@ def _given(g: Tensor | None, state: Tensor) -> Tensor:
     return zeros_like(state) if g is None else g
 
 
-def _of_steps(g: Tensor | None, hs: Tensor) -> Tensor:
-    """Return the gradient of the states of all steps, that of no step where there is none."""
-    return operand(np.empty((hs.shape[0], 0, hs.shape[2]), hs.dtype)) if g is None else g
+def _present(g: Tensor | None) -> Several:
+    return () if g is None else (g,)
 
 
 def _lstm_slopes(wanted: set[str], g: Gradients, y: Several, *given: Tensor, reverse: bool = False) -> Gradients:
     if state.gradients or any(each is not None for each in g[3:]):
         return _slopes_in_ops(_lstm_step, given, g, reverse)
     (_, kernel, _, h0, c0, mask), (hs, h_last, c_last, gates, cells) = given, y
-    ends = _of_steps(g[0], hs), _given(g[1], h_last), _given(g[2], c_last)
-    dx, dbias, dh0, dc0 = lstm_grad(*ends, kernel, gates, cells, c0, mask, reverse=reverse)
+    ends = _given(g[1], h_last), _given(g[2], c_last)
+    dx, dbias, dh0, dc0 = lstm_grad(*ends, kernel, gates, cells, c0, mask, *_present(g[0]), reverse=reverse)
     return dx, recurrent_kernel_grad(hs, h0, dx, reverse=reverse) if "kernel" in wanted else None, dbias, dh0, dc0
 
 
@@ -199,8 +195,8 @@ def _gru_slopes(wanted: set[str], g: Gradients, y: Several, *given: Tensor, reve
     if state.gradients or g[2] is not None:
         return _slopes_in_ops(_gru_step, given, g, reverse)
     (_, kernel, _, h0, mask), (hs, h_last, gates) = given, y
-    ends = _of_steps(g[0], hs), _given(g[1], h_last)
-    dx, dy, dbias, dh0 = gru_grad(*ends, kernel, gates, hs, h0, mask, reverse=reverse)
+    g_h, gs = _given(g[1], h_last), _present(g[0])
+    dx, dy, dbias, dh0 = gru_grad(g_h, kernel, gates, hs, h0, mask, *gs, reverse=reverse)
     return dx, recurrent_kernel_grad(hs, h0, dy, reverse=reverse) if "kernel" in wanted else None, dbias, dh0
 
 
