@@ -148,3 +148,10 @@ def test_014_a_small_network_learns_from_a_large_one(limits: Limits, capsys: Out
     assert variables["teacher"].optimizer.iterations == variables["distiller"].optimizer.iterations == 100
     assert variables["distiller"].trainable_weights == variables["student"].weights
     assert "with 12730 weights" in capsys.readouterr().out
+
+
+def test_020_a_small_gpt_learns_the_license(limits: Limits, capsys: Output) -> None:
+    limits.steps = None
+    variables = run_file(FOLDER / "020_small_gpt.py")
+    assert variables["loss"] < 1.3  # of what comes next the letter before alone tells no more than 2.1
+    assert capsys.readouterr().out.splitlines()[-1].startswith(variables["text"][:32])
