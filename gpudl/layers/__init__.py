@@ -81,4 +81,4 @@ _FAMILIES = (
 )
 export(globals(), *_FAMILIES)
 LAYERS.add(*map(vars, _FAMILIES))
-get, serialize, deserialize = LAYERS.get, LAYERS.serialize, LAYERS.deserialize
+get, serialize, deserialize = LAYERS.get, LAYERS.serializer("layer"), LAYERS.deserialize

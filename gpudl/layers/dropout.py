@@ -11,6 +11,7 @@ from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import DtypeLike, LayerOptions
 from gpudl.layers.regularization import Dropout, MaskShape, checked_noise_shape
 from gpudl.random import SeedGenerator
+from gpudl.random.generators import mask_shape
 from gpudl.utils.checks import require_number
 
 __all__ = [
@@ -128,7 +129,7 @@ class AlphaDropout(Layer):
         if not training or self.rate == 0:
             return x
         x = self._floating(x)
-        kept = random.uniform(random.mask_shape(self.noise_shape, x.shape), seed=self.seed_generator) >= self.rate
+        kept = random.uniform(mask_shape(self.noise_shape, x.shape), seed=self.seed_generator) >= self.rate
         if self.rate == 1:
             zeros: Tensor = ops.zeros_like(x)
             return zeros
