@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
 
 from gpudl import (
     activations,
+    applications,
     backend,
     callbacks,
     config,
@@ -89,6 +90,7 @@ __all__ = [
     "TracingError",
     "Variable",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",
