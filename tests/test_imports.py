@@ -19,6 +19,7 @@ FOLDERS = {"gpudl": ROOT / "gpudl", "gpudl.kernels": ROOT / "kernels"}
 
 BASE = (
     *("backend", "engine", "engine.plan", "ops", "random", "config", "dtype_policies", "custom_objects", "registry"),
+    "argument_errors",
     "names",
     "tree",
     "utils",
@@ -40,11 +41,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {"backend", "names"},
     "engine.plan": {"engine", "backend"},
     "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry", "kernels.expression"},
+    "argument_errors": set(),
     "custom_objects": set(),
-    "registry": {"custom_objects", "engine", "names"},
+    "registry": {"argument_errors", "custom_objects", "engine", "names"},
     "utils": {"custom_objects", "backend", "engine", "config", "names", "ops"},
     "config": {"backend", "engine", "dtype_policies"},
-    "dtype_policies": {"registry", "engine"},
+    "dtype_policies": {"argument_errors", "registry", "engine"},
     "random": {"ops", "engine", "config", "names"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
     "compat": {*BASE, *FACE},

@@ -60,7 +60,7 @@ class HostPart:
             ValueError: a layer on the host returns text for the device.
         """
         entries = zip(inputs, self._steps, strict=False)
-        values: list[list[object]] = [[_fitted_text(array, step.results)] for array, step in entries]
+        values: list[list[object]] = [[_fitted(array, step.results)] for array, step in entries]
         values += [[] for _ in self._steps[self._entries :]]
         for number in self._host:
             step = self._steps[number]
@@ -107,11 +107,11 @@ def host_arrays(given: Nest[object], who: str) -> Nest[np.ndarray]:
     return array_of(given, who)
 
 
-def _fitted_text(array: np.ndarray, pair: Pair) -> np.ndarray:
-    """Return an array of text in the shape of its input; an axis of size 1 at the end may be missing."""
-    if pair.first.dtype == TEXT and array.ndim == len(pair.shape) - 1 and pair.shape[-1] == 1:
-        return array[..., None]
-    return array
+def _fitted(array: np.ndarray, pair: Pair) -> np.ndarray:
+    """Return an array in the shape and dtype of its input; an axis of size 1 at the end may be missing."""
+    if array.ndim == len(pair.shape) - 1 and pair.shape[-1] == 1:
+        array = array[..., None]
+    return array if pair.first.dtype == TEXT else array.astype(pair.first.dtype, copy=False)
 
 
 def _computed(function: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> list[object]:

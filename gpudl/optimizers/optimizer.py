@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Self
 
@@ -19,6 +20,7 @@ from gpudl.optimizers.layout import check
 from gpudl.optimizers.options import LearningRate
 from gpudl.optimizers.updates import Updates
 from gpudl.registry import Config, Family, serialize
+from gpudl.utils.options import defaults, spelled_out
 
 __all__ = ["Optimizer"]
 
@@ -60,6 +62,14 @@ class Optimizer(Updates):
     """
 
     _obsolete = ("lr", "decay")
+
+    def __init_subclass__(cls, **kwargs: object) -> None:
+        super().__init_subclass__(**kwargs)
+        init = vars(cls).get("__init__")
+        taken = inspect.signature(init).parameters if init else {}
+        if "options" in taken:  # which can be given by position then
+            rest = {name: value for name, value in defaults(shared.Options).items() if name not in taken}
+            cls.__init__ = spelled_out(init, rest)  # type: ignore[method-assign, arg-type]
 
     def __init__(
         self,

@@ -1,43 +1,43 @@
 """The arguments that optimizers share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from math import inf
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import numpy as np
 
 from gpudl import config
+from gpudl.argument_errors import unknown_argument
 from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.optimizers.schedules.base import SCHEDULES, LearningRateSchedule
-from gpudl.registry import unknown_argument
 from gpudl.utils.checks import require_number, require_whole
 
 LearningRate = float | Tensor | LearningRateSchedule | Callable[[], float | Tensor]
 """A learning rate: a number, a variable, a schedule, or a function without arguments."""
 
 
+class _Decay(TypedDict, total=False):
+    weight_decay: Annotated[float | None, None]
+
+
 class Shared(TypedDict, total=False):
-    """The keyword arguments of all optimizers."""
+    """The arguments of all optimizers but the weight decay, in the order in which they can be given by position."""
 
-    clipnorm: float | None
-    clipvalue: float | None
-    global_clipnorm: float | None
-    use_ema: bool
-    ema_momentum: float
-    ema_overwrite_frequency: int | None
-    loss_scale_factor: float | None
-    gradient_accumulation_steps: int | None
-    name: str | None
+    clipnorm: Annotated[float | None, None]
+    clipvalue: Annotated[float | None, None]
+    global_clipnorm: Annotated[float | None, None]
+    use_ema: Annotated[bool, False]
+    ema_momentum: Annotated[float, 0.99]
+    ema_overwrite_frequency: Annotated[int | None, None]
+    loss_scale_factor: Annotated[float | None, None]
+    gradient_accumulation_steps: Annotated[int | None, None]
+    name: Annotated[str | None, None]
 
 
-class Options(Shared, total=False):
-    """The same with the weight decay, which is off by default."""
-
-    weight_decay: float | None
+class Options(_Decay, Shared, total=False):
+    """The arguments of all optimizers, the weight decay first, which is off by default."""
 
 
 # The defaults, in the order of Keras's configs.

@@ -1,6 +1,11 @@
 """Helpers: files, images, data sets of folders, labels, seeds, batches, pictures of models, user-defined classes."""
 
 from gpudl import custom_objects
+from gpudl.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from gpudl.custom_objects import *  # noqa: F403
 from gpudl.utils.batch_parts import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from gpudl.utils.cached_files import get_file
@@ -16,18 +21,24 @@ from gpudl.utils.session import clear_session
 from gpudl.utils.splitting import split_dataset
 from gpudl.utils.symbols import get_source_inputs, is_keras_tensor
 
+FeatureSpace: type  # of layers, which stand above: gpudl/__init__.py sets it
+
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
 
 __all__ = [
+    "FeatureSpace",
     "PyDataset",
     "Sequence",
     "array_to_img",
     "clear_session",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_file",
     "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
+    "is_interactive_logging_enabled",
     "is_keras_tensor",
     "load_img",
     "model_to_dot",

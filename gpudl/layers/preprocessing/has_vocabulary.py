@@ -82,6 +82,11 @@ class HasVocabulary(HostLayer):
             raise ValueError(f"{who}: invert=True returns words, so output_mode must be 'int', got {mode!r}.")
 
     @property
+    def compute_dtype(self) -> str:
+        """The dtype of what it is called on: ``"string"`` for text."""
+        return "string" if self.kind is str and not self.invert else "int64"
+
+    @property
     def _first_other(self) -> int:
         """The index of the first word that is not in the vocabulary, behind that of the mask."""
         return int(self.mask_token is not None and self.output_mode == "int")

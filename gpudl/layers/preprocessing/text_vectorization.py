@@ -127,6 +127,11 @@ class TextVectorization(HostLayer):
         self.output_mode = self._lookup.output_mode
 
     @property
+    def compute_dtype(self) -> str:
+        """The dtype of what it is called on, ``"string"``."""
+        return "string"
+
+    @property
     def result_dtype(self) -> str:  # type: ignore[override]
         """The dtype of the results."""
         return self._lookup.result_dtype
