@@ -29,6 +29,7 @@ BASE = (
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
     *("mixed_precision", "layers", "callbacks", "datasets", "saving", "training", "reports", "models"),
+    "applications",
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels.geometry": set(),
@@ -61,7 +62,7 @@ LIBRARIES: dict[str, set[str]] = {
     "utils": {"numpy", "rich", "pydot", "IPython", "PIL"},
     "reports": {"numpy", "rich"},
     "callbacks": {"numpy", "rich", "tensorboard"},
-    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli")},
+    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli", "applications")},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {
     "pydot",
