@@ -49,7 +49,7 @@ def registered() -> Iterator[dict[str, Any]]:
 
 def needs_arguments(kind: type) -> bool:
     options = list(inspect.signature(kind).parameters.values())
-    return kind is layers.InputLayer or any(
+    return kind in (layers.InputLayer, layers.CategoryEncoding, layers.Discretization) or any(
         p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in options
     )
 
