@@ -81,7 +81,7 @@ class Model(Reported):
         self.batch_shape = self.input_shape if isinstance(self.input, KerasTensor) else None
 
     @property
-    def path(self) -> str | None:  # type: ignore[override]
+    def path(self) -> str | None:
         """The names of the layers around the model, and its own; None before it is built."""
         known: str | None = vars(self).get("_path")
         return known or (self.name if self.built else None)
