@@ -14,7 +14,8 @@ from typing import Any, Generic, Self, TypeVar, cast, overload
 
 from gpudl import custom_objects as users
 from gpudl.argument_errors import unknown, unregistered
-from gpudl.descriptions import Config, described, made_from
+from gpudl.descriptions import Config as Config
+from gpudl.descriptions import described, made_from
 from gpudl.engine.state import changed
 from gpudl.engine.tree import same_value
 from gpudl.names import snake_case
