@@ -130,6 +130,23 @@ def wave(o: Any, x: Any) -> Any:
 
 
 CALLS |= {
+    "norm": [
+        lambda o, x: o.norm(x),
+        *(lambda o, x, k=k: o.norm(wide(o, x), k) for k in ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)),
+        *(lambda o, x, k=k: o.norm(wide(o, x) + 1, k, 1, True) for k in (None, 0, 1, 2, 3, -1, np.inf, -np.inf)),
+        lambda o, x: o.norm(o.stack([x, x]), 1, (2, 0), True),
+    ],
+    "jvp": [
+        lambda o, x: o.jvp(lambda a, b: a * b + o.sin(a), (wide(o, x), wide(o, x)), (wide(o, x) + 1, wide(o, x))),
+        lambda o, x: o.jvp(lambda a: (o.exp(a), a[0]), (wide(o, x),), (wide(o, x),))[1],
+        lambda o, x: o.jvp(lambda a: (a * a, a), (wide(o, x),), (wide(o, x),), has_aux=True),
+    ],
+    "psnr": [lambda o, x: o.psnr(x, x[::-1], 7.0)],
+    "ctc_decode": [
+        lambda o, x: o.ctc_decode(o.stack([o.cast(x, "float32")] * 2), np.array([2, 1])),
+        lambda o, x: o.ctc_decode(o.cast(o.stack([o.concatenate([x, x, x])]), "float32"), np.array([5]), mask_index=2),
+        lambda o, x: o.ctc_decode(o.cast(o.stack([x]), "float32"), np.array([2]), merge_repeated=False),
+    ],
     "fft": [lambda o, x: o.fft((wide(o, x), wide(o, x) + 1))],
     "fft2": [lambda o, x: o.fft2((wide(o, x), wide(o, x) + 1))],
     "ifft2": [lambda o, x: o.ifft2((wide(o, x), wide(o, x) + 1))],

@@ -15,6 +15,7 @@ from gpudl.ops import (
     loops,
     math,
     nn,
+    norms,
     numpy,
     primitives,
     rearranging,
@@ -26,6 +27,7 @@ from gpudl.ops.linalg import *  # noqa: F403
 from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
+from gpudl.ops.norms import *  # noqa: F403
 from gpudl.ops.numpy import *  # noqa: F403
 from gpudl.ops.primitives.activation import *  # noqa: F403
 from gpudl.ops.primitives.conv import *  # noqa: F403
@@ -50,6 +52,18 @@ from gpudl.ops.spectral import *  # noqa: F403
 
 __all__ = ["Op", "image", "linalg", "registry"]
 
-publish(globals(), linalg, loops, math, nn, numpy, spectral, *primitives.FAMILIES)
-publish(globals(), loops, math, nn, numpy, rearranging, scattering, segments, *primitives.FAMILIES)
+publish(
+    globals(),
+    linalg,
+    loops,
+    math,
+    nn,
+    norms,
+    numpy,
+    rearranging,
+    scattering,
+    segments,
+    spectral,
+    *primitives.FAMILIES,
+)
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
