@@ -17,6 +17,7 @@ from gpudl.kernels.cpu import (
     attention_grad,
     conv,
     conv_im2col,
+    depthwise,
     elementwise,
     gather,
     layer_norm,
@@ -199,6 +200,7 @@ def test_argmax_holds_the_last_tap(kernel: tuple[int, int], dtype: Any) -> None:
 
 POOL = Window((3, 2), (2, 1), "same")
 IMAGES, POOLED = (3, 9, 7, 5), (3, 5, 7, 5)
+DEPTHWISE = ("depthwise_conv2d", "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad")
 F4_ONLY = (
     "attention",
     "attention_grad",
@@ -268,6 +270,24 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
             *(noise(2, 200, 3, 9), noise(2, 199, 1, 9), noise(2, 199, 1, 17)),
         ],
         ATTENTION,
+    ),
+    "depthwise_conv2d": (
+        depthwise.depthwise_conv2d,
+        [blank(POOLED)],
+        [noise(*IMAGES), noise(3, 2, 5)],
+        {"window": POOL},
+    ),
+    "depthwise_conv2d_input_grad": (
+        depthwise.depthwise_conv2d_input_grad,
+        [blank(IMAGES)],
+        [noise(*POOLED), noise(3, 2, 5)],
+        {"shape": IMAGES, "window": POOL},
+    ),
+    "depthwise_conv2d_weight_grad": (
+        depthwise.depthwise_conv2d_weight_grad,
+        [blank((3, 2, 5))],
+        [noise(*IMAGES), noise(*POOLED)],
+        {"window": POOL},
     ),
     "matmul": (matmul.matmul, [blank((101, 150))], [noise(101, 37), noise(37, 150)], {}),
     "sum_to": (reduce.sum_to, [blank(37)], [noise(1001, 37)], {"shape": (37,)}),
@@ -408,7 +428,11 @@ def test_bits_do_not_depend_on_threads_and_nothing_outside_is_touched(name: str)
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in CASES if n not in ("im2col", "col2im", "take", "argmax") and "pool" not in n and n not in F4_ONLY],
+    [
+        n
+        for n in CASES
+        if n not in ("im2col", "col2im", "take", "argmax") and "pool" not in n and n not in (*F4_ONLY, *DEPTHWISE)
+    ],
 )
 def test_float64_is_computed_in_float64(name: str) -> None:
     kernel, outs, inputs, static = CASES[name]

@@ -14,6 +14,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from array_calls import ARRAYS
+from flow_calls import FLOW
 from keras_peer import keras_or_skip, parity
 from maths_calls import CALLS as MATHS
 from maths_calls import FLOATS_ONLY
@@ -52,6 +53,7 @@ X = np.array([[3, 1, 2], [0, 7, 1]])
 
 CALLS: dict[str, list[Call]] = {
     **ARRAYS,
+    **FLOW,
     **ORDER,
     "argmax": [lambda o, x: o.argmax(x, -1), lambda o, x: o.argmax(x, 0, True), lambda o, x: o.argmax(x, None, True)],
     "sum": [lambda o, x: o.sum(x, 0), lambda o, x: o.sum(x, [0, 1], True), lambda o, x: o.sum(x, axis=(-1,))],
@@ -194,7 +196,7 @@ def test_values_and_dtypes(name: str, keras: Any) -> None:
     calls = [*CALLS.get(name, ()), *([lambda o, x: getattr(o, name)(x)] if name in UNARY and name not in MATHS else ())]
     # Keras subtracts the maximum of small integers in their own dtype, so that they wrap.
     dtypes = FLOATS if name in FLOATS_ONLY or name.endswith(("_pool", "softmax", "sparsemax")) else SOME
-    dtypes = FEW if name in {*ARRAYS, *ORDER} else dtypes
+    dtypes = FEW if name in {*ARRAYS, *FLOW, *ORDER} else dtypes
     for number, call in enumerate(calls):
         given = dtypes[:-1] if dtypes is FEW and number else dtypes
         given = ("float32",) if name in MATHS and number else given  # arguments do not matter for dtypes

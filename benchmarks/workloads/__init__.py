@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.workloads import convolutions, layers, networks, recurrent, small
+from benchmarks.workloads import attention, convolutions, images, layers, networks, recurrent, small
 from benchmarks.workloads.base import Settings, Work, Workload
 
 __all__ = ["GROUPS", "WORKLOADS", "Settings", "Work", "Workload", "chosen"]
@@ -11,8 +11,10 @@ _MODULES = {
     "networks": networks,
     "small": small,
     "convolutions": convolutions,
+    "images": images,
     "layers": layers,
     "recurrent": recurrent,
+    "attention": attention,
 }
 GROUPS = {name: [workload.name for workload in module.WORKLOADS] for name, module in _MODULES.items()}
 WORKLOADS = {workload.name: workload for module in _MODULES.values() for workload in module.WORKLOADS}

@@ -103,5 +103,5 @@ def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> 
 
 
 ACTIVATIONS: Family[Activation, Activation] = Family("activation", default=linear)
-get, serialize, deserialize = ACTIVATIONS.get, ACTIVATIONS.serialize, ACTIVATIONS.deserialize
+get, serialize, deserialize = ACTIVATIONS.get, ACTIVATIONS.serializer("activation"), ACTIVATIONS.deserialize
 ACTIVATIONS.add(globals())

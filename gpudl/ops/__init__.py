@@ -10,21 +10,28 @@ from gpudl.engine.calls import publish
 from gpudl.engine.op import Op, registry
 from gpudl.engine.tensor import faces
 from gpudl.ops import (
+    branches,
+    gradients,
     image,
     linalg,
     loops,
+    mapping,
     math,
     nn,
     norms,
     numpy,
     primitives,
     rearranging,
+    repeating,
     scattering,
     segments,
     spectral,
 )
+from gpudl.ops.branches import *  # noqa: F403
+from gpudl.ops.gradients import *  # noqa: F403
 from gpudl.ops.linalg import *  # noqa: F403
 from gpudl.ops.loops import *  # noqa: F403
+from gpudl.ops.mapping import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
 from gpudl.ops.norms import *  # noqa: F403
@@ -46,6 +53,7 @@ from gpudl.ops.primitives.shape import *  # noqa: F403
 from gpudl.ops.primitives.special import *  # noqa: F403
 from gpudl.ops.primitives.update import *  # noqa: F403
 from gpudl.ops.rearranging import *  # noqa: F403
+from gpudl.ops.repeating import *  # noqa: F403
 from gpudl.ops.scattering import *  # noqa: F403
 from gpudl.ops.segments import *  # noqa: F403
 from gpudl.ops.spectral import *  # noqa: F403
@@ -61,9 +69,21 @@ publish(
     norms,
     numpy,
     rearranging,
+    branches,
+    gradients,
+    linalg,
+    loops,
+    mapping,
+    math,
+    nn,
+    numpy,
+    rearranging,
+    repeating,
     scattering,
     segments,
     spectral,
     *primitives.FAMILIES,
 )
 faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
+_FACES = ("__matmul__", "__getitem__", "reshape", "scan", "squeeze", "true_divide")
+faces.update({face: globals()[face.strip("_")] for face in _FACES})

@@ -53,8 +53,8 @@ class SeedGenerator:
         self.name = auto_name("seed_generator") if name is None else name
         self.state.path = f"{self.name}/{self.state.name}"
 
-    def next(self) -> Tensor:
-        """Return the key of the next draw, and advance the state."""
+    def next(self, ordered: bool = True) -> Tensor:
+        """Return the key of the next draw, and advance the state; `ordered` makes no difference."""
         key = ops.draw_key(self.state)
         ops.advance_(self.state)
         return key
@@ -159,11 +159,12 @@ def dropout(
     """
     if noise_shape is None and rate < 1:
         return ops.dropout(inputs, key_of(seed), rate=rate)
-    kept = uniform(_mask_shape(noise_shape, inputs.shape), dtype="float32", seed=seed) >= rate
+    kept = uniform(mask_shape(noise_shape, inputs.shape), dtype="float32", seed=seed) >= rate
     return ops.where(kept, inputs / (1.0 - rate) if rate < 1 else inputs, 0.0)
 
 
-def _mask_shape(noise_shape: Sequence[int | None] | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+def mask_shape(noise_shape: Sequence[int | None] | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a mask of inputs of `shape`; raise ShapeError if `noise_shape` does not fit them."""
     wanted = tuple(noise_shape or (None,) * len(shape))
     if len(wanted) != len(shape) or not all(n in (None, 1, m) for n, m in zip(wanted, shape, strict=True)):
         raise ShapeError(
