@@ -62,13 +62,6 @@ __all__ = ["Op", "image", "linalg", "registry"]
 
 publish(
     globals(),
-    linalg,
-    loops,
-    math,
-    nn,
-    norms,
-    numpy,
-    rearranging,
     branches,
     gradients,
     linalg,
@@ -76,6 +69,7 @@ publish(
     mapping,
     math,
     nn,
+    norms,
     numpy,
     rearranging,
     repeating,
@@ -84,6 +78,5 @@ publish(
     spectral,
     *primitives.FAMILIES,
 )
-faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
 _FACES = ("__matmul__", "__getitem__", "reshape", "scan", "squeeze", "true_divide")
 faces.update({face: globals()[face.strip("_")] for face in _FACES})
