@@ -18,6 +18,7 @@ from gpudl.ops import (
     mapping,
     math,
     nn,
+    norms,
     numpy,
     primitives,
     rearranging,
@@ -33,6 +34,7 @@ from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.mapping import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
+from gpudl.ops.norms import *  # noqa: F403
 from gpudl.ops.numpy import *  # noqa: F403
 from gpudl.ops.primitives.activation import *  # noqa: F403
 from gpudl.ops.primitives.conv import *  # noqa: F403
@@ -67,6 +69,7 @@ publish(
     mapping,
     math,
     nn,
+    norms,
     numpy,
     rearranging,
     repeating,
