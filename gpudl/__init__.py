@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
 
 from gpudl import (
     activations,
+    applications,
     backend,
     callbacks,
     config,
@@ -44,7 +45,7 @@ from gpudl import (
 from gpudl.backend import OutOfMemoryError, device
 from gpudl.compat import old_spellings as _old_spellings
 from gpudl.compat.aliases import load_ipython_extension, unload_ipython_extension
-from gpudl.dtype_policies import DTypePolicy
+from gpudl.dtype_policies import DTypePolicy, FloatDTypePolicy
 from gpudl.engine.convert import convert_to_tensor
 from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.plan.trace import traced
@@ -56,6 +57,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.initializers import Initializer
 from gpudl.layers import Input, InputSpec, Layer
+from gpudl.layers.base.enclosing import name_scope
 from gpudl.layers.preprocessing.feature_space import FeatureSpace
 from gpudl.losses import Loss
 from gpudl.metrics import Metric
@@ -68,8 +70,15 @@ utils.FeatureSpace = FeatureSpace
 
 __version__ = "0.1.0"
 
+
+def version() -> str:
+    """Return the version of gpudl."""
+    return __version__
+
+
 __all__ = [
     "DTypePolicy",
+    "FloatDTypePolicy",
     "GradientTape",
     "Initializer",
     "Input",
@@ -91,6 +100,7 @@ __all__ = [
     "TracingError",
     "Variable",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",
@@ -107,6 +117,7 @@ __all__ = [
     "metrics",
     "mixed_precision",
     "models",
+    "name_scope",
     "ops",
     "optimizers",
     "random",
@@ -116,4 +127,5 @@ __all__ = [
     "tree",
     "unload_ipython_extension",
     "utils",
+    "version",
 ]

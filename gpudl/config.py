@@ -16,8 +16,10 @@ from gpudl.engine.state import changed as _changed
 _settings: dict[str, str | float] = {
     "epsilon": 1e-7,
     "image_data_format": "channels_last",
+    "interactive_logging": True,
     "traceback_filtering": True,
 }
+_limits: dict[str, int | None] = {"epochs": None, "steps": None}
 _LAYOUTS = ("channels_last", "channels_first")
 
 
@@ -185,3 +187,49 @@ def is_traceback_filtering_enabled() -> bool:
 def is_interactive() -> bool:
     """Return whether standard output is a terminal whose lines can be redrawn."""
     return sys.stdout.isatty() and os.environ.get("TERM", "") != "dumb"
+
+
+def max_epochs() -> int | None:
+    """Return the most epochs of a `fit`, None without a limit."""
+    return _limits["epochs"]
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Limit the epochs of each `fit`, to try a program quickly; None for no limit."""
+    _limits["epochs"] = _count("max_epochs", max_epochs)
+
+
+def max_steps_per_epoch() -> int | None:
+    """Return the most steps of an epoch, of an evaluation and of a prediction, None without a limit."""
+    return _limits["steps"]
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Limit the steps of each epoch, evaluation and prediction, to try a program quickly; None for no limit."""
+    _limits["steps"] = _count("max_steps_per_epoch", max_steps_per_epoch)
+
+
+def _count(name: str, value: int | None) -> int | None:
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise ValueError(f"{name} must be a positive integer or None, got {value!r}.")
+    return value
+
+
+def enable_interactive_logging() -> None:
+    """Print progress as it is made, which is the default."""
+    _set("interactive_logging", True)
+
+
+def disable_interactive_logging() -> None:
+    """Print a line after each epoch where ``verbose="auto"`` would draw progress, as suits a file."""
+    _set("interactive_logging", False)
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Return whether progress is printed as it is made."""
+    return bool(_settings["interactive_logging"])
+
+
+def is_nnx_enabled() -> bool:
+    """Return False: it is about another library."""
+    return False

@@ -135,5 +135,5 @@ def _norms(w: Tensor, axis: Axis) -> Tensor:
 non_neg, max_norm, min_max_norm, unit_norm = NonNeg, MaxNorm, MinMaxNorm, UnitNorm
 
 CONSTRAINTS: Family[Callable[[Tensor], Tensor], None] = Family("constraint", Constraint)
-get, serialize, deserialize = CONSTRAINTS.get, CONSTRAINTS.serialize, CONSTRAINTS.deserialize
+get, serialize, deserialize = CONSTRAINTS.get, CONSTRAINTS.serializer("constraint"), CONSTRAINTS.deserialize
 CONSTRAINTS.add(globals())

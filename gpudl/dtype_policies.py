@@ -7,11 +7,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gpudl.argument_errors import unknown
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.default_float import floatx
-from gpudl.engine.spec import TEXT
-from gpudl.registry import serialize, unknown
+from gpudl.engine.spec import TEXT, as_dtype, is_floating
+from gpudl.engine.tensor import Tensor, faces
+from gpudl.registry import serialize
 
-__all__ = ["DTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
+__all__ = ["DTypePolicy", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
 
 DtypeLike: TypeAlias = "str | type | np.dtype | DTypePolicy | Mapping[str, object] | None"
 """An argument of `get`: a dtype or a policy, itself, by name or as a config, or None."""
@@ -67,6 +70,14 @@ class DTypePolicy:
         """The dtype of a layer's variables."""
         return "float32" if self._name in _MIXED else self._name
 
+    def convert_input(self, x: object, autocast: bool, dtype: str) -> object:
+        """Return an array or a tensor as a tensor, floats in `dtype` if `autocast`; anything else unchanged."""
+        if not hasattr(x, "__array__") and not hasattr(x, "array"):
+            return x
+        tensor = x if isinstance(x, Tensor) else as_tensor(x)
+        casts = autocast and is_floating(tensor.dtype) and tensor.dtype != as_dtype(dtype)
+        return faces["cast"](tensor, dtype=as_dtype(dtype)) if casts else tensor
+
     def get_config(self) -> dict[str, object]:
         """Return the name, as plain data."""
         return {"name": self._name}
@@ -84,6 +95,10 @@ class DTypePolicy:
 
     def __repr__(self) -> str:
         return f'<DTypePolicy "{self._name}">'
+
+
+class FloatDTypePolicy(DTypePolicy):
+    """A policy of floats, the name of `DTypePolicy` where others are quantized."""
 
 
 _chosen: list[DTypePolicy] = []

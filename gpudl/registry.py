@@ -7,13 +7,14 @@ ones are in `custom_objects`.
 from __future__ import annotations
 
 import copy
-import difflib
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
 from gpudl import custom_objects as users
+from gpudl.argument_errors import unknown, unregistered
 from gpudl.engine.state import changed
 from gpudl.engine.tree import same_value
 from gpudl.names import snake_case
@@ -23,6 +24,7 @@ _PUBLIC = {"gpudl": "keras", **{f"gpudl.{kind}": f"keras.{kind}" for kind in (*_
 """The modules whose classes files name, and what Keras calls them."""
 
 T = TypeVar("T")
+R = TypeVar("R")
 _NOTHING = object()
 Identified = str | Mapping[str, object] | Callable[..., object]
 Identifier = Identified | None
@@ -30,60 +32,6 @@ Identifier = Identified | None
 N = TypeVar("N")
 Config = dict[str, Any]
 """The arguments of an object's constructor, by name, as plain data."""
-
-
-def unknown(kind: str, name: str, known: Iterable[str]) -> ValueError:
-    """Return the error for a `name` that is not in `known`, with the most similar one that is."""
-    # Of the two spellings of a name the one with underscores, unless it is split wrongly, as in rm_sprop.
-    known = list(known)
-    spelled = {other.replace("_", ""): other for other in known if "_" in other and min(map(len, other.split("_"))) > 2}
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    hint = f" Known: {', '.join(sorted({spelled.get(other, other) for other in known}))}."
-    if near:
-        hint = f" Did you mean {spelled.get(near[0], near[0])!r}?"
-    return ValueError(f"Unknown {kind}: {name!r}.{hint}")
-
-
-def unknown_argument(cls: type, name: str) -> ValueError:
-    """Return the error for an argument that neither `cls` nor its bases accept, with the most similar one that they do.
-
-    Example:
-        >>> print(unknown_argument(gpudl.layers.Dense, "activaton"))
-        Dense has no argument 'activaton'. Did you mean 'activation'?
-    """
-    taken = [
-        parameter.name
-        for base in cls.__mro__
-        if "__init__" in vars(base) and base is not object
-        for parameter in list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
-        if parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    ]
-    return no_argument(cls.__name__, name, list(dict.fromkeys(taken)))
-
-
-def no_argument(who: str, name: str, taken: list[str]) -> ValueError:
-    """Return the error for an argument that is not among those `taken`, with the nearest that is."""
-    near = difflib.get_close_matches(name.lower(), taken, n=1, cutoff=0.6)
-    hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(taken) or 'none of this kind'}."
-    return ValueError(f"{who} has no argument {name!r}. {hint}")
-
-
-def unregistered(name: str, module: str = "") -> ValueError:
-    """Return the error for a class or function that is neither gpudl's nor registered."""
-    where = f" of {module}" if module else ""
-    return ValueError(
-        f"{name!r}{where} is neither gpudl's nor registered. Pass custom_objects={{{name!r}: {name.split('>')[-1]}}}, "
-        "or decorate it with @saving.register_keras_serializable() in your program."
-    )
-
-
-def refuse_others(cls: type, others: Mapping[str, object], off: Mapping[str, object]) -> None:
-    """Raise ValueError for arguments that no constructor accepts, unless they have the values that `off` lists."""
-    for name, value in others.items():
-        if name not in off:
-            raise unknown_argument(cls, name)
-        if value != off[name]:
-            raise ValueError(f"{cls.__name__}({name}={value!r}) is not supported yet. Leave {name} out.")
 
 
 class Family(Generic[T, N]):
@@ -151,6 +99,14 @@ class Family(Generic[T, N]):
             2.0
         """
         return self.deserialize(identifier)
+
+    def serializer(self, argument: str) -> Callable[..., object]:
+        """Return `serialize` with the name that its argument has in Keras, ``"layer"`` for layers."""
+        return named_like(self.serialize, {"value": argument})
+
+    def deserializer(self, argument: str) -> Callable[..., T]:
+        """Return `deserialize` with the name that its first argument has in Keras."""
+        return named_like(self.deserialize, {"config": argument})
 
     def serialize(self, value: object) -> object:
         """Return `value` as plain data: the class and the config of an object, the name of a function.
@@ -336,3 +292,17 @@ def keras_path(cls: type) -> tuple[str, str]:
             if getattr(sys.modules.get(path), name, None) is cls and path in _PUBLIC:
                 return _PUBLIC[path], name
     return cls.__module__, name
+
+
+def named_like(function: Callable[..., R], names: Mapping[str, str]) -> Callable[..., R]:
+    """Return a function whose arguments have other names: those of `names`, by their present ones."""
+    signature = inspect.signature(function)
+    parameters = signature.parameters.values()
+    shown = signature.replace(parameters=[p.replace(name=names.get(p.name, p.name)) for p in parameters])
+
+    @wraps(function)
+    def called(*args: object, **kwargs: object) -> R:
+        return function(*shown.bind(*args, **kwargs).args)
+
+    vars(called)["__signature__"] = shown
+    return called

@@ -148,7 +148,7 @@ class OrthogonalRegularizer(Regularizer):
 l1, l2, l1_l2, orthogonal_regularizer = L1, L2, L1L2, OrthogonalRegularizer
 
 REGULARIZERS: Family[Callable[[Tensor], Tensor], None] = Family("regularizer", Regularizer)
-get, serialize, deserialize = REGULARIZERS.get, REGULARIZERS.serialize, REGULARIZERS.deserialize
+get, serialize, deserialize = REGULARIZERS.get, REGULARIZERS.serializer("regularizer"), REGULARIZERS.deserialize
 REGULARIZERS.add(globals())
 
 

@@ -117,8 +117,12 @@ def _packed(structure: object, leaves: Iterator[object]) -> object:
     return _with_children(structure, [_packed(child, leaves) for _, child in _children(structure)])
 
 
-def assert_same_structure(a: object, b: object) -> None:
+def assert_same_structure(a: object, b: object, check_types: bool | None = None) -> None:
     """Raise ValueError unless two nests have the same types, lengths and keys; their leaves may differ.
+
+    Args:
+        a, b: the nests.
+        check_types: accepted, without effect, as in Keras.
 
     Example:
         >>> assert_same_structure([1, {"a": 2}], [3, {"a": 4}])

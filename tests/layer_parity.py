@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,6 @@ def assert_like_keras(
     given: Mapping[str, Any],
     together: bool = False,
     tolerance: float = 2e-5,
-    inner: Callable[[str], str] = str,
 ) -> None:
     """Compare two layers, of which ours gets random weights that are then given to Keras's.
 
@@ -51,7 +50,6 @@ def assert_like_keras(
         given: further arguments of the call.
         together: whether the inputs are one argument, a list.
         tolerance: relative and absolute.
-        inner: how a path of Keras's below the layer is said here.
     """
     import jax
 
@@ -64,15 +62,15 @@ def assert_like_keras(
     with jax.disable_jit():  # which only builds it
         called(theirs, inputs)
     mine = [(w.path.partition("/")[2], tuple(w.shape), w.trainable) for w in ours.weights]
-    assert mine == [(inner(w.path.partition("/")[2]), tuple(w.shape), w.trainable) for w in theirs.weights], said
+    assert mine == [(w.path.partition("/")[2], tuple(w.shape), w.trainable) for w in theirs.weights], said
     values = [noise(7 + n, *w.shape) / 2 for n, w in enumerate(ours.weights)]
     ours.set_weights(values)
     theirs.set_weights(values)
     fixed = [v.value for v in theirs.non_trainable_variables]
 
     def outputs(arrays: Any, trained: Any) -> list[Any]:
-        args = ([list(arrays)],) if together else (arrays,)
-        return flat(theirs.stateless_call(trained, fixed, *args[0], **given)[0])
+        args = [list(arrays)] if together else arrays
+        return flat(theirs.stateless_call(trained, fixed, *args, **given)[0])
 
     trained = [v.value for v in theirs.trainable_variables]
     wanted, back = jax.vjp(outputs, list(inputs), trained)

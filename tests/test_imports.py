@@ -19,6 +19,7 @@ FOLDERS = {"gpudl": ROOT / "gpudl", "gpudl.kernels": ROOT / "kernels"}
 
 BASE = (
     *("backend", "engine", "engine.plan", "ops", "random", "config", "dtype_policies", "custom_objects", "registry"),
+    "argument_errors",
     "names",
     "tree",
     "utils",
@@ -28,6 +29,7 @@ BASE = (
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
     *("mixed_precision", "layers", "callbacks", "datasets", "saving", "training", "reports", "models"),
+    "applications",
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels.geometry": set(),
@@ -39,11 +41,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {"backend", "names"},
     "engine.plan": {"engine", "backend"},
     "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry", "kernels.expression"},
+    "argument_errors": set(),
     "custom_objects": set(),
-    "registry": {"custom_objects", "engine", "names"},
+    "registry": {"argument_errors", "custom_objects", "engine", "names"},
     "utils": {"custom_objects", "backend", "engine", "config", "names", "ops"},
     "config": {"backend", "engine", "dtype_policies"},
-    "dtype_policies": {"registry", "engine"},
+    "dtype_policies": {"argument_errors", "registry", "engine"},
     "random": {"ops", "engine", "config", "names"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
     "compat": {*BASE, *FACE},
@@ -59,7 +62,7 @@ LIBRARIES: dict[str, set[str]] = {
     "utils": {"numpy", "rich", "pydot", "IPython", "PIL"},
     "reports": {"numpy", "rich"},
     "callbacks": {"numpy", "rich", "tensorboard"},
-    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli")},
+    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli", "applications")},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {
     "pydot",

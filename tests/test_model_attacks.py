@@ -74,7 +74,7 @@ def changed(file: Path, change: Callable[[Config], object]) -> Path:
     return other
 
 
-def refused(file: Path, text: str, error: type[Exception] | tuple[type[Exception], ...] = ValueError) -> None:
+def refused(file: Path, text: str, error: type[Exception] = ValueError) -> None:
     with watched(file.parent), pytest.raises(error, match=text):
         models.load_model(file)
 
@@ -272,7 +272,8 @@ def test_other_files(file: Path) -> None:
     for content, text in (
         (b"", "it begins with b''"),
         (b"\x80\x04pickle", "it begins with"),
-        (b"\x89HDF\r\n\x1a\n", "HDF5"),
     ):
         file.write_bytes(content)
         refused(file, text)
+    file.write_bytes(b"\x89HDF\r\n\x1a\n")  # the beginning of HDF5
+    refused(file, "nable to", OSError)

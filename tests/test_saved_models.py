@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from saved_models import MODELS, X, Y
@@ -133,7 +134,7 @@ def test_what_has_no_form_as_data_is_said(tmp_path: Path) -> None:
 
 def test_bad_names_and_models_that_are_not_built(tmp_path: Path) -> None:
     model = compiled("nested")
-    for place in ("m", "m.h5", "m.weights.h5", "m.zip"):
+    for place in ("m", "m.weights.h5", "m.zip"):
         with pytest.raises(ValueError, match=rf"saved to a file that ends in `\.keras`, got '{place}'"):
             model.save(place)
     with pytest.raises(ValueError, match=r"zipped=False, a folder in the place of a file, is not supported"):
@@ -186,3 +187,70 @@ def test_checkpoints_are_whole_models(tmp_path: Path) -> None:
         ValueError, match=r"with save_weights_only=False the filepath must end in `\.keras`, got 'm\.weights\.h5'"
     ):
         gpudl.callbacks.ModelCheckpoint("m.weights.h5")
+
+
+def test_the_older_format(tmp_path: Path) -> None:
+    model = compiled("residual")
+    model.fit(X, Y, epochs=1, verbose=0)
+    model.save(tmp_path / "m.h5")
+    again = models.load_model(tmp_path / "m.h5")
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+    for one in (model, again):
+        one.fit(X, Y, epochs=1, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(again.predict(X, verbose=0), model.predict(X, verbose=0))
+    other = compiled("residual")
+    other.load_weights(tmp_path / "m.h5")
+    np.testing.assert_array_equal(other.layers[1].kernel, models.load_model(tmp_path / "m.h5").layers[1].kernel)
+    few = gpudl.Sequential([layers.Input((4,)), layers.Dense(1, name="score"), layers.Dense(2)])
+    with pytest.raises(ValueError, match=r"has weights of 4 layers, and 'sequential\w*' has 2 layers with weights\."):
+        few.load_weights(tmp_path / "m.h5")
+    few.load_weights(tmp_path / "m.h5", by_name=True)
+    np.testing.assert_array_equal(few.layers[0].kernel, other.layers[-1].kernel)
+    wide = gpudl.Sequential([layers.Input((4,)), layers.Dense(3, name="score")])
+    with pytest.raises(ValueError, match=r"'score' has weights of shapes \[\(4, 3\), \(3,\)\], and the file has"):
+        wide.load_weights(tmp_path / "m.h5", by_name=True)
+    with pytest.warns(UserWarning, match="load_weights leaves a layer as it is: 'score' has weights"):
+        wide.load_weights(tmp_path / "m.h5", by_name=True, skip_mismatch=True)
+    with pytest.raises(ValueError, match=r"by_name=True is for the older files, which end in `\.h5`"):
+        wide.load_weights(tmp_path / "m.weights.h5", by_name=True)
+    few.save_weights(tmp_path / "w.weights.h5")
+    with pytest.raises(ValueError, match=r"has weights, but no model: build the model in your program"):
+        models.load_model(tmp_path / "w.weights.h5")
+
+
+def test_a_file_as_keras_2_wrote_it(tmp_path: Path) -> None:
+    """A `Sequential` with its shape in the first layer, an axis in a list, and an optimizer with a decay."""
+    of_all: dict[str, Any] = {"trainable": True, "dtype": "float32"}
+    zeros = {"class_name": "Zeros", "config": {}}
+    rows = [
+        ("InputLayer", {"batch_input_shape": [None, 6], "dtype": "float32", "sparse": False, "name": "dense_input"}),
+        (
+            "Dense",
+            {**of_all, "name": "dense", "batch_input_shape": [None, 6], "units": 4, "bias_initializer": zeros},
+        ),
+        ("BatchNormalization", {**of_all, "name": "norm", "axis": [1], "momentum": 0.9}),
+        ("Dense", {**of_all, "name": "last", "units": 2, "activation": "softmax", "kernel_regularizer": None}),
+    ]
+    config = {"name": "old", "layers": [{"class_name": name, "config": own} for name, own in rows]}
+    optimizer = {"class_name": "Adam", "config": {"name": "Adam", "learning_rate": 0.02, "decay": 0.0, "beta_1": 0.8}}
+    training = {"loss": "categorical_crossentropy", "metrics": ["accuracy"], "optimizer_config": optimizer}
+    shapes = {
+        "dense": {"kernel:0": (6, 4), "bias:0": (4,)},
+        "norm": {"gamma:0": (4,), "beta:0": (4,), "moving_mean:0": (4,), "moving_variance:0": (4,)},
+        "last": {"kernel:0": (4, 2), "bias:0": (2,)},
+    }
+    with h5py.File(tmp_path / "old.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": config}).encode()
+        file.attrs["training_config"] = json.dumps(training).encode()
+        group = file.create_group("model_weights")
+        group.attrs["layer_names"] = [name.encode() for name in shapes]
+        for layer, weights in shapes.items():
+            inner = group.create_group(layer)
+            inner.attrs["weight_names"] = [f"{layer}/{name}".encode() for name in weights]
+            for number, (name, shape) in enumerate(weights.items()):
+                inner.create_dataset(f"{layer}/{name}", data=np.full(shape, number + 0.5, np.float32))
+    model = models.load_model(tmp_path / "old.h5")
+    assert [layer.name for layer in model.layers] == ["dense", "norm", "last"]
+    assert [float(v.numpy().flat[0]) for v in model.layers[1].weights] == [0.5, 1.5, 2.5, 3.5]
+    assert (float(model.optimizer.learning_rate), model.optimizer.beta_1) == (pytest.approx(0.02), 0.8)
+    assert model.predict(np.ones((3, 6)), verbose=0).shape == (3, 2)

@@ -70,3 +70,14 @@ def test_the_table_of_operations_is_that_of_keras(keras: Any) -> None:
         kind = getattr(importlib.import_module(it.module), it.class_name)
         options = tuple(p for p in inspect.signature(kind.__init__).parameters if p not in ("self", "name"))
         assert options == it.options, name
+
+
+@parity
+@pytest.mark.parametrize("name", ["convolutional", "residual", "nested"])
+def test_the_older_format_moves_both_ways(name: str, keras: Any, tmp_path: Path) -> None:
+    x = MODELS[name][1]
+    ours, theirs = trained(gpudl, name, "Adam"), trained(keras, name, "Adam")
+    ours.save(tmp_path / "ours.h5")
+    check_same(ours, keras.models.load_model(tmp_path / "ours.h5", compile=False), x, again=False)
+    theirs.save(tmp_path / "theirs.h5")
+    check_same(theirs, gpudl.models.load_model(tmp_path / "theirs.h5"), x, again=name != "convolutional")

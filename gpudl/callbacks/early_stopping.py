@@ -77,13 +77,8 @@ class EarlyStopping(MonitorCallback):
         """Compare the metric with the best so far, and stop training if there is no patience left."""
         logs = logs or {}
         self._more_is_better(logs)  # an error is due in the first epoch already
-        current = logs.get(self.monitor)
-        if current is None:
-            warn_user(
-                f"EarlyStopping watches {self.monitor!r}, which is not there. Available metrics: {', '.join(logs)}.",
-            )
-            return
-        if epoch < self.start_from_epoch:
+        current = self.get_monitor_value(logs)
+        if current is None or epoch < self.start_from_epoch:
             return
 
         better = self._improves(current, self.best, logs)
@@ -99,6 +94,16 @@ class EarlyStopping(MonitorCallback):
             self.best_epoch = epoch
             if self.restore_best_weights:
                 self.best_weights = self.model.get_weights()
+
+    def get_monitor_value(self, logs: Logs) -> Any:
+        """Return the metric among the results of an epoch; None, with a warning, where it is not there."""
+        current = (logs or {}).get(self.monitor)
+        if current is None:
+            warn_user(
+                f"EarlyStopping watches {self.monitor!r}, which is not there. Available metrics: "
+                f"{', '.join(logs or ())}.",
+            )
+        return current
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Print a message, and restore the weights of the best epoch if requested."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from gpudl.argument_errors import unknown
 from gpudl.callbacks.base import HOOKS, Callback, Logs
 from gpudl.callbacks.progress import say
-from gpudl.registry import unknown
 
 
 class LambdaCallback(Callback):

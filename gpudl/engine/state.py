@@ -132,8 +132,8 @@ def weights_up_to(size: int) -> _Switch:
     return _with("largest_weight", size)
 
 
-def recording(recorder: Recorder) -> _Switch:
-    """Record the ops that are applied inside a ``with`` block with `recorder`."""
+def recording(recorder: Recorder | None) -> _Switch:
+    """Record the ops that are applied inside a ``with`` block with `recorder`, or with None compute them."""
     return _with("recorder", recorder)
 
 

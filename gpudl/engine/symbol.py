@@ -184,6 +184,14 @@ class KerasTensor(Tensor):
         """Raise SymbolError: only a computation with values needs it."""
         raise self._refused(SymbolError, "was passed to a function that computes with values")
 
+    def reshape(self, newshape: Iterable[int | None]) -> Tensor:
+        """Return the symbol in another shape, as by `ops.reshape`."""
+        return faces["reshape"](self, newshape)
+
+    def squeeze(self, axis: int | Iterable[int] | None = None) -> Tensor:
+        """Return the symbol without axes of size 1, as by `ops.squeeze`."""
+        return faces["squeeze"](self, axis)
+
     @property
     def size(self) -> int:
         """Raise ValueError: it may be unknown."""

@@ -38,7 +38,7 @@ INITIALIZERS.add(*map(vars, (constants, random_initializers, scaled, transforms)
 INITIALIZERS.alias(zero="Zeros", one="Ones", uniform="RandomUniform", normal="RandomNormal")
 IdentityInitializer, OrthogonalInitializer, STFTInitializer = Identity, Orthogonal, STFT
 INITIALIZERS.alias(IdentityInitializer="Identity", OrthogonalInitializer="Orthogonal", STFTInitializer="STFT")
-serialize, deserialize = INITIALIZERS.serialize, INITIALIZERS.deserialize
+serialize, deserialize = INITIALIZERS.serializer("initializer"), INITIALIZERS.deserialize
 
 
 Given = Identified | np.ndarray | Tensor

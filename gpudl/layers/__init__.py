@@ -6,9 +6,11 @@ from gpudl.layers import (
     convolution,
     core,
     depthwise_convolution,
+    dropout,
     einsum_dense,
     embedding,
     global_pooling,
+    group_normalization,
     merging,
     multi_head_attention,
     normalization,
@@ -18,6 +20,7 @@ from gpudl.layers import (
     recurrent,
     regularization,
     reshaping,
+    spectral_normalization,
     transposed_convolution,
     upsampling,
     wrapping,
@@ -29,9 +32,11 @@ from gpudl.layers.base.layer import LAYERS, Layer
 from gpudl.layers.convolution import *  # noqa: F403
 from gpudl.layers.core import *  # noqa: F403
 from gpudl.layers.depthwise_convolution import *  # noqa: F403
+from gpudl.layers.dropout import *  # noqa: F403
 from gpudl.layers.einsum_dense import *  # noqa: F403
 from gpudl.layers.embedding import *  # noqa: F403
 from gpudl.layers.global_pooling import *  # noqa: F403
+from gpudl.layers.group_normalization import *  # noqa: F403
 from gpudl.layers.merging import *  # noqa: F403
 from gpudl.layers.multi_head_attention import *  # noqa: F403
 from gpudl.layers.normalization import *  # noqa: F403
@@ -41,6 +46,7 @@ from gpudl.layers.preprocessing import *  # noqa: F403
 from gpudl.layers.recurrent import *  # noqa: F403
 from gpudl.layers.regularization import *  # noqa: F403
 from gpudl.layers.reshaping import *  # noqa: F403
+from gpudl.layers.spectral_normalization import *  # noqa: F403
 from gpudl.layers.transposed_convolution import *  # noqa: F403
 from gpudl.layers.upsampling import *  # noqa: F403
 from gpudl.layers.wrapping import *  # noqa: F403
@@ -54,9 +60,11 @@ _FAMILIES = (
     convolution,
     core,
     depthwise_convolution,
+    dropout,
     einsum_dense,
     embedding,
     global_pooling,
+    group_normalization,
     merging,
     multi_head_attention,
     normalization,
@@ -66,10 +74,11 @@ _FAMILIES = (
     recurrent,
     regularization,
     reshaping,
+    spectral_normalization,
     transposed_convolution,
     upsampling,
     wrapping,
 )
 export(globals(), *_FAMILIES)
 LAYERS.add(*map(vars, _FAMILIES))
-get, serialize, deserialize = LAYERS.get, LAYERS.serialize, LAYERS.deserialize
+get, serialize, deserialize = LAYERS.get, LAYERS.serializer("layer"), LAYERS.deserialize

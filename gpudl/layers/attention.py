@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
@@ -13,7 +12,6 @@ from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import open_shape
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
-from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import Masks
 from gpudl.layers.base.options import LayerOptions
@@ -86,7 +84,7 @@ class Attention(Layer):
         if dropout > 0:
             self.seed_generator = SeedGenerator(seed)
 
-    def build(self, input_shape: Sequence[Shape]) -> None:
+    def build(self, input_shape: object) -> None:
         """Create the weights of the scores, if there are any."""
         self._checked(input_shape)
         if self.use_scale:
@@ -147,8 +145,8 @@ class Attention(Layer):
         pairs = pairs if self.scale is None else pairs * self.scale
         return self.concat_score_weight * ops.sum(ops.tanh(pairs), axis=-1)
 
-    def _checked(self, shapes: object) -> None:
-        """Raise an error unless these are the shapes of queries, values and maybe keys that fit each other."""
+    def _checked(self, shapes: object) -> int | None:
+        """Return the number of features, of shapes of queries, values and maybe keys; raise if they do not fit."""
         if not isinstance(shapes, list | tuple) or not all(isinstance(shape, list | tuple) for shape in shapes):
             raise ValueError(f"{self._who()} is called on a list, {_INPUTS}, got {shapes!r}.")
         if len(shapes) not in (2, _AXES) or any(len(shape) != _AXES for shape in shapes):
@@ -161,6 +159,8 @@ class Attention(Layer):
                 f"query {query} and key {key} need as many features, key and value {value} as many tokens. Project "
                 "them by Dense layers first."
             )
+        features: int | None = query[-1]
+        return features
 
     def _checked_masks(self, mask: object, query: Tensor, value: Tensor) -> tuple[Tensor | None, Tensor | None]:
         if mask is None:
@@ -199,11 +199,11 @@ class AdditiveAttention(Attention):
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, **options: Unpack[AdditiveOptions]) -> None:
         super().__init__(use_scale=use_scale, score_mode="concat", dropout=dropout, **options)
 
-    def build(self, input_shape: Sequence[Shape]) -> None:
+    def build(self, input_shape: object) -> None:
         """Create the weights of the features, if there are any."""
-        self._checked(input_shape)
+        features = self._checked(input_shape)
         if self.use_scale:
-            self.scale = self.add_weight((input_shape[0][-1],), "glorot_uniform", name="scale")
+            self.scale = self.add_weight((features,), "glorot_uniform", name="scale")
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
         pairs = ops.tanh(ops.expand_dims(query, 2) + ops.expand_dims(key, 1))

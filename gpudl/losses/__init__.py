@@ -39,7 +39,7 @@ export(
 LOSSES.add(*map(vars, (base, crossentropy, divergence, focal, margin, overlap, regression, sequence, similarity)))
 LOSSES.alias(bce="binary_crossentropy", kld="kl_divergence", mae="mean_absolute_error", mse="mean_squared_error")
 LOSSES.alias(mape="mean_absolute_percentage_error", msle="mean_squared_logarithmic_error")
-get, serialize, deserialize = LOSSES.get, LOSSES.serialize, LOSSES.deserialize
+get, serialize, deserialize = LOSSES.get, LOSSES.serializer("loss"), LOSSES.deserializer("name")
 
 _CROSSENTROPIES: Mapping[str, Callable[..., Any]] = {
     "binary": crossentropy.binary_crossentropy,

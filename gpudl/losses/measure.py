@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 from gpudl import config, dtype_policies
+from gpudl.argument_errors import no_argument
 from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.tensor import Tensor
 from gpudl.names import auto_name, snake_case
-from gpudl.registry import Configurable, Family, no_argument
+from gpudl.registry import Configurable, Family
 from gpudl.utils.options import defaults, spelled_out
 
 Function = Callable[..., Any]

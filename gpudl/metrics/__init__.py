@@ -118,7 +118,7 @@ _FAMILIES = (
 METRICS.add(*map(vars, _FAMILIES), functions=False)
 METRICS.alias(bce="BinaryCrossentropy", mae="MeanAbsoluteError", mse="MeanSquaredError")
 METRICS.alias(mape="MeanAbsolutePercentageError", msle="MeanSquaredLogarithmicError")
-get, serialize, deserialize = METRICS.get, METRICS.serialize, METRICS.deserialize
+get, serialize, deserialize = METRICS.get, METRICS.serializer("metric"), METRICS.deserialize
 
 _ACCURACIES: Mapping[str, type[Metric]] = {
     "binary": accuracy_metrics.BinaryAccuracy,

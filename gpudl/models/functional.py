@@ -11,6 +11,7 @@ from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers import Input, InputLayer
+from gpudl.layers.base.enclosing import innermost
 from gpudl.layers.base.layer import Layer
 from gpudl.models.given_inputs import fitting, one_each, sorted_leaves
 from gpudl.models.host_part import HostPart, host_arrays
@@ -132,6 +133,8 @@ class CallGraph:
 
     def __call__(self, inputs: Nest[Tensor], who: str) -> Any:
         """Compute the outputs for a nest of tensors, or for what `prepared` has returned; errors name the model."""
+        frame = innermost.get()
+        training = None if frame is None else frame.training
         if self.host is not None:
             values, steps = self.host.known(inputs, who)
         else:
@@ -139,6 +142,8 @@ class CallGraph:
         for number in steps:
             step = self.steps[number]
             args, kwargs = filled((step.args, step.kwargs), values)
+            if training is not None and "training" in kwargs:  # what is said of the whole model counts
+                kwargs["training"] = training
             results = flatten(step.operation(*args, **kwargs))[0]
             if len(results) != len(flatten(step.results)[0]):
                 raise ValueError(

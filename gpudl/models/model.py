@@ -80,6 +80,16 @@ class Model(Reported):
         self.built = True
         self.batch_shape = self.input_shape if isinstance(self.input, KerasTensor) else None
 
+    @property
+    def path(self) -> str | None:
+        """The names of the layers around the model, and its own; None before it is built."""
+        known: str | None = vars(self).get("_path")
+        return known or (self.name if self.built else None)
+
+    @path.setter
+    def path(self, path: str | None) -> None:
+        vars(self)["_path"] = path
+
     @derived
     def input(self) -> Any:
         """The input symbols of a functional model, in their nest; else the symbols the model was called on."""
@@ -189,9 +199,11 @@ class Model(Reported):
         """Write the weights, and the optimizer's state, to a ``.weights.h5`` file: `saving.save_weights`."""
         save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-        """Set the weights, and the optimizer's state, from a ``.weights.h5`` file: `saving.load_weights`."""
-        load_weights(self, filepath, skip_mismatch)
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+    ) -> None:
+        """Set the weights, and the optimizer's state, from a file: `saving.load_weights`."""
+        load_weights(self, filepath, skip_mismatch, by_name)
 
     @derived
     def operations(self) -> list[Any]:

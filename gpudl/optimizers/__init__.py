@@ -66,4 +66,4 @@ OPTIMIZERS.add(
     *map(vars, (rmsprop, adagrad, adam, loss_scale, sgd, adadelta, adafactor, adamax, ftrl, lamb, lion, multi, muon)),
     *map(vars, (nadam, schedule_free)),
 )
-get, serialize, deserialize = OPTIMIZERS.get, OPTIMIZERS.serialize, OPTIMIZERS.deserialize
+get, serialize, deserialize = OPTIMIZERS.get, OPTIMIZERS.serializer("optimizer"), OPTIMIZERS.deserialize

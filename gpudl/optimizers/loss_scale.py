@@ -170,6 +170,10 @@ class LossScaleOptimizer(Optimizer):
                 inner.apply(unscaled, variables)
             ops.rescale_(self.dynamic_scale, self.step_counter, finite, growth_steps=self.dynamic_growth_steps)
 
+    def check_finite(self, grads: Iterable[Tensor | None]) -> Tensor:
+        """Return whether all gradients are finite, a bool of no axes."""
+        return ops.all_finite(*_packed(grads))
+
     def get_config(self) -> Config:
         """Return the constructor's arguments as plain data."""
         return {"name": self.name} | {k: v for k, v in super(Updates, self).get_config().items() if k != "name"}

@@ -111,17 +111,24 @@ class Muon(Optimizer):
             ops.adam_(variable, m, v, gradient, rate * self.adam_lr_ratio, self.iterations, **options)
             return
         self.assign(m, m * self.momentum + gradient)
-        step = self._orthogonal(gradient + m * self.momentum if self.nesterov else m)
-        scale = 1.0 if self.rms_rate is None else math.sqrt(max(variable.shape)) * self.rms_rate
-        self.assign_sub(variable, rate * step * scale)
+        step = self.zeropower_via_newtonschulz5(gradient + m * self.momentum if self.nesterov else m, self.ns_steps)
+        self.assign_sub(variable, rate * self.lr_adjust(step))
 
-    def _orthogonal(self, x: Tensor) -> Tensor:
-        """Return the matrix x with singular values near 1."""
+    def lr_adjust(self, x: Tensor) -> Tensor:
+        """Return a matrix times ``rms_rate * sqrt(the longer side)``."""
+        return x if self.rms_rate is None else x * (math.sqrt(max(x.shape)) * self.rms_rate)
+
+    def transpose_last_axis(self, X: Tensor) -> Tensor:  # noqa: N803 (Keras's name)
+        """Return X with its last two axes exchanged."""
+        return ops.transpose(X, (*range(X.ndim - 2), X.ndim - 1, X.ndim - 2))
+
+    def zeropower_via_newtonschulz5(self, x: Tensor, steps: int) -> Tensor:
+        """Return the matrix x with singular values near 1, by so many steps of the iteration."""
         tall = x.shape[0] > x.shape[1]
         if tall:
-            x = ops.transpose(x)
+            x = self.transpose_last_axis(x)
         x = x / (ops.sqrt(ops.sum(ops.square(x))) + 1e-7)
-        for _ in range(self.ns_steps):
-            y = x @ ops.transpose(x)
+        for _ in range(steps):
+            y = x @ self.transpose_last_axis(x)
             x = x * self.muon_a + (y * self.muon_b + y * self.muon_c @ y) @ x
-        return ops.transpose(x) if tall else x
+        return self.transpose_last_axis(x) if tall else x

@@ -7,11 +7,11 @@ from typing import Annotated, TypedDict
 import numpy as np
 
 from gpudl import config
+from gpudl.argument_errors import unknown_argument
 from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.optimizers.schedules.base import SCHEDULES, LearningRateSchedule
-from gpudl.registry import unknown_argument
 from gpudl.utils.checks import require_number, require_whole
 
 LearningRate = float | Tensor | LearningRateSchedule | Callable[[], float | Tensor]

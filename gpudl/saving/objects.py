@@ -11,6 +11,7 @@ import numpy as np
 from gpudl import activations, constraints, dtype_policies, initializers, losses, metrics, optimizers, regularizers
 from gpudl import custom_objects as users
 from gpudl.activations import ACTIVATIONS
+from gpudl.argument_errors import unregistered
 from gpudl.engine.convert import operand
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
@@ -18,7 +19,7 @@ from gpudl.initializers.base import INITIALIZERS
 from gpudl.layers.base.layer import LAYERS
 from gpudl.losses.base import LOSSES
 from gpudl.metrics.base import METRICS
-from gpudl.registry import Config, described, made_from, unregistered
+from gpudl.registry import Config, described, made_from
 
 __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 
@@ -160,7 +161,7 @@ def _made(config: Any) -> Any:
 
 
 def _of_class(config: Config, name: str) -> Any:
-    module = str(config.get("module") or "")
+    module = str(config.get("module", "keras.layers") or "")  # older files have no modules
     path = module.removeprefix("keras.src.").removeprefix("keras.").split(".")
     kind = "dtype_policies" if name == "DTypePolicy" else "schedules" if "schedules" in path else path[0]
     if kind == "keras":

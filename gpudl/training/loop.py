@@ -8,6 +8,7 @@ from functools import partial
 
 import numpy as np
 
+from gpudl import config
 from gpudl.callbacks import Callback, CallbackList, History
 from gpudl.callbacks.base import LazyLogs
 from gpudl.engine.plan.interrupts import interrupted, waiting, whole_steps
@@ -16,7 +17,7 @@ from gpudl.engine.plan.trace import Traced
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten
 from gpudl.training.data.arrays import require_counts
-from gpudl.training.data.epochs import Epochs
+from gpudl.training.data.epochs import Epochs, limited
 from gpudl.training.data.mapped import mapped, mapped_validation
 from gpudl.training.data.sources import ArrayBatches, Batches, ClassWeight, batches, by_class
 from gpudl.training.data.validation import Frequency, with_validation
@@ -91,6 +92,7 @@ class Loop(Trainable):
         require_counts(1, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         require_counts(1, validation_batch_size=validation_batch_size)
         frequency = Frequency(validation_freq)
+        epochs = limited(epochs)
         x, validation_data = mapped(x, self._preparation()), mapped_validation(validation_data, self._preparation())
         source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, parts=steps_per_epoch)
         source, validation = with_validation(
@@ -270,6 +272,8 @@ class Loop(Trainable):
         """Return the callbacks of one run, with a progress line unless `verbose` is 0."""
         if verbose not in (0, 1, 2, "auto"):
             raise ValueError(f'verbose must be 0, 1, 2 or "auto", got {verbose!r}.')
+        if verbose == "auto" and not config.is_interactive_logging_enabled():
+            verbose = 2
         return CallbackList(
             callbacks, add_history=add_history, add_progbar=verbose != 0, model=self, verbose=verbose, **params
         )

@@ -26,7 +26,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.layer import Layer
 from gpudl.training.compiling import Compilable
-from gpudl.training.data.arrays import Data
+from gpudl.training.data.arrays import Data, map_arrays
 from gpudl.training.data.batch_inputs import advance, materialized
 from gpudl.training.data.mapped import Prepare
 from gpudl.training.remembered import Remembered
@@ -82,7 +82,7 @@ class Trainable(Compilable):
 
         def eagerly(times: int = 1) -> Data:
             for _ in range(times):
-                results = step.function(map_leaves(materialized, data))
+                results = step.function(map_arrays(materialized, data))
                 advance(data)
             return results
 
@@ -104,7 +104,9 @@ class Trainable(Compilable):
     def _count_loss(self, loss: Tensor, x: Data) -> None:
         """Count the loss of a batch, weighted by its size."""
         if self._compiled is not None:
-            self._compiled.tracker.update_state(loss, sample_weight=float(flatten(x)[0][0].shape[0]))
+            self._compiled.tracker.update_state(
+                loss, sample_weight=float(next(a for a in flatten(x)[0] if a is not None).shape[0])
+            )
 
     def train_step(self, data: Data) -> dict[str, Tensor]:
         """Train on one batch and return the metrics so far."""

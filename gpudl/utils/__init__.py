@@ -1,6 +1,11 @@
 """Helpers: files, images, data sets of folders, labels, seeds, batches, pictures of models, user-defined classes."""
 
 from gpudl import custom_objects
+from gpudl.config import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from gpudl.custom_objects import *  # noqa: F403
 from gpudl.utils.batch_parts import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from gpudl.utils.cached_files import get_file
@@ -27,10 +32,13 @@ __all__ = [
     "Sequence",
     "array_to_img",
     "clear_session",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_file",
     "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
+    "is_interactive_logging_enabled",
     "is_keras_tensor",
     "load_img",
     "model_to_dot",

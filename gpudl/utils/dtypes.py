@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpudl.engine.default_float import floatx
-from gpudl.engine.spec import is_floating, is_number
+from gpudl.engine.spec import is_floating, is_number, promote
 
 _PYTHON = {bool: "bool", int: "int32", float: "float32"}
 
@@ -52,3 +52,15 @@ def is_int_dtype(dtype: object) -> bool:
         (True, False)
     """
     return np.dtype(standardize_dtype(dtype)).kind in "iu"
+
+
+def result_type(*dtypes: object) -> str:
+    """Return the dtype of an operation on values of these dtypes, by name; `int` and `float` give way to others.
+
+    Example:
+        >>> result_type("int32", "float16"), result_type("int8", int), result_type(int, float)
+        ('float16', 'int8', 'float32')
+    """
+    known = [np.dtype(standardize_dtype(dtype)) for dtype in dtypes if dtype not in (int, float)]
+    found = promote(*known) if known else np.dtype(np.int32)
+    return found.name if float not in dtypes or is_floating(found) else floatx()

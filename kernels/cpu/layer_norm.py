@@ -32,7 +32,7 @@ def _folded(line: ndarray) -> float:
             line[k] += line[wide + k]
             line[wide + k] = 0
         wide //= np.uintp(2)
-    total = line[0]
+    total: float = line[0]
     line[0] = 0
     return total
 

@@ -13,7 +13,7 @@ from ..registry import accelerates
 from .machine.gates import gru_gate_slopes, lstm_gate_slopes
 from .machine.memory import add, clear, copy
 from .machine.prebound import ParallelLoop, share
-from .machine.scratch import scratch
+from .machine.scratch import NO_FLOATS, scratch
 from .machine.tile import address
 from .rnn_rows import Place, added, factor_of, multiply, pieces_of, row_of, step_at, steps_of, supported
 
@@ -81,17 +81,16 @@ def lstm_grad(
     dbias: ndarray,
     dh: ndarray,
     dc: ndarray,
-    g: ndarray,
     g_h: ndarray,
     g_c: ndarray,
     *others: ndarray,
     reverse: bool = False,
 ) -> None:
-    """Compute the gradients for x, bias, h0 and c0; `others` are kernel, gates, c of all steps, c0 and mask."""
-    kernel, gates, cells, c0, mask = others
+    """Compute the gradients for x, bias, h0 and c0; `others` as in the op, from the kernel on."""
+    kernel, gates, cells, c0, mask, *gs = others
     steps = steps_of(mask, len(kernel), dx.shape[2], reverse)
     sums = scratch(len(mask), dbias.size)
-    it = _Lstm(*(a.reshape(-1) for a in (dx, sums, dh, dc, g, g_h, g_c, gates, cells, c0)))
+    it = _Lstm(*(a.reshape(-1) for a in (dx, sums, dh, dc, *(gs or [NO_FLOATS]), g_h, g_c, gates, cells, c0)))
     _lstm(dx.size * len(kernel), steps, factor_of(kernel, transposed=True), it)
     added(sums.size, dbias, sums)
 
@@ -128,15 +127,14 @@ def gru_grad(
     dy: ndarray,
     dbias: ndarray,
     dh: ndarray,
-    g: ndarray,
     g_h: ndarray,
     *others: ndarray,
     reverse: bool = False,
 ) -> None:
-    """Compute the gradients for x, h @ kernel, bias and h0; `others` are kernel, gates, all h, h0 and mask."""
-    kernel, gates, hs, h0, mask = others
+    """Compute the gradients for x, h @ kernel, bias and h0; `others` as in the op, from the kernel on."""
+    kernel, gates, hs, h0, mask, *gs = others
     steps = steps_of(mask, len(kernel), dx.shape[2], reverse)
     sums = scratch(len(mask), dbias.size)
-    it = _Gru(*(a.reshape(-1) for a in (dx, dy, sums, dh, g, g_h, gates, hs, h0)))
+    it = _Gru(*(a.reshape(-1) for a in (dx, dy, sums, dh, *(gs or [NO_FLOATS]), g_h, gates, hs, h0)))
     _gru(dx.size * len(kernel), steps, factor_of(kernel, transposed=True), it)
     added(sums.size, dbias, sums)

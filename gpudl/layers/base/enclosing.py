@@ -39,6 +39,31 @@ def inside(layer: object, name: str, training: bool | None = None) -> Iterator[N
         innermost.reset(before)
 
 
+class Scope:
+    """What stands in place of a layer in a scope of names."""
+
+
+@contextmanager
+def name_scope(name: str, **options: object) -> Iterator[None]:
+    """Begin the paths of the weights that layers create in a ``with`` block with `name`.
+
+    Args:
+        name: text without a slash.
+        **options: accepted, without effect.
+
+    Example:
+        >>> with gpudl.name_scope("tower"):
+        ...     layer = gpudl.layers.Dense(1, name="top")
+        ...     layer.build((None, 2))
+        >>> layer.kernel.path
+        'tower/top/kernel'
+    """
+    if not isinstance(name, str) or not name or "/" in name:
+        raise ValueError(f"name_scope needs a name, text without a slash, got {name!r}.")
+    with inside(Scope(), name):
+        yield
+
+
 def computes(layer: object) -> bool:
     """Return whether the innermost call or build is one of `layer`."""
     frame = innermost.get()

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from gpudl import regularizers
+from gpudl.argument_errors import refuse_others
 from gpudl.engine.calls import remember
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, is_floating
@@ -21,7 +22,7 @@ from gpudl.layers.base.build import HasBuildConfig, all_or_nothing, apart
 from gpudl.layers.base.build_shapes import build_arguments, open_batch, with_batch
 from gpudl.layers.base.config import HasConfig
 from gpudl.layers.base.dtype_policy import HasDtypePolicy
-from gpudl.layers.base.enclosing import Frame, innermost
+from gpudl.layers.base.enclosing import Frame, Scope, innermost
 from gpudl.layers.base.input_spec import Shape, Specs, check_inputs
 from gpudl.layers.base.masks import HasMasks, keeping_mask, said_or_carried
 from gpudl.layers.base.options import DtypeLike, LayerOptions, looked_up
@@ -29,7 +30,7 @@ from gpudl.layers.base.stateless import HasStatelessCall
 from gpudl.layers.base.symbols import HasSymbols
 from gpudl.names import auto_name, snake_case
 from gpudl.ops import cast
-from gpudl.registry import Family, Identifier, refuse_others
+from gpudl.registry import Family, Identifier
 from gpudl.utils.checks import sizes
 from gpudl.utils.options import defaults, spelled_out
 
@@ -153,9 +154,9 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
             self._mask_outputs(first, said_or_carried(first, kwargs), outputs)
             return outputs
         outer = innermost.get()
-        if outer is None:
+        if outer is None or isinstance(outer.layer, Scope):
             self.clear_losses()
-        elif training is None:
+        if outer is not None and training is None:
             training = outer.training
         if training is None:
             training = self._training_default

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from gpudl import ops
+from gpudl.argument_errors import unknown
 from gpudl.engine.spec import is_floating
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
@@ -23,7 +24,7 @@ from gpudl.layers.preprocessing.hashing import HashedCrossing, Hashing
 from gpudl.layers.preprocessing.host import array_of
 from gpudl.layers.preprocessing.normalization import Normalization
 from gpudl.layers.preprocessing.text_vectorization import TextVectorization
-from gpudl.registry import Config, serialize, unknown
+from gpudl.registry import Config, serialize
 
 Table: TypeAlias = Mapping[str, object]
 _KINDS = (

@@ -106,7 +106,7 @@ class Bidirectional(Layer):
     def call(
         self,
         sequences: Tensor,
-        initial_state: Sequence[Nest[Tensor]] | None = None,
+        initial_state: Nest[Tensor] | None = None,
         mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor | tuple[Nest[Tensor], ...]:
@@ -131,17 +131,18 @@ class Bidirectional(Layer):
         whole = (*merged, *after, *after_back)
         return whole if len(whole) > 1 else whole[0]
 
-    def _shared(self, states: Sequence[Nest[Tensor]] | None) -> tuple[Sequence[Nest[Tensor]] | None, ...]:
+    def _shared(self, states: Nest[Tensor] | None) -> tuple[Sequence[Nest[Tensor]] | None, ...]:
         """Return the initial states of each layer."""
         if states is None:
             return None, None
-        half, rest = divmod(len(states), 2) if isinstance(states, list | tuple) else (0, 1)
-        if rest:
+        given = states if isinstance(states, list | tuple) else [states]
+        own = [len(x.state_size) for x in (self.forward_layer, self.backward_layer)]
+        if len(given) != sum(own):
             raise ValueError(
-                f"{self._who()}: initial_state is a list with the states of the forward layer and then those of the "
-                f"backward one, got {len(states) if half else 1}. Give both, as in [h, c, h, c] for an LSTM."
+                f"{self._who()}: initial_state is a list of the states of the forward layer, {own[0]}, and those of "
+                f"the backward one, {own[1]}, got {len(given)}. Give both, as in [h, c, h, c] for an LSTM."
             )
-        return states[:half], states[half:]
+        return given[: own[0]], given[own[0] :]
 
     def reset_state(self) -> None:
         """Set the states that stateful layers keep to 0."""

@@ -14,7 +14,7 @@ from gpudl.initializers import Initializer
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import Common
-from gpudl.layers.recurrent.states import listed, zeros
+from gpudl.layers.recurrent.states import listed
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import positive, require_number
 
@@ -73,7 +73,7 @@ class Cell(Layer):
 
     def get_initial_state(self, batch_size: int | None = None) -> Tensors:
         """Return the states before the first step: zeros, (batch, units)."""
-        return [zeros((batch_size or 1, self.units), self.compute_dtype) for _ in range(self.state_count)]
+        return [ops.zeros((batch_size or 1, self.units), self.compute_dtype) for _ in range(self.state_count)]
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights for the inputs of one step, (batch, features)."""

@@ -6,7 +6,9 @@ from functools import partial
 from typing import ClassVar, Unpack
 
 from gpudl import config, ops
+from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
+from gpudl.kernels.geometry import WindowError
 from gpudl.layers._windowed import Size, sizes_of
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.input_spec import InputSpec, Shape
@@ -14,7 +16,6 @@ from gpudl.layers.recurrent.cell import Tensors
 from gpudl.layers.recurrent.lstm import LSTMCell
 from gpudl.layers.recurrent.of_cell import OfCell
 from gpudl.layers.recurrent.options import ConvLSTMOptions, LSTMCellOptions
-from gpudl.layers.recurrent.states import zeros
 from gpudl.utils.checks import positive
 
 __all__ = [
@@ -64,8 +65,8 @@ class ConvLSTMCell(LSTMCell, options=LSTMCellOptions):
 
     @property
     def gate_axis(self) -> int:  # type: ignore[override]
-        """The axis of the channels, which the gates are parts of."""
-        return -1 if self.data_format == "channels_last" else 1
+        """The axis of the channels, counted from the last, which the gates are parts of."""
+        return -1 if self.data_format == "channels_last" else -1 - self.rank
 
     @property
     def state_size(self) -> list[Shape | None]:  # type: ignore[override]
@@ -85,7 +86,10 @@ class ConvLSTMCell(LSTMCell, options=LSTMCellOptions):
                 f"ConvLSTM{self.rank}D: its states have the size of the images, which must be known, got steps of "
                 f"shape {input_shape}. Say it in Input(shape=(None, 28, 28, 1))."
             )
-        made = inferred_shape(partial(self._of_inputs, kernel=self.kernel), input_shape, self.compute_dtype)
+        try:
+            made = inferred_shape(partial(self._of_inputs, kernel=self.kernel), input_shape, self.compute_dtype)
+        except WindowError as error:
+            raise ShapeError(str(error)) from None
         size = made[1:-1] if self.gate_axis == -1 else made[2:]
         self._state_shape = (*size, self.filters) if self.gate_axis == -1 else (self.filters, *size)
 
@@ -95,7 +99,7 @@ class ConvLSTMCell(LSTMCell, options=LSTMCellOptions):
             raise ValueError(
                 f"ConvLSTM{self.rank}D has no states yet, whose size depends on the inputs: call it, or build() it."
             )
-        return [zeros((batch_size or 1, *self._state_shape), self.compute_dtype) for _ in range(2)]  # type: ignore[arg-type]
+        return [ops.zeros((batch_size or 1, *self._state_shape), self.compute_dtype) for _ in range(2)]  # type: ignore[arg-type]
 
     def _of_inputs(self, x: Tensor, kernel: Tensor) -> Tensor:
         """Return the convolution of inputs with any number of axes before those of an image."""

@@ -10,7 +10,6 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.recurrent.cell import Cell, Tensors
 from gpudl.layers.recurrent.of_cell import OfCell
 from gpudl.layers.recurrent.options import LSTMCellOptions, LSTMOptions
-from gpudl.layers.recurrent.states import zeros
 from gpudl.ops.primitives.rnn import lstm
 
 __all__ = [
@@ -65,7 +64,7 @@ class LSTMCell(Cell, options=LSTMCellOptions):
 
     def whole(self, product: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
         """Return h of all steps, and the last h and c."""
-        bias = zeros((product.shape[-1],), product.dtype) if self.bias is None else self.bias
+        bias = ops.zeros((product.shape[-1],), product.dtype) if self.bias is None else self.bias
         hs, h, c, *_ = lstm(product, self.recurrent_kernel, bias, *states, mask, reverse=reverse)
         return hs, [h, c]
 

@@ -60,7 +60,7 @@ class OfCell(RNN):
 
     def get_config(self) -> Config:
         """Return the constructor's arguments as plain data."""
-        return {**super().get_config(), "zero_output_for_mask": self.zero_output_for_mask}
+        return {**super().get_config(), "unroll": self.unroll, "zero_output_for_mask": self.zero_output_for_mask}
 
 
 def _of_the_cell(name: str) -> property:

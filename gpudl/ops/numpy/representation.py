@@ -49,7 +49,7 @@ def saturate_cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
     if is_half(x.dtype) and x.dtype != kind:
         x = cast(x, FLOAT32)
     own_low, own_high = limits(x.dtype)
-    if is_floating(kind) or not is_floating(x.dtype):
+    if is_floating(kind) or kind == np.bool_ or not is_floating(x.dtype):
         if x.dtype == np.bool_ or (low <= own_low and own_high <= high):
             return cast(x, kind)
         return cast(clip(x, builtins.max(low, own_low), builtins.min(high, own_high)), kind)

@@ -7,6 +7,7 @@ from gpudl.ops.primitives import (
     elementwise,
     exponential,
     gather,
+    library,
     logic,
     loss,
     norm,
@@ -15,6 +16,7 @@ from gpudl.ops.primitives import (
     random,
     reduce,
     shape,
+    special,
     update,
 )
 
@@ -25,6 +27,7 @@ FAMILIES = (
     elementwise,
     exponential,
     gather,
+    library,
     logic,
     loss,
     norm,
@@ -33,6 +36,7 @@ FAMILIES = (
     random,
     reduce,
     shape,
+    special,
     update,
 )
 """The files whose public names are ops."""

@@ -1,8 +1,8 @@
 """LSTM and GRU over a whole sequence, with the loop over time inside.
 
-The inputs of all steps are projected beforehand, by one product: x (batch, time, 4 or 3 * units) is what the kernel of
-the inputs, and its bias, contribute to the gates. A step that is masked keeps the state. The states are results too:
-that after each step, also a masked one, and the last.
+The inputs of all steps are projected beforehand, by one product: x (batch, time, 4 or 3 * units) is what they add
+to the gates. A bias is added to the product of the state and the recurrent kernel, which costs nothing there. A step
+that is masked keeps the state. The states are results too: that after each step, also a masked one, and the last.
 
 With `reverse` the last step comes first; results of all steps stay in the order of the inputs.
 """
@@ -23,10 +23,9 @@ from gpudl.ops.primitives.elementwise import cast_like, where, zeros_like
 from gpudl.ops.primitives.matmul import matmul
 from gpudl.ops.primitives.rnn_grad import gru_grad, lstm_grad, recurrent_kernel_grad
 from gpudl.ops.primitives.rnn_steps import alike, biased, flops, multiplied, sequence, squashed, steps_of
-from gpudl.ops.primitives.shape import concatenate, reshape, take_slice, transpose
+from gpudl.ops.primitives.shape import concatenate, reshape, transpose
 
 Several = tuple[Tensor, ...]
-_WHOLE = (None, None, None)
 
 
 def _lstm(
@@ -179,17 +178,16 @@ def _given(g: Tensor | None, state: Tensor) -> Tensor:
     return zeros_like(state) if g is None else g
 
 
-def _of_steps(g: Tensor | None, hs: Tensor) -> Tensor:
-    """Return the gradient of the states of all steps, that of no step where there is none."""
-    return take_slice(hs, key=(_WHOLE, (0, 0, None))) if g is None else g
+def _present(g: Tensor | None) -> Several:
+    return () if g is None else (g,)
 
 
 def _lstm_slopes(wanted: set[str], g: Gradients, y: Several, *given: Tensor, reverse: bool = False) -> Gradients:
     if state.gradients or any(each is not None for each in g[3:]):
         return _slopes_in_ops(_lstm_step, given, g, reverse)
     (_, kernel, _, h0, c0, mask), (hs, h_last, c_last, gates, cells) = given, y
-    ends = _of_steps(g[0], hs), _given(g[1], h_last), _given(g[2], c_last)
-    dx, dbias, dh0, dc0 = lstm_grad(*ends, kernel, gates, cells, c0, mask, reverse=reverse)
+    ends = _given(g[1], h_last), _given(g[2], c_last)
+    dx, dbias, dh0, dc0 = lstm_grad(*ends, kernel, gates, cells, c0, mask, *_present(g[0]), reverse=reverse)
     return dx, recurrent_kernel_grad(hs, h0, dx, reverse=reverse) if "kernel" in wanted else None, dbias, dh0, dc0
 
 
@@ -197,8 +195,8 @@ def _gru_slopes(wanted: set[str], g: Gradients, y: Several, *given: Tensor, reve
     if state.gradients or g[2] is not None:
         return _slopes_in_ops(_gru_step, given, g, reverse)
     (_, kernel, _, h0, mask), (hs, h_last, gates) = given, y
-    ends = _of_steps(g[0], hs), _given(g[1], h_last)
-    dx, dy, dbias, dh0 = gru_grad(*ends, kernel, gates, hs, h0, mask, reverse=reverse)
+    g_h, gs = _given(g[1], h_last), _present(g[0])
+    dx, dy, dbias, dh0 = gru_grad(g_h, kernel, gates, hs, h0, mask, *gs, reverse=reverse)
     return dx, recurrent_kernel_grad(hs, h0, dy, reverse=reverse) if "kernel" in wanted else None, dbias, dh0
 
 

@@ -82,6 +82,16 @@ def transpose(xp: ModuleType, out: Array, x: Array, *, axes: tuple[int, ...]) ->
     out[...] = x.transpose(axes)
 
 
+def in_order(x: Tensor, axes: Sequence[int]) -> Tensor:
+    """Return x with its axes in another order, x itself if it is the same."""
+    return x if list(axes) == list(range(x.ndim)) else transpose(x, axes=tuple(axes))
+
+
+def inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    """Return the order of axes that undoes another."""
+    return tuple(int(a) for a in np.argsort(axes))
+
+
 def _same(x: Spec) -> Spec:
     return x
 
@@ -110,11 +120,7 @@ def reinterpret(xp: ModuleType, out: Array, x: Array, *, dtype: np.dtype) -> Non
     out[...] = xp.ascontiguousarray(x).reshape(x.shape).view(dtype)
 
 
-def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(int(a) for a in np.argsort(axes))
-
-
-transpose.vjp(x=lambda g, y, x, axes: transpose(g, axes=_inverse(axes)))
+transpose.vjp(x=lambda g, y, x, axes: transpose(g, axes=inverse(axes)))
 
 
 def _slices(key: Key) -> tuple[Index, ...]:

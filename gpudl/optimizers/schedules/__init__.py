@@ -18,4 +18,4 @@ export(
 )
 
 SCHEDULES.add(vars(cosine), vars(decays))
-serialize, deserialize = SCHEDULES.serialize, SCHEDULES.deserialize
+serialize, deserialize = SCHEDULES.serializer("learning_rate_schedule"), SCHEDULES.deserialize

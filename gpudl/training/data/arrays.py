@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -103,18 +104,23 @@ def on_device(array: Array) -> Array:
     return array if on.owns(array) else on.asarray(array.astype(fed_dtype(array.dtype), copy=False))
 
 
+def map_arrays(function: Callable[[Array], object], data: Data) -> Data:
+    """Return nests of data with `function` applied to each array; None stays None."""
+    return map_leaves(lambda leaf: None if leaf is None else function(leaf), data)
+
+
 def placed(data: Data) -> Data:
     """Return nests of arrays on the current device, or all on the host if they do not fit on the device."""
     on = backend.current()
-    arriving = [a for a in flatten(data)[0] if not on.owns(a)]
+    arriving = [a for a in flatten(data)[0] if a is not None and not on.owns(a)]
     if not arriving:
         return data
     host = backend.get("numpy")
     if any(isinstance(a, SparseRows) for a in arriving):
-        return map_leaves(lambda a: a if isinstance(a, SparseRows) else host.asarray(a), data)
+        return map_arrays(lambda a: a if isinstance(a, SparseRows) else host.asarray(a), data)
     if on.holds(sum(a.size * fed_dtype(a.dtype).itemsize for a in arriving)):
-        return map_leaves(on_device, data)
-    return map_leaves(host.asarray, data)
+        return map_arrays(on_device, data)
+    return map_arrays(host.asarray, data)
 
 
 def in_rows(array: Array) -> Array:
@@ -135,12 +141,13 @@ def in_rows(array: Array) -> Array:
 def as_arrays(value: object, name: str) -> Nest[Array]:
     """Return a nest of data (a dict, or a list or tuple of arrays) with every leaf as an array.
 
-    Lists and tuples that hold numbers only, however nested, are one array.
+    Lists and tuples that hold numbers only, however nested, are one array. None in a nest stays None: an input or
+    weights that an output does without.
     """
     if isinstance(value, dict):
-        return {key: as_arrays(item, name) for key, item in value.items()}
+        return {key: item if item is None else as_arrays(item, name) for key, item in value.items()}
     if isinstance(value, list | tuple) and any(map(_is_data, flatten(value)[0])):
-        items = [as_arrays(item, name) for item in value]
+        items = [item if item is None else as_arrays(item, name) for item in value]
         return tuple(items) if isinstance(value, tuple) else items
     return as_array(value, name)
 

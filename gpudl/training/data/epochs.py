@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from gpudl import config
 from gpudl.engine.plan.capture import STEPS_PER_LAUNCH
 from gpudl.engine.state import warn_user
 from gpudl.training.data.arrays import Data
@@ -26,6 +27,10 @@ class Epochs(Generic[R]):
 
     def __init__(self, source: Batches, steps: int | None, together: int = 1, anew: bool = False) -> None:
         self.source = source
+        most = config.max_steps_per_epoch()
+        if most is not None and most < (steps or source.steps or most + 1):
+            warn_user(f"config.set_max_steps_per_epoch({most}) limits each pass over the data to that number of steps.")
+            steps = most
         self.steps = steps if steps is not None else source.steps
         self._most = None if steps is None else -(-steps // together) * together
         self._anew = steps is None or (anew and source.again)
@@ -98,3 +103,12 @@ class Epochs(Generic[R]):
         if id(batch) not in self._runners:
             self._runners[id(batch)] = make(batch)
         return self._runners[id(batch)]
+
+
+def limited(epochs: int) -> int:
+    """Return the number of epochs of a training, at most `config.max_epochs`, with a warning where that is fewer."""
+    most = config.max_epochs()
+    if most is None or most >= epochs:
+        return epochs
+    warn_user(f"config.set_max_epochs({most}) limits this training to that number of its {epochs} epochs.")
+    return most

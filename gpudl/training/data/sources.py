@@ -14,13 +14,14 @@ import numpy as np
 
 from gpudl import backend
 from gpudl.backend import Array
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import flatten
 from gpudl.training.data.arrays import (
     Data,
     as_arrays,
     class_weights,
     home,
     in_rows,
+    map_arrays,
     on_device,
     one_length,
     placed,
@@ -46,13 +47,13 @@ class ArrayBatches:
     """
 
     def __init__(self, data: Data, batch_size: int | None, shuffle: bool = False, parts: int | None = None) -> None:
-        self.data = map_leaves(in_rows, data) if shuffle else data
+        self.data = map_arrays(in_rows, data) if shuffle else data
         self.samples = one_length(data)
         self.batch_size = int(batch_size or (32 if parts is None else -(-self.samples // parts)))
         self.shuffle = shuffle
         self._chosen, self._parts = batch_size, parts
         self.steps: int | None = -(-self.samples // self.batch_size)
-        on = home(flatten(data)[0][0])
+        on = home(next(leaf for leaf in flatten(data)[0] if leaf is not None))
         # The order of the rows, if it is not consecutive.
         self._order: Array = on.xp.arange(self.samples) if shuffle or on.captures else None
         self._feeds: dict[int, tuple[Cursor, Data]] = {}  # by the rows of a batch
@@ -72,7 +73,7 @@ class ArrayBatches:
         """Return the feeds of batches of `count` rows, the same ones each time; their position has to be set."""
         if count not in self._feeds:
             cursor = cursor_of(count, self._order, self.samples)
-            batch = map_leaves(lambda a: Rows(a, cursor), self.data)
+            batch = map_arrays(lambda a: Rows(a, cursor), self.data)
             self._feeds[count] = cursor, batch
         return self._feeds[count]
 
@@ -99,8 +100,8 @@ class ArrayBatches:
                 f"validation_split={fraction} of {self.samples} samples leaves an empty part: "
                 "it must leave at least one sample on each side."
             )
-        kept = map_leaves(lambda a: some(a, slice(at)), self.data)
-        held_out = map_leaves(lambda a: some(a, slice(at, None)), self.data)
+        kept = map_arrays(lambda a: some(a, slice(at)), self.data)
+        held_out = map_arrays(lambda a: some(a, slice(at, None)), self.data)
         return (
             ArrayBatches(kept, self._chosen, self.shuffle, self._parts),
             ArrayBatches(held_out, batch_size or self._chosen, parts=parts),
@@ -188,7 +189,7 @@ class StreamBatches:
         data: Data = (x,) if isinstance(item, tuple) and y is None else pack_x_y_sample_weight(x, y, weight)
         one_length(data)
         data = data if self.class_weight is None else weighted_by_class(data, self.class_weight)
-        return map_leaves(on_device, data)
+        return map_arrays(on_device, data)
 
 
 Batches = ArrayBatches | StreamBatches
