@@ -171,6 +171,11 @@ class Cell(Layer):
         """Return the masks of dropout for the state; None without dropout."""
         return self.get_recurrent_dropout_mask(state) if training and 0 < self.recurrent_dropout < 1 else None
 
+    def draw_masks(self, inputs: Tensor, state: Tensor, training: bool) -> Masks:
+        """Draw the masks of dropout for a loop, before it begins; return those of the inputs, (batch, time, ...)."""
+        self.state_masks(state, training)
+        return self.input_masks(inputs[:, 0], training) if training and self.dropout else None
+
     def get_dropout_mask(self, step_input: Tensor) -> Masks:
         """Return what the inputs of each step are multiplied by in training, the same until it is reset."""
         if self._dropout_mask is None:

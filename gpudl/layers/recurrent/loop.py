@@ -61,8 +61,7 @@ def over_time(cell: object, inputs: Tensor, states: States, way: Way) -> Passed:
         if type(cell).call is Cell.call:
             with autocast(cell._seen_as()):
                 return _by_parts(cell, cell._floating(cell._typed(inputs)), [cell._typed(s) for s in states], way)  # type: ignore[arg-type]
-        cell.input_masks(inputs[:, 0], way.training)  # drawn before the loop, for all steps
-        cell.state_masks(states[0], way.training)  # type: ignore[arg-type]
+        cell.draw_masks(inputs, states[0], way.training)
         return _by_calls(cell, inputs, states, way)
     finally:
         cell.reset_dropout_mask()
@@ -82,9 +81,8 @@ def _one_by_one(stack: StackedRNNCells, x: Tensor, states: States, way: Way) -> 
 
 def _by_parts(cell: Cell, x: Tensor, states: list[Tensor], way: Way) -> Passed:
     """Have a cell of gpudl's compute one product for all inputs, and then the steps, by one op if there is one."""
-    whole = cell.has_whole(way.training) and not way.unroll
-    masks = cell.input_masks(x[:, 0], way.training)
-    cell.state_masks(states[0], way.training)  # drawn before the loop, for all steps
+    whole = cell.has_whole(way.training) and not way.unroll and x.shape[1] > 0
+    masks = cell.draw_masks(x, states[0], way.training)
     masks = map_leaves(lambda mask: None if mask is None else ops.expand_dims(mask, 1 if whole else 0), masks)
     if not whole:
         projected = cell.projected(_time_first(x), masks)
