@@ -50,3 +50,12 @@ def refuse_others(cls: type, others: Mapping[str, object], off: Mapping[str, obj
             raise unknown_argument(cls, name)
         if value != off[name]:
             raise ValueError(f"{cls.__name__}({name}={value!r}) is not supported yet. Leave {name} out.")
+
+
+def unregistered(name: str, module: str = "") -> ValueError:
+    """Return the error for a class or function that is neither gpudl's nor registered."""
+    where = f" of {module}" if module else ""
+    return ValueError(
+        f"{name!r}{where} is neither gpudl's nor registered. Pass custom_objects={{{name!r}: {name.split('>')[-1]}}}, "
+        "or decorate it with @saving.register_keras_serializable() in your program."
+    )

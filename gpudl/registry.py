@@ -14,7 +14,7 @@ from functools import wraps
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
 from gpudl import custom_objects as users
-from gpudl.argument_errors import unknown
+from gpudl.argument_errors import unknown, unregistered
 from gpudl.engine.state import changed
 from gpudl.engine.tree import same_value
 from gpudl.names import snake_case
@@ -151,7 +151,13 @@ class Family(Generic[T, N]):
         name, registered = str(identifier["class_name"]), identifier.get("registered_name")
         if name == "function":  # the form of Keras's configs
             return self._named(custom, identifier["config"])
-        found = self._named(custom, name, registered or name)
+        module = str(identifier.get("module") or "keras")
+        if module.split(".")[0] == "keras":
+            found = self._named(custom, name, registered or name)
+        else:  # the user's, which may have the name of one of gpudl's
+            found = custom.get(str(registered)) or custom.get(name)
+            if found is None:
+                raise unregistered(name, module)
         if not inspect.isclass(found):
             return found
         return made_from(found, identifier)
@@ -266,7 +272,10 @@ def described(value: object, config: Config) -> Config:
 
 def made_from(cls: Any, description: Mapping[str, Any]) -> Any:
     """Return a new object of `cls`, built and compiled as the one that was described."""
-    made = cls.from_config(description.get("config", {}))
+    try:
+        made = cls.from_config(description.get("config", {}))
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"the config of {cls.__name__} does not fit it: {error!r}.") from error
     for key in ("build_config", "compile_config"):
         again = getattr(made, key.replace("config", "from_config"), None)
         if again is not None and description.get(key):

@@ -124,4 +124,55 @@ ARRANGEMENT: dict[str, list[Call]] = {
     ],
 }
 
-ARRAYS = {**CREATION, **ARRANGEMENT}
+INDEXING: dict[str, list[Call]] = {
+    "diag": [
+        *(lambda o, x, k=k: o.diag(x, k) for k in (0, -1, 2, 5)),
+        *(lambda o, x, k=k: o.diag(x[0], k) for k in (0, 1, -2)),
+    ],
+    "diagflat": [lambda o, x: o.diagflat(x), lambda o, x: o.diagflat(x[0], -1), lambda o, x: o.diagflat(x[0, 0])],
+    "diagonal": [
+        *(lambda o, x: o.diagonal(x), lambda o, x: o.diagonal(x, 1), lambda o, x: o.diagonal(x, 0, 1, 0)),
+        lambda o, x: o.diagonal(o.reshape(x, (3, 1, 2)), -1, 0, 2),
+    ],
+    "get_item": [
+        *(lambda o, x, key=key: o.get_item(x, key) for key in (0, (slice(None), 1), (..., None, slice(1, None)))),
+        lambda o, x: o.get_item(x, o.convert_to_tensor([1, 0, 1])),
+    ],
+    "tril": [*(lambda o, x, k=k: o.tril(x, k) for k in (0, -1, 1))],
+    "triu": [lambda o, x: o.triu(x, 1), lambda o, x: o.triu(o.reshape(x, (1, 3, 2)))],
+    "slice": [
+        *(lambda o, x: o.slice(x, (0, 1), (2, 2)), lambda o, x: o.slice(x, [1, 0], [1, -1])),
+        *(lambda o, x: o.slice(x, (0, 2), (2, 2)), lambda o, x: o.slice(x, (0, -1), (2, 1))),
+        lambda o, x: o.slice(x, o.convert_to_tensor([1, 5]), (1, 2)),
+        lambda o, x: o.slice(x, o.convert_to_tensor([-1, -2]), (1, 1)),
+    ],
+    "slice_update": [
+        *(
+            lambda o, x, at=at: o.slice_update(x, at, x[:1, :2] + x[:1, :2])
+            for at in ((0, 1), [1, 5], np.array([-1, 0]), (0, -2))
+        ),
+        lambda o, x: o.slice_update(x, o.convert_to_tensor([5, -1]), x[:, 2:][:1]),
+        lambda o, x: o.slice_update(x, (0, 0), x[::-1]),
+    ],
+    "take_along_axis": [
+        lambda o, x: o.take_along_axis(x, np.array([[1, 2], [0, -1]]), 1),
+        lambda o, x: o.take_along_axis(x, np.array([[0, 0, 1]]), 0),
+        lambda o, x: o.take_along_axis(x, np.array([[2, 0]]), axis=-1),
+        lambda o, x: o.take_along_axis(x, np.array([5, 0, -2])),
+    ],
+    "unravel_index": [
+        *(lambda o, x, at=at: o.unravel_index(np.array(at, "int32"), (2, 3)) for at in ([3, 5], 4, -1, 17, [[-9, 2]])),
+    ],
+    "select": [
+        lambda o, x: o.select([x > 3, x > 1], [x, x + x], 9),
+        *(lambda o, x: o.select([x > 3], [1.5]), lambda o, x: o.select((x > 3,), [x], 2.5)),
+        lambda o, x: o.select([x > 3, x > 1], [o.cast(x, "int8"), o.cast(x, "float16")]),
+    ],
+    "rearrange": [
+        *(lambda o, x, p=p: o.rearrange(x, p) for p in ("a b -> b a", "a b -> (b a)", "a b -> a b")),
+        lambda o, x: o.rearrange(x, "a (b c) -> c (a b)", b=3),
+    ],
+}
+
+ARRAYS = {**CREATION, **ARRANGEMENT, **INDEXING}
+"""All of them; those that sort, count and scatter are in `order_calls.py`."""

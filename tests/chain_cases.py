@@ -75,6 +75,13 @@ def draw_conv(rng: Rng, algorithm: str) -> tuple[Arrays, Stages]:
     return inputs, ({"window": window, "algorithm": algorithm}, activation(rng))
 
 
+def draw_transposed(rng: Rng, algorithm: str) -> tuple[Arrays, Stages]:
+    window, shape, filters = convolution(rng)
+    inputs = normal(rng, shape[0], *window.output(shape[1:3]), filters), normal(rng, *window.kernel, shape[3], filters)
+    stages = {"shape": shape, "window": window, "algorithm": algorithm}, activation(rng)
+    return (*inputs, normal(rng, shape[3])), stages
+
+
 def draw_pooled(rng: Rng, algorithm: str) -> tuple[Arrays, Stages]:
     window, shape, filters, pool = pooled(rng)
     inputs = normal(rng, *shape), normal(rng, *window.kernel, shape[3], filters), normal(rng, filters)
@@ -172,6 +179,11 @@ CASES = {
         draw_conv,
         lambda s, x, w, b: ops.bias_activation(ops.conv2d(x, w, **s[0]), b, **s[1]),
         lambda x, w, b: w.size / b.size + 1,
+    ),
+    "conv2d_input_grad+bias_activation": Case(
+        draw_transposed,
+        lambda s, g, w, b: ops.bias_activation(ops.conv2d_input_grad(g, w, **s[0]), b, **s[1]),
+        lambda g, w, b: w.size / b.size + 1,
     ),
     "conv2d+bias_activation+max_pool": Case(draw_pooled, pooled_conv, lambda x, w, b: w.size / b.size + 1),
     "activation_grad+max_pool_grad": Case(draw_spread, spread, lambda *inputs: 0),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import normalization_cases
 import numpy as np
 import spatial_cases
 
@@ -105,6 +106,7 @@ ORACLES: dict[str, Callable[..., Array]] = {
     "Identity": lambda x, **_: x,
     "Lambda": lambda x, arguments, **_: x * arguments["by"],
     "Masking": lambda x, mask_value, **_: x,
+    **normalization_cases.ORACLES,
 }
 
 
@@ -203,4 +205,5 @@ CASES = [
     Case("Permute", (2, 3, 4, 5), {"dims": (3, 1, 2)}),
     Case("RepeatVector", (3, 4), {"n": 2}),
     *(Case(*case) for case in spatial_cases.CASES),
+    *(Case(*case) for case in normalization_cases.CASES),
 ]

@@ -81,8 +81,6 @@ class TestModelCheckpoint:
         make = callbacks.ModelCheckpoint
         with pytest.raises(ValueError, match=r"the filepath must end in `\.weights\.h5`, got 'm\.h5'"):
             make("m.h5", save_weights_only=True)
-        with pytest.raises(NotImplementedError, match="cannot save whole models yet: pass save_weights_only=True"):
-            make("m.keras")
         with pytest.raises(ValueError, match="save_freq must be 'epoch' or a number of batches"):
             make("m.weights.h5", save_weights_only=True, save_freq="batch")
         saving = make(tmp_path / "{nothing}.weights.h5", save_weights_only=True)

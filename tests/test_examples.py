@@ -148,3 +148,25 @@ def test_014_a_small_network_learns_from_a_large_one(limits: Limits, capsys: Out
     assert variables["teacher"].optimizer.iterations == variables["distiller"].optimizer.iterations == 100
     assert variables["distiller"].trainable_weights == variables["student"].weights
     assert "with 12730 weights" in capsys.readouterr().out
+
+
+def test_020_remembers_what_was_marked(limits: Limits) -> None:
+    limits.steps = None
+    variables = run_file(FOLDER / "020_recurrent_memory.py")
+    assert set(variables["errors"]) == {"LSTM", "GRU"}
+    assert max(variables["errors"].values()) < 0.25 * variables["blind"]
+
+
+def test_021_tells_the_next_picture(limits: Limits, capsys: Output) -> None:
+    limits.steps = None
+    variables = run_file(FOLDER / "021_moving_pictures.py")
+    assert variables["standing"] < 0.3
+    assert variables["right"] > 0.8
+    assert "pictures told without a mistake" in capsys.readouterr().out
+
+
+def test_022_adds_numbers_that_are_text(limits: Limits, capsys: Output) -> None:
+    limits.steps = None
+    variables = run_file(FOLDER / "022_adding_by_reading.py")
+    assert variables["right"] > 0.75
+    assert f"{variables['right']:.2f} are right" in capsys.readouterr().out

@@ -9,7 +9,7 @@ import pytest
 from chain_cases import CASES, SUMS, Arrays, Stages
 from contract_cases.check import dirty
 from gpudl.kernels import registry
-from gpudl.kernels.cpu import conv_implicit_weights
+from gpudl.kernels.cpu import conv_implicit_weights, conv_phases
 from gpudl.kernels.cpu.machine import layout
 from gpudl.kernels.geometry import Window
 from thread_tools import COUNTS, workers
@@ -26,11 +26,13 @@ every_chain, every_sum = pytest.mark.parametrize("name", CASES), pytest.mark.par
 def blocks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Cut images into blocks of the usual size, which holds several, and of a small one, which holds a few rows."""
     if request.param == "small":
-        monkeypatch.setattr(layout, "_SLAB", 1 << 9)
+        monkeypatch.setattr(layout, "BLOCK_FLOATS", 1 << 9)
         monkeypatch.setattr(conv_implicit_weights, "_PIXELS", 1)  # of a part of the images
-    layout.layout.cache_clear()
+    for cached in (layout.layout, conv_phases.phases):
+        cached.cache_clear()
     yield
-    layout.layout.cache_clear()
+    for cached in (layout.layout, conv_phases.phases):
+        cached.cache_clear()
 
 
 def fused(name: str, inputs: Arrays, stages: Stages, like: Arrays) -> Arrays | None:

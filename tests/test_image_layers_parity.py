@@ -9,6 +9,7 @@ import pytest
 from image_layer_cases import LAYERS, pictures
 from keras_peer import keras_or_skip, parity
 
+import gpudl
 from gpudl import layers
 
 CALLS = 20
@@ -31,7 +32,6 @@ def transformation(name: str, drawn: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", LAYERS)
 def test_images_are_those_of_keras(name: str) -> None:
     keras = keras_or_skip()
-    import gpudl
 
     for number in range(CALLS):
         options = LAYERS[name](np.random.default_rng(number))

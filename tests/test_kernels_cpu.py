@@ -17,8 +17,10 @@ from gpudl.kernels.cpu import (
     attention_grad,
     conv,
     conv_im2col,
+    depthwise,
     elementwise,
     gather,
+    layer_norm,
     loss,
     matmul,
     norm,
@@ -26,6 +28,7 @@ from gpudl.kernels.cpu import (
     pool,
     random,
     reduce,
+    special,
     update,
 )
 from gpudl.kernels.cpu.machine import prebound, program
@@ -197,7 +200,17 @@ def test_argmax_holds_the_last_tap(kernel: tuple[int, int], dtype: Any) -> None:
 
 POOL = Window((3, 2), (2, 1), "same")
 IMAGES, POOLED = (3, 9, 7, 5), (3, 5, 7, 5)
-F4_ONLY = ("attention", "attention_grad", "conv2d", "conv2d_input_grad", "conv2d_weight_grad", "matmul", "sum_to")
+DEPTHWISE = ("depthwise_conv2d", "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad")
+F4_ONLY = (
+    "attention",
+    "attention_grad",
+    "erf",
+    "conv2d",
+    "conv2d_input_grad",
+    "conv2d_weight_grad",
+    "matmul",
+    "sum_to",
+)
 FILTERS, FILTERED = (3, 2, 5, 20), (3, 5, 7, 20)
 DIRECT = {"window": POOL, "algorithm": "implicit"}
 KEY = np.array([3, 1, 4, 1], np.uint32)
@@ -258,6 +271,24 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
         ],
         ATTENTION,
     ),
+    "depthwise_conv2d": (
+        depthwise.depthwise_conv2d,
+        [blank(POOLED)],
+        [noise(*IMAGES), noise(3, 2, 5)],
+        {"window": POOL},
+    ),
+    "depthwise_conv2d_input_grad": (
+        depthwise.depthwise_conv2d_input_grad,
+        [blank(IMAGES)],
+        [noise(*POOLED), noise(3, 2, 5)],
+        {"shape": IMAGES, "window": POOL},
+    ),
+    "depthwise_conv2d_weight_grad": (
+        depthwise.depthwise_conv2d_weight_grad,
+        [blank((3, 2, 5))],
+        [noise(*IMAGES), noise(*POOLED)],
+        {"window": POOL},
+    ),
     "matmul": (matmul.matmul, [blank((101, 150))], [noise(101, 37), noise(37, 150)], {}),
     "sum_to": (reduce.sum_to, [blank(37)], [noise(1001, 37)], {"shape": (37,)}),
     "softmax": (loss.softmax, [blank((333, 11))], [noise(333, 11)], {}),
@@ -293,6 +324,19 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
         norm_grad.batch_norm_grad,
         [blank(MANY), *CHANNELS],
         [noise(*MANY), noise(*MANY, seed=1), noise(37), noise(37), abs(noise(37))],
+        {"epsilon": 1e-3},
+    ),
+    "erf": (special.erf, [blank(ODD)], [noise(*ODD)], {}),
+    "layer_norm": (
+        layer_norm.layer_norm,
+        [blank(MANY), blank(1001), blank(1001)],
+        [noise(*MANY), noise(37), noise(37, seed=1)],
+        {"epsilon": 1e-3},
+    ),
+    "layer_norm_grad": (
+        layer_norm.layer_norm_grad,
+        [blank(MANY), *CHANNELS],
+        [noise(*MANY), noise(*MANY, seed=1), noise(37), noise(1001), abs(noise(1001, seed=1))],
         {"epsilon": 1e-3},
     ),
     "scale_shift": (norm.scale_shift, [blank(MANY)], [noise(*MANY), noise(37), noise(37), noise(37, seed=1)], {}),
@@ -384,7 +428,11 @@ def test_bits_do_not_depend_on_threads_and_nothing_outside_is_touched(name: str)
 
 @pytest.mark.parametrize(
     "name",
-    [n for n in CASES if n not in ("im2col", "col2im", "take", "argmax") and "pool" not in n and n not in F4_ONLY],
+    [
+        n
+        for n in CASES
+        if n not in ("im2col", "col2im", "take", "argmax") and "pool" not in n and n not in (*F4_ONLY, *DEPTHWISE)
+    ],
 )
 def test_float64_is_computed_in_float64(name: str) -> None:
     kernel, outs, inputs, static = CASES[name]
@@ -531,7 +579,9 @@ def test_take_never_reads_outside() -> None:
     [
         n
         for n in CASES
-        if not n.startswith(("attention", "take", "im2", "col2", "conv2d", "matmul", "random", "adam", "sum_to"))
+        if not n.startswith(
+            ("attention", "layer", "take", "im2", "col2", "conv2d", "matmul", "random", "adam", "sum_to")
+        )
     ],
 )
 def test_empty_batches(name: str) -> None:

@@ -203,8 +203,8 @@ def test_layers_save_what_they_like(tmp_path: Path) -> None:
 def test_bad_arguments(tmp_path: Path) -> None:
     model = sequential()
     for method in (model.save_weights, model.load_weights):
-        with pytest.raises(ValueError, match=r"The filename must end in `\.weights\.h5`, got 'm\.h5'\."):
-            method("m.h5")
+        with pytest.raises(ValueError, match=r"The filename must end in `\.weights\.h5`, got 'm\.hdf'\."):
+            method("m.hdf")
         with pytest.raises(ValueError, match=r"Sequential '.*' has no weights yet. Call it on a batch first"):
             getattr(gpudl.Sequential([layers.Dense(1)]), method.__name__)("m.weights.h5")
     with pytest.raises(FileNotFoundError):

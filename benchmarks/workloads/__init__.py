@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.workloads import convolutions, layers, networks, recurrent, small
+from benchmarks.workloads import convolutions, images, layers, networks, recurrent, small
 from benchmarks.workloads.base import Settings, Work, Workload
 
 __all__ = ["GROUPS", "WORKLOADS", "Settings", "Work", "Workload", "chosen"]
@@ -11,6 +11,7 @@ _MODULES = {
     "networks": networks,
     "small": small,
     "convolutions": convolutions,
+    "images": images,
     "layers": layers,
     "recurrent": recurrent,
 }

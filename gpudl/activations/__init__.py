@@ -9,23 +9,69 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from gpudl import ops
-from gpudl.activations import piecewise, shrinking, smooth
-from gpudl.activations.piecewise import *  # noqa: F403
-from gpudl.activations.piecewise import linear, relu
-from gpudl.activations.shrinking import *  # noqa: F403
-from gpudl.activations.smooth import *  # noqa: F403
-from gpudl.activations.smooth import tanh
+from gpudl.activations import functions
+from gpudl.activations.functions import *  # noqa: F403
+from gpudl.activations.functions import linear, relu, tanh
 from gpudl.engine.tensor import Tensor
 from gpudl.names import export
+from gpudl.ops import (
+    celu,
+    elu,
+    glu,
+    hard_shrink,
+    hard_sigmoid,
+    hard_silu,
+    hard_swish,
+    hard_tanh,
+    leaky_relu,
+    log_sigmoid,
+    log_softmax,
+    relu6,
+    selu,
+    silu,
+    soft_shrink,
+    softplus,
+    softsign,
+    sparse_plus,
+    sparse_sigmoid,
+    sparsemax,
+    squareplus,
+    swish,
+    tanh_shrink,
+    threshold,
+)
 from gpudl.registry import Family
 
-__all__ = ["deserialize", "get", "serialize"]
-export(
-    globals(),
-    piecewise,
-    shrinking,
-    smooth,
-)
+__all__ = [
+    "celu",
+    "deserialize",
+    "elu",
+    "get",
+    "glu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "relu6",
+    "selu",
+    "serialize",
+    "silu",
+    "soft_shrink",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "swish",
+    "tanh_shrink",
+    "threshold",
+]
+export(globals(), functions)
 
 Activation = Callable[..., Tensor]
 # sigmoid is not among them: its result must hold its input.
@@ -58,4 +104,4 @@ def with_bias(x: Tensor, bias: Tensor | None, activation: Activation | None) -> 
 
 ACTIVATIONS: Family[Activation, Activation] = Family("activation", default=linear)
 get, serialize, deserialize = ACTIVATIONS.get, ACTIVATIONS.serializer("activation"), ACTIVATIONS.deserialize
-ACTIVATIONS.add(vars(piecewise), vars(shrinking), vars(smooth))
+ACTIVATIONS.add(globals())

@@ -1,4 +1,4 @@
-"""The weights of a model, saved while it is trained."""
+"""A model, or its weights, saved while it is trained."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from gpudl.engine.state import warn_user
 
 
 class ModelCheckpoint(MonitorCallback):
-    """Saves the weights of a model after each epoch, or every so many batches.
+    """Saves a model, or its weights, after each epoch, or every so many batches.
 
     Args:
-        filepath: the file, ending in ``.weights.h5``; ``{epoch:02d}``, ``{batch}`` and names of metrics as in
-            ``{val_loss:.2f}`` are filled in. Folders that are missing are made.
+        filepath: the file, ending in ``.keras``, or for weights in ``.weights.h5``; ``{epoch:02d}``, ``{batch}`` and
+            names of metrics as in ``{val_loss:.2f}`` are filled in. Folders that are missing are made.
         monitor: name of the metric that tells what is best.
         verbose: 1 to print what is done.
         save_best_only: whether only a better model than all before is saved.
-        save_weights_only: must be true: a whole model is not saved to one file yet.
+        save_weights_only: whether the weights and the state of the optimizer are saved, without the layers.
         mode: as for `EarlyStopping`.
         save_freq: ``"epoch"``, or a number of batches.
         initial_value_threshold: the metric must be better than this too.
 
     Raises:
         ValueError: another ending, or another `save_freq`.
-        NotImplementedError: `save_weights_only` is false.
 
     Example:
         >>> import tempfile
@@ -62,14 +61,10 @@ class ModelCheckpoint(MonitorCallback):
         self.save_freq = save_freq
         self._counter = BatchCounter("ModelCheckpoint", save_freq)
         self._epoch = 0
-        if not save_weights_only:
-            raise NotImplementedError(
-                "ModelCheckpoint cannot save whole models yet: pass save_weights_only=True and a filepath that ends in "
-                f"`.weights.h5`, got {self.filepath!r}."
-            )
-        if not self.filepath.endswith(".weights.h5"):
+        ending = ".weights.h5" if save_weights_only else ".keras"
+        if not self.filepath.endswith(ending):
             raise ValueError(
-                f"ModelCheckpoint: with save_weights_only=True the filepath must end in `.weights.h5`, got "
+                f"ModelCheckpoint: with save_weights_only={save_weights_only} the filepath must end in `{ending}`, got "
                 f"{self.filepath!r}."
             )
 
@@ -95,7 +90,8 @@ class ModelCheckpoint(MonitorCallback):
         if not self._is_wanted(when["epoch"], logs, path):
             return
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self.model.save_weights(path, overwrite=True)
+        save = self.model.save_weights if self.save_weights_only else self.model.save
+        save(path, overwrite=True)
         if self.verbose:
             say(f"\nEpoch {when['epoch']}: finished saving model to {path}")
 

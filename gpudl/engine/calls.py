@@ -262,9 +262,10 @@ def publish(namespace: dict[str, Any], *modules: ModuleType) -> None:
     A module of the same name as a function is hidden by it.
     """
     export(namespace, *modules)
+    made: dict[FunctionType, Any] = {}  # one for a function that has two names
     for module in modules:
         for name in module.__all__:
             function = namespace[name] = getattr(module, name)
             if isinstance(function, FunctionType) and function not in _direct and not hasattr(function, "__wrapped__"):
-                namespace[name] = published = public(function)
+                namespace[name] = published = made.setdefault(function, public(function))
                 published.__module__ = namespace["__name__"]  # where unpickling finds it

@@ -78,6 +78,21 @@ def as_dtype(dtype: DTypeLike) -> np.dtype:
     return TEXT if isinstance(dtype, str) and dtype == "string" else np.dtype(dtype)
 
 
+def limits(dtype: np.dtype) -> tuple[float, float]:
+    """Return the least and the greatest finite number of `dtype`.
+
+    Example:
+        >>> import numpy as np
+        >>> limits(np.dtype("int8"))
+        (-128, 127)
+    """
+    if dtype.kind == "b":
+        return 0, 1
+    known = ml_dtypes.finfo(dtype) if is_floating(dtype) else np.iinfo(dtype)
+    number = float if is_floating(dtype) else int
+    return number(known.min), number(known.max)
+
+
 def added_in(dtype: np.dtype) -> np.dtype:
     """Return the dtype in which sums over `dtype` are accumulated: float64 for floats, against rounding errors."""
     return np.dtype(np.float64) if is_floating(dtype) else dtype

@@ -65,6 +65,7 @@ class State(threading.local):
     def __init__(self) -> None:
         self.recorder: Recorder | None = None
         self.gradients = True
+        self.largest_weight: int | None = None
         self.kernels = True
         self.fusion = True
         self.graphs = True
@@ -126,8 +127,13 @@ def _with(name: str, value: object) -> Iterator[None]:
         setattr(state, name, before)
 
 
-def recording(recorder: Recorder) -> _Switch:
-    """Record the ops that are applied inside a ``with`` block with `recorder`."""
+def weights_up_to(size: int) -> _Switch:
+    """Refuse weights of more than `size` bytes inside a ``with`` block."""
+    return _with("largest_weight", size)
+
+
+def recording(recorder: Recorder | None) -> _Switch:
+    """Record the ops that are applied inside a ``with`` block with `recorder`, or with None compute them."""
     return _with("recorder", recorder)
 
 

@@ -72,6 +72,11 @@ class StatelessScope:
         """Return the current value of the variable; None if it has not been set or changed."""
         return self._values.get(id(variable), (None, None))[1]
 
+    @property
+    def updates(self) -> list[tuple[Variable, Tensor]]:
+        """The variables that have other values, and these values."""
+        return list(self._values.values())
+
     def run(self, op: Computing[R], inputs: tuple[TensorLike, ...], static: dict[str, Any]) -> R:
         """Return what `op` returns for the values of variables among `inputs`; one that updates them updates copies."""
         outer, state.stateless = state.stateless, None
@@ -79,7 +84,7 @@ class StatelessScope:
             if not op.update:
                 return op(*map(self._read, inputs), **static)
             written = [one for one in inputs[: op.writes] if isinstance(one, Variable)]
-            fresh = {id(variable): faces["copy"](self._value(variable)) for variable in written}
+            fresh = {id(variable): _written_copy(self._value(variable)) for variable in written}
             given = [fresh[id(one)] if id(one) in fresh else self._read(one) for one in inputs]
             result = op(*given, **static)
             for variable in written:
@@ -116,6 +121,15 @@ class StatelessScope:
 
     def __exit__(self, *error: object) -> None:
         state.stateless = self._outer
+
+
+def _written_copy(value: Tensor) -> Tensor:
+    """Return a copy that an op may update; in a recorded step, which updates variables only, it is one."""
+    if state.recorder is None:
+        return faces["copy"](value)
+    copy = Variable.over(value.on.empty(value.shape, value.dtype), trainable=False, name="copy")
+    faces["assign_"](copy, value)
+    return copy
 
 
 class SymbolicScope:

@@ -7,17 +7,20 @@ from typing import Unpack
 
 import numpy as np
 
-from gpudl import activations, ops
+from gpudl import activations, constraints, initializers, ops, regularizers
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
+from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import LayerOptions
-from gpudl.utils.checks import require_number, require_whole
+from gpudl.registry import Identifier
+from gpudl.utils.checks import positive, require_number, require_whole
 
 __all__ = [
     "ELU",
     "LeakyReLU",
+    "PReLU",
     "ReLU",
     "Softmax",
 ]
@@ -98,6 +101,58 @@ class LeakyReLU(Layer):
     def call(self, x: Tensor) -> Tensor:
         """Return leaky_relu(x)."""
         return activations.leaky_relu(x, self.negative_slope)
+
+
+class PReLU(Layer):
+    """Return x where it is positive, alpha * x elsewhere, with a trainable alpha for each feature.
+
+    Source: He et al., "Delving deep into rectifiers", ICCV 2015.
+
+    Args:
+        alpha_initializer: initial values of alpha, which has the shape of a sample.
+        alpha_regularizer: penalty of alpha.
+        alpha_constraint: projection of alpha after each update.
+        shared_axes: axes along which there is one alpha for all, such as [1, 2] for images; axis 1 is the first of a
+            sample.
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: an axis is not a positive integer.
+        ShapeError: the inputs do not have one of the axes.
+
+    Example:
+        >>> gpudl.layers.PReLU(alpha_initializer="ones")(np.array([[-1.0, 2.0]])).numpy()
+        array([[-1.,  2.]], dtype=float32)
+    """
+
+    supports_masking = True
+
+    def __init__(
+        self,
+        alpha_initializer: Identifier = "Zeros",
+        alpha_regularizer: Identifier = None,
+        alpha_constraint: Identifier = None,
+        shared_axes: int | Sequence[int] | None = None,
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(**options)
+        self.alpha_initializer = initializers.get(alpha_initializer)
+        self.alpha_regularizer = regularizers.get(alpha_regularizer)
+        self.alpha_constraint = constraints.get(alpha_constraint)
+        axes = [shared_axes] if isinstance(shared_axes, int) else shared_axes
+        self.shared_axes = None if axes is None else [positive("PReLU", shared_axes=axis) for axis in axes]
+
+    def build(self, input_shape: Shape) -> None:
+        """Create alpha."""
+        shared = self.shared_axes or []
+        if any(axis >= len(input_shape) for axis in shared):
+            raise ShapeError(f"shared_axes {shared} are not all axes of inputs of shape {input_shape}.")
+        self.alpha = self._add("alpha", [1 if a in shared else n for a, n in enumerate(input_shape) if a])
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return x where it is positive, alpha * x elsewhere."""
+        x = self._floating(x)
+        return activations.relu(x) - self.alpha * activations.relu(-x)
 
 
 class ELU(Layer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from math import prod
-from typing import Unpack
+from typing import Self, Unpack
 
 from gpudl import activations, config, ops
 from gpudl.engine.calls import declare
@@ -114,6 +114,9 @@ class Activation(Layer):
         return self.activation(x)
 
 
+_OLDER = {"batch_input_shape": "batch_shape"}
+
+
 class InputLayer(Layer):
     """The first layer of a model, which specifies the inputs and returns them.
 
@@ -188,6 +191,11 @@ class InputLayer(Layer):
         """Return shape of a batch, dtype, name, and whether it is sparse or optional."""
         kind = {"sparse": self.sparse, "ragged": False, "name": self.name, "optional": self.optional}
         return {"batch_shape": self.batch_shape, "dtype": self.dtype, **kind}
+
+    @classmethod
+    def from_config(cls, config: Config) -> Self:
+        """Return a new layer, also from the config of Keras 2, where the shape has another name."""
+        return super().from_config({_OLDER.get(name, name): value for name, value in config.items()})
 
 
 def Input(  # noqa: N802 (Keras's name)

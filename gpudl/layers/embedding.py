@@ -9,18 +9,20 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from gpudl import constraints, initializers, ops, regularizers
-from gpudl.engine.spec import is_floating
+from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import Masks
 from gpudl.layers.base.options import Common
+from gpudl.ops.primitives.matmul import matmul
 from gpudl.registry import Identifier
 from gpudl.utils.checks import positive
 
 __all__ = [
     "Embedding",
+    "ReversibleEmbedding",
 ]
 
 
@@ -103,3 +105,86 @@ class Embedding(Layer):
         """Return the vectors of integers (batch, ...); floats are truncated to integers."""
         numbers = ops.cast(x, dtype=np.dtype(np.int32)) if is_floating(x.dtype) or x.dtype.kind == "b" else x
         return ops.take(self.embeddings, numbers, axis=0)
+
+
+class ReversibleEmbedding(Embedding):
+    """An `Embedding` that also maps vectors back, to a logit for each of the integers.
+
+    Args:
+        input_dim: number of integers, the largest one + 1.
+        output_dim: size of a vector.
+        tie_weights: whether the way back has the same vectors; else it has weights of its own.
+        embeddings_initializer: initial values of the vectors, (input_dim, output_dim).
+        embeddings_regularizer: penalty of the vectors.
+        embeddings_constraint: projection of the vectors after each update.
+        mask_zero: whether 0 is padding, as for `Embedding`.
+        reverse_dtype: the dtype of the product on the way back; by default that of computation.
+        logit_soft_cap: logits become cap * tanh(logits / cap).
+        **options: those of `Layer`.
+
+    Raises:
+        ValueError: a size that is no positive integer, or a cap that is not positive.
+
+    Example:
+        >>> layer = gpudl.layers.ReversibleEmbedding(1000, 64)
+        >>> vectors = layer(np.array([[4, 20, 7]]))
+        >>> vectors.shape, layer(vectors, reverse=True).shape
+        ((1, 3, 64), (1, 3, 1000))
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Identifier = "uniform",
+        embeddings_regularizer: Identifier = None,
+        embeddings_constraint: Identifier = None,
+        mask_zero: bool = False,
+        reverse_dtype: str | None = None,
+        logit_soft_cap: float | None = None,
+        **options: Unpack[EmbeddingOptions],
+    ) -> None:
+        super().__init__(
+            input_dim,
+            output_dim,
+            embeddings_initializer,
+            embeddings_regularizer,
+            embeddings_constraint,
+            mask_zero,
+            **options,
+        )
+        if logit_soft_cap is not None and not logit_soft_cap > 0:
+            raise ValueError(f"ReversibleEmbedding: logit_soft_cap must be positive, got {logit_soft_cap!r}.")
+        self.tie_weights = bool(tie_weights)
+        self.reverse_dtype = reverse_dtype
+        self.logit_soft_cap = logit_soft_cap
+
+    def build(self, input_shape: Shape) -> None:
+        """Create the vectors."""
+        super().build(input_shape)
+        self.reverse_embeddings = (
+            None
+            if self.tie_weights
+            else self.add_weight(
+                (self.output_dim, self.input_dim), self.embeddings_initializer, name="reverse_embeddings"
+            )
+        )
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Masks = None) -> Masks:
+        """Return which of the integers are not 0, if `mask_zero` is set; that of vectors is theirs."""
+        return previous_mask if is_floating(inputs.dtype) else super().compute_mask(inputs, previous_mask)
+
+    def call(self, x: Tensor, reverse: bool = False) -> Tensor:
+        """Return the vectors of integers (batch, ...), or the logits of vectors (batch, ..., output_dim)."""
+        if not reverse:
+            return super().call(x)
+        if x.shape[-1] != self.output_dim:
+            raise ShapeError(f"vectors have {self.output_dim} elements along the last axis, got shape {x.shape}.")
+        dtype = np.dtype(self.reverse_dtype or self.compute_dtype)
+        weights = self.embeddings if self.reverse_embeddings is None else self.reverse_embeddings
+        rows = ops.reshape(ops.cast(x, dtype=dtype), (-1, self.output_dim))
+        product = matmul(rows, ops.cast(weights, dtype=dtype), transpose_b=self.reverse_embeddings is None)
+        logits = ops.reshape(product, (*x.shape[:-1], self.input_dim))
+        cap = self.logit_soft_cap
+        return logits if cap is None else ops.tanh(logits / cap) * cap

@@ -77,6 +77,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         **options: Unpack[BatchNormOptions],
     ) -> None:
         super().__init__(**options)
+        (axis,) = axis if isinstance(axis, list | tuple) and len(axis) == 1 else (axis,)  # a list in Keras 2's files
         require_whole("BatchNormalization", axis=axis)
         require_number("BatchNormalization", 0, 1, momentum=momentum)
         require_number("BatchNormalization", 0, epsilon=epsilon)

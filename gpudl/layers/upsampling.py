@@ -8,6 +8,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.kernels.geometry import Ints
 from gpudl.layers._windowed import Size, Spatial
 from gpudl.layers.base.options import LayerOptions
+from gpudl.ops import image
 from gpudl.ops.numpy.arrangement import broadcast_to
 from gpudl.ops.primitives.shape import reshape
 from gpudl.utils.checks import positive
@@ -17,6 +18,8 @@ __all__ = [
     "UpSampling2D",
     "UpSampling3D",
 ]
+
+_INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
 
 
 def _repeated(x: Tensor, axes: Ints, times: Ints) -> Tensor:
@@ -51,26 +54,18 @@ class UpSampling1D(Spatial, rank=1):
         return _repeated(x, self.axes, (self.size,))
 
 
-class _UpSampling(Spatial):
-    def __init__(self, size: Size = 2, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
-        super().__init__(data_format=data_format, **options)
-        self.size = self._sizes(size=size)
-
-    def call(self, x: Tensor) -> Tensor:
-        """Return the larger inputs."""
-        return _repeated(x, self.axes, self.size)
-
-
-class UpSampling2D(_UpSampling, rank=2):
+class UpSampling2D(Spatial, rank=2):
     """Enlarge images (batch, height, width, channels) by whole factors.
 
     Args:
         size: how many times as many rows and columns; one integer for both.
         data_format: ``"channels_last"``, or ``"channels_first"`` for (batch, channels, height, width).
+        interpolation: ``"nearest"`` repeats each pixel; the others, ``"bilinear"``, ``"bicubic"``, ``"lanczos3"`` and
+            ``"lanczos5"``, are those of `ops.image.resize`.
         **options: those of `Layer`.
 
     Raises:
-        ValueError: a factor is not a positive integer.
+        ValueError: a factor is not a positive integer, or the interpolation is unknown.
 
     Example:
         >>> gpudl.layers.UpSampling2D((1, 2))(np.arange(4.0).reshape(1, 2, 2, 1)).numpy()[0, :, :, 0]
@@ -78,11 +73,40 @@ class UpSampling2D(_UpSampling, rank=2):
                [2., 2., 3., 3.]], dtype=float32)
     """
 
+    def __init__(
+        self,
+        size: Size = 2,
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        super().__init__(data_format=data_format, **options)
+        self.size = self._sizes(size=size)
+        self.interpolation = str(interpolation).lower()
+        if self.interpolation not in _INTERPOLATIONS:
+            known = ", ".join(_INTERPOLATIONS)
+            raise ValueError(f"UpSampling2D: interpolation must be one of {known}, got {interpolation!r}.")
 
-class UpSampling3D(_UpSampling, rank=3):
+    def call(self, x: Tensor) -> Tensor:
+        """Return the larger images."""
+        if self.interpolation == "nearest":
+            return _repeated(x, self.axes, self.size)
+        size = [x.shape[axis] * times for axis, times in zip(self.axes, self.size, strict=True)]
+        return image.resize(x, size, self.interpolation, data_format=self.data_format)
+
+
+class UpSampling3D(Spatial, rank=3):
     """Repeat each voxel of volumes (batch, depth, height, width, channels); the arguments are those of `UpSampling2D`.
 
     Example:
         >>> gpudl.layers.UpSampling3D((1, 2, 3))(np.ones((1, 2, 2, 2, 1))).shape
         (1, 2, 4, 6, 1)
     """
+
+    def __init__(self, size: Size = 2, data_format: str | None = None, **options: Unpack[LayerOptions]) -> None:
+        super().__init__(data_format=data_format, **options)
+        self.size = self._sizes(size=size)
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the larger volumes."""
+        return _repeated(x, self.axes, self.size)

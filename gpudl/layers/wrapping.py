@@ -151,7 +151,9 @@ class Lambda(Layer):
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """Return a new layer; functions that are named must be registered."""
-        made = {name: _found(config.get(name)) for name in ("function", "output_shape", "mask")}
+        made = {name: _found(config.get(name)) for name in ("function", "mask")}
+        shape = config.get("output_shape")
+        made["output_shape"] = tuple(shape) if isinstance(shape, list) else _found(shape)
         return super().from_config({**config, **made})
 
 
@@ -162,6 +164,13 @@ def _named(value: object) -> object:
 
 def _found(value: object) -> object:
     """Return the function of a name, and anything else unchanged."""
+    if isinstance(value, dict) and value.get("class_name") == "function":
+        value = value["config"]
+    if isinstance(value, dict | list):
+        raise ValueError(
+            "Lambda: the config has the code of a lambda, which is not run. Name the function in your program, "
+            "register it with saving.register_keras_serializable, and save the model again."
+        )
     if not isinstance(value, str):
         return value
     found = users.get_registered_object(value)

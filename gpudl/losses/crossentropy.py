@@ -11,7 +11,7 @@ from typing import Unpack
 
 from numpy.typing import ArrayLike
 
-from gpudl import config, ops
+from gpudl import ops
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import warn_user
@@ -53,15 +53,8 @@ def binary_crossentropy(
     """
     t, p = pair(y_true, y_pred, "binary_crossentropy")
     t = smoothed(t, label_smoothing, 2)
-    return ops.mean(each_binary(t, p, logits_of(p, from_logits, "binary_crossentropy", "sigmoid")), axis=axis)
-
-
-def each_binary(t: Tensor, p: Tensor, z: Tensor | None) -> Tensor:
-    """Return -t log(p) - (1 - t) log(1 - p) of each number, from the logits z where these are known."""
-    if z is not None:
-        return ops.sigmoid_cross_entropy(z, t)
-    p = clipped(p)
-    return -(t * ops.log(p) + (1.0 - t) * ops.log(1.0 - p))
+    z = logits_of(p, from_logits, "binary_crossentropy", "sigmoid")
+    return ops.mean(ops.binary_crossentropy(t, p if z is None else z, z is not None), axis=axis)
 
 
 def smoothed(t: Tensor, label_smoothing: float, classes: int) -> Tensor:
@@ -91,9 +84,7 @@ def categorical_crossentropy(
     t, p = one_hot_pair(y_true, y_pred, axis, "categorical_crossentropy")
     t = smoothed(t, label_smoothing, p.shape[axis])
     z = logits_of(p, from_logits, "categorical_crossentropy", "softmax")
-    if z is None:
-        return -ops.sum(t * ops.log(normalised(p, axis)), axis=axis)
-    return ops.softmax_cross_entropy(_classes_last(z, axis), _classes_last(t, axis))[0]
+    return ops.categorical_crossentropy(t, p if z is None else z, z is not None, axis)
 
 
 def one_hot_pair(y_true: ArrayLike, y_pred: ArrayLike, axis: int, name: str) -> tuple[Tensor, Tensor]:
@@ -147,16 +138,13 @@ def sparse_categorical_crossentropy(
     _check_axis("sparse_categorical_crossentropy", p, axis)
     labels = class_labels(as_tensor(y_true), p, axis, "sparse_categorical_crossentropy")
     z = logits_of(p, from_logits, "sparse_categorical_crossentropy", "softmax")
-    scores = _classes_last(p if z is None else z, axis)
+    scores = p if z is None else z
     valid = None if ignore_class is None else ops.not_equal(labels, ignore_class)
     if valid is not None:
         # A row of ones has a finite loss and no gradient, so that ignored rows cannot affect the others.
         labels = ops.where(valid, labels, 0)
-        scores = ops.where(ops.reshape(valid, (*valid.shape, 1)), scores, 1.0)
-    if z is None:
-        loss = _picked(labels, ops.log(normalised(scores, -1)))
-    else:
-        loss = ops.sparse_softmax_cross_entropy(scores, labels)[0]
+        scores = ops.where(ops.expand_dims(valid, axis % p.ndim), scores, 1.0)
+    loss = ops.sparse_categorical_crossentropy(labels, scores, z is not None, axis)
     if valid is not None:
         loss = ops.where(valid, loss, 0.0)
         loss.mask = valid
@@ -178,31 +166,6 @@ def logits_of(p: Tensor, from_logits: bool, loss: str, activation: str) -> Tenso
             f"were computed from. Leave out from_logits, or the {activation} of the last layer.",
         )
     return p.logits
-
-
-def clipped(p: Tensor) -> Tensor:
-    """Return probabilities kept `config.epsilon` away from 0 and 1."""
-    return ops.clip(p, config.epsilon(), 1.0 - config.epsilon())
-
-
-def normalised(p: Tensor, axis: int) -> Tensor:
-    """Return probabilities that sum to 1 along `axis`, kept `config.epsilon` away from 0 and 1."""
-    return clipped(p / ops.sum(p, axis=axis, keepdims=True))
-
-
-def _classes_last(x: Tensor, axis: int) -> Tensor:
-    at = axis % x.ndim
-    if at == x.ndim - 1:
-        return x
-    others = tuple(i for i in range(x.ndim) if i != at)
-    return ops.transpose(x, axes=(*others, at))
-
-
-def _picked(labels: Tensor, logs: Tensor) -> Tensor:
-    """Return -logs[label] along the last axis, NaN for a label out of range."""
-    here = ops.one_hot(labels, logs.shape[-1], dtype="bool")
-    known = ops.sum(here, axis=-1) > 0
-    return ops.where(known, -ops.sum(ops.where(here, logs, 0.0), axis=-1), float("nan"))
 
 
 class BinaryCrossentropy(LossFunctionWrapper, options=CrossentropyOptions):

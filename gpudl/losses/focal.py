@@ -10,10 +10,11 @@ from gpudl import ops
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor
 from gpudl.losses.base import LossFunctionWrapper
-from gpudl.losses.crossentropy import each_binary, logits_of, normalised, one_hot_pair, smoothed
+from gpudl.losses.crossentropy import logits_of, one_hot_pair, smoothed
 from gpudl.losses.labels import class_labels, takes_labels
 from gpudl.losses.options import CrossentropyOptions, LossOptions
 from gpudl.losses.values import pair
+from gpudl.ops.nn.crossentropy import normalised
 from gpudl.utils.checks import require_number
 
 __all__ = [
@@ -61,7 +62,8 @@ def binary_focal_crossentropy(
     t = smoothed(t, label_smoothing, 2)
     z = logits_of(p, from_logits, "binary_focal_crossentropy", "sigmoid")
     p = ops.sigmoid(p) if z is p else p
-    loss = _focused(each_binary(t, p, z), t * p + (1.0 - t) * (1.0 - p), gamma)
+    loss = ops.binary_crossentropy(t, p if z is None else z, z is not None)
+    loss = _focused(loss, t * p + (1.0 - t) * (1.0 - p), gamma)
     if apply_class_balancing:
         loss = loss * (t * alpha + (1.0 - t) * (1.0 - alpha))
     return ops.mean(loss, axis=axis)

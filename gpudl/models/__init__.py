@@ -4,7 +4,7 @@ from gpudl.layers.base.layer import LAYERS
 from gpudl.models.cloning import clone_model
 from gpudl.models.model import Model
 from gpudl.models.sequential import Sequential
-from gpudl.saving.archive import load_model, model_from_json, save_model
+from gpudl.saving.model_file import load_model, model_from_json, save_model
 
 LAYERS.known |= {"Functional": Model, "Model": Model, "Sequential": Sequential}
 

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from gpudl import ops
-from gpudl.engine.calls import Operation
+from gpudl.engine.calls import Operation, declare
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tree import Nest, flatten
-from gpudl.layers import Input
+from gpudl.layers import InputLayer
 from gpudl.models.graph_config import SYMBOL
 from gpudl.saving.keras_operations import OWN_MODULE, by_class
 from gpudl.saving.objects import deserialize_keras_object
@@ -64,8 +64,8 @@ def graph_from(config: Mapping[str, Any]) -> tuple[Nest[KerasTensor], Nest[Keras
 
 
 def _input(config: Mapping[str, Any]) -> KerasTensor:
-    older = {"batch_input_shape": "batch_shape"}  # Keras 2's name
-    return Input(**{older.get(name, name): value for name, value in config.items()})
+    entry = InputLayer.from_config(dict(config))
+    return declare(entry, KerasTensor(entry.batch_shape, entry.dtype, sparse=entry.sparse, name=entry.name))
 
 
 def _operation(layer: Mapping[str, Any]) -> Any:

@@ -199,9 +199,11 @@ class Model(Reported):
         """Write the weights, and the optimizer's state, to a ``.weights.h5`` file: `saving.save_weights`."""
         save_weights(self, filepath, overwrite)
 
-    def load_weights(self, filepath: str | os.PathLike[str], skip_mismatch: bool = False) -> None:
-        """Set the weights, and the optimizer's state, from a ``.weights.h5`` file: `saving.load_weights`."""
-        load_weights(self, filepath, skip_mismatch)
+    def load_weights(
+        self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False
+    ) -> None:
+        """Set the weights, and the optimizer's state, from a file: `saving.load_weights`."""
+        load_weights(self, filepath, skip_mismatch, by_name)
 
     @derived
     def operations(self) -> list[Any]:

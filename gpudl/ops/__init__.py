@@ -10,14 +10,27 @@ from gpudl.engine.calls import publish
 from gpudl.engine.op import Op, registry
 from gpudl.engine.tensor import faces
 from gpudl.ops import (
+    branches,
+    gradients,
     image,
+    linalg,
     loops,
+    mapping,
     math,
     nn,
     numpy,
     primitives,
+    rearranging,
+    repeating,
+    scattering,
+    segments,
+    spectral,
 )
+from gpudl.ops.branches import *  # noqa: F403
+from gpudl.ops.gradients import *  # noqa: F403
+from gpudl.ops.linalg import *  # noqa: F403
 from gpudl.ops.loops import *  # noqa: F403
+from gpudl.ops.mapping import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
 from gpudl.ops.numpy import *  # noqa: F403
@@ -27,6 +40,7 @@ from gpudl.ops.primitives.depthwise import *  # noqa: F403
 from gpudl.ops.primitives.elementwise import *  # noqa: F403
 from gpudl.ops.primitives.exponential import *  # noqa: F403
 from gpudl.ops.primitives.gather import *  # noqa: F403
+from gpudl.ops.primitives.library import *  # noqa: F403
 from gpudl.ops.primitives.logic import *  # noqa: F403
 from gpudl.ops.primitives.loss import *  # noqa: F403
 from gpudl.ops.primitives.norm import *  # noqa: F403
@@ -34,10 +48,34 @@ from gpudl.ops.primitives.pool import *  # noqa: F403
 from gpudl.ops.primitives.random import *  # noqa: F403
 from gpudl.ops.primitives.reduce import *  # noqa: F403
 from gpudl.ops.primitives.shape import *  # noqa: F403
+from gpudl.ops.primitives.special import *  # noqa: F403
 from gpudl.ops.primitives.update import *  # noqa: F403
+from gpudl.ops.rearranging import *  # noqa: F403
+from gpudl.ops.repeating import *  # noqa: F403
+from gpudl.ops.scattering import *  # noqa: F403
+from gpudl.ops.segments import *  # noqa: F403
+from gpudl.ops.spectral import *  # noqa: F403
 
-__all__ = ["Op", "image", "registry"]
+__all__ = ["Op", "image", "linalg", "registry"]
 
+publish(
+    globals(),
+    branches,
+    gradients,
+    loops,
+    mapping,
+    math,
+    nn,
+    numpy,
+    rearranging,
+    repeating,
+    scattering,
+    segments,
+    *primitives.FAMILIES,
+)
+publish(globals(), linalg, loops, math, nn, numpy, spectral, *primitives.FAMILIES)
+publish(globals(), loops, math, nn, numpy, rearranging, scattering, segments, *primitives.FAMILIES)
+faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
 publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
 _FACES = ("__matmul__", "__getitem__", "reshape", "scan", "squeeze", "true_divide")
 faces.update({face: globals()[face.strip("_")] for face in _FACES})

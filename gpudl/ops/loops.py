@@ -127,30 +127,30 @@ def _stepped(f: Body, carry: Tree, x: Tree) -> tuple[Tree, Tree]:
     """Return f(carry, x); raise TypeError unless it is a pair with a carry of the same kind."""
     made = f(carry, x)
     if not isinstance(made, tuple | list) or len(made) != 2:
-        raise TypeError(f"scan: f must return a pair of the next carry and a result, got {_picture(_tensors(made))}.")
+        raise TypeError(f"scan: f must return a pair of the next carry and a result, got {described(_tensors(made))}.")
     after, y = map(_tensors, made)
-    if _kind(after) != _kind(carry):
+    if kind_of(after) != kind_of(carry):
         raise TypeError(
-            f"scan: f must return a carry of the structure, shapes and dtypes of init, {_picture(carry)}, but returned "
-            f"{_picture(after)}. Cast or reshape one of them."
+            f"scan: f must return a carry of the structure, shapes and dtypes of init, {described(carry)}, but "
+            f"returned {described(after)}. Cast or reshape one of them."
         )
     return after, y
 
 
-def _kind(tree: Tree) -> object:
+def kind_of(tree: Tree) -> object:
     """Return the structure of a nest, and the dtypes and shapes in it."""
     leaves, structure = flatten(tree)
     return structure, [leaf if leaf is None else leaf.spec for leaf in leaves]
 
 
-def _picture(tree: Tree) -> str:
+def described(tree: Tree) -> str:
     """Return a description of a nest, with the dtype and the shape of each tensor."""
     if isinstance(tree, dict):
-        return "{" + ", ".join(f"{key!r}: {_picture(tree[key])}" for key in tree) + "}"
+        return "{" + ", ".join(f"{key!r}: {described(tree[key])}" for key in tree) + "}"
     if isinstance(tree, list):
-        return f"[{', '.join(map(_picture, tree))}]"
+        return f"[{', '.join(map(described, tree))}]"
     if isinstance(tree, tuple):
-        return f"({', '.join(map(_picture, tree))}{',' * (len(tree) == 1)})"
+        return f"({', '.join(map(described, tree))}{',' * (len(tree) == 1)})"
     return f"{tree.dtype}{list(tree.shape)}" if isinstance(tree, Tensor) else "None"
 
 
@@ -160,10 +160,10 @@ def _looped(f: Body, carry: Tree, xs: Tree, length: int, reverse: bool) -> tuple
     rows: list[Tree] = []
     for t in range(length)[:: -1 if reverse else 1]:
         carry, y = _stepped(f, carry, _filled(xs, [x[t] for x in leaves]))
-        if rows and _kind(y) != _kind(rows[0]):
+        if rows and kind_of(y) != kind_of(rows[0]):
             raise TypeError(
                 f"scan: f must return results of the same structure, shapes and dtypes in each iteration, but returned "
-                f"{_picture(rows[0])} and later {_picture(y)}."
+                f"{described(rows[0])} and later {described(y)}."
             )
         rows.append(y)
     ordered = rows[::-1] if reverse else rows

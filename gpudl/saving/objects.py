@@ -11,6 +11,7 @@ import numpy as np
 from gpudl import activations, constraints, dtype_policies, initializers, losses, metrics, optimizers, regularizers
 from gpudl import custom_objects as users
 from gpudl.activations import ACTIVATIONS
+from gpudl.argument_errors import unregistered
 from gpudl.engine.convert import operand
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
@@ -160,7 +161,7 @@ def _made(config: Any) -> Any:
 
 
 def _of_class(config: Config, name: str) -> Any:
-    module = str(config.get("module") or "")
+    module = str(config.get("module", "keras.layers") or "")  # older files have no modules
     path = module.removeprefix("keras.src.").removeprefix("keras.").split(".")
     kind = "dtype_policies" if name == "DTypePolicy" else "schedules" if "schedules" in path else path[0]
     if kind == "keras":
@@ -172,15 +173,6 @@ def _of_class(config: Config, name: str) -> Any:
     if found is None:
         raise unregistered(name, module)
     return made_from(found, config)
-
-
-def unregistered(name: str, module: str = "") -> ValueError:
-    """Return the error for a class or function that is neither gpudl's nor registered."""
-    where = f" of {module}" if module else ""
-    return ValueError(
-        f"{name!r}{where} is neither gpudl's nor registered. Pass custom_objects={{{name!r}: {name.split('>')[-1]}}}, "
-        "or decorate it with @saving.register_keras_serializable() in your program."
-    )
 
 
 def _function(name: str) -> object:

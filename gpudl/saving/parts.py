@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Protocol, runtime_checkable
 
+from gpudl.engine.calls import kind_of
 from gpudl.layers import Layer
 from gpudl.metrics import Metric
 from gpudl.names import snake_case
@@ -56,7 +57,7 @@ def _walk_items(items: Iterable[object], path: str, seen: set[int]) -> Iterator[
     counts: dict[str, int] = {}
     for item in items:
         if isinstance(item, Layer | Metric):
-            name = snake_case(type(item).__name__)
+            name = snake_case(kind_of(item))
             count = counts.get(name, 0)
             counts[name] = count + 1
             yield from _walk(item, _inside(path, f"{name}_{count}" if count else name), seen)

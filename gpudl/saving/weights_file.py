@@ -13,6 +13,7 @@ from gpudl.engine.state import warn_user
 from gpudl.layers import Layer
 from gpudl.metrics import Metric
 from gpudl.optimizers import Optimizer
+from gpudl.saving.hdf5 import dataset_in, group_at
 from gpudl.saving.parts import parts_of
 from gpudl.utils.files import replacing
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import h5py
 
 ENDING = ".weights.h5"
-_SMALL, _MOST_COMPRESSED = 1 << 20, 1000
 PathLike = str | os.PathLike[str]
 
 
@@ -65,10 +65,10 @@ def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True) -> No
     """
     import h5py
 
-    target = _checked(filepath)
+    target = checked_name(filepath)
     if target.exists() and not overwrite:
         raise FileExistsError(f"{target} is there already. Choose another name, or allow overwrite=True.")
-    _require_built(model, "save_weights")
+    require_built(model, "save_weights")
     with replacing(target) as unfinished, h5py.File(unfinished, "w") as file:
         write_weights(model, file)
 
@@ -82,32 +82,8 @@ def write_weights(model: Layer, file: h5py.File) -> None:
             group.create_dataset(number, data=array)
 
 
-def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False) -> None:
-    """Set the weights of `model` from a file of gpudl's or Keras 3's.
-
-    All of the file is compared with the model before the first weight is set.
-
-    Args:
-        model: a built model with the same layers in the same order as the one that was saved.
-        filepath: must end in ``.weights.h5``.
-        skip_mismatch: leave layers as they are, with a warning, that the file does not fit. That is done with an
-            optimizer anyway.
-
-    Raises:
-        ValueError: another ending, a model that is not built, or a file that does not fit; the text names the layer and
-            both shapes. No weight has changed then.
-        OSError: there is no such file, or it is not HDF5.
-    """
-    import h5py
-
-    source = _checked(filepath)
-    _require_built(model, "load_weights")
-    with h5py.File(source, "r") as file:
-        read_weights(model, file, source, skip_mismatch)
-
-
 def read_weights(model: Layer, file: h5py.File, source: Path, skip_mismatch: bool = False) -> None:
-    """Set the weights of a model and the state of its optimizer from an open file; see `load_weights`."""
+    """Set the weights of a model and the state of its optimizer from an open file; see `saving.load_weights`."""
     fitting = []
     for path, part in parts_of(model):
         stored = _Stored(path, part, _datasets(file, f"{path}/vars", source))
@@ -124,7 +100,8 @@ def read_weights(model: Layer, file: h5py.File, source: Path, skip_mismatch: boo
     for name, optimizer in _optimizer_of(model):
         stored = _Stored(name, optimizer, _datasets(file, f"{name}/vars", source))
         if stored.datasets:
-            optimizer.build(model.trainable_variables)
+            if len(stored.datasets) > len(optimizer.variables):  # it has been applied, and has slots
+                optimizer.build(model.trainable_variables)
             problem = _problem(stored)
             if problem is None:
                 fitting.append(stored)
@@ -134,13 +111,15 @@ def read_weights(model: Layer, file: h5py.File, source: Path, skip_mismatch: boo
         stored.load()
 
 
-def _checked(filepath: PathLike) -> Path:
+def checked_name(filepath: PathLike) -> Path:
+    """Return the path of a file of weights; raise ValueError for another ending."""
     if not os.fspath(filepath).endswith(ENDING):
         raise ValueError(f"The filename must end in `{ENDING}`, got {os.fspath(filepath)!r}.")
     return Path(filepath)
 
 
-def _require_built(model: Layer, method: str) -> None:
+def require_built(model: Layer, method: str) -> None:
+    """Raise ValueError for a model without weights."""
     if not model.built:
         raise ValueError(
             f"{method}: {type(model).__name__} {model.name!r} has no weights yet. Call it on a batch "
@@ -166,41 +145,9 @@ def _own(part: Layer | Metric | Optimizer) -> dict[str, np.ndarray]:
 
 
 def _datasets(file: h5py.File, path: str, source: Path) -> dict[str, h5py.Dataset]:
-    """Return the datasets in a group, none where it is not there; nothing outside the file is followed."""
-    import h5py
-
-    group: h5py.Group = file
-    for name in path.strip("/").split("/"):
-        kind = group.get(name, getlink=True)
-        if kind is None:
-            return {}
-        if not isinstance(kind, h5py.HardLink) or not isinstance(group[name], h5py.Group):
-            raise ValueError(
-                f"{source}: {group.name.rstrip('/')}/{name} is a link or no group. This file is not loaded."
-            )
-        group = group[name]
-    datasets = {}
-    for name in group:
-        kind = group.get(name, getlink=True)
-        item = group[name] if isinstance(kind, h5py.HardLink) else None
-        if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual or item.dtype.kind not in "biufV":
-            raise ValueError(
-                f"{source}: {group.name}/{name} is not an array of numbers within the file. This file is not loaded."
-            )
-        if item.nbytes > max(_SMALL, _MOST_COMPRESSED * item.id.get_storage_size()):
-            raise ValueError(
-                f"{source}: {group.name}/{name} says that it has {item.nbytes:,} bytes, of which the file holds "
-                f"{item.id.get_storage_size():,}. This file is not loaded."
-            )
-        _check_chunks(item)
-        datasets[name] = item
-    return datasets
-
-
-def _check_chunks(item: h5py.Dataset) -> None:
-    """Read a compressed dataset in parts, which raises OSError where it is damaged, before any weight is set."""
-    for part in item.iter_chunks() if item.chunks is not None and item.size else ():
-        item[part]
+    """Return the datasets in a group by name, none where it is not there."""
+    group = group_at(file, path, source)
+    return {} if group is None else {name: dataset_in(group, name, source) for name in group}
 
 
 def _problem(stored: _Stored) -> str | None:

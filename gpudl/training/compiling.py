@@ -121,7 +121,7 @@ class Compilable(Layer):
         return plain
 
     def compile_from_config(self, config: Config) -> None:
-        """Compile the model with the arguments that `get_compile_config` returned, and create its optimizer's slots."""
+        """Compile the model with the arguments that `get_compile_config` returned."""
         if not config:
             return
         if type(self).compile is not Compilable.compile:
@@ -129,8 +129,6 @@ class Compilable(Layer):
             return
         taken = inspect.signature(self.compile).parameters
         self.compile(**{name: value for name, value in deserialize_keras_object(config).items() if name in taken})
-        if self.optimizer is not None and self.built:
-            self.optimizer.build(self.trainable_variables)
 
     @property
     def metrics(self) -> list[Metric]:

@@ -15,9 +15,11 @@ from . import (
     attention_grad,
     conv,
     conv_im2col,
+    depthwise,
     elementwise,
     fused,
     gather,
+    layer_norm,
     loss,
     matmul,
     matmul_tall,
@@ -28,6 +30,7 @@ from . import (
     reduce,
     rnn,
     rnn_grad,
+    special,
     update,
 )
 
@@ -37,9 +40,11 @@ __all__ = [
     "attention_grad",
     "conv",
     "conv_im2col",
+    "depthwise",
     "elementwise",
     "fused",
     "gather",
+    "layer_norm",
     "loss",
     "matmul",
     "matmul_tall",
@@ -50,5 +55,6 @@ __all__ = [
     "reduce",
     "rnn",
     "rnn_grad",
+    "special",
     "update",
 ]

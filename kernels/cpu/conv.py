@@ -10,7 +10,7 @@ from numpy import ndarray
 from ..geometry import Ints, Window
 from ..registry import accelerates
 from . import conv_implicit as implicit
-from . import conv_implicit_weights, conv_winograd_weights
+from . import conv_implicit_weights, conv_phases, conv_winograd_weights
 from . import conv_winograd as winograd
 from .conv_choice import INPUT, VALUE, WEIGHT, chosen
 from .machine.scratch import NO_BYTES, NO_FLOATS
@@ -74,11 +74,30 @@ def conv2d_input_grad(
     dx: ndarray, g: ndarray, w: ndarray, *, shape: Ints, window: Window, algorithm: str = "auto"
 ) -> None:
     """Compute the gradient of `conv2d` with respect to x from that of y."""
+    transposed(dx, g, w, NO_FLOATS, window, algorithm, "linear")
+
+
+def supports_transposed(
+    dx: ndarray, g: ndarray, w: ndarray, *, shape: Ints, window: Window, algorithm: str = "auto"
+) -> bool:
+    """Return whether the algorithm that is chosen for the gradient of the input can be fused with a bias and a ReLU."""
+    return (
+        _supports_input(dx, g, w, shape=shape, window=window, algorithm=algorithm)
+        and chosen(INPUT, window, tuple(shape), w.shape[3], algorithm) != "winograd"
+    )
+
+
+def transposed(
+    dx: ndarray, g: ndarray, w: ndarray, b: ndarray, window: Window, algorithm: str, activation: str
+) -> None:
+    """Compute activation(conv2d_input_grad(g, w) + b), with b empty for no bias, as a transposed convolution does."""
     way = chosen(INPUT, window, dx.shape, w.shape[3], algorithm)
     if way == "gemm":
-        multiplied(_pixels(dx), _pixels(g), _pixels(w), NO_FLOATS, "linear", transpose_b=True)
+        multiplied(_pixels(dx), _pixels(g), _pixels(w), b, activation, transpose_b=True)
+    elif way == "winograd":
+        winograd.input_grad(dx, g, w, window)
     else:
-        (winograd if way == "winograd" else implicit).input_grad(dx, g, w, window)
+        conv_phases.input_grad(dx, g, w, b, window, activation)
 
 
 def supports_weights(dw: ndarray, x: ndarray, g: ndarray, *, window: Window, algorithm: str = "auto") -> bool:

@@ -14,13 +14,13 @@ from numpy import ndarray
 
 from .. import team
 from ..geometry import Window
-from .machine.layout import Layout, Pooling, layout, multiples, pooling
+from .machine.layout import Layout, Pooling, layout, pooling
 from .machine.memory import clear, copy
-from .machine.panels import panels_of, turned
+from .machine.panels import panels_of
 from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.threads import inner
-from .machine.tile import PANEL, ROWS, Address, Left, Result, Right, address, compiled, product
+from .machine.tile import ROWS, Address, Left, Result, Right, address, compiled, product
 from .machine.window_ranges import images
 from .machine.windows import largest
 
@@ -155,60 +155,3 @@ def convolve(
     buffers = Buffers(slabs(at), scratch(team.size(), held))
     work, right = s.n * s.oh * s.ow * filters * depth, panels_of(w, depth, filters)
     _forward(work, compiled(), y.reshape(-1), x.reshape(-1), right, after, at, buffers)
-
-
-@ParallelLoop
-def _backward(worker, workers, thread, tiles, dx, g, right, steps, at, slabs):  # type: ignore[no-untyped-def]
-    # Every tap adds g (N, OH, OW, F) times its filters (F, C) to the pixels of dx that it reads. A unit of work
-    # computes the columns of one panel of channels of some images.
-    s, f, width = at.slide, at.filters, at.width
-    h, wide, c = s.h, s.w, s.c
-    panels, panel = right.data.shape[1], right.data.shape[3]
-    for unit in share(_blocks(at) * panels, worker, workers):
-        image, count, _, _, partly = _block(unit // panels, at)
-        p = unit % panels
-        tables = at.rest if partly else at.block
-        columns, start = min(c - p * panel, panel), image * h * wide * c + p * panel
-        if at.slab:
-            into = address(slabs[thread]) + 4 * p * panel
-            for pixel in range(count * at.slab * width):
-                clear(slabs[thread], pixel * c + p * panel, columns)
-        else:
-            into = address(dx) + 4 * start
-            for pixel in range(count * h * wide):
-                clear(dx, start + pixel * c, columns)
-        for a in range(s.kh):
-            for b in range(s.kw):
-                filters = address(right.data) + 4 * ((a * s.kw + b) * panels + p) * f * panel
-                product(
-                    tiles,
-                    Left(address(g) + 4 * image * s.oh * s.ow * f, address(tables.outputs), address(steps)),
-                    Right(filters, address(right.row_offsets), right.panel_stride),
-                    Result(into + 4 * (a * s.dh * width + b * s.dw) * c, address(tables.pixels)),
-                    f,
-                    count * s.oh * s.ow,
-                    columns,
-                    1,
-                    0,
-                    0,
-                )
-        if at.slab:
-            for m in range(count):
-                for i in range(h):
-                    for j in range(wide):
-                        to = start + ((m * h + i) * wide + j) * c
-                        if i + s.top < at.slab and j + s.left < width:
-                            pixel = (m * at.slab + i + s.top) * width + j + s.left
-                            copy(dx, to, slabs[thread], pixel * c + p * panel, columns)
-                        else:
-                            clear(dx, to, columns)
-
-
-def input_grad(dx: ndarray, g: ndarray, w: ndarray, window: Window) -> None:
-    """Compute the gradient of `conv2d` with respect to x from that of y, tap by tap."""
-    taps, (c, f) = window.taps, w.shape[2:]
-    at = layout(window, dx.shape, f, whole=True)
-    packed = scratch(taps, -(-c // PANEL), f, PANEL)
-    turned(w.size, packed, w.reshape(taps, c, f))
-    right = Right(packed, multiples(f, PANEL), 1)
-    _backward(g.size * taps * c, compiled(), dx.reshape(-1), g.reshape(-1), right, multiples(f, 1), at, slabs(at))

@@ -12,7 +12,7 @@ from numpy import ndarray
 
 from ..geometry import Window
 from ..registry import Stages, accelerates, floats
-from .conv import supports_pool, supports_value, supports_weights, value
+from .conv import supports_pool, supports_transposed, supports_value, supports_weights, transposed, value
 from .conv_choice import WEIGHT, chosen
 from .conv_implicit_weights import undivided, weight_grad
 from .machine.scratch import NO_BYTES
@@ -37,6 +37,17 @@ def _convolved(
 def conv2d_bias_activation(y: ndarray, x: ndarray, w: ndarray, b: ndarray, *, stages: Stages) -> None:
     """Compute activation(conv2d(x, w) + b)."""
     _convolved(y, NO_BYTES, x, w, b, stages, None)
+
+
+def _biased_gradient(dx: ndarray, g: ndarray, w: ndarray, b: ndarray, *, stages: Stages) -> bool:
+    return supports_transposed(dx, g, w, **stages[0]) and floats(dx, b) and stages[1]["activation"] in _IN_TILES
+
+
+@accelerates("conv2d_input_grad+bias_activation", device="cpu", supports=_biased_gradient)
+def conv2d_input_grad_bias_activation(dx: ndarray, g: ndarray, w: ndarray, b: ndarray, *, stages: Stages) -> None:
+    """Compute activation(conv2d_input_grad(g, w) + b): a transposed convolution with its bias."""
+    first = stages[0]
+    transposed(dx, g, w, b, first["window"], first.get("algorithm", "auto"), stages[1]["activation"])
 
 
 def _with_maxima(y: ndarray, argmax: ndarray, x: ndarray, w: ndarray, b: ndarray, *, stages: Stages) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 from numpy import ndarray
 
 from .. import team
@@ -20,6 +21,7 @@ from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.tile import Left, Result, Right, address, compiled, product
 from .matmul import supports_matrices
+from .rnn_rows import supported as supports_rows
 
 _STEPS = 128  # rows at a time
 _PARTS = 16
@@ -27,13 +29,30 @@ _SHORTEST = 96  # rows of a part, at least
 _LEAST = 512  # rows from which on they are divided
 _TALL = 4  # times as many rows as columns of A
 _LINE = 16  # floats of a cache line
+_NOTHING = np.empty((0, 0), np.float32)
 
 
 def _tall(out: ndarray, a: ndarray, b: ndarray, *, transpose_a: bool = False, transpose_b: bool = False) -> bool:
     """Accept a transposed A of many rows, and a result that is small beside it."""
     if not supports_matrices(out, a, b) or not transpose_a or transpose_b:
         return False
-    return a.shape[0] >= max(_LEAST, _TALL * a.shape[1])
+    return bool(a.shape[0] >= max(_LEAST, _TALL * a.shape[1]))
+
+
+class _Before(NamedTuple):
+    """Where the rows of A are: each one `step` rows before its own place, but one of each sequence in `first`.
+
+    Attributes:
+        first: (sequences, M), or empty, if all rows are in A.
+        time: rows of a sequence.
+        start: the row of a sequence that is in `first`.
+        step: how far before its place a row is.
+    """
+
+    first: ndarray
+    time: int
+    start: int
+    step: int
 
 
 class _Product(NamedTuple):
@@ -58,7 +77,7 @@ class _Product(NamedTuple):
 
 
 @ParallelLoop
-def _multiplied(worker, workers, thread, it, a, b):  # type: ignore[no-untyped-def]
+def _multiplied(worker, workers, thread, it, a, before, b):  # type: ignore[no-untyped-def]
     parts, rows, m, n = len(it.sums), len(a), a.shape[1], b.shape[1]
     chunks = (rows + parts * _STEPS - 1) // (parts * _STEPS)  # of a part, about equally long
     copies = it.copies[thread]
@@ -68,8 +87,12 @@ def _multiplied(worker, workers, thread, it, a, b):  # type: ignore[no-untyped-d
             begin = chunk * rows // (parts * chunks)
             count = (chunk + 1) * rows // (parts * chunks) - begin
             for k in range(count):
-                copy(copies, it.of_a[k], a[begin + k], 0, m)
-                copy(copies, second + it.of_b[k], b[begin + k], 0, n)
+                row = begin + k
+                if len(before.first) and row % before.time == before.start:
+                    copy(copies, it.of_a[k], before.first[row // before.time], 0, m)
+                else:
+                    copy(copies, it.of_a[k], a[row - before.step], 0, m)
+                copy(copies, second + it.of_b[k], b[row], 0, n)
             product(
                 it.tiles,
                 Left(address(copies), address(it.columns), address(it.of_a)),
@@ -95,10 +118,26 @@ def _added(worker, workers, out, sums):  # type: ignore[no-untyped-def]
 @accelerates("matmul", device="cpu", supports=_tall, first=True)
 def matmul_tall(out: ndarray, a: ndarray, b: ndarray, *, transpose_a: bool = False, transpose_b: bool = False) -> None:
     """Multiply the transposed a (K, M) by b (K, N) into out (M, N), where K is large."""
+    _run(out, a, _Before(_NOTHING, 1, 0, 0), b)
+
+
+def _long(out: ndarray, hs: ndarray, h0: ndarray, slopes: ndarray, *, reverse: bool = False) -> bool:
+    rows = slopes.shape[0] * slopes.shape[1]
+    return supports_rows(out, hs, h0, slopes) and rows >= max(_LEAST, _TALL * hs.shape[2])
+
+
+@accelerates("recurrent_kernel_grad", device="cpu", supports=_long)
+def recurrent_kernel_grad(out: ndarray, hs: ndarray, h0: ndarray, slopes: ndarray, *, reverse: bool = False) -> None:
+    """Multiply the transposed states before all steps by slopes: hs, slopes (batch, time, ...), h0 (batch, units)."""
+    time, units = hs.shape[1:]
+    before = _Before(h0, time, time - 1 if reverse else 0, -1 if reverse else 1)
+    _run(out, hs.reshape(-1, units), before, slopes.reshape(-1, slopes.shape[2]))
+
+
+def _run(out: ndarray, a: ndarray, before: _Before, b: ndarray) -> None:
     (rows, m), n = a.shape, b.shape[1]
     parts = min(_PARTS, 1 << (rows // _SHORTEST).bit_length() - 1)
     of_a, of_b = (size // (2 * _LINE) * (2 * _LINE) + 3 * _LINE for size in (m, n))
-    work = out.size * rows
     it = _Product(
         compiled(),
         scratch(team.size(), _STEPS * (of_a + of_b)),
@@ -108,5 +147,5 @@ def matmul_tall(out: ndarray, a: ndarray, b: ndarray, *, transpose_a: bool = Fal
         multiples(_STEPS, of_b),
         multiples(m, of_b),
     )
-    _multiplied(work, it, a, b)
+    _multiplied(out.size * rows, it, a, before, b)
     _added(out.size * parts, out, it.sums)

@@ -16,7 +16,7 @@ from .machine.prebound import ParallelLoop, share
 from .machine.scratch import NO_FLOATS, scratch
 from .machine.threads import inner
 from .machine.tile import address
-from .machine.window_ranges import images, inside, slide, source
+from .machine.window_ranges import images, inside, readers, slide, source
 from .machine.windows import largest, spread
 
 
@@ -253,9 +253,9 @@ def _avg_pool_grad(worker, workers, thread, x, g, sums, s):  # type: ignore[no-u
     for r in share(s.n * s.h, worker, workers):
         sample, y = r // s.h, r % s.h
         line[:] = 0
-        for a in range(s.kh):
-            i = source(y + s.top - a * s.dh, s.sh, s.oh)
-            if i < 0:
+        start, stop = readers(y + s.top, s.kh, s.sh, s.dh, s.oh)
+        for i in range(stop - 1, start - 1, -1):
+            if (y + s.top - i * s.sh) % s.dh != 0:
                 continue
             above, below = inside(i * s.sh - s.top, s.dh, s.kh, s.h)
             for back in range(s.ow):

@@ -29,6 +29,7 @@ class _Lstm(NamedTuple):
     gates: ndarray
     cells: ndarray
     x: ndarray
+    bias: ndarray
     h0: ndarray
     c0: ndarray
 
@@ -56,7 +57,7 @@ def _lstm(worker, workers, steps, factor, it):  # type: ignore[no-untyped-def]
             h = Place(it.hs, before * units, steps.each) if n else Place(it.h0, 0, steps.single)
             c = Place(it.cells, before * units, steps.each) if n else Place(it.c0, 0, steps.single)
             gates = Place(it.gates, t * wide, steps.wide)
-            multiply(factor, h, gates, row, end - row, 0, it.h0[:0])
+            multiply(factor, h, gates, row, end - row, 0, it.bias)
             for b in range(row, end):
                 at = (b * time + t) * units
                 to_h, to_c = address(it.hs) + 4 * at, address(it.cells) + 4 * at
@@ -79,13 +80,13 @@ def lstm(
     cells: ndarray,
     x: ndarray,
     kernel: ndarray,
-    *states: ndarray,
+    *others: ndarray,
     reverse: bool = False,
 ) -> None:
-    """Compute an LSTM: x (batch, time, 4 * units), kernel (units, 4 * units), h0, c0 and a mask as `states`."""
-    h0, c0, mask = states
+    """Compute an LSTM: x (batch, time, 4 * units), kernel (units, 4 * units); `others` are bias, h0, c0 and mask."""
+    bias, h0, c0, mask = others
     steps = steps_of(mask, len(kernel), x.shape[2], reverse)
-    it = _Lstm(*(a.reshape(-1) for a in (hs, h_last, c_last, gates, cells, x, h0, c0)))
+    it = _Lstm(*(a.reshape(-1) for a in (hs, h_last, c_last, gates, cells, x, bias, h0, c0)))
     _lstm(x.size * len(kernel), steps, factor_of(kernel), it)
 
 

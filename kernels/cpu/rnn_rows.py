@@ -10,10 +10,12 @@ from numpy import ndarray
 from .. import team
 from ..registry import floats
 from .machine.layout import multiples
+from .machine.memory import add, copy
 from .machine.panels import panels_of, turned
+from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
 from .machine.threads import inner
-from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
+from .machine.tile import PANEL, ROWS, Address, Left, Result, Right, address, compiled, product
 
 _STEPS = 128  # steps of the inner dimension at a time: so many rows of a panel stay in the first-level cache
 _FEW = 4  # tiles for a thread from which on it takes them in two pieces, one of which another thread may take over
@@ -117,9 +119,9 @@ class Place(NamedTuple):
 
 
 @inner
-def row_of(place: Place, row: int) -> int:
+def row_of(place: Place, row: int) -> Address:
     """Return the address of a row of the batch."""
-    return address(place.data) + 4 * (place.first + place.offsets[row])
+    return address(place.data) + np.int64(4) * np.int64(place.first + place.offsets[row])
 
 
 @inner
@@ -140,3 +142,14 @@ def multiply(factor: Factor, a: Place, c: Place, row: int, rows: int, adds: int,
             address(bias) if k + count == depth and len(bias) else 0,
             0,
         )
+
+
+@ParallelLoop
+def added(worker, workers, out, rows):  # type: ignore[no-untyped-def]
+    """Write the sums over rows, in their order."""
+    for block in share((len(out) + PANEL - 1) // PANEL, worker, workers):
+        at = block * PANEL
+        count = min(PANEL, len(out) - at)
+        copy(out, at, rows[0], at, count)
+        for row in range(1, len(rows)):
+            add(out, at, rows[row], at, count)

@@ -1,23 +1,12 @@
-"""The cases of the op contract, one module per family of ops."""
+"""The cases of the op contract, one module per family of ops: each that has `CONTRACTS`."""
 
-from contract_cases import (
-    attention,
-    conv,
-    depthwise,
-    elementwise,
-    linalg,
-    logic,
-    loss,
-    norm,
-    pool,
-    random,
-    reduce,
-    rnn,
-    shape,
-    update,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from contract_cases.contract import Contract, Sample
 
+_MODULES = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+CONTRACTS: dict[str, Contract] = {c.op: c for module in _MODULES for c in getattr(module, "CONTRACTS", ())}
 _FAMILIES = (
     attention,
     elementwise,
@@ -30,6 +19,7 @@ _FAMILIES = (
     pool,
     norm,
     loss,
+    order,
     random,
     rnn,
     update,

@@ -57,6 +57,7 @@ class Contract:
             epsilon, which also covers the oracle's own error where it computes in the same dtype.
         magnitude: the size of what is rounded, like `oracle`; the outs themselves by default.
         dtypes: the dtypes under test.
+        any_shape: whether no shape is wrong.
     """
 
     op: str
@@ -68,6 +69,7 @@ class Contract:
     roundings: float | Callable[[Sample], float] = 0
     magnitude: Callable[..., Any] | None = None
     dtypes: tuple[str, ...] = ALL
+    any_shape: bool = False
 
     @cached_property
     def samples(self) -> list[Sample]:

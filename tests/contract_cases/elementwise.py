@@ -57,22 +57,25 @@ def unary(
     draw: Any = normal,
     special: tuple[float, ...] = (),
     widens: bool = False,
+    extra: Sequence[Sample] = (),
     **options: Any,
 ) -> Contract:
     """Return the contract of a function of one array.
 
-    `special` numbers make a sample of their own, and integers another one where the op `widens` them.
+    `special` numbers make a sample of their own, integers another one where the op `widens` them, and there are
+    `extra` ones.
     """
-    extra: list[Sample] = []
+    more = list(extra)
     if special:
-        extra.append(Sample((np.array(special),), smooth=False))
+        more.append(Sample((np.array(special),), smooth=False))
     if widens:
-        extra.append(Sample((np.arange(1, 7).reshape(2, 3),), result="float32"))
+        more.append(Sample((np.arange(1, 7).reshape(2, 3),), result="float32"))
 
     def make(rng: Rng, shape: Any) -> Sample:
         return shape if isinstance(shape, Sample) else Sample((draw(rng, *shape),))
 
-    settings = [(shape,) for shape in (*SHAPES, *extra)]
+    settings = [(shape,) for shape in (*SHAPES, *more)]
+    options = {"any_shape": True, **options}
     return Contract(op, elementwise(oracle), make, settings, lambda rng: (random_shape(rng),), **options)
 
 
@@ -219,6 +222,7 @@ CONTRACTS = [
     unary("sign", lambda x: x if math.isnan(x) else (x > 0) - (x < 0), special=(0.0, NAN, -INF)),
     unary("square", lambda x: x * x, special=(0.0, NAN, -INF), roundings=1),
     unary("sqrt", math.sqrt, positive, special=(0.0, NAN, INF), roundings=1, widens=True),
+    unary("rsqrt", lambda x: 1 / math.sqrt(x), positive, special=(4.0, NAN, INF), roundings=2, widens=True),
     unary("exp", math.exp, special=(0.0, NAN, INF, -INF), roundings=LIBRARY, widens=True),
     unary("log", math.log, positive, special=(1.0, NAN, INF), roundings=LIBRARY, widens=True),
     unary("log1p", math.log1p, near(-0.5, 2), special=(0.0, 1e-4, NAN, INF), roundings=LIBRARY, widens=True),

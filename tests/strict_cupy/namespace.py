@@ -108,6 +108,20 @@ class Function:
         return getattr(self._function, name)
 
 
+class Functions:
+    """A module of NumPy's whose functions take and return device arrays only; they cannot be captured."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        refuse_blas()
+        return Function(name, getattr(self._module, name))
+
+
+linalg, fft = Functions(np.linalg), Functions(np.fft)
+
+
 def __getattr__(name: str) -> Any:
     if name == "random":
         meter.refuse("cupy.random")

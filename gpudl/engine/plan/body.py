@@ -60,7 +60,7 @@ class Body(Recorder):
     def __init__(self, outer: Recorder, forward: Forward | None = None) -> None:
         super().__init__(outer.recording.on, outer.lines)
         self.outer = outer
-        self.variables, self.born = outer.variables, outer.born
+        self.variables, self.born, self.fed = outer.variables, outer.born, outer.fed
         self.carries: list[Fed] = []
         self.streams: list[Fed] = []
         self.captured: dict[Value, Value] = {}

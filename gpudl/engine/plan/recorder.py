@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 
 from gpudl.backend import Array, Backend, Static
@@ -27,6 +28,7 @@ class Recorder:
         recording: the recording that its values belong to.
         variables: the values of variables that instructions read or update.
         born: variables that the step itself creates, each time that it is recorded.
+        fed: the input buffers, whose values differ from step to step.
         seen: the value of `state.seen` when the recording began.
         begun: the time when the recording began, by `time.perf_counter`.
     """
@@ -38,6 +40,7 @@ class Recorder:
         self.instructions: list[Instruction] = []
         self.variables: set[Value] = set()
         self.born: list[Tensor] = []
+        self.fed: Sequence[Array] = ()
         self.recording = Recording(on)
         self._external: dict[int, Value] = {}  # by the identity of their arrays, which they keep alive
 
@@ -50,6 +53,11 @@ class Recorder:
         if id(array) not in self._external:
             self._external[id(array)] = Value(tensor.spec, self.recording, external=array)
         return self._external[id(array)]
+
+    def is_constant(self, tensor: Tensor) -> bool:
+        """Return whether a tensor has the same value in each step: neither computed, nor an input, nor a variable."""
+        varies = isinstance(tensor, Variable) or isinstance(tensor.data, Value)
+        return not varies and not any(tensor.data is array for array in self.fed)
 
     def add(self, op: AnyOp, specs: tuple[Spec, ...], inputs: tuple[Tensor, ...], static: Static) -> tuple[Tensor, ...]:
         """Record one application of `op`, and return its results.

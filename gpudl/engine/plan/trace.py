@@ -155,6 +155,7 @@ class Traced:
         values = iter([Tensor(next(arrays)) if _is_fed(leaf) else leaf for leaf in leaves])
         inputs = map_leaves(lambda _: next(values), args)
         recorder = state.recorder = Recorder(on, lines)
+        recorder.fed = buffers
         try:
             results = self.function(*inputs, **static)
             return Record(recorder, buffers, map_leaves(_checked, results)), results

@@ -24,6 +24,9 @@ class HasConfig(Configurable):
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """Return a new layer; name, trainable and dtype are set on it if its constructor does not accept them."""
+        if "batch_input_shape" in config:  # of Keras 2
+            shape = config["batch_input_shape"][1:]
+            config = {"input_shape": shape, **{k: v for k, v in config.items() if k != "batch_input_shape"}}
         parameters = inspect.signature(cls.__init__).parameters
         takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
         later = () if takes_all else {"name", "trainable", "dtype"} & config.keys() - parameters.keys()

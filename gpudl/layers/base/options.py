@@ -49,6 +49,24 @@ class KernelOptions(Common, total=False):
     input_dim: int | None
 
 
+class EinsumOptions(LayerOptions, total=False):
+    """The arguments of `EinsumDense` for kernel and bias."""
+
+    kernel_initializer: Annotated[Identifier, "glorot_uniform"]
+    bias_initializer: Annotated[Identifier, "zeros"]
+    kernel_regularizer: Annotated[Identifier, None]
+    bias_regularizer: Annotated[Identifier, None]
+    kernel_constraint: Annotated[Identifier, None]
+    bias_constraint: Annotated[Identifier, None]
+
+
+class HeadOptions(KernelOptions, total=False):
+    """The arguments of layers with several heads of attention."""
+
+    use_gate: Annotated[bool, False]
+    seed: Annotated[int | None, None]
+
+
 class DepthwiseOptions(Common, total=False):
     """The arguments of layers with a kernel for each channel, and a bias."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import prod
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from gpudl import constraints, initializers, regularizers
 from gpudl.engine.spec import ShapeError, is_floating
-from gpudl.engine.state import restructured, toggled
+from gpudl.engine.state import restructured, state, toggled
 from gpudl.engine.variable import Variable
 from gpudl.layers.base.containers import HOLDING, Holder, members, same, tracked
 from gpudl.layers.base.enclosing import computes, path_of
@@ -219,6 +220,12 @@ class HasWeights(Holder, HasStoredWeights):
                 "that axis."
             )
         kind = np.dtype(dtype) if dtype is not None else np.dtype(self.variable_dtype)
+        need, most = prod(n or 0 for n in sizes_) * kind.itemsize, state.largest_weight
+        if most is not None and need > most:
+            raise ValueError(
+                f"weight {name or 'variable'!r} of shape {sizes_} needs {need:,} bytes, more than the file of the "
+                f"model can have, {most:,}."
+            )
         default = "glorot_uniform" if is_floating(kind) else "zeros"
         values = initializers.get(default if initializer is None else initializer)(sizes_, dtype=kind)
         variable = Variable(

@@ -2,6 +2,7 @@
 
 from gpudl.layers.recurrent import (
     bidirectional,
+    conv_lstm,
     gru,
     lstm,
     rnn,
@@ -10,6 +11,7 @@ from gpudl.layers.recurrent import (
     time_distributed,
 )
 from gpudl.layers.recurrent.bidirectional import *  # noqa: F403
+from gpudl.layers.recurrent.conv_lstm import *  # noqa: F403
 from gpudl.layers.recurrent.gru import *  # noqa: F403
 from gpudl.layers.recurrent.lstm import *  # noqa: F403
 from gpudl.layers.recurrent.rnn import *  # noqa: F403
@@ -21,6 +23,7 @@ from gpudl.names import export
 export(
     globals(),
     bidirectional,
+    conv_lstm,
     gru,
     lstm,
     rnn,

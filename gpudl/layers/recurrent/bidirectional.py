@@ -31,7 +31,7 @@ class Bidirectional(Layer):
     """Go through sequences forwards by one recurrent layer and backwards by another, and merge their outputs.
 
     With `return_state` the result is the outputs, the states of the forward layer and those of the backward one, in one
-    tuple.
+    tuple. With `return_sequences` the outputs of masked steps are 0.
 
     Args:
         layer: a recurrent layer, of which copies go forwards and, with the opposite `go_backwards`, backwards; or
@@ -42,8 +42,8 @@ class Bidirectional(Layer):
         **options: those of `Layer`.
 
     Raises:
-        ValueError: something that is not a recurrent layer, an unknown `merge_mode`, layers that do not belong together,
-            or initial states that cannot be shared out evenly.
+        ValueError: something that is not a recurrent layer, an unknown `merge_mode`, layers that do not match, or
+            initial states that cannot be shared out evenly.
 
     Example:
         >>> layer = gpudl.layers.Bidirectional(gpudl.layers.LSTM(4, return_sequences=True))
@@ -75,6 +75,9 @@ class Bidirectional(Layer):
             self.backward_layer = _copied(layer, "backward_", not layer.go_backwards)  # type: ignore[attr-defined]
         _require_alike(self.forward_layer, self.backward_layer)
         self.return_sequences, self.return_state, self.stateful = (getattr(layer, name) for name in _OF_BOTH)
+        for each in (self.forward_layer, self.backward_layer):
+            if hasattr(each, "zero_output_for_mask"):  # a masked step is not the last one of both directions
+                each.zero_output_for_mask = self.return_sequences
         self.input_spec = layer.input_spec
         self._first_weights = weights
 
@@ -103,7 +106,7 @@ class Bidirectional(Layer):
     def call(
         self,
         sequences: Tensor,
-        initial_state: Sequence[Nest[Tensor]] | None = None,
+        initial_state: Nest[Tensor] | None = None,
         mask: Tensor | None = None,
         training: bool | None = None,
     ) -> Tensor | tuple[Nest[Tensor], ...]:
@@ -128,17 +131,18 @@ class Bidirectional(Layer):
         whole = (*merged, *after, *after_back)
         return whole if len(whole) > 1 else whole[0]
 
-    def _shared(self, states: Sequence[Nest[Tensor]] | None) -> tuple[Sequence[Nest[Tensor]] | None, ...]:
+    def _shared(self, states: Nest[Tensor] | None) -> tuple[Sequence[Nest[Tensor]] | None, ...]:
         """Return the initial states of each layer."""
         if states is None:
             return None, None
-        half, rest = divmod(len(states), 2) if isinstance(states, list | tuple) else (0, 1)
-        if rest:
+        given = states if isinstance(states, list | tuple) else [states]
+        own = [len(x.state_size) for x in (self.forward_layer, self.backward_layer)]
+        if len(given) != sum(own):
             raise ValueError(
-                f"{self._who()}: initial_state is a list with the states of the forward layer and then those of the "
-                f"backward one, got {len(states) if half else 1}. Give both, as in [h, c, h, c] for an LSTM."
+                f"{self._who()}: initial_state is a list of the states of the forward layer, {own[0]}, and those of "
+                f"the backward one, {own[1]}, got {len(given)}. Give both, as in [h, c, h, c] for an LSTM."
             )
-        return states[:half], states[half:]
+        return given[: own[0]], given[own[0] :]
 
     def reset_state(self) -> None:
         """Set the states that stateful layers keep to 0."""
@@ -166,8 +170,8 @@ def _require_recurrent(layer: object) -> None:
     absent = [name for name in ("go_backwards", *_OF_BOTH) if not hasattr(layer, name)]
     if not isinstance(layer, Layer) or absent:
         raise ValueError(
-            f"Bidirectional wraps a recurrent layer, got {layer!r}, which has no {', '.join(absent) or 'weights'}. Give "
-            "it one, such as LSTM(8)."
+            f"Bidirectional wraps a recurrent layer, got {layer!r}, which has no {', '.join(absent) or 'weights'}. "
+            "Give it one, such as LSTM(8)."
         )
 
 

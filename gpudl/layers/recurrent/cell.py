@@ -14,7 +14,7 @@ from gpudl.initializers import Initializer
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import Common
-from gpudl.layers.recurrent.states import listed, zeros
+from gpudl.layers.recurrent.states import listed
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import positive, require_number
 
@@ -73,7 +73,7 @@ class Cell(Layer):
 
     def get_initial_state(self, batch_size: int | None = None) -> Tensors:
         """Return the states before the first step: zeros, (batch, units)."""
-        return [zeros((batch_size or 1, self.units), self.compute_dtype) for _ in range(self.state_count)]
+        return [ops.zeros((batch_size or 1, self.units), self.compute_dtype) for _ in range(self.state_count)]
 
     def build(self, input_shape: Shape) -> None:
         """Create the weights for the inputs of one step, (batch, features)."""
@@ -97,9 +97,13 @@ class Cell(Layer):
     def _input_bias(self) -> Tensor | None:
         return self.bias
 
+    def product(self, inputs: Tensor, masks: Masks = None) -> Tensor:
+        """Return the product of inputs (..., features), times the masks of dropout, and the kernel."""
+        return self._masked(self._of_inputs, inputs, self.kernel, masks)
+
     def projected(self, inputs: Tensor, masks: Masks = None) -> Tensor:
         """Return what inputs (..., features), times the masks of dropout, contribute to the gates."""
-        return self._biased(self._masked(self._of_inputs, inputs, self.kernel, masks), self._input_bias())
+        return self._biased(self.product(inputs, masks), self._input_bias())
 
     def _biased(self, gates: Tensor, bias: Tensor | None) -> Tensor:
         return gates if bias is None else gates + bias
@@ -127,8 +131,15 @@ class Cell(Layer):
         """Return the outputs of one step and the states after it, for inputs that are `projected`."""
         raise NotImplementedError(f"{type(self).__name__} must implement step().")
 
-    def whole(self, projected: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
-        """Return the outputs of all steps, (batch, time, units), and the last states; where `has_whole` says so."""
+    def whole(self, product: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
+        """Return the outputs of all steps, (batch, time, units), and the last states; where `has_whole` says so.
+
+        Args:
+            product: what `product` returns for all inputs, (batch, time, features); biases are not yet added.
+            states: those before the first step.
+            mask: which steps count, (batch, time).
+            reverse: whether to begin with the last step.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no op for all steps.")
 
     def has_whole(self, training: bool) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from gpudl import activations, ops
 from gpudl.engine.spec import Shape
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.recurrent.cell import Cell, Tensors
 from gpudl.layers.recurrent.of_cell import OfCell
 from gpudl.layers.recurrent.options import GRUCellOptions, GRUOptions
-from gpudl.layers.recurrent.states import zeros
 from gpudl.ops.primitives.rnn import gru
 
 __all__ = [
@@ -71,9 +71,11 @@ class GRUCell(Cell, options=GRUCellOptions):
         """Return whether the activations and the form are those of the op, and no part of the state is dropped."""
         return self._usual_gates(training) and self.reset_after
 
-    def whole(self, projected: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
+    def whole(self, product: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
         """Return the states of all steps, and the last."""
-        bias = zeros((projected.shape[-1],), projected.dtype) if self.bias is None else self.bias[1]
+        bias = ops.zeros((product.shape[-1],), product.dtype) if self.bias is None else self.bias[1]
+        rows = activations.with_bias(ops.reshape(product, (-1, product.shape[-1])), self._input_bias(), None)
+        projected = ops.reshape(rows, product.shape)
         hs, h, _ = gru(projected, self.recurrent_kernel, bias, *states, mask, reverse=reverse)
         return hs, [h]
 

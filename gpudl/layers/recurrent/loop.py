@@ -6,10 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
-
 from gpudl import ops
-from gpudl.engine.convert import as_tensor
 from gpudl.engine.state import autocast, symbolic
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
@@ -89,11 +86,11 @@ def _by_parts(cell: Cell, x: Tensor, states: list[Tensor], way: Way) -> Passed:
     masks = cell.input_masks(x[:, 0], way.training)
     cell.state_masks(states[0], way.training)  # drawn before the loop, for all steps
     masks = map_leaves(lambda mask: None if mask is None else ops.expand_dims(mask, 1 if whole else 0), masks)
-    projected = cell.projected(x if whole else _time_first(x), masks)
     if not whole:
+        projected = cell.projected(_time_first(x), masks)
         return _scanned(lambda x, states: cell.step(x, states, way.training), projected, states, states[0], way)
-    mask = as_tensor(np.ones(x.shape[:2], bool)) if way.mask is None else way.mask
-    outputs, after = cell.whole(projected, states, mask, way.reverse)
+    mask = ops.ones(x.shape[:2], "bool") if way.mask is None else way.mask
+    outputs, after = cell.whole(cell.product(x, masks), states, mask, way.reverse)
     last = after[0]
     if way.zeros and way.mask is not None:
         outputs = ops.where(ops.expand_dims(mask, -1), outputs, 0)
@@ -118,7 +115,7 @@ def _by_calls(cell: object, x: Tensor, states: States, way: Way) -> Passed:
         y, _ = step(*map_leaves(_unknown, (x[:, 0], states)))
     first = flatten(states)[0][0]
     same = (first.shape, first.dtype) == (y.shape, y.dtype)
-    return _scanned(step, rows, states, first if same else as_tensor(np.zeros(y.shape, y.dtype)), way)
+    return _scanned(step, rows, states, first if same else ops.zeros(y.shape, y.dtype), way)
 
 
 def _unknown(tensor: Tensor) -> Tensor:

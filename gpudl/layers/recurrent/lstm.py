@@ -62,9 +62,10 @@ class LSTMCell(Cell, options=LSTMCellOptions):
         """Return whether the activations are those of the op, and no part of the state is dropped."""
         return self._usual_gates(training)
 
-    def whole(self, projected: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
+    def whole(self, product: Tensor, states: Tensors, mask: Tensor, reverse: bool) -> tuple[Tensor, Tensors]:
         """Return h of all steps, and the last h and c."""
-        hs, h, c, *_ = lstm(projected, self.recurrent_kernel, *states, mask, reverse=reverse)
+        bias = ops.zeros((product.shape[-1],), product.dtype) if self.bias is None else self.bias
+        hs, h, c, *_ = lstm(product, self.recurrent_kernel, bias, *states, mask, reverse=reverse)
         return hs, [h, c]
 
 

@@ -29,6 +29,7 @@ class OfCell(RNN):
     _obsolete = Cell._obsolete
     _cell: ClassVar[type[Cell]]
     _of_cell: ClassVar[frozenset[str]] = frozenset()
+    _features = -1  # the axis of the inputs whose size the weights depend on
 
     def __init_subclass__(cls, cell: type[Cell] | None = None, options: type | None = None, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -45,17 +46,21 @@ class OfCell(RNN):
         given: Config = {k: v for k, v in options.items() if k in self._of_cell}
         typed: Config = {k: v for k, v in options.items() if k in ("autocast", "dtype", "trainable")}
         super().__init__(self._cell(**given, **typed, name=snake_case(self._cell.__name__)), **mine)
-        self.input_spec = InputSpec(ndim=3, hint=_SEQUENCES)
+        self.input_spec = self._spec({})
 
     def build(self, sequences_shape: Shape, initial_state_shape: object = None) -> None:
         """Build the cell for the steps of sequences of this shape."""
         super().build(sequences_shape)
-        hint = f"Every step must have {sequences_shape[-1]} features, as in the first call."
-        self.input_spec = InputSpec(ndim=3, axes={-1: sequences_shape[-1]}, hint=hint)
+        self.input_spec = self._spec({self._features: sequences_shape[self._features]})
+
+    def _spec(self, axes: dict[int, int | None]) -> InputSpec:
+        """Return what the inputs are, with sizes that are known."""
+        hint = f"Every step must have {axes[-1]} features, as in the first call." if axes else _SEQUENCES
+        return InputSpec(ndim=3, axes=axes, hint=hint)
 
     def get_config(self) -> Config:
         """Return the constructor's arguments as plain data."""
-        return {**super().get_config(), "zero_output_for_mask": self.zero_output_for_mask}
+        return {**super().get_config(), "unroll": self.unroll, "zero_output_for_mask": self.zero_output_for_mask}
 
 
 def _of_the_cell(name: str) -> property:

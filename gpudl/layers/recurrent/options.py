@@ -119,3 +119,5 @@ class GRUOptions(
 
 class ConvLSTMOptions(_WithForgetBias, _OfLayers, total=False):
     """The arguments of `ConvLSTM2D` after `dilation_rate`."""
+
+    unroll: bool

@@ -7,11 +7,12 @@ from typing import Protocol
 
 from numpy.typing import DTypeLike
 
+from gpudl import ops
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
-from gpudl.layers.recurrent.states import States, listed, zeros
+from gpudl.layers.recurrent.states import States, listed
 
 Size = int | Sequence[int]
 
@@ -50,7 +51,7 @@ def initial(cell: AnyCell, batch_size: int, dtype: DTypeLike) -> States:
     if make is not None:
         return listed(make(batch_size=batch_size))
     sizes = cell.state_size if isinstance(cell.state_size, list | tuple) else [cell.state_size]
-    return [zeros((batch_size, *(size if isinstance(size, list | tuple) else (size,))), dtype) for size in sizes]
+    return [ops.zeros((batch_size, *(size if isinstance(size, list | tuple) else (size,))), dtype) for size in sizes]
 
 
 def output_shape(cell: AnyCell, batch_size: int | None) -> Shape:

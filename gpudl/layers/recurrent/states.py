@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from gpudl.engine.convert import as_tensor
-from gpudl.engine.spec import Shape, ShapeError
+from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import open_shape
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.engine.variable import Variable
 
 States = list[Nest[Tensor]]
-
-
-def zeros(shape: Shape, dtype: DTypeLike) -> Tensor:
-    """Return zeros of a shape."""
-    return as_tensor(np.zeros(shape, np.dtype(dtype)))
 
 
 def filled(nest: Nest[object], leaves: list[Tensor]) -> States:

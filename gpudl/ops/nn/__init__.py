@@ -1,20 +1,42 @@
 """Functions for neural networks, with Keras's arguments, defaults and dtypes."""
 
 from gpudl.engine.calls import publish
-from gpudl.ops.nn import attention, convolution, ctc, labels, pooling, probabilities
+from gpudl.ops.nn import (
+    attention,
+    convolution,
+    crossentropy,
+    ctc,
+    labels,
+    normalization,
+    piecewise,
+    pooling,
+    probabilities,
+    shrinking,
+    smooth,
+)
 from gpudl.ops.nn.attention import *  # noqa: F403
 from gpudl.ops.nn.convolution import *  # noqa: F403
+from gpudl.ops.nn.crossentropy import *  # noqa: F403
 from gpudl.ops.nn.ctc import *  # noqa: F403
 from gpudl.ops.nn.labels import *  # noqa: F403
+from gpudl.ops.nn.normalization import *  # noqa: F403
+from gpudl.ops.nn.piecewise import *  # noqa: F403
 from gpudl.ops.nn.pooling import *  # noqa: F403
 from gpudl.ops.nn.probabilities import *  # noqa: F403
+from gpudl.ops.nn.shrinking import *  # noqa: F403
+from gpudl.ops.nn.smooth import *  # noqa: F403
 
 publish(
     globals(),
     attention,
     convolution,
+    crossentropy,
     ctc,
     labels,
+    normalization,
+    piecewise,
     pooling,
     probabilities,
+    shrinking,
+    smooth,
 )

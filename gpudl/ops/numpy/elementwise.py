@@ -37,10 +37,13 @@ def clip(x: TensorLike, x_min: TensorLike, x_max: TensorLike) -> Tensor:
         >>> clip([-1.0, 0.5, 2.0], 0, 1).numpy()
         array([0. , 0.5, 1. ], dtype=float32)
     """
-    x, limits = operand(x), (x_min, x_max)
-    if builtins.all(isinstance(limit, int | float) for limit in limits):
-        if not (is_floating(x.dtype) or builtins.all(isinstance(limit, int) for limit in limits)):
+    x = operand(x)
+    if isinstance(x_min, int | float) and isinstance(x_max, int | float):
+        if not (is_floating(x.dtype) or (isinstance(x_min, int) and isinstance(x_max, int))):
             x = cast(x, np.float32)
+        if x.dtype.kind in "iu":  # which may not hold the limits
+            held = np.iinfo(x.dtype)
+            x_min, x_max = (builtins.min(builtins.max(limit, held.min), held.max) for limit in (x_min, x_max))
         return elementwise.clip(x, low=x_min, high=x_max)
     if x.dtype == np.bool_:
         x = cast(x, np.int32)

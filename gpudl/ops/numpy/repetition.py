@@ -12,7 +12,7 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.numpy.arrangement import concatenate, expand_dims, ravel, swapaxes
-from gpudl.ops.numpy.axes import Axis, in_order, plain
+from gpudl.ops.numpy.axes import Axis, in_order, integers, plain
 from gpudl.ops.numpy.selection import take
 from gpudl.ops.primitives import reduce
 from gpudl.ops.primitives.reduce import axes_of
@@ -63,7 +63,7 @@ def repeat(x: TensorLike, repeats: int | Sequence[int] | TensorLike, axis: int |
     """
     x = operand(x)
     x, along = (ravel(x), 0) if axis is None else (x, axes_of(x.ndim, axis)[0])
-    counts = repeats if isinstance(repeats, int) else operand(repeats).numpy()
+    counts = repeats if isinstance(repeats, int) else integers(repeats)
     if np.size(counts) > 1:
         return take(x, np.repeat(np.arange(x.shape[along]), counts), along)
     count = counts if isinstance(counts, int) else int(counts.item())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from operator import index
 from typing import overload
 
@@ -15,6 +16,7 @@ from gpudl.ops.primitives.reduce import axes_of
 from gpudl.ops.primitives.shape import reshape
 
 __all__ = [
+    "select",
     "take",
     "where",
 ]
@@ -73,3 +75,28 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
         x, axis = reshape(x, -1), 0
     (at,) = axes_of(x.ndim, index(axis))
     return gathered(x, [slice(None)] * at + [whole(indices)] + [slice(None)] * (x.ndim - at - 1))
+
+
+def select(condlist: Sequence[TensorLike], choicelist: Sequence[TensorLike], default: TensorLike = 0) -> Tensor:
+    """Return elements of the first choice whose condition is not 0, and `default` where none is.
+
+    Args:
+        condlist: arrays of bools.
+        choicelist: an array for each of them.
+        default: the value where no condition holds.
+
+    Raises:
+        ValueError: no conditions, or not as many choices.
+
+    Example:
+        >>> select([[True, False, False], [True, True, False]], [[1, 2, 3], [4, 5, 6]]).numpy()
+        array([1, 5, 0], dtype=int32)
+    """
+    if not condlist or len(condlist) != len(choicelist):
+        raise ValueError(
+            f"select needs a choice for each condition, and at least one, got {len(condlist)} conditions and "
+            f"{len(choicelist)} choices."
+        )
+    for condition, choice in zip(condlist[::-1], choicelist[::-1], strict=True):
+        default = where(condition, choice, default)
+    return operand(default)

@@ -11,6 +11,7 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import Unknown
 from gpudl.engine.tensor import Tensor, TensorLike
+from gpudl.ops.numpy.axes import integers
 from gpudl.ops.primitives.reduce import axes_of
 from gpudl.ops.primitives.shape import Key, take_slice
 
@@ -49,8 +50,7 @@ def split(x: TensorLike, indices_or_sections: Sections, axis: int = 0) -> list[T
                 "parts of equal size. Use array_split, or give the indices at which parts begin."
             )
         return _evenly(x, along, indices_or_sections)
-    given = operand(indices_or_sections)
-    inner = given.numpy().tolist() if given.size else []
+    inner = integers(indices_or_sections).tolist()
     bounds = [0, *(min(max(at + count * (at < 0), 0), count) for at in inner), count]
     if bounds != sorted(bounds):
         raise ShapeError(f"split: indices must not decrease, got {inner}.")

@@ -7,13 +7,16 @@ from gpudl.ops.primitives import (
     elementwise,
     exponential,
     gather,
+    library,
     logic,
     loss,
     norm,
+    order,
     pool,
     random,
     reduce,
     shape,
+    special,
     update,
 )
 
@@ -24,13 +27,16 @@ FAMILIES = (
     elementwise,
     exponential,
     gather,
+    library,
     logic,
     loss,
     norm,
+    order,
     pool,
     random,
     reduce,
     shape,
+    special,
     update,
 )
 """The files whose public names are ops."""

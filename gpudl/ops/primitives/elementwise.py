@@ -11,7 +11,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e
 from gpudl.kernels.expression import Expression
 from gpudl.ops.primitives.declare import elementwise
-from gpudl.ops.primitives.logic import equal
+from gpudl.ops.primitives.logic import equal, not_equal
 
 __all__ = [
     "absolute",
@@ -19,6 +19,9 @@ __all__ = [
     "cast_like",
     "divide",
     "floor_divide",
+    "fmax",
+    "fmin",
+    "heaviside",
     "maximum",
     "minimum",
     "mod",
@@ -169,6 +172,37 @@ def minimum(x1: Expression, x2: Expression) -> Expression:
 
 
 minimum.vjp(x1=lambda g, y, a, b: g * cast_like(a <= b, g), x2=lambda g, y, a, b: g * cast_like(a > b, g))
+
+
+def _present(extreme: Expression, x1: Expression, x2: Expression) -> Expression:
+    return e.where(x1 != x1, x2, e.where(x2 != x2, x1, extreme))
+
+
+@elementwise(_binary)
+def fmax(x1: Expression, x2: Expression) -> Expression:
+    """Return the larger of x1 and x2, and of a number and NaN the number; at a tie the gradient goes to x1."""
+    return _present(e.maximum(x1, x2), x1, x2)
+
+
+@elementwise(_binary)
+def fmin(x1: Expression, x2: Expression) -> Expression:
+    """Return the smaller of x1 and x2, and of a number and NaN the number; at a tie the gradient goes to x1."""
+    return _present(e.minimum(x1, x2), x1, x2)
+
+
+for _extreme in (fmax, fmin):
+    _extreme.vjp(
+        x1=lambda g, y, a, b: g * cast_like(equal(y, a), g), x2=lambda g, y, a, b: g * cast_like(not_equal(y, a), g)
+    )
+
+
+@elementwise(_quotient)
+def heaviside(x1: Expression, x2: Expression) -> Expression:
+    """Return 0 for negative x1, 1 for positive, x2 for 0; integers become floats."""
+    return e.where(x1 == 0, x2, e.where(x1 > 0, 1, e.where(x1 < 0, 0, x1)))
+
+
+heaviside.vjp(x2=lambda g, y, a, b: where(equal(a, 0), g, 0.0))
 
 
 @elementwise(_signed)

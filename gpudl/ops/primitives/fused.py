@@ -114,9 +114,10 @@ def _on_cropped(user: Applied, g: Value, small: Value, window: Window) -> Applie
 
 
 @rewrites("conv2d")
+@rewrites("conv2d_input_grad")
 @rewrites("matmul")
 def fuse_bias(rewriter: Rewriter, instruction: Applied) -> None:
-    """Fuse a convolution or a matrix product with its bias and activation."""
+    """Fuse a convolution, one that is transposed, or a matrix product with its bias and activation."""
     biased = rewriter.only_user(instruction.outs[0], "bias_activation")
     if biased is not None and biased.ins[0] is instruction.outs[0]:
         rewriter.fuse([instruction, biased], f"{instruction.name}+bias_activation")

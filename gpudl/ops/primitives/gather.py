@@ -15,7 +15,8 @@ from gpudl.engine.spec import Shape, ShapeError, Spec, added_in
 from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.primitives.declare import op
-from gpudl.ops.primitives.elementwise import cast, minimum
+from gpudl.ops.primitives.elementwise import cast, minimum, where, zeros_like
+from gpudl.ops.primitives.logic import greater_equal, less, logical_and
 from gpudl.ops.primitives.shape import concatenate, reshape
 
 __all__ = [
@@ -122,7 +123,18 @@ def _rows_laid(parts: list[Part], shape: Shape, whole: Tensor | None) -> Tensor 
 
 
 take.vjp(x=lambda g, y, x, indices: Part(g, indices, _rows_laid))
-take_grad.vjp(g=lambda gg, y, g, indices, rows: take(gg, indices))
+
+
+def _rows_of_sums(gg: Tensor, y: Tensor, g: Tensor, indices: Tensor, rows: int) -> Tensor:
+    """Return the gradient of each row that was added, 0 for those out of range, which were not."""
+    if not rows:
+        return zeros_like(g)
+    inside = logical_and(greater_equal(indices, -rows), less(indices, rows))
+    found = take(gg, where(inside, indices, 0))
+    return where(reshape(inside, (*inside.shape, *(1,) * (g.ndim - indices.ndim))), found, zeros_like(found))
+
+
+take_grad.vjp(g=_rows_of_sums)
 
 
 def _batch(source: Spec, order: Spec, start: Spec, *, count: int, dtype: DTypeLike) -> Spec:

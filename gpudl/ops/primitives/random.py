@@ -8,8 +8,8 @@ import numpy as np
 
 from gpudl.backend import Array
 from gpudl.engine import cost
-from gpudl.engine.rng import uniform
-from gpudl.engine.spec import Shape, ShapeError, Spec
+from gpudl.engine.rng import philox, uniform
+from gpudl.engine.spec import Shape, ShapeError, Spec, broadcast
 from gpudl.kernels.expression import Expression
 from gpudl.ops.primitives.declare import elementwise, op
 
@@ -17,6 +17,7 @@ __all__ = [
     "advance_",
     "draw_key",
     "dropout",
+    "random_integers",
     "random_normal",
     "random_uniform",
 ]
@@ -90,3 +91,18 @@ def dropout(xp: ModuleType, out: Array, x: Array, key: Array, *, rate: float) ->
 
 
 dropout.vjp(x=lambda g, y, x, key, rate: dropout(g, key, rate=rate))
+
+
+def _random_integers(key: Spec, low: Spec, high: Spec, *, shape: Shape) -> Spec:
+    _check(key)
+    if {low.dtype, high.dtype} != {np.dtype(np.int64)} or broadcast(low.shape, high.shape, shape) != shape:
+        raise ShapeError(f"the limits must be int64 and broadcast to {shape}.")
+    return Spec(shape, np.dtype(np.int64))
+
+
+@op(_random_integers)
+def random_integers(xp: ModuleType, out: Array, key: Array, low: Array, high: Array, *, shape: Shape) -> None:
+    """Return int64 numbers from `low` on and below `high`: the remainders of 64 random bits."""
+    words = philox(xp, key, 2 * out.size).reshape(2, *out.shape)
+    count = xp.maximum(high - low, 1).astype(np.uint64)
+    xp.add(low, ((words[0] << np.uint64(32) | words[1]) % count).astype(np.int64), out=out)

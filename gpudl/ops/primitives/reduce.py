@@ -60,7 +60,8 @@ def broadcast_to(x: Expression, *, shape: Shape) -> Expression:
     return x
 
 
-def _sum(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
+def summed(x: Spec, *, axis: Axis = None, keepdims: bool = False) -> Spec:
+    """Return the spec of a sum or a product."""
     small = x.dtype.kind in "biu" and x.dtype.itemsize < _COUNT.itemsize
     dtype = (_UNSIGNED if x.dtype.kind == "u" else _COUNT) if small else x.dtype
     return Spec(_reduced(x, axis, keepdims), dtype)
@@ -72,7 +73,7 @@ def _kept(t: Tensor, like: Tensor, axis: Axis) -> Tensor:
     return t if t.shape == shape else reshape(t, shape)
 
 
-@op(_sum, flops=cost.per_input(1))
+@op(summed, flops=cost.per_input(1))
 def sum(xp: ModuleType, out: Array, x: Array, *, axis: Axis = None, keepdims: bool = False) -> None:
     """Return the sum along `axis` (all axes by default); bools and integers below 32 bits are summed in 32."""
     if is_floating(x.dtype):

@@ -1,8 +1,8 @@
 """LSTM and GRU over a whole sequence, with the loop over time inside.
 
-The inputs of all steps are projected beforehand, by one product: x (batch, time, 4 or 3 * units) is what the kernel of
-the inputs, and its bias, contribute to the gates. A step that is masked keeps the state. The states are results too:
-that after each step, also a masked one, and the last.
+The inputs of all steps are projected beforehand, by one product: x (batch, time, 4 or 3 * units) is what they add
+to the gates. A bias is added to the product of the state and the recurrent kernel, which costs nothing there. A step
+that is masked keeps the state. The states are results too: that after each step, also a masked one, and the last.
 
 With `reverse` the last step comes first; results of all steps stay in the order of the inputs.
 """
@@ -14,30 +14,28 @@ from types import ModuleType
 
 from gpudl.backend import Array
 from gpudl.engine.grad import Gradients, carried_back, next_order
-from gpudl.engine.spec import ShapeError, Spec, is_floating, promote
+from gpudl.engine.spec import Spec
 from gpudl.engine.state import gradients, state
 from gpudl.engine.tensor import Tensor, faces
-from gpudl.ops.primitives import reduce
 from gpudl.ops.primitives.activation import sigmoid, tanh
 from gpudl.ops.primitives.declare import op
 from gpudl.ops.primitives.elementwise import cast_like, where, zeros_like
 from gpudl.ops.primitives.matmul import matmul
-from gpudl.ops.primitives.rnn_grad import gru_grad, lstm_grad
-from gpudl.ops.primitives.rnn_steps import alike, flops, multiplied, sequence, squashed, steps_of
-from gpudl.ops.primitives.shape import concatenate, reshape, take_slice, transpose
+from gpudl.ops.primitives.rnn_grad import gru_grad, lstm_grad, recurrent_kernel_grad
+from gpudl.ops.primitives.rnn_steps import alike, biased, flops, multiplied, sequence, squashed, steps_of
+from gpudl.ops.primitives.shape import concatenate, reshape, transpose
 
 Several = tuple[Tensor, ...]
-_WHOLE = (None, None, None)
 
 
 def _lstm(
-    x: Spec, kernel: Spec, h0: Spec, c0: Spec, mask: Spec, *, reverse: bool = False
+    x: Spec, kernel: Spec, bias: Spec, h0: Spec, c0: Spec, mask: Spec, *, reverse: bool = False
 ) -> tuple[Spec, Spec, Spec, Spec, Spec]:
-    states, last = sequence(x, kernel, mask, 4, h0, c0)
+    states, last = (biased(each, kernel, bias) for each in sequence(x, kernel, mask, 4, h0, c0))
     return states, last, last, states.with_shape(x.shape), states
 
 
-@op(_lstm, outs=5, flops=flops(4))
+@op(_lstm, outs=5, flops=flops(1))
 def lstm(
     xp: ModuleType,
     hs: Array,
@@ -47,6 +45,7 @@ def lstm(
     cells: Array,
     x: Array,
     kernel: Array,
+    bias: Array,
     h0: Array,
     c0: Array,
     mask: Array,
@@ -55,15 +54,15 @@ def lstm(
 ) -> None:
     """Return the states h of all steps, the last h and c, and what the gradient needs: the gates, and c of all steps.
 
-    With z = x[:, t] + h @ kernel in four blocks, the gates are i, f and o, the sigmoids of the first, the second and
-    the last, and g, the tanh of the third; then c = f * c + i * g, and h = o * tanh(c).
+    With z = x[:, t] + h @ kernel + bias in four blocks, the gates are i, f and o, the sigmoids of the first, the second
+    and the last, and g, the tanh of the third; then c = f * c + i * g, and h = o * tanh(c).
 
     Source: Hochreiter and Schmidhuber, "Long short-term memory", 1997; the gate f is that of Gers et al., 2000.
     """
     kernel, h, c = alike(hs, kernel, h0, c0)
     units = h.shape[1]
     for t in steps_of(x.shape[1], reverse):
-        z = x[:, t] + multiplied(xp, h, kernel)
+        z = x[:, t] + multiplied(xp, h, kernel) + bias
         gates[:, t] = squashed(xp, z)
         gates[:, t, 2 * units : 3 * units] = xp.tanh(z[:, 2 * units : 3 * units])
         i, f, g, o = xp.split(gates[:, t], 4, axis=1)
@@ -75,14 +74,11 @@ def lstm(
 
 
 def _gru(x: Spec, kernel: Spec, bias: Spec, h0: Spec, mask: Spec, *, reverse: bool = False) -> tuple[Spec, Spec, Spec]:
-    states, last = sequence(x, kernel, mask, 3, h0)
-    if bias.shape != kernel.shape[1:] or not is_floating(bias.dtype):
-        raise ShapeError(f"expected a recurrent bias of floats (3 * units,), here {list(kernel.shape[1:])}.")
-    states, last = (each.with_dtype(promote(each.dtype, bias.dtype)) for each in (states, last))
+    states, last = (biased(each, kernel, bias) for each in sequence(x, kernel, mask, 3, h0))
     return states, last, states.with_shape((*states.shape[:2], 4 * states.shape[2]))
 
 
-@op(_gru, outs=3, flops=flops(3))
+@op(_gru, outs=3, flops=flops(1))
 def gru(
     xp: ModuleType,
     hs: Array,
@@ -122,10 +118,10 @@ def _kept_by_mask(counts: Tensor, news: Several, olds: Several) -> Several:
     return tuple(where(counts, new, old) for new, old in zip(news, olds, strict=True))
 
 
-def _lstm_step(state: Several, row: Several, kernel: Tensor) -> tuple[Several, Several]:
+def _lstm_step(state: Several, row: Several, kernel: Tensor, bias: Tensor) -> tuple[Several, Several]:
     """Return the states after a step, and what `lstm` returns of it, in ops that have gradients themselves."""
     (h, c), (x, counts), units = state, row, kernel.shape[0]
-    z = x + matmul(h, kernel)
+    z = x + matmul(h, kernel) + bias
     i, f, o = (sigmoid(z[:, block * units : (block + 1) * units]) for block in (0, 1, 3))
     g = tanh(z[:, 2 * units : 3 * units])
     new = f * c + i * g
@@ -151,7 +147,6 @@ def _swapped(x: Tensor) -> Tensor:
 def _slopes_in_ops(
     step: Callable[..., tuple[Several, Several]],
     given: Several,
-    first: int,
     g: Gradients,
     reverse: bool,
 ) -> Gradients:
@@ -162,18 +157,17 @@ def _slopes_in_ops(
 
     Args:
         step: the function of one step, of the states, the rows and the weights.
-        given: the inputs of the op.
-        first: where the states begin among them.
+        given: the inputs of the op: x, the kernel, the bias, the states and the mask.
         g: the gradients of the results of the op.
         reverse: begin with the last step.
     """
     begin = next_order()
-    x, *weights, mask = given[:first] + given[-1:]
+    x, kernel, bias, *first, mask = given
     slope = next(each for each in g if each is not None)
     with gradients(True):
         rows = _swapped(x), reshape(_swapped(mask), (*mask.shape[::-1], 1))
-        states = tuple(cast_like(each, slope) for each in given[first:-1])
-        last, each = faces["scan"](lambda now, row: step(now, row, *weights), states, rows, reverse=reverse)
+        states = tuple(cast_like(each, slope) for each in first)
+        last, each = faces["scan"](lambda now, row: step(now, row, kernel, bias), states, rows, reverse=reverse)
         ys = [_swapped(y) for y in each]
     results = zip((ys[0], *last, *ys[1:]), g, strict=True)
     ends = [(result, slope) for result, slope in results if slope is not None]
@@ -184,59 +178,27 @@ def _given(g: Tensor | None, state: Tensor) -> Tensor:
     return zeros_like(state) if g is None else g
 
 
-def _of_steps(g: Tensor | None, hs: Tensor) -> Tensor:
-    """Return the gradient of the states of all steps, that of no step where there is none."""
-    return take_slice(hs, key=(_WHOLE, (0, 0, None))) if g is None else g
+def _present(g: Tensor | None) -> Several:
+    return () if g is None else (g,)
 
 
-def _of_kernel(hs: Tensor, h0: Tensor, slopes: Tensor, reverse: bool) -> Tensor:
-    """Return the gradient of the kernel: the product of the states before all steps and the gradients after it."""
-    batch, time, units = hs.shape
-    others = take_slice(hs, key=(_WHOLE, (1, None, None) if reverse else (None, time - 1, None)))
-    first = reshape(cast_like(h0, hs), (batch, 1, units))
-    before = concatenate(*((others, first) if reverse else (first, others)), axis=1)
-    rows = (reshape(each, (batch * time, each.shape[2])) for each in (before, slopes))
-    return matmul(*rows, transpose_a=True)
-
-
-def _lstm_slopes(
-    wanted: set[str],
-    g: Gradients,
-    y: Several,
-    x: Tensor,
-    kernel: Tensor,
-    h0: Tensor,
-    c0: Tensor,
-    mask: Tensor,
-    reverse: bool = False,
-) -> Gradients:
+def _lstm_slopes(wanted: set[str], g: Gradients, y: Several, *given: Tensor, reverse: bool = False) -> Gradients:
     if state.gradients or any(each is not None for each in g[3:]):
-        return _slopes_in_ops(_lstm_step, (x, kernel, h0, c0, mask), 2, g, reverse)
-    hs, h_last, c_last, gates, cells = y
-    ends = _of_steps(g[0], hs), _given(g[1], h_last), _given(g[2], c_last)
-    dx, dh0, dc0 = lstm_grad(*ends, kernel, gates, cells, c0, mask, reverse=reverse)
-    return dx, _of_kernel(hs, h0, dx, reverse) if "kernel" in wanted else None, dh0, dc0
+        return _slopes_in_ops(_lstm_step, given, g, reverse)
+    (_, kernel, _, h0, c0, mask), (hs, h_last, c_last, gates, cells) = given, y
+    ends = _given(g[1], h_last), _given(g[2], c_last)
+    dx, dbias, dh0, dc0 = lstm_grad(*ends, kernel, gates, cells, c0, mask, *_present(g[0]), reverse=reverse)
+    return dx, recurrent_kernel_grad(hs, h0, dx, reverse=reverse) if "kernel" in wanted else None, dbias, dh0, dc0
 
 
-def _gru_slopes(
-    wanted: set[str],
-    g: Gradients,
-    y: Several,
-    x: Tensor,
-    kernel: Tensor,
-    bias: Tensor,
-    h0: Tensor,
-    mask: Tensor,
-    reverse: bool = False,
-) -> Gradients:
+def _gru_slopes(wanted: set[str], g: Gradients, y: Several, *given: Tensor, reverse: bool = False) -> Gradients:
     if state.gradients or g[2] is not None:
-        return _slopes_in_ops(_gru_step, (x, kernel, bias, h0, mask), 3, g, reverse)
-    hs, h_last, gates = y
-    ends = _of_steps(g[0], hs), _given(g[1], h_last)
-    dx, dy, dh0 = gru_grad(*ends, kernel, gates, hs, h0, mask, reverse=reverse)
-    of_kernel = _of_kernel(hs, h0, dy, reverse) if "kernel" in wanted else None
-    return dx, of_kernel, reduce.sum(dy, axis=(0, 1)) if "bias" in wanted else None, dh0
+        return _slopes_in_ops(_gru_step, given, g, reverse)
+    (_, kernel, _, h0, mask), (hs, h_last, gates) = given, y
+    g_h, gs = _given(g[1], h_last), _present(g[0])
+    dx, dy, dbias, dh0 = gru_grad(g_h, kernel, gates, hs, h0, mask, *gs, reverse=reverse)
+    return dx, recurrent_kernel_grad(hs, h0, dy, reverse=reverse) if "kernel" in wanted else None, dbias, dh0
 
 
-lstm.joint_vjp(("x", "kernel", "h0", "c0"), _lstm_slopes)
+lstm.joint_vjp(("x", "kernel", "bias", "h0", "c0"), _lstm_slopes)
 gru.joint_vjp(("x", "kernel", "bias", "h0"), _gru_slopes)

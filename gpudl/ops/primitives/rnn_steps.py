@@ -27,12 +27,19 @@ def sequence(x: Spec, kernel: Spec, mask: Spec, count: int, *states: Spec) -> tu
     return all_steps, all_steps.with_shape((batch, units))
 
 
-def flops(count: int) -> Callable[[tuple[Spec, ...], tuple[Spec, ...], Static], int]:
-    """Count the products of the state with `count` blocks of the kernel, and about ten operations for each gate."""
+def biased(states: Spec, kernel: Spec, bias: Spec) -> Spec:
+    """Return the spec of the states where a bias is added to the gates; raise ShapeError for one that does not fit."""
+    if bias.shape != kernel.shape[1:] or not is_floating(bias.dtype):
+        raise ShapeError(f"expected a bias of floats for the gates, here {list(kernel.shape[1:])}.")
+    return states.with_dtype(promote(states.dtype, bias.dtype))
+
+
+def flops(kernel: int) -> Callable[[tuple[Spec, ...], tuple[Spec, ...], Static], int]:
+    """Count the products of the states with the kernel, input number `kernel`, and about ten operations for a gate."""
 
     def counted(outs: tuple[Spec, ...], ins: tuple[Spec, ...], static: Static) -> int:
-        batch, time, units = outs[0].shape[0], outs[0].shape[1], ins[2].shape[-1]
-        return batch * time * count * units * (2 * units + 10)
+        units, width = ins[kernel].shape
+        return outs[0].shape[0] * outs[0].shape[1] * width * (2 * units + 10)
 
     return counted
 

@@ -82,6 +82,16 @@ def transpose(xp: ModuleType, out: Array, x: Array, *, axes: tuple[int, ...]) ->
     out[...] = x.transpose(axes)
 
 
+def in_order(x: Tensor, axes: Sequence[int]) -> Tensor:
+    """Return x with its axes in another order, x itself if it is the same."""
+    return x if list(axes) == list(range(x.ndim)) else transpose(x, axes=tuple(axes))
+
+
+def inverse(axes: Sequence[int]) -> tuple[int, ...]:
+    """Return the order of axes that undoes another."""
+    return tuple(int(a) for a in np.argsort(axes))
+
+
 def _same(x: Spec) -> Spec:
     return x
 
@@ -95,11 +105,22 @@ def copy(x: Expression) -> Expression:
 copy.vjp(x=lambda g, y, x: g)
 
 
-def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(int(a) for a in np.argsort(axes))
+def _reinterpreted(x: Spec, *, dtype: np.dtype) -> Spec:
+    old, new = x.dtype.itemsize, dtype.itemsize
+    if old == new:
+        return x.with_dtype(dtype)
+    if not x.ndim or x.shape[-1] * old % new:
+        raise ShapeError(f"{x.shape[-1:]} elements of {x.dtype} along the last axis have no view as {dtype}.")
+    return Spec((*x.shape[:-1], x.shape[-1] * old // new), dtype)
 
 
-transpose.vjp(x=lambda g, y, x, axes: transpose(g, axes=_inverse(axes)))
+@op(_reinterpreted, flops=cost.free)
+def reinterpret(xp: ModuleType, out: Array, x: Array, *, dtype: np.dtype) -> None:
+    """Return the bytes of x as elements of another dtype; along the last axis there are more or fewer."""
+    out[...] = xp.ascontiguousarray(x).reshape(x.shape).view(dtype)
+
+
+transpose.vjp(x=lambda g, y, x, axes: transpose(g, axes=inverse(axes)))
 
 
 def _slices(key: Key) -> tuple[Index, ...]:

@@ -114,6 +114,10 @@ class _Row:
         places = [self._at(row, first + block) for block in range(blocks)]
         return [Lanes(self._ops, self._ops.load(place, 0, self._masked)) for place in places]
 
+    def add(self, row: Value, *values: Lanes) -> None:
+        """Add to blocks of a row."""
+        self.store(row, *(sum + value for sum, value in zip(self.load(row, len(values)), values, strict=True)))
+
     def clear(self, row: Value) -> None:
         """Set a block to zero."""
         self._ops.store(self._ops.zero, self._at(row, 0), 0, self._masked)
@@ -134,14 +138,18 @@ def _lstm(row: _Row, gates: Value, x: Value, before: Value, cells: Value, hs: Va
     row.store(hs, o * _tanh(c))
 
 
-def _lstm_slopes(row: _Row, gates: Value, before: Value, cells: Value, dx: Value, dh: Value, dc: Value) -> None:
+def _lstm_slopes(
+    row: _Row, gates: Value, before: Value, cells: Value, dx: Value, sums: Value, dh: Value, dc: Value
+) -> None:
     i, f, g, o = row.load(gates, 4)
     (c,), (now,), (of_h,), (of_c,) = (row.load(each) for each in (before, cells, dh, dc))
     s = _tanh(now)
     of_h = of_h * o
     of_c = of_c + of_h * (1.0 - s * s)
     kept = of_c * f
-    row.store(dx, of_c * g * i * (1.0 - i), kept * c * (1.0 - f), of_c * i * (1.0 - g * g), of_h * s * (1.0 - o))
+    slopes = of_c * g * i * (1.0 - i), kept * c * (1.0 - f), of_c * i * (1.0 - g * g), of_h * s * (1.0 - o)
+    row.store(dx, *slopes)
+    row.add(sums, *slopes)
     row.store(dc, kept)
     row.clear(dh)
 
@@ -155,13 +163,14 @@ def _gru(row: _Row, gates: Value, x: Value, before: Value, hs: Value) -> None:
     row.store(hs, z * h + (1.0 - z) * new)
 
 
-def _gru_slopes(row: _Row, gates: Value, before: Value, dx: Value, dy: Value, dh: Value) -> None:
+def _gru_slopes(row: _Row, gates: Value, before: Value, dx: Value, dy: Value, sums: Value, dh: Value) -> None:
     (z, r, y, new), (h,), (slope,) = row.load(gates, 4), row.load(before), row.load(dh)
     moved = slope * (1.0 - z)
     of_z, of_new = moved * (h - new) * z, moved * (1.0 - new * new)
     of_r = of_new * y * r * (1.0 - r)
     row.store(dx, of_z, of_r, of_new)
     row.store(dy, of_z, of_r, of_new * r)
+    row.add(sums, of_z, of_r, of_new * r)
     row.store(dh, slope * z)
 
 
@@ -180,9 +189,8 @@ def _over(step: Callable[..., None]) -> Callable[..., Value]:
     return codegen
 
 
-_lstm_codegen, _lstm_slopes_codegen, _gru_codegen, _gru_slopes_codegen = map(
-    _over, (_lstm, _lstm_slopes, _gru, _gru_slopes)
-)
+_lstm_codegen, _lstm_slopes_codegen = _over(_lstm), _over(_lstm_slopes)
+_gru_codegen, _gru_slopes_codegen = _over(_gru), _over(_gru_slopes)
 
 
 @intrinsic
@@ -191,8 +199,8 @@ def _lstm_gates(context, gates, x, before, cells, hs, units):  # type: ignore[no
 
 
 @intrinsic
-def _lstm_gate_slopes(context, gates, before, cells, dx, dh, dc, units):  # type: ignore[no-untyped-def]
-    return types.void(*[types.int64] * 7), _lstm_slopes_codegen
+def _lstm_gate_slopes(context, gates, before, cells, dx, sums, dh, dc, units):  # type: ignore[no-untyped-def]
+    return types.void(*[types.int64] * 8), _lstm_slopes_codegen
 
 
 @intrinsic
@@ -201,8 +209,8 @@ def _gru_gates(context, gates, x, before, hs, units):  # type: ignore[no-untyped
 
 
 @intrinsic
-def _gru_gate_slopes(context, gates, before, dx, dy, dh, units):  # type: ignore[no-untyped-def]
-    return types.void(*[types.int64] * 6), _gru_slopes_codegen
+def _gru_gate_slopes(context, gates, before, dx, dy, sums, dh, units):  # type: ignore[no-untyped-def]
+    return types.void(*[types.int64] * 7), _gru_slopes_codegen
 
 
 @njit(nogil=True)
@@ -216,10 +224,13 @@ def lstm_gates(gates: Address, x: Address, before: Address, cells: Address, hs: 
 
 @njit(nogil=True)
 def lstm_gate_slopes(
-    gates: Address, before: Address, cells: Address, dx: Address, dh: Address, dc: Address, units: int
+    gates: Address, before: Address, cells: Address, dx: Address, sums: Address, dh: Address, dc: Address, units: int
 ) -> None:
-    """Write the gradients of the sums in the gates to `dx`; replace that of c by the one before the step, of h by 0."""
-    _lstm_gate_slopes(gates, before, cells, dx, dh, dc, units)
+    """Write the gradients of the sums in the gates to `dx`, and add them to `sums`.
+
+    That of c is replaced by the gradient before the step, that of h by 0.
+    """
+    _lstm_gate_slopes(gates, before, cells, dx, sums, dh, dc, units)
 
 
 @njit(nogil=True)
@@ -232,6 +243,8 @@ def gru_gates(gates: Address, x: Address, before: Address, hs: Address, units: i
 
 
 @njit(nogil=True)
-def gru_gate_slopes(gates: Address, before: Address, dx: Address, dy: Address, dh: Address, units: int) -> None:
-    """Write the gradients with respect to x and to the product; multiply that of h by z."""
-    _gru_gate_slopes(gates, before, dx, dy, dh, units)
+def gru_gate_slopes(
+    gates: Address, before: Address, dx: Address, dy: Address, sums: Address, dh: Address, units: int
+) -> None:
+    """Write the gradients with respect to x and to the product; add the latter to `sums`, multiply that of h by z."""
+    _gru_gate_slopes(gates, before, dx, dy, sums, dh, units)

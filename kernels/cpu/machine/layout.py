@@ -11,7 +11,7 @@ from ...geometry import Ints, Window
 from .tile import ROWS
 from .window_ranges import Slide, slide
 
-_SLAB = 1 << 15  # floats of a block: 128 KiB, an eighth of many second-level caches
+BLOCK_FLOATS = 1 << 15  # floats of a block: 128 KiB, an eighth of many second-level caches
 _MOST = 16  # images of a block at most
 
 
@@ -70,7 +70,7 @@ def _tables(s: Slide, images: int, rows: int, filters: int, apart: Ints, width: 
     )
 
 
-def _together(pixels: int, images: int) -> int:
+def together(pixels: int, images: int) -> int:
     """Return the least number of images of a block in which at most one row of thirty in the tiles is padding."""
     few = range(1, min(images, _MOST) + 1)
     return next((count for count in few if 30 * (-count * pixels % ROWS) <= count * pixels), few[-1])
@@ -82,7 +82,6 @@ def layout(
     shape: Ints,
     filters: int,
     *,
-    whole: bool = False,
     pixels: int = 0,
     steps: int = 1,
 ) -> Layout:
@@ -92,7 +91,6 @@ def layout(
         window: window of the convolution.
         shape: shape of the input.
         filters: number of output channels.
-        whole: put all rows of an image into one block.
         pixels: approximate number of pixels of a block, where pixels are the inner dimension of the product; 0 where
             they are its rows.
         steps: the number of rows of a block is a multiple of this, unless it has all rows.
@@ -101,12 +99,12 @@ def layout(
     padded = any(p for pair in window.pads(shape[1:3]) for p in pair)
     width = (s.ow - 1) * s.sw + extent[1] if padded else s.w
     line = max(s.sh * width * s.c, s.ow * filters)
-    high = pixels // s.ow if pixels else _SLAB // line
-    rows = s.oh if whole else min(s.oh, max(1, high // steps) * steps)
+    high = pixels // s.ow if pixels else BLOCK_FLOATS // line
+    rows = min(s.oh, max(1, high // steps) * steps)
     slab = (rows - 1) * s.sh + extent[0] if padded else 0
-    fits = max(1, _SLAB // (rows * line))
+    fits = max(1, BLOCK_FLOATS // (rows * line))
     size = s.oh * s.ow
-    group = min(s.n, fits, max(1, pixels // size)) if pixels else _together(size, min(s.n, fits))
+    group = min(s.n, fits, max(1, pixels // size)) if pixels else together(size, min(s.n, fits))
     group = group if rows == s.oh else 1
     apart = (slab or s.h) * width * s.c, size * filters
     last = (s.n % group or group, s.oh) if rows == s.oh else (1, s.oh - (-(-s.oh // rows) - 1) * rows)

@@ -77,3 +77,13 @@ def source(y: int, stride: int, outputs: int) -> int:
     """Return the output position whose window begins at `y` of the padded input, or -1 if there is none."""
     i = y // stride
     return i if y >= 0 and i * stride == y and i < outputs else -1
+
+
+@inner
+def readers(y: int, taps: int, stride: int, step: int, outputs: int) -> tuple[int, int]:
+    """Return the range of output positions whose window reaches over `y` of the padded input.
+
+    With a dilation (`step`) some of them may have no tap at `y` itself.
+    """
+    reach = y - (taps - 1) * step
+    return max(0, (reach + stride - 1) // stride), min(outputs, y // stride + 1)

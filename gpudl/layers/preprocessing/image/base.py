@@ -18,6 +18,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import LayerOptions
 from gpudl.random import SeedGenerator
+from gpudl.registry import Config
 
 Drawn: TypeAlias = Mapping[str, Tensor]
 """A transformation of a batch: its parameters, by name."""
@@ -62,6 +63,10 @@ class ImageLayer(Layer):
         super().__init__(**options)
         self.data_format = config.check_data_format(data_format)
         self.bounding_box_format = bounding_box_format
+
+    def get_config(self) -> Config:
+        """Return the constructor's arguments as plain data, and the layout that was the default."""
+        return {**super().get_config(), "data_format": self.data_format}
 
     def call(self, data: Tensor | dict[str, object], training: bool = True) -> object:
         """Return transformed images, or a dict of them and of what else is in it."""

@@ -16,6 +16,13 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.names import auto_name
 
+__all__ = [
+    "SeedGenerator",
+    "dropout",
+    "normal",
+    "uniform",
+]
+
 Shape = tuple[int, ...]
 
 
@@ -62,18 +69,20 @@ class SeedGenerator:
         return cls(**config)
 
 
-def _key(seed: int | SeedGenerator | None) -> Tensor:
+def key_of(seed: int | SeedGenerator | None) -> Tensor:
+    """Return the key of the next draw of a generator, or of a new one with a seed."""
     generator = seed if isinstance(seed, SeedGenerator) else SeedGenerator(seed)
     return generator.next()
 
 
-def _sizes(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:
+def sizes(who: str, shape: int | Sequence[int]) -> tuple[int, ...]:
+    """Return a shape as Python integers; raise ValueError for anything else."""
     if not isinstance(shape, list | tuple) or not all(isinstance(n, int | np.integer) for n in shape):
         raise ValueError(f"random.{who}: shape must be a tuple of integers, got {shape!r}.")
     return tuple(map(int, shape))
 
 
-def _in_dtype(who: str, drawn: Tensor, dtype: DTypeLike | None) -> Tensor:
+def in_dtype(who: str, drawn: Tensor, dtype: DTypeLike | None) -> Tensor:
     """Return numbers that were drawn in float32 in `dtype`, or in `config.floatx` for None."""
     wanted = float_dtype() if dtype is None else np.dtype(dtype)
     if not is_floating(wanted):
@@ -104,8 +113,8 @@ def uniform(
         >>> uniform((2, 3), seed=1).shape
         (2, 3)
     """
-    draws = ops.random_uniform(_key(seed), shape=_sizes("uniform", shape))
-    return _in_dtype("uniform", draws * (maxval - minval) + minval, dtype)
+    draws = ops.random_uniform(key_of(seed), shape=sizes("uniform", shape))
+    return in_dtype("uniform", draws * (maxval - minval) + minval, dtype)
 
 
 def normal(
@@ -121,8 +130,8 @@ def normal(
         >>> normal((2, 3), seed=1).shape
         (2, 3)
     """
-    drawn: Tensor = ops.random_normal(_key(seed), shape=_sizes("normal", shape))
-    return _in_dtype("normal", drawn * stddev + mean, dtype)
+    drawn: Tensor = ops.random_normal(key_of(seed), shape=sizes("normal", shape))
+    return in_dtype("normal", drawn * stddev + mean, dtype)
 
 
 def dropout(
@@ -149,12 +158,13 @@ def dropout(
         True
     """
     if noise_shape is None and rate < 1:
-        return ops.dropout(inputs, _key(seed), rate=rate)
-    kept = uniform(_mask_shape(noise_shape, inputs.shape), dtype="float32", seed=seed) >= rate
+        return ops.dropout(inputs, key_of(seed), rate=rate)
+    kept = uniform(mask_shape(noise_shape, inputs.shape), dtype="float32", seed=seed) >= rate
     return ops.where(kept, inputs / (1.0 - rate) if rate < 1 else inputs, 0.0)
 
 
-def _mask_shape(noise_shape: Sequence[int | None] | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+def mask_shape(noise_shape: Sequence[int | None] | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of a mask of inputs of `shape`; raise ShapeError if `noise_shape` does not fit them."""
     wanted = tuple(noise_shape or (None,) * len(shape))
     if len(wanted) != len(shape) or not all(n in (None, 1, m) for n, m in zip(wanted, shape, strict=True)):
         raise ShapeError(

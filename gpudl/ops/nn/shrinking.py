@@ -1,44 +1,26 @@
-"""Activations that are 0 around 0 or below some point, and those that close a gate."""
+"""Activations that are 0 around 0 or below some point, and those that close a gate, with Keras's arguments."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from gpudl import ops
-from gpudl.engine.calls import public
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError
-from gpudl.engine.tensor import Tensor
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+from gpudl.engine.tensor import Tensor, TensorLike
+from gpudl.ops.numpy.elementwise import clip
+from gpudl.ops.primitives.activation import sigmoid, tanh
+from gpudl.ops.primitives.elementwise import absolute, square, where
 
 __all__ = [
     "glu",
     "hard_shrink",
-    "hard_tanh",
     "soft_shrink",
     "sparse_plus",
     "sparse_sigmoid",
-    "sparsemax",
     "tanh_shrink",
     "threshold",
 ]
 
 
-@public
-def hard_tanh(x: ArrayLike) -> Tensor:
-    """Return x limited to [-1, 1].
-
-    Example:
-        >>> hard_tanh([-2.0, 0.5, 2.0]).numpy()
-        array([-1. ,  0.5,  1. ], dtype=float32)
-    """
-    return ops.clip(x, -1.0, 1.0)
-
-
-@public
-def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Tensor:
+def hard_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """Return x where |x| is above the threshold, 0 elsewhere.
 
     Example:
@@ -46,11 +28,10 @@ def hard_shrink(x: ArrayLike, threshold: float = 0.5) -> Tensor:
         array([-1.,  0.,  2.], dtype=float32)
     """
     x = as_tensor(x)
-    return ops.where(ops.absolute(x) > threshold, x, 0.0)
+    return where(absolute(x) > threshold, x, 0.0)
 
 
-@public
-def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Tensor:
+def soft_shrink(x: TensorLike, threshold: float = 0.5) -> Tensor:
     """Return x, nearer to 0 by the threshold, and 0 where it is nearer than that.
 
     Example:
@@ -58,11 +39,10 @@ def soft_shrink(x: ArrayLike, threshold: float = 0.5) -> Tensor:
         array([-0.5,  0. ,  1.5], dtype=float32)
     """
     x = as_tensor(x)
-    return ops.where(x > threshold, x - threshold, ops.where(x < -threshold, x + threshold, 0.0))
+    return where(x > threshold, x - threshold, where(x < -threshold, x + threshold, 0.0))
 
 
-@public
-def tanh_shrink(x: ArrayLike) -> Tensor:
+def tanh_shrink(x: TensorLike) -> Tensor:
     """Return x - tanh(x).
 
     Example:
@@ -70,11 +50,10 @@ def tanh_shrink(x: ArrayLike) -> Tensor:
         array([0.   , 0.238], dtype=float32)
     """
     x = as_tensor(x)
-    return x - ops.tanh(x)
+    return x - tanh(x)
 
 
-@public
-def threshold(x: ArrayLike, threshold: float, default_value: float) -> Tensor:
+def threshold(x: TensorLike, threshold: float, default_value: float) -> Tensor:
     """Return x where it is above the threshold, `default_value` elsewhere.
 
     Example:
@@ -82,11 +61,10 @@ def threshold(x: ArrayLike, threshold: float, default_value: float) -> Tensor:
         array([9., 2.], dtype=float32)
     """
     x = as_tensor(x)
-    return ops.where(x > threshold, x, float(default_value))
+    return where(x > threshold, x, float(default_value))
 
 
-@public
-def sparse_plus(x: ArrayLike) -> Tensor:
+def sparse_plus(x: TensorLike) -> Tensor:
     """Return 0 up to -1, x from 1 on, and the parabola (x + 1)**2 / 4 between.
 
     Example:
@@ -94,11 +72,10 @@ def sparse_plus(x: ArrayLike) -> Tensor:
         array([0.  , 0.25, 3.  ], dtype=float32)
     """
     x = as_tensor(x)
-    return ops.where(x <= -1.0, 0.0, ops.where(x < 1.0, ops.square(x + 1.0) * 0.25, x))
+    return where(x <= -1.0, 0.0, where(x < 1.0, square(x + 1.0) * 0.25, x))
 
 
-@public
-def sparse_sigmoid(x: ArrayLike) -> Tensor:
+def sparse_sigmoid(x: TensorLike) -> Tensor:
     """Return (x + 1) / 2 limited to [0, 1].
 
     Example:
@@ -106,27 +83,10 @@ def sparse_sigmoid(x: ArrayLike) -> Tensor:
         array([0. , 0.5, 1. ], dtype=float32)
     """
     x = as_tensor(x)
-    return ops.clip(x + 1.0, 0.0, 2.0) * 0.5
+    return clip(x + 1.0, 0.0, 2.0) * 0.5
 
 
-@public
-def sparsemax(x: ArrayLike, axis: int = -1) -> Tensor:
-    """Return the probabilities along `axis` that are nearest to x; those far below the largest are exactly 0.
-
-    Source: Martins and Astudillo, "From softmax to sparsemax", ICML 2016.
-
-    Raises:
-        ShapeError: x has no such axis, or nothing along it.
-
-    Example:
-        >>> sparsemax([[1.0, 0.5, -3.0]]).numpy()
-        array([[0.75, 0.25, 0.  ]], dtype=float32)
-    """
-    return ops.sparsemax(x, axis)
-
-
-@public
-def glu(x: ArrayLike, axis: int = -1) -> Tensor:
+def glu(x: TensorLike, axis: int = -1) -> Tensor:
     """Return the first half of x along `axis` times the sigmoid of the second.
 
     Source: Dauphin et al., "Language modeling with gated convolutional networks", ICML 2017.
@@ -142,4 +102,4 @@ def glu(x: ArrayLike, axis: int = -1) -> Tensor:
     if not -x.ndim <= axis < x.ndim or x.shape[axis] % 2:
         raise ShapeError(f"glu needs two halves along axis {axis}, got shape {x.shape}.")
     half, before = x.shape[axis] // 2, (slice(None),) * (axis % x.ndim)
-    return x[(*before, slice(0, half))] * ops.sigmoid(x[(*before, slice(half, None))])
+    return x[(*before, slice(0, half))] * sigmoid(x[(*before, slice(half, None))])
