@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
 
 from gpudl import (
     activations,
+    applications,
     backend,
     callbacks,
     config,
@@ -99,6 +100,7 @@ __all__ = [
     "TracingError",
     "Variable",
     "activations",
+    "applications",
     "backend",
     "callbacks",
     "config",

@@ -20,6 +20,7 @@ FOLDERS = {"gpudl": ROOT / "gpudl", "gpudl.kernels": ROOT / "kernels"}
 BASE = (
     *("backend", "engine", "engine.plan", "ops", "random", "config", "dtype_policies", "custom_objects", "registry"),
     "argument_errors",
+    "descriptions",
     "names",
     "tree",
     "utils",
@@ -29,6 +30,7 @@ BASE = (
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
     *("mixed_precision", "layers", "callbacks", "datasets", "saving", "training", "reports", "models"),
+    "applications",
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels.geometry": set(),
@@ -42,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry", "kernels.expression"},
     "argument_errors": set(),
     "custom_objects": set(),
-    "registry": {"argument_errors", "custom_objects", "engine", "names"},
+    "descriptions": {"custom_objects"},
+    "registry": {"argument_errors", "custom_objects", "descriptions", "engine", "names"},
     "utils": {"custom_objects", "backend", "engine", "config", "names", "ops"},
     "config": {"backend", "engine", "dtype_policies"},
     "dtype_policies": {"argument_errors", "registry", "engine"},
@@ -61,7 +64,7 @@ LIBRARIES: dict[str, set[str]] = {
     "utils": {"numpy", "rich", "pydot", "IPython", "PIL"},
     "reports": {"numpy", "rich"},
     "callbacks": {"numpy", "rich", "tensorboard"},
-    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli")},
+    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli", "applications")},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {
     "pydot",

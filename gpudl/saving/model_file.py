@@ -11,6 +11,7 @@ from typing import Any
 
 from gpudl.engine.state import weights_up_to
 from gpudl.layers.base.layer import Layer
+from gpudl.registry import Config
 from gpudl.saving.archive import ENDING, read_archive, write_archive
 from gpudl.saving.h5_model import read_config, read_layers, read_optimizer, write_h5
 from gpudl.saving.objects import deserialize_keras_object, serialize_keras_object
@@ -64,7 +65,7 @@ def save_model(model: Layer, filepath: PathLike, overwrite: bool = True, zipped:
             write_archive(model, json.dumps(config), unfinished, _FORMAT)
 
 
-def _write_older(model: Layer, config: dict[str, Any], unfinished: Path) -> None:
+def _write_older(model: Layer, config: Config, unfinished: Path) -> None:
     import h5py
 
     with h5py.File(unfinished, "w") as file:
@@ -96,7 +97,7 @@ def load_model(
     with source.open("rb") as file:
         start = file.read(8)
 
-    def make(text: str | bytes, size: int) -> Any:
+    def make(text: str | bytes, size: int) -> Layer:
         config = _parsed(text, str(source))
         if not compile:
             config.pop("compile_config", None)
@@ -110,7 +111,7 @@ def load_model(
     return read_archive(source, make)
 
 
-def _read_older(source: Path, make: Callable[[str, int], Any]) -> Any:
+def _read_older(source: Path, make: Callable[[str, int], Layer]) -> Layer:
     import h5py
 
     with h5py.File(source, "r") as file:
@@ -169,7 +170,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, object] | Non
     return _model(_parsed(json_string, "json_string"), custom_objects, "json_string")
 
 
-def _parsed(text: str | bytes, source: str) -> dict[str, Any]:
+def _parsed(text: str | bytes, source: str) -> Config:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -179,7 +180,7 @@ def _parsed(text: str | bytes, source: str) -> dict[str, Any]:
     return config
 
 
-def _model(config: dict[str, Any], custom_objects: Mapping[str, object] | None, source: str) -> Any:
+def _model(config: Config, custom_objects: Mapping[str, object] | None, source: str) -> Layer:
     made = deserialize_keras_object(config, custom_objects)
     if not isinstance(made, Layer):
         raise ValueError(f"{source} describes no model or layer, but {type(made).__name__}.")
