@@ -15,6 +15,7 @@ from gpudl.registry import Config
 from gpudl.saving.archive import ENDING, read_archive, write_archive
 from gpudl.saving.h5_model import read_config, read_layers, read_optimizer, write_h5
 from gpudl.saving.objects import deserialize_keras_object, serialize_keras_object
+from gpudl.saving.shards import INDEX, load_sharded
 from gpudl.saving.weights_file import ENDING as WEIGHTS_ENDING
 from gpudl.saving.weights_file import checked_name, read_weights, require_built
 from gpudl.utils.files import replacing
@@ -127,7 +128,8 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False, 
 
     Args:
         model: a built model with the same layers in the same order as the one that was saved.
-        filepath: ends in ``.weights.h5`` or ``.keras``, or in ``.h5`` for the older format of whole models or weights.
+        filepath: ends in ``.weights.h5``, ``.weights.json`` or ``.keras``, or in ``.h5`` for the older format of whole
+            models or weights.
         skip_mismatch: leave layers as they are, with a warning, that the file does not fit. That is done with an
             optimizer anyway.
         by_name: for the older format: set the weights of layers whose names are in the file, wherever they are.
@@ -147,13 +149,16 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False, 
     if source.suffix == ENDING:
         read_archive(source, lambda text, size: model, skip_mismatch)
         return
+    if source.name.endswith(INDEX):
+        load_sharded(model, source, skip_mismatch)
+        return
     if not older:
         checked_name(filepath)
     with h5py.File(source, "r") as file:
         if older:
             read_layers(model, file, source, skip_mismatch, by_name)
         else:
-            read_weights(model, file, source, skip_mismatch)
+            read_weights(model, [file], source, skip_mismatch)
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, object] | None = None) -> Any:
