@@ -29,7 +29,9 @@ from gpudl.ops.nn.probabilities import *  # noqa: F403
 from gpudl.ops.nn.quality import *  # noqa: F403
 from gpudl.ops.nn.shrinking import *  # noqa: F403
 from gpudl.ops.nn.smooth import *  # noqa: F403
+from gpudl.ops.primitives.activation import relu, sigmoid
 
+__all__ = ["relu", "sigmoid"]
 publish(
     globals(),
     attention,
