@@ -93,7 +93,7 @@ REPLAYED = [
     ),
     lambda: layers.SimpleRNN(UNITS, dropout=0.4, recurrent_dropout=0.4, seed=1, return_sequences=True),
     lambda: layers.LSTM(UNITS, dropout=0.4, recurrent_dropout=0.4, seed=1),
-    lambda: layers.RNN([layers.GRUCell(2, recurrent_dropout=0.4, seed=2), layers.LSTMCell(UNITS)]),
+    lambda: layers.RNN([layers.GRUCell(2, recurrent_dropout=0.4, seed=2), layers.LSTMCell(UNITS)], return_state=True),
     lambda: layers.Bidirectional(layers.GRU(UNITS, return_sequences=True)),
     lambda: layers.TimeDistributed(layers.Dense(2)),
     lambda: layers.RNN(Leaky(), return_sequences=True, return_state=True),
