@@ -85,5 +85,5 @@ def test_an_index_that_is_none(content: str, said: str, tmp_path: Path) -> None:
 
 
 def test_a_model_without_weights_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="save_weights: Sequential .* has no weights yet"):
+    with pytest.raises(ValueError, match=r"save_weights: Sequential .* has no weights yet"):
         gpudl.Sequential([layers.Dense(1)]).save_weights(tmp_path / "w.weights.h5", max_shard_size=1)
