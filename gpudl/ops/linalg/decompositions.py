@@ -10,7 +10,6 @@ import numpy as np
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import FLOAT32, ShapeError, is_floating
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.norms import jvp, norm
 from gpudl.ops.numpy.reductions import max as largest
 from gpudl.ops.numpy.reductions import sum as total
 from gpudl.ops.primitives import lapack, singular
@@ -26,12 +25,10 @@ __all__ = [
     "eig",
     "eigh",
     "inv",
-    "jvp",
     "logdet",
     "lstsq",
     "lu_factor",
     "matrix_rank",
-    "norm",
     "pinv",
     "qr",
     "slogdet",
