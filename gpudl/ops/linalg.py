@@ -92,7 +92,7 @@ def logdet(x: TensorLike) -> Tensor:
     """Return the logarithms of the determinants of matrices, NaN where these are negative.
 
     Example:
-        >>> round(float(logdet([[2.0, 0.0], [0.0, 3.0]])), 3)
+        >>> float(logdet([[2.0, 0.0], [0.0, 3.0]])).__round__(3)
         1.792
     """
     sign, size = lapack.slogdet(x)
