@@ -19,6 +19,7 @@ from keras_peer import keras_or_skip, parity
 from maths_calls import CALLS as MATHS
 from maths_calls import FLOATS_ONLY
 from order_calls import ORDER
+from window_calls import WINDOWS
 
 import gpudl
 from gpudl import ops
@@ -55,6 +56,7 @@ CALLS: dict[str, list[Call]] = {
     **ARRAYS,
     **FLOW,
     **ORDER,
+    **WINDOWS,
     "argmax": [lambda o, x: o.argmax(x, -1), lambda o, x: o.argmax(x, 0, True), lambda o, x: o.argmax(x, None, True)],
     "sum": [lambda o, x: o.sum(x, 0), lambda o, x: o.sum(x, [0, 1], True), lambda o, x: o.sum(x, axis=(-1,))],
     "mean": [lambda o, x: o.mean(x, 0), lambda o, x: o.mean(x, -1, True)],
@@ -62,11 +64,6 @@ CALLS: dict[str, list[Call]] = {
     "min": [lambda o, x: o.min(x, 0), lambda o, x: o.min(x, -1, initial=1)],
     "any": [lambda o, x: o.any(x, 0), lambda o, x: o.any(x, 1, True)],
     "all": [lambda o, x: o.all(x, 0), lambda o, x: o.all(x, -1, True)],
-    "average_pool": [lambda o, x: o.average_pool(o.reshape(x, (1, 6, 1)), 2, 1, "same")],
-    "max_pool": [
-        lambda o, x: o.max_pool(o.reshape(x, (1, 2, 3, 1)), 2, 1, "same"),
-        lambda o, x: o.max_pool(o.reshape(x, (1, 1, 2, 3)), 2, (1, 1), data_format="channels_first"),
-    ],
     "broadcast_to": [lambda o, x: o.broadcast_to(x, (2, 2, 3)), lambda o, x: o.broadcast_to(x, [1, 2, 3])],
     "cast": [lambda o, x: o.cast(x, "int32"), lambda o, x: o.cast(x, "float16"), lambda o, x: o.cast(x, "bool")],
     "clip": [
@@ -165,8 +162,9 @@ OWN = {
     *("Op", "registry", "getitem", "cast_like", "sum_to", "pack", "all_finite", "dropout", "draw_key", "conv2d"),
     *("batch_norm", "layer_norm", "scale_shift", "bias_activation", "activation_grad", "avg_pool", "take_batch"),
     *("random_integers", "random_normal", "random_uniform"),
-    *("im2col", "col2im", "conv2d_input_grad", "conv2d_weight_grad"),
-    *("max_pool_grad", "max_pool_pick", "sigmoid_cross_entropy", "softmax_cross_entropy"),
+    *("im2col", "col2im", "conv2d_input_grad", "conv2d_weight_grad", "depthwise_conv2d_input_grad"),
+    "depthwise_conv2d_weight_grad",
+    *("max_pool_grad", "max_pool_pick", "depthwise_conv2d", "sigmoid_cross_entropy", "softmax_cross_entropy"),
     *("sparse_softmax_cross_entropy", *(name for name in ops.__all__ if name.endswith("_"))),
 }
 """What Keras has not, or under another name."""
@@ -198,7 +196,11 @@ def test_values_and_dtypes(name: str, keras: Any) -> None:
     alone = name in UNARY and name not in MATHS
     calls = [*CALLS.get(name, ()), *([lambda o, x: getattr(o, name)(x)] if alone else ())]
     # Keras subtracts the maximum of small integers in their own dtype, so that they wrap.
-    dtypes = FLOATS if name in FLOATS_ONLY or name.endswith(("_pool", "softmax", "sparsemax")) else SOME
+    dtypes = (
+        FLOATS
+        if name in FLOATS_ONLY or name.endswith(("conv", "conv_transpose", "_pool", "softmax", "sparsemax"))
+        else SOME
+    )
     dtypes = FEW if name in {*ARRAYS, *FLOW, *ORDER} else dtypes
     for number, call in enumerate(calls):
         given = dtypes[:-1] if dtypes is FEW and number else dtypes

@@ -18,7 +18,6 @@ from gpudl.ops import (
     mapping,
     math,
     nn,
-    norms,
     numpy,
     primitives,
     rearranging,
@@ -34,7 +33,6 @@ from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.mapping import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
-from gpudl.ops.norms import *  # noqa: F403
 from gpudl.ops.numpy import *  # noqa: F403
 from gpudl.ops.primitives.activation import *  # noqa: F403
 from gpudl.ops.primitives.conv import *  # noqa: F403
@@ -69,7 +67,6 @@ publish(
     mapping,
     math,
     nn,
-    norms,
     numpy,
     rearranging,
     repeating,

@@ -10,6 +10,7 @@ from gpudl.ops.nn import (
     labels,
     normalization,
     piecewise,
+    plain,
     pooling,
     probabilities,
     quality,
@@ -24,6 +25,7 @@ from gpudl.ops.nn.decoding import *  # noqa: F403
 from gpudl.ops.nn.labels import *  # noqa: F403
 from gpudl.ops.nn.normalization import *  # noqa: F403
 from gpudl.ops.nn.piecewise import *  # noqa: F403
+from gpudl.ops.nn.plain import *  # noqa: F403
 from gpudl.ops.nn.pooling import *  # noqa: F403
 from gpudl.ops.nn.probabilities import *  # noqa: F403
 from gpudl.ops.nn.quality import *  # noqa: F403
@@ -40,6 +42,7 @@ publish(
     labels,
     normalization,
     piecewise,
+    plain,
     pooling,
     probabilities,
     quality,
