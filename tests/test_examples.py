@@ -170,3 +170,18 @@ def test_022_adds_numbers_that_are_text(limits: Limits, capsys: Output) -> None:
     variables = run_file(FOLDER / "022_adding_by_reading.py")
     assert variables["right"] > 0.75
     assert f"{variables['right']:.2f} are right" in capsys.readouterr().out
+
+
+def test_030_finds_the_ink_of_digits(limits: Limits, capsys: Output) -> None:
+    limits.steps = 50
+    variables = run_file(FOLDER / "030_unet.py")
+    assert limits.fits == [{"epochs": 3, "batch_size": 32}]
+    assert variables["overlap"] > 0.75 > 0.6 > variables["by_light"]
+    assert "overlap of found and true ink: 0." in capsys.readouterr().out
+
+
+def test_031_trains_blocks_of_depthwise_convolutions(limits: Limits) -> None:
+    limits.steps = 170
+    variables = run_file(FOLDER / "031_mobile_blocks.py")
+    assert limits.fits == [{"epochs": 2, "batch_size": 64}]
+    assert variables["test_acc"] > 0.6
