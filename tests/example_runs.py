@@ -55,7 +55,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Limits:
 
 def run_source(source: str, name: str) -> dict[str, Any]:
     """Run a program and return its variables."""
-    variables: dict[str, Any] = {"__name__": "__main__"}
+    variables: dict[str, Any] = {"__name__": "__main__", "__file__": name}
     exec(compile(source, name, "exec"), variables)
     return variables
 

@@ -172,6 +172,13 @@ def test_022_adds_numbers_that_are_text(limits: Limits, capsys: Output) -> None:
     assert f"{variables['right']:.2f} are right" in capsys.readouterr().out
 
 
+def test_030_a_small_gpt_learns_the_license(limits: Limits, capsys: Output) -> None:
+    limits.steps = None
+    variables = run_file(FOLDER / "030_small_gpt.py")
+    assert variables["loss"] < 1.3  # of what comes next the letter before alone tells no more than 2.1
+    assert capsys.readouterr().out.splitlines()[-1].startswith(variables["text"][:32])
+
+
 def test_030_finds_the_ink_of_digits(limits: Limits, capsys: Output) -> None:
     limits.steps = 50
     variables = run_file(FOLDER / "030_unet.py")

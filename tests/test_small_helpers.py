@@ -108,9 +108,8 @@ class TestPositions:
 
     def test_those_of_muon_stand_between_its_own(self) -> None:
         names = list(inspect.signature(optimizers.Muon).parameters)
-        assert (
-            names[6:9] + names[15:17] == ["clipnorm", "clipvalue", "global_clipnorm", "exclude_layers"] + names[16:17]
-        )
+        assert names[names.index("weight_decay") + 1] == "clipnorm"
+        assert names.index("name") + 1 == names.index("exclude_layers")
         assert optimizers.Muon(*[0.1, 0.9, 0.99, None, 1e-6, None, 1.0]).clipnorm == 1.0
 
     def test_too_many_are_an_error(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.workloads import convolutions, images, layers, networks, recurrent, small
+from benchmarks.workloads import attention, convolutions, images, layers, networks, recurrent, small
 from benchmarks.workloads.base import Settings, Work, Workload
 
 __all__ = ["GROUPS", "WORKLOADS", "Settings", "Work", "Workload", "chosen"]
@@ -14,6 +14,7 @@ _MODULES = {
     "images": images,
     "layers": layers,
     "recurrent": recurrent,
+    "attention": attention,
 }
 GROUPS = {name: [workload.name for workload in module.WORKLOADS] for name, module in _MODULES.items()}
 WORKLOADS = {workload.name: workload for module in _MODULES.values() for workload in module.WORKLOADS}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gpudl import ops
 from gpudl.engine.calls import public
 from gpudl.engine.convert import as_tensor
@@ -80,8 +82,8 @@ def tanh(x: TensorLike) -> Tensor:
 
 
 @public
-def softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """Return exp(x) / sum(exp(x)) along `axis`: positive numbers that sum to 1.
+def softmax(x: TensorLike, axis: int | Sequence[int] = -1) -> Tensor:
+    """Return exp(x) / sum(exp(x)) along `axis`, one or several: positive numbers that sum to 1.
 
     Along the last axis the result has a reference to x, from which losses are computed more accurately.
 
@@ -94,6 +96,8 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """
     x = as_tensor(x)
     result = ops.softmax(x, axis)
+    if isinstance(axis, Sequence):
+        return result
     if x.shape[axis] == 1:
         warn_user(
             f"softmax over axis {axis} of shape {x.shape} always returns 1, because that axis has size 1. "

@@ -183,7 +183,7 @@ class Softmax(Layer):
     """Return exp(x) / sum(exp(x)) along an axis: positive numbers that sum to 1.
 
     Args:
-        axis: the axis along which they sum to 1.
+        axis: the axis along which they sum to 1, or several.
         **options: those of `Layer`.
 
     Raises:
@@ -198,10 +198,11 @@ class Softmax(Layer):
 
     supports_masking = True
 
-    def __init__(self, axis: int = -1, **options: Unpack[LayerOptions]) -> None:
+    def __init__(self, axis: int | Sequence[int] = -1, **options: Unpack[LayerOptions]) -> None:
         super().__init__(**options)
-        require_whole("Softmax", axis=axis)
-        self.axis = int(axis)
+        for one in axis if isinstance(axis, list | tuple) else (axis,):
+            require_whole("Softmax", axis=one)
+        self.axis = axis
 
     def call(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return softmax(x), of the numbers where a mask, which broadcasts to x, is true; the others become 0."""

@@ -11,6 +11,7 @@ from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import DtypeLike, LayerOptions
 from gpudl.layers.regularization import Dropout, MaskShape, checked_noise_shape
 from gpudl.random import SeedGenerator
+from gpudl.random.generators import mask_shape
 from gpudl.utils.checks import require_number
 
 __all__ = [

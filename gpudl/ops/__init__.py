@@ -62,6 +62,7 @@ publish(
     globals(),
     branches,
     gradients,
+    linalg,
     loops,
     mapping,
     math,
@@ -71,11 +72,8 @@ publish(
     repeating,
     scattering,
     segments,
+    spectral,
     *primitives.FAMILIES,
 )
-publish(globals(), linalg, loops, math, nn, numpy, spectral, *primitives.FAMILIES)
-publish(globals(), loops, math, nn, numpy, rearranging, scattering, segments, *primitives.FAMILIES)
-faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
-publish(globals(), loops, math, nn, numpy, *primitives.FAMILIES)
 _FACES = ("__matmul__", "__getitem__", "reshape", "scan", "squeeze", "true_divide")
 faces.update({face: globals()[face.strip("_")] for face in _FACES})

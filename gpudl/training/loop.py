@@ -14,11 +14,10 @@ from gpudl.callbacks.base import LazyLogs
 from gpudl.engine.plan.interrupts import interrupted, waiting, whole_steps
 from gpudl.engine.plan.record import begin_pass
 from gpudl.engine.plan.trace import Traced
-from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten
 from gpudl.training.data.arrays import require_counts
-from gpudl.training.data.epochs import Epochs
+from gpudl.training.data.epochs import Epochs, limited
 from gpudl.training.data.mapped import mapped, mapped_validation
 from gpudl.training.data.sources import ArrayBatches, Batches, ClassWeight, batches, by_class
 from gpudl.training.data.validation import Frequency, with_validation
@@ -93,7 +92,7 @@ class Loop(Trainable):
         require_counts(1, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         require_counts(1, validation_batch_size=validation_batch_size)
         frequency = Frequency(validation_freq)
-        epochs = _limited(epochs)
+        epochs = limited(epochs)
         x, validation_data = mapped(x, self._preparation()), mapped_validation(validation_data, self._preparation())
         source = batches(x, y, sample_weight, batch_size=batch_size, shuffle=shuffle, parts=steps_per_epoch)
         source, validation = with_validation(
@@ -278,14 +277,6 @@ class Loop(Trainable):
         return CallbackList(
             callbacks, add_history=add_history, add_progbar=verbose != 0, model=self, verbose=verbose, **params
         )
-
-
-def _limited(epochs: int) -> int:
-    most = config.max_epochs()
-    if most is None or most >= epochs:
-        return epochs
-    warn_user(f"config.set_max_epochs({most}) limits this training to that number of its {epochs} epochs.")
-    return most
 
 
 @contextmanager

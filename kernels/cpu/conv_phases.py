@@ -75,6 +75,14 @@ class Phases(NamedTuple):
     weights: ndarray
 
 
+class Filters(NamedTuple):
+    """The filters, as panels, and what is applied to the sums: a bias, or an empty array, and a ReLU if `positive`."""
+
+    packed: ndarray
+    bias: ndarray
+    positive: int
+
+
 @lru_cache(maxsize=256)
 def phases(window: Window, shape: Ints, filters: int) -> Phases:
     """Return the phases of the gradient of a convolution of `shape` (N, H, W, C)."""
@@ -143,7 +151,7 @@ def _fill(slab: ndarray, at: int, g: ndarray, image: int, first: int, it: Phases
 
 
 @ParallelLoop
-def _phases(worker, workers, thread, tiles, dx, g, packed, bias, positive, it, slabs):  # type: ignore[no-untyped-def]
+def _phases(worker, workers, thread, tiles, dx, g, filters, it, slabs):  # type: ignore[no-untyped-def]
     s, f, slab = it.slide, it.filters, slabs[thread]
     groups, kinds = s.n // it.images, s.sh * s.sw
     for unit in share((groups + s.n % it.images) * it.blocks, worker, workers):
@@ -159,14 +167,14 @@ def _phases(worker, workers, thread, tiles, dx, g, packed, bias, positive, it, s
             product(
                 tiles,
                 Left(address(slab), address(pixels.windows) + 8 * start, address(it.steps) + 8 * begin),
-                Right(address(packed), address(it.weights) + 8 * begin, f),
+                Right(address(filters.packed), address(it.weights) + 8 * begin, f),
                 Result(address(dx) + 4 * image * s.h * s.w * s.c, address(pixels.outputs) + 8 * start),
                 it.ends[phase + 1] - begin,
                 pixels.counts[block * kinds + phase],
                 s.c,
                 0,
-                address(bias) if len(bias) else 0,
-                positive,
+                address(filters.bias) if len(filters.bias) else 0,
+                filters.positive,
             )
 
 
@@ -177,7 +185,5 @@ def input_grad(dx: ndarray, g: ndarray, w: ndarray, b: ndarray, window: Window, 
     packed = scratch(taps, -(-c // PANEL), f, PANEL)
     turned(w.size, packed, w.reshape(taps, c, f))
     slabs = scratch(team.size(), it.images * it.slab[0] * it.slab[1] * f)
-    work = g.size * taps * c
-    _phases(
-        work, compiled(), dx.reshape(-1), g.reshape(-1), packed.reshape(-1), b, int(activation == "relu"), it, slabs
-    )
+    filters = Filters(packed.reshape(-1), b, int(activation == "relu"))
+    _phases(g.size * taps * c, compiled(), dx.reshape(-1), g.reshape(-1), filters, it, slabs)

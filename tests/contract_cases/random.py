@@ -81,6 +81,19 @@ def dropout_make(rng: Rng, shape: tuple[int, ...], rate: float) -> Sample:
     return Sample((normal(rng, *shape), key_of(rng)), {"rate": rate})
 
 
+def integers(key: np.ndarray, low: np.ndarray, high: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    size = math.prod(shape)
+    words = philox(key, 2 * size)
+    limits = zip(*(np.broadcast_to(a, shape).ravel().tolist() for a in (low, high)), strict=True)
+    found = [a + (words[i] << 32 | words[size + i]) % max(b - a, 1) for i, (a, b) in enumerate(limits)]
+    return np.array(found, np.int64).reshape(shape)
+
+
+def integers_make(rng: Rng, shape: tuple[int, ...], limits: tuple[int, ...] = ()) -> Sample:
+    low = rng.integers(-(2**40), 2**40, limits)
+    return Sample((key_of(rng), low, low + rng.integers(0, 2**41, limits)), {"shape": shape}, result="int64")
+
+
 COUNTS = [(0,), (7,), (2**32 - 1,), (2**32,)]
 DRAWN: list[tuple[Any, ...]] = [((7,),), ((2, 3),), ((),), ((0, 3),), ((1, 1),), ((64,),)]
 WRONG_KEYS = [np.zeros(3, np.uint32), np.zeros(4, np.int32)]
@@ -102,6 +115,18 @@ CONTRACTS = [
     Contract("random_uniform", uniform, shaped_make, DRAWN, one_shape, WRONG_SHAPED),
     # The logarithm, square root and cosine of four units each, the angle 2 pi rounded twice.
     Contract("random_normal", gauss, shaped_make, DRAWN, one_shape, WRONG_SHAPED, 24, gauss_size),
+    Contract(
+        "random_integers",
+        integers,
+        integers_make,
+        [*DRAWN, ((2, 3), (3,))],
+        one_shape,
+        [
+            Sample((np.zeros(4, np.uint32), np.zeros(3, np.int64), np.ones((), np.int64)), {"shape": (2,)}),
+            Sample((np.zeros(4, np.uint32), np.zeros((), np.int32), np.ones((), np.int64)), {"shape": (2,)}),
+        ],
+        dtypes=("float64",),
+    ),
     Contract(
         "dropout",
         dropout,

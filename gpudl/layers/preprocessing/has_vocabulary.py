@@ -82,7 +82,7 @@ class HasVocabulary(HostLayer):
             raise ValueError(f"{who}: invert=True returns words, so output_mode must be 'int', got {mode!r}.")
 
     @property
-    def compute_dtype(self) -> str:
+    def compute_dtype(self) -> str:  # type: ignore[override]
         """The dtype of what it is called on: ``"string"`` for text."""
         return "string" if self.kind is str and not self.invert else "int64"
 

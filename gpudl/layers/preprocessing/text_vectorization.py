@@ -127,7 +127,7 @@ class TextVectorization(HostLayer):
         self.output_mode = self._lookup.output_mode
 
     @property
-    def compute_dtype(self) -> str:
+    def compute_dtype(self) -> str:  # type: ignore[override]
         """The dtype of what it is called on, ``"string"``."""
         return "string"
 

@@ -36,7 +36,10 @@ class OfCell(RNN):
         if cell is None or options is None:
             return
         parameters = list(inspect.signature(cell.__init__).parameters.values())[1:]
-        cls._cell, cls._of_cell = cell, frozenset(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+        cls._cell, cls._of_cell = (
+            cell,
+            frozenset(["implementation", *(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)]),
+        )
         cls.__init__ = spelled_out(cls.__init__, defaults(options))  # type: ignore[method-assign]
         for name in cls._of_cell:
             setattr(cls, name, _of_the_cell(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from gpudl import ops
 from gpudl.engine.spec import ShapeError
@@ -79,10 +79,9 @@ class RNN(Layer):
         **options: Unpack[RNNOptions],
     ) -> None:
         super().__init__(**options)
-        if isinstance(cell, list | tuple):
-            cell = StackedRNNCells(cell)
-        require_cell(type(self).__name__, cell)
-        self.cell = cell
+        made: Any = StackedRNNCells(cell) if isinstance(cell, list | tuple) else cell
+        require_cell(type(self).__name__, made)
+        self.cell: AnyCell = made
         self.return_sequences, self.return_state = return_sequences, return_state
         self.go_backwards, self.stateful, self.unroll = go_backwards, stateful, unroll
         self.zero_output_for_mask = zero_output_for_mask
@@ -91,12 +90,12 @@ class RNN(Layer):
     @property
     def state_size(self) -> list[object]:
         """The list of the sizes of the states."""
-        return listed(self.cell.state_size)  # type: ignore[arg-type, return-value]
+        return listed(self.cell.state_size)
 
     @property
     def states(self) -> States | None:
         """The states that a stateful layer keeps; None before it is built."""
-        return None if self._kept is None else self._kept.variables  # type: ignore[return-value]
+        return None if self._kept is None else self._kept.variables
 
     def _keeps_batch(self) -> bool:
         return self.stateful
@@ -174,7 +173,7 @@ class RNN(Layer):
                 f"a stateful layer keeps states for the {kept} samples of its first batch, but this one has {batch}. "
                 f"Give batches of {kept}: leave out a smaller last one, or pad it."
             )
-        return self._kept.variables  # type: ignore[return-value]
+        return self._kept.variables
 
     def _checked(self, mask: Tensor, sequences: Tensor) -> Tensor:
         """Return the mask as bools, (batch, time)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gpudl.engine.spec import ShapeError
@@ -10,18 +12,19 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.engine.variable import Variable
 
-States = list[Nest[Tensor]]
+States = list[Any]
+"""Those of a cell: tensors, or, of cells on top of one another, the lists of each."""
 
 
-def filled(nest: Nest[object], leaves: list[Tensor]) -> States:
+def filled(nest: States, leaves: list[Tensor]) -> States:
     """Return `nest` with `leaves`, in order, in place of its own."""
     given = iter(leaves)
-    return map_leaves(lambda _: next(given), nest)  # type: ignore[return-value]
+    return [map_leaves(lambda _: next(given), each) for each in nest]
 
 
 def listed(states: Nest[Tensor]) -> States:
     """Return the states of a cell as a list, also if there is one."""
-    return list(states) if isinstance(states, list | tuple) else [states]  # type: ignore[list-item]
+    return list(states) if isinstance(states, list | tuple) else [states]
 
 
 def matched(who: str, given: Nest[Tensor], wanted: States) -> States:
@@ -52,9 +55,7 @@ class Kept:
     """
 
     def __init__(self, first: States) -> None:
-        self.variables = map_leaves(
-            lambda state: Variable(np.zeros(state.shape, state.dtype), trainable=False, name="rnn_state"), first
-        )
+        self.variables: States = [map_leaves(_variable, state) for state in first]
 
     def assign(self, states: Nest[Tensor]) -> None:
         """Set them, at the end of a batch."""
@@ -65,3 +66,7 @@ class Kept:
         """Set them to 0."""
         for variable in flatten(self.variables)[0]:
             variable.assign(np.zeros(variable.shape, variable.dtype))
+
+
+def _variable(state: Tensor) -> Variable:
+    return Variable(np.zeros(state.shape, state.dtype), trainable=False, name="rnn_state")

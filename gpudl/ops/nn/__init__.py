@@ -6,11 +6,13 @@ from gpudl.ops.nn import (
     convolution,
     crossentropy,
     ctc,
+    decoding,
     labels,
     normalization,
     piecewise,
     pooling,
     probabilities,
+    quality,
     shrinking,
     smooth,
 )
@@ -18,25 +20,31 @@ from gpudl.ops.nn.attention import *  # noqa: F403
 from gpudl.ops.nn.convolution import *  # noqa: F403
 from gpudl.ops.nn.crossentropy import *  # noqa: F403
 from gpudl.ops.nn.ctc import *  # noqa: F403
+from gpudl.ops.nn.decoding import *  # noqa: F403
 from gpudl.ops.nn.labels import *  # noqa: F403
 from gpudl.ops.nn.normalization import *  # noqa: F403
 from gpudl.ops.nn.piecewise import *  # noqa: F403
 from gpudl.ops.nn.pooling import *  # noqa: F403
 from gpudl.ops.nn.probabilities import *  # noqa: F403
+from gpudl.ops.nn.quality import *  # noqa: F403
 from gpudl.ops.nn.shrinking import *  # noqa: F403
 from gpudl.ops.nn.smooth import *  # noqa: F403
+from gpudl.ops.primitives.activation import relu, sigmoid
 
+__all__ = ["relu", "sigmoid"]
 publish(
     globals(),
     attention,
     convolution,
     crossentropy,
     ctc,
+    decoding,
     labels,
     normalization,
     piecewise,
     pooling,
     probabilities,
+    quality,
     shrinking,
     smooth,
 )

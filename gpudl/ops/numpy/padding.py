@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -24,7 +25,13 @@ __all__ = [
 
 Widths = int | Sequence[int] | Sequence[Sequence[int]]
 _OF_ALL = {"maximum": reduce.max, "minimum": reduce.min}
-_BY_INDEX = {"reflect": "reflect", "symmetric": "symmetric", "edge": "edge", "wrap": "wrap", "circular": "wrap"}
+_BY_INDEX: dict[str, Literal["reflect", "symmetric", "edge", "wrap"]] = {
+    "reflect": "reflect",
+    "symmetric": "symmetric",
+    "edge": "edge",
+    "wrap": "wrap",
+    "circular": "wrap",
+}
 
 
 def pad(x: TensorLike, pad_width: Widths, mode: str = "constant", constant_values: TensorLike | None = None) -> Tensor:

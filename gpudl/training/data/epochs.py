@@ -103,3 +103,12 @@ class Epochs(Generic[R]):
         if id(batch) not in self._runners:
             self._runners[id(batch)] = make(batch)
         return self._runners[id(batch)]
+
+
+def limited(epochs: int) -> int:
+    """Return the number of epochs of a training, at most `config.max_epochs`, with a warning where that is fewer."""
+    most = config.max_epochs()
+    if most is None or most >= epochs:
+        return epochs
+    warn_user(f"config.set_max_epochs({most}) limits this training to that number of its {epochs} epochs.")
+    return most
