@@ -12,7 +12,7 @@ ABSENT = {
         "config.enable_unsafe_deserialization"
     ),
     "Keras's own relic of an older format": "legacy.* utils.legacy.*",
-    "comes with ready-made networks": "applications.*",
+    "comes with more ready-made networks": "applications.*",
     "comes with recurrent layers": (
         "layers.*RNN layers.*RNNCell* layers.*GRU* layers.*LSTM* layers.Bidirectional layers.TimeDistributed"
     ),
@@ -31,13 +31,9 @@ ABSENT = {
         "layers.AlphaDropout layers.GaussianDropout layers.PReLU layers.Permute layers.RepeatVector "
         "layers.EinsumDense layers.Pipeline"
     ),
-    "comes with preprocessing layers for images": (
-        "layers.Random* layers.RandAugment layers.AugMix layers.MixUp layers.CutMix layers.AutoContrast "
-        "layers.CenterCrop layers.Resizing layers.Rescaling layers.Equalization layers.Solarization "
-        "layers.Contrast* layers.MaxNumBoundingBoxes"
-    ),
+    "comes with local histograms": "layers.Contrast*",
     "comes with data from folders and series": "preprocessing.* utils.*_from_directory",
-    "comes with ops on images": "ops.image.* utils.bounding_boxes.* visualization.*",
+    "comes with bounding boxes": "utils.bounding_boxes.* visualization.*",
     "comes with audio": "layers.*Spectrogram ops*.*stft ops*.*fft* ops.extract_sequences utils.audio*",
     "comes with connectionist temporal classification": "ops*.ctc_*",
     "comes with linear algebra": (

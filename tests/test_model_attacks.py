@@ -46,7 +46,8 @@ def watched(folder: Path) -> Iterator[None]:
         yield
     finally:
         _watched.pop()
-    wrong = [
+    mine = (f"open {folder}", f"open {tempfile.gettempdir()}")
+    wrong = [event for event in seen if not event.startswith(mine)]
         event
         for event in seen
         if not event.startswith(f"open {folder}") and not event.startswith(f"open {tempfile.gettempdir()}")
