@@ -3,6 +3,7 @@
 from gpudl.engine.calls import publish
 from gpudl.ops.nn import (
     attention,
+    complex_views,
     convolution,
     crossentropy,
     ctc,
@@ -18,6 +19,7 @@ from gpudl.ops.nn import (
     smooth,
 )
 from gpudl.ops.nn.attention import *  # noqa: F403
+from gpudl.ops.nn.complex_views import *  # noqa: F403
 from gpudl.ops.nn.convolution import *  # noqa: F403
 from gpudl.ops.nn.crossentropy import *  # noqa: F403
 from gpudl.ops.nn.ctc import *  # noqa: F403
@@ -35,6 +37,7 @@ from gpudl.ops.nn.smooth import *  # noqa: F403
 publish(
     globals(),
     attention,
+    complex_views,
     convolution,
     crossentropy,
     ctc,
