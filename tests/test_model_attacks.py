@@ -48,10 +48,6 @@ def watched(folder: Path) -> Iterator[None]:
         _watched.pop()
     mine = (f"open {folder}", f"open {tempfile.gettempdir()}")
     wrong = [event for event in seen if not event.startswith(mine)]
-        event
-        for event in seen
-        if not event.startswith(f"open {folder}") and not event.startswith(f"open {tempfile.gettempdir()}")
-    ]
     assert not wrong
     assert time.perf_counter() - begin < 20  # not forever
 
