@@ -53,7 +53,7 @@ class Operation:
         """Return 0: an op has no weights."""
         return 0
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, *args: object, **kwargs: object) -> Any:
         """Compute the function, or on symbols remember the call; reports attribute this to the operation's name."""
         if any_symbol(args) or (kwargs and any_symbol(kwargs.values())):
             return remember(self, args, kwargs)

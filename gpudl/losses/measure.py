@@ -11,7 +11,7 @@ from gpudl.argument_errors import no_argument
 from gpudl.dtype_policies import DtypeLike
 from gpudl.engine.tensor import Tensor
 from gpudl.names import auto_name, snake_case
-from gpudl.registry import Configurable, Family
+from gpudl.registry import Config, Configurable, Family
 from gpudl.utils.options import defaults, spelled_out
 
 Function = Callable[..., Any]
@@ -72,7 +72,7 @@ class OfFunction(Measure):
         return values
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         """Return a new object with the arguments of `config`, its function found by name."""
         return super().from_config({**config, "fn": cls.FUNCTIONS.get(config["fn"])} if "fn" in config else config)
 

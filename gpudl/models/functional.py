@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from gpudl.engine.calls import Call
+from gpudl.engine.calls import Call, Operation
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
@@ -208,7 +208,7 @@ class CallGraph:
 
     def _ordered(self, depths: list[int], ranks: dict[int, int]) -> list[object]:
         """Return the operations, the deepest first; those of equal depth in the order in which outputs need them."""
-        found: dict[int, tuple[Any, int]] = {}
+        found: dict[int, tuple[Layer | Operation | None, int]] = {}
         for depth, step in zip(depths, self.steps, strict=True):
             _, before = found.get(id(step.operation), (None, 0))
             found[id(step.operation)] = step.operation, max(depth, before)
@@ -236,7 +236,7 @@ def _checked(nest: Any, what: str) -> list[KerasTensor]:
     return found
 
 
-def _check_names(operations: list[Any]) -> None:
+def _check_names(operations: list[Layer | Operation]) -> None:
     """Raise ValueError if two layers or inputs have the same name."""
     different = {id(operation): operation.name for operation in operations}
     (name, count), *_ = Counter(different.values()).most_common(1)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from gpudl.custom_objects import custom_object_scope
-from gpudl.engine.symbol import KerasTensor
+from gpudl.engine.symbol import KerasTensor, OpenShape
 from gpudl.engine.tensor import Tensor
+from gpudl.engine.tree import Nest
 from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
@@ -167,7 +168,7 @@ class Model(Reported):
         return super().get_build_config() or ({"input_shape": self.batch_shape} if known else None)
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new model, with new weights.
 
         Args:
@@ -208,7 +209,7 @@ class Model(Reported):
         load_weights(self, filepath, skip_mismatch, by_name)
 
     @derived
-    def operations(self) -> list[Any]:
+    def operations(self) -> list[object]:
         """The layers of a functional model, and the plain ops between them."""
         return list(self.layers) if self._graph is None else list(self._graph.operations)
 
@@ -284,7 +285,7 @@ class Model(Reported):
             self.built = before
             raise
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Nest[OpenShape]) -> None:
         """Create the weights of every layer, by shape inference of `call`.
 
         Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Self
 
 from gpudl.engine.calls import offer_calls
 from gpudl.engine.spec import ShapeError
@@ -282,14 +282,14 @@ class Sequential(Model):
         }
 
     @classmethod
-    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Any:
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new model, with new weights, of the layers in `config`.
 
         Args:
             config: a result of `get_config`.
             custom_objects: the classes of your own layers by name.
         """
-        made: dict[str, Any] = {}
+        made: dict[str, Layer] = {}
         for layer in config["layers"]:  # a layer that is in the stack twice is created once
             made[repr(layer)] = made.get(repr(layer)) or deserialize(layer, custom_objects)
         layers = [made[repr(layer)] for layer in config["layers"]]

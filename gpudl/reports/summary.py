@@ -183,7 +183,7 @@ def _memory(size: float) -> str:
     return f"{size:.2f} PB"
 
 
-def _text(*parts: Any) -> Text:
+def _text(*parts: str | Text | tuple[str, str]) -> Text:
     from rich.text import Text
 
     return Text.assemble(*parts)

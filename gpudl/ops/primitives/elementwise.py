@@ -202,9 +202,6 @@ def heaviside(x1: Expression, x2: Expression) -> Expression:
     return e.where(x1 == 0, x2, e.where(x1 > 0, 1, e.where(x1 < 0, 0, x1)))
 
 
-heaviside.vjp(x2=lambda g, y, a, b: where(equal(a, 0), g, 0.0))
-
-
 @elementwise(_signed)
 def negative(x: Expression) -> Expression:
     """Return -x."""
@@ -263,6 +260,7 @@ where.vjp(
     x1=lambda g, y, condition, a, b: where(condition, g, 0.0),
     x2=lambda g, y, condition, a, b: where(condition, 0.0, g),
 )
+heaviside.vjp(x2=lambda g, y, a, b: where(equal(a, 0), g, 0.0))
 
 
 @elementwise(same, flops=cost.free)
