@@ -29,7 +29,7 @@ class _Mixing(ImageLayer):
     def _order(self, count: int, keys: SeedGenerator) -> Tensor:
         return random.shuffle(np.arange(count, dtype=np.int32), seed=keys)
 
-    def transform_labels(self, labels: Tensor, transformation: Drawn, training: bool = True) -> Tensor:
+    def transform_labels(self, labels: Tensor, transformation: Drawn | None = None, training: bool = True) -> Tensor:
         """Return the labels of each image and of the other one, weighted as the images."""
         if not transformation:
             return labels
@@ -90,9 +90,11 @@ class MixUp(_Mixing):
         share = ops.cast_like(per_image(drawn["mix_weight"]), x)
         return share * x + (1.0 - share) * ops.take(x, drawn["permutation_order"], axis=0)
 
-    def transform_segmentation_masks(self, masks: Tensor, transformation: Drawn, training: bool = True) -> Tensor:
+    def transform_segmentation_masks(
+        self, segmentation_masks: Tensor, transformation: Drawn | None = None, training: bool = True
+    ) -> Tensor:
         """Return masks blended like their images, as floats."""
-        return self._transformed(masks, training, lambda x: self._changed(x, transformation))
+        return self._transformed(segmentation_masks, training, lambda x: self._changed(x, transformation or {}))
 
 
 class CutMix(_Mixing):
