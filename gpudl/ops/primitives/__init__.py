@@ -1,5 +1,6 @@
 """The primitives: ops with a rule for shapes, a reference and a gradient each, one family per file."""
 
+import gpudl.ops.primitives.fused  # noqa: F401 (first: a pooling takes the gradient of a ReLU before a normalization does)
 from gpudl.ops.primitives import (
     activation,
     conv,
