@@ -22,29 +22,21 @@ def data() -> tuple[np.ndarray, np.ndarray]:
     return words, np.random.default_rng(1).random((8, 6, 3), np.float32)
 
 
-def trained() -> list[float]:
+def trained(*callbacks: gpudl.callbacks.Callback) -> tuple[gpudl.Model, list[float]]:
     gpudl.utils.set_random_seed(1)
     model = small()
-    losses: list[float] = model.fit(*data(), batch_size=4, epochs=2, shuffle=False, verbose=0).history["loss"]
-    return losses
+    options = {"batch_size": 4, "epochs": 3, "shuffle": False, "verbose": 0}
+    return model, model.fit(*data(), callbacks=list(callbacks), **options).history["loss"]
 
 
-def test_a_step_transfers_nothing() -> None:
+def test_a_step_transfers_nothing_and_gives_what_numpy_gives() -> None:
+    _, expected = trained()
     with installed() as meter:
         backend.use("cupy")
-        gpudl.utils.set_random_seed(1)
-        model = small()
         costs = Costs(meter)
-        model.fit(*data(), batch_size=4, epochs=3, verbose=0, callbacks=[costs])
+        model, found = trained(costs)
         # The first step of a pass is recorded again, and its constants, such as a causal mask, are compared.
         assert set(costs.steps[1::2]) == {(0, 0, 0)}, costs.steps
         outcomes = [entry.plan.outcome for entry in model._train.entries.values()]
         assert all(outcome.captured for outcome in outcomes), outcomes
-
-
-def test_a_training_gives_what_numpy_gives() -> None:
-    expected = trained()
-    with installed():
-        backend.use("cupy")
-        found = trained()
     np.testing.assert_allclose(found, expected, rtol=1e-4)
