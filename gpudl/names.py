@@ -48,4 +48,5 @@ def clear_names() -> None:
 
 def export(namespace: dict[str, Any], *modules: ModuleType) -> None:
     """Add the public names of modules, which a package has imported, to those of the package."""
-    namespace.setdefault("__all__", []).extend(name for module in modules for name in module.__all__)
+    added = (name for module in modules for name in module.__all__)
+    namespace["__all__"] = list(dict.fromkeys([*namespace.get("__all__", ()), *added]))

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import copy
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, Generic, Self, TypeVar, cast, overload
 
 from gpudl import custom_objects as users
 from gpudl.argument_errors import unknown, unregistered
+from gpudl.descriptions import Config as Config
+from gpudl.descriptions import described, made_from
 from gpudl.engine.state import changed
 from gpudl.engine.tree import same_value
 from gpudl.names import snake_case
-
-_KINDS = ("constraints", "initializers", "layers", "losses", "metrics", "optimizers", "optimizers.schedules")
-_PUBLIC = {"gpudl": "keras", **{f"gpudl.{kind}": f"keras.{kind}" for kind in (*_KINDS, "random", "regularizers")}}
-"""The modules whose classes files name, and what Keras calls them."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,8 +27,6 @@ Identified = str | Mapping[str, object] | Callable[..., object]
 Identifier = Identified | None
 """An argument of `Family.get`: a name, a config, a class, a callable object or function, or None."""
 N = TypeVar("N")
-Config = dict[str, Any]
-"""The arguments of an object's constructor, by name, as plain data."""
 
 
 class Family(Generic[T, N]):
@@ -252,46 +247,6 @@ def serialize(value: object) -> object:
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         return value.item()
     return value
-
-
-def described(value: object, config: Config) -> Config:
-    """Return the description of an object with a config, as Keras has it in its files.
-
-    It consists of ``module``, ``class_name``, ``config`` and ``registered_name``, which is None for gpudl's own
-    classes, and, if the object has them, ``build_config``, which says how it was built, and ``compile_config``.
-    """
-    module, name = getattr(value, "_keras_path", None) or keras_path(type(value))
-    registered = None if module.split(".")[0] == "keras" else users.get_registered_name(type(value))
-    plain = {"module": module, "class_name": name, "config": config, "registered_name": registered}
-    for key in ("build_config", "compile_config"):
-        get = getattr(value, f"get_{key}", None)
-        if get is not None and (more := get()) is not None:
-            plain[key] = more
-    return plain
-
-
-def made_from(cls: Any, description: Mapping[str, Any]) -> Any:
-    """Return a new object of `cls`, built and compiled as the one that was described."""
-    try:
-        made = cls.from_config(description.get("config", {}))
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"the config of {cls.__name__} does not fit it: {error!r}.") from error
-    for key in ("build_config", "compile_config"):
-        again = getattr(made, key.replace("config", "from_config"), None)
-        if again is not None and description.get(key):
-            again(description[key])
-    return made
-
-
-def keras_path(cls: type) -> tuple[str, str]:
-    """Return the module that Keras has a class of gpudl's in, or the class's own module; and the name of the class."""
-    top, *inner = cls.__module__.split(".")
-    name = cls.__name__
-    if top == "gpudl":
-        for path in (f"gpudl.{'.'.join(inner[:2])}", f"gpudl.{inner[0]}", "gpudl"):
-            if getattr(sys.modules.get(path), name, None) is cls and path in _PUBLIC:
-                return _PUBLIC[path], name
-    return cls.__module__, name
 
 
 def named_like(function: Callable[..., R], names: Mapping[str, str]) -> Callable[..., R]:

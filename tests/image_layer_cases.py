@@ -84,6 +84,9 @@ LAYERS: dict[str, Draw] = {
 """Layers whose results are Keras's where the same is drawn."""
 
 OTHERS: dict[str, Options] = {
+    "AugMix": {"num_chains": 2, "chain_depth": 1, "seed": 5},
+    "CutMix": {"factor": (0.9, 1.0), "seed": 1},
+    "MixUp": {"alpha": 1.0, "seed": 3},
     "MaxNumBoundingBoxes": {"max_number": 4},
     "RandAugment": {"seed": 3},
     "RandomColorJitter": {

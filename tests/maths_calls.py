@@ -124,9 +124,8 @@ def gaps(o: Any, x: Any) -> Any:
     return o.where(NAN, o.cast(float("nan"), "float32"), o.cast(x, "float32"))
 
 
-def wave(o: Any, x: Any) -> Any:
-    """Return a signal of 24 floats."""
-    return o.sin(o.reshape(o.cast(o.concatenate([x, x + 1, x * 2, x - 3]), "float32"), -1))
+WAVE = np.sin(np.arange(24.0) ** 1.5).astype("float32")
+PARTS = np.fft.rfft(WAVE.reshape(3, 8)).astype("complex64")
 
 
 CALLS |= {
@@ -141,6 +140,9 @@ CALLS |= {
         lambda o, x: o.jvp(lambda a: (o.exp(a), a[0]), (wide(o, x),), (wide(o, x),))[1],
         lambda o, x: o.jvp(lambda a: (a * a, a), (wide(o, x),), (wide(o, x),), has_aux=True),
     ],
+    "polar": [lambda o, x: o.polar(wide(o, x), wide(o, x))],
+    "view_as_complex": [lambda o, x: o.view_as_complex(wide(o, x)[:, :2])],
+    "view_as_real": [lambda o, x: o.view_as_real(o.view_as_complex(wide(o, x)[:, :2]))],
     "psnr": [lambda o, x: o.psnr(x, x[::-1], 7.0)],
     "ctc_decode": [
         lambda o, x: o.ctc_decode(o.stack([o.cast(x, "float32")] * 2), np.array([2, 1])),
@@ -160,15 +162,15 @@ CALLS |= {
         lambda o, x: o.extract_sequences(x, 2, 2),
     ],
     "stft": [
-        lambda o, x: o.stft(wave(o, x), 4, 2, 8),
-        lambda o, x: o.stft(o.stack([wave(o, x)] * 2), 4, 3, 5, "hamming", False),
-        lambda o, x: o.stft(wave(o, x), 4, 2, 8, None),
-        lambda o, x: o.stft(wave(o, x), 3, 2, 8, window=x[0]),
+        lambda o, x: o.stft(WAVE, 4, 2, 8),
+        lambda o, x: o.stft(o.stack([o.reshape(wide(o, x), -1)] * 2), 3, 3, 4, wide(o, x)[0], False),
+        lambda o, x: o.stft(WAVE, 4, 2, 5, "hamming"),
+        lambda o, x: o.stft(WAVE, 4, 2, 8, None),
     ],
     "istft": [
-        lambda o, x: o.istft(o.stft(wave(o, x), 8, 2, 8), 8, 2, 8)[2:-2],
-        lambda o, x: o.istft(o.stft(o.stack([wave(o, x)] * 2), 6, 3, 8, "hamming"), 6, 3, 8, 20, "hamming"),
-        lambda o, x: o.istft(o.stft(wave(o, x), 4, 2, 4, None, False), 4, 2, 4, None, None, False),
+        lambda o, x: o.istft((PARTS.real, PARTS.imag), 8, 2, 8)[2:-2],
+        lambda o, x: o.istft((PARTS.real, PARTS.imag), 6, 3, 8, 7, "hamming"),
+        lambda o, x: o.istft((PARTS.real[:, :3], PARTS.imag[:, :3]), 4, 2, 4, None, None, False),
     ],
     "amax": [lambda o, x: o.amax(x, 0, True)],
     "amin": [lambda o, x: o.amin(x, -1)],
@@ -260,6 +262,7 @@ for _name in ("elu", "celu", "hard_shrink", "soft_shrink"):
 CALLS["hard_tanh"].append(lambda o, x: o.hard_tanh(o.cast(x, "int32") - 2))
 FLOATS_ONLY = frozenset(
     {
+        *("polar", "view_as_complex", "view_as_real"),
         *("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "hard_tanh"),
         *("batch_normalization", "layer_normalization", "rms_normalization", "softsign"),
     }

@@ -30,7 +30,10 @@ NETWORKS = {
 }
 
 # What Keras's MobileNet made of the images and weights below.
-OF_KERAS = RECORDED
+OF_KERAS = [
+    [3.9213705, -4.1121764, -3.3008292, 5.0869083],
+    [3.9213696, -4.1121759, -3.3008287, 5.0869088],
+]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -68,8 +71,6 @@ def test_arguments_change_the_last_layers() -> None:
     model = tiny(input_tensor=layers.Rescaling(1 / 255)(inputs), name="mine")
     assert model.name == "mine"
     assert model.layers[1].name.startswith("rescaling")
-    model.compile("sgd", "categorical_crossentropy")
-    assert np.isfinite(model.fit(x, np.eye(10)[:1], verbose=0).history["loss"]).all()
 
 
 def test_weights_of_files_of_both_kinds(tmp_path: Path) -> None:

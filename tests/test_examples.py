@@ -177,3 +177,18 @@ def test_030_a_small_gpt_learns_the_license(limits: Limits, capsys: Output) -> N
     variables = run_file(FOLDER / "030_small_gpt.py")
     assert variables["loss"] < 1.3  # of what comes next the letter before alone tells no more than 2.1
     assert capsys.readouterr().out.splitlines()[-1].startswith(variables["text"][:32])
+
+
+def test_040_finds_the_ink_of_digits(limits: Limits, capsys: Output) -> None:
+    limits.steps = 50
+    variables = run_file(FOLDER / "040_unet.py")
+    assert limits.fits == [{"epochs": 3, "batch_size": 32}]
+    assert variables["overlap"] > 0.75 > 0.6 > variables["by_light"]
+    assert "overlap of found and true ink: 0." in capsys.readouterr().out
+
+
+def test_041_trains_blocks_of_depthwise_convolutions(limits: Limits) -> None:
+    limits.steps = 170
+    variables = run_file(FOLDER / "041_mobile_blocks.py")
+    assert limits.fits == [{"epochs": 2, "batch_size": 64}]
+    assert variables["test_acc"] > 0.6

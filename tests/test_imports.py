@@ -20,6 +20,7 @@ FOLDERS = {"gpudl": ROOT / "gpudl", "gpudl.kernels": ROOT / "kernels"}
 BASE = (
     *("backend", "engine", "engine.plan", "ops", "random", "config", "dtype_policies", "custom_objects", "registry"),
     "argument_errors",
+    "descriptions",
     "names",
     "tree",
     "utils",
@@ -43,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ops": {"engine", "engine.plan", "backend", "config", "kernels.geometry", "kernels.expression"},
     "argument_errors": set(),
     "custom_objects": set(),
-    "registry": {"argument_errors", "custom_objects", "engine", "names"},
+    "descriptions": {"custom_objects"},
+    "registry": {"argument_errors", "custom_objects", "descriptions", "engine", "names"},
     "utils": {"custom_objects", "backend", "engine", "config", "names", "ops"},
     "config": {"backend", "engine", "dtype_policies"},
     "dtype_policies": {"argument_errors", "registry", "engine"},

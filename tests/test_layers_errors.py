@@ -52,7 +52,7 @@ EITHER = (
         (lambda: Conv2D(3, None), f"Conv2D: kernel_size {PAIR} None."),
         (lambda: Conv2D(3, 3, strides=0), f"Conv2D: strides {PAIR} 0."),
         (lambda: Conv2D(3, 3, dilation_rate=1.5), f"Conv2D: dilation_rate {PAIR} 1.5."),
-        (lambda: Conv2D(3, 3, padding="full"), 'padding must be "valid" or "same", got \'full\'.'),
+        (lambda: Conv2D(3, 3, padding="full"), 'Conv2D: padding must be "valid" or "same", got \'full\'.'),
         (
             lambda: Conv2D(3, 3, data_format="nhwc"),
             "data_format must be one of channels_last, channels_first, got 'nhwc'.",

@@ -19,6 +19,7 @@ from keras_peer import keras_or_skip, parity
 from maths_calls import CALLS as MATHS
 from maths_calls import FLOATS_ONLY
 from order_calls import ORDER
+from window_calls import WINDOWS
 
 import gpudl
 from gpudl import ops
@@ -55,6 +56,7 @@ CALLS: dict[str, list[Call]] = {
     **ARRAYS,
     **FLOW,
     **ORDER,
+    **WINDOWS,
     "argmax": [lambda o, x: o.argmax(x, -1), lambda o, x: o.argmax(x, 0, True), lambda o, x: o.argmax(x, None, True)],
     "sum": [lambda o, x: o.sum(x, 0), lambda o, x: o.sum(x, [0, 1], True), lambda o, x: o.sum(x, axis=(-1,))],
     "mean": [lambda o, x: o.mean(x, 0), lambda o, x: o.mean(x, -1, True)],
@@ -62,11 +64,6 @@ CALLS: dict[str, list[Call]] = {
     "min": [lambda o, x: o.min(x, 0), lambda o, x: o.min(x, -1, initial=1)],
     "any": [lambda o, x: o.any(x, 0), lambda o, x: o.any(x, 1, True)],
     "all": [lambda o, x: o.all(x, 0), lambda o, x: o.all(x, -1, True)],
-    "average_pool": [lambda o, x: o.average_pool(o.reshape(x, (1, 6, 1)), 2, 1, "same")],
-    "max_pool": [
-        lambda o, x: o.max_pool(o.reshape(x, (1, 2, 3, 1)), 2, 1, "same"),
-        lambda o, x: o.max_pool(o.reshape(x, (1, 1, 2, 3)), 2, (1, 1), data_format="channels_first"),
-    ],
     "broadcast_to": [lambda o, x: o.broadcast_to(x, (2, 2, 3)), lambda o, x: o.broadcast_to(x, [1, 2, 3])],
     "cast": [lambda o, x: o.cast(x, "int32"), lambda o, x: o.cast(x, "float16"), lambda o, x: o.cast(x, "bool")],
     "clip": [
@@ -145,7 +142,9 @@ def same(keras: Any, call: Call, theirs: Any, ours: Any, what: str) -> bool:
     for one, other in zip(*(r if isinstance(r, tuple | list) else (r,) for r in (got, expected)), strict=True):
         host = np.asarray(other)
         assert (what, str(one.dtype), one.shape) == (what, str(host.dtype), host.shape)
-        rounding = 8 * float(ml_dtypes.finfo(host.dtype).eps) if one.dtype.name in FLOATS else 0
+        rounding = (
+            8 * float(ml_dtypes.finfo(host.dtype).eps) if one.dtype.name in FLOATS or host.dtype.kind == "c" else 0
+        )
         wide = [
             a.astype(np.result_type(np.float64, a.dtype) if a.dtype.kind == "c" else np.float64)
             for a in (one.numpy(), host)
@@ -156,15 +155,16 @@ def same(keras: Any, call: Call, theirs: Any, ours: Any, what: str) -> bool:
 
 def shared() -> Iterator[str]:
     """Yield the public names that Keras has too."""
-    return (name for name in ops.__all__ if name not in OWN)
+    return (name for name in ops.__all__ if name not in OWN and not inspect.ismodule(getattr(ops, name)))
 
 
 OWN = {
     *("Op", "registry", "getitem", "cast_like", "sum_to", "pack", "all_finite", "dropout", "draw_key", "conv2d"),
     *("batch_norm", "layer_norm", "scale_shift", "bias_activation", "activation_grad", "avg_pool", "take_batch"),
     *("random_integers", "random_normal", "random_uniform"),
-    *("im2col", "col2im", "conv2d_input_grad", "conv2d_weight_grad"),
-    *("max_pool_grad", "max_pool_pick", "sigmoid_cross_entropy", "softmax_cross_entropy"),
+    *("im2col", "col2im", "conv2d_input_grad", "conv2d_weight_grad", "depthwise_conv2d_input_grad"),
+    "depthwise_conv2d_weight_grad",
+    *("max_pool_grad", "max_pool_pick", "depthwise_conv2d", "sigmoid_cross_entropy", "softmax_cross_entropy"),
     *("sparse_softmax_cross_entropy", *(name for name in ops.__all__ if name.endswith("_"))),
 }
 """What Keras has not, or under another name."""
@@ -193,9 +193,14 @@ def test_arguments_and_defaults(name: str, keras: Any) -> None:
 @parity
 @pytest.mark.parametrize("name", list(shared()))
 def test_values_and_dtypes(name: str, keras: Any) -> None:
-    calls = [*CALLS.get(name, ()), *([lambda o, x: getattr(o, name)(x)] if name in UNARY and name not in MATHS else ())]
+    alone = name in UNARY and name not in MATHS
+    calls = [*CALLS.get(name, ()), *([lambda o, x: getattr(o, name)(x)] if alone else ())]
     # Keras subtracts the maximum of small integers in their own dtype, so that they wrap.
-    dtypes = FLOATS if name in FLOATS_ONLY or name.endswith(("_pool", "softmax", "sparsemax")) else SOME
+    dtypes = (
+        FLOATS
+        if name in FLOATS_ONLY or name.endswith(("conv", "conv_transpose", "_pool", "softmax", "sparsemax"))
+        else SOME
+    )
     dtypes = FEW if name in {*ARRAYS, *FLOW, *ORDER} else dtypes
     for number, call in enumerate(calls):
         given = dtypes[:-1] if dtypes is FEW and number else dtypes

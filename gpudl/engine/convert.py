@@ -70,7 +70,7 @@ def operand(value: TensorLike, like: Tensor | None = None) -> Tensor:
     return as_tensor(value, like)
 
 
-def convert_to_tensor(value: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+def convert_to_tensor(value: object, dtype: DTypeLike | None = None) -> Tensor:
     """Return `value` as a tensor on the current backend, in `dtype` if it is given.
 
     Args:

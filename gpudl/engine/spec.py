@@ -88,9 +88,10 @@ def limits(dtype: np.dtype) -> tuple[float, float]:
     """
     if dtype.kind == "b":
         return 0, 1
-    known = ml_dtypes.finfo(dtype) if is_floating(dtype) else np.iinfo(dtype)
-    number = float if is_floating(dtype) else int
-    return number(known.min), number(known.max)
+    if not is_floating(dtype):
+        return int(np.iinfo(dtype).min), int(np.iinfo(dtype).max)
+    greatest = float.fromhex("0x1.fep127") if dtype == BFLOAT16 else float(np.finfo(dtype).max)
+    return -greatest, greatest
 
 
 def added_in(dtype: np.dtype) -> np.dtype:

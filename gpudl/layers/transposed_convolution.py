@@ -1,4 +1,4 @@
-"""Transposed convolution of sequences, images and volumes: the way back from a convolution's outputs to its inputs."""
+"""Transposed convolution of sequences, images and volumes: the gradient of a convolution, as a layer."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from gpudl.descriptions import Config, described
 from gpudl.engine.calls import Operation
 from gpudl.engine.tree import map_leaves
 from gpudl.layers import InputLayer
 from gpudl.models.functional import CallGraph
 from gpudl.models.steps import Place, Step
-from gpudl.registry import Config, described
 from gpudl.saving.keras_operations import OWN_MODULE, keras_operations
 from gpudl.saving.objects import serialize_keras_object
 

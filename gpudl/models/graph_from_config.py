@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from gpudl import ops
 from gpudl.engine.calls import Operation, declare
@@ -12,6 +12,7 @@ from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tree import Nest, flatten
 from gpudl.layers import InputLayer
 from gpudl.models.graph_config import SYMBOL
+from gpudl.registry import Config
 from gpudl.saving.keras_operations import OWN_MODULE, by_class
 from gpudl.saving.objects import deserialize_keras_object
 
@@ -21,8 +22,8 @@ class _Call(NamedTuple):
 
     layer: str
     number: int
-    operation: Callable[..., Any]
-    arguments: Any
+    operation: Callable[..., Nest[KerasTensor]]
+    arguments: Config
 
     def needs(self) -> list[tuple[str, int]]:
         """Return the calls whose results are arguments."""
@@ -33,7 +34,7 @@ Results = dict[tuple[str, int], list[KerasTensor]]
 """The results of each call, by the name of the layer and the number of the call."""
 
 
-def graph_from(config: Mapping[str, Any]) -> tuple[Nest[KerasTensor], Nest[KerasTensor]]:
+def graph_from(config: Config) -> tuple[Nest[KerasTensor], Nest[KerasTensor]]:
     """Return the inputs and the outputs of the model of a config, with new layers.
 
     Raises:
@@ -63,12 +64,12 @@ def graph_from(config: Mapping[str, Any]) -> tuple[Nest[KerasTensor], Nest[Keras
     return _symbols(config["input_layers"], results), _symbols(config["output_layers"], results)
 
 
-def _input(config: Mapping[str, Any]) -> KerasTensor:
+def _input(config: Config) -> KerasTensor:
     entry = InputLayer.from_config(dict(config))
     return declare(entry, KerasTensor(entry.batch_shape, entry.dtype, sparse=entry.sparse, name=entry.name))
 
 
-def _operation(layer: Mapping[str, Any]) -> Any:
+def _operation(layer: Config) -> Any:
     """Return a new layer, or an op with the arguments that Keras's class is made with."""
     module, kind = str(layer.get("module")), str(layer["class_name"])
     known = by_class().get((module, kind))
@@ -83,11 +84,12 @@ def _operation(layer: Mapping[str, Any]) -> Any:
     return partial(Operation(getattr(ops, function), name=layer["config"].get("name")), **options)
 
 
-def _indexed(operation: Operation, x: KerasTensor, key: object) -> Any:
-    return operation(x, tuple(key) if isinstance(key, list) else key)
+def _indexed(operation: Operation, x: KerasTensor, key: object) -> Nest[KerasTensor]:
+    found: Nest[KerasTensor] = operation(x, tuple(key) if isinstance(key, list) else key)
+    return found
 
 
-def _as_arguments(node: Any) -> dict[str, Any]:
+def _as_arguments(node: Any) -> Config:
     """Return the arguments of a call as Keras 3 writes them, also where Keras 2 did: a list of its inputs."""
     if isinstance(node, dict):
         return node
@@ -95,15 +97,15 @@ def _as_arguments(node: Any) -> dict[str, Any]:
     return {"args": inputs if len(inputs) == 1 else [inputs], "kwargs": node[0][3] if len(node[0]) > 3 else {}}
 
 
-def _reference(history: Any) -> dict[str, Any]:
+def _reference(history: Sequence[object]) -> Config:
     return {"class_name": SYMBOL, "config": {"keras_history": history[:3]}}
 
 
-def _is_reference(nest: object) -> bool:
+def _is_reference(nest: object) -> TypeGuard[Config]:
     return isinstance(nest, dict) and nest.get("class_name") == SYMBOL
 
 
-def _histories(nest: Any) -> Iterator[tuple[str, int, int]]:
+def _histories(nest: object) -> Iterator[tuple[str, int, int]]:
     if _is_reference(nest):
         name, index, position = nest["config"]["keras_history"]
         yield str(name), int(index), int(position)

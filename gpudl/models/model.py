@@ -195,9 +195,11 @@ class Model(Reported):
         """Return the layers as JSON for `models.model_from_json`; the options are those of `json.dumps`."""
         return json.dumps(serialize_keras_object(self), **kwargs)
 
-    def save_weights(self, filepath: str | os.PathLike[str], overwrite: bool = True) -> None:
-        """Write the weights, and the optimizer's state, to a ``.weights.h5`` file: `saving.save_weights`."""
-        save_weights(self, filepath, overwrite)
+    def save_weights(
+        self, filepath: str | os.PathLike[str], overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Write the weights, and the optimizer's state, to one or several ``.weights.h5``: `saving.save_weights`."""
+        save_weights(self, filepath, overwrite, max_shard_size)
 
     def load_weights(
         self, filepath: str | os.PathLike[str], skip_mismatch: bool = False, by_name: bool = False

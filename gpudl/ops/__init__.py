@@ -18,7 +18,6 @@ from gpudl.ops import (
     mapping,
     math,
     nn,
-    norms,
     numpy,
     primitives,
     rearranging,
@@ -34,7 +33,6 @@ from gpudl.ops.loops import *  # noqa: F403
 from gpudl.ops.mapping import *  # noqa: F403
 from gpudl.ops.math import *  # noqa: F403
 from gpudl.ops.nn import *  # noqa: F403
-from gpudl.ops.norms import *  # noqa: F403
 from gpudl.ops.numpy import *  # noqa: F403
 from gpudl.ops.primitives.activation import *  # noqa: F403
 from gpudl.ops.primitives.conv import *  # noqa: F403
@@ -62,13 +60,6 @@ __all__ = ["Op", "image", "linalg", "registry"]
 
 publish(
     globals(),
-    linalg,
-    loops,
-    math,
-    nn,
-    norms,
-    numpy,
-    rearranging,
     branches,
     gradients,
     linalg,
@@ -84,6 +75,5 @@ publish(
     spectral,
     *primitives.FAMILIES,
 )
-faces.update({face: globals()[face.strip("_")] for face in ("__matmul__", "__getitem__", "scan", "true_divide")})
 _FACES = ("__matmul__", "__getitem__", "reshape", "scan", "squeeze", "true_divide")
 faces.update({face: globals()[face.strip("_")] for face in _FACES})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
 
 import numpy as np
 
@@ -11,8 +10,8 @@ from gpudl.engine.calls import takes_symbols
 from gpudl.engine.convert import as_tensor, operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.engine.tree import Nest, flatten, map_leaves
-from gpudl.ops.loops import described
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.ops.loops import Values, described
 from gpudl.ops.primitives import logic
 from gpudl.ops.selecting import apart, assign_selected, is_unknown, select
 
@@ -21,12 +20,9 @@ __all__ = [
     "switch",
 ]
 
-R = TypeVar("R")
-Results = Nest[Tensor | None]
-
 
 @takes_symbols
-def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) -> R:
+def cond(pred: TensorLike, true_fn: Callable[[], Values], false_fn: Callable[[], Values]) -> Values:
     """Return what `true_fn` returns if `pred` is not 0, and what `false_fn` returns if it is.
 
     Where the value of `pred` is not known yet, in a recorded step and on symbols, both functions are called, and their
@@ -56,7 +52,7 @@ def cond(pred: TensorLike, true_fn: Callable[[], R], false_fn: Callable[[], R]) 
 
 
 @takes_symbols
-def switch(index: TensorLike, branches: Sequence[Callable[..., R]], *operands: object) -> R:
+def switch(index: TensorLike, branches: Sequence[Callable[..., Values]], *operands: object) -> Values:
     """Return what the function of number `index` returns; an index out of range means the first or the last function.
 
     Where the value of `index` is not known yet all functions are called, see `cond`.
@@ -95,12 +91,12 @@ def _number(what: str, value: TensorLike) -> float | Tensor:
     return float(tensor.item())
 
 
-def _results(made: R) -> R:
+def _results(made: Values) -> Values:
     """Return a nest of results as tensors."""
-    return map_leaves(lambda leaf: None if leaf is None else as_tensor(leaf), made)  # type: ignore[return-value]
+    return map_leaves(lambda leaf: None if leaf is None else as_tensor(leaf), made)
 
 
-def _chosen(name: str, chosen: Tensor, functions: Sequence[Callable[[], R]]) -> R:
+def _chosen(name: str, chosen: Tensor, functions: Sequence[Callable[[], Values]]) -> Values:
     """Return the result of the function of number `chosen`, after a call of each, and assign variables likewise."""
     scopes, made = [], []
     for function in functions:
@@ -115,9 +111,9 @@ def _chosen(name: str, chosen: Tensor, functions: Sequence[Callable[[], R]]) -> 
     leaves = zip(*(flatten(each)[0] for each in made), strict=True)
     selected = iter([None if each[0] is None else select(chosen, each) for each in leaves])
     assign_selected(chosen, scopes)
-    return map_leaves(lambda _: next(selected), made[0])  # type: ignore[return-value]
+    return map_leaves(lambda _: next(selected), made[0])
 
 
-def _kind(made: Results) -> object:
+def _kind(made: Values) -> object:
     leaves, structure = flatten(made)
     return structure, [leaf if leaf is None else (leaf.dtype, leaf.shape) for leaf in leaves]

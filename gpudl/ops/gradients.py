@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
-from typing import Any
 
 from gpudl.engine.calls import remember, takes_symbols
 from gpudl.engine.convert import operand
@@ -14,6 +13,7 @@ from gpudl.engine.state import gradients, state
 from gpudl.engine.symbol import any_symbol
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.engine.tree import flatten, map_leaves
+from gpudl.ops.loops import Values
 from gpudl.ops.primitives import elementwise
 from gpudl.ops.primitives.shape import copy
 
@@ -36,7 +36,7 @@ def stop_gradient(variable: TensorLike) -> Tensor:
 
 
 @takes_symbols
-def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callable[..., Any]:
+def custom_gradient(f: Callable[..., tuple[Values, Callable[..., Values]]]) -> Callable[..., Values]:
     """Decorate a function that returns, with its result, a function for its gradient.
 
     Args:
@@ -53,8 +53,8 @@ def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callabl
         array(1., dtype=float32)
     """
 
-    def computed(*args: Any) -> Any:
-        inputs = map_leaves(operand, args)
+    def computed(*args: Values) -> Values:
+        inputs: Values = map_leaves(operand, args)
         made, rule = f(*inputs)
         leaves = flatten(inputs)[0]
         if not (state.gradients and any(leaf.requires_grad for leaf in leaves)):
@@ -62,7 +62,7 @@ def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callabl
         return _Custom(tuple(leaves), made, rule).outs
 
     @wraps(f)
-    def called(*args: Any) -> Any:
+    def called(*args: Values) -> Values:
         return remember(computed, args, {}) if any_symbol(args) else computed(*args)
 
     computed.__name__ = getattr(f, "__name__", "custom_gradient")
@@ -72,7 +72,7 @@ def custom_gradient(f: Callable[..., tuple[Any, Callable[..., Any]]]) -> Callabl
 class _Custom:
     """An application of a function with a gradient of its own, as a node of the graph; see `Node`."""
 
-    def __init__(self, inputs: tuple[Tensor, ...], made: Any, rule: Callable[..., Any]) -> None:
+    def __init__(self, inputs: tuple[Tensor, ...], made: Values, rule: Callable[..., Values]) -> None:
         self.inputs = inputs
         self.order = next_order()
         self.scope = state.scope
@@ -106,5 +106,5 @@ class _Custom:
                 yield position, operand(found[position], self.inputs[position])
 
 
-def _or_zeros(g: Tensor | None, result: Any) -> Tensor:
+def _or_zeros(g: Tensor | None, result: Values) -> Tensor:
     return elementwise.zeros_like(Tensor(result)) if g is None else g

@@ -18,7 +18,9 @@ from gpudl.ops.numpy.arrangement import stack
 
 __all__ = ["scan"]
 
-Body = Callable[[Any, Any], Any]
+Values: TypeAlias = Any
+"""A nest of tensors that only the user's functions know the structure of."""
+Body = Callable[[Values, Values], Values]
 Tree: TypeAlias = Nest[Tensor | None]
 
 
@@ -29,7 +31,7 @@ def scan(
     length: int | None = None,
     reverse: bool = False,
     unroll: int | bool = 1,
-) -> tuple[Any, Any]:
+) -> tuple[Values, Values]:
     """Apply `f` to the rows of `xs` in turn, passing a carry from each iteration to the next.
 
     The result, gradients included, is bitwise equal to that of this loop (except for the order of sums of gradients of

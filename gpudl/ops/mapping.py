@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Sequence
 from functools import wraps
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import Shape, ShapeError, broadcast
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import flatten, map_leaves
+from gpudl.ops.loops import Values
 from gpudl.ops.numpy.arrangement import broadcast_to, concatenate, expand_dims
 from gpudl.ops.numpy.repetition import flip
 from gpudl.ops.primitives.reduce import axes_of
@@ -28,7 +28,9 @@ __all__ = [
 Leaves = list[Tensor]
 
 
-def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0) -> Any:
+def associative_scan(
+    f: Callable[[Values, Values], Values], elems: Values, reverse: bool = False, axis: int = 0
+) -> Values:
     """Return what an associative function makes of the elements up to each, along `axis`.
 
     The function is called for many elements at once, about twice the logarithm of their number times.
@@ -50,7 +52,7 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
     """
     if not callable(f):
         raise TypeError(f"associative_scan: f must be a function of two nests, got {type(f).__name__}.")
-    nest = map_leaves(operand, elems)
+    nest: Values = map_leaves(operand, elems)
     leaves = flatten(nest)[0]
     (along,) = axes_of(min(leaf.ndim for leaf in leaves), axis) if axis >= 0 else (axis,)
     if len({leaf.shape[along] for leaf in leaves}) != 1:
@@ -59,12 +61,13 @@ def associative_scan(f: Callable[[Any, Any], Any], elems: Any, reverse: bool = F
             f"{', '.join(str(leaf.shape) for leaf in leaves)}."
         )
 
-    def filled(values: Leaves) -> Any:
+    def filled(values: Leaves) -> Values:
         given = iter(values)
         return map_leaves(lambda _: next(given), nest)
 
     def joined(left: Leaves, right: Leaves) -> Leaves:
-        return flatten(map_leaves(operand, f(filled(left), filled(right))))[0]
+        made: Values = map_leaves(operand, f(filled(left), filled(right)))
+        return flatten(made)[0]
 
     turned = [flip(leaf, along) for leaf in leaves] if reverse else leaves
     sums = _sums(joined, turned, along)
@@ -106,8 +109,8 @@ def _alternating(even: Tensor, odd: Tensor, axis: int) -> Tensor:
 
 @takes_symbols
 def vectorize(
-    pyfunc: Callable[..., Any], *, excluded: Collection[int | str] | None = None, signature: str | None = None
-) -> Callable[..., Any]:
+    pyfunc: Callable[..., Values], *, excluded: Collection[int | str] | None = None, signature: str | None = None
+) -> Callable[..., Values]:
     """Return a function of arrays that applies `pyfunc` to their elements, broadcast, and stacks the results.
 
     Args:
@@ -130,7 +133,7 @@ def vectorize(
     inner = None if signature is None else _axes(signature)
 
     @wraps(pyfunc)
-    def called(*args: Any, **kwargs: Any) -> Any:
+    def called(*args: Values, **kwargs: Values) -> Values:
         places = [at for at in range(len(args)) if at not in kept]
         xs = [operand(args[at]) for at in places]
         if inner is not None and len(inner) != len(xs):
@@ -141,7 +144,7 @@ def vectorize(
         outer = broadcast(*(x.shape[:at] for x, at in zip(xs, splits, strict=True)))
         rows = [_rows(x, at, outer) for x, at in zip(xs, splits, strict=True)]
 
-        def of_row(row: tuple[Tensor, ...]) -> Any:
+        def of_row(row: tuple[Tensor, ...]) -> Values:
             given = list(args)
             for at, value in zip(places, row, strict=True):
                 given[at] = value

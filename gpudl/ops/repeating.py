@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import index
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from gpudl.engine.convert import as_tensor, operand
 from gpudl.engine.plan.recorder import Recorder, at_work
@@ -13,7 +13,7 @@ from gpudl.engine.state import Computing, TracingError, gradients, recording, st
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.engine.variable import Variable
-from gpudl.ops.loops import described, kind_of, scan
+from gpudl.ops.loops import Values, described, kind_of, scan
 from gpudl.ops.numpy.ranges import arange
 from gpudl.ops.primitives import logic
 from gpudl.ops.primitives.shape import reshape
@@ -32,10 +32,10 @@ Tree: TypeAlias = Nest[Tensor | None]
 
 def while_loop(
     cond: Callable[..., TensorLike],
-    body: Callable[..., Any],
-    loop_vars: Any,
+    body: Callable[..., Values],
+    loop_vars: Values,
     maximum_iterations: int | None = None,
-) -> Any:
+) -> Values:
     """Apply `body` to the variables of a loop as long as `cond` holds for them, and return the last ones.
 
     In a recorded step the loop is one instruction, as `scan` is, if the condition depends on constants only, such as a
@@ -66,7 +66,7 @@ def while_loop(
     return last if several else last[0]
 
 
-def _tensors(tree: Any) -> Any:
+def _tensors(tree: Values) -> Values:
     return map_leaves(lambda leaf: None if leaf is None else operand(leaf), tree)
 
 
@@ -83,21 +83,21 @@ def _kept(name: str, before: Tree, after: Tree) -> Tree:
 class _While:
     """A loop while a condition holds."""
 
-    def __init__(self, cond: Callable[..., TensorLike], body: Callable[..., Any], most: int | None) -> None:
+    def __init__(self, cond: Callable[..., TensorLike], body: Callable[..., Values], most: int | None) -> None:
         self._cond, self._body, self._most = cond, body, most
 
-    def _holds(self, now: Any) -> Tensor:
+    def _holds(self, now: Values) -> Tensor:
         made = as_tensor(self._cond(*now))
         if any(n != 1 for n in made.shape):
             raise ShapeError(f"while_loop: cond must return one bool, got shape {made.shape}.")
         return reshape(made, ()) if made.ndim else made
 
-    def _next(self, now: Any) -> Any:
+    def _next(self, now: Values) -> Values:
         made = self._body(*now)
         after = tuple(made) if isinstance(made, tuple | list) else (made,)
         return _kept("while_loop: body", now, _tensors(after))
 
-    def run(self, now: Any) -> Any:
+    def run(self, now: Values) -> Values:
         """Return the last values, computed one iteration after another; without values only their kind."""
         count = 0
         while self._most is None or count < self._most:
@@ -109,7 +109,7 @@ class _While:
             now, count = self._next(now), count + 1
         return now
 
-    def recorded(self, first: Any) -> Any:
+    def recorded(self, first: Values) -> Values:
         """Return the last values in a recorded step."""
         count = self._count(first)
         if count is not None:
@@ -121,7 +121,7 @@ class _While:
             )
         return scan(self._step, (as_tensor(True), first), length=self._most)[0][1]
 
-    def _step(self, carry: Any, _: None) -> tuple[Any, None]:
+    def _step(self, carry: Values, _: None) -> tuple[Values, None]:
         """Do one iteration that changes nothing once the condition has not held."""
         before, now = carry
         holds = logic.logical_and(before, self._holds(now))
@@ -131,7 +131,7 @@ class _While:
         assign_selected(holds, (apart(lambda: None)[1], scope))
         return (holds, map_leaves(lambda _: next(chosen), now)), None
 
-    def _count(self, first: Any) -> int | None:
+    def _count(self, first: Values) -> int | None:
         """Return the number of iterations; None if it depends on values that are computed in the step."""
         constants = _Constants(at_work())
         now, count = map_leaves(constants.known, first), 0
@@ -158,12 +158,12 @@ class _Constants:
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
 
-    def known(self, leaf: Any) -> Any:
+    def known(self, leaf: Values) -> Values:
         """Return a constant, or what is no tensor, as it is, and of other tensors the shape and the dtype."""
         unknown = isinstance(leaf, Tensor) and not self._recorder.is_constant(leaf)
         return Tensor(None, leaf.spec) if unknown else leaf
 
-    def run(self, op: Computing[R], inputs: tuple[Any, ...], static: dict[str, Any]) -> R:
+    def run(self, op: Computing[R], inputs: tuple[Values, ...], static: dict[str, Values]) -> R:
         """Return the result of `op`."""
         state.stateless = None
         try:
@@ -175,7 +175,9 @@ class _Constants:
         """Do nothing: what variables hold is not known."""
 
 
-def fori_loop(lower: TensorLike, upper: TensorLike, body_fun: Callable[[Tensor, Any], Any], init_val: Any) -> Any:
+def fori_loop(
+    lower: TensorLike, upper: TensorLike, body_fun: Callable[[Tensor, Values], Values], init_val: Values
+) -> Values:
     """Apply `body_fun` to each number from `lower` to `upper`, exclusive, and a value, and return the last value.
 
     Args:
@@ -199,13 +201,13 @@ def fori_loop(lower: TensorLike, upper: TensorLike, body_fun: Callable[[Tensor, 
             "Use while_loop with maximum_iterations, or compile(run_eagerly=True)."
         )
 
-    def step(now: Any, number: Any) -> tuple[Any, None]:
+    def step(now: Values, number: Values) -> tuple[Values, None]:
         return _kept("fori_loop: body_fun", now, _tensors(body_fun(number, now))), None
 
     return scan(step, init_val, arange(lower, upper, dtype="int32"))[0]
 
 
-def map(f: Callable[[Any], Any], xs: Any) -> Any:
+def map(f: Callable[[Values], Values], xs: Values) -> Values:
     """Apply `f` to each row of `xs`, and stack the results along a new first axis.
 
     Args:
@@ -222,11 +224,11 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     return scan(lambda _, row: (None, f(row)), None, xs)[1]
 
 
-def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
+def vectorized_map(function: Callable[[Values], Values], elements: Values) -> Values:
     """Apply a function to each row of `elements`, and stack the results; here the same as `map`.
 
     Example:
-        >>> vectorized_map(lambda row: row * 2, [[1.0], [2.0]]).numpy().tolist()
-        [[2.0], [4.0]]
+        >>> vectorized_map(lambda row: row * 2, np.float32([1, 2])).numpy()
+        array([2., 4.], dtype=float32)
     """
     return map(function, elements)

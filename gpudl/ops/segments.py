@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from gpudl.engine.convert import as_tensor, operand
-from gpudl.engine.spec import ShapeError, is_floating
+from gpudl.engine.spec import ShapeError, is_floating, limits
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.numpy.arrangement import concatenate
 from gpudl.ops.numpy.creation import full, positions
@@ -94,22 +94,22 @@ def combined(function: Two | None, rows: Tensor, ids: Tensor, count: int) -> tup
 
 def _reduced(
     function: Two,
-    nothing: Callable[[np.dtype], np.generic],
+    nothing: Callable[[np.dtype], float],
     data: TensorLike,
     segment_ids: TensorLike,
     num_segments: int | None,
 ) -> Tensor:
     data, ids, count = _checked(data, segment_ids, num_segments)
     values, found = combined(function, data, ids, count)
-    return cast(elementwise.where(found, values, as_tensor(nothing(data.dtype))), data.dtype)
+    return cast(elementwise.where(found, values, as_tensor(np.asarray(nothing(data.dtype), data.dtype))), data.dtype)
 
 
-def _least(dtype: np.dtype) -> np.generic:
-    return dtype.type(-np.inf if is_floating(dtype) else 0 if dtype.kind == "b" else np.iinfo(dtype).min)
+def _least(dtype: np.dtype) -> float:
+    return -np.inf if is_floating(dtype) else limits(dtype)[0]
 
 
-def _greatest(dtype: np.dtype) -> np.generic:
-    return dtype.type(np.inf if is_floating(dtype) else 1 if dtype.kind == "b" else np.iinfo(dtype).max)
+def _greatest(dtype: np.dtype) -> float:
+    return np.inf if is_floating(dtype) else limits(dtype)[1]
 
 
 def segment_max(
@@ -158,4 +158,4 @@ def segment_prod(
         >>> segment_prod([1.0, 2.0, 4.0], [0, 1, 0], num_segments=2).numpy()
         array([4., 2.], dtype=float32)
     """
-    return _reduced(elementwise.multiply, lambda dtype: dtype.type(1), data, segment_ids, num_segments)
+    return _reduced(elementwise.multiply, lambda dtype: 1, data, segment_ids, num_segments)

@@ -237,7 +237,8 @@ def istft(
         sequence_stride: how far apart parts begin.
         fft_length: the length of the transform.
         length: the length of the signals; None for as long as the parts reach.
-        window: what each part was multiplied by.
+        window: what each part was multiplied by; with None the result is fft_length / sequence_stride times the
+            signals, the sum of parts that overlap.
         center: whether the signals were mirrored at both ends.
 
     Raises:
@@ -262,6 +263,8 @@ def istft(
     total = where(total > 1e-10, total, 1.0)
     first = moveaxis(parts if weights is None else parts * weights, (-2, -1), (0, 1))
     signal = moveaxis(added(first), 0, -1) / total
+    if weights is None:
+        signal = signal * (fft_length / sequence_stride)
     start = fft_length // 2 if center else 0
     stop = start + length if length is not None else size - start
     return take_slice(signal, key=(Ellipsis, (start, stop, None)))

@@ -8,7 +8,7 @@ from gpudl import custom_objects
 from gpudl.custom_objects import *  # noqa: F403
 from gpudl.saving.model_file import load_model, load_weights, save_model
 from gpudl.saving.objects import deserialize_keras_object, serialize_keras_object
-from gpudl.saving.weights_file import save_weights
+from gpudl.saving.shards import save_weights
 
 __all__ = [
     "deserialize_keras_object",

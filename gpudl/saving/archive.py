@@ -46,7 +46,7 @@ def read_archive(source: Path, make: Callable[[bytes, int], Layer], skip_mismatc
             with archive.open(_WEIGHTS) as packed, weights.open("wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked, 1 << 20)
             with h5py.File(weights, "r") as file:
-                read_weights(model, file, source, skip_mismatch)
+                read_weights(model, [file], source, skip_mismatch)
     return model
 
 

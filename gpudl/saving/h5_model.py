@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from gpudl.engine.state import warn_user
 from gpudl.engine.variable import Variable
 from gpudl.layers.base.layer import Layer
 from gpudl.optimizers import Optimizer
+from gpudl.registry import Config
 from gpudl.saving.hdf5 import dataset_in, group_at
 from gpudl.saving.objects import serialize_keras_object
 
@@ -35,7 +36,7 @@ class _Stored(NamedTuple):
     datasets: list[h5py.Dataset]
 
 
-def write_h5(model: Layer, file: h5py.File, config: Mapping[str, Any], version: str) -> None:
+def write_h5(model: Layer, file: h5py.File, config: Config, version: str) -> None:
     """Write a model to an open file: its config, as `serialize_keras_object` returns it, weights and optimizer."""
     plain = {"class_name": config["class_name"], "config": config["config"]}
     file.attrs["model_config"] = json.dumps(plain)
@@ -162,7 +163,7 @@ def _datasets(group: h5py.Group, source: Path) -> list[h5py.Dataset]:
     return found
 
 
-def read_config(file: h5py.File, source: Path) -> dict[str, Any]:
+def read_config(file: h5py.File, source: Path) -> Config:
     """Return the config of a whole model, with its ``compile_config``, in the form of archives.
 
     Raises:
@@ -172,7 +173,7 @@ def read_config(file: h5py.File, source: Path) -> dict[str, Any]:
         raise ValueError(
             f"{source} has weights, but no model: build the model in your program, and call load_weights() on it."
         )
-    config: dict[str, Any] = {"module": "keras.models", **json.loads(file.attrs["model_config"])}
+    config: Config = {"module": "keras.models", **json.loads(file.attrs["model_config"])}
     if "training_config" in file.attrs:
         compiled = json.loads(file.attrs["training_config"])
         compiled["optimizer"] = optimizer = compiled.pop("optimizer_config", None)
@@ -182,7 +183,7 @@ def read_config(file: h5py.File, source: Path) -> dict[str, Any]:
     return config
 
 
-def _within(module: str | None, nest: Any) -> Any:
+def _within(module: str | None, nest: object) -> object:
     """Return a nest of configs, with the module that older files do not have."""
     if module is not None and isinstance(nest, dict):
         if "class_name" in nest:
@@ -191,7 +192,7 @@ def _within(module: str | None, nest: Any) -> Any:
     return [_within(module, child) for child in nest] if isinstance(nest, list) else nest
 
 
-def read_optimizer(model: Any, file: h5py.File, source: Path) -> None:
+def read_optimizer(model: Layer, file: h5py.File, source: Path) -> None:
     """Set the state of the optimizer that a model is compiled with, if the file has it."""
     optimizer = getattr(model, "optimizer", None)
     group = group_at(file, _OPTIMIZER, source)

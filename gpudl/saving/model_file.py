@@ -11,9 +11,11 @@ from typing import Any
 
 from gpudl.engine.state import weights_up_to
 from gpudl.layers.base.layer import Layer
+from gpudl.registry import Config
 from gpudl.saving.archive import ENDING, read_archive, write_archive
 from gpudl.saving.h5_model import read_config, read_layers, read_optimizer, write_h5
 from gpudl.saving.objects import deserialize_keras_object, serialize_keras_object
+from gpudl.saving.shards import INDEX, load_sharded
 from gpudl.saving.weights_file import ENDING as WEIGHTS_ENDING
 from gpudl.saving.weights_file import checked_name, read_weights, require_built
 from gpudl.utils.files import replacing
@@ -63,7 +65,7 @@ def save_model(model: Layer, filepath: PathLike, overwrite: bool = True, zipped:
             write_archive(model, json.dumps(config), unfinished, _FORMAT)
 
 
-def _write_older(model: Layer, config: dict[str, Any], unfinished: Path) -> None:
+def _write_older(model: Layer, config: Config, unfinished: Path) -> None:
     import h5py
 
     with h5py.File(unfinished, "w") as file:
@@ -95,7 +97,7 @@ def load_model(
     with source.open("rb") as file:
         start = file.read(8)
 
-    def make(text: str | bytes, size: int) -> Any:
+    def make(text: str | bytes, size: int) -> Layer:
         config = _parsed(text, str(source))
         if not compile:
             config.pop("compile_config", None)
@@ -109,7 +111,7 @@ def load_model(
     return read_archive(source, make)
 
 
-def _read_older(source: Path, make: Callable[[str, int], Any]) -> Any:
+def _read_older(source: Path, make: Callable[[str, int], Layer]) -> Layer:
     import h5py
 
     with h5py.File(source, "r") as file:
@@ -126,7 +128,8 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False, 
 
     Args:
         model: a built model with the same layers in the same order as the one that was saved.
-        filepath: ends in ``.weights.h5`` or ``.keras``, or in ``.h5`` for the older format of whole models or weights.
+        filepath: ends in ``.weights.h5``, ``.weights.json`` or ``.keras``, or in ``.h5`` for the older format of whole
+            models or weights.
         skip_mismatch: leave layers as they are, with a warning, that the file does not fit. That is done with an
             optimizer anyway.
         by_name: for the older format: set the weights of layers whose names are in the file, wherever they are.
@@ -146,13 +149,16 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False, 
     if source.suffix == ENDING:
         read_archive(source, lambda text, size: model, skip_mismatch)
         return
+    if source.name.endswith(INDEX):
+        load_sharded(model, source, skip_mismatch)
+        return
     if not older:
         checked_name(filepath)
     with h5py.File(source, "r") as file:
         if older:
             read_layers(model, file, source, skip_mismatch, by_name)
         else:
-            read_weights(model, file, source, skip_mismatch)
+            read_weights(model, [file], source, skip_mismatch)
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, object] | None = None) -> Any:
@@ -164,7 +170,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, object] | Non
     return _model(_parsed(json_string, "json_string"), custom_objects, "json_string")
 
 
-def _parsed(text: str | bytes, source: str) -> dict[str, Any]:
+def _parsed(text: str | bytes, source: str) -> Config:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -174,7 +180,7 @@ def _parsed(text: str | bytes, source: str) -> dict[str, Any]:
     return config
 
 
-def _model(config: dict[str, Any], custom_objects: Mapping[str, object] | None, source: str) -> Any:
+def _model(config: Config, custom_objects: Mapping[str, object] | None, source: str) -> Layer:
     made = deserialize_keras_object(config, custom_objects)
     if not isinstance(made, Layer):
         raise ValueError(f"{source} describes no model or layer, but {type(made).__name__}.")

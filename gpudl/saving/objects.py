@@ -12,6 +12,7 @@ from gpudl import activations, constraints, dtype_policies, initializers, losses
 from gpudl import custom_objects as users
 from gpudl.activations import ACTIVATIONS
 from gpudl.argument_errors import unregistered
+from gpudl.descriptions import Config, described, made_from
 from gpudl.engine.convert import operand
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
@@ -19,7 +20,6 @@ from gpudl.initializers.base import INITIALIZERS
 from gpudl.layers.base.layer import LAYERS
 from gpudl.losses.base import LOSSES
 from gpudl.metrics.base import METRICS
-from gpudl.registry import Config, described, made_from
 
 __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,22 +47,8 @@ class _Stored(NamedTuple):
                 variable.assign(arrays[str(number)])
 
 
-def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True) -> None:
-    """Write the weights of `model`, and the state of its optimizer, to a file that Keras 3 reads too.
-
-    The file is written beside its place and renamed, so that whatever happens the old file or the new one is there,
-    whole.
-
-    Args:
-        model: a built model.
-        filepath: must end in ``.weights.h5``.
-        overwrite: whether a file that is there may be replaced.
-
-    Raises:
-        ValueError: another ending, or a model that is not built.
-        FileExistsError: a file is there and `overwrite` is false.
-        OSError: the file cannot be written.
-    """
+def write_file(model: Layer, filepath: PathLike, overwrite: bool = True) -> None:
+    """Write the weights of a model and the state of its optimizer to one file; see `saving.save_weights`."""
     import h5py
 
     target = checked_name(filepath)
@@ -75,18 +61,24 @@ def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True) -> No
 
 def write_weights(model: Layer, file: h5py.File) -> None:
     """Write the weights of a model and the state of its optimizer to an open file."""
-    for path, part in (*parts_of(model), *_optimizer_of(model)):
-        group = file.create_group(f"{path}/vars")
-        group.attrs["name"] = part.name
-        for number, array in _own(part).items():
+    for path, name, arrays in stored_parts(model):
+        group = file.create_group(path)
+        group.attrs["name"] = name
+        for number, array in arrays.items():
             group.create_dataset(number, data=array)
 
 
-def read_weights(model: Layer, file: h5py.File, source: Path, skip_mismatch: bool = False) -> None:
-    """Set the weights of a model and the state of its optimizer from an open file; see `saving.load_weights`."""
+def stored_parts(model: Layer) -> Iterator[tuple[str, str, dict[str, np.ndarray]]]:
+    """Yield the path in a file, the name and the arrays of each part of a model, and of its optimizer."""
+    for path, part in (*parts_of(model), *_optimizer_of(model)):
+        yield f"{path}/vars".lstrip("/"), part.name, _own(part)
+
+
+def read_weights(model: Layer, files: Sequence[h5py.File], source: Path, skip_mismatch: bool = False) -> None:
+    """Set the weights of a model and the state of its optimizer from open files; see `saving.load_weights`."""
     fitting = []
     for path, part in parts_of(model):
-        stored = _Stored(path, part, _datasets(file, f"{path}/vars", source))
+        stored = _Stored(path, part, _datasets(files, f"{path}/vars", source))
         problem = _problem(stored)
         if problem is None:
             fitting.append(stored)
@@ -98,7 +90,7 @@ def read_weights(model: Layer, file: h5py.File, source: Path, skip_mismatch: boo
                 "skip_mismatch=True leaves such layers as they are."
             )
     for name, optimizer in _optimizer_of(model):
-        stored = _Stored(name, optimizer, _datasets(file, f"{name}/vars", source))
+        stored = _Stored(name, optimizer, _datasets(files, f"{name}/vars", source))
         if stored.datasets:
             if len(stored.datasets) > len(optimizer.variables):  # it has been applied, and has slots
                 optimizer.build(model.trainable_variables)
@@ -144,10 +136,10 @@ def _own(part: Layer | Metric | Optimizer) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _datasets(file: h5py.File, path: str, source: Path) -> dict[str, h5py.Dataset]:
-    """Return the datasets in a group by name, none where it is not there."""
-    group = group_at(file, path, source)
-    return {} if group is None else {name: dataset_in(group, name, source) for name in group}
+def _datasets(files: Sequence[h5py.File], path: str, source: Path) -> dict[str, h5py.Dataset]:
+    """Return the datasets in a group by name, of all files; none where it is not there."""
+    groups = (group_at(file, path, source) for file in files)
+    return {name: dataset_in(group, name, source) for group in groups if group is not None for name in group}
 
 
 def _problem(stored: _Stored) -> str | None:

@@ -75,6 +75,14 @@ class Phases(NamedTuple):
     weights: ndarray
 
 
+class Filters(NamedTuple):
+    """The filters, as panels, and what is applied to the sums: a bias, or an empty array, and a ReLU if `positive`."""
+
+    packed: ndarray
+    bias: ndarray
+    positive: int
+
+
 @lru_cache(maxsize=256)
 def phases(window: Window, shape: Ints, filters: int) -> Phases:
     """Return the phases of the gradient of a convolution of `shape` (N, H, W, C)."""
@@ -100,7 +108,9 @@ def phases(window: Window, shape: Ints, filters: int) -> Phases:
             ends.append(ends[-1] + len(taps) * filters)
 
     def pixels(count: int) -> Pixels:
-        starts, counts, windows, outputs = [], [], [], []
+        starts, counts = [], []
+        windows: list[ndarray] = []
+        outputs: list[ndarray] = []
         for block in range(blocks):
             for p in range(s.sh):
                 for q in range(s.sw):
@@ -108,16 +118,15 @@ def phases(window: Window, shape: Ints, filters: int) -> Phases:
                     t = [t for t in range(top, min(top + rows, high)) if 0 <= t * s.sh + p - s.top < s.h]
                     u = [u for u in range(begin, end) if 0 <= u * s.sw + q - s.left < s.w]
                     m, i, j = np.meshgrid(np.arange(count), t, u, indexing="ij")
-                    starts.append(sum(map(len, windows)))
+                    starts.append(sum(len(one) for one in windows))
                     counts.append(m.size)
                     if m.size:
                         y, x = i * s.sh + p - s.top, j * s.sw + q - s.left
                         window = (m * slab[0] + i - top + up) * width + j - begin + left
                         windows.append(table(window * filters))
                         outputs.append(table(((m * s.h + y) * s.w + x) * s.c))
-        return Pixels(
-            *(np.array(a, np.int64) for a in (starts, counts)), np.concatenate(windows), np.concatenate(outputs)
-        )
+        at, how_many = np.array(starts, np.int64), np.array(counts, np.int64)
+        return Pixels(at, how_many, np.concatenate(windows), np.concatenate(outputs))
 
     flat = (np.concatenate(a).astype(np.int64) for a in (steps, weights))
     first = low - up, begin - left
@@ -143,7 +152,7 @@ def _fill(slab: ndarray, at: int, g: ndarray, image: int, first: int, it: Phases
 
 
 @ParallelLoop
-def _phases(worker, workers, thread, tiles, dx, g, packed, bias, positive, it, slabs):  # type: ignore[no-untyped-def]
+def _phases(worker, workers, thread, tiles, dx, g, filters, it, slabs):  # type: ignore[no-untyped-def]
     s, f, slab = it.slide, it.filters, slabs[thread]
     groups, kinds = s.n // it.images, s.sh * s.sw
     for unit in share((groups + s.n % it.images) * it.blocks, worker, workers):
@@ -159,14 +168,14 @@ def _phases(worker, workers, thread, tiles, dx, g, packed, bias, positive, it, s
             product(
                 tiles,
                 Left(address(slab), address(pixels.windows) + 8 * start, address(it.steps) + 8 * begin),
-                Right(address(packed), address(it.weights) + 8 * begin, f),
+                Right(address(filters.packed), address(it.weights) + 8 * begin, f),
                 Result(address(dx) + 4 * image * s.h * s.w * s.c, address(pixels.outputs) + 8 * start),
                 it.ends[phase + 1] - begin,
                 pixels.counts[block * kinds + phase],
                 s.c,
                 0,
-                address(bias) if len(bias) else 0,
-                positive,
+                address(filters.bias) if len(filters.bias) else 0,
+                filters.positive,
             )
 
 
@@ -177,7 +186,5 @@ def input_grad(dx: ndarray, g: ndarray, w: ndarray, b: ndarray, window: Window, 
     packed = scratch(taps, -(-c // PANEL), f, PANEL)
     turned(w.size, packed, w.reshape(taps, c, f))
     slabs = scratch(team.size(), it.images * it.slab[0] * it.slab[1] * f)
-    work = g.size * taps * c
-    _phases(
-        work, compiled(), dx.reshape(-1), g.reshape(-1), packed.reshape(-1), b, int(activation == "relu"), it, slabs
-    )
+    filters = Filters(packed.reshape(-1), b, int(activation == "relu"))
+    _phases(g.size * taps * c, compiled(), dx.reshape(-1), g.reshape(-1), filters, it, slabs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 
@@ -56,10 +56,10 @@ class Bidirectional(Layer):
 
     def __init__(
         self,
-        layer: Layer,
+        layer: Any,
         merge_mode: str | None = "concat",
         weights: Sequence[np.ndarray] | None = None,
-        backward_layer: Layer | None = None,
+        backward_layer: Any = None,
         **options: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**options)
@@ -69,10 +69,8 @@ class Bidirectional(Layer):
             known = ", ".join(map(repr, _MERGED))
             raise ValueError(f"Bidirectional: merge_mode must be one of {known} or None, got {merge_mode!r}.")
         self.merge_mode = merge_mode
-        self.forward_layer = _copied(layer, "forward_", layer.go_backwards)  # type: ignore[attr-defined]
-        self.backward_layer = backward_layer
-        if backward_layer is None:
-            self.backward_layer = _copied(layer, "backward_", not layer.go_backwards)  # type: ignore[attr-defined]
+        self.forward_layer = _copied(layer, "forward_", layer.go_backwards)
+        self.backward_layer = backward_layer or _copied(layer, "backward_", not layer.go_backwards)
         _require_alike(self.forward_layer, self.backward_layer)
         self.return_sequences, self.return_state, self.stateful = (getattr(layer, name) for name in _OF_BOTH)
         for each in (self.forward_layer, self.backward_layer):
@@ -84,8 +82,8 @@ class Bidirectional(Layer):
     @property
     def states(self) -> tuple[Tensor, ...] | None:
         """The states that stateful layers keep, those of the forward layer first; None before they are built."""
-        kept = [getattr(layer, "states", None) for layer in (self.forward_layer, self.backward_layer)]
-        return None if None in kept else (*kept[0], *kept[1])  # type: ignore[misc]
+        first, second = (getattr(layer, "states", None) for layer in (self.forward_layer, self.backward_layer))
+        return None if first is None or second is None else (*first, *second)
 
     def _keeps_batch(self) -> bool:
         return bool(self.stateful)
@@ -189,7 +187,7 @@ def _require_alike(forward: Layer, backward: Layer) -> None:
             )
 
 
-def _copied(layer: Layer, prefix: str, backwards: bool) -> Layer:
+def _copied(layer: Layer, prefix: str, backwards: bool) -> Any:
     """Return a new layer of the same config, but for its name and direction."""
     name = prefix + layer.name.removeprefix(prefix)
     return type(layer).from_config({**layer.get_config(), "name": name, "go_backwards": backwards})

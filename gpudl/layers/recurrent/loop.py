@@ -9,13 +9,14 @@ from typing import NamedTuple
 from gpudl import ops
 from gpudl.engine.state import autocast, symbolic
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import Nest, flatten, map_leaves
+from gpudl.engine.tree import map_leaves
 from gpudl.layers.base.layer import Layer
-from gpudl.layers.recurrent.cell import Cell
-from gpudl.layers.recurrent.stacked import StackedRNNCells, applied
-from gpudl.layers.recurrent.states import States, filled, listed
+from gpudl.layers.recurrent.cell import Cell, Masks
+from gpudl.layers.recurrent.protocol import AnyCell, applied
+from gpudl.layers.recurrent.stacked import StackedRNNCells
+from gpudl.layers.recurrent.states import States, filled, leaves_of, listed
 
-Step = Callable[[Tensor, States], tuple[Tensor, Nest[Tensor]]]
+Step = Callable[[Tensor, States], States]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Passed(NamedTuple):
     states: States
 
 
-def over_time(cell: object, inputs: Tensor, states: States, way: Way) -> Passed:
+def over_time(cell: AnyCell, inputs: Tensor, states: States, way: Way) -> Passed:
     """Apply a cell to the steps of the inputs, (batch, time, ...), in turn.
 
     A step that is masked keeps the states and repeats the outputs before it, which at the beginning are the first
@@ -60,9 +61,10 @@ def over_time(cell: object, inputs: Tensor, states: States, way: Way) -> Passed:
     try:
         if type(cell).call is Cell.call:
             with autocast(cell._seen_as()):
-                return _by_parts(cell, cell._floating(cell._typed(inputs)), [cell._typed(s) for s in states], way)  # type: ignore[arg-type]
-        cell.input_masks(inputs[:, 0], way.training)  # drawn before the loop, for all steps
-        cell.state_masks(states[0], way.training)  # type: ignore[arg-type]
+                return _by_parts(
+                    cell, cell._floating(cell._typed(inputs)), [cell._typed(state) for state in states], way
+                )
+        cell.draw_masks(inputs, states[0], way.training)
         return _by_calls(cell, inputs, states, way)
     finally:
         cell.reset_dropout_mask()
@@ -75,75 +77,85 @@ def _one_by_one(stack: StackedRNNCells, x: Tensor, states: States, way: Way) -> 
     for cell, begin in zip(stack.cells, states, strict=True):
         top = cell is stack.cells[-1]
         passed = over_time(cell, x, listed(begin), way if top else replace(way, every=True, zeros=False))
-        after.append(filled(begin, flatten(passed.states)[0]))
+        after.append(passed.states)
         x = passed.last if passed.outputs is None else passed.outputs
     return passed._replace(states=after)
 
 
-def _by_parts(cell: Cell, x: Tensor, states: list[Tensor], way: Way) -> Passed:
-    """Have a cell of gpudl's compute one product for all inputs, and then the steps, by one op if there is one."""
-    whole = cell.has_whole(way.training) and not way.unroll
-    masks = cell.input_masks(x[:, 0], way.training)
-    cell.state_masks(states[0], way.training)  # drawn before the loop, for all steps
-    masks = map_leaves(lambda mask: None if mask is None else ops.expand_dims(mask, 1 if whole else 0), masks)
-    if not whole:
-        projected = cell.projected(_time_first(x), masks)
-        return _scanned(lambda x, states: cell.step(x, states, way.training), projected, states, states[0], way)
-    mask = ops.ones(x.shape[:2], "bool") if way.mask is None else way.mask
-    outputs, after = cell.whole(cell.product(x, masks), states, mask, way.reverse)
-    last = after[0]
-    if way.zeros and way.mask is not None:
-        outputs = ops.where(ops.expand_dims(mask, -1), outputs, 0)
-        last = ops.where(mask[:, :1] if way.reverse else mask[:, -1:], last, 0)
-    return Passed(last, outputs if way.every else None, after)
+def _by_parts(cell: Cell, x: Tensor, states: States, way: Way) -> Passed:
+    """Have a cell of gpudl's compute one product for all inputs, and then the steps, by one op if there is one.
+
+    Its first state is its outputs.
+    """
+    whole = cell.has_whole(way.training) and not way.unroll and x.shape[1] > 0
+    masks = _for_all(cell.draw_masks(x, states[0], way.training), 1 if whole else 0)
+    outputs: Tensor | None
+    if whole:
+        mask = ops.ones(x.shape[:2], "bool") if way.mask is None else way.mask
+        outputs, after = cell.whole(cell.product(x, masks), states, mask, way.reverse)
+    else:
+        rows = cell.projected(_time_first(x), masks)
+        outputs, after = _scanned(lambda x, states: cell.step(x, states, way.training)[1], rows, states, way)
+    return _with_zeros(Passed(after[0], outputs if way.every else None, after), way)
 
 
-def _by_calls(cell: object, x: Tensor, states: States, way: Way) -> Passed:
+def _for_all(masks: Masks, time_axis: int) -> Masks:
+    if isinstance(masks, list):
+        return [ops.expand_dims(mask, time_axis) for mask in masks]
+    return None if masks is None else ops.expand_dims(masks, time_axis)
+
+
+def _by_calls(cell: AnyCell, x: Tensor, states: States, way: Way) -> Passed:
     """Call a cell of the user's for each step."""
-    inner = [each for each in cell._flattened() if isinstance(each, Cell)] if isinstance(cell, Layer) else []
+    inside: list[Layer] = list(cell._flattened()) if isinstance(cell, Layer) else []
+    inner = [each for each in inside if isinstance(each, Cell)]
 
-    def step(x: Tensor, states: States) -> tuple[Tensor, Nest[Tensor]]:
-        y, after = applied(cell, x, states, way.training)
+    def step(x: Tensor, before: States) -> States:
+        y, after = applied(cell, x, before[1:], way.training)
         for each in inner:
             if each is not cell:  # whose masks are for all steps; those inside draw others in each step
                 each.reset_dropout_mask()
                 each.reset_recurrent_dropout_mask()
-        return y, after
+        return [y, *filled(before[1:], leaves_of(after))]
 
-    rows = _time_first(x)
+    rows, first = _time_first(x), leaves_of(states)[0]
     with symbolic():
-        y, _ = step(*map_leaves(_unknown, (x[:, 0], states)))
-    first = flatten(states)[0][0]
+        y = step(_unknown(x[:, 0]), [first, *(map_leaves(_unknown, state) for state in states)])[0]
     same = (first.shape, first.dtype) == (y.shape, y.dtype)
-    return _scanned(step, rows, states, first if same else ops.zeros(y.shape, y.dtype), way)
+    outputs, after = _scanned(step, rows, [first if same else ops.zeros(y.shape, y.dtype), *states], way)
+    return _with_zeros(Passed(after[0], outputs, after[1:]), way)
 
 
 def _unknown(tensor: Tensor) -> Tensor:
     return Tensor(None, tensor.spec)
 
 
-def _scanned(step: Step, rows: Tensor, states: States, first: Tensor, way: Way) -> Passed:
-    """Apply `step` to rows, (time, batch, ...), with `first` for the outputs before the first step."""
+def _scanned(step: Step, rows: Tensor, states: States, way: Way) -> tuple[Tensor | None, States]:
+    """Apply `step` to rows, (time, batch, ...); return the first state of all steps if wanted, and the last states."""
 
-    def body(
-        carry: tuple[Tensor, States], row: tuple[Tensor, Tensor | None]
-    ) -> tuple[tuple[Tensor, States], Tensor | None]:
-        (before, states), (x, counts) = carry, row
-        y, made = step(x, states)
-        after = filled(states, flatten(made)[0])
+    def body(states: States, row: tuple[Tensor, Tensor | None]) -> tuple[States, Tensor | None]:
+        x, counts = row
+        after = step(x, states)
         if counts is not None:
-            y = _selected(counts, y, ops.zeros_like(y) if way.zeros else before)
-            olds = iter(flatten(states)[0])
-            after = map_leaves(lambda new: _selected(counts, new, next(olds)), after)  # type: ignore[assignment]
-        return (y, after), y if way.every else None
+            pairs = zip(leaves_of(after), leaves_of(states), strict=True)
+            after = filled(states, [_selected(counts, new, old) for new, old in pairs])
+        return after, after[0] if way.every else None
 
     counts = None if way.mask is None else _time_first(way.mask)
-    (last, after), outputs = ops.scan(body, (first, states), (rows, counts), reverse=way.reverse)
-    return Passed(last, None if outputs is None else _time_first(outputs), after)
+    after, outputs = ops.scan(body, states, (rows, counts), reverse=way.reverse)
+    return None if outputs is None else _time_first(outputs), after
 
 
-def _selected(counts: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return ops.where(ops.reshape(counts, (-1, *(1,) * (new.ndim - 1))), new, old)
+def _selected(counts: Tensor, new: Tensor, old: Tensor | int) -> Tensor:
+    return ops.where(ops.reshape(counts, (*counts.shape, *(1,) * (new.ndim - counts.ndim))), new, old)
+
+
+def _with_zeros(passed: Passed, way: Way) -> Passed:
+    """Return the outputs with 0 in masked steps, if that is wanted."""
+    if way.mask is None or not way.zeros:
+        return passed
+    outputs = None if passed.outputs is None else _selected(way.mask, passed.outputs, 0)
+    return passed._replace(outputs=outputs, last=_selected(way.mask[:, 0 if way.reverse else -1], passed.last, 0))
 
 
 def _time_first(x: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Unpack
 
+from numpy.typing import DTypeLike
+
 from gpudl import ops
 from gpudl.engine.spec import Shape
 from gpudl.engine.tensor import Tensor
@@ -38,7 +40,7 @@ class LSTMCell(Cell, options=LSTMCellOptions):
     def __init__(self, units: int, **options: Unpack[LSTMCellOptions]) -> None:
         super().__init__(units, **options)
 
-    def _first_bias(self, shape: Shape, dtype: object = None) -> Tensor:
+    def _first_bias(self, shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
         if not self.unit_forget_bias:
             return super()._first_bias(shape, dtype)
         i, others = (self.bias_initializer((n * self.units,), dtype=dtype) for n in (1, 2))

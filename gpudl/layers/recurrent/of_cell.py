@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.recurrent.cell import Cell
@@ -31,12 +31,15 @@ class OfCell(RNN):
     _of_cell: ClassVar[frozenset[str]] = frozenset()
     _features = -1  # the axis of the inputs whose size the weights depend on
 
-    def __init_subclass__(cls, cell: type[Cell] | None = None, options: type | None = None, **kwargs: object) -> None:
+    def __init_subclass__(cls, cell: type[Cell] | None = None, options: type | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cell is None or options is None:
             return
         parameters = list(inspect.signature(cell.__init__).parameters.values())[1:]
-        cls._cell, cls._of_cell = cell, frozenset(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
+        cls._cell, cls._of_cell = (
+            cell,
+            frozenset(["implementation", *(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)]),
+        )
         cls.__init__ = spelled_out(cls.__init__, defaults(options))  # type: ignore[method-assign]
         for name in cls._of_cell:
             setattr(cls, name, _of_the_cell(name))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import open_shape
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import Nest, flatten
+from gpudl.engine.tree import Nest
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import LAYERS, Layer
 from gpudl.layers.base.masks import Masks
@@ -17,7 +17,7 @@ from gpudl.layers.recurrent.loop import Passed, Way, over_time
 from gpudl.layers.recurrent.options import RNNOptions
 from gpudl.layers.recurrent.protocol import AnyCell, built, initial, require_cell
 from gpudl.layers.recurrent.stacked import StackedRNNCells
-from gpudl.layers.recurrent.states import Kept, States, listed, matched
+from gpudl.layers.recurrent.states import Kept, States, leaves_of, listed, matched
 from gpudl.registry import Config
 
 __all__ = ["RNN"]
@@ -79,10 +79,9 @@ class RNN(Layer):
         **options: Unpack[RNNOptions],
     ) -> None:
         super().__init__(**options)
-        if isinstance(cell, list | tuple):
-            cell = StackedRNNCells(cell)
-        require_cell(type(self).__name__, cell)
-        self.cell = cell
+        made: Any = StackedRNNCells(cell) if isinstance(cell, list | tuple) else cell
+        require_cell(type(self).__name__, made)
+        self.cell: AnyCell = made
         self.return_sequences, self.return_state = return_sequences, return_state
         self.go_backwards, self.stateful, self.unroll = go_backwards, stateful, unroll
         self.zero_output_for_mask = zero_output_for_mask
@@ -91,12 +90,12 @@ class RNN(Layer):
     @property
     def state_size(self) -> list[object]:
         """The list of the sizes of the states."""
-        return listed(self.cell.state_size)  # type: ignore[arg-type, return-value]
+        return listed(self.cell.state_size)
 
     @property
     def states(self) -> States | None:
         """The states that a stateful layer keeps; None before it is built."""
-        return None if self._kept is None else self._kept.variables  # type: ignore[return-value]
+        return None if self._kept is None else self._kept.variables
 
     def _keeps_batch(self) -> bool:
         return self.stateful
@@ -119,7 +118,7 @@ class RNN(Layer):
 
     def compute_mask(self, inputs: object, previous_mask: Masks = None) -> Masks:
         """Return the mask of the outputs, and None for each state that is returned."""
-        mask = flatten(previous_mask)[0][0] if self.return_sequences else None
+        mask = leaves_of(previous_mask)[0] if self.return_sequences else None
         return [mask, *(None for _ in self.state_size)] if self.return_state else mask
 
     def call(
@@ -168,13 +167,13 @@ class RNN(Layer):
             return matched(self._who(), given, self.get_initial_state(batch))
         if self._kept is None:
             return self.get_initial_state(batch)
-        kept = flatten(self._kept.variables)[0][0].shape[0]
+        kept = leaves_of(self._kept.variables)[0].shape[0]
         if kept != batch:
             raise ShapeError(
                 f"a stateful layer keeps states for the {kept} samples of its first batch, but this one has {batch}. "
                 f"Give batches of {kept}: leave out a smaller last one, or pad it."
             )
-        return self._kept.variables  # type: ignore[return-value]
+        return self._kept.variables
 
     def _checked(self, mask: Tensor, sequences: Tensor) -> Tensor:
         """Return the mask as bools, (batch, time)."""

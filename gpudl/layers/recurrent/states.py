@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from gpudl.engine.spec import ShapeError
@@ -10,18 +12,24 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.engine.variable import Variable
 
-States = list[Nest[Tensor]]
+States = list[Any]
+"""Those of a cell: tensors, or, of cells on top of one another, the lists of each."""
 
 
-def filled(nest: Nest[object], leaves: list[Tensor]) -> States:
+def leaves_of(states: Any) -> list[Any]:
+    """Return the tensors of a nest in a row."""
+    return flatten(states)[0]
+
+
+def filled(nest: States, leaves: list[Tensor]) -> States:
     """Return `nest` with `leaves`, in order, in place of its own."""
     given = iter(leaves)
-    return map_leaves(lambda _: next(given), nest)  # type: ignore[return-value]
+    return [map_leaves(lambda _: next(given), each) for each in nest]
 
 
-def listed(states: Nest[Tensor]) -> States:
+def listed(states: object) -> States:
     """Return the states of a cell as a list, also if there is one."""
-    return list(states) if isinstance(states, list | tuple) else [states]  # type: ignore[list-item]
+    return list(states) if isinstance(states, list | tuple) else [states]
 
 
 def matched(who: str, given: Nest[Tensor], wanted: States) -> States:
@@ -31,7 +39,7 @@ def matched(who: str, given: Nest[Tensor], wanted: States) -> States:
         ValueError: there is another number of them.
         ShapeError: one has another shape.
     """
-    states, like = flatten(listed(given))[0], flatten(wanted)[0]
+    states, like = leaves_of(listed(given)), leaves_of(wanted)
     shapes, right = (", ".join(str(open_shape(s.shape)) for s in each) for each in (states, like))
     wrong = len(states) != len(like)
     if wrong or any(s.shape != w.shape for s, w in zip(states, like, strict=True)):
@@ -52,16 +60,18 @@ class Kept:
     """
 
     def __init__(self, first: States) -> None:
-        self.variables = map_leaves(
-            lambda state: Variable(np.zeros(state.shape, state.dtype), trainable=False, name="rnn_state"), first
-        )
+        self.variables: States = [map_leaves(_variable, state) for state in first]
 
     def assign(self, states: Nest[Tensor]) -> None:
         """Set them, at the end of a batch."""
-        for variable, state in zip(flatten(self.variables)[0], flatten(states)[0], strict=True):
+        for variable, state in zip(leaves_of(self.variables), leaves_of(states), strict=True):
             variable.assign(state)
 
     def reset(self) -> None:
         """Set them to 0."""
-        for variable in flatten(self.variables)[0]:
+        for variable in leaves_of(self.variables):
             variable.assign(np.zeros(variable.shape, variable.dtype))
+
+
+def _variable(state: Tensor) -> Variable:
+    return Variable(np.zeros(state.shape, state.dtype), trainable=False, name="rnn_state")

@@ -64,7 +64,7 @@ class TimeDistributed(Wrapper):
                 )
             if "mask" in self.layer._mask_arguments:
                 given["mask"] = _merged(mask)
-        outputs = self.layer(_merged(inputs), training=training, **given)
+        outputs: Nest[Tensor] = self.layer(_merged(inputs), training=training, **given)
         return map_leaves(lambda y: ops.reshape(y, (*first, *y.shape[1:])), outputs)
 
 

@@ -215,17 +215,17 @@ def convolved(x: Tensor, kernel: Tensor, window: Window, groups: int = 1) -> Ten
         )
         return concatenate(list(parts), axis=-1)
     n, *size, c = x.shape
-    out = window.output(tuple(size))
     if len(size) == 2:
         return conv2d(x, kernel, window=window)
     if len(size) == 1:
         y = conv2d(reshape(x, (n, 1, *size, c)), reshape(kernel, (1, *kernel.shape)), window=as_rows(window))
     else:  # the windows along the first axis become channels
         depth, *rest = size
-        layers = im2col(reshape(x, (n, depth, prod(rest), c)), window=as_columns(axes_of(window, 0, 1)))
-        images = reshape(layers, (n * out[0], *rest, window.kernel[0] * c))
+        first = axes_of(window, 0, 1)
+        layers = im2col(reshape(x, (n, depth, prod(rest), c)), window=as_columns(first))
+        images = reshape(layers, (n * first.output((depth,))[0], *rest, window.kernel[0] * c))
         y = conv2d(images, _filters_of_images(kernel), window=axes_of(window, 1, 3))
-    return reshape(y, (n, *out, kernel.shape[-1]))
+    return reshape(y, (n, *window.output(tuple(size)), kernel.shape[-1]))
 
 
 def transposed(x: Tensor, kernel: Tensor, size: Ints, window: Window) -> Tensor:

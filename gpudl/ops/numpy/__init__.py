@@ -20,6 +20,7 @@ from gpudl.ops.numpy import (
     missing,
     padding,
     parts,
+    plain,
     products,
     quantiles,
     ranges,
@@ -47,6 +48,7 @@ from gpudl.ops.numpy.matrices import *  # noqa: F403
 from gpudl.ops.numpy.missing import *  # noqa: F403
 from gpudl.ops.numpy.padding import *  # noqa: F403
 from gpudl.ops.numpy.parts import *  # noqa: F403
+from gpudl.ops.numpy.plain import *  # noqa: F403
 from gpudl.ops.numpy.products import *  # noqa: F403
 from gpudl.ops.numpy.quantiles import *  # noqa: F403
 from gpudl.ops.numpy.ranges import *  # noqa: F403
@@ -76,6 +78,7 @@ publish(
     missing,
     padding,
     parts,
+    plain,
     products,
     quantiles,
     ranges,

@@ -56,7 +56,7 @@ def arange(
     kind = promote(*(operand(each).dtype for each in given)) if dtype is None else np.dtype(dtype)
     numbers = [each if isinstance(each, int | float) else operand(each).item() for each in given]
     first, end, by = (0, numbers[0], 1) if stop is None else (*numbers[:2], numbers[2] if step is not None else 1)
-    if builtins.all(isinstance(number, int) for number in (first, end, by)):
+    if isinstance(first, int) and isinstance(end, int) and isinstance(by, int):
         count = builtins.max(0, -((first - end) // by))
         return fixed(lambda: np.arange(first, end, by), (count,), kind)
     return as_tensor(np.arange(first, end, by).astype(kind))
@@ -92,8 +92,8 @@ def linspace(
     first, last = cast(first, kind), cast(last, kind)
     gaps = count - 1 if endpoint else count
     step = (last - first) / float(gaps) if gaps > 0 else (last - first) * float("nan")
-    if _numbers(start, stop):
-        values = as_tensor(np.linspace(start, stop, count, endpoint).astype(kind))
+    if numbers := _numbers(start, stop):
+        values = as_tensor(np.linspace(numbers[0], numbers[1], count, endpoint).astype(kind))
     else:
         values = _between(first, last, count, gaps, lambda a, b, t: a * (1 - t) + b * t)
     if dtype is not None:
@@ -103,9 +103,10 @@ def linspace(
     return (values, step) if retstep else values
 
 
-def _numbers(*values: TensorLike) -> bool:
-    """Return whether all values are numbers of Python, with which NumPy computes more exactly, in float64."""
-    return builtins.all(isinstance(each, int | float) for each in values)
+def _numbers(*values: object) -> list[float]:
+    """Return the values if all are numbers of Python, with which NumPy computes more exactly, in float64; else none."""
+    numbers = [each for each in values if isinstance(each, int | float)]
+    return numbers if len(numbers) == len(values) else []
 
 
 def _floating(*xs: Tensor) -> np.dtype:
@@ -137,9 +138,9 @@ def logspace(
         >>> logspace(0, 2, 3).numpy()
         array([  1.,  10., 100.], dtype=float32)
     """
-    if _numbers(start, stop, base):
-        values = np.logspace(start, stop, index(num), endpoint, base)
-        return as_tensor(values.astype(float_dtype() if dtype is None else np.dtype(dtype)))
+    if numbers := _numbers(start, stop, base):
+        made = np.logspace(numbers[0], numbers[1], index(num), endpoint, numbers[2])
+        return as_tensor(made.astype(float_dtype() if dtype is None else np.dtype(dtype)))
     exponents = linspace(start, stop, num, endpoint, axis=axis)
     assert isinstance(exponents, Tensor)
     values = exponential.power(cast(base, exponents.dtype), exponents)
@@ -161,9 +162,9 @@ def geomspace(
         array([1., 2., 4., 8.], dtype=float32)
     """
     count = index(num)
-    if _numbers(start, stop):
-        values = np.geomspace(start, stop, count, endpoint)
-        return as_tensor(values.astype(float_dtype() if dtype is None else np.dtype(dtype)))
+    if numbers := _numbers(start, stop):
+        made = np.geomspace(numbers[0], numbers[1], count, endpoint)
+        return as_tensor(made.astype(float_dtype() if dtype is None else np.dtype(dtype)))
     first, last = operand(start), operand(stop)
     kind = _floating(first, last)
     gaps = count - 1 if endpoint else count

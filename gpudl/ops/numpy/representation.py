@@ -56,5 +56,7 @@ def saturate_cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
     # The greatest integer may not be a float, and the next one may be too large.
     inside = logic.logical_and(logic.greater_equal(x, float(low)), logic.less(x, float(high)))
     whole = cast(where(inside, x, 0.0), kind)
-    outside = where(logic.greater_equal(x, float(high)), as_tensor(kind.type(high)), as_tensor(kind.type(low)))
+    outside = where(
+        logic.greater_equal(x, float(high)), as_tensor(np.asarray(high, kind)), as_tensor(np.asarray(low, kind))
+    )
     return where(logic.logical_or(inside, logic.not_equal(x, x)), whole, outside)

@@ -32,7 +32,7 @@ def dft(xp: ModuleType, y: Array, z: Array, real: Array, imag: Array, *, axes: i
     given = real.astype(y.dtype) + 1j * imag.astype(y.dtype)
     along = tuple(range(-axes, 0))
     made = xp.fft.ifftn(given, axes=along, norm="forward") if inverse else xp.fft.fftn(given, axes=along)
-    y[...], z[...] = made.real, made.imag
+    y[...], z[...] = xp.real(made), xp.imag(made)
 
 
 def _adjoint(

@@ -1,6 +1,7 @@
 """Layers that prepare images, and change them at random in training."""
 
 from gpudl.layers.preprocessing.image import (
+    augmenting,
     boxes,
     chains,
     colors,
@@ -8,9 +9,11 @@ from gpudl.layers.preprocessing.image import (
     erasing,
     filters,
     light,
+    mixing,
     moving,
     sizes,
 )
+from gpudl.layers.preprocessing.image.augmenting import *  # noqa: F403
 from gpudl.layers.preprocessing.image.boxes import *  # noqa: F403
 from gpudl.layers.preprocessing.image.chains import *  # noqa: F403
 from gpudl.layers.preprocessing.image.colors import *  # noqa: F403
@@ -18,12 +21,14 @@ from gpudl.layers.preprocessing.image.equalizing import *  # noqa: F403
 from gpudl.layers.preprocessing.image.erasing import *  # noqa: F403
 from gpudl.layers.preprocessing.image.filters import *  # noqa: F403
 from gpudl.layers.preprocessing.image.light import *  # noqa: F403
+from gpudl.layers.preprocessing.image.mixing import *  # noqa: F403
 from gpudl.layers.preprocessing.image.moving import *  # noqa: F403
 from gpudl.layers.preprocessing.image.sizes import *  # noqa: F403
 from gpudl.names import export
 
 export(
     globals(),
+    augmenting,
     boxes,
     chains,
     colors,
@@ -31,6 +36,7 @@ export(
     erasing,
     filters,
     light,
+    mixing,
     moving,
     sizes,
 )

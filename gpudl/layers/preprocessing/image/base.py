@@ -92,27 +92,31 @@ class ImageLayer(Layer):
         keys = self.generator if seed is None else seed
         return self._drawn(self._batch(images)[0].shape, keys) if training and keys is not None else {}
 
-    def transform_images(self, images: Tensor, transformation: Drawn, training: bool = True) -> Tensor:
+    def transform_images(self, images: Tensor, transformation: Drawn | None = None, training: bool = True) -> Tensor:
         """Return images transformed as drawn."""
-        return self._transformed(images, training, lambda x: self._changed(x, transformation))
+        return self._transformed(images, training, lambda x: self._changed(x, transformation or {}))
 
-    def transform_labels(self, labels: Tensor, transformation: Drawn, training: bool = True) -> Tensor:
+    def transform_labels(self, labels: Tensor, transformation: Drawn | None = None, training: bool = True) -> Tensor:
         """Return the labels of transformed images."""
         return labels
 
-    def transform_segmentation_masks(self, masks: Tensor, transformation: Drawn, training: bool = True) -> Tensor:
+    def transform_segmentation_masks(
+        self, segmentation_masks: Tensor, transformation: Drawn | None = None, training: bool = True
+    ) -> Tensor:
         """Return masks transformed like their images."""
         if self._keeps_places:
-            return masks
-        masks = as_tensor(masks)
+            return segmentation_masks
+        masks = as_tensor(segmentation_masks)
         kind = masks.dtype
-        changed = self._transformed(masks, training, lambda x: self._masked(x, transformation))
+        changed = self._transformed(masks, training, lambda x: self._masked(x, transformation or {}))
         return changed if changed.dtype == kind else ops.cast(changed, kind)
 
-    def transform_bounding_boxes(self, boxes: object, transformation: Drawn, training: bool = True) -> object:
+    def transform_bounding_boxes(
+        self, bounding_boxes: object, transformation: Drawn | None = None, training: bool = True
+    ) -> object:
         """Return boxes around objects unchanged if pixels keep their places; else raise NotImplementedError."""
         if self._keeps_places:
-            return boxes
+            return bounding_boxes
         raise NotImplementedError(
             f"{self._who()} does not transform bounding boxes. Leave bounding_boxes out of its input, or use "
             "segmentation_masks."

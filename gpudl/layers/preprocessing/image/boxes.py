@@ -46,8 +46,11 @@ class MaxNumBoundingBoxes(ImageLayer):
     def _changed(self, x: Tensor, drawn: Drawn) -> Tensor:
         return x
 
-    def transform_bounding_boxes(self, boxes: object, transformation: Drawn, training: bool = True) -> object:
+    def transform_bounding_boxes(
+        self, bounding_boxes: object, transformation: Drawn | None = None, training: bool = True
+    ) -> object:
         """Return a dict of boxes (..., number, 4) and labels (..., number)."""
+        boxes = bounding_boxes
         if not isinstance(boxes, dict) or {"boxes", "labels"} - boxes.keys():
             raise ValueError(f"{self._who()}: bounding_boxes must be a dict of boxes and labels, got {boxes!r}.")
         return {**boxes, "boxes": self._filled(boxes["boxes"], -2), "labels": self._filled(boxes["labels"], -1)}

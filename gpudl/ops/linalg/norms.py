@@ -120,18 +120,18 @@ def jvp(
         raise ValueError(f"jvp needs a tangent for each of the {len(primals)} primals, got {len(tangents)}.")
     inputs = [copy(as_tensor(x)) for x in primals]
     for x in inputs:
-        x.node, x.requires_grad = None, True
+        x.requires_grad = True
     with gradients(True):
         returned = fun(*inputs)
         made, *aux = returned if has_aux and isinstance(returned, tuple) else (returned,)
         outs = [as_tensor(y) for y in (made if isinstance(made, tuple | list) else (made,))]
         seeds = [zeros_like(y) for y in outs]
         for seed in seeds:
-            seed.node, seed.requires_grad = None, True
+            seed.requires_grad = True
         weighed = [total(y * seed) for y, seed in zip(outs, seeds, strict=True)]
         slopes = grad(sum(weighed[1:], weighed[0]), inputs, create_graph=True)
         terms = [total(g * as_tensor(t, g)) for g, t in zip(slopes, tangents, strict=True) if g is not None]
-        along = grad(sum(terms[1:], terms[0]), seeds) if terms else [None] * len(seeds)
+        along = grad(sum(terms[1:], terms[0]), seeds, create_graph=True) if terms else [None] * len(seeds)
     found = [zeros_like(y) if d is None else d for d, y in zip(along, outs, strict=True)]
     if isinstance(made, tuple | list):
         return (made, type(made)(found), *aux)

@@ -1,0 +1,127 @@
+"""Weights in several files of a limited size, and an index of them, as Keras 3 writes them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gpudl.layers import Layer
+from gpudl.saving.weights_file import ENDING, PathLike, read_weights, require_built, stored_parts, write_file
+from gpudl.utils.files import replacing
+
+if TYPE_CHECKING:
+    import h5py
+
+INDEX = ".weights.json"
+_GIGABYTE = 1024**3
+_WHAT = "of an index is a dict with weight_map, the names of the files of each group"
+Piece = dict[str, dict[str, np.ndarray]]
+"""What one file has: arrays by number, by the path of their group."""
+
+
+def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+    """Write the weights of `model`, and the state of its optimizer, to a file that Keras 3 reads too, or to several.
+
+    A file is written beside its place and renamed, so that whatever happens the old file or the new one is there,
+    whole.
+
+    Args:
+        model: a built model.
+        filepath: must end in ``.weights.h5``.
+        overwrite: whether a file that is there may be replaced.
+        max_shard_size: the most gigabytes of weights in a file: then they are in several, ``name_00000.weights.h5``
+            and so on, and `load_weights` takes their index, ``name.weights.json``. None for one file.
+
+    Raises:
+        ValueError: another ending, a model that is not built, or one array larger than a file may be.
+        FileExistsError: a file is there and `overwrite` is false.
+        OSError: a file cannot be written.
+    """
+    if max_shard_size is None:
+        write_file(model, filepath, overwrite)
+    else:
+        _save_sharded(model, filepath, max_shard_size, overwrite)
+
+
+def _save_sharded(model: Layer, filepath: PathLike, max_shard_size: float, overwrite: bool = True) -> None:
+    import h5py
+
+    index = index_name(filepath)
+    require_built(model, "save_weights")
+    if index.exists() and not overwrite:
+        raise FileExistsError(f"{index} is there already. Choose another name, or allow overwrite=True.")
+    pieces = list(_pieces(model, max_shard_size * _GIGABYTE))
+    stem = index.name.removesuffix(INDEX)
+    groups: dict[str, list[str]] = {}
+    for number, piece in enumerate(pieces):
+        name = f"{stem}_{number:05d}{ENDING}"
+        with replacing(index.with_name(name)) as unfinished, h5py.File(unfinished, "w") as file:
+            for path, arrays in piece.items():
+                group = file.create_group(path)
+                for key, array in arrays.items():
+                    group.create_dataset(key, data=array)
+                groups.setdefault(f"/{path}", []).append(name)
+    total = sum(array.nbytes for piece in pieces for arrays in piece.values() for array in arrays.values())
+    with replacing(index) as unfinished:
+        Path(unfinished).write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": groups}, indent=4))
+
+
+def _pieces(model: Layer, most: float) -> Iterator[Piece]:
+    """Yield what each file has, in the order of the model's parts."""
+    piece: Piece = {}
+    size = 0
+    for path, _, arrays in stored_parts(model):
+        for key, array in arrays.items():
+            if array.nbytes > most:
+                raise ValueError(
+                    f"the array {path}/{key} has {array.nbytes} bytes, more than the {int(most)} of max_shard_size. "
+                    "Allow larger files."
+                )
+            if size + array.nbytes > most:
+                yield piece
+                piece, size = {}, 0
+            piece.setdefault(path, {})[key] = array
+            size += array.nbytes
+    yield piece
+
+
+def load_sharded(model: Layer, filepath: PathLike, skip_mismatch: bool = False) -> None:
+    """Set the weights of `model` from the files of an index; see `save_weights` and `saving.load_weights`.
+
+    Raises:
+        ValueError: the index is none, names a file elsewhere, or the files do not fit the model.
+        OSError: a file is not there.
+    """
+    import h5py
+
+    index = index_name(filepath)
+    require_built(model, "load_weights")
+    with ExitStack() as stack:
+        files: list[h5py.File] = [stack.enter_context(h5py.File(index.with_name(name), "r")) for name in _names(index)]
+        read_weights(model, files, index, skip_mismatch)
+
+
+def _names(index: Path) -> list[str]:
+    """Return the names of the files of an index, which lie beside it."""
+    try:
+        names = [name for listed in json.loads(index.read_text())["weight_map"].values() for name in listed]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{index} is no index of weights: the JSON {_WHAT}.") from error
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(ENDING):
+            raise ValueError(f"{index} names {name!r}, which is no file of weights beside it. It is not loaded.")
+    return list(dict.fromkeys(names))
+
+
+def index_name(filepath: PathLike) -> Path:
+    """Return the path of an index; raise ValueError for another ending."""
+    path = Path(filepath)
+    for ending in (ENDING, INDEX):
+        if path.name.endswith(ending):
+            return path.with_name(path.name.removesuffix(ending) + INDEX)
+    raise ValueError(f"The filename must end in `{INDEX}` or `{ENDING}`, got {str(filepath)!r}.")
