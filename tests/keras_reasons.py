@@ -16,20 +16,10 @@ ABSENT = {
     "comes with recurrent layers": (
         "layers.*RNN layers.*RNNCell* layers.*GRU* layers.*LSTM* layers.Bidirectional layers.TimeDistributed"
     ),
-    "comes with attention": (
-        "layers.*Attention ops*.dot_product_attention layers.ReversibleEmbedding config.*flash_attention*"
-    ),
     "comes with convolutions and pooling of other ranks": (
         "layers.*Conv* layers.*Pool* layers.ZeroPadding* layers.Cropping* layers.UpSampling* ops*.conv "
         "ops*.conv_transpose ops*.*_conv ops*.adaptive_*_pool layers.SpatialDropout* ops*.fold ops*.unfold "
         "ops*.depth_to_space ops*.space_to_depth"
-    ),
-    "comes with more normalization": (
-        "layers.*Normalization ops*.*normalization ops*.normalize ops*.moments ops.norm ops.linalg.norm"
-    ),
-    "comes with more core layers": (
-        "layers.AlphaDropout layers.GaussianDropout layers.PReLU layers.Permute layers.RepeatVector "
-        "layers.EinsumDense layers.Pipeline"
     ),
     "comes with local histograms": "layers.Contrast*",
     "comes with data from folders and series": "preprocessing.* utils.*_from_directory",

@@ -63,7 +63,18 @@ _FORWARD, _BACKWARD = 2, 5
 
 def _by_head(xp: ModuleType, x: Array, heads: int, dtype: np.dtype) -> Array:
     """Return x (B, T, K, D) as (B, heads, T, D), with each of its heads repeated."""
-    return xp.repeat(x, heads // x.shape[2], axis=2).transpose(0, 2, 1, 3).astype(dtype)
+    return xp.ascontiguousarray(xp.repeat(x, heads // x.shape[2], axis=2).transpose(0, 2, 1, 3), dtype)
+
+
+def _product(xp: ModuleType, a: Array, b: Array, **transposed: bool) -> Array:
+    """Return the products of matrices by the op, which on a GPU has a kernel that can be captured."""
+    rows, columns = (
+        a.shape[-1 if "transpose_a" in transposed else -2],
+        b.shape[-2 if "transpose_b" in transposed else -1],
+    )
+    out = xp.empty((*a.shape[:-2], rows, columns), a.dtype)
+    matmul.run((out,), (a, b), transposed)
+    return out
 
 
 def _shown(xp: ModuleType, shape: tuple[int, ...], mask: tuple[Array, ...], causal: bool) -> Array:
@@ -76,7 +87,7 @@ def _weights(
     xp: ModuleType, q: Array, k: Array, mask: tuple[Array, ...], scale: float, causal: bool
 ) -> tuple[Array, Array, Array]:
     """Return the weights of the keys (B, H, T, S), log-sum-exp (B, H, T, 1), and which keys are seen."""
-    scores = xp.matmul(q, k.swapaxes(-1, -2)) * q.dtype.type(scale)
+    scores = _product(xp, q, k, transpose_b=True) * q.dtype.type(scale)
     seen = _shown(xp, scores.shape, mask, causal)
     some = seen.any(axis=-1, keepdims=True)
     scores = xp.where(some, xp.where(seen, scores, q.dtype.type(-np.inf)), q.dtype.type(0))
@@ -101,7 +112,7 @@ def attention(
     q, k, v = (_by_head(xp, x, q.shape[2], out.dtype) for x in (q, k, v))
     weights, logarithms, _ = _weights(xp, q, k, mask, scale, causal)
     lse[...] = logarithms[..., 0]
-    out[...] = xp.matmul(weights, v).transpose(0, 2, 1, 3)
+    out[...] = _product(xp, weights, v).transpose(0, 2, 1, 3)
 
 
 def _attention_grad(
@@ -132,16 +143,16 @@ def attention_grad(
     """Return the gradients of `attention` with respect to q, k and v, from its results and that of the first."""
     q, k, v, g, out = (_by_head(xp, x, q.shape[2], g.dtype) for x in (q, k, v, g, out))
     weights, _, seen = _weights(xp, q, k, mask, scale, causal)
-    slopes = xp.matmul(g, v.swapaxes(-1, -2)) - (g * out).sum(axis=-1, keepdims=True)
+    slopes = _product(xp, g, v, transpose_b=True) - (g * out).sum(axis=-1, keepdims=True)
     slopes = xp.where(seen, weights * slopes, g.dtype.type(0)) * g.dtype.type(scale)
-    dq[...] = xp.matmul(slopes, k).transpose(0, 2, 1, 3)
+    dq[...] = _product(xp, slopes, k).transpose(0, 2, 1, 3)
     dk[...] = _by_key(xp, slopes, q, dk.shape[2])
     dv[...] = _by_key(xp, weights, g, dv.shape[2])
 
 
 def _by_key(xp: ModuleType, left: Array, right: Array, heads: int) -> Array:
     """Return left^T @ right (B, S, heads, D), with the sums of the heads that share one."""
-    product = xp.matmul(left.swapaxes(-1, -2), right)
+    product = _product(xp, left, right, transpose_a=True)
     shared = product.reshape(len(product), heads, -1, *product.shape[2:])
     return shared.sum(axis=2).transpose(0, 2, 1, 3)
 
