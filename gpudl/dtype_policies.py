@@ -12,7 +12,8 @@ from gpudl.engine.convert import as_tensor
 from gpudl.engine.default_float import floatx
 from gpudl.engine.spec import TEXT, as_dtype, is_floating
 from gpudl.engine.tensor import Tensor, faces
-from gpudl.registry import serialize
+from gpudl.registry import named_like
+from gpudl.registry import serialize as _serialize
 
 __all__ = ["DTypePolicy", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"]
 
@@ -156,8 +157,11 @@ def get(identifier: DtypeLike) -> DTypePolicy:
         ) from None
 
 
-def deserialize(config: Mapping[str, Any]) -> DTypePolicy:
-    """Return the policy described by a dict that `serialize` made."""
+serialize = named_like(_serialize, {"value": "dtype_policy"})
+
+
+def deserialize(config: Mapping[str, Any], custom_objects: Mapping[str, object] | None = None) -> DTypePolicy:
+    """Return the policy described by a dict that `serialize` made; `custom_objects` has no effect."""
     if config.get("class_name") != "DTypePolicy":
         raise ValueError(f"expected the config of a DTypePolicy, got {config!r}.")
     return DTypePolicy.from_config(config["config"])

@@ -118,7 +118,18 @@ ARRANGEMENT: dict[str, list[Call]] = {
         *(lambda o, x: o.pad(x, 1, constant_values=1), lambda o, x: o.pad(x, ((0, 0), (1, 2)), "constant", 1.5)),
         *(
             lambda o, x, mode=mode: o.pad(x, ((1, 1), (2, 0)), mode)
-            for mode in ("edge", "reflect", "symmetric", "wrap", "maximum", "minimum", "linear_ramp", "empty")
+            for mode in (
+                "edge",
+                "reflect",
+                "symmetric",
+                "wrap",
+                "maximum",
+                "minimum",
+                "mean",
+                "median",
+                "linear_ramp",
+                "empty",
+            )
         ),
         lambda o, x: o.pad(x, 5, "reflect"),
     ],

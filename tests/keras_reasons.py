@@ -32,10 +32,6 @@ ABSENT = {
         "layers.EinsumDense layers.Pipeline"
     ),
     "comes with local histograms": "layers.Contrast*",
-    "comes with preprocessing layers for tables and text": (
-        "layers.CategoryEncoding layers.Discretization layers.Hash* layers.*Lookup layers.TextVectorization "
-        "utils.FeatureSpace"
-    ),
     "comes with data from folders and series": "preprocessing.* utils.*_from_directory",
     "comes with bounding boxes": "utils.bounding_boxes.* visualization.*",
     "comes with audio": "layers.*Spectrogram ops*.*stft ops*.*fft* ops.extract_sequences utils.audio*",
@@ -57,8 +53,7 @@ ABSENT = {
     "not planned: needs another package or a server": "wrappers.* callbacks.OrbaxCheckpoint callbacks.RemoteMonitor",
     "comes with recomputation of activations": "RematScope remat",
     "comes with distillation as a class of its own": "distillation.*",
-    "comes with settings of training": "config.*",
-    "comes with small helpers": "utils.* name_scope version *FloatDTypePolicy",
+    "comes with small helpers": "utils.*",
 }
 BEHAVIOUR = {
     "config.disable_traceback_filtering": "changes nothing: tracebacks are always whole",

@@ -140,6 +140,9 @@ CALLS |= {
         lambda o, x: o.jvp(lambda a: (o.exp(a), a[0]), (wide(o, x),), (wide(o, x),))[1],
         lambda o, x: o.jvp(lambda a: (a * a, a), (wide(o, x),), (wide(o, x),), has_aux=True),
     ],
+    "polar": [lambda o, x: o.polar(wide(o, x), wide(o, x))],
+    "view_as_complex": [lambda o, x: o.view_as_complex(wide(o, x)[:, :2])],
+    "view_as_real": [lambda o, x: o.view_as_real(o.view_as_complex(wide(o, x)[:, :2]))],
     "psnr": [lambda o, x: o.psnr(x, x[::-1], 7.0)],
     "ctc_decode": [
         lambda o, x: o.ctc_decode(o.stack([o.cast(x, "float32")] * 2), np.array([2, 1])),
@@ -259,6 +262,7 @@ for _name in ("elu", "celu", "hard_shrink", "soft_shrink"):
 CALLS["hard_tanh"].append(lambda o, x: o.hard_tanh(o.cast(x, "int32") - 2))
 FLOATS_ONLY = frozenset(
     {
+        *("polar", "view_as_complex", "view_as_real"),
         *("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "hard_tanh"),
         *("batch_normalization", "layer_normalization", "rms_normalization", "softsign"),
     }

@@ -40,6 +40,7 @@ FUNCTIONS: dict[str, Function] = {
     "pad constant": lambda x: ops.pad(x, ((1, 0), (0, 2)), constant_values=2.0) ** 2,
     "pad edge": lambda x: ops.pad(x, ((1, 2), (2, 0)), "edge") ** 2,
     "pad maximum": lambda x: ops.pad(x, 1, "maximum"),
+    "pad mean": lambda x: ops.pad(x, 1, "mean") * x[0, 0],
     "pad ramp": lambda x: ops.pad(x, 2, "linear_ramp"),
     "pad reflect": lambda x: ops.pad(x, 1, "reflect") ** 2,
     "pad wrap": lambda x: ops.pad(x, 4, "wrap"),

@@ -23,6 +23,8 @@ rng = np.random.default_rng(0)
 PICTURES = rng.random((SAMPLES, 8, 8, 1), dtype=np.float32)
 TABLE = rng.random((SAMPLES, 2), dtype=np.float32)
 DIGITS = rng.integers(10, size=SAMPLES)
+SIGNS = rng.integers(5, size=(SAMPLES, 4))
+STEPS = rng.random((SAMPLES, 3, 2), dtype=np.float32)
 NUMBERS = rng.random((SAMPLES, 1), dtype=np.float32)
 
 
@@ -69,10 +71,23 @@ def siamese() -> tuple[Model, Any, Any]:
     return model, [PICTURES, PICTURES[::-1].copy()], (NUMBERS > 0.5).astype(np.float32)
 
 
+def encoder_and_decoder() -> tuple[Model, Any, Any]:
+    """Return a recurrent network in two parts, with masks and states, and data for it."""
+    read, written = Input((4,), dtype="int32"), Input((3, 2))
+    signs = layers.Embedding(5, 3, mask_zero=True)(read)
+    ys, *states = layers.LSTM(4, return_sequences=True, return_state=True)(signs)
+    back = layers.Bidirectional(layers.GRU(4, dropout=0.2, recurrent_dropout=0.2, seed=1))(ys)
+    y = layers.LSTM(4)(written, initial_state=states)
+    model = Model([read, written], layers.Dense(1)(layers.Concatenate()([back, y])))
+    model.compile("sgd", "mse")
+    return model, [SIGNS, STEPS], NUMBERS
+
+
 MAKERS: dict[str, Callable[[], tuple[Model, Any, Any]]] = {
     "residual": residual,
     "two and two": two_and_two,
     "siamese": siamese,
+    "encoder and decoder": encoder_and_decoder,
 }
 
 

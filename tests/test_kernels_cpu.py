@@ -205,6 +205,8 @@ F4_ONLY = (
     "attention",
     "attention_grad",
     "erf",
+    "gelu",
+    "gelu_grad",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
@@ -326,6 +328,8 @@ CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]]
         [noise(*MANY), noise(*MANY, seed=1), noise(37), noise(37), abs(noise(37))],
         {"epsilon": 1e-3},
     ),
+    "gelu": (special.gelu, [blank(ODD)], [noise(*ODD)], {}),
+    "gelu_grad": (special.gelu_grad, [blank(ODD)], [noise(*ODD), noise(*ODD, seed=1)], {}),
     "erf": (special.erf, [blank(ODD)], [noise(*ODD)], {}),
     "layer_norm": (
         layer_norm.layer_norm,

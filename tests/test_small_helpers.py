@@ -112,6 +112,12 @@ class TestPositions:
         assert names.index("name") + 1 == names.index("exclude_layers")
         assert optimizers.Muon(*[0.1, 0.9, 0.99, None, 1e-6, None, 1.0]).clipnorm == 1.0
 
+    def test_a_layers_name_is_the_last_of_its_arguments(self) -> None:
+        assert layers.MaxPooling2D(2, 2, "same", "channels_last", "largest").name == "largest"
+        given = [None, None, None, None, "int", 3, False, ["a"], None, False, False, "utf-8", "words"]
+        assert layers.TextVectorization(*given).name == "words"
+        assert layers.AveragePooling1D(name="mean").get_config()["name"] == "mean"
+
     def test_too_many_are_an_error(self) -> None:
         with pytest.raises(TypeError, match="positional arguments"):
             optimizers.SGD(*range(1, 20))

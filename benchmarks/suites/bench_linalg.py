@@ -1,4 +1,4 @@
-"""Products of matrices: those of the dense layers of the tutorials, forward and both gradients, and larger ones."""
+"""Products of matrices: those of the tutorials, forward and both gradients, those of a sequence, and larger ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from benchmarks.suites.harness import Case, op, suite
 
 # (M, K, N) of the forward product.
-SIZES = ((128, 784, 512), (128, 512, 10), (64, 576, 64), (64, 64, 10), (32, 3, 1), (1024, 1024, 1024))
+SIZES = ((128, 784, 512), (128, 512, 10), (64, 576, 64), (64, 64, 10), (32, 3, 1), (6400, 64, 512), (1024, 1024, 1024))
 
 
 def products() -> Iterator[Case]:

@@ -86,6 +86,7 @@ class Heads(Layer):
             activity_regularizer=self._penalty,
             **{option: getattr(self, option) for option in _COMMON},
         )
+        dense.supports_masking = True  # tokens keep their places
         dense.build(shape)
         return dense
 

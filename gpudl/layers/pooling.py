@@ -6,7 +6,7 @@ from typing import Unpack
 
 from gpudl.engine.tensor import Tensor
 from gpudl.layers._windowed import Size, Windowed
-from gpudl.layers.base.options import LayerOptions
+from gpudl.layers.base.options import LayerOptions, NameLast
 from gpudl.ops.nn.pooling import maxima, means
 
 __all__ = [
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-class _Pooling(Windowed):
+class _Pooling(Windowed, options=NameLast):
     def __init__(
         self,
         pool_size: Size = 2,

@@ -54,7 +54,7 @@ def custom_gradient(f: Callable[..., tuple[Values, Callable[..., Values]]]) -> C
     """
 
     def computed(*args: Values) -> Values:
-        inputs = map_leaves(operand, args)
+        inputs: Values = map_leaves(operand, args)
         made, rule = f(*inputs)
         leaves = flatten(inputs)[0]
         if not (state.gradients and any(leaf.requires_grad for leaf in leaves)):

@@ -52,7 +52,7 @@ def associative_scan(
     """
     if not callable(f):
         raise TypeError(f"associative_scan: f must be a function of two nests, got {type(f).__name__}.")
-    nest = map_leaves(operand, elems)
+    nest: Values = map_leaves(operand, elems)
     leaves = flatten(nest)[0]
     (along,) = axes_of(min(leaf.ndim for leaf in leaves), axis) if axis >= 0 else (axis,)
     if len({leaf.shape[along] for leaf in leaves}) != 1:
@@ -66,7 +66,8 @@ def associative_scan(
         return map_leaves(lambda _: next(given), nest)
 
     def joined(left: Leaves, right: Leaves) -> Leaves:
-        return flatten(map_leaves(operand, f(filled(left), filled(right))))[0]
+        made: Values = map_leaves(operand, f(filled(left), filled(right)))
+        return flatten(made)[0]
 
     turned = [flip(leaf, along) for leaf in leaves] if reverse else leaves
     sums = _sums(joined, turned, along)

@@ -228,7 +228,7 @@ def vectorized_map(function: Callable[[Values], Values], elements: Values) -> Va
     """Apply a function to each row of `elements`, and stack the results; here the same as `map`.
 
     Example:
-        >>> vectorized_map(lambda row: row * 2, [[1.0], [2.0]]).numpy().tolist()
-        [[2.0], [4.0]]
+        >>> vectorized_map(lambda row: row * 2, np.float32([1, 2])).numpy()
+        array([2., 4.], dtype=float32)
     """
     return map(function, elements)

@@ -83,8 +83,13 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         }
 
     @classmethod
-    def from_config(cls, config: Config) -> Self:
-        """Return a new map with new optimizers."""
+    def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
+        """Return a new map with new optimizers; `custom_objects` adds classes of the user's."""
+        with users.custom_object_scope(custom_objects or {}):
+            return cls._of(config)
+
+    @classmethod
+    def _of(cls, config: Config) -> Self:
         made = {pattern: OPTIMIZERS.get(one) for pattern, one in config["optimizer_map"].items()}
         return cls(OPTIMIZERS.deserialize(config["default_optimizer"]), made)
 

@@ -108,7 +108,9 @@ def phases(window: Window, shape: Ints, filters: int) -> Phases:
             ends.append(ends[-1] + len(taps) * filters)
 
     def pixels(count: int) -> Pixels:
-        starts, counts, windows, outputs = [], [], [], []
+        starts, counts = [], []
+        windows: list[ndarray] = []
+        outputs: list[ndarray] = []
         for block in range(blocks):
             for p in range(s.sh):
                 for q in range(s.sw):
@@ -116,16 +118,15 @@ def phases(window: Window, shape: Ints, filters: int) -> Phases:
                     t = [t for t in range(top, min(top + rows, high)) if 0 <= t * s.sh + p - s.top < s.h]
                     u = [u for u in range(begin, end) if 0 <= u * s.sw + q - s.left < s.w]
                     m, i, j = np.meshgrid(np.arange(count), t, u, indexing="ij")
-                    starts.append(sum(map(len, windows)))
+                    starts.append(sum(len(one) for one in windows))
                     counts.append(m.size)
                     if m.size:
                         y, x = i * s.sh + p - s.top, j * s.sw + q - s.left
                         window = (m * slab[0] + i - top + up) * width + j - begin + left
                         windows.append(table(window * filters))
                         outputs.append(table(((m * s.h + y) * s.w + x) * s.c))
-        return Pixels(
-            *(np.array(a, np.int64) for a in (starts, counts)), np.concatenate(windows), np.concatenate(outputs)
-        )
+        at, how_many = np.array(starts, np.int64), np.array(counts, np.int64)
+        return Pixels(at, how_many, np.concatenate(windows), np.concatenate(outputs))
 
     flat = (np.concatenate(a).astype(np.int64) for a in (steps, weights))
     first = low - up, begin - left

@@ -17,7 +17,7 @@ from numpy import ndarray
 
 from ..registry import accelerates, floats
 from .machine.layout import multiples
-from .machine.panels import turned
+from .machine.panels import panels_of, turned
 from .machine.prebound import ParallelLoop, share
 from .machine.scratch import NO_FLOATS, scratch
 from .machine.threads import inner
@@ -30,6 +30,7 @@ _TALL = 8  # blocks of rows from which on all panels of a block are computed fir
 _STEPS = 256  # steps of the inner dimension at a time: so many rows of a panel of B stay in the second-level cache
 _SAMPLES = 128
 _PARTS = 16
+_MANY = 512  # rows from which on a copy of B is worth it, whose panels are contiguous
 _FEW = 1 << 23  # multiplications below which the search for zeros costs more than it saves
 
 
@@ -170,6 +171,8 @@ def multiplied(
         packed = scratch(1, -(-columns // PANEL), depth, PANEL)
         turned(b.size, packed, b[None])
         right = Right(packed, multiples(depth, PANEL), depth)
+    elif rows >= _MANY:
+        right = panels_of(b, depth, columns)
     apart, step = (1, rows) if transpose_a else (depth, 1)
     left = Left(a.reshape(-1), multiples(rows, apart), multiples(depth, step))
     work = out.size * depth

@@ -1,4 +1,4 @@
-"""The error function, which neither NumPy nor the interpreter of fused ops has."""
+"""The error function, which neither NumPy nor the interpreter of fused ops has, and GELU, which is made of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .machine.threads import inner, piece, pieces
 from .machine.transcendental import exp
 
 f4 = np.float32
+_ROOT, _DENSITY = f4(0.5**0.5), f4((2 * np.pi) ** -0.5)
 
 
 @inner
@@ -66,3 +67,39 @@ def _single(y: ndarray, x: ndarray) -> bool:
 def erf(y: ndarray, x: ndarray) -> None:
     """Compute y = erf(x)."""
     _errors(x.size << 3, y.reshape(-1), x.reshape(-1))
+
+
+@ParallelLoop
+def _gelu(worker, workers, y, x):  # type: ignore[no-untyped-def]
+    for block in share(pieces(x.size), worker, workers):
+        first, last = piece(block, x.size)
+        for k in range(first, last):
+            y[k] = (_erf(x[k] * _ROOT) + f4(1)) * x[k] * f4(0.5)
+
+
+@accelerates("gelu", device="cpu", supports=_single)
+def gelu(y: ndarray, x: ndarray) -> None:
+    """Compute y = x * (1 + erf(x / sqrt(2))) / 2."""
+    _gelu(x.size << 3, y.reshape(-1), x.reshape(-1))
+
+
+@ParallelLoop
+def _gelu_grad(worker, workers, dx, g, x):  # type: ignore[no-untyped-def]
+    for block in share(pieces(x.size), worker, workers):
+        first, last = piece(block, x.size)
+        for k in range(first, last):
+            square = x[k] * x[k] * f4(0.5)
+            square = f4(80) if square > f4(80) else square  # beyond, exponentials are nearly subnormal, and slow
+            slope = (_erf(x[k] * _ROOT) + f4(1)) * f4(0.5) + exp(-square) * x[k] * _DENSITY
+            dx[k] = slope * g[k]
+
+
+def _singles(dx: ndarray, g: ndarray, x: ndarray) -> bool:
+    """Accept C-contiguous float32."""
+    return _single(dx, x) and _single(g, x)
+
+
+@accelerates("gelu_grad", device="cpu", supports=_singles)
+def gelu_grad(dx: ndarray, g: ndarray, x: ndarray) -> None:
+    """Compute dx = g * gelu'(x); all arrays have the same shape."""
+    _gelu_grad(x.size << 4, dx.reshape(-1), g.reshape(-1), x.reshape(-1))

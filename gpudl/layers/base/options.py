@@ -36,6 +36,12 @@ class LayerOptions(Common, total=False):
     input_dim: int | None
 
 
+class NameLast(TypedDict, total=False):
+    """What layers that take their name by position, behind their own arguments, say as their ``options``."""
+
+    name: Annotated[str | None, None]
+
+
 class KernelOptions(Common, total=False):
     """The arguments of layers with a kernel and a bias."""
 

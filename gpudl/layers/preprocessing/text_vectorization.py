@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from gpudl.custom_objects import get_registered_object
 from gpudl.engine.symbol import OpenShape
 from gpudl.engine.tree import Nest
-from gpudl.layers.base.options import LayerOptions
+from gpudl.layers.base.options import LayerOptions, NameLast
 from gpudl.layers.preprocessing.adapting import batches_of
 from gpudl.layers.preprocessing.has_vocabulary import plain
 from gpudl.layers.preprocessing.host import HostLayer, array_of, each, shape_of, texts_of
@@ -38,7 +38,7 @@ _SPLIT: dict[str, Callable[[str], list[str]]] = {
 }
 
 
-class TextVectorization(HostLayer):
+class TextVectorization(HostLayer, options=NameLast):
     """Standardize text, split it to words, and map these to indices or counts, by a vocabulary that `adapt` learns.
 
     Index 0 is padding, and index 1 stands for words that are not in the vocabulary; without ``output_mode="int"``

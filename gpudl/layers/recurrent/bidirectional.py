@@ -82,8 +82,8 @@ class Bidirectional(Layer):
     @property
     def states(self) -> tuple[Tensor, ...] | None:
         """The states that stateful layers keep, those of the forward layer first; None before they are built."""
-        kept = [getattr(layer, "states", None) for layer in (self.forward_layer, self.backward_layer)]
-        return None if None in kept else (*kept[0], *kept[1])
+        first, second = (getattr(layer, "states", None) for layer in (self.forward_layer, self.backward_layer))
+        return None if first is None or second is None else (*first, *second)
 
     def _keeps_batch(self) -> bool:
         return bool(self.stateful)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Unpack
+from typing import Any
 
 from numpy.typing import DTypeLike
 
 from gpudl import activations, ops, random
 from gpudl.activations import Activation
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import Shape as Sizes
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.initializers import Initializer
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import Layer
-from gpudl.layers.recurrent.options import SharedCellOptions
 from gpudl.layers.recurrent.states import listed
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import positive, require_number
@@ -54,7 +54,7 @@ class Cell(Layer):
     _dropout_mask: Masks = None
     _recurrent_dropout_mask: Masks = None
 
-    def __init__(self, units: int, *, implementation: int = 2, **options: Unpack[SharedCellOptions]) -> None:
+    def __init__(self, units: int, *, implementation: int = 2, **options: Any) -> None:
         super().__init__(**options)
         self.units = positive(type(self).__name__, units=units)
         rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
@@ -94,7 +94,7 @@ class Cell(Layer):
         return (width,)
 
     def _first_bias(self, shape: Sizes, dtype: DTypeLike | None = None) -> Tensor:
-        return self.bias_initializer(shape, dtype=dtype)
+        return as_tensor(self.bias_initializer(shape, dtype=dtype))
 
     def _input_bias(self) -> Tensor | None:
         return self.bias
@@ -162,7 +162,7 @@ class Cell(Layer):
             training: whether there is dropout.
         """
         x = self._floating(inputs)
-        y, after = self.step(self.projected(x, self.input_masks(x, training)), listed(states), training)  # type: ignore[arg-type]
+        y, after = self.step(self.projected(x, self.input_masks(x, training)), listed(states), training)
         return y, after if isinstance(states, list | tuple) else after[0]
 
     def input_masks(self, one: Tensor, training: bool) -> Masks:

@@ -9,12 +9,12 @@ from typing import NamedTuple
 from gpudl import ops
 from gpudl.engine.state import autocast, symbolic
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import flatten, map_leaves
+from gpudl.engine.tree import map_leaves
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.recurrent.cell import Cell, Masks
 from gpudl.layers.recurrent.protocol import AnyCell, applied
 from gpudl.layers.recurrent.stacked import StackedRNNCells
-from gpudl.layers.recurrent.states import States, filled, listed
+from gpudl.layers.recurrent.states import States, filled, leaves_of, listed
 
 Step = Callable[[Tensor, States], States]
 
@@ -89,6 +89,7 @@ def _by_parts(cell: Cell, x: Tensor, states: States, way: Way) -> Passed:
     """
     whole = cell.has_whole(way.training) and not way.unroll and x.shape[1] > 0
     masks = _for_all(cell.draw_masks(x, states[0], way.training), 1 if whole else 0)
+    outputs: Tensor | None
     if whole:
         mask = ops.ones(x.shape[:2], "bool") if way.mask is None else way.mask
         outputs, after = cell.whole(cell.product(x, masks), states, mask, way.reverse)
@@ -106,7 +107,8 @@ def _for_all(masks: Masks, time_axis: int) -> Masks:
 
 def _by_calls(cell: AnyCell, x: Tensor, states: States, way: Way) -> Passed:
     """Call a cell of the user's for each step."""
-    inner = [each for each in cell._flattened() if isinstance(each, Cell)] if isinstance(cell, Layer) else []
+    inside: list[Layer] = list(cell._flattened()) if isinstance(cell, Layer) else []
+    inner = [each for each in inside if isinstance(each, Cell)]
 
     def step(x: Tensor, before: States) -> States:
         y, after = applied(cell, x, before[1:], way.training)
@@ -114,9 +116,9 @@ def _by_calls(cell: AnyCell, x: Tensor, states: States, way: Way) -> Passed:
             if each is not cell:  # whose masks are for all steps; those inside draw others in each step
                 each.reset_dropout_mask()
                 each.reset_recurrent_dropout_mask()
-        return [y, *filled(before[1:], flatten(after)[0])]
+        return [y, *filled(before[1:], leaves_of(after))]
 
-    rows, first = _time_first(x), flatten(states)[0][0]
+    rows, first = _time_first(x), leaves_of(states)[0]
     with symbolic():
         y = step(_unknown(x[:, 0]), [first, *(map_leaves(_unknown, state) for state in states)])[0]
     same = (first.shape, first.dtype) == (y.shape, y.dtype)
@@ -135,7 +137,7 @@ def _scanned(step: Step, rows: Tensor, states: States, way: Way) -> tuple[Tensor
         x, counts = row
         after = step(x, states)
         if counts is not None:
-            pairs = zip(flatten(after)[0], flatten(states)[0], strict=True)
+            pairs = zip(leaves_of(after), leaves_of(states), strict=True)
             after = filled(states, [_selected(counts, new, old) for new, old in pairs])
         return after, after[0] if way.every else None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.recurrent.cell import Cell
@@ -31,7 +31,7 @@ class OfCell(RNN):
     _of_cell: ClassVar[frozenset[str]] = frozenset()
     _features = -1  # the axis of the inputs whose size the weights depend on
 
-    def __init_subclass__(cls, cell: type[Cell] | None = None, options: type | None = None, **kwargs: object) -> None:
+    def __init_subclass__(cls, cell: type[Cell] | None = None, options: type | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if cell is None or options is None:
             return

@@ -70,10 +70,6 @@ class _OfCells(Common, total=False):
     implementation: int
 
 
-class SharedCellOptions(_Activation, _Initializers, _Regularizers, _Constraints, _Seed, Common, total=False):
-    """The arguments of all cells after `units`."""
-
-
 class RNNOptions(Common, total=False):
     """The arguments of `RNN` that are passed by keyword only."""
 

@@ -9,7 +9,7 @@ from gpudl import ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import open_shape
 from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import Nest, flatten
+from gpudl.engine.tree import Nest
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import LAYERS, Layer
 from gpudl.layers.base.masks import Masks
@@ -17,7 +17,7 @@ from gpudl.layers.recurrent.loop import Passed, Way, over_time
 from gpudl.layers.recurrent.options import RNNOptions
 from gpudl.layers.recurrent.protocol import AnyCell, built, initial, require_cell
 from gpudl.layers.recurrent.stacked import StackedRNNCells
-from gpudl.layers.recurrent.states import Kept, States, listed, matched
+from gpudl.layers.recurrent.states import Kept, States, leaves_of, listed, matched
 from gpudl.registry import Config
 
 __all__ = ["RNN"]
@@ -118,7 +118,7 @@ class RNN(Layer):
 
     def compute_mask(self, inputs: object, previous_mask: Masks = None) -> Masks:
         """Return the mask of the outputs, and None for each state that is returned."""
-        mask = flatten(previous_mask)[0][0] if self.return_sequences else None
+        mask = leaves_of(previous_mask)[0] if self.return_sequences else None
         return [mask, *(None for _ in self.state_size)] if self.return_state else mask
 
     def call(
@@ -167,7 +167,7 @@ class RNN(Layer):
             return matched(self._who(), given, self.get_initial_state(batch))
         if self._kept is None:
             return self.get_initial_state(batch)
-        kept = flatten(self._kept.variables)[0][0].shape[0]
+        kept = leaves_of(self._kept.variables)[0].shape[0]
         if kept != batch:
             raise ShapeError(
                 f"a stateful layer keeps states for the {kept} samples of its first batch, but this one has {batch}. "

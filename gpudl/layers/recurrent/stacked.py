@@ -49,7 +49,7 @@ class StackedRNNCells(Layer):
     @property
     def output_size(self) -> object:
         """The size of the outputs, those of the last cell."""
-        return getattr(self.cells[-1], "output_size", None) or listed(self.cells[-1].state_size)[0]  # type: ignore[arg-type]
+        return getattr(self.cells[-1], "output_size", None) or listed(self.cells[-1].state_size)[0]
 
     def get_initial_state(self, batch_size: int | None = None) -> States:
         """Return the list of states of each cell before the first step."""

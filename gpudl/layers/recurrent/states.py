@@ -16,13 +16,18 @@ States = list[Any]
 """Those of a cell: tensors, or, of cells on top of one another, the lists of each."""
 
 
+def leaves_of(states: Any) -> list[Any]:
+    """Return the tensors of a nest in a row."""
+    return flatten(states)[0]
+
+
 def filled(nest: States, leaves: list[Tensor]) -> States:
     """Return `nest` with `leaves`, in order, in place of its own."""
     given = iter(leaves)
     return [map_leaves(lambda _: next(given), each) for each in nest]
 
 
-def listed(states: Nest[Tensor]) -> States:
+def listed(states: object) -> States:
     """Return the states of a cell as a list, also if there is one."""
     return list(states) if isinstance(states, list | tuple) else [states]
 
@@ -34,7 +39,7 @@ def matched(who: str, given: Nest[Tensor], wanted: States) -> States:
         ValueError: there is another number of them.
         ShapeError: one has another shape.
     """
-    states, like = flatten(listed(given))[0], flatten(wanted)[0]
+    states, like = leaves_of(listed(given)), leaves_of(wanted)
     shapes, right = (", ".join(str(open_shape(s.shape)) for s in each) for each in (states, like))
     wrong = len(states) != len(like)
     if wrong or any(s.shape != w.shape for s, w in zip(states, like, strict=True)):
@@ -59,12 +64,12 @@ class Kept:
 
     def assign(self, states: Nest[Tensor]) -> None:
         """Set them, at the end of a batch."""
-        for variable, state in zip(flatten(self.variables)[0], flatten(states)[0], strict=True):
+        for variable, state in zip(leaves_of(self.variables), leaves_of(states), strict=True):
             variable.assign(state)
 
     def reset(self) -> None:
         """Set them to 0."""
-        for variable in flatten(self.variables)[0]:
+        for variable in leaves_of(self.variables):
             variable.assign(np.zeros(variable.shape, variable.dtype))
 
 

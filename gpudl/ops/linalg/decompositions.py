@@ -92,8 +92,8 @@ def logdet(x: TensorLike) -> Tensor:
     """Return the logarithms of the determinants of matrices, NaN where these are negative.
 
     Example:
-        >>> logdet([[2.0, 0.0], [0.0, 3.0]]).numpy().round(3)
-        array(1.792, dtype=float32)
+        >>> float(logdet([[2.0, 0.0], [0.0, 3.0]])).__round__(3)
+        1.792
     """
     sign, size = lapack.slogdet(x)
     return size + log(sign)
@@ -217,7 +217,7 @@ def lstsq(a: TensorLike, b: TensorLike, rcond: float | None = None) -> Tensor:
         ShapeError: shapes that do not fit.
 
     Example:
-        >>> lstsq([[1.0], [1.0]], [1.0, 3.0]).numpy()
+        >>> lstsq([[1.0], [1.0]], [1.0, 3.0]).numpy().round(3)
         array([2.], dtype=float32)
     """
     a, b = _floats(a), operand(b)

@@ -3,6 +3,7 @@
 from gpudl.engine.calls import publish
 from gpudl.ops.nn import (
     attention,
+    complex_views,
     convolution,
     crossentropy,
     ctc,
@@ -10,6 +11,7 @@ from gpudl.ops.nn import (
     labels,
     normalization,
     piecewise,
+    plain,
     pooling,
     probabilities,
     quality,
@@ -17,6 +19,7 @@ from gpudl.ops.nn import (
     smooth,
 )
 from gpudl.ops.nn.attention import *  # noqa: F403
+from gpudl.ops.nn.complex_views import *  # noqa: F403
 from gpudl.ops.nn.convolution import *  # noqa: F403
 from gpudl.ops.nn.crossentropy import *  # noqa: F403
 from gpudl.ops.nn.ctc import *  # noqa: F403
@@ -24,17 +27,17 @@ from gpudl.ops.nn.decoding import *  # noqa: F403
 from gpudl.ops.nn.labels import *  # noqa: F403
 from gpudl.ops.nn.normalization import *  # noqa: F403
 from gpudl.ops.nn.piecewise import *  # noqa: F403
+from gpudl.ops.nn.plain import *  # noqa: F403
 from gpudl.ops.nn.pooling import *  # noqa: F403
 from gpudl.ops.nn.probabilities import *  # noqa: F403
 from gpudl.ops.nn.quality import *  # noqa: F403
 from gpudl.ops.nn.shrinking import *  # noqa: F403
 from gpudl.ops.nn.smooth import *  # noqa: F403
-from gpudl.ops.primitives.activation import relu, sigmoid
 
-__all__ = ["relu", "sigmoid"]
 publish(
     globals(),
     attention,
+    complex_views,
     convolution,
     crossentropy,
     ctc,
@@ -42,6 +45,7 @@ publish(
     labels,
     normalization,
     piecewise,
+    plain,
     pooling,
     probabilities,
     quality,

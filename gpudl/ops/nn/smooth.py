@@ -8,8 +8,9 @@ from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.primitives.activation import sigmoid, tanh
 from gpudl.ops.primitives.elementwise import minimum, square, where
-from gpudl.ops.primitives.exponential import erf, expm1
+from gpudl.ops.primitives.exponential import expm1
 from gpudl.ops.primitives.exponential import sqrt as square_root
+from gpudl.ops.primitives.gelu import gelu as exact_gelu
 from gpudl.ops.primitives.loss import sigmoid_cross_entropy
 
 __all__ = [
@@ -128,8 +129,9 @@ def gelu(x: TensorLike, approximate: bool = True) -> Tensor:
         array([-0.159,  1.955], dtype=float32)
     """
     x = as_tensor(x)
-    inner = (x + x * x * x * 0.044715) * sqrt(2 / pi) if approximate else x * sqrt(0.5)
-    return x * ((tanh(inner) if approximate else erf(inner)) + 1.0) * 0.5
+    if not approximate:
+        return exact_gelu(x)
+    return x * (tanh((x + x * x * x * 0.044715) * sqrt(2 / pi)) + 1.0) * 0.5
 
 
 swish = silu

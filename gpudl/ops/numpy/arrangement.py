@@ -9,7 +9,7 @@ from operator import index
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
-from gpudl.ops.numpy.axes import Axis, in_order, plain
+from gpudl.ops.numpy.axes import Axis, axes_in_order, plain
 from gpudl.ops.primitives import reduce, shape
 from gpudl.ops.primitives.reduce import axes_of
 from gpudl.ops.primitives.shape import reshape, sizes
@@ -127,7 +127,7 @@ def swapaxes(x: TensorLike, axis1: int, axis2: int) -> Tensor:
     """
     x = operand(x)
     order = list(range(x.ndim))
-    one, other = in_order(x.ndim, (axis1, axis2))
+    one, other = axes_in_order(x.ndim, (axis1, axis2))
     order[one], order[other] = other, one
     return transpose(x, order)
 
@@ -143,7 +143,7 @@ def moveaxis(x: TensorLike, source: int | Sequence[int], destination: int | Sequ
         (1, 3, 1)
     """
     x = operand(x)
-    taken, places = in_order(x.ndim, source), in_order(x.ndim, destination)
+    taken, places = axes_in_order(x.ndim, source), axes_in_order(x.ndim, destination)
     if len({*taken}) != len(places) or len({*places}) != len(taken):
         raise ShapeError(
             f"moveaxis: source and destination must be equally many different axes, got {source} and {destination}."

@@ -25,6 +25,6 @@ def integers(values: TensorLike) -> np.ndarray:
     return values.numpy() if isinstance(values, Tensor) else np.asarray(values, None if np.size(values) else np.int64)
 
 
-def in_order(ndim: int, axes: int | Sequence[int]) -> list[int]:
+def axes_in_order(ndim: int, axes: int | Sequence[int]) -> list[int]:
     """Return non-negative axes in the order in which they are given; raise ShapeError if one is out of range."""
     return [axes_of(ndim, axis)[0] for axis in sizes(axes)]

@@ -10,7 +10,7 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.numpy.arrangement import expand_dims, moveaxis, ravel
-from gpudl.ops.numpy.axes import in_order
+from gpudl.ops.numpy.axes import axes_in_order
 from gpudl.ops.numpy.creation import fixed, nothing
 from gpudl.ops.numpy.padding import pad
 from gpudl.ops.primitives import elementwise
@@ -71,7 +71,7 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
         array([1., 4.], dtype=float32)
     """
     x = operand(x)
-    axes = in_order(x.ndim, (axis1, axis2))
+    axes = axes_in_order(x.ndim, (axis1, axis2))
     if axes[0] == axes[1]:
         raise ShapeError(f"diagonal: axis1 and axis2 must be two different axes, got {axis1} and {axis2}.")
     x = moveaxis(x, axes, (-2, -1))

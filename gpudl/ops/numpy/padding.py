@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import builtins
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 
 from gpudl.engine.convert import operand
 from gpudl.engine.default_float import float_dtype
-from gpudl.engine.spec import ShapeError
+from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.numpy.arrangement import concatenate
 from gpudl.ops.numpy.creation import fixed, full
 from gpudl.ops.numpy.elementwise import cast
+from gpudl.ops.numpy.quantiles import median
+from gpudl.ops.numpy.reductions import max, mean, min
 from gpudl.ops.numpy.repetition import flip
 from gpudl.ops.numpy.selection import take
-from gpudl.ops.primitives import elementwise, reduce
+from gpudl.ops.primitives import elementwise, library, reduce
 from gpudl.ops.primitives.shape import slice_grad, take_slice
 
 __all__ = [
@@ -24,7 +27,12 @@ __all__ = [
 ]
 
 Widths = int | Sequence[int] | Sequence[Sequence[int]]
-_OF_ALL = {"maximum": reduce.max, "minimum": reduce.min}
+_OF_ALL: dict[str, Callable[[Tensor, int, bool], Tensor]] = {
+    "maximum": max,
+    "minimum": min,
+    "mean": mean,
+    "median": median,
+}
 _BY_INDEX: dict[str, Literal["reflect", "symmetric", "edge", "wrap"]] = {
     "reflect": "reflect",
     "symmetric": "symmetric",
@@ -42,8 +50,8 @@ def pad(x: TensorLike, pad_width: Widths, mode: str = "constant", constant_value
         pad_width: how many elements: a number for all sides, a pair for before and behind along all axes, or a pair
             for each axis.
         mode: which elements: ``"constant"``, ``"edge"``, ``"reflect"`` (without the edge), ``"symmetric"`` (with it),
-            ``"wrap"`` or ``"circular"`` (from the other side), ``"maximum"`` or ``"minimum"`` (of the axis),
-            ``"linear_ramp"`` (down to 0), ``"empty"`` (zeros).
+            ``"wrap"`` or ``"circular"`` (from the other side), ``"maximum"``, ``"minimum"``, ``"mean"`` or
+            ``"median"`` (of the axis), ``"linear_ramp"`` (down to 0), ``"empty"`` (zeros).
         constant_values: the constant, 0 by default.
 
     Raises:
@@ -90,11 +98,13 @@ def _added(x: Tensor, axis: int, count: int, edge: int, mode: str, value: Tensor
     if mode == "constant":
         return full(shape, 0 if value is None else value, x.dtype)
     if mode in _OF_ALL:
-        return reduce.broadcast_to(_OF_ALL[mode](x, axis=axis, keepdims=True), shape=shape)
+        of_all = _OF_ALL[mode](x, axis, True)
+        whole = library.round(of_all) if x.dtype.kind in "iu" and is_floating(of_all.dtype) else of_all
+        return reduce.broadcast_to(cast(whole, x.dtype), shape=shape)
     if mode == "linear_ramp":
         last = take_slice(x, key=(*((None, None, None),) * axis, (edge, None if edge else 1, None)))
         places = (count, *[1] * (x.ndim - axis - 1))
-        rising = fixed(lambda: np.arange(count).reshape(places) / max(count, 1), places, float_dtype())
+        rising = fixed(lambda: np.arange(count).reshape(places) / builtins.max(count, 1), places, float_dtype())
         ramp = last * (flip(rising, 0) if edge else rising)
         return cast(elementwise.floor_divide(ramp, 1.0) if x.dtype.kind in "iu" else ramp, x.dtype)
     known = ", ".join(("constant", *_BY_INDEX, *_OF_ALL, "linear_ramp"))

@@ -93,7 +93,7 @@ def linspace(
     gaps = count - 1 if endpoint else count
     step = (last - first) / float(gaps) if gaps > 0 else (last - first) * float("nan")
     if numbers := _numbers(start, stop):
-        values = as_tensor(np.linspace(*numbers, count, endpoint).astype(kind))
+        values = as_tensor(np.linspace(numbers[0], numbers[1], count, endpoint).astype(kind))
     else:
         values = _between(first, last, count, gaps, lambda a, b, t: a * (1 - t) + b * t)
     if dtype is not None:
@@ -103,7 +103,7 @@ def linspace(
     return (values, step) if retstep else values
 
 
-def _numbers(*values: TensorLike) -> list[float]:
+def _numbers(*values: object) -> list[float]:
     """Return the values if all are numbers of Python, with which NumPy computes more exactly, in float64; else none."""
     numbers = [each for each in values if isinstance(each, int | float)]
     return numbers if len(numbers) == len(values) else []
@@ -139,7 +139,7 @@ def logspace(
         array([  1.,  10., 100.], dtype=float32)
     """
     if numbers := _numbers(start, stop, base):
-        made = np.logspace(*numbers[:2], index(num), endpoint, numbers[2])
+        made = np.logspace(numbers[0], numbers[1], index(num), endpoint, numbers[2])
         return as_tensor(made.astype(float_dtype() if dtype is None else np.dtype(dtype)))
     exponents = linspace(start, stop, num, endpoint, axis=axis)
     assert isinstance(exponents, Tensor)
@@ -163,7 +163,7 @@ def geomspace(
     """
     count = index(num)
     if numbers := _numbers(start, stop):
-        made = np.geomspace(*numbers, count, endpoint)
+        made = np.geomspace(numbers[0], numbers[1], count, endpoint)
         return as_tensor(made.astype(float_dtype() if dtype is None else np.dtype(dtype)))
     first, last = operand(start), operand(stop)
     kind = _floating(first, last)

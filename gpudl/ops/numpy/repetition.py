@@ -12,7 +12,7 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.numpy.arrangement import concatenate, expand_dims, ravel, swapaxes
-from gpudl.ops.numpy.axes import Axis, in_order, integers, plain
+from gpudl.ops.numpy.axes import Axis, axes_in_order, integers, plain
 from gpudl.ops.numpy.selection import take
 from gpudl.ops.primitives import reduce
 from gpudl.ops.primitives.reduce import axes_of
@@ -146,7 +146,7 @@ def rot90(array: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tens
                [1., 3.]], dtype=float32)
     """
     x = operand(array)
-    one, other = in_order(x.ndim, axes)
+    one, other = axes_in_order(x.ndim, axes)
     if one == other:
         raise ShapeError(f"rot90: axes must be two different axes, got {axes}.")
     turns = k % 4

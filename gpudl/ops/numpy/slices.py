@@ -13,7 +13,7 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import Shape, ShapeError
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.numpy.arrangement import concatenate
-from gpudl.ops.numpy.axes import in_order
+from gpudl.ops.numpy.axes import axes_in_order
 from gpudl.ops.numpy.creation import positions
 from gpudl.ops.numpy.elementwise import cast, clip
 from gpudl.ops.numpy.indexing import gathered, getitem, whole
@@ -174,7 +174,7 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int | None = None)
     if axis is None:
         x, along = reshape(x, -1), 0
     else:
-        (along,) = in_order(x.ndim, axis)
+        (along,) = axes_in_order(x.ndim, axis)
     if at.ndim != x.ndim:
         raise ShapeError(f"take_along_axis: indices of shape {at.shape} do not fit {x.shape}: both need as many axes.")
     shapes: list[Shape] = [(*shape[:along], 1, *shape[along + 1 :]) for shape in (x.shape, at.shape)]

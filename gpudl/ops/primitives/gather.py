@@ -129,8 +129,9 @@ def _rows_of_sums(gg: Tensor, y: Tensor, g: Tensor, indices: Tensor, rows: int) 
     """Return the gradient of each row that was added, 0 for those out of range, which were not."""
     if not rows:
         return zeros_like(g)
-    inside = logical_and(greater_equal(indices, -rows), less(indices, rows))
-    found = take(gg, where(inside, indices, 0))
+    at = numbered(indices)
+    inside = logical_and(greater_equal(at, -rows), less(at, rows))
+    found = take(gg, where(inside, at, 0))
     return where(reshape(inside, (*inside.shape, *(1,) * (g.ndim - indices.ndim))), found, zeros_like(found))
 
 
