@@ -51,7 +51,7 @@ Draw = Callable[[np.random.Generator], Options]
 LAYERS: dict[str, Draw] = {
     "AutoContrast": lambda rng: {"value_range": [(0, 255), (0, 300)][rng.integers(2)]},
     "CenterCrop": lambda rng: {"height": int(rng.integers(1, 8)), "width": int(rng.integers(1, 6))},
-    "Equalization": lambda rng: {"bins": int(rng.choice([8, 16]))},
+    "Equalization": lambda rng: {"bins": 8},
     "RandomBrightness": lambda rng: {"factor": factor(rng, -1, 1), **ranged(rng)},
     "RandomColorDegeneration": lambda rng: {"factor": factor(rng), **ranged(rng)},
     "RandomContrast": lambda rng: {"factor": factor(rng), **ranged(rng)},

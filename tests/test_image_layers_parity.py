@@ -62,8 +62,8 @@ def test_rescaled_values_are_those_of_keras(options: Any) -> None:
 def test_what_is_drawn_has_the_bounds_of_keras() -> None:
     keras = keras_or_skip()
     x = pictures(1, (64, 8, 6, 3))
-    for name, draw in LAYERS.items():
-        options = draw(np.random.default_rng(5))
+    for name in ("RandomRotation", "RandomShear", "RandomTranslation", "RandomZoom", "Solarization"):
+        options = LAYERS[name](np.random.default_rng(5))
         layer = getattr(layers, name)(**options)
         theirs = transformation(
             name, getattr(keras.layers, name)(**options).get_random_transformation(x, training=True)
