@@ -31,7 +31,7 @@ attended = layers.Concatenate()([written, ops.matmul(weights, remembered)])
 model = keras.Model(read, layers.Dense(len(SIGNS), activation="softmax")(attended))
 
 model.compile(optimizer=keras.optimizers.Adam(0.01), loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit(x_train, y_train, batch_size=100, epochs=15, verbose=0)
+model.fit(x_train, y_train, batch_size=100, epochs=12, verbose=0)
 
 told = model.predict(x_test, verbose=0).argmax(axis=2)
 right = (told == y_test).all(axis=1).mean()
