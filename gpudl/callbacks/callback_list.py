@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from gpudl.callbacks.base import HOOKS, Callback, LazyLogs
+from gpudl.callbacks.base import HOOKS, Callback, LazyLogs, Logs
 from gpudl.callbacks.history import History
 from gpudl.callbacks.progbar_logger import ProgbarLogger
 from gpudl.callbacks.progress import end_line
@@ -109,7 +109,7 @@ def _fan_out(hook: str) -> Callable[..., None]:
     numbers = 1 if of_batch or "epoch" in hook else 0
 
     @wraps(getattr(Callback, hook))
-    def call(self: CallbackList, *args: Any, logs: Any = None) -> None:
+    def call(self: CallbackList, *args: Any, logs: Logs = None) -> None:
         if not self.callbacks:
             return
         number, given = args[:numbers], args[numbers:]

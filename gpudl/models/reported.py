@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from gpudl.reports import explain as reports
 from gpudl.reports.summary import print_summary
+from gpudl.reports.tables import PrintFn
+from gpudl.training.data.arrays import Data
 from gpudl.training.one_batch import Trainer
 
 
@@ -34,7 +35,7 @@ class Reported(Trainer):
         )
 
     def explain(
-        self, x: Any = None, y: Any = None, step: str = "train", batch_size: int = 32, print_fn: Any = None
+        self, x: Data = None, y: Data = None, step: str = "train", batch_size: int = 32, print_fn: PrintFn | None = None
     ) -> None:
         """Print the plan of a step: one line per instruction, with its cost.
 
@@ -63,7 +64,9 @@ class Reported(Trainer):
         """
         reports.explain(self, x, y, step, batch_size, print_fn)
 
-    def profile(self, x: Any, y: Any = None, batch_size: int = 32, repeats: int = 20, print_fn: Any = None) -> Any:
+    def profile(
+        self, x: Data, y: Data = None, batch_size: int = 32, repeats: int = 20, print_fn: PrintFn | None = None
+    ) -> reports.Profile:
         """Measure each instruction of a training step, print a profile, and return it as a `report.Profile`.
 
         The instructions of the step are run one by one on the first batch, `repeats` times, and timed separately; the

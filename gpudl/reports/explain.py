@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,8 +19,12 @@ from gpudl.engine.plan.trace import Traced
 from gpudl.engine.spec import Spec
 from gpudl.engine.state import LayoutError
 from gpudl.reports.tables import PrintFn, empty_table, plain, scaled, show
-from gpudl.training.data.arrays import require_counts
+from gpudl.training.data.arrays import Data, require_counts
 from gpudl.training.data.sources import batches
+from gpudl.training.one_batch import Trainer
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # The method that records each step, for error messages.
 _METHODS = {"train": "fit", "test": "evaluate", "predict": "predict"}
@@ -95,7 +99,7 @@ def _total(name: str, rows: Sequence[Row]) -> Total:
     return Total(name, len(rows), sum(r.bytes for r in rows), sum(r.flops for r in rows), sum(r.seconds for r in rows))
 
 
-def explain(model: Any, x: Any, y: Any, step: str, batch_size: int, print_fn: PrintFn | None) -> None:
+def explain(model: Trainer, x: Data, y: Data, step: str, batch_size: int, print_fn: PrintFn | None) -> None:
     """Print the plan of a step of `model`; `Model.explain` has the arguments and errors."""
     entry = _planned(model, x, y, step, batch_size)
     plan = entry.plan
@@ -129,7 +133,7 @@ def _launched(plan: Plan) -> tuple[str, ...]:
 
 
 def profile(
-    model: Any, x: Any, y: Any = None, batch_size: int = 32, repeats: int = 20, print_fn: PrintFn | None = None
+    model: Trainer, x: Data, y: Data = None, batch_size: int = 32, repeats: int = 20, print_fn: PrintFn | None = None
 ) -> Profile:
     """Measure and print each instruction of a training step; `Model.profile` has the arguments and errors."""
     require_counts(1, optional=False, repeats=repeats)
@@ -138,7 +142,7 @@ def profile(
     with _restored(_written(plan)):
         times = _times(plan, repeats)
     measured = Profile([replace(row, seconds=seconds) for row, seconds in zip(rows, times, strict=True)])
-    parts: list[Any] = []
+    parts: list[Table | str] = []
     for by, totals in (("layer", measured.by_layer()), ("op", measured.by_op())):
         table = empty_table(by, "calls", "us", "share", "GFLOP/s", "GB/s", left=1)
         for total in totals:
@@ -151,7 +155,7 @@ def profile(
     return measured
 
 
-def _planned(model: Any, x: Any, y: Any, step: str, batch_size: int) -> Entry:
+def _planned(model: Trainer, x: Data, y: Data, step: str, batch_size: int) -> Entry:
     """Return the plan of a step: recorded for the first batch of the data, or the last one there is."""
     if step not in _METHODS:
         raise ValueError(f'step must be "train", "test" or "predict", got {step!r}.')

@@ -26,7 +26,7 @@ __all__ = ["deserialize_keras_object", "serialize_keras_object"]
 MAX_DEPTH = 100
 """How deep a config may be nested."""
 
-_TABLES: dict[str, Callable[..., Any]] = {
+_TABLES: dict[str, Callable[[Config], object]] = {
     "activations": activations.deserialize,
     "constraints": constraints.deserialize,
     "dtype_policies": dtype_policies.deserialize,
@@ -160,7 +160,7 @@ def _made(config: Any) -> Any:
     return _of_class(config, name)
 
 
-def _of_class(config: Config, name: str) -> Any:
+def _of_class(config: Config, name: str) -> object:
     module = str(config.get("module", "keras.layers") or "")  # older files have no modules
     path = module.removeprefix("keras.src.").removeprefix("keras.").split(".")
     kind = "dtype_policies" if name == "DTypePolicy" else "schedules" if "schedules" in path else path[0]
@@ -169,8 +169,8 @@ def _of_class(config: Config, name: str) -> Any:
     if kind in _TABLES:
         return _TABLES[kind](config)
     known = users.known()
-    found: Any = known.get(str(config.get("registered_name"))) or known.get(name)
-    if found is None:
+    found = known.get(str(config.get("registered_name"))) or known.get(name)
+    if not isinstance(found, type):
         raise unregistered(name, module)
     return made_from(found, config)
 

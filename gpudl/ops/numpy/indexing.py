@@ -162,7 +162,7 @@ def _rows(indices: list[Any], shape: Shape) -> Any:
     indices = [i if _is_array(i) else np.asarray(i) for i in indices]
     broadcast(*(i.shape for i in indices))
     rows: Any = 0
-    outside: Any = False
+    outside: Tensor | bool = False
     for i, n in zip(indices, shape, strict=True):
         here = known(i, n)
         if here is not None:
