@@ -48,7 +48,7 @@ model.compile(
     loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     metrics=["accuracy"],
 )
-history = model.fit(windows[:, :-1], windows[:, 1:], batch_size=32, epochs=6)
+history = model.fit(windows[:, :-1], windows[:, 1:], batch_size=32, epochs=8)
 loss = history.history["loss"][-1]
 print(f"loss: {loss:.3f}, of a guess: {np.log(len(letters)):.3f}")
 

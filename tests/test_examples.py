@@ -175,7 +175,7 @@ def test_022_adds_numbers_that_are_text(limits: Limits, capsys: Output) -> None:
 def test_030_a_small_gpt_learns_the_license(limits: Limits, capsys: Output) -> None:
     limits.steps = None
     variables = run_file(FOLDER / "030_small_gpt.py")
-    assert variables["loss"] < 1.3  # of what comes next the letter before alone tells no more than 2.1
+    assert variables["loss"] < 1.0  # of what comes next the letter before alone tells no more than 2.1
     assert capsys.readouterr().out.splitlines()[-1].startswith(variables["text"][:32])
 
 

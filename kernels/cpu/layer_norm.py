@@ -8,6 +8,7 @@ the result is bitwise the same for any number of threads.
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray
@@ -21,6 +22,21 @@ from .machine.threads import inner
 _LINE = 64
 _PARTS = 64  # at most; a part has at least as many rows
 _ROWS = 16
+
+
+class _Statistics(NamedTuple):
+    """The statistics of each row, and what is added to the variance."""
+
+    mean: ndarray
+    variance: ndarray
+    epsilon: float
+
+
+class _Lines(NamedTuple):
+    """Scratch memory of each thread: a line of partial sums, and rows."""
+
+    sums: ndarray
+    rows: ndarray
 
 
 @inner
@@ -66,9 +82,9 @@ def _centered(to: ndarray, x: ndarray, at: int, center: float, line: ndarray) ->
 
 
 @ParallelLoop
-def _forward(worker, workers, thread, y, mean, variance, x, gamma, beta, epsilon, lines, rows):  # type: ignore[no-untyped-def]
-    # x, y (rows * C,), mean, variance (rows,), gamma, beta (C,)
-    c, line, row = len(gamma), lines[thread], rows[thread]
+def _forward(worker, workers, thread, y, has, x, gamma, beta, lines):  # type: ignore[no-untyped-def]
+    # x, y (rows * C,), gamma, beta (C,); `has`, the statistics, is filled
+    c, line, row, mean, variance = len(gamma), lines.sums[thread], lines.rows[thread, 0], has.mean, has.variance
     line[:] = 0
     one = x.dtype.type(1)
     for r in share(len(mean), worker, workers):
@@ -76,16 +92,16 @@ def _forward(worker, workers, thread, y, mean, variance, x, gamma, beta, epsilon
         center = _sum(x, r * c, c, line) / x.dtype.type(c)
         spread = _centered(row, x, r * c, center, line) / x.dtype.type(c)
         mean[r], variance[r] = center, spread
-        inverse = one / math.sqrt(spread + x.dtype.type(epsilon))
+        inverse = one / math.sqrt(spread + x.dtype.type(has.epsilon))
         for k in range(np.uintp(c)):
             y[at + k] = row[k] * inverse * gamma[k] + beta[k]
 
 
 @ParallelLoop
-def _backward(worker, workers, thread, dx, parts, g, x, gamma, given, lines, rows):  # type: ignore[no-untyped-def]
-    # g, x, dx (rows * C,), `given`: mean, variance (rows,), epsilon -> parts (P, 2, C), the sums for gamma and beta
-    mean, variance, epsilon = given
-    c, line, slope, normal = len(gamma), lines[thread], rows[thread, 0], rows[thread, 1]
+def _backward(worker, workers, thread, dx, parts, g, x, gamma, given, lines):  # type: ignore[no-untyped-def]
+    # g, x, dx (rows * C,) -> parts (P, 2, C), the sums for gamma and beta
+    mean, variance = given.mean, given.variance
+    c, line, slope, normal = len(gamma), lines.sums[thread], lines.rows[thread, 0], lines.rows[thread, 1]
     line[:] = 0
     one, count = x.dtype.type(1), x.dtype.type(c)
     for p in share(len(parts), worker, workers):
@@ -93,7 +109,7 @@ def _backward(worker, workers, thread, dx, parts, g, x, gamma, given, lines, row
         for_gamma, for_beta = parts[p, 0], parts[p, 1]
         for r in range(p * len(mean) // len(parts), (p + 1) * len(mean) // len(parts)):
             at, center = np.uintp(r * c), mean[r]
-            inverse = one / math.sqrt(variance[r] + x.dtype.type(epsilon))
+            inverse = one / math.sqrt(variance[r] + x.dtype.type(given.epsilon))
             for k in range(np.uintp(c)):
                 normal[k] = (x[at + k] - center) * inverse
                 for_beta[k] += g[at + k]
@@ -122,8 +138,9 @@ def _by_rows(*arrays: ndarray, **static: object) -> bool:
     return floats(*arrays) and all(a.size > 0 for a in arrays)
 
 
-def _lines(like: ndarray, *shape: int) -> ndarray:
-    return scratch(team.size(), *shape, dtype=like.dtype)
+def _lines(like: ndarray, rows: int) -> _Lines:
+    each = (team.size(), rows, like.shape[-1])
+    return _Lines(scratch(team.size(), _LINE, dtype=like.dtype), scratch(*each, dtype=like.dtype))
 
 
 @accelerates("layer_norm", device="cpu", supports=_by_rows)
@@ -138,8 +155,8 @@ def layer_norm(
         >>> y, mean, variance
         (array([[-1.,  1.]]), array([3.]), array([4.]))
     """
-    flat = (y.reshape(-1), mean.reshape(-1), variance.reshape(-1), x.reshape(-1))
-    _forward(x.size, *flat, gamma, beta, float(epsilon), _lines(x, _LINE), _lines(x, gamma.size))
+    has = _Statistics(mean.reshape(-1), variance.reshape(-1), float(epsilon))
+    _forward(x.size, y.reshape(-1), has, x.reshape(-1), gamma, beta, _lines(x, 1))
 
 
 @accelerates("layer_norm_grad", device="cpu", supports=_by_rows)
@@ -157,7 +174,6 @@ def layer_norm_grad(
 ) -> None:
     """Compute the gradients of `layer_norm`: g, x, dx (..., C), mean, variance (...), the others (C,)."""
     parts = scratch(max(1, min(_PARTS, mean.size // _ROWS)), 2, gamma.size, dtype=x.dtype)
-    given = (mean.reshape(-1), variance.reshape(-1), float(epsilon))
-    flat = (g.reshape(-1), x.reshape(-1))
-    _backward(x.size, dx.reshape(-1), parts, *flat, gamma, given, _lines(x, _LINE), _lines(x, 2, gamma.size))
+    given = _Statistics(mean.reshape(-1), variance.reshape(-1), float(epsilon))
+    _backward(x.size, dx.reshape(-1), parts, g.reshape(-1), x.reshape(-1), gamma, given, _lines(x, 2))
     _totals(parts.size, dgamma, dbeta, parts)
