@@ -1,4 +1,4 @@
-"""Inception V3: branches of convolutions of several sizes, side by side.
+"""Inception V3: branches of convolutions of several sizes, concatenated.
 
 Source: Szegedy et al., "Rethinking the Inception architecture for computer vision", 2015.
 """

@@ -24,7 +24,7 @@ T = TypeVar("T", Floats, Tensor)
 
 
 class Maths(NamedTuple, Generic[T]):
-    """The functions that weights are made of beside operators, of NumPy or of tensors."""
+    """The functions, beside operators, that compute weights: those of NumPy or of tensors."""
 
     where: Callable[..., T]
     sin: Callable[[T], T]

@@ -1,7 +1,7 @@
 """The base of layers for images: layouts, single images, dicts of images and labels, and drawn transformations.
 
 A layer draws a transformation of a batch (`_drawn`) and applies it to the images (`_changed`), which are always a
-batch (N, H, W, C) in the dtype of computation. Both are ops of the recorded step, so that each step draws anew.
+batch (N, H, W, C) in the dtype of computation. Both are ops of the recorded step, so that each step draws again.
 """
 
 from __future__ import annotations
