@@ -35,6 +35,7 @@ from gpudl.kernels.cpu.machine import prebound, program
 from gpudl.kernels.geometry import Window
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from recurrent_kernel_cases import RECURRENT
 from thread_tools import workers
 
 F4 = np.float32
@@ -212,6 +213,7 @@ F4_ONLY = (
     "conv2d_weight_grad",
     "matmul",
     "sum_to",
+    *RECURRENT,
 )
 FILTERS, FILTERED = (3, 2, 5, 20), (3, 5, 7, 20)
 DIRECT = {"window": POOL, "algorithm": "implicit"}
@@ -228,6 +230,7 @@ BYTES = np.arange(7 * 13, dtype=np.uint8).reshape(7, 13)
 
 # name: (kernel, outs, inputs, static); the outs of an update hold values, the others are blank
 CASES: dict[str, tuple[Any, list[np.ndarray], list[np.ndarray], dict[str, Any]]] = {
+    **RECURRENT,
     "im2col": (conv_im2col.im2col, [blank((105, 30))], [noise(*IMAGES)], {"window": POOL}),
     "col2im": (conv_im2col.col2im, [blank(IMAGES)], [noise(105, 30)], {"shape": IMAGES, "window": POOL}),
     "max_pool": (pool.max_pool, [blank(POOLED), blank(POOLED, np.uint8)], [noise(*IMAGES)], {"window": POOL}),
@@ -420,8 +423,9 @@ def test_bits_do_not_depend_on_threads_and_nothing_outside_is_touched(name: str)
         with workers(count):
             kernel(*arrays, **static)
         for (_, whole), original in zip(given_outs + given_inputs, outs + inputs, strict=True):
-            assert (whole[:64] == poison).all()
-            assert (whole[64 + original.size :] == poison).all()
+            around = whole.dtype.type(poison)
+            assert (whole[:64] == around).all()
+            assert (whole[64 + original.size :] == around).all()
         for (array, _), original in zip(given_inputs, inputs, strict=True):
             np.testing.assert_array_equal(array, original)
         for array, _ in given_outs:
@@ -584,7 +588,7 @@ def test_take_never_reads_outside() -> None:
         n
         for n in CASES
         if not n.startswith(
-            ("attention", "layer", "take", "im2", "col2", "conv2d", "matmul", "random", "adam", "sum_to")
+            ("attention", "layer", "take", "im2", "col2", "conv2d", "matmul", "random", "adam", "sum_to", *RECURRENT)
         )
     ],
 )

@@ -100,7 +100,7 @@ class Attention(Layer):
         return_attention_scores: bool = False,
         use_causal_mask: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Return the weighted values, and, if asked for, the weights (batch, queries, keys).
+        """Return the weighted values, and, if `return_attention_scores`, the weights (batch, queries, keys).
 
         Args:
             inputs: queries, values and maybe keys.

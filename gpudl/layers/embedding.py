@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -97,7 +97,7 @@ class Embedding(Layer):
         """Return a tensor unchanged: floats keep their dtype, for a shorter one cannot count as far."""
         return tensor
 
-    def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Masks:
+    def compute_mask(self, inputs: Tensor, previous_mask: Masks = None) -> Masks:
         """Return which of the integers are not 0, if `mask_zero` is set."""
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
@@ -113,12 +113,12 @@ class ReversibleEmbedding(Embedding):
     Args:
         input_dim: number of integers, the largest one + 1.
         output_dim: size of a vector.
-        tie_weights: whether the way back has the same vectors; else it has weights of its own.
+        tie_weights: whether the projection back to integers has the same vectors; else it has weights of its own.
         embeddings_initializer: initial values of the vectors, (input_dim, output_dim).
         embeddings_regularizer: penalty of the vectors.
         embeddings_constraint: projection of the vectors after each update.
         mask_zero: whether 0 is padding, as for `Embedding`.
-        reverse_dtype: the dtype of the product on the way back; by default that of computation.
+        reverse_dtype: the dtype of the projection back to integers; by default that of computation.
         logit_soft_cap: logits become cap * tanh(logits / cap).
         **options: those of `Layer`.
 

@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 from gpudl import custom_objects as users
 from gpudl import ops
 from gpudl.engine.symbol import OpenShape
-from gpudl.engine.tensor import Tensor
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.engine.tree import Nest
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.layer import LAYERS, Layer
@@ -70,7 +70,7 @@ class Masking(Layer):
             require_number("Masking", mask_value=mask_value)
         self.mask_value = mask_value
 
-    def compute_mask(self, inputs: Any, previous_mask: Masks = None) -> Tensor:
+    def compute_mask(self, inputs: TensorLike, previous_mask: Masks = None) -> Tensor:
         """Return which steps have an element other than `mask_value`, (batch, steps)."""
         return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 

@@ -244,7 +244,7 @@ def tables_of(at: Sizes) -> Tables:
 
 
 def buffers_of(at: Sizes, backward: bool) -> Buffers:
-    """Return scratch memory, with that of the backward pass if asked for."""
+    """Return scratch memory, with `backward` that of the backward pass too."""
     threads, block = team.size(), (min(at.keys, BLOCK) + ROWS, at.stride)
     return Buffers(
         scratch(threads, *block),

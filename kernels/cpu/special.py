@@ -1,4 +1,4 @@
-"""The error function, which neither NumPy nor the interpreter of fused ops has, and GELU, which is made of it."""
+"""The error function, which neither NumPy nor the interpreter of fused ops has, and GELU, which contains it."""
 
 from __future__ import annotations
 

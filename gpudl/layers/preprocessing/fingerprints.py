@@ -112,7 +112,7 @@ def _to_16(text: bytes, size: int) -> int:
 
 
 def _half(a: int, b: int, c: int, d: int, more: int) -> Pair:
-    """Return the two sums that one hash of 32 bytes is made of."""
+    """Return the two sums of which one hash of 32 bytes consists."""
     return (_right(a + b, 43) + _right(c, 30) + d) & _MASK, (a + _right(b + more, 18) + c) & _MASK
 
 

@@ -43,7 +43,7 @@ class Bidirectional(Layer):
 
     Raises:
         ValueError: something that is not a recurrent layer, an unknown `merge_mode`, layers that do not match, or
-            initial states that cannot be shared out evenly.
+            initial states that cannot be split evenly.
 
     Example:
         >>> layer = gpudl.layers.Bidirectional(gpudl.layers.LSTM(4, return_sequences=True))

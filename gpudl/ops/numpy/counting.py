@@ -145,7 +145,7 @@ def unique(
         fill_value: what it is filled with, by default the least element.
 
     Returns:
-        The elements, or a tuple of them and what else is asked for, int32.
+        The elements, or a tuple of them and of the other results that the arguments want, int32.
 
     Raises:
         TracingError: in a recorded step, whose results have fixed shapes.

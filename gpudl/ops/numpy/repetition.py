@@ -30,7 +30,7 @@ __all__ = [
 
 
 def tile(x: TensorLike, repeats: int | Sequence[int]) -> Tensor:
-    """Return copies of x side by side: `repeats` along each axis, or along the last one.
+    """Return adjacent copies of x: `repeats` along each axis, or along the last one.
 
     Example:
         >>> tile([[1.0, 2.0]], (2, 2)).numpy()
