@@ -81,9 +81,16 @@ CALLS: dict[str, list[Call]] = {
         lambda o, x: o.categorical_crossentropy(x > 1, x / 2, True),
         lambda o, x: o.categorical_crossentropy(x > 1, x, axis=0),
     ],
+    "dot_product_attention": [
+        lambda o, x: o.dot_product_attention(*(o.reshape(part, (1, 3, 1, 2)) for part in (x, x[::-1], x + 1))),
+        lambda o, x: o.dot_product_attention(*(o.reshape(x, (1, 3, 1, 2)),) * 3, is_causal=True, scale=0.25),
+        lambda o, x: o.dot_product_attention(
+            *(o.reshape(x, (1, 3, 2, 1)),) * 3, mask=np.array([[[[True, False, True]] * 3] * 2])
+        ),
+    ],
     "sparse_categorical_crossentropy": [
         lambda o, x: o.sparse_categorical_crossentropy([0, 2], o.cast(x, "float32"), True),
-        lambda o, x: o.sparse_categorical_crossentropy([[0, 1, 0]], o.cast(x, "float32"), axis=0),
+        lambda o, x: o.sparse_categorical_crossentropy([0, 1], o.cast(x + 1, "float32"), axis=1),
     ],
     **{
         name: [lambda o, x, n=name: getattr(o, n)(x - 2)]
@@ -262,7 +269,7 @@ for _name in ("elu", "celu", "hard_shrink", "soft_shrink"):
 CALLS["hard_tanh"].append(lambda o, x: o.hard_tanh(o.cast(x, "int32") - 2))
 FLOATS_ONLY = frozenset(
     {
-        *("polar", "view_as_complex", "view_as_real"),
+        *("polar", "view_as_complex", "view_as_real", "dot_product_attention"),
         *("binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy", "hard_tanh"),
         *("batch_normalization", "layer_normalization", "rms_normalization", "softsign"),
     }

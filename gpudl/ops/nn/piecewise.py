@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.numpy.elementwise import clip
+from gpudl.ops.primitives.activation import relu
 from gpudl.ops.primitives.elementwise import where
 
 __all__ = [
@@ -45,7 +46,7 @@ def relu6(x: TensorLike) -> Tensor:
         >>> relu6([-1.0, 2.0, 9.0]).numpy()
         array([0., 2., 6.], dtype=float32)
     """
-    return clip(x, 0.0, 6.0)
+    return clip(relu(x), 0.0, 6.0)
 
 
 def hard_sigmoid(x: TensorLike) -> Tensor:
