@@ -80,6 +80,7 @@ def test_003_separates_small_classes(limits: Limits, capsys: Output) -> None:
 
 def test_009_draws_digits(limits: Limits, capsys: Output) -> None:
     limits.steps = 150
+    gpudl.utils.set_random_seed(4)  # one weights' start in ten needs some steps more
     variables = run_file(FOLDER / "009_variational_autoencoder.py")
     out = capsys.readouterr().out
     assert "Total params: 404,244 " in out
