@@ -1,8 +1,8 @@
 """Layer normalization: each row by its own mean and variance, and the gradients.
 
-A row is summed in a line of many partial sums, which are vectors, and these are added up last. The gradients with
-respect to gamma and beta are sums over all rows: first of the rows of each part, then over the parts in order, so that
-the result is bitwise the same for any number of threads.
+A row is summed in a line of many partial sums, which are vectors, few elements in each; these are added up in float64.
+The gradients with respect to gamma and beta are sums over all rows: of a few rows, then in float64 over these and over
+the parts in order, so that the result is bitwise the same for any number of threads.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from .machine.threads import inner
 _LINE = 64
 _PARTS = 64  # at most; a part has at least as many rows
 _ROWS = 16
+_FEW = 16  # what is added in the dtype of the rows
 
 
 class _Statistics(NamedTuple):
@@ -56,29 +57,33 @@ def _folded(line: ndarray) -> float:
 @inner
 def _sum(x: ndarray, at: int, length: int, line: ndarray) -> float:
     """Return the sum of `length` elements from `at` on; the line is 0 before and after."""
-    start, size, wide = np.uintp(at), np.uintp(length), np.uintp(_LINE)
-    whole = size // wide * wide
-    for first in range(np.uintp(0), whole, wide):
-        for k in range(wide):
-            line[k] += x[start + first + k]
+    start, size, wide, block = np.uintp(at), np.uintp(length), np.uintp(_LINE), np.uintp(_LINE * _FEW)
+    whole, total = size // wide * wide, 0.0
+    for begin in range(np.uintp(0), whole, block):
+        for first in range(begin, min(whole, begin + block), wide):
+            for k in range(wide):
+                line[k] += x[start + first + k]
+        total += _folded(line)
     for k in range(size - whole):
         line[k] += x[start + whole + k]
-    return _folded(line)
+    return line.dtype.type(total + _folded(line))  # type: ignore[no-any-return]
 
 
 @inner
 def _centered(to: ndarray, x: ndarray, at: int, center: float, line: ndarray) -> float:
     """Write a row minus `center` to `to`, and return the sum of the squares."""
-    start, size, wide = np.uintp(at), np.uintp(len(to)), np.uintp(_LINE)
+    start, size, wide, block = np.uintp(at), np.uintp(len(to)), np.uintp(_LINE), np.uintp(_LINE * _FEW)
     for k in range(size):
         to[k] = x[start + k] - center
-    whole = size // wide * wide
-    for first in range(np.uintp(0), whole, wide):
-        for k in range(wide):
-            line[k] += to[first + k] * to[first + k]
+    whole, total = size // wide * wide, 0.0
+    for begin in range(np.uintp(0), whole, block):
+        for first in range(begin, min(whole, begin + block), wide):
+            for k in range(wide):
+                line[k] += to[first + k] * to[first + k]
+        total += _folded(line)
     for k in range(size - whole):
         line[k] += to[whole + k] * to[whole + k]
-    return _folded(line)
+    return line.dtype.type(total + _folded(line))  # type: ignore[no-any-return]
 
 
 @ParallelLoop
@@ -101,13 +106,15 @@ def _forward(worker, workers, thread, y, has, x, gamma, beta, lines):  # type: i
 def _backward(worker, workers, thread, dx, parts, g, x, gamma, given, lines):  # type: ignore[no-untyped-def]
     # g, x, dx (rows * C,) -> parts (P, 2, C), the sums for gamma and beta
     mean, variance = given.mean, given.variance
-    c, line, slope, normal = len(gamma), lines.sums[thread], lines.rows[thread, 0], lines.rows[thread, 1]
+    c, line, rows = len(gamma), lines.sums[thread], lines.rows[thread]
+    slope, normal, for_gamma, for_beta = rows[0], rows[1], rows[2], rows[3]
     line[:] = 0
     one, count = x.dtype.type(1), x.dtype.type(c)
     for p in share(len(parts), worker, workers):
         parts[p] = 0
-        for_gamma, for_beta = parts[p, 0], parts[p, 1]
-        for r in range(p * len(mean) // len(parts), (p + 1) * len(mean) // len(parts)):
+        rows[2:] = 0
+        begin, end = p * len(mean) // len(parts), (p + 1) * len(mean) // len(parts)
+        for r in range(begin, end):
             at, center = np.uintp(r * c), mean[r]
             inverse = one / math.sqrt(variance[r] + x.dtype.type(given.epsilon))
             for k in range(np.uintp(c)):
@@ -121,6 +128,11 @@ def _backward(worker, workers, thread, dx, parts, g, x, gamma, given, lines):  #
             along = _sum(dx, r * c, c, line) / count
             for k in range(np.uintp(c)):
                 dx[at + k] = (slope[k] - plain - normal[k] * along) * inverse
+            if (r - begin) % _FEW == _FEW - 1 or r == end - 1:
+                for k in range(np.uintp(c)):
+                    parts[p, 0, k] += for_gamma[k]
+                    parts[p, 1, k] += for_beta[k]
+                rows[2:] = 0
 
 
 @ParallelLoop
@@ -173,7 +185,7 @@ def layer_norm_grad(
     epsilon: float,
 ) -> None:
     """Compute the gradients of `layer_norm`: g, x, dx (..., C), mean, variance (...), the others (C,)."""
-    parts = scratch(max(1, min(_PARTS, mean.size // _ROWS)), 2, gamma.size, dtype=x.dtype)
+    parts = scratch(max(1, min(_PARTS, mean.size // _ROWS)), 2, gamma.size, dtype=np.dtype(np.float64))
     given = _Statistics(mean.reshape(-1), variance.reshape(-1), float(epsilon))
-    _backward(x.size, dx.reshape(-1), parts, g.reshape(-1), x.reshape(-1), gamma, given, _lines(x, 2))
+    _backward(x.size, dx.reshape(-1), parts, g.reshape(-1), x.reshape(-1), gamma, given, _lines(x, 4))
     _totals(parts.size, dgamma, dbeta, parts)
