@@ -64,9 +64,11 @@ def _sum(x: ndarray, at: int, length: int, line: ndarray) -> float:
             for k in range(wide):
                 line[k] += x[start + first + k]
         total += _folded(line)
-    for k in range(size - whole):
-        line[k] += x[start + whole + k]
-    return line.dtype.type(total + _folded(line))  # type: ignore[no-any-return]
+    if whole < size:
+        for k in range(size - whole):
+            line[k] += x[start + whole + k]
+        total += _folded(line)
+    return line.dtype.type(total)  # type: ignore[no-any-return]
 
 
 @inner
@@ -81,9 +83,11 @@ def _centered(to: ndarray, x: ndarray, at: int, center: float, line: ndarray) ->
             for k in range(wide):
                 line[k] += to[first + k] * to[first + k]
         total += _folded(line)
-    for k in range(size - whole):
-        line[k] += to[whole + k] * to[whole + k]
-    return line.dtype.type(total + _folded(line))  # type: ignore[no-any-return]
+    if whole < size:
+        for k in range(size - whole):
+            line[k] += to[whole + k] * to[whole + k]
+        total += _folded(line)
+    return line.dtype.type(total)  # type: ignore[no-any-return]
 
 
 @ParallelLoop
