@@ -387,7 +387,8 @@ def test_input_says_what_a_batch_looks_like() -> None:
     assert layer.dtype == "uint8"
     assert layer.built
     copy = layers.InputLayer.from_config(layer.get_config())
-    assert copy.get_config() == {"batch_shape": (4, 28, 28), "dtype": "uint8", "name": "pixels"}
+    own = {"sparse": False, "ragged": False, "name": "pixels", "optional": False}
+    assert copy.get_config() == {"batch_shape": (4, 28, 28), "dtype": "uint8", **own}
     x = np.ones((4, 28, 28), np.uint8)
     np.testing.assert_array_equal(layer(x).numpy(), x)
     assert layers.InputLayer(batch_shape=(None, 3)).batch_shape == (None, 3)
