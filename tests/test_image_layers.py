@@ -25,6 +25,7 @@ X = pictures()
 
 
 def made(name: str, **more: Any) -> ImageLayer:
+    gpudl.utils.set_random_seed(2)  # since one random flip of three images in eight flips none
     layer: ImageLayer = getattr(layers, name)(**drawn(name), **more)
     return layer
 
