@@ -119,6 +119,7 @@ def drop_alike(case: Case, ours: Any, theirs: Any, x: Array) -> bool:
 
 def compare(case: Case) -> None:
     """Compare weights, all results, their masks, and a slope in a random direction of the inputs and all weights."""
+    keras_or_skip()
     import jax
 
     ours, theirs = sides(case)
