@@ -27,6 +27,7 @@ Identified = str | Mapping[str, object] | Callable[..., object]
 Identifier = Identified | None
 """An argument of `Family.get`: a name, a config, a class, a callable object or function, or None."""
 N = TypeVar("N")
+_LOOKUPS = ("deserialize", "get", "serialize")  # functions of a module that are no members of its family
 
 
 class Family(Generic[T, N]):
@@ -64,7 +65,7 @@ class Family(Generic[T, N]):
             if inspect.isclass(item) and issubclass(item, self.base) and item is not self.base:
                 self.known |= {name: item, name.lower(): item, snake_case(name): item}
         if functions and self.functions:
-            self.known |= {name: item for name, item in named.items() if inspect.isfunction(item)}
+            self.known |= {n: item for n, item in named.items() if inspect.isfunction(item) and n not in _LOOKUPS}
 
     def alias(self, **names: str) -> None:
         """Register another name: ``alias(mse="mean_squared_error")``."""

@@ -106,6 +106,13 @@ def _is_known(module: Any, name: str) -> bool:
     return True
 
 
+@every_family
+def test_the_functions_that_look_up_are_no_members(kind: str) -> None:
+    for name in ("get", "serialize", "deserialize"):
+        with pytest.raises(ValueError, match=f"Unknown {kind}: '{name}'"):
+            FAMILIES[kind].get(name)
+
+
 def test_what_none_stands_for() -> None:
     assert activations.get(None) is activations.linear
     for module in (initializers, regularizers, constraints, losses, metrics, optimizers):
