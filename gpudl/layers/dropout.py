@@ -9,7 +9,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.input_spec import InputSpec
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import DtypeLike, LayerOptions
-from gpudl.layers.regularization import Dropout, MaskShape, checked_noise_shape
+from gpudl.layers.regularization import Dropout
 from gpudl.random import SeedGenerator
 from gpudl.random.generators import mask_shape
 from gpudl.utils.checks import require_number
@@ -92,7 +92,7 @@ class SpatialDropout3D(_OfImages):
     _rank = 3
 
 
-class AlphaDropout(Layer):
+class AlphaDropout(Dropout):
     """In training, set a fraction of the inputs to the limit of SELU, and keep mean and variance as they are.
 
     Source: Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
@@ -110,19 +110,6 @@ class AlphaDropout(Layer):
         >>> gpudl.layers.AlphaDropout(0.5)(np.ones((1, 4))).numpy()
         array([[1., 1., 1., 1.]], dtype=float32)
     """
-
-    supports_masking = True
-
-    def __init__(
-        self, rate: float, noise_shape: MaskShape = None, seed: int | None = None, **options: Unpack[LayerOptions]
-    ) -> None:
-        super().__init__(**options)
-        require_number("AlphaDropout", 0, 1, rate=rate)
-        self.rate = rate
-        self.noise_shape = None if noise_shape is None else checked_noise_shape("AlphaDropout", noise_shape)
-        self.seed = seed
-        if rate > 0:
-            self.seed_generator = SeedGenerator(seed)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         """Return x, with dropout in training."""

@@ -54,9 +54,10 @@ class Dropout(Layer):
         self, rate: float, noise_shape: MaskShape = None, seed: int | None = None, **options: Unpack[LayerOptions]
     ) -> None:
         super().__init__(**options)
-        require_number("Dropout", 0, 1, rate=rate)
+        who = type(self).__name__
+        require_number(who, 0, 1, rate=rate)
         self.rate = rate
-        self.noise_shape = None if noise_shape is None else checked_noise_shape("Dropout", noise_shape)
+        self.noise_shape = None if noise_shape is None else _checked_noise_shape(who, noise_shape)
         self.seed = seed
         if rate > 0:
             self.seed_generator = SeedGenerator(seed)
@@ -136,7 +137,7 @@ class ActivityRegularization(Layer):
         return {name: value for name, value in super().get_config().items() if name != "activity_regularizer"}
 
 
-def checked_noise_shape(who: str, noise_shape: object) -> tuple[int | None, ...]:
+def _checked_noise_shape(who: str, noise_shape: object) -> tuple[int | None, ...]:
     """Return the shape of a mask as a tuple; raise ValueError, naming the layer `who`, for anything else."""
     sizes = tuple(noise_shape) if isinstance(noise_shape, list | tuple) else (noise_shape,)
     if not all(n is None or (isinstance(n, int | np.integer) and n > 0) for n in sizes):
