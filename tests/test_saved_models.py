@@ -209,7 +209,7 @@ def test_the_older_format(tmp_path: Path) -> None:
     wide = gpudl.Sequential([layers.Input((4,)), layers.Dense(3, name="score")])
     with pytest.raises(ValueError, match=r"'score' has weights of shapes \[\(4, 3\), \(3,\)\], and the file has"):
         wide.load_weights(tmp_path / "m.h5", by_name=True)
-    with pytest.warns(UserWarning, match="load_weights leaves a layer as it is: 'score' has weights"):
+    with pytest.warns(UserWarning, match="load_weights leaves 'score' as it is: 'score' has weights"):
         wide.load_weights(tmp_path / "m.h5", by_name=True, skip_mismatch=True)
     with pytest.raises(ValueError, match=r"by_name=True is for the older files, which end in `\.h5`"):
         wide.load_weights(tmp_path / "m.weights.h5", by_name=True)

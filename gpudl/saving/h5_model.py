@@ -14,7 +14,7 @@ from gpudl.engine.variable import Variable
 from gpudl.layers.base.layer import Layer
 from gpudl.optimizers import Optimizer
 from gpudl.registry import Config
-from gpudl.saving.hdf5 import dataset_in, group_at
+from gpudl.saving.hdf5 import dataset_in, group_at, leave_or_refuse
 from gpudl.saving.objects import serialize_keras_object
 
 if TYPE_CHECKING:
@@ -133,12 +133,7 @@ def read_layers(
             f"{layer.name!r} has weights of shapes {[v.shape for v in stored.weights]}, and the file has "
             f"{[d.shape for d in datasets]}."
         )
-        if not skip_mismatch:
-            raise ValueError(
-                f"{source} does not fit the model: {problem} No weight was changed. skip_mismatch=True leaves such "
-                "layers as they are."
-            )
-        warn_user(f"load_weights leaves a layer as it is: {problem}")
+        leave_or_refuse(source, layer.name, problem, skip_mismatch)
     for stored in fitting:
         for variable, dataset in zip(stored.weights, stored.datasets, strict=True):
             variable.assign(np.asarray(dataset[()]))

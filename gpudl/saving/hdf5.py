@@ -5,11 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpudl.engine.state import warn_user
+
 if TYPE_CHECKING:
     import h5py
 
 _SMALL, _MOST_COMPRESSED = 1 << 20, 1000
 """An array may have this many bytes, or so many times those that it takes in the file."""
+
+
+def leave_or_refuse(source: Path, who: str, problem: str, skip_mismatch: bool) -> None:
+    """Say that weights of a file do not fit a layer, which stays as it is; else raise ValueError."""
+    if not skip_mismatch:
+        raise ValueError(
+            f"{source} does not fit the model: {problem} No weight was changed. "
+            "skip_mismatch=True leaves such layers as they are."
+        )
+    warn_user(f"load_weights leaves {who!r} as it is: {problem}")
 
 
 def group_at(group: h5py.Group, path: str, source: Path) -> h5py.Group | None:

@@ -13,7 +13,7 @@ from gpudl.engine.state import warn_user
 from gpudl.layers import Layer
 from gpudl.metrics import Metric
 from gpudl.optimizers import Optimizer
-from gpudl.saving.hdf5 import dataset_in, group_at
+from gpudl.saving.hdf5 import dataset_in, group_at, leave_or_refuse
 from gpudl.saving.parts import parts_of
 from gpudl.utils.files import replacing
 
@@ -82,13 +82,8 @@ def read_weights(model: Layer, files: Sequence[h5py.File], source: Path, skip_mi
         problem = _problem(stored)
         if problem is None:
             fitting.append(stored)
-        elif skip_mismatch:
-            warn_user(f"load_weights leaves {part.name!r} as it is: {problem}")
         else:
-            raise ValueError(
-                f"{source} does not fit the model: {problem} No weight was changed. "
-                "skip_mismatch=True leaves such layers as they are."
-            )
+            leave_or_refuse(source, part.name, problem, skip_mismatch)
     for name, optimizer in _optimizer_of(model):
         stored = _Stored(name, optimizer, _datasets(files, f"{name}/vars", source))
         if stored.datasets:
