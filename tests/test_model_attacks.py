@@ -136,6 +136,10 @@ CODE: dict[str, tuple[Callable[[Config], object], str]] = {
         lambda c: c["compile_config"].update(loss={"module": "os", "class_name": "function", "config": "remove"}),
         r"'remove' is neither gpudl's nor registered",
     ),
+    "a file as a vocabulary": (
+        lambda c: layer(c).update(class_name="StringLookup", config={"vocabulary": "/etc/hostname"}, build_config=None),
+        r"its config names the file '/etc/hostname' as its vocabulary, and no file that a config names is opened",
+    ),
     "a config that never ends": (
         lambda c: layer(c)["config"].update(nest=nest(400)),
         r"nested more than 100 levels deep",

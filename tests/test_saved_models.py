@@ -254,3 +254,21 @@ def test_a_file_as_keras_2_wrote_it(tmp_path: Path) -> None:
     assert [float(v.numpy().flat[0]) for v in model.layers[1].weights] == [0.5, 1.5, 2.5, 3.5]
     assert (float(model.optimizer.learning_rate), model.optimizer.beta_1) == (pytest.approx(0.02), 0.8)
     assert model.predict(np.ones((3, 6)), verbose=0).shape == (3, 2)
+
+
+def test_what_layers_have_learnt_is_saved(tmp_path: Path) -> None:
+    words = np.array([["red"], ["blue"], ["red"]])
+    lookup = layers.StringLookup()
+    lookup.adapt(words)
+    texts = layers.TextVectorization(output_sequence_length=2)
+    texts.adapt(["a red house", "a blue house"])
+    named, said = gpudl.Input((1,), dtype="string"), gpudl.Input((1,), dtype="string")
+    spread = layers.Embedding(9, 2)
+    y = layers.Concatenate(axis=1)([spread(lookup(named)), spread(texts(said))])
+    model = gpudl.Model([named, said], layers.Dense(1)(layers.Flatten()(y)))
+    model.save(tmp_path / "m.keras")
+    again = models.load_model(tmp_path / "m.keras")
+    data = [words, np.array([["red house"], ["a"], ["no"]])]
+    np.testing.assert_array_equal(again.predict(data, verbose=0), model.predict(data, verbose=0))
+    assert again.get_layer(lookup.name).get_vocabulary() == ["[UNK]", "red", "blue"]
+    assert again.get_layer(texts.name).get_vocabulary() == texts.get_vocabulary()

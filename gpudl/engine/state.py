@@ -66,6 +66,7 @@ class State(threading.local):
         self.recorder: Recorder | None = None
         self.gradients = True
         self.largest_weight: int | None = None
+        self.described = False  # whether objects are made from a description, which may not name files
         self.kernels = True
         self.fusion = True
         self.graphs = True
@@ -130,6 +131,11 @@ def _with(name: str, value: object) -> Iterator[None]:
 def weights_up_to(size: int) -> _Switch:
     """Refuse weights of more than `size` bytes inside a ``with`` block."""
     return _with("largest_weight", size)
+
+
+def from_description() -> _Switch:
+    """Refuse to open the files that arguments name inside a ``with`` block: they come from a description."""
+    return _with("described", True)
 
 
 def recording(recorder: Recorder | None) -> _Switch:

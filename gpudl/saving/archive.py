@@ -11,13 +11,27 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 from gpudl.layers.base.layer import Layer
+from gpudl.saving.parts import parts_of
 from gpudl.saving.weights_file import read_weights, write_weights
 
 ENDING = ".keras"
 _CONFIG, _METADATA, _WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+_VOCABULARY = "vocabulary.txt"
 _LARGEST_TEXT, _MOST_COMPRESSED = 64 << 20, 100
+
+
+@runtime_checkable
+class Learning(Protocol):
+    """A layer that saves what it has learnt to a file of its own."""
+
+    def save_assets(self, dir_path: str) -> None:
+        """Write the file to a folder."""
+
+    def load_assets(self, dir_path: str) -> None:
+        """Read the file in a folder."""
 
 
 def write_archive(model: Layer, config: str, unfinished: Path, version: str) -> None:
@@ -33,6 +47,11 @@ def write_archive(model: Layer, config: str, unfinished: Path, version: str) -> 
             archive.writestr(_METADATA, json.dumps(written))
             archive.writestr(_CONFIG, config)
             archive.write(weights, _WEIGHTS)
+            for path, part in _with_assets(model):
+                part.save_assets(folder)
+                if (learnt := Path(folder, _VOCABULARY)).exists():
+                    archive.write(learnt, f"assets/{path}/{_VOCABULARY}")
+                    learnt.unlink()
 
 
 def read_archive(source: Path, make: Callable[[bytes, int], Layer], skip_mismatch: bool = False) -> Layer:
@@ -47,7 +66,18 @@ def read_archive(source: Path, make: Callable[[bytes, int], Layer], skip_mismatc
                 shutil.copyfileobj(packed, unpacked, 1 << 20)
             with h5py.File(weights, "r") as file:
                 read_weights(model, [file], source, skip_mismatch)
+            for path, part in _with_assets(model):
+                if (name := f"assets/{path}/{_VOCABULARY}") in archive.namelist():
+                    Path(folder, _VOCABULARY).write_bytes(archive.read(name))
+                    part.load_assets(folder)
     return model
+
+
+def _with_assets(model: Layer) -> Iterator[tuple[str, Learning]]:
+    """Yield the layers that learn a vocabulary, and their paths."""
+    for path, part in parts_of(model):
+        if isinstance(part, Learning):
+            yield path, part
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from gpudl.activations import ACTIVATIONS
 from gpudl.argument_errors import unregistered
 from gpudl.descriptions import Config, described, made_from
 from gpudl.engine.convert import operand
+from gpudl.engine.state import from_description
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.initializers.base import INITIALIZERS
@@ -119,7 +120,7 @@ def deserialize_keras_object(
         2.0
     """
     _check_depth(config)
-    with users.custom_object_scope(custom_objects or {}):
+    with users.custom_object_scope(custom_objects or {}), from_description():
         return _made(config)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from gpudl.engine.state import state
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.preprocessing.adapting import batches_of, is_array
 from gpudl.layers.preprocessing.encoding import output_mode as mode_of
@@ -126,6 +127,11 @@ class HasVocabulary(HostLayer):
             needed = "needs" if self.output_mode == "tf_idf" else "takes no"
             raise ValueError(f"{who}: output_mode={self.output_mode!r} {needed} idf_weights beside the vocabulary.")
         if isinstance(vocabulary, str | PathLike):
+            if state.described:
+                raise ValueError(
+                    f"{who}: its config names the file {fspath(vocabulary)!r} as its vocabulary, and no file that a "
+                    "config names is opened. Make the layer in your program, or give it the words."
+                )
             given = words_of_file(who, vocabulary, self.kind, self.encoding)
         else:
             given = self._keys(array_of(vocabulary, who)).ravel().tolist()
