@@ -272,3 +272,28 @@ def test_what_layers_have_learnt_is_saved(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.predict(data, verbose=0), model.predict(data, verbose=0))
     assert again.get_layer(lookup.name).get_vocabulary() == ["[UNK]", "red", "blue"]
     assert again.get_layer(texts.name).get_vocabulary() == texts.get_vocabulary()
+
+
+@pytest.mark.parametrize("mode", ["multi_hot", "count", "tf_idf"])
+def test_a_model_whose_shapes_depend_on_what_was_learnt_is_saved(mode: str, tmp_path: Path) -> None:
+    lookup, texts = layers.StringLookup(output_mode=mode), layers.TextVectorization(output_mode=mode)
+    lookup.adapt(np.array([["red", "blue"], ["red", "green"]]))
+    texts.adapt(["a red house", "a blue house"])
+    words, text = gpudl.Input((2,), dtype="string"), gpudl.Input((1,), dtype="string")
+    both = layers.Concatenate()([lookup(words), texts(text)])
+    model = gpudl.Model([words, text], layers.Dense(1)(both))
+    model.save(tmp_path / "m.keras")
+    again = models.load_model(tmp_path / "m.keras")
+    data = [np.array([["red", "no"], ["blue", "red"]]), np.array([["a red"], ["no house"]])]
+    np.testing.assert_array_equal(again.predict(data, verbose=0), model.predict(data, verbose=0))
+
+
+def test_the_words_of_a_file_are_saved_and_not_its_name(tmp_path: Path) -> None:
+    place = tmp_path / "words.txt"
+    place.write_text("red\nblue\n")
+    model = gpudl.Sequential([layers.StringLookup(vocabulary=str(place)), layers.Embedding(4, 2)])
+    data = np.array([["blue"], ["red"]])
+    expected = model.predict(data, verbose=0)
+    model.save(tmp_path / "m.keras")
+    place.unlink()
+    np.testing.assert_array_equal(models.load_model(tmp_path / "m.keras").predict(data, verbose=0), expected)

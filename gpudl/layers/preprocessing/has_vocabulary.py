@@ -244,8 +244,16 @@ class HasVocabulary(HostLayer):
         raise NotImplementedError
 
     def get_config(self) -> Config:
-        """Return the arguments as plain data: the vocabulary that was given, not what `adapt` has learnt."""
-        return {name: plain(value) for name, value in super().get_config().items() if name != "dtype"}
+        """Return the arguments as plain data: the vocabulary that was given, and what results take their size from."""
+        plainly = {name: plain(value) for name, value in super().get_config().items() if name != "dtype"}
+        return {**plainly, **self.known_words(plainly["vocabulary"])}
+
+    def known_words(self, given: object) -> Config:
+        """Return the words, and their weights, as arguments: of a file, and those learnt on which shapes depend."""
+        sized = self._vocabulary is not None and self.output_mode != "int"
+        if not (isinstance(given, str | PathLike) or (given is None and sized)):
+            return {}
+        return {"vocabulary": self.get_vocabulary(), "idf_weights": plain(self._idf)}
 
     @classmethod
     def from_config(cls, config: Config) -> Self:

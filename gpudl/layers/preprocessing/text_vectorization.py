@@ -231,8 +231,9 @@ class TextVectorization(HostLayer, options=NameLast):
         return [texts_of(np.asarray(words, object), self._who()).ravel().tolist() for words in found]
 
     def get_config(self) -> Config:
-        """Return the arguments as plain data: the vocabulary that was given, not what `adapt` has learnt."""
-        return {name: plain(value) for name, value in super().get_config().items()}
+        """Return the arguments as plain data: the vocabulary that was given, and what results take their size from."""
+        plainly = {name: plain(value) for name, value in super().get_config().items()}
+        return {**plainly, **self._lookup.known_words(plainly["vocabulary"])}
 
     @classmethod
     def from_config(cls, config: Config) -> Self:
