@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from python_calls import python_calls
 
 from gpudl import Model, Sequential, callbacks, layers, losses
 
@@ -95,23 +95,6 @@ def test_asking_for_a_shape_leaves_the_losses_of_the_last_call() -> None:
     (before,) = model.losses
     assert layer.output_shape == (None, 2)
     assert [float(loss) for loss in model.losses] == [float(before)]
-
-
-def python_calls(function: Callable[[], Any]) -> int:
-    """Return how many Python functions are called by `function`."""
-    count = 0
-
-    def profile(frame: Any, event: str, argument: Any) -> None:
-        nonlocal count
-        count += event == "call"
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        function()
-    finally:
-        sys.setprofile(before)
-    return count
 
 
 NETS: dict[str, Callable[[], Any]] = {
