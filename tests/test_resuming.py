@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from resumed import StopAfter, StoppedError, X, Y, digest, listeners, network, shuffled
 
 import gpudl
 from gpudl import callbacks
 from gpudl.utils.state_file import read_state
-from tests.resumed import StopAfter, StoppedError, X, Y, digest, listeners, network, shuffled
 
 ARRAYS = {"x": X, "y": Y, "epochs": 3, "batch_size": 5, "validation_data": (X, Y)}
 STREAM = {"epochs": 3, "steps_per_epoch": 4, "validation_steps": 2}
