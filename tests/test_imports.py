@@ -29,7 +29,8 @@ BASE = (
 # What a Keras user sees, from the bottom up: each may import those before it, and the base.
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
-    *("mixed_precision", "layers", "callbacks", "datasets", "saving", "training", "reports", "models"),
+    *("mixed_precision", "preprocessing", "layers", "callbacks", "datasets", "saving", "training", "reports"),
+    "models",
     "applications",
 )
 MAY_IMPORT: dict[str, set[str]] = {
