@@ -22,7 +22,8 @@ def _start(name: str, outs: tuple[Array, ...], x: Array, kernel: Array, others: 
     """Launch the steps, with the kernel transposed, so that the terms of a sum are contiguous."""
     import cupy
 
-    hs, h0, turned = outs[0], others[1], cupy.ascontiguousarray(cupy.transpose(kernel))
+    hs, h0, turned = outs[0], others[1], cupy.empty(kernel.shape[::-1], kernel.dtype)
+    turned[...] = cupy.transpose(kernel)
     _steps(name, hs, back).start((*outs, x, turned, *others), (hs, h0, turned))
 
 

@@ -44,11 +44,13 @@ class Steps:
             arrays: all arrays of the kernel.
             factors: those that the product reads, if their addresses are to be regarded.
         """
-        itemsize = arrays[0].itemsize
+        itemsize = arrays[0].dtype.itemsize
         most = 16 // itemsize
-        moved = width(factors, most, self.depth) if factors else np.gcd(most, self.depth)
-        macros = {"GPUDL_REAL": real(*arrays) or "", "GPUDL_INDEX": index(*arrays)[0]}
-        return function(self.file, self.name, **macros, GPUDL_WIDTH=int(moved), GPUDL_PART=self._part(itemsize))
+        whole = self.depth % most == 0 and (not factors or width(factors, most) == most)
+        types = {"GPUDL_REAL": real(*arrays) or "", "GPUDL_INDEX": index(*arrays)[0]}
+        return function(
+            self.file, self.name, **types, GPUDL_WIDTH=most if whole else 1, GPUDL_PART=self._part(itemsize)
+        )
 
     def _part(self, itemsize: int) -> int:
         """Return the most rows of a thread with which there are blocks for all multiprocessors, or the fewest."""
@@ -70,7 +72,7 @@ class Steps:
         kernel = self.kernel(arrays, factors)
         if kernel is None:
             raise RuntimeError(f"{self.name} of {self.file} does not compile here; check `supports` first.")
-        number, blocks = index(*arrays)[1], self._blocks(self._part(arrays[0].itemsize))
+        number, blocks = index(*arrays)[1], self._blocks(self._part(arrays[0].dtype.itemsize))
         sizes = tuple(map(number, (self.batch, self.time, self.units)))
         given: tuple[Argument, ...] = (*arrays, *more, *sizes)
         step = -1 if self.reverse else 1
