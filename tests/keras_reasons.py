@@ -11,8 +11,6 @@ ABSENT = {
     "Keras's own relic of an older format": "legacy.* utils.legacy.*",
     "comes with more ready-made networks": "applications.*",
     "attention is always computed block by block": "config.*flash_attention*",
-    "comes with folding": "ops*.fold ops*.unfold ops*.depth_to_space ops*.space_to_depth",
-    "comes with local histograms": "layers.Contrast*",
     "comes with bounding boxes": "utils.bounding_boxes.* visualization.*",
     "comes with audio": "layers.*Spectrogram utils.audio*",
     "comes with a face of operations": "Function Operation",
