@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.convert import as_tensor
+from gpudl.engine.enclosing import path_of
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import LayoutError, changed, layout_epoch, state, toggled
 from gpudl.engine.tensor import Tensor, TensorLike, faces
@@ -75,6 +76,7 @@ class Variable(Tensor):
         data = backend.current().empty(source.shape, source.dtype if dtype is None else np.dtype(dtype))
         data[...] = backend.current().asarray(source)
         self._adopt(data, bool(trainable), name or auto_name("variable"))
+        self.path = path_of(None, self.name)
         self.autocast = autocast
         self.aggregation, self.synchronization = aggregation, synchronization
 

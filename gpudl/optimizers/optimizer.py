@@ -256,7 +256,7 @@ class Optimizer(Updates):
     @classmethod
     def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new optimizer with the arguments of `config`; `custom_objects` adds schedules by name."""
-        with custom_object_scope(custom_objects or {}):
+        with custom_object_scope(custom_objects):
             return super().from_config(config)
 
 

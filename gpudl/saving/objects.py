@@ -120,7 +120,7 @@ def deserialize_keras_object(
         2.0
     """
     _check_depth(config)
-    with users.custom_object_scope(custom_objects or {}), from_description():
+    with users.custom_object_scope(custom_objects), from_description():
         return _made(config)
 
 
