@@ -10,7 +10,7 @@ import numpy as np
 from gpudl.backend import Static
 from gpudl.engine.spec import Shape, Spec
 from gpudl.engine.symbol import Pair
-from gpudl.export.graph import Attribute, Graph, NotExpressibleError, Size
+from gpudl.export.graph import UNKNOWN, Attribute, Graph, NotExpressibleError, Size
 
 
 @dataclass
@@ -87,7 +87,7 @@ class Call:
         """
         sizes = self.ins[position].pair.sizes
         if any(sizes[axis][0] != sizes[axis][1] for axis in axes):
-            raise NotExpressibleError("it needs a fixed size along each axis. Give Input one in place of None")
+            raise NotExpressibleError(f"it needs a size that is {UNKNOWN}")
         return tuple(sizes[axis][0] for axis in axes)
 
     def transposed(self, x: str, axes: Sequence[int]) -> str:

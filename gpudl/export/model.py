@@ -67,11 +67,11 @@ def export_onnx(
 
 
 def _recorded(function: Callable[[list[Tensor]], Nest[Tensor | None]], entries: Sequence[Entry]) -> Recorded:
-    """Return the record for sizes that all differ where that is possible."""
+    """Return the record for sizes that all differ, where the function takes such."""
     try:
-        return recorded(function, pairs_of(entries, apart=True))
+        return recorded(function, pairs_of(entries, even=False))
     except ShapeError:
-        return recorded(function, pairs_of(entries, apart=False))
+        return recorded(function, pairs_of(entries, even=True))
 
 
 def _said(model: Layer, record: Recorded, ins: Sequence[str], outs: Sequence[str]) -> Graph:

@@ -85,12 +85,8 @@ def _each_head(call: Call, position: int, heads: int) -> str:
 
 def _up_to_own(call: Call, queries: Size, keys: Size) -> str:
     """Return which keys come no later than each query, (queries, keys)."""
-    node, graph = call.node, call.graph
-    zero, one = (graph.number(n, np.dtype(np.int64)) for n in (0, 1))
-    rows, columns = (
-        node("Range", zero, node("Squeeze", graph.size(size), graph.ints(0)), one) for size in (queries, keys)
-    )
-    return node("GreaterOrEqual", node("Unsqueeze", rows, graph.ints(1)), columns)
+    rows = call.node("Unsqueeze", call.graph.numbers(queries), call.graph.ints(1))
+    return call.node("GreaterOrEqual", rows, call.graph.numbers(keys))
 
 
 @translates("layer_norm")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import EllipsisType
 
 from gpudl.export.call import Call, translates
-from gpudl.export.graph import NotExpressibleError, Size
+from gpudl.export.graph import UNKNOWN, NotExpressibleError, Size
 from gpudl.ops.primitives.shape import Key
 
 Part = int | tuple[int | None, int | None, int | None] | None
@@ -71,7 +71,7 @@ def _from_either_end(numbers: tuple[int | None, int | None], size: Size) -> int 
         return one
     if one - size[0] == two - size[1]:
         return one - size[0] if one < size[0] else _MOST
-    raise NotExpressibleError("it takes a part whose place depends on a size that is not known before the model is run")
+    raise NotExpressibleError(f"it takes a part whose place depends on a size that is {UNKNOWN}")
 
 
 @translates("take_slice")
@@ -125,7 +125,7 @@ def _padded(call: Call, number: int) -> str:
             raise NotExpressibleError("it puts elements apart from one another")
         spans = [range(n)[slice(*p)] for p, n in zip((part, other), size, strict=True)]
         if len({s.start for s in spans}) > 1 or len({n - s.stop for s, n in zip(spans, size, strict=True)}) > 1:
-            raise NotExpressibleError("where it puts elements depends on a size that is not known")
+            raise NotExpressibleError(f"where it puts elements depends on a size that is {UNKNOWN}")
         before.append(spans[0].start)
         after.append(size[0] - spans[0].stop)
     g = call.typed(number)

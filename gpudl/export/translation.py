@@ -18,11 +18,11 @@ from gpudl.engine.value import Value
 from gpudl.export import functions, products, reductions, shapes, windows  # noqa: F401 (they fill the table)
 from gpudl.export.call import TABLE, Call, Edge
 from gpudl.export.elementwise import elementwise
-from gpudl.export.graph import Graph, NotExpressibleError, Port, kept_in
+from gpudl.export.graph import UNKNOWN, Graph, NotExpressibleError, Port, kept_in
 from gpudl.export.recording import Step, Twin
 from gpudl.export.recurrent import scan
 
-_OPEN = {"shape", "key", "keys"}  # static arguments that say where and how large, and may depend on sizes
+_OPEN = {"shape", "key", "keys", "window"}  # static arguments that say where and how large, and may depend on sizes
 _GROWS = 4096  # bytes up to which a constant may be larger than what it is computed from
 
 
@@ -97,7 +97,7 @@ class Translation:
             self._fold(step, folded)
             return
         if not fixed:
-            raise NotExpressibleError("one of its arguments depends on a size that is not known before the model is run")
+            raise NotExpressibleError(f"one of its arguments depends on a size that is {UNKNOWN}")
         for twin, name in zip(step.outs, _said(call), strict=True):
             fill = ins[0].fill if call.op in ("broadcast_to", "reshape_view", "transpose", "copy") else None
             self._edges[twin.value] = Edge(twin.pair, name, fill=fill, maker=call)
@@ -134,8 +134,7 @@ class Translation:
         names = [edge.name for edge in sources[: carries + streams]]
         rows = names[carries:]
         if not rows:  # a Scan has as many iterations as there are rows
-            rows = [self._graph.value(*(np.arange(loop.times, dtype=np.int64) for loop in (one, two)))
-                    if one.times != two.times else self._graph.constant(np.arange(one.times, dtype=np.int64))]
+            rows = [self._graph.numbers((one.times, two.times))]
             body.inputs.append(Port(body.name("row"), np.dtype(np.int64), None))
         kinds = [twin.value.spec.dtype for twin in results]
         ends = [within.edge(twin).name for twin in results]
