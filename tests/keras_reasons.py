@@ -13,7 +13,7 @@ ABSENT = {
     "comes with more ready-made networks": "applications.*",
     "attention is always computed block by block": "config.*flash_attention*",
     "comes with data from folders and series": "preprocessing.* utils.*_from_directory",
-    "comes with bounding boxes": "utils.bounding_boxes.* visualization.*",
+    "comes with pictures of images": "visualization.*",
     "comes with audio": "layers.*Spectrogram utils.audio*",
     "comes with a face of operations": "Function Operation",
     "another backend's": "layers.FlaxLayer layers.JaxLayer layers.TFSMLayer layers.TorchModuleWrapper",
