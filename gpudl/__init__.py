@@ -36,6 +36,7 @@ from gpudl import (
     models,
     ops,
     optimizers,
+    preprocessing,
     random,
     regularizers,
     saving,
@@ -67,6 +68,8 @@ from gpudl.regularizers import Regularizer
 
 _old_spellings.install()
 utils.FeatureSpace = FeatureSpace
+utils.deserialize_keras_object = saving.deserialize_keras_object
+utils.serialize_keras_object = saving.serialize_keras_object
 
 __version__ = "0.1.0"
 
@@ -120,6 +123,7 @@ __all__ = [
     "name_scope",
     "ops",
     "optimizers",
+    "preprocessing",
     "random",
     "regularizers",
     "saving",
