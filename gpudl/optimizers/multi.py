@@ -130,8 +130,8 @@ class MultiOptimizer(Optimizer):
             self._enter(default)
 
     def _enter(self, optimizer: Optimizer) -> None:
+        optimizer.loss_scale_factor = self.loss_scale_factor  # which a LossScaleOptimizer around this one resets
         if all(optimizer is not known for known in self.optimizers):
-            optimizer.loss_scale_factor = self.loss_scale_factor
             self.optimizers.append(optimizer)
 
     @property

@@ -105,13 +105,15 @@ class Optimizer(Updates):
     def build(self, variables: Iterable[Variable]) -> None:
         """Move `variables` into flat buffers and create their slots.
 
-        Variables that were built before are skipped and keep their slots.
+        Variables that were built before are skipped and keep their slots. An empty list builds nothing.
 
         Raises:
             TypeError, ValueError: the variables are not floating-point, or one is repeated.
             TracingError: a step is being recorded, in which variables cannot be moved.
         """
         wanted = list(variables)
+        if not wanted:
+            return
         check(wanted)
         before = self._layout
         new = [v for v in wanted if before is None or not before.knows(v)]
