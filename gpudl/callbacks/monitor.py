@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from gpudl.callbacks.base import Callback
+from gpudl import ops
+from gpudl.callbacks.base import Callback, Logs
 from gpudl.engine.state import warn_user
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.optimizers import Optimizer
 
 # What the name of a metric tells about it, if it contains one of these.
@@ -33,6 +35,11 @@ class MonitorCallback(Callback):
         self.mode = mode
         self.best = baseline
         self.min_delta = abs(min_delta)
+
+    @property
+    def monitor_op(self) -> Callable[[TensorLike, TensorLike], Tensor]:
+        """How a better value compares with another: `ops.greater` or `ops.less`."""
+        return ops.greater if self._more_is_better({}) else ops.less
 
     def _improves(self, current: float, reference: float | None, logs: Mapping[str, object]) -> bool:
         """Return whether `current` is better than `reference` by more than `min_delta`; None is worse than all."""
@@ -106,3 +113,11 @@ def optimizers_of(who: str, model: object) -> dict[str, Optimizer]:
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"{who} needs a model that is compiled with an optimizer.")
     return {inner.name: inner for inner in getattr(optimizer, "optimizers", ())} or {"": optimizer}
+
+
+def note_rates(who: str, model: object, logs: Logs) -> dict[str, Optimizer]:
+    """Put the learning rates of a model into its logs, as ``learning_rate``, and return `optimizers_of` it."""
+    optimizers = optimizers_of(who, model)
+    for name, optimizer in optimizers.items() if logs is not None else ():
+        logs[f"learning_rate_{name}" if name else "learning_rate"] = float(optimizer.learning_rate)
+    return optimizers

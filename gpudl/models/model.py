@@ -15,18 +15,18 @@ from gpudl.layers.base.build_shapes import inferred_shape
 from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import with_masks
+from gpudl.models.exported import Exported
 from gpudl.models.functional import CallGraph
 from gpudl.models.given_inputs import sorted_leaves
 from gpudl.models.graph_config import graph_config
 from gpudl.models.graph_from_config import graph_from
-from gpudl.models.reported import Reported
 from gpudl.names import auto_name
 from gpudl.registry import Config
 from gpudl.saving import load_weights, save_model, save_weights, serialize_keras_object
 from gpudl.training.data.mapped import Prepare
 
 
-class Model(Reported):
+class Model(Exported):
     """A layer with a training loop, from inputs and outputs, or as a subclass with `__init__` and `call`.
 
     ``Model(inputs, outputs)`` makes the calls of layers and functions of `gpudl.ops` that lead from the inputs to the
@@ -178,7 +178,7 @@ class Model(Reported):
         Raises:
             ValueError: a class that is not known, or a call of a result that is not in the config.
         """
-        with custom_object_scope(custom_objects or {}):
+        with custom_object_scope(custom_objects):
             if cls.__init__ is not Model.__init__ or "input_layers" not in config:
                 return super().from_config(config)
             inputs, outputs = graph_from(config)
@@ -280,7 +280,9 @@ class Model(Reported):
             args = (self._prepare(args[0]), *args[1:])
         before, self.built = self.built, True  # the layers inside build themselves as `call` reaches them
         try:
-            return super()._called(args, kwargs)
+            results = super()._called(args, kwargs)
+            self._note_call(args)
+            return results
         except BaseException:
             self.built = before
             raise

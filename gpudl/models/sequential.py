@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from gpudl.engine.calls import offer_calls
+from gpudl.engine.enclosing import inside
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
 from gpudl.engine.symbol import KerasTensor, open_shape
@@ -13,7 +14,6 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest
 from gpudl.layers import InputLayer, deserialize
 from gpudl.layers.base.derived import derived
-from gpudl.layers.base.enclosing import inside
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.layers.preprocessing.host import array_of

@@ -20,6 +20,8 @@ from . import (
     pool,
     random,
     reduce,
+    rnn,
+    rnn_grad,
     scatter,
     update,
 )
@@ -40,6 +42,8 @@ __all__ = [
     "pool",
     "random",
     "reduce",
+    "rnn",
+    "rnn_grad",
     "scatter",
     "update",
 ]

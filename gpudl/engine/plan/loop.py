@@ -31,6 +31,12 @@ class Loop(Instruction):
         length: the number of iterations.
         reverse: whether to start with the last rows.
         origin: the layer or function that it comes from.
+
+    Attributes:
+        slots: the values of the body that it is given for each of the inputs: of variables that it updates, of the
+            `carries`, of the `streams`, which have a row per iteration, and of values that stay.
+        carried: the new value of each of the carries.
+        ys: the values that become a row each.
     """
 
     def __init__(
@@ -42,15 +48,15 @@ class Loop(Instruction):
         captured = {outer: inner for outer, inner in body.captured.items() if inner in read and inner not in written}
         fed = (*body.carries, *body.streams)
         self.slots = (*written, *(each.slot for each in fed), *captured.values())
-        self._carries, self._streams = ([each.slot for each in part] for part in (body.carries, body.streams))
+        self.carries, self.streams = ([each.slot for each in part] for part in (body.carries, body.streams))
         sources = tuple(body.outer.value(each.source) for each in fed)
         self._recording = body.outer.recording
         outs = tuple(Value(value.spec, self._recording) for value in carried)
         super().__init__("scan", outs, (*written, *sources, *captured), origin, record)
         self.writes = len(written)
         self.times = length
-        self._reverse = reverse
-        self._carried = list(carried)
+        self.reverse = reverse
+        self.carried = list(carried)
         self.ys: list[Value] = []
         for value in ys:
             self.keep(value)
@@ -65,7 +71,7 @@ class Loop(Instruction):
 
     def making(self, needed: Set[Value]) -> Self:
         """Return the same loop, without rows that are not `needed`."""
-        first = len(self._carried)
+        first = len(self.carried)
         kept = [(rows, y) for rows, y in zip(self.outs[first:], self.ys, strict=True) if rows in needed]
         made = copy(self)
         made.outs = (*self.outs[:first], *(rows for rows, _ in kept))
@@ -77,19 +83,19 @@ class Loop(Instruction):
         return isinstance(other, Loop) and super().is_like(other) and self._frame() == other._frame()
 
     def _frame(self) -> tuple[int, ...]:
-        counts = len(self._carries), len(self._streams), len(self.slots), len(self._carried), len(self.ys)
-        return self.times, self._reverse, self.writes, *counts
+        counts = len(self.carries), len(self.streams), len(self.slots), len(self.carried), len(self.ys)
+        return self.times, self.reverse, self.writes, *counts
 
     @property
     def results(self) -> tuple[Value, ...]:
         """The results of an iteration: new values of the carries, and rows."""
-        return (*self._carried, *self.ys)
+        return (*self.carried, *self.ys)
 
     def _schedule(self, on: Backend) -> Schedule:
         if self._planned is None:
             self._planned = Schedule(on, self.members, self.results, self.slots)
-            first = len(self._carried)
-            self._carried, self.ys = self._planned.results[:first], self._planned.results[first:]
+            first = len(self.carried)
+            self.carried, self.ys = self._planned.results[:first], self._planned.results[first:]
             self.members = tuple(self._planned.instructions)
         return self._planned
 
@@ -99,15 +105,15 @@ class Loop(Instruction):
         places: dict[Value, int] = {}
         end = 0
         apart = (value for value in schedule.computed if value not in self._direct(schedule))
-        for value in (*self._carries, *self._streams, *apart):
+        for value in (*self.carries, *self.streams, *apart):
             places[value] = end
-            end += padded(value.spec.nbytes) * (2 if value in self._carries else 1)
+            end += padded(value.spec.nbytes) * (2 if value in self.carries else 1)
         return places, end
 
     def _direct(self, schedule: Schedule) -> dict[Value, int]:
         """Return the values that are computed directly in the buffer of a carry, and the number of the carry."""
         found: dict[Value, int] = {}
-        for number, value in enumerate(self._carried):
+        for number, value in enumerate(self.carried):
             if value.root in schedule.computed and value.root.spec.nbytes == value.spec.nbytes:
                 found.setdefault(value.root, number)
         return found
@@ -124,34 +130,34 @@ class Loop(Instruction):
         """Return a call without arguments on the arrays of the outs and inputs."""
         schedule, (places, end) = self._schedule(on), self._places(on)
         direct = self._direct(schedule)
-        count = len(self._carries)
+        count = len(self.carries)
         outs, ins = arrays[: len(self.outs)], arrays[len(self.outs) :]
         given = dict(zip(self.slots, ins, strict=True))
-        stays = [value is slot for value, slot in zip(self._carried, self._carries, strict=True)]
+        stays = [value is slot for value, slot in zip(self.carried, self.carries, strict=True)]
         buffers = [
             [
                 view(work, places[slot] + (0 if kept else turn) * padded(slot.spec.nbytes), slot.spec)
-                for slot, kept in zip(self._carries, stays, strict=True)
+                for slot, kept in zip(self.carries, stays, strict=True)
             ]
             for turn in (0, 1)
         ]
         there = {value: view(work, place, value.spec) for value, place in places.items()}
         turns = []
         for now, then in (buffers, buffers[::-1]):
-            made = {**given, **there, **dict(zip(self._carries, now, strict=True))}
+            made = {**given, **there, **dict(zip(self.carries, now, strict=True))}
             made |= {root: then[number].reshape(root.spec.shape) for root, number in direct.items()}
             calls = schedule.bind(work[end:], made)
             found = [array_of(made, value) for value in self.results]
             handed = [
                 (then[number], found[number])
-                for number, value in enumerate(self._carried)
+                for number, value in enumerate(self.carried)
                 if direct.get(value.root) != number and not stays[number]
             ]
             turns.append(_Iteration(calls, handed, list(zip(outs[count:], found[count:], strict=True))))
-        begins: Copies = [(buffer, given[slot]) for buffer, slot in zip(buffers[0], self._carries, strict=True)]
+        begins: Copies = [(buffer, given[slot]) for buffer, slot in zip(buffers[0], self.carries, strict=True)]
         ends: Copies = list(zip(outs[:count], buffers[self.times % 2], strict=True))
-        reads: Copies = [(there[slot], given[slot]) for slot in self._streams]
-        order = range(self.times)[:: -1 if self._reverse else 1]
+        reads: Copies = [(there[slot], given[slot]) for slot in self.streams]
+        order = range(self.times)[:: -1 if self.reverse else 1]
         return _Steps(order, begins, reads, turns, ends)
 
 
