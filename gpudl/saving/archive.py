@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from gpudl.layers.base.layer import Layer
-from gpudl.saving.hdf5 import Hdf5Weights, hdf5_in, write_parts
+from gpudl.saving.hdf5 import Hdf5Weights, hdf5_in, new_in, write_parts
 from gpudl.saving.kinds import another_kind
 from gpudl.saving.model_text import LARGEST_TEXT
 from gpudl.saving.parts import parts_of
@@ -57,8 +57,6 @@ def write_archive(model: Layer, config: str, unfinished: Path, version: str) -> 
 
 def _write_weights(model: Layer, archive: zipfile.ZipFile, file: BinaryIO, unfinished: Path) -> None:
     """Write the weights to the end of an archive, in their place, and only then the header with their checksum."""
-    import h5py
-
     member = zipfile.ZipInfo(WEIGHTS, datetime.now().timetuple()[:6])
     member.external_attr = 0o600 << 16
     member.file_size = member.compress_size = member.CRC = 0  # not known yet
@@ -66,11 +64,8 @@ def _write_weights(model: Layer, archive: zipfile.ZipFile, file: BinaryIO, unfin
     file.write(member.FileHeader(zip64=True))
     start = file.tell()
     window = Window(file, start)
-    try:
-        with h5py.File(window, "w") as weights:
-            write_parts(saved_parts(model), weights)
-    except Exception as error:
-        raise window.failure or error from None
+    with new_in(window) as weights:
+        write_parts(saved_parts(model), weights)
     file.flush()
     archive.start_dir = file.seek(0, os.SEEK_END)
     member.file_size = member.compress_size = archive.start_dir - start

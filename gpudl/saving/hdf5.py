@@ -25,10 +25,29 @@ _DTYPE = "dtype"
 
 def write(parts: Iterable[Saved], unfinished: Path) -> None:
     """Write what the parts of a model save to a new file."""
+    with new_file(unfinished) as file:
+        write_parts(parts, file)
+
+
+@contextmanager
+def new_file(unfinished: Path) -> Iterator[h5py.File]:
+    """Give a new file to write to; an error of the system is raised when the block ends."""
+    with unfinished.open("w+b") as file, new_in(Window(file, 0)) as made:
+        yield made
+
+
+@contextmanager
+def new_in(window: Window) -> Iterator[h5py.File]:
+    """Give a new file to write to, which is a part of another one."""
     import h5py
 
-    with h5py.File(unfinished, "w") as file:
-        write_parts(parts, file)
+    try:
+        with h5py.File(window, "w") as file:
+            yield file
+    except Exception as error:
+        raise window.failure or error from None
+    if window.failure is not None:
+        raise window.failure
 
 
 def write_parts(parts: Iterable[Saved], file: h5py.File) -> None:

@@ -13,7 +13,7 @@ from gpudl.layers.base.layer import Layer
 from gpudl.registry import Config
 from gpudl.saving.archive import ENDING, load_archive, read_archive, write_archive
 from gpudl.saving.h5_model import layers_from, optimizer_from, read_config, write_h5
-from gpudl.saving.hdf5 import is_hdf5, opened_file
+from gpudl.saving.hdf5 import is_hdf5, new_file, opened_file
 from gpudl.saving.model_text import model_of, parsed
 from gpudl.saving.objects import serialize_keras_object
 from gpudl.saving.shards import INDEX, load_sharded, require_absent
@@ -66,9 +66,7 @@ def save_model(model: Layer, filepath: PathLike, overwrite: bool = True, zipped:
 
 
 def _write_older(model: Layer, config: Config, unfinished: Path) -> None:
-    import h5py
-
-    with h5py.File(unfinished, "w") as file:
+    with new_file(unfinished) as file:
         write_h5(model, file, config, _FORMAT)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from gpudl.layers import Layer
-from gpudl.saving.hdf5 import Hdf5Weights, opened_file, write
+from gpudl.saving.hdf5 import Hdf5Weights, new_file, opened_file, write_parts
 from gpudl.saving.stored import Saved
 from gpudl.saving.weights_file import read_weights, require_built, saved_parts
 from gpudl.saving.weights_formats import ENDING, PathLike, format_of
 from gpudl.utils.files import replacing
 
 INDEX = ".weights.json"
+_SAVE = "save"
+"""An attribute of each file, equal in all that were saved together."""
 _GIGABYTE = 1024**3
 _WHAT = "of an index is a dict with weight_map, the names of the files of each group"
 Piece = dict[str, Saved]
@@ -66,17 +69,19 @@ def _save_sharded(model: Layer, filepath: PathLike, max_shard_size: float, overw
     require_built(model, "save_weights")
     require_absent(index, overwrite)
     pieces = list(_pieces(model, max_shard_size * _GIGABYTE))
-    stem = index.name.removesuffix(INDEX)
+    stem, save = index.name.removesuffix(INDEX), secrets.token_hex(8)
     groups: dict[str, list[str]] = {}
-    for number, piece in enumerate(pieces):
-        name = f"{stem}_{number:05d}{ENDING}"
-        with replacing(index.with_name(name)) as unfinished:
-            write(piece.values(), unfinished)
-        for path in piece:
-            groups.setdefault(f"/{path}", []).append(name)
     total = sum(array.nbytes for piece in pieces for saved in piece.values() for array in saved.arrays.values())
-    with replacing(index) as unfinished:
-        Path(unfinished).write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": groups}, indent=4))
+    with ExitStack() as stack:  # none takes its place before all are written; the index, entered first, is the last one
+        unfinished = stack.enter_context(replacing(index))
+        for number, piece in enumerate(pieces):
+            name = f"{stem}_{number:05d}{ENDING}"
+            with new_file(stack.enter_context(replacing(index.with_name(name)))) as file:
+                file.attrs[_SAVE] = save
+                write_parts(piece.values(), file)
+            for path in piece:
+                groups.setdefault(f"/{path}", []).append(name)
+        unfinished.write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": groups}, indent=4))
 
 
 def _pieces(model: Layer, most: float) -> Iterator[Piece]:
@@ -102,13 +107,15 @@ def load_sharded(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
     """Set the weights of `model` from the files of an index; see `save_weights` and `saving.load_weights`.
 
     Raises:
-        ValueError: the index is none, names a file elsewhere, or the files do not fit the model.
+        ValueError: the index is none, names a file elsewhere, or the files do not fit the model, or one another.
         OSError: a file is not there.
     """
     index = index_name(filepath)
     require_built(model, "load_weights")
     with ExitStack() as stack:
         files = [stack.enter_context(opened_file(index.with_name(name))) for name in _names(index)]
+        if len({str(file.attrs.get(_SAVE)) for file in files}) > 1:  # a save was interrupted when it renamed them
+            raise ValueError(f"the files of {index} are not of one save: some are newer. Save the weights again.")
         read_weights(model, Hdf5Weights(files, index), index, skip_mismatch)
 
 

@@ -7,9 +7,11 @@ import os
 import struct
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ParamSpec
 
+P = ParamSpec("P")
 _BLOCK = 1 << 22
 _HEADER = struct.Struct("<4s22xHH")  # of a member: its signature, and the lengths of its name and of what follows
 
@@ -19,7 +21,8 @@ class Window(io.RawIOBase):
 
     Attributes:
         start: where they begin.
-        failure: what the system said when it could not write, which HDF5 does not hand on.
+        failure: what the system said when it could not write. HDF5 is not told, which then would crash when it closes
+            the file: what it writes after that is dropped, and who opened the file looks here.
     """
 
     def __init__(self, file: BinaryIO, start: int, size: int | None = None) -> None:
@@ -38,6 +41,9 @@ class Window(io.RawIOBase):
 
     def readinto(self, memory: bytearray | memoryview) -> int:  # type: ignore[override]
         """Read into memory, and return how many bytes."""
+        if self.failure is not None:
+            memoryview(memory).cast("B")[:] = bytes(len(memory))
+            return len(memory)
         self._file.seek(self.start + self._at)
         wanted = memoryview(memory)[: max(self._end() - self._at, 0)]
         count = self._file.readinto(wanted)  # type: ignore[attr-defined]
@@ -46,24 +52,28 @@ class Window(io.RawIOBase):
 
     def write(self, data: bytes | memoryview) -> int:  # type: ignore[override]
         """Write all of `data`."""
-        try:
-            self._file.seek(self.start + self._at)
-            self._file.write(data)
-        except OSError as error:
-            self.failure = self.failure or error
-            raise
+        self._try(self._file.seek, self.start + self._at)
+        self._try(self._file.write, data)
         self._at += len(data)
         return len(data)
 
     def truncate(self, size: int | None = None) -> int:
         """Make the file end after `size` bytes of the window."""
         size = self._at if size is None else size
-        self._file.truncate(self.start + size)
+        self._try(self._file.truncate, self.start + size)
         return size
 
     def flush(self) -> None:
         """Hand on what is buffered."""
-        self._file.flush()
+        self._try(self._file.flush)
+
+    def _try(self, call: Callable[P, object], *args: P.args, **options: P.kwargs) -> None:
+        """Make a call, unless one has failed before; note an error of the system."""
+        if self.failure is None:
+            try:
+                call(*args, **options)
+            except OSError as error:
+                self.failure = error
 
     def _end(self) -> int:
         return self._file.seek(0, os.SEEK_END) - self.start if self._size is None else self._size

@@ -4,16 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import NamedTuple
+
+import numpy as np
 
 from gpudl.callbacks import CallbackList, History
 from gpudl.engine.state import warn_user
 from gpudl.engine.variable import Variable
+from gpudl.saving.stored import OnHost, Pair, fill
 from gpudl.training.data.epochs import Epochs
 from gpudl.training.nonfinite_watch import NonfiniteWatch
 from gpudl.training.results import Logs
 from gpudl.training.step import Run, Trainable
 from gpudl.utils.seeds import random_state, set_random_state
 from gpudl.utils.state_file import State, copied
+
+
+class _InMemory(NamedTuple):
+    """An array, as `fill` reads it."""
+
+    value: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its sizes."""
+        return self.value.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Its dtype."""
+        return self.value.dtype
+
+    def read(self, out: np.ndarray) -> None:
+        """Copy it."""
+        out[...] = self.value
 
 
 class Fitting:
@@ -46,13 +70,13 @@ class Fitting:
             epoch: the epoch that is going on, or that is the next one.
             results: the metrics of its batches up to here; None before it has begun.
         """
-        whole = results is None
+        whole, values = results is None, OnHost()
         return {
             "epoch": epoch,
             "logs": self.logs,
             "results": None if results is None else dict(results),
             "data": {name: data.get_state(whole or name != "train") for name, data in self._data.items()},
-            "variables": [[variable.path, variable] for variable in self._variables()],
+            "variables": [[variable.path, values.array(variable)] for variable in self._variables()],
             "reported": self._watch.reported,
             "stopped": self._model.stop_training,
             "callbacks": [[type(callback).__name__, callback.get_state()] for callback in self._listeners.callbacks],
@@ -83,8 +107,8 @@ class Fitting:
             self._unfinished = None
 
     def _set_values(self, state: State) -> None:
-        for variable, (_, value) in zip(self._variables(), state["variables"], strict=True):
-            variable.assign(value)
+        values = [_InMemory(np.asarray(value)) for _, value in state["variables"]]
+        fill(map(Pair, self._variables(), values))
         self._set_callbacks(state["callbacks"])
         self._watch.reported = state["reported"]
         self._model.stop_training = state["stopped"]
