@@ -66,11 +66,13 @@ LIBRARIES: dict[str, set[str]] = {
     "utils": {"numpy", "rich", "pydot", "IPython", "PIL"},
     "reports": {"numpy", "rich"},
     "callbacks": {"numpy", "rich", "tensorboard"},
-    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli", "applications")},
+    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "cli", "applications")},
+    "saving": {"numpy", "h5py", "safetensors"},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {
     "pydot",
     "IPython",
+    "safetensors",
 }
 
 

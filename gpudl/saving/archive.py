@@ -27,6 +27,8 @@ ENDING = ".keras"
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _VOCABULARY = "vocabulary.txt"
 _MOST_COMPRESSED = 100
+VERSION = "3.15.0"
+"""The version of Keras whose format the files have."""
 
 
 @runtime_checkable
@@ -40,9 +42,9 @@ class Learning(Protocol):
         """Read the file in a folder."""
 
 
-def write_archive(model: Layer, config: str, unfinished: Path, version: str) -> None:
+def write_archive(model: Layer, config: str, unfinished: Path) -> None:
     """Write a model and its config to an archive."""
-    written = {"keras_version": version, "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
+    written = {"keras_version": VERSION, "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
     with unfinished.open("w+b") as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr(METADATA, json.dumps(written))
         archive.writestr(CONFIG, config)
@@ -88,12 +90,33 @@ def read_archive(source: Path, make: Callable[[bytes, int], Layer]) -> Layer:
     with opened_archive(source) as archive:
         with _intact(source):
             text = archive.read(CONFIG)
-        model = make(text, archive.getinfo(WEIGHTS).file_size)
+            written_by = version_of(archive)
+        try:
+            model = make(text, archive.getinfo(WEIGHTS).file_size)
+        except ValueError as error:
+            if _numbers(written_by) <= _numbers(VERSION):
+                raise
+            raise ValueError(
+                f"{error} Keras {written_by} has written the file, and gpudl reads what Keras {VERSION} writes."
+            ) from error
         with _weights_of(archive, source) as (weights, require_checksum):  # which is computed meanwhile
             read_weights(model, weights, source)
             require_checksum()
         _read_assets(model, archive, source)
     return model
+
+
+def version_of(archive: zipfile.ZipFile) -> str:
+    """Return the version of Keras that an archive says has written it, or an empty text."""
+    try:
+        return str(json.loads(archive.read(METADATA))["keras_version"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ""
+
+
+def _numbers(version: str) -> list[int]:
+    """Return the major and the minor number of a version."""
+    return [int(number) if number.isdecimal() and len(number) < 5 else 0 for number in version.split(".")[:2]]
 
 
 def load_archive(model: Layer, source: Path, skip_mismatch: bool = False) -> None:

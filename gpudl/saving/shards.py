@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gpudl.layers import Layer
 from gpudl.saving.hdf5 import Hdf5Weights, new_file, opened_file, write_parts
+from gpudl.saving.place import require_place
 from gpudl.saving.stored import Saved
 from gpudl.saving.weights_file import read_weights, require_built, saved_parts
 from gpudl.saving.weights_formats import ENDING, PathLike, format_of
@@ -52,22 +53,16 @@ def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True, max_s
 
 def _save_whole(model: Layer, filepath: PathLike, overwrite: bool) -> None:
     kind, target = format_of(filepath), Path(filepath)
-    require_absent(target, overwrite)
+    require_place(target, overwrite)
     require_built(model, "save_weights")
     with replacing(target) as unfinished:
         kind.write(saved_parts(model), unfinished)
 
 
-def require_absent(target: Path, overwrite: bool) -> None:
-    """Raise FileExistsError for a file that is there and may not be replaced."""
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} is there already. Choose another name, or allow overwrite=True.")
-
-
 def _save_sharded(model: Layer, filepath: PathLike, max_shard_size: float, overwrite: bool = True) -> None:
     index = index_name(filepath)
     require_built(model, "save_weights")
-    require_absent(index, overwrite)
+    require_place(index, overwrite)
     pieces = list(_pieces(model, max_shard_size * _GIGABYTE))
     stem, save = index.name.removesuffix(INDEX), secrets.token_hex(8)
     groups: dict[str, list[str]] = {}
