@@ -36,6 +36,8 @@ class Edge:
         """Its name in the graph."""
         if not isinstance(self.named, str):
             self.named = self.named()
+        if not self.named:
+            raise NotExpressibleError("one of the results that it reads is no result of an operator of ONNX")
         return self.named
 
     @property

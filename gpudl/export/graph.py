@@ -239,4 +239,3 @@ class Graph:
         ends = self.ints(_MOST) if end is None else self.ints(end) if isinstance(end, int) else end
         starts = self.ints(start) if isinstance(start, int) else start
         return self.node("Slice", x, starts, ends, self.ints(axis), self.ints(step))
-

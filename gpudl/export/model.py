@@ -79,6 +79,6 @@ def _said(model: Layer, record: Recorded, ins: Sequence[str], outs: Sequence[str
     names = {backend.of(v.array()).address(v.array()): v.path for v in model.variables}
     steps = translation.Translation(graph, names)
     translation.inputs(graph, steps, record.inputs, ins)
-    steps.run(record.steps)
+    steps.run(record.steps, record.results)
     translation.outputs(graph, steps, record.results, names_of_outputs(record.nest, outs, len(record.results)))
     return graph

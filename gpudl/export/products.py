@@ -110,8 +110,9 @@ def batch_norm(call: Call, x: str, gamma: str, beta: str, *, epsilon: float) -> 
 def _normalized(call: Call, axes: tuple[int, ...], epsilon: float) -> list[str]:
     node, graph = call.node, call.graph
     x, gamma, beta = (call.typed(place) for place in range(3))
-    mean = node("ReduceMean", x, graph.ints(*axes), keepdims=1)
+    mean = node("ReduceMean", x, graph.ints(*axes), keepdims=1, noop_with_empty_axes=1)
     centered = node("Sub", x, mean)
-    variance = node("ReduceMean", node("Mul", centered, centered), graph.ints(*axes), keepdims=1)
+    squares = node("Mul", centered, centered)
+    variance = node("ReduceMean", squares, graph.ints(*axes), keepdims=1, noop_with_empty_axes=1)
     spread = node("Sqrt", node("Add", variance, graph.number(epsilon, kept_in(call.dtype))))
     return [node("Add", node("Mul", node("Div", centered, spread), gamma), beta), mean, variance]

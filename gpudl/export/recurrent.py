@@ -160,4 +160,3 @@ def scan(
         scan_input_directions=(way,) * len(rows),
         **({"scan_output_directions": (way,) * kept} if kept else {}),
     )
-

@@ -83,4 +83,3 @@ def one_hot(call: Call, labels: str, *, classes: int, dtype: DTypeLike) -> str:
     """Rows of zeros, with a 1 at the label."""
     at = call.node("Unsqueeze", call.node("Cast", labels, to=_INT64), call.graph.ints(-1))
     return call.graph.cast(call.node("Equal", at, call.graph.ints(*range(classes))), call.dtype)
-

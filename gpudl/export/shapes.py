@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import EllipsisType
 
+import numpy as np
+
 from gpudl.export.call import Call, translates
 from gpudl.export.graph import UNKNOWN, NotExpressibleError, Size
 from gpudl.ops.primitives.shape import Key
@@ -132,3 +134,12 @@ def _padded(call: Call, number: int) -> str:
     if new:
         g = call.node("Squeeze", g, call.graph.ints(*new))
     return call.node("Pad", g, call.graph.ints(*before, *after)) if any(before + after) else g
+
+
+@translates("triangle")
+def triangle(call: Call, x: str, *, part: str) -> str:
+    """Ones in a part of a matrix of the size of x."""
+    rows, columns = (np.arange(n) for n in call.fixed(-2, -1))
+    below = rows[:, None] - columns
+    kept = {"lower": below >= 0, "upper": below <= 0, "diagonal": below == 0}[part]
+    return call.graph.constant(kept.astype(call.dtype))

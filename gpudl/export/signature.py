@@ -12,6 +12,7 @@ from gpudl.engine.symbol import OpenShape, open_shape
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 
+
 class Seen(NamedTuple):
     """The shape and dtype of what a model was called on, with None for the size of the batch."""
 
