@@ -29,7 +29,7 @@ BASE = (
 # What a Keras user sees, from the bottom up: each may import those before it, and the base.
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
-    *("mixed_precision", "layers", "callbacks", "datasets", "saving", "training", "reports", "models"),
+    *("mixed_precision", "layers", "callbacks", "datasets", "saving", "training", "reports", "export", "models"),
     "applications",
 )
 MAY_IMPORT: dict[str, set[str]] = {
@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dtype_policies": {"argument_errors", "registry", "engine"},
     "random": {"ops", "engine", "config", "names"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
+    "export": {*BASE, *FACE[: FACE.index("export")], "kernels.expression"},
     "compat": {*BASE, *FACE},
     "as_keras": {"compat"},
     "__init__": {*BASE, *FACE, "kernels", "compat"},
@@ -63,11 +64,13 @@ LIBRARIES: dict[str, set[str]] = {
     "engine": {"numpy", "ml_dtypes"},
     "utils": {"numpy", "rich", "pydot", "IPython", "PIL"},
     "reports": {"numpy", "rich"},
+    "export": {"numpy", "onnx"},
     "callbacks": {"numpy", "rich", "tensorboard"},
     **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli", "applications")},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {
     "pydot",
+    "onnx",
     "IPython",
 }
 

@@ -72,9 +72,9 @@ class Call:
         """The dtype of the first result."""
         return self.outs[0].first.dtype
 
-    def node(self, kind: str, *ins: str, outs: int = 1, **attributes: Attribute) -> str:
-        """Add an operator, and return the name of its first result."""
-        return self.graph.node(kind, *ins, outs=outs, **attributes)
+    def node(self, kind: str, *ins: str, **attributes: Attribute) -> str:
+        """Add an operator, and return the name of its result."""
+        return self.graph.node(kind, *ins, **attributes)
 
     def typed(self, position: int = 0) -> str:
         """Return an input cast to the dtype of the first result."""

@@ -120,7 +120,7 @@ class _Said:
         if x.name in ("left_shift", "right_shift"):
             raise NotExpressibleError("ONNX shifts the bits of unsigned integers only")
         if x.name in ("floor_divide", "remainder"):
-            return self._divided(x.name, *ins, kind)
+            return self._divided(x.name, ins[0], ins[1], kind)
         y = node(_DIRECT[x.name], *ins)
         if kind.kind in "iu" and kind != kept_in(dtype):  # sums of short integers wrap around
             return node("Cast", node("Cast", y, to=dtype), to=kind)

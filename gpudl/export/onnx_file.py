@@ -92,8 +92,9 @@ def read(node: Node) -> Iterable[str]:
 def _node(node: Node) -> onnx.NodeProto:
     from onnx import helper
 
-    attributes = {name: _attribute(value) for name, value in node.attributes.items()}
-    return helper.make_node(node.kind, node.ins, node.outs, name=node.outs[0], **attributes)
+    made = helper.make_node(node.kind, node.ins, node.outs, name=node.outs[0])
+    made.attribute.extend(helper.make_attribute(name, _attribute(value)) for name, value in node.attributes.items())
+    return made
 
 
 def _attribute(value: object) -> object:

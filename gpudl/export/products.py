@@ -43,7 +43,7 @@ def sparsemax(call: Call, x: str) -> str:
     x = call.typed()
     (count,) = call.fixed(-1)
     axis, dtype = graph.ints(-1), kept_in(call.dtype)
-    falling, _ = graph.nodes_of("TopK", x, graph.ints(count), outs=2, axis=-1, largest=1, sorted=1)
+    falling, _ = graph.nodes_of(2, "TopK", x, graph.ints(count), axis=-1, largest=1, sorted=1)
     sums = node("CumSum", falling, graph.number(-1, np.dtype(np.int64)))
     numbers = graph.constant(np.arange(1, count + 1).astype(dtype))
     among = node("Greater", node("Add", node("Mul", falling, numbers), graph.number(1, dtype)), sums)

@@ -81,12 +81,13 @@ def take_slice(call: Call, x: str, *, key: Key) -> str:
     """A part of x."""
     sizes = call.ins[0].pair.sizes
     (parts, new), (others, _) = (_by_axis(static["key"], len(sizes)) for static in (call.static, call.other))
-    starts, ends, axes, steps, dropped = [], [], [], [], []
+    rows: list[tuple[int, int, int, int]] = []  # of start, end, axis and step
+    dropped = []
     for axis, (part, other, size) in enumerate(zip(parts, others, sizes, strict=True)):
         if isinstance(part, int) and isinstance(other, int):
             start = _from_either_end((part, other), size)
             assert start is not None
-            row = (start, start + 1 or _MOST, 1)
+            rows.append((start, start + 1 or _MOST, axis, 1))
             dropped.append(axis)
         else:
             assert isinstance(part, tuple)
@@ -96,13 +97,11 @@ def take_slice(call: Call, x: str, *, key: Key) -> str:
             if (first, last, step) == (None, None, 1):
                 continue
             ends_at = _MOST if step > 0 else -_MOST
-            row = ((0 if step > 0 else _MOST) if first is None else first, ends_at if last is None else last, step)
-        for found, number in zip((starts, ends, steps), row, strict=True):
-            found.append(number)
-        axes.append(axis)
+            begin = (0 if step > 0 else _MOST) if first is None else first
+            rows.append((begin, ends_at if last is None else last, axis, step))
     ints = call.graph.ints
-    if axes:
-        x = call.node("Slice", x, ints(*starts), ints(*ends), ints(*axes), ints(*steps))
+    if rows:
+        x = call.node("Slice", x, *(ints(*column) for column in zip(*rows, strict=True)))
     if dropped:
         x = call.node("Squeeze", x, ints(*dropped))
     return call.node("Unsqueeze", x, ints(*new)) if new else x

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -113,9 +114,8 @@ class Translation:
         graph, scope = self._graph, self._graph.scope
         for twin, array in zip(step.outs, arrays, strict=True):
             name = f"{scope}/{step.instruction.name}" if scope else step.instruction.name
-            self._edges[twin.value] = Edge(
-                twin.pair, lambda array=array, name=name: graph.constant(array, name), constant=array, fill=_only(array)
-            )
+            named = partial(graph.constant, array, name)
+            self._edges[twin.value] = Edge(twin.pair, named, constant=array, fill=_only(array))
 
     def _loop(self, step: Step) -> None:
         one, two = step.instruction, step.other
