@@ -14,6 +14,7 @@ from benchmarks.children import Child, hold_to
 from benchmarks.compare import measured, serve
 from benchmarks.gpu.convolutions import CONVOLUTIONS, TINY, gpudl_convolution, torch_convolution
 from benchmarks.gpu.peers import WAYS, torch_epoch
+from benchmarks.gpu.sequences import RECURRENT, gpudl_sequences, torch_sequences
 from benchmarks.gpu.settings import OnDevice, gpudl_precision
 from benchmarks.workloads.base import Work, Workload
 from benchmarks.workloads.convolutions import DIRECTIONS
@@ -57,6 +58,18 @@ WORKLOADS = {
         for case in (*CONVOLUTIONS, TINY)
         for direction in DIRECTIONS
         for dtype in ("float32", "bfloat16")
+    },
+    **{
+        name: Workload(
+            name,
+            "us/step",
+            {
+                "gpudl": partial(gpudl_sequences, case),
+                "torch-eager": partial(torch_sequences, case, False),
+                "torch-graph": partial(torch_sequences, case, True),
+            },
+        )
+        for name, case in RECURRENT.items()
     },
 }
 

@@ -38,6 +38,10 @@ MORE: dict[str, list[dict[str, str | int]]] = {
     "layer_norm.cu": _typed(*TYPES[1:]),
     "loss.cu": _typed(*TYPES[1:]),
     "reduce.cu": [each for stage, most in ((0, 0), (1, 1), (2, 0)) for each in _typed(*TYPES, STAGE=stage, MAX=most)],
+    **{
+        file: [*_typed("FLOAT32 int 4", "FLOAT32 long long 1", PART=8), *_typed("FLOAT64 long long 2", PART=2)]
+        for file in ("rnn.cu", "rnn_grad.cu")
+    },
     "random.cu": _typed("FLOAT64 long long 2", "FLOAT16 int 4", "BFLOAT16 int 1"),
     "update.cu": _typed("FLOAT64 long long 2"),
     "pool.cu": [
