@@ -5,6 +5,8 @@ file is compiled at its first use, once per dtype, index type and device.
 """
 
 from . import (
+    attention,
+    attention_grad,
     blas,
     conv,
     conv2d,
@@ -25,6 +27,8 @@ from . import (
 )
 
 __all__ = [
+    "attention",
+    "attention_grad",
     "blas",
     "conv",
     "conv2d",
