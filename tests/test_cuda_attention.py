@@ -59,7 +59,7 @@ WAYS = [
     Way("bfloat16", (24, 32), (32, 16, False), ((7, 5), 64)),
     Way("float16", (200, 136), (256, 8, False)),
 ]
-# Samples, queries, keys, heads of queries and of keys, the axes along which a mask differs, and whether attention is causal.
+# Samples, queries, keys, heads of queries and of keys, the axes along which a mask differs, and whether it is causal.
 CASES = [
     (1, 66, 34, 2, 1, "hts", True),
     (1, 5, 130, 2, 1, "", False),
@@ -179,7 +179,7 @@ def test_what_is_not_a_number_stays_with_its_queries(cupy: Any) -> None:
     np.testing.assert_array_equal(np.isnan(out[0, :, 0, 0]), [False, True, False, False])
 
 
-@pytest.mark.parametrize("spoil", [lambda a: a[:, :0], lambda a: a.astype(np.float64), lambda a: np.asfortranarray(a)])
+@pytest.mark.parametrize("spoil", [lambda a: a[:, :0], lambda a: a.astype(np.float64), np.asfortranarray])
 def test_what_a_kernel_does_not_take(cupy: Any, spoil: Any) -> None:
     (q, k, v), static = inputs((2, 4, 6, 2, 1, "", False), (3, 2), np.dtype("float32"))
     outs = np.empty((2, 4, 2, 2), "f"), np.empty((2, 2, 4), "f")
