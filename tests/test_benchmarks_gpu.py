@@ -109,6 +109,14 @@ def test_the_ops_are_measured_on_the_double(name: str) -> None:
     assert measured["GB/s"] > 0
 
 
+@pytest.mark.parametrize("side", ["gpudl", pytest.param("torch", marks=needs_torch)])
+@pytest.mark.parametrize("direction", gpu.sides.PASSES)
+def test_attention_is_measured(direction: str, side: str) -> None:
+    make = gpu.sides.WORKLOADS[f"attention-tiny-{direction}-float32"].sides[side]
+    work = make(gpu.settings.OnDevice(device="cpu"))
+    assert work.check(work.call()) > 0
+
+
 def test_a_race_is_run_and_recorded(digits: str) -> None:
     run = gpu.race.sprint(gpu.train.all_digits("mnist-cnn", digits), "highest", seed=1, most=1)
     assert run["way"][-1]["seconds"] == run["seconds"] > 0

@@ -16,6 +16,7 @@ SECTIONS: dict[str, Section] = {
     "gaps": gaps.SECTION,
     "ops": suite.OPS,
     "convolutions": kernels.CONVOLVED,
+    "attention": kernels.ATTENDED,
     "bandwidth": kernels.MOVED_AT_ONCE,
     "recurrent": recurrent.SECTION,
     "tests": suite.TESTS,
