@@ -48,9 +48,9 @@ _POOLED = "conv2d+bias_activation+max_pool"
 @rewrites("conv2d")
 def fuse_pooled_convolution(rewriter: Rewriter, instruction: Applied) -> None:
     """Fuse convolution, bias, activation and max-pooling, without the pixels that no pooling window covers."""
-    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
+    biased = _biased(rewriter, instruction)
     pool = None if biased is None else rewriter.only_user(biased.outs[0], "max_pool")
-    if biased is None or pool is None or biased.ins[0] is not instruction.outs[0]:
+    if biased is None or pool is None:
         return
     chain = [instruction, biased, pool]
     small = _cropped(rewriter, chain)
@@ -113,13 +113,34 @@ def _on_cropped(user: Applied, g: Value, small: Value, window: Window) -> Applie
     return Applied(user.op, user.outs, ins, static, user.origin)
 
 
+@rewrites("reshape_view")
+def bias_before_reshape(rewriter: Rewriter, instruction: Applied) -> None:
+    """Add the bias of a matrix product before its rows are divided into several axes, so that the two can be fused."""
+    product, biased = rewriter.maker(instruction.ins[0], "matmul"), _biased(rewriter, instruction)
+    if product is None or biased is None or rewriter.only_user(product.outs[0], instruction.name) is None:
+        return
+    result = biased.outs[0]
+    if product.outs[0].spec.shape[-1:] != result.spec.shape[-1:] or rewriter.kept(result):
+        return
+    first = rewriter.applied(bias_activation, (product.outs[0], biased.ins[1]), biased.static, biased)
+    second = Applied(instruction.op, (result,), first.outs, {"shape": result.spec.shape}, instruction.origin)
+    rewriter.replace([instruction, biased], [first, second], biased)
+    rewriter.rest(result, first.outs[0])
+
+
+def _biased(rewriter: Rewriter, instruction: Applied) -> Applied | None:
+    """Return the bias and activation that alone read the out of an instruction, as what the bias is added to."""
+    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
+    return biased if biased is not None and biased.ins[0] is instruction.outs[0] else None
+
+
 @rewrites("conv2d")
 @rewrites("conv2d_input_grad")
 @rewrites("matmul")
 def fuse_bias(rewriter: Rewriter, instruction: Applied) -> None:
     """Fuse a convolution, one that is transposed, or a matrix product with its bias and activation."""
-    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
-    if biased is not None and biased.ins[0] is instruction.outs[0]:
+    biased = _biased(rewriter, instruction)
+    if biased is not None:
         rewriter.fuse([instruction, biased], f"{instruction.name}+bias_activation")
 
 
