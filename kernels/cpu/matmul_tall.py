@@ -3,8 +3,8 @@
 The sum over the rows is divided into parts, whose number depends on the shape only, and the sums of the parts are added
 in order: the result is bitwise the same for any number of threads. A large result is divided into blocks too, each of
 which stays in the second-level cache while a part is added to it. A unit of work, a block of a part, reads its rows of
-both operands once, some at a time, into copies that stay in the caches. Rows of a copy are a cache line longer than a multiple of the lines of a
-set, since columns of a power of two would all fall into the same few sets.
+both operands once, some at a time, into copies that stay in the caches. Rows of a copy are a cache line longer than a
+multiple of the lines of a set, since columns of a power of two would all fall into the same few sets.
 """
 
 from __future__ import annotations

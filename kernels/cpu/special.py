@@ -16,8 +16,8 @@ _ROOT, _DENSITY = f4(0.5**0.5), f4((2 * np.pi) ** -0.5)
 
 @inner
 def _erf(x: np.float32) -> np.float32:
-    # x * P(x^2) / Q(x^2), of which the relative error in exact numbers is at most 2.1e-9 where |x| <= 4 (a least squares
-    # fit whose weights grow with the error); beyond, 1 - |erf| is less than half an ulp. With rounding it is 3.4e-7.
+    # x * P(x^2) / Q(x^2), whose relative error in exact numbers is at most 2.1e-9 where |x| <= 4 (a least squares fit
+    # with weights that grow with the error); beyond, 1 - |erf| is less than half an ulp. Rounding makes it 3.4e-7.
     z = f4(4) if x > f4(4) else f4(-4) if x < f4(-4) else x
     s = z * z
     p = f4(-1.320230423923259e-08) * s + f4(4.6847922664004095e-06)

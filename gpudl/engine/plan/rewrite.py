@@ -93,6 +93,10 @@ class Rewriter:
         """Return whether the step returns a value."""
         return value in self._results
 
+    def updated(self, value: Value) -> bool:
+        """Return whether the step writes to the memory of a value that exists before it."""
+        return bool(self._updates.get(value.memory))
+
     def applied(self, op: AnyOp, ins: Sequence[Value], static: Static, old: Applied) -> Applied:
         """Return a new instruction with new outs and the origin of `old`."""
         specs = op.infer(*(value.spec for value in ins), **static)

@@ -134,6 +134,55 @@ def _biased(rewriter: Rewriter, instruction: Applied) -> Applied | None:
     return biased if biased is not None and biased.ins[0] is instruction.outs[0] else None
 
 
+_SPREADING, _ON_NUMBERS = (
+    ("broadcast_to", "reshape_view"),
+    ("add", "subtract", "multiply", "divide", "negative", "cast"),
+)
+
+
+@rewrites("broadcast_to")
+def broadcast_last(rewriter: Rewriter, instruction: Applied) -> None:
+    """Compute with one number instead of an array of which all elements are equal, such as the gradient of a mean.
+
+    What reads the array is fused with the broadcast of a number, but not with one along an axis.
+    """
+    spread: list[Applied] = []
+    numbers: list[Applied] = []
+    number = _number(rewriter, instruction.ins[0], spread, numbers)
+    if not spread or number is None or number.spec.ndim > instruction.outs[0].spec.ndim:
+        return
+    last = Applied(instruction.op, instruction.outs, (number,), instruction.static, instruction.origin)
+    rewriter.replace([instruction], [*numbers, last], instruction)
+    for unread in spread:
+        if unread in rewriter and not rewriter.users(unread.outs[0]) and not rewriter.kept(unread.outs[0]):
+            rewriter.replace([unread], [], unread)
+
+
+def _number(rewriter: Rewriter, value: Value, spread: list[Applied], numbers: list[Applied]) -> Value | None:
+    """Return a value of one element, to which each element of `value` is equal, or None.
+
+    Args:
+        rewriter: the record.
+        value: an array.
+        spread: to this is added what computes it, in the order from last to first.
+        numbers: to this is added what computes the number, in order.
+    """
+    if value.spec.size == 1:
+        return None if rewriter.updated(value) else value
+    made = rewriter.maker(value, *_SPREADING, *_ON_NUMBERS)
+    if made is None:
+        return None
+    spread.append(made)
+    found = [_number(rewriter, given, spread, numbers) for given in made.ins]
+    ins = [number for number in found if number is not None]
+    if len(ins) < len(found):
+        return None
+    if made.name in _SPREADING:
+        return ins[0]
+    numbers.append(rewriter.applied(made.op, ins, made.static, made))
+    return numbers[-1].outs[0]
+
+
 @rewrites("conv2d")
 @rewrites("conv2d_input_grad")
 @rewrites("matmul")
