@@ -145,6 +145,12 @@ def changed(file: Path, change: Callable[[Config], object]) -> Path:
     return rewritten(file, list((content | {"config.json": json.dumps(config).encode()}).items()))
 
 
+def layer_of(config: Config) -> Config:
+    """Return the config of the first layer."""
+    found: Config = config["config"]["layers"][1]
+    return found
+
+
 def weights_with(file: Path, change: Callable[[h5py.File], object]) -> Path:
     """Return another file, with changed weights."""
     content = members(file)

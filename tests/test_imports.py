@@ -56,7 +56,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "compat": {*BASE, *FACE},
     "as_keras": {"compat"},
     "__init__": {*BASE, *FACE, "kernels", "compat"},
-    "cli": {*BASE, *FACE, "__init__", "compat"},
+    "inspect_command": {"saving"},
+    "cli": {"inspect_command", *BASE, *FACE, "__init__", "compat"},
     "__main__": {"cli"},
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -68,6 +69,7 @@ LIBRARIES: dict[str, set[str]] = {
     "export": {"numpy", "onnx"},
     "callbacks": {"numpy", "rich", "tensorboard"},
     **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "cli", "applications")},
+    "inspect_command": {"rich"},
     "saving": {"numpy", "h5py", "safetensors"},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {

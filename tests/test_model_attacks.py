@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
-from attack_files import KERNEL, Config, as_h5, changed, harmless, in_place, refused, weights_with
+from attack_files import KERNEL, Config, as_h5, changed, harmless, in_place, layer_of, refused, weights_with
 
 from gpudl import models
 
@@ -19,47 +19,46 @@ def file(tmp_path: Path) -> Path:
     return harmless(tmp_path)
 
 
-def layer(config: Config) -> Config:
-    found: Config = config["config"]["layers"][1]
-    return found
-
-
 CODE: dict[str, tuple[Callable[[Config], object], str]] = {
     "CVE-2025-1550: a function of another module as a layer": (
-        lambda c: layer(c).update(module="os", class_name="system", config={"command": "touch x"}),
+        lambda c: layer_of(c).update(module="os", class_name="system", config={"command": "touch x"}),
         r"'system' of os is neither gpudl's nor registered",
     ),
     "CVE-2025-1550: a function of Python as a layer": (
-        lambda c: layer(c).update(module="builtins", class_name="eval", config="1"),
+        lambda c: layer_of(c).update(module="builtins", class_name="eval", config="1"),
         r"'eval' of builtins is neither gpudl's nor registered",
     ),
     "CVE-2025-9906: a function of Keras that is no layer": (
-        lambda c: layer(c).update(module="keras.config", class_name="enable_unsafe_deserialization", config={}),
+        lambda c: layer_of(c).update(module="keras.config", class_name="enable_unsafe_deserialization", config={}),
         r"Unknown layer: 'enable_unsafe_deserialization'|neither gpudl's nor registered",
     ),
     "CVE-2025-8747: a download as a layer": (
-        lambda c: layer(c).update(module="keras.utils", class_name="get_file", config={"origin": "file:///etc/passwd"}),
+        lambda c: layer_of(c).update(
+            module="keras.utils", class_name="get_file", config={"origin": "file:///etc/passwd"}
+        ),
         r"Unknown layer: 'get_file'|neither gpudl's nor registered",
     ),
     "CVE-2024-3660: a lambda": (
-        lambda c: layer(c).update(
+        lambda c: layer_of(c).update(
             class_name="Lambda",
             config={"name": "l", "function": {"class_name": "__lambda__", "config": {"value": ["4w"]}}},
         ),
         r"code of a lambda, which is not run",
     ),
     "CVE-2024-3660: a lambda of Keras 2": (
-        lambda c: layer(c).update(
+        lambda c: layer_of(c).update(
             class_name="Lambda", config={"name": "l", "function_type": "lambda", "function": ["4wEAAA==", None, None]}
         ),
         r"code of a lambda, which is not run|no argument 'function_type'",
     ),
     "an activation of another module": (
-        lambda c: layer(c)["config"].update(activation={"module": "os", "class_name": "function", "config": "system"}),
+        lambda c: layer_of(c)["config"].update(
+            activation={"module": "os", "class_name": "function", "config": "system"}
+        ),
         r"Unknown activation: 'system'",
     ),
     "an initializer that is a function of Python": (
-        lambda c: layer(c)["config"].update(
+        lambda c: layer_of(c)["config"].update(
             kernel_initializer={"module": "builtins", "class_name": "exec", "config": {"source": "1"}}
         ),
         r"'exec' of builtins is neither|Unknown initializer: 'exec'",
@@ -75,22 +74,24 @@ CODE: dict[str, tuple[Callable[[Config], object], str]] = {
         r"'remove' is neither gpudl's nor registered",
     ),
     "CVE-2025-12058: a file as a vocabulary": (
-        lambda c: layer(c).update(class_name="StringLookup", config={"vocabulary": "/etc/hostname"}, build_config=None),
+        lambda c: layer_of(c).update(
+            class_name="StringLookup", config={"vocabulary": "/etc/hostname"}, build_config=None
+        ),
         r"its config names the file '/etc/hostname' as its vocabulary, and no file that a config names is opened",
     ),
     "CVE-2025-12058: an address as a vocabulary": (
-        lambda c: layer(c).update(
+        lambda c: layer_of(c).update(
             class_name="TextVectorization", config={"vocabulary": "http://127.0.0.1:9/words"}, build_config=None
         ),
         r"its config names the file 'http://127.0.0.1:9/words' as its vocabulary",
     ),
     "a layer that is a number": (lambda c: c["config"]["layers"].append(3), "expected a layer or its name.*got 3"),
-    "a layer without a class": (lambda c: layer(c).update(class_name=None), r"None"),
-    "arguments that are none": (lambda c: layer(c).update(config=[1, 2]), r"config"),
-    "an argument that is none": (lambda c: layer(c)["config"].update(no_such=1), r"no_such"),
-    "sizes that are text": (lambda c: layer(c)["config"].update(units="many"), r"units"),
+    "a layer without a class": (lambda c: layer_of(c).update(class_name=None), r"None"),
+    "arguments that are none": (lambda c: layer_of(c).update(config=[1, 2]), r"config"),
+    "an argument that is none": (lambda c: layer_of(c)["config"].update(no_such=1), r"no_such"),
+    "sizes that are text": (lambda c: layer_of(c)["config"].update(units="many"), r"units"),
     "a config that never ends": (
-        lambda c: layer(c)["config"].update(nest=nest(400)),
+        lambda c: layer_of(c)["config"].update(nest=nest(400)),
         r"nested more than 100 levels deep",
     ),
     "a model that is a number": (
@@ -98,12 +99,12 @@ CODE: dict[str, tuple[Callable[[Config], object], str]] = {
         r"no model",
     ),
     "no layers": (lambda c: c.update(config={"name": "s"}), r"layers"),
-    "weights for another class": (lambda c: layer(c).update(class_name="Conv2D"), r"Conv2D"),
+    "weights for another class": (lambda c: layer_of(c).update(class_name="Conv2D"), r"Conv2D"),
     "sizes that no memory has": (
-        lambda c: layer(c)["config"].update(units=10**12),
+        lambda c: layer_of(c)["config"].update(units=10**12),
         r"weight 'kernel' of shape \(3, 1000000000000\) needs 12,000,000,000,000 b",
     ),
-    "sizes that are negative": (lambda c: layer(c)["config"].update(units=-1), r"units"),
+    "sizes that are negative": (lambda c: layer_of(c)["config"].update(units=-1), r"units"),
 }
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 from gpudl.layers.base.layer import Layer
 from gpudl.saving.hdf5 import Hdf5Weights, hdf5_in, new_in, write_parts
@@ -22,6 +22,9 @@ from gpudl.saving.model_text import LARGEST_TEXT
 from gpudl.saving.parts import parts_of
 from gpudl.saving.weights_file import read_weights, saved_parts
 from gpudl.saving.window import Window, checksum, data_of
+
+if TYPE_CHECKING:
+    import h5py
 
 ENDING = ".keras"
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
@@ -99,8 +102,8 @@ def read_archive(source: Path, make: Callable[[bytes, int], Layer]) -> Layer:
             raise ValueError(
                 f"{error} Keras {written_by} has written the file, and gpudl reads what Keras {VERSION} writes."
             ) from error
-        with _weights_of(archive, source) as (weights, require_checksum):  # which is computed meanwhile
-            read_weights(model, weights, source)
+        with weights_file_of(archive, source) as (file, require_checksum):  # which is computed meanwhile
+            read_weights(model, Hdf5Weights([file], source), source)
             require_checksum()
         _read_assets(model, archive, source)
     return model
@@ -122,15 +125,15 @@ def _numbers(version: str) -> list[int]:
 def load_archive(model: Layer, source: Path, skip_mismatch: bool = False) -> None:
     """Set the weights of a model, and what it has learnt, from an archive; see `saving.load_weights`."""
     with opened_archive(source) as archive:
-        with _weights_of(archive, source) as (weights, require_checksum):
+        with weights_file_of(archive, source) as (file, require_checksum):
             require_checksum()
-            read_weights(model, weights, source, skip_mismatch)
+            read_weights(model, Hdf5Weights([file], source), source, skip_mismatch)
         _read_assets(model, archive, source)
 
 
 @contextmanager
-def _weights_of(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[Hdf5Weights, Callable[[], None]]]:
-    """Give the weights in an archive, in their place, and what raises ValueError if their checksum is another."""
+def weights_file_of(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """Give the file of weights that is in an archive, and what raises ValueError if its checksum is another."""
     member = archive.getinfo(WEIGHTS)
     with ExitStack() as stack:
         if member.compress_type == zipfile.ZIP_STORED:
@@ -149,7 +152,7 @@ def _weights_of(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[Hdf5We
             if computed is not None and computed.result() != member.CRC:
                 raise ValueError(f"{source} is damaged: the checksum of its weights is another. It is not loaded.")
 
-        yield Hdf5Weights([stack.enter_context(hdf5_in(place, source))], source), require_checksum
+        yield stack.enter_context(hdf5_in(place, source)), require_checksum
 
 
 def _read_assets(model: Layer, archive: zipfile.ZipFile, source: Path) -> None:

@@ -108,13 +108,13 @@ def load_sharded(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
     index = index_name(filepath)
     require_built(model, "load_weights")
     with ExitStack() as stack:
-        files = [stack.enter_context(opened_file(index.with_name(name))) for name in _names(index)]
+        files = [stack.enter_context(opened_file(index.with_name(name))) for name in names_of(index)]
         if len({str(file.attrs.get(_SAVE)) for file in files}) > 1:  # a save was interrupted when it renamed them
             raise ValueError(f"the files of {index} are not of one save: some are newer. Save the weights again.")
         read_weights(model, Hdf5Weights(files, index), index, skip_mismatch)
 
 
-def _names(index: Path) -> list[str]:
+def names_of(index: Path) -> list[str]:
     """Return the names of the files of an index, which lie beside it."""
     try:
         names = [name for listed in json.loads(index.read_text())["weight_map"].values() for name in listed]

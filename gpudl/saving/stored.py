@@ -50,6 +50,10 @@ class ArraysByPath:
             folder, _, name = path.rpartition("/")
             self._groups.setdefault(folder, {})[name] = array
 
+    def every(self) -> Mapping[str, StoredArray]:
+        """Return all arrays, by their whole paths."""
+        return {f"{folder}/{name}": array for folder, inside in self._groups.items() for name, array in inside.items()}
+
     def arrays(self, path: str) -> Mapping[str, StoredArray]:
         """Return the arrays at the path of a part of a model, by name; none where there is nothing."""
         return self._groups.get(f"{path}/vars".lstrip("/"), {})
