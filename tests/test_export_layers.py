@@ -1,4 +1,4 @@
-"""Every layer in an ONNX file: run by onnxruntime it computes what it does here, or a sentence says why there is none."""
+"""Every layer in an ONNX file: onnxruntime computes what it does here, or a sentence says why there is none."""
 
 from __future__ import annotations
 
