@@ -47,11 +47,18 @@ class Noisy(layers.Layer):
         return self.seed(x, training=True)
 
 
+class Places(layers.Layer):
+    """What adds the roots of the places."""
+
+    def call(self, x: Any) -> Any:
+        return x + np.sqrt(np.arange(x.shape[1], dtype=np.float32))[:, None]
+
+
 class Deciding(layers.Layer):
     """What computes something else for long sequences."""
 
     def call(self, x: Any) -> Any:
-        return x if x.shape[1] < 1000 else ops.exp(x)
+        return x if x.shape[1] < 300 else ops.exp(x)
 
 
 REFUSED: dict[str, tuple[Any, str]] = {
@@ -72,8 +79,8 @@ REFUSED: dict[str, tuple[Any, str]] = {
         r"cannot be exported: it (draws random numbers, and a file has no seed|updates a variable)",
     ),
     "numbers that depend on a size": (
-        lambda: Sequential([Input((None, None, 1)), layers.UpSampling2D(interpolation="bilinear", name="up")]),
-        r"the op 'matmul', in 'up', cannot be exported: it reads numbers that depend on a size that is not known "
+        lambda: Sequential([Input((None, 2)), Places(name="places")]),
+        r"the op 'add', in 'places', cannot be exported: it reads numbers that depend on a size that is not known "
         r"before the model is run\. Give Input, or input_signature, a fixed size in place of None\.",
     ),
     "other ops for other sizes": (
@@ -115,9 +122,7 @@ def test_a_path_that_ends_in_onnx_or_the_format_is_enough(tmp_path: Path, capsys
 
 def test_a_model_whose_inputs_are_not_known_says_so(tmp_path: Path) -> None:
     for model in (Sequential([layers.Dense(1)]), OfNothing()):
-        with pytest.raises(
-            ValueError, match=r"export must know the inputs\. Call the model on data first, or pass inp"
-        ):
+        with pytest.raises(ValueError, match=r"export must know the inputs\. Call the model on data first, or "):
             model.export(tmp_path / "model.onnx")
     model = Sequential([layers.Dense(1)])
     model(np.ones((2, 3)))
@@ -149,9 +154,7 @@ def test_options_are_checked(tmp_path: Path) -> None:
 
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(
-        ImportError, match=r"library onnx, which is missing\. Install it by `pip install gpudl\[onnx\]`\."
-    ):
+    with pytest.raises(ImportError, match=r"which is missing\. Install it by `pip install gpudl\[onnx\]`\."):
         line().export(tmp_path / "m.onnx")
 
 
