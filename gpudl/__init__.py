@@ -36,6 +36,7 @@ from gpudl import (
     models,
     ops,
     optimizers,
+    preprocessing,
     random,
     regularizers,
     saving,
@@ -47,6 +48,7 @@ from gpudl.compat import old_spellings as _old_spellings
 from gpudl.compat.aliases import load_ipython_extension, unload_ipython_extension
 from gpudl.dtype_policies import DTypePolicy, FloatDTypePolicy
 from gpudl.engine.convert import convert_to_tensor
+from gpudl.engine.enclosing import name_scope
 from gpudl.engine.grad import GradientTape, grad
 from gpudl.engine.plan.trace import traced
 from gpudl.engine.spec import ShapeError, Spec
@@ -57,7 +59,6 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.initializers import Initializer
 from gpudl.layers import Input, InputSpec, Layer
-from gpudl.layers.base.enclosing import name_scope
 from gpudl.layers.preprocessing.feature_space import FeatureSpace
 from gpudl.losses import Loss
 from gpudl.metrics import Metric
@@ -67,6 +68,8 @@ from gpudl.regularizers import Regularizer
 
 _old_spellings.install()
 utils.FeatureSpace = FeatureSpace
+utils.deserialize_keras_object = saving.deserialize_keras_object
+utils.serialize_keras_object = saving.serialize_keras_object
 
 __version__ = "0.1.0"
 
@@ -120,6 +123,7 @@ __all__ = [
     "name_scope",
     "ops",
     "optimizers",
+    "preprocessing",
     "random",
     "regularizers",
     "saving",

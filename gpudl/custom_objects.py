@@ -89,8 +89,8 @@ def get_registered_object(
 
 
 @contextmanager
-def custom_object_scope(custom_objects: Mapping[str, object]) -> Iterator[None]:
-    """Register classes and functions by name inside a ``with`` block.
+def custom_object_scope(custom_objects: Mapping[str, object] | None) -> Iterator[None]:
+    """Register classes and functions by name inside a ``with`` block; None registers nothing.
 
     Example:
         >>> class Half(gpudl.initializers.Constant): pass
@@ -98,7 +98,7 @@ def custom_object_scope(custom_objects: Mapping[str, object]) -> Iterator[None]:
         ...     gpudl.initializers.get({"class_name": "Half", "config": {"value": 0.5}}).value
         0.5
     """
-    token = _scope.set({**_scope.get(), **custom_objects})
+    token = _scope.set({**_scope.get(), **(custom_objects or {})})
     try:
         yield
     finally:

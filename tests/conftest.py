@@ -10,12 +10,14 @@ The backend is NumPy, unless the environment variable ``GPUDL_TEST_BACKEND`` say
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import cuda_cpu
+import numpy as np
 import pytest
 import strict_cupy
 from gpudl.kernels import precision, team
@@ -83,6 +85,14 @@ def _on_its_backend(request: pytest.FixtureRequest) -> Iterator[None]:
     assert state.open_tapes == 0
     assert state.gradients
     assert state.kernels
+
+
+@pytest.fixture(autouse=True)
+def _seeded(request: pytest.FixtureRequest) -> None:
+    """Draw the same in each run, where pytest-randomly is not installed, which would draw a seed and tell it."""
+    if not request.config.pluginmanager.hasplugin("randomly"):
+        random.seed(0)
+        np.random.seed(0)
 
 
 @pytest.fixture(autouse=True)

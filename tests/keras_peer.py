@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+# What Keras computes here is small and computed once, so that compiling it quickly is all that matters.
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0")
 
 
 def imported() -> Any:

@@ -359,6 +359,10 @@ class TestEarlyStopping:
             _, epochs = train(EarlyStopping(), [None, None])
         assert epochs == 2
 
+    def test_the_comparison_is_an_attribute(self) -> None:
+        better = {mode: EarlyStopping("loss", mode=mode).monitor_op for mode in ("auto", "min", "max")}
+        assert better == {"auto": gpudl.ops.less, "min": gpudl.ops.less, "max": gpudl.ops.greater}
+
     def test_an_unknown_mode(self) -> None:
         with pytest.warns(UserWarning, match="EarlyStopping knows no mode 'mim' and goes on with 'auto'"):
             assert EarlyStopping(mode="mim").mode == "auto"

@@ -63,7 +63,7 @@ def card_of(tensor: Any) -> int:
 def test_what_is_made_inside_lives_there(meter: Meter) -> None:
     backend.use("cupy")
     expected = trained(model())
-    with gpudl.device("gpu:1") as on:
+    with gpudl.device("GPU:1") as on:
         assert on.describe() == "GPU 1 (strict double), CuPy 14.2.0"
         assert backend.current() is on
         assert cuda.runtime.getDevice() == 1, "your own CuPy code goes there too"
@@ -177,7 +177,7 @@ def test_a_choice_for_the_process_holds_in_new_threads(meter: Meter) -> None:
     assert found == [(1, 1, 1)]
 
 
-@pytest.mark.parametrize("name", ["tpu", "gpu:", "gpu:x", "gpu:-1", "GPU:0", "cpu:1", "", 0, None])
+@pytest.mark.parametrize("name", ["tpu", "gpu:", "gpu:x", "gpu:-1", "cpu:1", "", 0, None])
 def test_a_name_that_is_none(name: Any, meter: Meter) -> None:
     sentence = f'device expected "cpu", "gpu" or a GPU such as "gpu:1", got {name!r}. Here are cpu, gpu:0, gpu:1.'
     with pytest.raises(BackendError, match=f"^{re.escape(sentence)}$"), gpudl.device(name):

@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,8 +30,8 @@ BASE = (
 # What a Keras user sees, from the bottom up: each may import those before it, and the base.
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
-    *("mixed_precision", "layers", "callbacks", "datasets", "saving", "training", "reports", "export", "models"),
-    "applications",
+    *("mixed_precision", "preprocessing", "layers", "callbacks", "datasets", "saving", "training", "reports"),
+    *("export", "models", "applications"),
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels.geometry": set(),
@@ -66,12 +67,14 @@ LIBRARIES: dict[str, set[str]] = {
     "reports": {"numpy", "rich"},
     "export": {"numpy", "onnx"},
     "callbacks": {"numpy", "rich", "tensorboard"},
-    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli", "applications")},
+    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "cli", "applications")},
+    "saving": {"numpy", "h5py", "safetensors"},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {
     "pydot",
     "onnx",
     "IPython",
+    "safetensors",
 }
 
 
@@ -94,7 +97,8 @@ MODULES = dict(modules())
 every_module = pytest.mark.parametrize("module", MODULES)
 
 
-def imports(path: Path, module: str = "") -> set[Import]:
+@cache
+def imports(path: Path, module: str = "") -> frozenset[Import]:
     """Return what the file imports, ``from package import name`` as ``package.name``."""
     tree = ast.parse(path.read_text())
     functions = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -108,7 +112,7 @@ def imports(path: Path, module: str = "") -> set[Import]:
             if node.level:
                 source = importlib.util.resolve_name("." * node.level + source, module.rpartition(".")[0])
             found |= {Import(f"{source}.{alias.name}", node in lazy) for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def part_of(module: str) -> str:

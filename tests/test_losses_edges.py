@@ -10,7 +10,7 @@ import pytest
 from loss_cases import EPSILON
 
 import gpudl
-from gpudl import activations, losses
+from gpudl import activations, losses, metrics
 
 
 def draw(data: Any, shape: tuple[int, ...], **options: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -201,3 +201,10 @@ def test_empty_batch_is_zero() -> None:
     assert (
         losses.MeanSquaredError(reduction="sum_over_batch_size")(np.zeros((0, 3, 2)), np.zeros((0, 3, 2))).item() == 0.0
     )
+
+
+@pytest.mark.parametrize("measure", [losses.Hinge(dtype="float16"), metrics.Mean(dtype="float16")])
+def test_a_dtype_is_read_only(measure: Any) -> None:
+    with pytest.raises(AttributeError):
+        measure.dtype = "float32"
+    assert measure.dtype == "float16"

@@ -46,6 +46,8 @@ SMOOTH: dict[str, Call] = {
     "irfft": lambda x: ops.irfft((x, x * x), 5),
     "stft": lambda x: ops.stft(ops.reshape(x, -1), 4, 2, 4)[0],
     "istft": lambda x: ops.istft((x, x * x), 6, 2, 6),
+    "fold": lambda x: ops.fold(ops.reshape(ops.unfold(x[None, None], 2), (2, 2, 6)), (2, 4), (1, 2)),
+    "depth_to_space": lambda x: ops.depth_to_space(ops.reshape(x, (1, 4, 1, 3)), 2, "channels_first"),
     "jvp": lambda x: ops.jvp(lambda a: a * ops.sin(a), (x,), (x * x,))[1],
 }
 
@@ -86,7 +88,13 @@ ON_DEVICE: list[Call] = [
     lambda x: ops.gelu(x) + ops.silu(x),
     lambda x: ops.sparse_categorical_crossentropy([0, 1, 2], x),
     lambda x: ops.ctc_decode(ops.stack([x]), [3])[1],
+    lambda x: ops.ctc_decode(ops.stack([x, x + 0.5]), [3, 2], "beam_search", 4, 2)[1],
+    lambda x: (
+        ops.unique(ops.floor(x * 2), size=5)[0] + ops.unique(ops.floor(x), axis=1, size=3, return_counts=True)[1][0]
+    ),
     lambda x: ops.extract_sequences(x, 2, 1),
+    lambda x: ops.fold(ops.unfold(ops.reshape(x, (1, 3, 2, 2)), 2, padding=1), 2, 2, padding=1),
+    lambda x: ops.space_to_depth(ops.depth_to_space(ops.reshape(x, (1, 3, 1, 4)), 2), 2),
 ]
 BY_LIBRARIES: list[Call] = [
     lambda x: ops.inv(ops.matmul(x, ops.transpose(x)) + np.eye(3, dtype="float32")),
@@ -144,7 +152,22 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: ops.stft(X, 2, 1, 4, "box"), "stft: window must be 'hann', 'hamming', None or numbers, got 'box'."),
     (lambda: ops.extract_sequences(X, 5, 1), "parts of 5 do not fit into signals of shape (3, 4)."),
     (lambda: ops.psnr(X, X[:2], 1.0), "psnr compares tensors of one shape, got (3, 4) and (2, 4)."),
-    (lambda: ops.ctc_decode(X[None], [3], "beam_search"), "ctc_decode: strategy must be 'greedy'"),
+    (lambda: ops.unfold(X, 2), "unfold takes images (batch, channels, height, width), got shape (3, 4)."),
+    (lambda: ops.unfold(X[None, None], 4), "the window covers (4, 4) positions but its input has only (3, 4)."),
+    (lambda: ops.unfold(X[None, None], 2, padding=-1), "unfold: padding must be one or two integers of at least 0"),
+    (lambda: ops.fold(X, 2, 2), "fold takes patches (batch, channels * pixels of a patch, patches), got shape (3, 4)."),
+    (lambda: ops.fold(X[None], 2, 2), "images of (2, 2) have 1 patches of 4 pixels a channel, but x has shape (1, 3,"),
+    (lambda: ops.fold(X[None], (1, 2, 3), 2), "fold: output_size must be one or two integers of at least 1, got"),
+    (lambda: ops.depth_to_space(X[None, None], 1), "depth_to_space: block_size must be at least 2, got 1."),
+    (lambda: ops.depth_to_space(X[None, None], 3), "4 channels cannot be divided into squares of 3 x 3 pixels."),
+    (lambda: ops.space_to_depth(X[None, None], 2), "1 x 3 pixels cannot be divided into squares of 2 x 2."),
+    (lambda: ops.space_to_depth(X, 2), "space_to_depth takes a batch of images, with 4 axes, got shape (3, 4)."),
+    (
+        lambda: ops.ctc_decode(X[None], [3], "best"),
+        "ctc_decode: strategy must be 'greedy' or 'beam_search', got 'best'.",
+    ),
+    (lambda: ops.ctc_decode(X[None], [3], "beam_search", 2, 3), "top_paths must be from 1 to beam_width, 2, got 3."),
+    (lambda: ops.unique(X[:0], size=2), "unique: there is no element of (0, 4) with which 2 places could be filled."),
 ]
 
 

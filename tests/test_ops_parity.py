@@ -19,7 +19,7 @@ from keras_peer import keras_or_skip, parity
 from maths_calls import CALLS as MATHS
 from maths_calls import FLOATS_ONLY
 from order_calls import ORDER
-from window_calls import WINDOWS
+from window_calls import BLOCKS, WINDOWS
 
 import gpudl
 from gpudl import ops
@@ -56,6 +56,7 @@ CALLS: dict[str, list[Call]] = {
     **ARRAYS,
     **FLOW,
     **ORDER,
+    **BLOCKS,
     **WINDOWS,
     "argmax": [lambda o, x: o.argmax(x, -1), lambda o, x: o.argmax(x, 0, True), lambda o, x: o.argmax(x, None, True)],
     "sum": [lambda o, x: o.sum(x, 0), lambda o, x: o.sum(x, [0, 1], True), lambda o, x: o.sum(x, axis=(-1,))],
@@ -201,7 +202,7 @@ def test_values_and_dtypes(name: str, keras: Any) -> None:
         if name in FLOATS_ONLY or name.endswith(("conv", "conv_transpose", "_pool", "softmax", "sparsemax"))
         else SOME
     )
-    dtypes = FEW if name in {*ARRAYS, *FLOW, *ORDER} else dtypes
+    dtypes = FEW if name in {*ARRAYS, *FLOW, *ORDER, *BLOCKS} else dtypes
     for number, call in enumerate(calls):
         given = dtypes[:-1] if dtypes is FEW and number else dtypes
         given = ("float32",) if name in MATHS and number else given  # arguments do not matter for dtypes

@@ -251,8 +251,8 @@ def test_the_state_is_saved_and_set(name: str) -> None:
 def test_several_optimizers_share_out_the_variables(scaled: bool) -> None:
     weights, apart = variables(), variables()
     several = optimizers.OptimizerMap(optimizers.Adam(0.1), {"bias|filter": optimizers.SGD(0.5)})
-    multi = optimizers.MultiOptimizer(several)
-    optimizer = optimizers.LossScaleOptimizer(multi, initial_scale=1.0) if scaled else multi
+    multi = optimizers.MultiOptimizer(several, loss_scale_factor=8.0 if scaled else None)
+    optimizer = optimizers.LossScaleOptimizer(multi, initial_scale=1.0) if scaled else multi  # its factor is replaced
     optimizer.build(weights)
     step = gpudl.traced(lambda *g: optimizer.apply(g, weights))
     adam, sgd = optimizers.Adam(0.1), optimizers.SGD(0.5)

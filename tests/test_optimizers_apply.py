@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from optimizer_tools import (
+    CASES,
     EPS,
     F4,
     SHAPES,
@@ -190,6 +191,18 @@ def test_a_constraint_and_a_regularizer_see_the_weights_of_their_own_time() -> N
         return [np.array(problem.run(4)), *problem.everything()]
 
     assert_same_bits(run(False), run(True))
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in CASES}))
+def test_a_single_update_step_takes_its_rate_as_a_number(name: str) -> None:
+    after = []
+    for rate in (0.5, gpudl.convert_to_tensor(0.5)):
+        variable, optimizer = gpudl.Variable(np.ones((3, 3), F4), name="kernel"), getattr(optimizers, name)()
+        optimizer.build([])  # nothing
+        optimizer.apply([np.ones((3, 3), F4)], [variable])
+        optimizer.update_step(gpudl.convert_to_tensor(np.full((3, 3), 0.25, F4)), variable, rate)
+        after.append(variable)
+    assert_same_bits([after[0]], [after[1]])
 
 
 def test_build_moves_variables_once_and_keeps_their_values() -> None:

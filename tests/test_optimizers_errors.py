@@ -84,7 +84,7 @@ from gpudl import optimizers
             "in one way only, got clipnorm=1.0 and clipvalue=2.0",
         ),
         (lambda: optimizers.SGD().apply([1.0]), ValueError, r"call optimizer.build\(variables\)"),
-        (lambda: optimizers.SGD().build([]), ValueError, "no variables to optimize"),
+        (lambda: optimizers.SGD().apply([[1.0]], []), ValueError, "no variables to optimize"),
         (
             lambda: optimizers.SGD().apply([np.ones(3)], [np.ones(3)]),
             TypeError,

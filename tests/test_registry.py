@@ -186,7 +186,11 @@ def test_a_scope_ends_with_its_block() -> None:
     def other(x: Any) -> Any:
         return x
 
-    with saving.CustomObjectScope({"mine": mine}), saving.custom_object_scope({"other": other}):
+    with (
+        saving.CustomObjectScope({"mine": mine}),
+        saving.custom_object_scope({"other": other}),
+        saving.CustomObjectScope(None),
+    ):
         assert activations.get("mine") is mine
         assert activations.get("other") is other
         assert saving.get_registered_object("mine") is mine

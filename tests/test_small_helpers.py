@@ -69,6 +69,19 @@ def test_names_of_weights_begin_with_their_scope() -> None:
         gpudl.name_scope("a/b").__enter__()
 
 
+def test_variables_that_are_created_in_a_scope_or_a_build_have_its_path() -> None:
+    class Own(layers.Layer):
+        def build(self, input_shape: tuple[int, ...]) -> None:
+            self.scale = gpudl.Variable([1.0], name="scale")
+
+    with gpudl.name_scope("outer"):
+        variable = gpudl.Variable([1.0], name="kernel")
+        layer = Own(name="own")
+        layer.build((2,))
+    outside = gpudl.Variable([1.0], name="kernel")
+    assert [v.path for v in (variable, layer.scale, outside)] == ["outer/kernel", "outer/own/scale", "kernel"]
+
+
 def test_losses_of_a_layer_in_a_scope_are_those_of_the_last_call() -> None:
     layer = layers.Dense(1, activity_regularizer="l2")
     for _ in range(3):

@@ -39,3 +39,23 @@ WINDOWS: dict[str, list[Call]] = {
         )
     ],
 }
+
+BLOCKS: dict[str, list[Call]] = {
+    "unfold": [
+        lambda o, x: o.unfold(o.reshape(x, (1, 1, 2, 3)), (1, 2)),
+        lambda o, x: o.unfold(o.reshape(o.concatenate([x, x]), (1, 2, 2, 3)), 2, (1, 2), (1, 2), (2, 1)),
+    ],
+    "fold": [
+        lambda o, x: o.fold(o.reshape(x, (1, 2, 3)), (1, 4), (1, 2)),
+        lambda o, x: o.fold(o.reshape(o.concatenate([x] * 8), (3, 4, 4)), 3, 2, 1, (1, 0), (2, 1)),
+        lambda o, x: o.fold(o.reshape(o.concatenate([x, x]), (1, 4, 3)), (2, 3), (2, 1)),
+    ],
+    "depth_to_space": [
+        lambda o, x: o.depth_to_space(o.reshape(o.concatenate([x] * 4), (1, 2, 1, 12)), 2),
+        lambda o, x: o.depth_to_space(o.reshape(o.concatenate([x] * 4), (1, 12, 1, 2)), 2, "channels_first"),
+    ],
+    "space_to_depth": [
+        lambda o, x: o.space_to_depth(o.reshape(o.concatenate([x] * 4), (1, 4, 2, 3)), 2),
+        lambda o, x: o.space_to_depth(o.reshape(o.concatenate([x] * 4), (1, 3, 2, 4)), 2, "channels_first"),
+    ],
+}

@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 _NAMES = ("numpy", "cupy", "auto")
-_DEVICE = re.compile(r"cpu(?::0)?|gpu(?::(\d+))?")
+_DEVICE = re.compile(r"cpu(?::0)?|gpu(?::(\d+))?", re.IGNORECASE)
 _numpy = NumpyBackend()
 _cards: dict[int, Backend] = {}
 _chosen: list[Backend] = []  # for the process
@@ -110,7 +110,7 @@ def on_device(name: str) -> Backend:
     match = _DEVICE.fullmatch(name) if isinstance(name, str) else None
     if match is None:
         raise BackendError(f'device expected "cpu", "gpu" or a GPU such as "gpu:1", got {name!r}. {_there()}')
-    if name.startswith("cpu"):
+    if name.lower().startswith("cpu"):
         return _numpy
     return _cupy(None if match[1] is None else int(match[1]))
 

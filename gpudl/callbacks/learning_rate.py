@@ -8,14 +8,14 @@ from collections.abc import Callable
 import numpy as np
 
 from gpudl.callbacks.base import Callback, Logs
-from gpudl.callbacks.monitor import MonitorCallback, optimizers_of
+from gpudl.callbacks.monitor import MonitorCallback, note_rates, optimizers_of
 from gpudl.callbacks.progress import say
 from gpudl.engine.state import warn_user
 from gpudl.utils.checks import require_number
 
 
 class LearningRateScheduler(Callback):
-    """Sets the learning rate at the beginning of each epoch.
+    """Sets the learning rate at the beginning of each epoch, and notes it in the logs.
 
     Args:
         schedule: a function of the number of the epoch, from 0, and the present learning rate, or of the first
@@ -51,6 +51,10 @@ class LearningRateScheduler(Callback):
                 whose = f"{name} learning rate" if name else "learning rate"
                 say(f"\nEpoch {epoch + 1}: LearningRateScheduler setting {whose} to {rate}.")
 
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Note the learning rate in the logs."""
+        note_rates("LearningRateScheduler", self.model, logs)
+
     def _arguments(self) -> int:
         """Return how many arguments the schedule takes."""
         try:
@@ -76,6 +80,8 @@ class ReduceLROnPlateau(MonitorCallback):
     Raises:
         ValueError: a factor that is not below 1.
     """
+
+    _kept = ("best", "wait", "cooldown_counter")
 
     def __init__(
         self,
@@ -113,9 +119,7 @@ class ReduceLROnPlateau(MonitorCallback):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Compare the metric with the best so far; note the learning rate in the logs."""
         logs = {} if logs is None else logs
-        optimizers = optimizers_of("ReduceLROnPlateau", self.model)
-        for name, optimizer in optimizers.items():
-            logs[f"learning_rate_{name}" if name else "learning_rate"] = float(optimizer.learning_rate)
+        note_rates("ReduceLROnPlateau", self.model, logs)
         self._more_is_better(logs)
         current = logs.get(self.monitor)
         if current is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from gpudl.callbacks.base import Callback
+from gpudl import ops
+from gpudl.callbacks.base import Callback, Logs
 from gpudl.engine.state import warn_user
+from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.optimizers import Optimizer
 
 # What the name of a metric tells about it, if it contains one of these.
@@ -33,6 +35,11 @@ class MonitorCallback(Callback):
         self.mode = mode
         self.best = baseline
         self.min_delta = abs(min_delta)
+
+    @property
+    def monitor_op(self) -> Callable[[TensorLike, TensorLike], Tensor]:
+        """How a better value compares with another: `ops.greater` or `ops.less`."""
+        return ops.greater if self._more_is_better({}) else ops.less
 
     def _improves(self, current: float, reference: float | None, logs: Mapping[str, object]) -> bool:
         """Return whether `current` is better than `reference` by more than `min_delta`; None is worse than all."""
@@ -70,6 +77,9 @@ class BatchCounter:
         who: the callback, for the error.
         save_freq: ``"epoch"``, or after how many batches something is due.
 
+    Attributes:
+        place: how many batches have been counted since something was due, and the number of the last one.
+
     Raises:
         ValueError: neither of these.
     """
@@ -80,19 +90,17 @@ class BatchCounter:
                 f"{who}: save_freq must be 'epoch' or a number of batches, a whole number above 0, got {save_freq!r}."
             )
         self._every = None if save_freq == "epoch" else int(save_freq)
-        self._counted = 0
-        self._last = -1
+        self.place = 0, -1
 
     def due(self, batch: int) -> bool:
         """Count the batches up to number `batch` of this epoch, and return whether it is time."""
         if self._every is None:
             return False
-        self._counted += batch + 1 if batch <= self._last else batch - self._last
-        self._last = batch
-        if self._counted < self._every:
-            return False
-        self._counted = 0
-        return True
+        counted, last = self.place
+        counted += batch + 1 if batch <= last else batch - last
+        due = counted >= self._every
+        self.place = 0 if due else counted, batch
+        return due
 
 
 def optimizers_of(who: str, model: object) -> dict[str, Optimizer]:
@@ -105,3 +113,11 @@ def optimizers_of(who: str, model: object) -> dict[str, Optimizer]:
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"{who} needs a model that is compiled with an optimizer.")
     return {inner.name: inner for inner in getattr(optimizer, "optimizers", ())} or {"": optimizer}
+
+
+def note_rates(who: str, model: object, logs: Logs) -> dict[str, Optimizer]:
+    """Put the learning rates of a model into its logs, as ``learning_rate``, and return `optimizers_of` it."""
+    optimizers = optimizers_of(who, model)
+    for name, optimizer in optimizers.items() if logs is not None else ():
+        logs[f"learning_rate_{name}" if name else "learning_rate"] = float(optimizer.learning_rate)
+    return optimizers

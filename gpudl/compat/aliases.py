@@ -24,8 +24,6 @@ _OLD_MODULES = {
         )
     },
     **{f"utils.{old}": "utils" for old in ("np_utils", "vis_utils", "generic_utils", "data_utils")},
-    **{f"preprocessing.{old}": "utils" for old in ("image", "sequence")},
-    "preprocessing": "utils",
     "engine": "layers",
     "engine.topology": "layers",
     "optimizers.legacy": "optimizers",

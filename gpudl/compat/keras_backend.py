@@ -12,7 +12,7 @@ from gpudl.config import (
     set_floatx,
     set_image_data_format,
 )
-from gpudl.layers.base.enclosing import name_scope
+from gpudl.engine.enclosing import name_scope
 from gpudl.names import get_uid
 from gpudl.utils import clear_session, is_keras_tensor, standardize_dtype
 from gpudl.utils.dtypes import is_float_dtype, is_int_dtype, result_type

@@ -39,7 +39,12 @@ class Measure(Configurable):
 
     def _begin(self, name: str | None, dtype: DtypeLike) -> None:
         self.name = name or auto_name(snake_case(type(self).__name__))
-        self.dtype = self._dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
+        self._dtype = dtype_policies.get(config.floatx() if dtype is None else dtype).compute_dtype
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the results."""
+        return self._dtype
 
 
 class OfFunction(Measure):

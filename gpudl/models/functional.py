@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from gpudl.engine.calls import Call, Operation
+from gpudl.engine.enclosing import innermost
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers import Input, InputLayer
-from gpudl.layers.base.enclosing import innermost
 from gpudl.layers.base.layer import Layer
 from gpudl.models.given_inputs import fitting, one_each, sorted_leaves
 from gpudl.models.host_part import HostPart, host_arrays

@@ -178,7 +178,7 @@ class Model(Exported):
         Raises:
             ValueError: a class that is not known, or a call of a result that is not in the config.
         """
-        with custom_object_scope(custom_objects or {}):
+        with custom_object_scope(custom_objects):
             if cls.__init__ is not Model.__init__ or "input_layers" not in config:
                 return super().from_config(config)
             inputs, outputs = graph_from(config)

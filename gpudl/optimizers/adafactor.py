@@ -65,7 +65,7 @@ class Adafactor(Optimizer):
         v = self.add_variable_from_reference(variable, "velocity")
         self._means[self._get_variable_index(variable)] = r, c, v
 
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor | float) -> None:
         """Step by the normalized gradient."""
         r, c, v = self._means[self._get_variable_index(variable)]
         t = ops.cast_like(self.iterations + 1, variable)

@@ -38,7 +38,7 @@ class Lamb(MomentOptimizer):
         """Return the two moving averages."""
         return (("momentum", "velocity"),)
 
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor | float) -> None:
         """Step along the mean gradient, by the length of the variable."""
         m, v = self.slots_of(variable)["momentum"], self.slots_of(variable)["velocity"]
         self.assign_add(m, (gradient - m) * (1 - self.beta_1))

@@ -182,7 +182,7 @@ class LossScaleOptimizer(Optimizer):
     def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new optimizer with the arguments of `config`, around a new inner one."""
         inner = config["inner_optimizer"]
-        with custom_object_scope(custom_objects or {}):
+        with custom_object_scope(custom_objects):
             made = OPTIMIZERS.get(inner) if isinstance(inner, dict) else inner
         return cls(**{**config, "inner_optimizer": made})
 

@@ -85,7 +85,7 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
     @classmethod
     def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new map with new optimizers; `custom_objects` adds classes of the user's."""
-        with users.custom_object_scope(custom_objects or {}):
+        with users.custom_object_scope(custom_objects):
             return cls._of(config)
 
     @classmethod
@@ -130,8 +130,8 @@ class MultiOptimizer(Optimizer):
             self._enter(default)
 
     def _enter(self, optimizer: Optimizer) -> None:
+        optimizer.loss_scale_factor = self.loss_scale_factor  # which a LossScaleOptimizer around this one resets
         if all(optimizer is not known for known in self.optimizers):
-            optimizer.loss_scale_factor = self.loss_scale_factor
             self.optimizers.append(optimizer)
 
     @property
@@ -214,7 +214,7 @@ class MultiOptimizer(Optimizer):
     def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new optimizer with the arguments of `config`; a function is looked up in `custom_objects`."""
         given = config["optimizer_map"]
-        with users.custom_object_scope(custom_objects or {}):
+        with users.custom_object_scope(custom_objects):
             if isinstance(given, dict):
                 given = OptimizerMap.from_config(given["config"])
             elif isinstance(given, str):

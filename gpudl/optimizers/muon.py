@@ -102,7 +102,7 @@ class Muon(Optimizer):
         v = self.add_variable_from_reference(variable, "velocity") if adam else None
         self._means[self._get_variable_index(variable)] = m, v
 
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor | float) -> None:
         """Step along the orthogonal momentum, or as AdamW."""
         m, v = self._means[self._get_variable_index(variable)]
         rate = ops.cast_like(learning_rate, variable)

@@ -105,13 +105,15 @@ class Optimizer(Updates):
     def build(self, variables: Iterable[Variable]) -> None:
         """Move `variables` into flat buffers and create their slots.
 
-        Variables that were built before are skipped and keep their slots.
+        Variables that were built before are skipped and keep their slots. An empty list builds nothing.
 
         Raises:
             TypeError, ValueError: the variables are not floating-point, or one is repeated.
             TracingError: a step is being recorded, in which variables cannot be moved.
         """
         wanted = list(variables)
+        if not wanted:
+            return
         check(wanted)
         before = self._layout
         new = [v for v in wanted if before is None or not before.knows(v)]
@@ -256,7 +258,7 @@ class Optimizer(Updates):
     @classmethod
     def from_config(cls, config: Config, custom_objects: Mapping[str, object] | None = None) -> Self:
         """Return a new optimizer with the arguments of `config`; `custom_objects` adds schedules by name."""
-        with custom_object_scope(custom_objects or {}):
+        with custom_object_scope(custom_objects):
             return super().from_config(config)
 
 

@@ -45,13 +45,13 @@ class Updates(OptimizerVariables):
     def _all_slot_names(self) -> Sequence[tuple[str, ...]]:
         return (*shared_slots(vars(self)), *self.slot_names())
 
-    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
+    def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor | float) -> None:
         """Change one variable, and what belongs to it, with ops.
 
         Args:
             gradient: in the shape and dtype of the variable.
             variable: to be changed, by `assign_sub` for instance.
-            learning_rate: 0-d.
+            learning_rate: a number, or a 0-d tensor.
         """
         names = [name for names in self.slot_names() for name in names]
         slots = {name: self.slots_of(variable)[name] for name in names}

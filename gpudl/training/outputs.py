@@ -58,23 +58,26 @@ class Outputs:
 
         Args:
             what: the argument of the user, for errors.
-            given: for an only output without a name also a list or dict of one, whatever its name.
+            given: for an only output without a name also a list or dict of one, whatever its name. An entry may be a
+                list of one.
 
         Raises:
             ValueError: a nest of another form, or a name that no output has.
 
         Example:
             >>> two = Outputs({"b": 0, "a": 0})
-            >>> two.each("loss", "mse"), two.each("loss", {"b": "mse"})
+            >>> two.each("loss", "mse"), two.each("loss", {"b": ["mse"]})
             (['mse', 'mse'], [None, 'mse'])
         """
         if not is_nest(given):
             return [given] * len(self.paths)
         named = self._by_name(what, given)
         if named is not None:
-            return self._leaves_only(what, given, named)
+            return self._leaves_only(what, given, [*map(_only, named)])
         only = [value for _, value in leaves(given)]
-        return only if len(self.paths) == len(only) == 1 else self._matched(what, given)
+        if len(self.paths) == len(only) == 1:
+            return only
+        return self._leaves_only(what, given, [*map(_only, self._placed(what, given))])
 
     def lists(self, what: str, given: object) -> list[list[object]]:
         """Return a list of entries of `given` for each output; a single output gets all of them.
@@ -166,6 +169,11 @@ class Outputs:
 def is_nest(value: object) -> bool:
     """Return whether `value` holds others; the config of a loss or metric, a dict with a class_name, is one thing."""
     return isinstance(value, list | tuple) or (isinstance(value, dict) and "class_name" not in value)
+
+
+def _only(entry: object) -> object:
+    """Return what is in a list of one thing, and anything else itself."""
+    return entry[0] if isinstance(entry, list | tuple) and len(entry) == 1 else entry
 
 
 def leaves(nest: object, path: Path = ()) -> Iterator[tuple[Path, Any]]:

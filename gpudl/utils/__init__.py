@@ -1,5 +1,7 @@
 """Helpers: files, images, data sets of folders, labels, seeds, batches, pictures of models, user-defined classes."""
 
+from collections.abc import Callable
+
 from gpudl import custom_objects
 from gpudl.config import (
     disable_interactive_logging,
@@ -7,6 +9,7 @@ from gpudl.config import (
     is_interactive_logging_enabled,
 )
 from gpudl.custom_objects import *  # noqa: F403
+from gpudl.utils import bounding_boxes
 from gpudl.utils.batch_parts import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from gpudl.utils.cached_files import get_file
 from gpudl.utils.dtypes import standardize_dtype
@@ -21,7 +24,10 @@ from gpudl.utils.session import clear_session
 from gpudl.utils.splitting import split_dataset
 from gpudl.utils.symbols import get_source_inputs, is_keras_tensor
 
-FeatureSpace: type  # of layers, which stand above: gpudl/__init__.py sets it
+# Of layers and saving, which stand above: gpudl/__init__.py sets them.
+FeatureSpace: type
+deserialize_keras_object: Callable[..., object]
+serialize_keras_object: Callable[[object], object]
 
 Sequence = PyDataset
 """The name of `PyDataset` in Keras 2."""
@@ -31,7 +37,9 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "bounding_boxes",
     "clear_session",
+    "deserialize_keras_object",
     "disable_interactive_logging",
     "enable_interactive_logging",
     "get_file",
@@ -47,6 +55,7 @@ __all__ = [
     "pad_sequences",
     "plot_model",
     "save_img",
+    "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
     "standardize_dtype",

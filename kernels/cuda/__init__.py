@@ -5,11 +5,14 @@ file is compiled at its first use, once per dtype, index type and device.
 """
 
 from . import (
+    attention,
+    attention_grad,
     blas,
     conv,
     conv2d,
     conv2d_input_grad,
     conv2d_weight_grad,
+    depthwise,
     elementwise,
     gather,
     layer_norm,
@@ -20,16 +23,21 @@ from . import (
     pool,
     random,
     reduce,
+    rnn,
+    rnn_grad,
     scatter,
     update,
 )
 
 __all__ = [
+    "attention",
+    "attention_grad",
     "blas",
     "conv",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "depthwise",
     "elementwise",
     "gather",
     "layer_norm",
@@ -40,6 +48,8 @@ __all__ = [
     "pool",
     "random",
     "reduce",
+    "rnn",
+    "rnn_grad",
     "scatter",
     "update",
 ]

@@ -6,24 +6,11 @@
 //   Lines are 8 modulo 32 elements long, so that these 32 elements are in 32 banks.
 // `shared_bytes` in tiles.py uses the same lengths.
 
-#include "mma.cuh"
+#include "fragments.cuh"
 
-constexpr bool IS_FLOAT32 = sizeof(Real) == 4;
-constexpr int UNIT = 16 / sizeof(Real);  // elements of 16 bytes
-constexpr int ONCE = 2 * UNIT;           // terms of each sum in one instruction
 constexpr int DOWN = PART_M / 16, RIGHT = PART_N / 8;  // adjacent instructions
 constexpr int STAGES = GPUDL_STAGES;
 constexpr int WIDTH_OUT = 2;
-
-__device__ __forceinline__ void mma(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
-#if GPUDL_REAL == FLOAT16
-    mma_m16n8k16_f16(d, a, b);
-#elif GPUDL_REAL == BFLOAT16
-    mma_m16n8k16_bf16(d, a, b);
-#else
-    mma_m16n8k8_tf32(d, a, b);
-#endif
-}
 
 // A gatherer's packs of one step in shared memory.
 template <class G>
@@ -35,37 +22,12 @@ struct InShared {
         from.each([&](int pass, Index offset, bool exists) {
             const Real* at = from.x + (exists ? offset : 0);
             Real* to = stage + S::line(pass) * PITCH + S::along();
-            if constexpr (S::V * sizeof(Real) == 16)
-                copy_async_16(to, at, exists);
-            else if constexpr (S::V * sizeof(Real) == 4)
-                copy_async_4(to, at, exists);
-            else {
-#pragma unroll
-                for (int i = 0; i < S::V; ++i) to[i] = exists ? at[i] : Real(0.f);
-            }
+            copy_pack<S::V>(to, at, exists);
         });
     }
 
-    // Loads the four registers of 16 lines (along M or N) and ONCE terms, from (line, k). Register i has the lines from
-    // 8 * (i % 2) and the terms from ONCE / 2 * (i / 2), as the left operand needs it; for the right operand the two are swapped.
     static __device__ __forceinline__ void read(unsigned (&r)[4], const Real* stage, int line, int k, bool left) {
-        const int lane = threadIdx.x % 32;
-        const int one = lane / 8 % 2 * 8, other = lane / 16 * 8;
-        if constexpr (G::ALONG_K)
-            load_matrix_x4(r, stage + (line + lane % 8 + (left ? one : other)) * PITCH + k + (left ? other : one) / 8 * UNIT);
-        else if constexpr (!IS_FLOAT32)
-            load_matrix_x4_trans(r, stage + (k + lane % 8 + (left ? other : one)) * PITCH + line + (left ? one : other));
-        else {
-#pragma unroll
-            for (int i = 0; i < 4; ++i) {
-                const int next = left ? i % 2 : i / 2, after = left ? i / 2 : i % 2;
-                r[i] = __float_as_uint(stage[(k + lane % 4 + 4 * after) * PITCH + line + lane / 4 + 8 * next]);
-            }
-        }
-#if GPUDL_REAL == FLOAT32
-#pragma unroll
-        for (int i = 0; i < 4; ++i) r[i] = to_tf32(__uint_as_float(r[i]));
-#endif
+        read_fragment<G::ALONG_K, PITCH>(r, stage, line, k, left);
     }
 };
 

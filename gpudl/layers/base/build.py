@@ -8,10 +8,10 @@ from contextlib import contextmanager, nullcontext
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from gpudl.engine.enclosing import computes, inside, path_of
 from gpudl.engine.state import autocast, preparing, state
 from gpudl.engine.tree import Nest
 from gpudl.engine.variable import Variable
-from gpudl.layers.base.enclosing import computes, inside, path_of
 from gpudl.registry import Config
 
 P = ParamSpec("P")

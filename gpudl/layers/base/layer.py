@@ -13,6 +13,7 @@ from gpudl import regularizers
 from gpudl.argument_errors import refuse_others
 from gpudl.engine.calls import remember
 from gpudl.engine.convert import as_tensor
+from gpudl.engine.enclosing import Frame, Scope, innermost
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import autocast, preparing, state
 from gpudl.engine.symbol import any_symbol
@@ -22,7 +23,6 @@ from gpudl.layers.base.build import HasBuildConfig, all_or_nothing, apart
 from gpudl.layers.base.build_shapes import build_arguments, open_batch, with_batch
 from gpudl.layers.base.config import HasConfig
 from gpudl.layers.base.dtype_policy import HasDtypePolicy
-from gpudl.layers.base.enclosing import Frame, Scope, innermost
 from gpudl.layers.base.input_spec import Shape, Specs, check_inputs
 from gpudl.layers.base.masks import HasMasks, keeping_mask, said_or_carried
 from gpudl.layers.base.options import DtypeLike, LayerOptions, looked_up

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from gpudl.engine.calls import Call, calls_of, inferred, remember
+from gpudl.engine.enclosing import inside
 from gpudl.engine.symbol import KerasTensor, OpenShape, Pair
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, map_leaves
 from gpudl.layers.base.build_shapes import inferred_shapes, open_batch, symbols_of
 from gpudl.layers.base.derived import derived
-from gpudl.layers.base.enclosing import inside
 from gpudl.layers.base.named import Named
 
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpudl import constraints, initializers, regularizers
+from gpudl.engine.enclosing import computes, path_of
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import restructured, state, toggled
 from gpudl.engine.variable import Variable
 from gpudl.layers.base.containers import HOLDING, Holder, members, same, tracked
-from gpudl.layers.base.enclosing import computes, path_of
 from gpudl.layers.base.stored import HasStoredWeights
 from gpudl.metrics import Metric
 from gpudl.random import SeedGenerator
@@ -87,8 +87,6 @@ class HasWeights(Holder, HasStoredWeights):
             return
         if isinstance(item, Variable):
             self._own.append(item)
-            if computes(self) and item.path == item.name:
-                item.path = f"{path_of(self, self.name)}/{item.name}"
         elif isinstance(item, HasWeights):
             self._children.append(item)
         elif isinstance(item, SeedGenerator):
@@ -227,9 +225,14 @@ class HasWeights(Holder, HasStoredWeights):
                 f"model can have, {most:,}."
             )
         default = "glorot_uniform" if is_floating(kind) else "zeros"
-        values = initializers.get(default if initializer is None else initializer)(sizes_, dtype=kind)
         variable = Variable(
-            values, trainable=bool(trainable) and self._trainable, autocast=autocast, aggregation=aggregation, name=name
+            initializers.get(default if initializer is None else initializer),
+            [n or 0 for n in sizes_],
+            kind,
+            trainable=bool(trainable) and self._trainable,
+            autocast=autocast,
+            aggregation=aggregation,
+            name=name,
         )
         variable.path = f"{path_of(self, self.name)}/{variable.name}"
         variable.wanted = bool(trainable)

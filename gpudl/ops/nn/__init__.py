@@ -3,6 +3,7 @@
 from gpudl.engine.calls import publish
 from gpudl.ops.nn import (
     attention,
+    blocks,
     complex_views,
     convolution,
     crossentropy,
@@ -19,6 +20,7 @@ from gpudl.ops.nn import (
     smooth,
 )
 from gpudl.ops.nn.attention import *  # noqa: F403
+from gpudl.ops.nn.blocks import *  # noqa: F403
 from gpudl.ops.nn.complex_views import *  # noqa: F403
 from gpudl.ops.nn.convolution import *  # noqa: F403
 from gpudl.ops.nn.crossentropy import *  # noqa: F403
@@ -37,6 +39,7 @@ from gpudl.ops.nn.smooth import *  # noqa: F403
 publish(
     globals(),
     attention,
+    blocks,
     complex_views,
     convolution,
     crossentropy,

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from gpudl.engine import cost
+from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import ShapeError, Spec, broadcast, is_floating, promote
 from gpudl.engine.tensor import Tensor
 from gpudl.kernels import expression as e
@@ -149,8 +150,10 @@ def cast(x: Expression, *, dtype: DTypeLike) -> Expression:
 cast.vjp(x=lambda g, y, x, dtype: g if is_floating(x.dtype) else None)
 
 
-def cast_like(x: Tensor, like: Tensor) -> Tensor:
-    """Return `x` in the dtype of `like`."""
+def cast_like(x: Tensor | float, like: Tensor) -> Tensor:
+    """Return `x`, a tensor or a number, in the dtype of `like`."""
+    if isinstance(x, int | float):
+        return as_tensor(x, like=like)
     if x.dtype == like.dtype:
         return x
     return cast(x, dtype=like.dtype)

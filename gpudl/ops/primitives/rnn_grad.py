@@ -131,7 +131,10 @@ def recurrent_kernel_grad(
 
     `hs` are the states after all steps, `h0` is that before the first, and `slopes` are the gradients of the products.
     """
-    first = h0[:, None]
-    before = xp.concatenate((hs[:, 1:], first) if reverse else (first, hs[:, :-1]), axis=1)
-    rows = (each.reshape(-1, each.shape[2]) for each in alike(out, before, slopes))
+    before = xp.empty(hs.shape, out.dtype)
+    if reverse:
+        before[:, -1], before[:, :-1] = h0, hs[:, 1:]
+    else:
+        before[:, 0], before[:, 1:] = h0, hs[:, :-1]
+    rows = (each.reshape(-1, each.shape[2]) for each in (before, *alike(out, slopes)))
     matmul.run((out,), tuple(rows), {"transpose_a": True})

@@ -29,7 +29,7 @@ innermost: ContextVar[Frame | None] = ContextVar("innermost", default=None)
 
 @contextmanager
 def inside(layer: object, name: str, training: bool | None = None) -> Iterator[None]:
-    """Attribute the weights that are created in a ``with`` block to `layer`."""
+    """Attribute the variables that are created in a ``with`` block to `layer`."""
     outer = innermost.get()
     known = training if training is not None or outer is None else outer.training
     before = innermost.set(Frame(layer, name, known, outer))
@@ -45,7 +45,7 @@ class Scope:
 
 @contextmanager
 def name_scope(name: str, **options: object) -> Iterator[None]:
-    """Begin the paths of the weights that layers create in a ``with`` block with `name`.
+    """Begin the paths of the variables that are created in a ``with`` block, by layers too, with `name`.
 
     Args:
         name: text without a slash.
@@ -71,7 +71,7 @@ def computes(layer: object) -> bool:
 
 
 def path_of(layer: object, name: str) -> str:
-    """Return the names of the layers around `layer`, and its own, with slashes between."""
+    """Return the names of the layers around `layer`, or of all where it is None, and `name`, with slashes between."""
     names = [name]
     frame = innermost.get()
     while frame is not None:
