@@ -1,4 +1,4 @@
-"""Every layer in an ONNX file: run by onnxruntime it computes what it does here, or a sentence says why there is none."""
+"""Every layer in an ONNX file: onnxruntime computes what it does here, or a sentence says why there is none."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from export_cases import ALL, INSIDE, ON_HOST
+from export_page import PAGE, page
 from export_tools import assert_agrees
 from public_names import classes
 
@@ -30,3 +31,7 @@ def test_a_layer_on_the_host_is_refused(make: Callable[[], Model], tmp_path: Pat
 
 def test_every_layer_is_in_one_of_the_lists() -> None:
     assert classes(layers, layers.Layer) - set(INSIDE) == {*KINDS, *ON_HOST}
+
+
+def test_the_page_has_the_tables_of_now() -> None:
+    assert PAGE.read_text("utf-8") == page(), "run `python tests/export_page.py`, which writes docs/onnx.md"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,7 +13,8 @@ from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 
 
-class Seen(NamedTuple):
+@dataclass(frozen=True)
+class Seen:
     """The shape and dtype of what a model was called on, with None for the size of the batch."""
 
     shape: OpenShape
