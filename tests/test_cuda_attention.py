@@ -51,13 +51,13 @@ class Way:
 
 
 WAYS = [
-    Way("float32", (72, 100), (128, 16, False)),
+    Way("float32", (72, 100), (128, 8, False)),
     Way("float64", (130, 5), (256, 4, False)),
     Way("float32", (16, 8), (16, 16, True)),
     Way("float16", (5, 3), (16, 16, True), ((7, 5), 64)),
     Way("bfloat16", (80, 64), (128, 16, True)),
     Way("bfloat16", (24, 32), (32, 16, False), ((7, 5), 64)),
-    Way("float16", (200, 136), (256, 8, False)),
+    Way("float16", (200, 136), (256, 4, False)),
 ]
 # Samples, queries, keys, heads of queries and of keys, the axes along which a mask differs, and whether it is causal.
 CASES = [

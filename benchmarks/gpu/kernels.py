@@ -1,7 +1,7 @@
 """Kernels beside what the card copies and multiplies at best, convolutions and attention beside PyTorch's.
 
-Arrays are larger than the cache. The bytes of a kernel are those of its inputs and outputs, each once; the statistics of
-a normalization cannot be known before the whole input was read, so there the input counts twice.
+Arrays are larger than the cache. The bytes of a kernel are those of its inputs and outputs, each once; the statistics
+of a normalization cannot be known before the whole input was read, so there the input counts twice.
 """
 
 from __future__ import annotations

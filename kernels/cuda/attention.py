@@ -19,7 +19,8 @@ from .sharing import WARP, power, sum_type
 
 FILE = "attention.cu"
 _LEAST, _MOST = 16, 256  # elements of a head in shared memory
-_RESULTS = 64  # sums of a thread for the results
+_RESULTS = 32  # sums of a thread for the results without tensor cores
+_WIDEST, _FRAGMENT = 128, 16  # elements of a head with them, of which a warp has this many rows
 _BYTES = (16, 4)  # that are copied at a time
 
 
@@ -60,7 +61,7 @@ class Tile:
 
 
 def candidates(head: int, itemsize: int, tensor: bool, steps: tuple[int, int]) -> list[Tile]:
-    """Return the tiles for heads of `head` elements, the best first; tensor cores compute 16 rows.
+    """Return the tiles for heads of `head` elements, the best first.
 
     Args:
         head: elements of a query, a key or a value.
@@ -69,8 +70,8 @@ def candidates(head: int, itemsize: int, tensor: bool, steps: tuple[int, int]) -
         steps: rows of the other operand for heads of up to 64 elements, without tensor cores and with them.
     """
     wide, double = max(power(head), _LEAST), itemsize == 8
-    rows = max(min(_RESULTS * WARP // wide // (4 if double else 1), 16), 4)
-    tensor = tensor and rows == 16
+    tensor = tensor and wide <= _WIDEST
+    rows = _FRAGMENT if tensor else max(min(_RESULTS * WARP // wide // (2 if double else 1), _FRAGMENT), 4)
     step = steps[tensor] // (1 if wide <= 64 and not double else 2)
     return [Tile(wide, warps, rows, many, tensor) for warps in (4, 2, 1) for many in (step, 16)]
 

@@ -19,7 +19,7 @@ struct Sums {
     template <int K, int A, int B>
     __device__ __forceinline__ void add(const Real* a, const Real* b) {
         static_assert(N % 16 == 0 && K % ONCE == 0, "whole fragments");
-#pragma unroll 4
+#pragma unroll 1  // fragments of several steps would need too many registers
         for (int k = 0; k < K; k += ONCE) {
             unsigned left[4];
             read_fragment<true, A>(left, a, 0, k, true);
