@@ -129,6 +129,11 @@ def test_functions_on_the_double_transfer_nothing_and_give_what_the_cpu_gives(ca
             np.testing.assert_allclose(mine.numpy(), other, rtol=1e-4, atol=1e-5, err_msg=str(number))
 
 
+def test_subscripts_come_first() -> None:
+    with pytest.raises(TypeError, match="einsum takes the subscripts first, such as 'ij,jk->ik', got ndarray"):
+        ops.einsum(X, "ij->j")  # type: ignore[arg-type]
+
+
 WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: ops.einsum("ij,jk", X), "einsum 'ij,jk' names the axes of 2 operands, but 1 were given."),
     (lambda: ops.einsum("ijk->i", X), "einsum 'ijk->i': 'ijk' names the axes of an operand that has 2."),
