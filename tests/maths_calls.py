@@ -278,3 +278,9 @@ FLOATS_ONLY = frozenset(
     }
 )
 """What Keras computes of small integers wraps, or is rounded to them."""
+COMPLEX = (np.array([[1, 2], [3, -4], [0, 1]]) @ np.array([1, 1j])).astype("complex64")
+OF_COMPLEX = (
+    *("abs", "absolute", "real", "imag", "conj", "conjugate", "angle", "negative", "square", "sqrt", "exp", "log"),
+    *("sin", "cos", "tanh", "reciprocal", "isreal", "isfinite", "isnan", "isinf", "sum", "mean", "transpose"),
+)
+OF_TWO_COMPLEX = ("add", "subtract", "multiply", "divide", "power", "isclose", "equal", "dot", "outer")

@@ -48,8 +48,15 @@ SMOOTH: dict[str, Call] = {
     "istft": lambda x: ops.istft((x, x * x), 6, 2, 6),
     "fold": lambda x: ops.fold(ops.reshape(ops.unfold(x[None, None], 2), (2, 2, 6)), (2, 4), (1, 2)),
     "depth_to_space": lambda x: ops.depth_to_space(ops.reshape(x, (1, 4, 1, 3)), 2, "channels_first"),
+    "complex": lambda x: of_complex(ops.view_as_complex(x[:, :2])),
     "jvp": lambda x: ops.jvp(lambda a: a * ops.sin(a), (x,), (x * x,))[1],
 }
+
+
+def of_complex(z: Any) -> Any:
+    """Return real numbers that depend on both parts of z in many ways."""
+    z = z * ops.conj(z) / (z + 2) + ops.sqrt(z) - ops.exp(-z)
+    return ops.abs(z) + ops.angle(z) * ops.imag(z) + ops.sum(ops.view_as_real(z * z))
 
 
 def spd(x: Any) -> Any:
@@ -120,6 +127,11 @@ def test_functions_on_the_double_transfer_nothing_and_give_what_the_cpu_gives(ca
         assert (meter.host_to_device, meter.device_to_host) == (0, 0)
         for number, (mine, other) in enumerate(zip(found, wanted, strict=True)):
             np.testing.assert_allclose(mine.numpy(), other, rtol=1e-4, atol=1e-5, err_msg=str(number))
+
+
+def test_subscripts_come_first() -> None:
+    with pytest.raises(TypeError, match="einsum takes the subscripts first, such as 'ij,jk->ik', got ndarray"):
+        ops.einsum(X, "ij->j")  # type: ignore[arg-type]
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
