@@ -110,6 +110,7 @@ EQUATIONS = [
     ("abc,cd->abd", (None, 4), ["d", None]),
     ("abc,cd->abd", (5, 4), ["d", "bd", "b", None]),
     ("abc,bcd->abd", (5, 4), ["d", "bd"]),
+    ("abc,cd->adb", (4, 5), ["d", "b", None]),
     ("abc,cde->abde", (None, 2, 3), ["de", "e", "d", None]),
     ("abc,bc->a", (), [None]),
     ("abc,bcd->ad", 4, ["d", None]),

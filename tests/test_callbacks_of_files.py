@@ -93,51 +93,6 @@ class TestModelCheckpoint:
             trained(compiled(), saving, epochs=1)
 
 
-class Interrupted(callbacks.Callback):
-    """Ends the program at a batch, counted over all epochs."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def on_train_batch_end(self, batch: int, logs: object = None) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
-class TestBackupAndRestore:
-    def test_a_training_goes_on_with_the_epoch_that_was_not_complete(self, tmp_path: Path) -> None:
-        whole = compiled()
-        trained(whole)
-        first = compiled()
-        with pytest.raises(KeyboardInterrupt):
-            trained(first, callbacks.BackupAndRestore(tmp_path / "backup"), Interrupted(6))
-        second = compiled(2)
-        history = trained(second, callbacks.BackupAndRestore(tmp_path / "backup"))
-        assert history.epoch == [1, 2]
-        for one, other in zip(whole.weights, second.weights, strict=True):
-            np.testing.assert_array_equal(one, other)
-        assert not (tmp_path / "backup").exists()
-
-    def test_batches_and_a_damaged_state(self, tmp_path: Path) -> None:
-        options = {"save_freq": 2, "double_checkpoint": True, "delete_checkpoint": False}
-        with pytest.raises(KeyboardInterrupt):
-            trained(compiled(), callbacks.BackupAndRestore(tmp_path, **options), Interrupted(7))
-        assert len(os.listdir(tmp_path)) == 4
-        latest = next(tmp_path.glob("latest*.h5"))
-        latest.write_bytes(latest.read_bytes()[:100])
-        model = compiled(2)
-        history = trained(model, callbacks.BackupAndRestore(tmp_path, **options))
-        assert history.epoch == [0, 1, 2]  # the state before the damaged one is of the first epoch
-        assert int(model.optimizer.iterations) == 4 + 3 * 4
-
-    def test_bad_arguments(self, tmp_path: Path) -> None:
-        with pytest.raises(ValueError, match="backup_dir must name a folder"):
-            callbacks.BackupAndRestore("")
-        with pytest.raises(ValueError, match="BackupAndRestore: save_freq must be 'epoch' or a number of batches"):
-            callbacks.BackupAndRestore(tmp_path, save_freq=0)
-
-
 class TestCSVLogger:
     def test_rows_as_they_come(self, tmp_path: Path) -> None:
         file = tmp_path / "log.csv"

@@ -55,28 +55,11 @@ def regularized() -> gpudl.Sequential:
     return model
 
 
-def recurrent() -> gpudl.Sequential:
-    """Return a network of sequences with masked steps, which goes through them in both directions."""
-    model = gpudl.Sequential(
-        [
-            layers.Masking(input_shape=(5, 6)),
-            layers.LSTM(8, return_sequences=True),
-            layers.Bidirectional(layers.GRU(4)),
-            layers.Dense(10),
-        ]
-    )
-    loss = gpudl.losses.CategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer=gpudl.optimizers.SGD(0.05, momentum=0.9), loss=loss, metrics=["accuracy"])
-    return model
-
-
 MODELS: dict[str, Callable[[], gpudl.Sequential]] = {
     "mnist-mlp": lambda: network("mnist-mlp"),
     "mnist-cnn": lambda: network("mnist-cnn"),
     "regularized": regularized,
-    "recurrent": recurrent,
 }
-SHAPES = {"mnist-mlp": (28 * 28,), "recurrent": (5, 6)}  # of the data of others: an image
 
 
 def seeded(name: str, *, eagerly: bool = False) -> gpudl.Sequential:
@@ -88,9 +71,8 @@ def seeded(name: str, *, eagerly: bool = False) -> gpudl.Sequential:
 
 def data(name: str) -> Data:
     rng = np.random.default_rng(0)
-    x = rng.random((SAMPLES, *SHAPES.get(name, (28, 28, 1))), dtype=np.float32)
-    if name == "recurrent":
-        x[rng.random(x.shape[:2]) < 0.3] = 0  # masked steps
+    shape = (28 * 28,) if name == "mnist-mlp" else (28, 28, 1)
+    x = rng.random((SAMPLES, *shape), dtype=np.float32)
     return x, np.eye(10, dtype=np.float32)[rng.integers(10, size=SAMPLES)]
 
 

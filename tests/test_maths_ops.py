@@ -88,6 +88,10 @@ ON_DEVICE: list[Call] = [
     lambda x: ops.gelu(x) + ops.silu(x),
     lambda x: ops.sparse_categorical_crossentropy([0, 1, 2], x),
     lambda x: ops.ctc_decode(ops.stack([x]), [3])[1],
+    lambda x: ops.ctc_decode(ops.stack([x, x + 0.5]), [3, 2], "beam_search", 4, 2)[1],
+    lambda x: (
+        ops.unique(ops.floor(x * 2), size=5)[0] + ops.unique(ops.floor(x), axis=1, size=3, return_counts=True)[1][0]
+    ),
     lambda x: ops.extract_sequences(x, 2, 1),
     lambda x: ops.fold(ops.unfold(ops.reshape(x, (1, 3, 2, 2)), 2, padding=1), 2, 2, padding=1),
     lambda x: ops.space_to_depth(ops.depth_to_space(ops.reshape(x, (1, 3, 1, 4)), 2), 2),
@@ -158,7 +162,12 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: ops.depth_to_space(X[None, None], 3), "4 channels cannot be divided into squares of 3 x 3 pixels."),
     (lambda: ops.space_to_depth(X[None, None], 2), "1 x 3 pixels cannot be divided into squares of 2 x 2."),
     (lambda: ops.space_to_depth(X, 2), "space_to_depth takes a batch of images, with 4 axes, got shape (3, 4)."),
-    (lambda: ops.ctc_decode(X[None], [3], "beam_search"), "ctc_decode: strategy must be 'greedy'"),
+    (
+        lambda: ops.ctc_decode(X[None], [3], "best"),
+        "ctc_decode: strategy must be 'greedy' or 'beam_search', got 'best'.",
+    ),
+    (lambda: ops.ctc_decode(X[None], [3], "beam_search", 2, 3), "top_paths must be from 1 to beam_width, 2, got 3."),
+    (lambda: ops.unique(X[:0], size=2), "unique: there is no element of (0, 4) with which 2 places could be filled."),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,24 +61,32 @@ def test_reversible_embedding(keras: Any, reverse: bool) -> None:
         np.testing.assert_allclose(ours(x, reverse=reverse).numpy(), wanted, rtol=1e-5, atol=1e-6, err_msg=str(options))
 
 
+INSIDE: dict[str, Callable[..., Any]] = {
+    "Dense": lambda of, bias: of.Dense(3, use_bias=bias),
+    "EinsumDense": lambda of, bias: of.EinsumDense("abcd,de->abce", (None, None, 3), bias_axes="e" if bias else None),
+    "Conv2D": lambda of, bias: of.Conv2D(3, 2, use_bias=bias),
+    "Conv2DTranspose": lambda of, bias: of.Conv2DTranspose(3, 2, use_bias=bias),
+}
+
+
 @parity
-@pytest.mark.parametrize("inside", ["Dense", "EinsumDense"])
-def test_spectral_normalization(keras: Any, inside: str) -> None:
-    arguments = {"Dense": [3], "EinsumDense": ["abcd,de->abce", (None, None, 3)]}[inside]
+def test_spectral_normalization(keras: Any) -> None:
     x = noise(1, 2, 4, 4, 4)
-    for steps in (1, 3):
+    choices = {"inside": [*INSIDE], "bias": [True, False], "steps": [1, 2, 3]}
+    for options in configurations("SpectralNormalization", choices):
         ours, theirs = (
-            of.SpectralNormalization(getattr(of, inside)(*arguments), power_iterations=steps)
+            of.SpectralNormalization(INSIDE[options["inside"]](of, options["bias"]), power_iterations=options["steps"])
             for of in (layers, keras.layers)
         )
-        ours(x)
-        theirs(x)
+        for layer in (ours, theirs):
+            layer.build(x.shape)
         assert [tuple(w.shape) for w in ours.weights] == [tuple(w.shape) for w in theirs.weights]
         values = [noise(n, *w.shape) for n, w in enumerate(ours.weights)]
         ours.set_weights(values)
         theirs.set_weights(values)
         for training in (False, True, True):
             wanted = theirs(x, training=training)
-            np.testing.assert_allclose(ours(x, training=training).numpy(), wanted, rtol=1e-4, atol=1e-4)
+            found = ours(x, training=training).numpy()
+            np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4, err_msg=str(options))
         for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4, err_msg=str(options))

@@ -46,9 +46,7 @@ def test_convolutions(rank: int) -> None:
         **{name: values for name, values in EACH["LSTM"].items() if name not in ("unroll", "zero_output_for_mask")},
         "geometry": tuple(GEOMETRIES),
     }
-    for case in drawn(
-        name, choices, 20 if rank == 2 else 6, lambda module, **kwargs: convolving(module, name, **kwargs)
-    ):
+    for case in drawn(name, choices, 20, lambda module, **kwargs: convolving(module, name, **kwargs)):
         first = "data_format" in case.kwargs["geometry"]
         case.shape = (*shape[:2], 2, *shape[2:]) if first else (*shape, 2)
         case.masked = False  # which Keras on JAX has no way to broadcast

@@ -1,12 +1,10 @@
 """Layers on sequences, images and volumes beside Keras's, for arguments drawn from what their constructors take.
 
-All configurations of a layer are compiled by XLA together. That still takes seconds for some twenty of a layer, so that
-an ordinary run compares the first few of them, and GPUDL_PARITY_COUNT says how many to compare.
+All configurations of a layer are compiled by XLA together.
 """
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 from keras_peer import keras_or_skip, parity
+from layer_parity import CONFIGURATIONS
 
 import gpudl
 from gpudl import layers, ops
 
-COUNT = int(os.environ.get("GPUDL_PARITY_COUNT", "4"))
 SIZES = {1: (9,), 2: (7, 6), 3: (5, 4, 5)}
 BATCH, CHANNELS = 2, 4
 Rng = np.random.Generator
@@ -86,7 +84,7 @@ def pooling(rng: Rng, rank: int) -> Drawn:
 
 
 def adaptive(rng: Rng, rank: int) -> Drawn:
-    return {"output_size": sizes(rng, rank, 4), "data_format": layout(rng)}
+    return {"output_size": sizes(rng, rank, 5 - rank), "data_format": layout(rng)}
 
 
 def whole(rng: Rng, rank: int) -> Drawn:
@@ -138,7 +136,7 @@ def pairs(keras: Any, name: str, rank: int, draw: Any) -> list[tuple[Drawn, Any,
     """Return the arguments, our layer and Keras's with the same weights, and inputs, for each configuration."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     found = []
-    for _ in range(COUNT):
+    for _ in range(CONFIGURATIONS):
         given = draw(rng, rank)
         first = given.get("data_format") == "channels_first"
         shape = (BATCH, CHANNELS, *SIZES[rank]) if first else (BATCH, *SIZES[rank], CHANNELS)

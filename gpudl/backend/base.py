@@ -106,6 +106,12 @@ class Backend(Protocol):
     def empty(self, shape: Shape, dtype: np.dtype) -> Array:
         """Return an uninitialised C-contiguous array, aligned to 64 bytes."""
 
+    def zeros(self, shape: Shape, dtype: np.dtype) -> Array:
+        """Return an array of zeros, aligned like those of `empty`."""
+        made = self.empty(shape, dtype)
+        made[...] = 0
+        return made
+
     def owns(self, value: object) -> bool:
         """Return whether `value` is an array of this backend."""
 
@@ -117,6 +123,10 @@ class Backend(Protocol):
 
     def to_host(self, array: Array) -> np.ndarray:
         """Return a copy in host memory; wait for the device."""
+
+    def set_from_host(self, array: Array, host: np.ndarray) -> None:
+        """Set an array from one of the same shape and dtype in host memory, in one transfer."""
+        array[...] = host
 
     def synchronize(self) -> None:
         """Wait until the device has finished its work."""

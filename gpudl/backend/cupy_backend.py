@@ -87,6 +87,11 @@ class CupyBackend(Backend):
         host: np.ndarray = array.get()
         return host
 
+    def set_from_host(self, array: Array, host: np.ndarray) -> None:
+        """Set an array from one in host memory, without another one on the GPU."""
+        with self.active():
+            array.set(host)
+
     def synchronize(self) -> None:
         """Wait for the current stream."""
         with self.active():

@@ -35,9 +35,16 @@ class NumpyBackend(Backend):
         Raises:
             OutOfMemoryError: the system cannot allocate it.
         """
+        return self._made(np.empty, shape, dtype)
+
+    def zeros(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+        """Return an array of zeros, of which the system gives each page when it is first written."""
+        return self._made(np.zeros, shape, dtype)
+
+    def _made(self, make: Callable[..., np.ndarray], shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         size = prod(shape) * dtype.itemsize
         try:
-            raw = np.empty(size + ALIGNMENT, np.uint8)
+            raw = make(size + ALIGNMENT, np.uint8)
         except MemoryError as error:
             self.out_of_memory(error, f"an array {list(shape)} of {dtype}")
         start = -raw.ctypes.data % ALIGNMENT

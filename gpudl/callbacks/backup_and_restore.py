@@ -2,40 +2,75 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol
 
 from gpudl.callbacks.base import Callback, Logs
 from gpudl.callbacks.monitor import BatchCounter
-from gpudl.utils.files import replacing
+from gpudl.engine.state import warn_user
+from gpudl.utils.state_file import DamagedFileError, State, read_state, write_state
 
-_LATEST, _PREVIOUS = "latest", "previous"
-_WEIGHTS, _PLACE = "weights.h5", "json"
+
+class Fitting(Protocol):
+    """A call of `fit`: what is saved of it."""
+
+    def get_state(self, epoch: int, results: Mapping[str, object] | None) -> State:
+        """Return all that the training depends on; `results` are those of a part of `epoch`, None before it."""
+
+    def set_state(self, state: State) -> None:
+        """Go on from such a state."""
 
 
 class BackupAndRestore(Callback):
     """Saves where a training is, and goes on from there when the same program is started once more.
 
-    The weights and the state of the optimizer are saved with the number of the epoch, after each epoch or every so many
-    batches. `fit` begins at the epoch that was not complete. When it has come to its end the folder is deleted.
+    The state is saved after each epoch or every so many batches: the weights and other variables of the model, its
+    metrics and its optimizer, Python's and NumPy's random generators, the order of the data and the place in it, the
+    states of the other callbacks (`Callback.get_state`), the history. `fit` goes on from it, if need be in the midst of
+    an epoch, and so the training ends with the very same weights as one that was not interrupted. When it has come to
+    its end the folder is deleted.
+
+    A state is one file with a checksum, which is written beside its place, flushed to the disk and renamed. The one
+    before it is kept too: where the latest is damaged, a warning says so, and the training goes on from that.
+
+    Data that are arrays, a `PyDataset` or a `Dataset` go on in their order. A generator, or another iterable, is asked
+    for the batches again that it has brought already. A data set with ``get_state()``, which returns a dict of numbers,
+    text and arrays, and ``set_state(state)`` is asked for its state; of another one ``on_epoch_begin`` and
+    ``on_epoch_end`` are called for each epoch that is past. Random generators that a program makes itself begin anew,
+    and so do attributes of callbacks that do not have `get_state`.
 
     Args:
         backup_dir: a folder for this training alone.
         save_freq: ``"epoch"``, or a number of batches.
-        double_checkpoint: whether the state before the last one is kept too, and used where the last one is damaged.
+        double_checkpoint: whether the state before the last one is kept too.
         delete_checkpoint: whether the folder is deleted at the end.
 
     Raises:
-        ValueError: no folder, or another `save_freq`; at the beginning of `fit`, a model that is not built.
+        ValueError: no folder, or another `save_freq`; at the beginning of `fit`, states that are all damaged, or a
+            state of another model or of other data.
+        OSError: a state cannot be written; the one before it is as it was.
+
+    Example:
+        >>> import tempfile
+        >>> model = gpudl.Sequential([gpudl.layers.Dense(1, input_shape=(2,))])
+        >>> model.compile("sgd", "mse")
+        >>> backup = BackupAndRestore(tempfile.mkdtemp(), delete_checkpoint=False)
+        >>> model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=2, callbacks=[backup], verbose=0).epoch
+        [0, 1]
+        >>> model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, callbacks=[backup], verbose=0).epoch
+        [0, 1, 2]
     """
+
+    fitting: Fitting | None = None
 
     def __init__(
         self,
         backup_dir: str | os.PathLike[str],
         save_freq: str | int = "epoch",
-        double_checkpoint: bool = False,
+        double_checkpoint: bool = True,
         delete_checkpoint: bool = True,
     ) -> None:
         if not os.fspath(backup_dir):
@@ -49,16 +84,12 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         """Go on from the state that was saved, if there is one."""
-        if not self.model.built:
-            raise ValueError(
-                "BackupAndRestore needs a model that is built before fit: call it on a batch, or build() it, first."
-            )
-        try:
-            self._restore(_LATEST)
-        except (OSError, ValueError, KeyError):  # damaged
-            if not self._file(_PREVIOUS, _WEIGHTS).exists():
-                raise
-            self._restore(_PREVIOUS)
+        self._counter = BatchCounter("BackupAndRestore", self.save_freq)
+        for unfinished in Path(self.backup_dir).glob(".*.part"):  # of a process that was killed
+            unfinished.unlink(missing_ok=True)
+        state = self._read()
+        if state is not None:
+            self._fit().set_state(state)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Note the number of the epoch."""
@@ -67,38 +98,61 @@ class BackupAndRestore(Callback):
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Save, if it is time."""
         if self._counter.due(batch):
-            self._save(self._epoch, batch)
+            self._save(self._epoch, logs or {})
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Save, if that is to be done after epochs."""
         if self.save_freq == "epoch":
-            self._save(epoch + 1, 0)
+            self._save(epoch + 1, None)
 
     def on_train_end(self, logs: Logs = None) -> None:
         """Delete the folder."""
         if self.delete_checkpoint:
             shutil.rmtree(self.backup_dir, ignore_errors=True)
 
+    def get_state(self) -> State:
+        """Return where it is between two times to save."""
+        return {"place": self._counter.place}
+
+    def set_state(self, state: State) -> None:
+        """Go on from such a state."""
+        self._counter.place = tuple(state["place"])
+
     def _wants_batches(self, phase: str) -> bool:
         return phase == "train" and self.save_freq != "epoch"
 
-    def _file(self, state: str, kind: str) -> Path:
-        return Path(self.backup_dir, f"{state}.{kind}")
+    def _fit(self) -> Fitting:
+        if self.fitting is None:
+            raise ValueError("BackupAndRestore saves trainings by fit. In a loop of your own, save_weights does.")
+        return self.fitting
 
-    def _save(self, epoch: int, batch: int) -> None:
-        Path(self.backup_dir).mkdir(parents=True, exist_ok=True)
-        if self.double_checkpoint:
-            for kind in (_WEIGHTS, _PLACE):
-                if self._file(_LATEST, kind).exists():
-                    shutil.copyfile(self._file(_LATEST, kind), self._file(_PREVIOUS, kind))
-        self.model.save_weights(self._file(_LATEST, _WEIGHTS))
-        with replacing(self._file(_LATEST, _PLACE)) as unfinished:
-            unfinished.write_text(json.dumps({"epoch": epoch, "batch": batch}), "utf-8")
+    def _save(self, epoch: int, results: Mapping[str, object] | None) -> None:
+        latest, previous = self._files()
+        latest.parent.mkdir(parents=True, exist_ok=True)
+        write_state(latest, self._fit().get_state(epoch, results), previous if self.double_checkpoint else None)
 
-    def _restore(self, state: str) -> None:
-        weights, place = self._file(state, _WEIGHTS), self._file(state, _PLACE)
-        if not (weights.exists() and place.exists()):
-            return
-        epoch = json.loads(place.read_text("utf-8"))["epoch"]
-        self.model.load_weights(weights)
-        self.model._initial_epoch = epoch
+    def _read(self) -> State | None:
+        """Return the latest state that is not damaged, and say which one is; None where there is none."""
+        damaged: dict[Path, DamagedFileError] = {}
+        for path in self._files():
+            try:
+                state = read_state(path)
+            except FileNotFoundError:
+                continue
+            except DamagedFileError as error:
+                damaged[path] = error
+                continue
+            for file, problem in damaged.items():  # which must not become the previous one
+                warn_user(f"BackupAndRestore goes on from the state before the last one: {problem}")
+                file.unlink()
+            return state
+        if damaged:
+            raise ValueError(
+                f"BackupAndRestore cannot go on: {' '.join(map(str, damaged.values()))} Delete the folder "
+                f"{self.backup_dir} to begin anew."
+            )
+        return None
+
+    def _files(self) -> tuple[Path, Path]:
+        """Return the latest state, and the one before it."""
+        return Path(self.backup_dir, "latest.state"), Path(self.backup_dir, "previous.state")

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from gpudl.utils.state_file import State
+
 
 class LazyLogs(MutableMapping[str, Any]):
     """A dict of metric values, sorted by name, that are fetched from the device when they are first read.
@@ -107,6 +109,7 @@ class Callback:
 
     params: dict[str, Any] | None = None
     _model: object = None
+    _kept: tuple[str, ...] = ()
 
     def set_params(self, params: dict[str, object]) -> None:
         """Set the parameters of the loop."""
@@ -170,6 +173,18 @@ class Callback:
 
     def on_predict_end(self, logs: Logs = None) -> None:
         """Called at the end of `predict`."""
+
+    def get_state(self) -> State:
+        """Return what `BackupAndRestore` saves of this callback: numbers, text, arrays, lists and dicts by name.
+
+        By default that is what the attributes have that `_kept` names.
+        """
+        return {name: getattr(self, name) for name in self._kept}
+
+    def set_state(self, state: State) -> None:
+        """Go on from what `get_state` returned; called after `on_train_begin` of a training that goes on."""
+        for name in self._kept:
+            setattr(self, name, state[name])
 
     def _wants_batches(self, phase: str) -> bool:
         """Return whether a hook for the batches of `phase` (train, test, predict) does anything."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from gpudl.callbacks.backup_and_restore import BackupAndRestore, Fitting
 from gpudl.callbacks.base import HOOKS, Callback, LazyLogs, Logs
 from gpudl.callbacks.history import History
 from gpudl.callbacks.progbar_logger import ProgbarLogger
@@ -41,8 +42,8 @@ class CallbackList(Callback):
         callbacks: Any = None,
         add_history: bool = False,
         add_progbar: bool = False,
-        model: Any = None,
-        **params: Any,
+        model: object = None,
+        **params: object,
     ) -> None:
         self.callbacks: list[Callback] = [] if callbacks is None else list(flatten(callbacks)[0])
         for callback in self.callbacks:
@@ -54,6 +55,8 @@ class CallbackList(Callback):
         for kind, wanted in ((History, add_history), (ProgbarLogger, add_progbar)):
             if wanted and not any(isinstance(callback, kind) for callback in self.callbacks):
                 self.callbacks.append(kind())
+        # What saves the state of a training is called when the others have done what they do.
+        self.callbacks.sort(key=lambda callback: isinstance(callback, BackupAndRestore))
         if model is not None:
             self.set_model(model)
         self.set_params(params)
@@ -69,6 +72,12 @@ class CallbackList(Callback):
         super().set_model(model)
         for callback in self.callbacks:
             callback.set_model(model)
+
+    def set_fitting(self, fitting: Fitting) -> None:
+        """Pass what is to be saved of a call of `fit` to the callbacks that save it."""
+        for callback in self.callbacks:
+            if isinstance(callback, BackupAndRestore):
+                callback.fitting = fitting
 
     @property
     def history(self) -> History | None:

@@ -39,6 +39,8 @@ class EarlyStopping(MonitorCallback):
         (True, 0.5)
     """
 
+    _kept = ("wait", "stopped_epoch", "best", "best_epoch", "best_weights")
+
     def __init__(
         self,
         monitor: str = "val_loss",

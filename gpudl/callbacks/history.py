@@ -13,6 +13,8 @@ class History(Callback):
         epoch: the numbers of the epochs, from 0.
     """
 
+    _kept = ("history", "epoch")
+
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []

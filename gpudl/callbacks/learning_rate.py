@@ -81,6 +81,8 @@ class ReduceLROnPlateau(MonitorCallback):
         ValueError: a factor that is not below 1.
     """
 
+    _kept = ("best", "wait", "cooldown_counter")
+
     def __init__(
         self,
         monitor: str = "val_loss",

@@ -12,6 +12,7 @@ from gpudl.callbacks.base import Logs
 from gpudl.callbacks.monitor import BatchCounter, MonitorCallback
 from gpudl.callbacks.progress import say
 from gpudl.engine.state import warn_user
+from gpudl.utils.state_file import State
 
 
 class ModelCheckpoint(MonitorCallback):
@@ -81,6 +82,15 @@ class ModelCheckpoint(MonitorCallback):
         """Save, if that is to be done after epochs."""
         if self.save_freq == "epoch":
             self._save({"epoch": epoch + 1}, logs or {})
+
+    def get_state(self) -> State:
+        """Return the best value, and where it is between two times to save."""
+        return {"best": self.best, "place": self._counter.place}
+
+    def set_state(self, state: State) -> None:
+        """Go on from such a state."""
+        self.best = state["best"]
+        self._counter.place = tuple(state["place"])
 
     def _wants_batches(self, phase: str) -> bool:
         return phase == "train" and self.save_freq != "epoch"

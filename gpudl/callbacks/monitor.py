@@ -77,6 +77,9 @@ class BatchCounter:
         who: the callback, for the error.
         save_freq: ``"epoch"``, or after how many batches something is due.
 
+    Attributes:
+        place: how many batches have been counted since something was due, and the number of the last one.
+
     Raises:
         ValueError: neither of these.
     """
@@ -87,19 +90,17 @@ class BatchCounter:
                 f"{who}: save_freq must be 'epoch' or a number of batches, a whole number above 0, got {save_freq!r}."
             )
         self._every = None if save_freq == "epoch" else int(save_freq)
-        self._counted = 0
-        self._last = -1
+        self.place = 0, -1
 
     def due(self, batch: int) -> bool:
         """Count the batches up to number `batch` of this epoch, and return whether it is time."""
         if self._every is None:
             return False
-        self._counted += batch + 1 if batch <= self._last else batch - self._last
-        self._last = batch
-        if self._counted < self._every:
-            return False
-        self._counted = 0
-        return True
+        counted, last = self.place
+        counted += batch + 1 if batch <= last else batch - last
+        due = counted >= self._every
+        self.place = 0 if due else counted, batch
+        return due
 
 
 def optimizers_of(who: str, model: object) -> dict[str, Optimizer]:

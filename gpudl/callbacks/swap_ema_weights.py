@@ -21,6 +21,8 @@ class SwapEMAWeights(Callback):
         ValueError: at the first swap, when no optimizer keeps averages.
     """
 
+    _kept = ("_averages_in_model",)
+
     def __init__(self, swap_on_epoch: bool = False) -> None:
         self.swap_on_epoch = swap_on_epoch
         self._averages_in_model = False

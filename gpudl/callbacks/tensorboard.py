@@ -44,6 +44,8 @@ class TensorBoard(Callback):
         ValueError: another `update_freq`.
     """
 
+    _kept = ("_train_step", "_test_step")
+
     def __init__(
         self,
         log_dir: str | os.PathLike[str] = "logs",

@@ -66,6 +66,7 @@ class State(threading.local):
         self.recorder: Recorder | None = None
         self.gradients = True
         self.largest_weight: int | None = None
+        self.awaited: dict[int, tuple[Any, Any]] | None = None  # weights that get their first values from a file
         self.described = False  # whether objects are made from a description, which may not name files
         self.kernels = True
         self.fusion = True
@@ -131,6 +132,11 @@ def _with(name: str, value: object) -> Iterator[None]:
 def weights_up_to(size: int) -> _Switch:
     """Refuse weights of more than `size` bytes inside a ``with`` block."""
     return _with("largest_weight", size)
+
+
+def weights_awaited() -> _Switch:
+    """Give large weights no initial values inside a ``with`` block: they come from a file, or later."""
+    return _with("awaited", {})
 
 
 def from_description() -> _Switch:

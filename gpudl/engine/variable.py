@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import DTypeLike
 from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.convert import as_tensor
+from gpudl.engine.default_float import float_dtype
 from gpudl.engine.enclosing import path_of
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import LayoutError, changed, layout_epoch, state, toggled
@@ -20,6 +22,7 @@ from gpudl.names import auto_name
 _AGGREGATIONS = (None, "none", "mean", "sum", "only_first_replica")
 _SYNCHRONIZATIONS = (None, "none", "on_read", "on_write", "auto")
 _CALLED = {"constraint": "Constraint", "regularizer": "Regularizer"}
+_LARGE = 1 << 16  # elements; initial values of fewer cost nothing
 _READ = {"autocast", "constraint", "regularizer"}  # attributes of variables that steps depend on
 
 
@@ -71,10 +74,9 @@ class Variable(Tensor):
         if callable(initializer) or isinstance(initializer, str):
             if shape is None:
                 raise ValueError(f"a variable with an initializer needs a shape, got {initializer!r} alone.")
-            initializer = faces["initial"](initializer, tuple(shape), dtype)
-        source = as_tensor(initializer).array()
-        data = backend.current().empty(source.shape, source.dtype if dtype is None else np.dtype(dtype))
-        data[...] = backend.current().asarray(source)
+            data = self._first_value(initializer, tuple(shape), dtype)
+        else:
+            data = _copied(as_tensor(initializer), dtype)
         self._adopt(data, bool(trainable), name or auto_name("variable"))
         self.path = path_of(None, self.name)
         self.autocast = autocast
@@ -86,6 +88,13 @@ class Variable(Tensor):
         variable = cls.__new__(cls)
         variable._adopt(data, trainable, name)
         return variable
+
+    def _first_value(self, initializer: object, shape: tuple[int, ...], dtype: DTypeLike | None) -> Array:
+        """Return what an initializer makes; zeros in its place, where the weights of a file are awaited."""
+        if state.awaited is None or prod(shape) < _LARGE:
+            return _copied(faces["initial"](initializer, shape, dtype), dtype)
+        state.awaited[id(self)] = self, initializer
+        return backend.current().zeros(shape, np.dtype(dtype or float_dtype()))
 
     def _adopt(self, data: Array, trainable: bool, name: str) -> None:
         Tensor.__init__(self, data)
@@ -164,3 +173,18 @@ def _update(name: str, target: Variable, value: TensorLike) -> None:
 def _require_one_of(what: str, value: str | None, known: tuple[str | None, ...]) -> None:
     if value not in known:
         raise ValueError(f"the {what} of a variable is one of {', '.join(map(repr, known))}, got {value!r}.")
+
+
+def _copied(source: Tensor, dtype: DTypeLike | None) -> Array:
+    data = backend.current().empty(source.shape, source.dtype if dtype is None else np.dtype(dtype))
+    data[...] = backend.current().asarray(source.array())
+    return data
+
+
+def initialize(besides: Iterable[Variable] = ()) -> None:
+    """Give the weights that await a file their initial values, besides those that it has."""
+    awaited, state.awaited = state.awaited, None if state.awaited is None else {}
+    known = set(map(id, besides))
+    for variable, initializer in (awaited or {}).values():
+        if id(variable) not in known:
+            variable.assign(faces["initial"](initializer, variable.shape, variable.dtype))

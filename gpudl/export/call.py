@@ -10,7 +10,7 @@ import numpy as np
 from gpudl.backend import Static
 from gpudl.engine.spec import Shape, Spec
 from gpudl.engine.symbol import Pair
-from gpudl.export.graph import Attribute, Graph, NotExpressibleError, Size
+from gpudl.export.graph import UNKNOWN, Attribute, Graph, NotExpressibleError, Size
 
 
 @dataclass
@@ -36,6 +36,8 @@ class Edge:
         """Its name in the graph."""
         if not isinstance(self.named, str):
             self.named = self.named()
+        if not self.named:
+            raise NotExpressibleError("one of the results that it reads is no result of an operator of ONNX")
         return self.named
 
     @property
@@ -70,9 +72,9 @@ class Call:
         """The dtype of the first result."""
         return self.outs[0].first.dtype
 
-    def node(self, kind: str, *ins: str, outs: int = 1, **attributes: Attribute) -> str:
-        """Add an operator, and return the name of its first result."""
-        return self.graph.node(kind, *ins, outs=outs, **attributes)
+    def node(self, kind: str, *ins: str, **attributes: Attribute) -> str:
+        """Add an operator, and return the name of its result."""
+        return self.graph.node(kind, *ins, **attributes)
 
     def typed(self, position: int = 0) -> str:
         """Return an input cast to the dtype of the first result."""
@@ -87,7 +89,7 @@ class Call:
         """
         sizes = self.ins[position].pair.sizes
         if any(sizes[axis][0] != sizes[axis][1] for axis in axes):
-            raise NotExpressibleError("it needs a fixed size along each axis. Give Input one in place of None")
+            raise NotExpressibleError(f"it needs a size that is {UNKNOWN}")
         return tuple(sizes[axis][0] for axis in axes)
 
     def transposed(self, x: str, axes: Sequence[int]) -> str:

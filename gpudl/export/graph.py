@@ -18,6 +18,7 @@ Attribute: TypeAlias = "int | float | str | Sequence[int] | Sequence[str] | np.d
 _MOST = 2**62  # beyond the end of any axis
 _SMALL = 256  # bytes
 _NEAR = 1e-6
+UNKNOWN = "not known before the model is run. Give Input, or input_signature, a fixed size in place of None"
 
 
 class NotExpressibleError(ValueError):
@@ -89,9 +90,9 @@ class Graph:
         count = self._taken[wanted] = self._taken.get(wanted, -1) + 1
         return self.name(f"{wanted}_{count}") if count else wanted
 
-    def node(self, kind: str, *ins: str, outs: int = 1, **attributes: Attribute) -> str:
-        """Add an operator, and return the name of its result, of the first if there are several."""
-        return self.nodes_of(kind, *ins, outs=outs, **attributes)[0]
+    def node(self, kind: str, *ins: str, **attributes: Attribute) -> str:
+        """Add an operator, and return the name of its result."""
+        return self.nodes_of(1, kind, *ins, **attributes)[0]
 
     def made_by(self, name: str) -> Node | None:
         """Return the node of this graph that returns `name`, None for inputs, constants and what is outside."""
@@ -101,9 +102,9 @@ class Graph:
         """Return the value `name` as the output `to`."""
         self.nodes.append(Node("Identity", (name,), (to,), {}))
 
-    def nodes_of(self, kind: str, *ins: str, outs: int, **attributes: Attribute) -> tuple[str, ...]:
-        """Add an operator, and return the names of its results."""
-        made = tuple(self.name(f"{self.scope}/{kind}" if self.scope else kind) for _ in range(outs))
+    def nodes_of(self, count: int, kind: str, *ins: str, **attributes: Attribute) -> tuple[str, ...]:
+        """Add an operator with so many results, and return their names."""
+        made = tuple(self.name(f"{self.scope}/{kind}" if self.scope else kind) for _ in range(count))
         self.nodes.append(Node(kind, ins, made, attributes))
         self._makers.update(dict.fromkeys(made, self.nodes[-1]))
         return made
@@ -183,10 +184,7 @@ class Graph:
         for one in known:
             if size[0] - one[0] == size[1] - one[1]:
                 return self.node("Add", self.size(one), self.ints(size[0] - one[0]))
-        raise NotExpressibleError(
-            "it needs a size that is not known before the model is run, and is none of its inputs' or results'. Give "
-            "Input, or input_signature, a fixed size in place of None"
-        )
+        raise NotExpressibleError(f"it needs a size that no value has, and that is {UNKNOWN}")
 
     def value(self, first: np.ndarray, second: np.ndarray) -> str:
         """Return the name of a constant that differs between the records: of a size, or of numbers in a row.
@@ -209,10 +207,7 @@ class Graph:
             rows = (np.array_equal(a.ravel(), start + step * np.arange(a.size, dtype=a.dtype)) for a in (first, second))
             if max(first.shape) == first.size and all(rows):
                 return self._row(sizes, (first.size, second.size), start, step)
-        raise NotExpressibleError(
-            "it reads numbers that depend on a size that is not known before the model is run. Give Input, or "
-            "input_signature, a fixed size in place of None"
-        )
+        raise NotExpressibleError(f"it reads numbers that depend on a size that is {UNKNOWN}")
 
     def _of_a_size(self, first: float, second: float) -> tuple[str, float, bool] | None:
         """Return a size, a factor, and whether a number is the factor divided by the size, not times it."""
@@ -228,10 +223,15 @@ class Graph:
                     return self.size(one), one[0] / a if inverse else a / one[0], inverse
         return None
 
-    def _row(self, sizes: list[Size], count: Size, start: np.generic, step: np.generic) -> str:
+    def numbers(self, count: Size) -> str:
+        """Return 0, 1, ... up to a size."""
+        if count[0] == count[1]:
+            return self.ints(*range(count[0]))
         zero, one = (self.number(n, np.dtype(np.int64)) for n in (0, 1))
-        row = self.node("Range", zero, self.node("Squeeze", self.size(count), self.ints(0)), one)
-        scaled = self.node("Mul", self.cast(row, start.dtype), self.constant(step))
+        return self.node("Range", zero, self.node("Squeeze", self.size(count), self.ints(0)), one)
+
+    def _row(self, sizes: list[Size], count: Size, start: np.generic, step: np.generic) -> str:
+        scaled = self.node("Mul", self.cast(self.numbers(count), start.dtype), self.constant(step))
         return self.node("Reshape", self.node("Add", scaled, self.constant(start)), self.shape(sizes))
 
     def slice(self, x: str, axis: int, start: int | str, end: int | str | None = None, step: int = 1) -> str:
@@ -239,4 +239,3 @@ class Graph:
         ends = self.ints(_MOST) if end is None else self.ints(end) if isinstance(end, int) else end
         starts = self.ints(start) if isinstance(start, int) else start
         return self.node("Slice", x, starts, ends, self.ints(axis), self.ints(step))
-

@@ -88,21 +88,25 @@ class RecordsDifferError(ValueError):
     """A function computes something else for other sizes, or other sizes do not fit."""
 
 
-def pairs_of(specs: Sequence[tuple[OpenShape, Spec]], apart: bool) -> list[Pair]:
-    """Return two specs for each shape, whose unknown sizes are all different, except the first, that of the batch.
+def pairs_of(entries: Sequence[tuple[OpenShape, Spec]], even: bool) -> list[Pair]:
+    """Return two specs for each shape, in which unknown sizes, except that of the batch, are all different.
+
+    The second size is divisible by neither 2 nor 3, so that a size that is rounded up is not taken for one that is
+    rounded down.
 
     Args:
-        specs: shapes, and specs of which the dtype counts.
-        apart: whether the same axis of two inputs has different sizes, as far as it is unknown.
+        entries: shapes, and specs of which the dtype counts.
+        even: whether the sizes can be divided by 2 and 3 many times, and are the same along the same axis, for models
+            that take no others.
     """
     found, count = [], 0
-    for shape, spec in specs:
+    for shape, spec in entries:
         sizes = []
         for axis, size in enumerate(shape):
             if size is None and axis:
-                prime = _PRIMES[(count if apart else axis) % len(_PRIMES)]
+                prime = _PRIMES[(axis if even else count) % len(_PRIMES)]
                 count += 1
-                sizes.append((192 * prime, 288 * prime))
+                sizes.append((192 * prime, 288 * prime if even else 288 * prime + 1))
             else:
                 sizes.append(_BATCH if size is None else (size, size))
         found.append(Pair(*(spec.with_shape(tuple(each[at] for each in sizes)) for at in (0, 1))))

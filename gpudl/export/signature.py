@@ -12,6 +12,7 @@ from gpudl.engine.symbol import OpenShape, open_shape
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 
+
 class Seen(NamedTuple):
     """The shape and dtype of what a model was called on, with None for the size of the batch."""
 
@@ -31,7 +32,8 @@ def seen(args: tuple[object, ...]) -> tuple[Nest[Seen], ...] | None:
     return tuple(map_leaves(_seen, each) for each in args)
 
 
-def _seen(given: Tensor | np.ndarray) -> Seen:
+def _seen(given: object) -> Seen:
+    assert isinstance(given, Tensor | np.ndarray)
     # NumPy's default float is what layers cast to their own.
     dtype = FLOAT32 if isinstance(given, np.ndarray) and given.dtype == np.float64 else given.dtype
     return Seen((None, *open_shape(tuple(given.shape[1:]))) if given.ndim else (), dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -18,11 +19,11 @@ from gpudl.engine.value import Value
 from gpudl.export import functions, products, reductions, shapes, windows  # noqa: F401 (they fill the table)
 from gpudl.export.call import TABLE, Call, Edge
 from gpudl.export.elementwise import elementwise
-from gpudl.export.graph import Graph, NotExpressibleError, Port, kept_in
+from gpudl.export.graph import UNKNOWN, Graph, NotExpressibleError, Port, kept_in
 from gpudl.export.recording import Step, Twin
 from gpudl.export.recurrent import scan
 
-_OPEN = {"shape", "key", "keys"}  # static arguments that say where and how large, and may depend on sizes
+_OPEN = {"shape", "key", "keys", "window"}  # static arguments that say where and how large, and may depend on sizes
 _GROWS = 4096  # bytes up to which a constant may be larger than what it is computed from
 
 
@@ -62,13 +63,17 @@ class Translation:
         name = self._names.get(address, "constant")
         return Edge(twin.pair, lambda: graph.constant(first, name), constant=first, fill=_only(first))
 
-    def run(self, steps: Sequence[Step]) -> None:
+    def run(self, steps: Sequence[Step], results: Sequence[Twin]) -> None:
         """Say steps, in order.
+
+        Args:
+            steps: the instructions.
+            results: what is read of them afterwards.
 
         Raises:
             NotExpressibleError: one of them is no operator of ONNX; the text is a sentence that names its layer.
         """
-        read = {twin.value for step in steps for twin in step.ins}
+        read = {twin.value for twin in (*results, *(twin for step in steps for twin in step.ins))}
         for step in steps:
             instruction = step.instruction
             layer = f", in {instruction.origin!r}," if instruction.origin else ""
@@ -97,7 +102,7 @@ class Translation:
             self._fold(step, folded)
             return
         if not fixed:
-            raise NotExpressibleError("one of its arguments depends on a size that is not known before the model is run")
+            raise NotExpressibleError(f"one of its arguments depends on a size that is {UNKNOWN}")
         for twin, name in zip(step.outs, _said(call), strict=True):
             fill = ins[0].fill if call.op in ("broadcast_to", "reshape_view", "transpose", "copy") else None
             self._edges[twin.value] = Edge(twin.pair, name, fill=fill, maker=call)
@@ -109,9 +114,8 @@ class Translation:
         graph, scope = self._graph, self._graph.scope
         for twin, array in zip(step.outs, arrays, strict=True):
             name = f"{scope}/{step.instruction.name}" if scope else step.instruction.name
-            self._edges[twin.value] = Edge(
-                twin.pair, lambda array=array, name=name: graph.constant(array, name), constant=array, fill=_only(array)
-            )
+            named = partial(graph.constant, array, name)
+            self._edges[twin.value] = Edge(twin.pair, named, constant=array, fill=_only(array))
 
     def _loop(self, step: Step) -> None:
         one, two = step.instruction, step.other
@@ -129,13 +133,12 @@ class Translation:
                 within.enter(slot, name)
             else:
                 within._edges[slot.value] = source
-        within.run(inside)
+        within.run(inside, results)
         self._graph.scope = one.origin
         names = [edge.name for edge in sources[: carries + streams]]
         rows = names[carries:]
         if not rows:  # a Scan has as many iterations as there are rows
-            rows = [self._graph.value(*(np.arange(loop.times, dtype=np.int64) for loop in (one, two)))
-                    if one.times != two.times else self._graph.constant(np.arange(one.times, dtype=np.int64))]
+            rows = [self._graph.numbers((one.times, two.times))]
             body.inputs.append(Port(body.name("row"), np.dtype(np.int64), None))
         kinds = [twin.value.spec.dtype for twin in results]
         ends = [within.edge(twin).name for twin in results]
@@ -152,8 +155,9 @@ def _said(call: Call) -> Sequence[str]:
         return [names] if isinstance(names, str) else names
     found = elementwise(call)
     if found is None:
+        draws = call.op.startswith("random") or call.op == "dropout"
         raise NotExpressibleError(
-            "random numbers are drawn in training only" if call.op.startswith("random") else "ONNX has no operator for it"
+            "it draws random numbers, and a file has no seed" if draws else "ONNX has no operator for it"
         )
     return [found]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpudl.export.call import Call, translates
-from gpudl.export.graph import Attribute, NotExpressibleError, Size
+from gpudl.export.graph import UNKNOWN, Attribute, NotExpressibleError, Size
 from gpudl.kernels.geometry import Ints, Window
 
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -26,11 +26,26 @@ def _slides(window: Window) -> dict[str, Attribute]:
 
 def _pads(window: Window, sizes: list[Size]) -> tuple[Ints, Ints] | None:
     """Return the padding before and after along both axes; None where it depends on an unknown size."""
-    found = [window.pads(tuple(size[at] for size in sizes)) for at in (0, 1)]
-    if found[0] != found[1]:
+    rounded = (one != two and stride > 1 for (one, two), stride in zip(sizes, window.strides, strict=True))
+    if window.padding == "same" and any(rounded):
         return None
-    before, after = zip(*found[0], strict=True)
+    before, after = zip(*window.pads(tuple(one for one, _ in sizes)), strict=True)
     return before, after
+
+
+def _covers(call: Call) -> bool:
+    """Return whether the window is as large as the image, whatever its size.
+
+    Raises:
+        NotExpressibleError: it depends on the size in another way.
+    """
+    one, two = call.static["window"], call.other["window"]
+    if one == two:
+        return False
+    whole = list(zip(one.kernel, two.kernel, strict=True)) == call.ins[0].pair.sizes[1:3]
+    if not whole or one.padding != "valid":
+        raise NotExpressibleError(f"its window depends on a size that is {UNKNOWN}")
+    return True
 
 
 def _padded(call: Call, x: str, window: Window) -> tuple[str, dict[str, Attribute]]:
@@ -65,9 +80,7 @@ def _each_channel(call: Call) -> str:
 
 
 @translates("conv2d_input_grad")
-def transposed_convolution(
-    call: Call, g: str, w: str, *, shape: Ints, window: Window, algorithm: str = "auto"
-) -> str:
+def transposed_convolution(call: Call, g: str, w: str, *, shape: Ints, window: Window, algorithm: str = "auto") -> str:
     """The adjoint of a convolution, which is a transposed convolution."""
     filters = call.transposed(call.typed(1), (3, 2, 0, 1))
     return _last(call, _adjoint(call, _first(call), filters, 1, window, call.ins[0].pair.sizes[1:3]))
@@ -83,7 +96,9 @@ def transposed_depthwise(call: Call, g: str, w: str, *, shape: Ints, window: Win
 def _adjoint(call: Call, g: str, filters: str, groups: int, window: Window, given: list[Size]) -> str:
     """Return a transposed convolution of g, of `given` sizes, to the height and width of the result."""
     wanted = call.sizes()[1:3]
-    pads = _pads(window, wanted)
+    # Of whole strides the padding is always the same.
+    whole = [tuple(n * s for n in size) for size, s in zip(given, window.strides, strict=True)] == wanted
+    pads = _pads(window, [(one, one) for one, _ in wanted] if whole else wanted)
     more = {
         tuple(
             size[at] - (s * (n[at] - 1) + e)
@@ -92,7 +107,7 @@ def _adjoint(call: Call, g: str, filters: str, groups: int, window: Window, give
         for at in (0, 1)
     }
     if pads is None or len(more) > 1:
-        raise NotExpressibleError("its padding depends on a size that is not known. Give Input one in place of None")
+        raise NotExpressibleError(f"its padding depends on a size that is {UNKNOWN}")
     before, after = pads
     ((rows, columns),) = more
     beyond = [m + b + max(a, 0) for m, b, a in zip((rows, columns), before, after, strict=True)]
@@ -144,14 +159,24 @@ def from_windows(call: Call, cols: str, *, shape: Ints, window: Window) -> str:
 @translates("max_pool")
 def max_pool(call: Call, x: str, *, window: Window) -> list[str]:
     """A maximum of each window."""
+    if _covers(call):
+        return [_last(call, call.node("GlobalMaxPool", _first(call))), ""]
     x, slides = _padded(call, _first(call), window)
+    pads = slides.get("pads", ())
+    if isinstance(pads, tuple) and any(pad >= size for pad, size in zip(pads, window.kernel * 2, strict=False)):
+        # onnxruntime takes no padding as large as the window.
+        ints = call.graph.ints(0, 0, *pads[:2], 0, 0, *pads[2:])
+        x = call.node("Pad", x, ints, call.graph.number(-np.inf, call.dtype))
+        slides["pads"] = (0, 0, 0, 0)
     return [_last(call, call.node("MaxPool", x, **slides)), ""]
 
 
 @translates("avg_pool")
 def avg_pool(call: Call, x: str, *, window: Window) -> str:
     """A mean of each window, over what is inside the image."""
+    if _covers(call):
+        return _last(call, call.node("GlobalAveragePool", _first(call)))
     x, slides = _padded(call, _first(call), window)
     if slides.pop("dilations") != (1, 1):
-        raise NotExpressibleError("means of windows with gaps are no operator")
+        raise NotExpressibleError("ONNX has no means of windows with gaps")
     return _last(call, call.node("AveragePool", x, count_include_pad=0, **slides))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from gpudl.engine.symbol import symbols
 from gpudl.engine.tree import Nest
@@ -17,7 +17,7 @@ class Exported(Reported):
     """The base of models that implements their export."""
 
     _called_on: tuple[Nest[Seen], ...] | None = None
-    _graph: Any
+    _graph: object
 
     def export(
         self,

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpudl.engine.state import weights_up_to
+from gpudl.engine.state import weights_awaited, weights_up_to
 from gpudl.layers.base.layer import Layer
 from gpudl.registry import Config
-from gpudl.saving.archive import ENDING, read_archive, write_archive
-from gpudl.saving.h5_model import read_config, read_layers, read_optimizer, write_h5
-from gpudl.saving.objects import deserialize_keras_object, serialize_keras_object
+from gpudl.saving.archive import ENDING, VERSION, load_archive, read_archive, write_archive
+from gpudl.saving.h5_model import layers_from, optimizer_from, read_config, write_h5
+from gpudl.saving.hdf5 import is_hdf5, new_file, opened_file
+from gpudl.saving.model_text import model_of, parsed
+from gpudl.saving.objects import serialize_keras_object
+from gpudl.saving.place import require_place
 from gpudl.saving.shards import INDEX, load_sharded
-from gpudl.saving.weights_file import ENDING as WEIGHTS_ENDING
-from gpudl.saving.weights_file import checked_name, read_weights, require_built
+from gpudl.saving.stored import fill
+from gpudl.saving.weights_file import read_weights, require_built
+from gpudl.saving.weights_formats import ENDING as WEIGHTS_ENDING
+from gpudl.saving.weights_formats import PathLike, format_of
 from gpudl.utils.files import replacing
 
 __all__ = ["load_model", "load_weights", "model_from_json", "save_model"]
 
-PathLike = str | os.PathLike[str]
 _OLDER = (".h5", ".hdf5")
-_HDF5 = b"\x89HDF\r\n\x1a\n"
-_FORMAT = "3.15.0"
-"""The version of Keras whose format the files have."""
 _SMALL, _WIDER = 1 << 20, 100
 """A weight of a model may have this many bytes, or so many times those of the file, which may be compressed."""
 
@@ -54,22 +54,19 @@ def save_model(model: Layer, filepath: PathLike, overwrite: bool = True, zipped:
         raise ValueError(f"A model is saved to a file that ends in `{ENDING}`, got {os.fspath(filepath)!r}. Rename it.")
     if zipped is False:
         raise ValueError("zipped=False, a folder in the place of a file, is not supported. Leave it out.")
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} is there already. Choose another name, or allow overwrite=True.")
+    require_place(target, overwrite)
     require_built(model, "save")
     config = serialize_keras_object(model)
     with replacing(target) as unfinished:
         if older:
             _write_older(model, config, unfinished)
         else:
-            write_archive(model, json.dumps(config), unfinished, _FORMAT)
+            write_archive(model, json.dumps(config), unfinished)
 
 
 def _write_older(model: Layer, config: Config, unfinished: Path) -> None:
-    import h5py
-
-    with h5py.File(unfinished, "w") as file:
-        write_h5(model, file, config, _FORMAT)
+    with new_file(unfinished) as file:
+        write_h5(model, file, config, VERSION)
 
 
 def load_model(
@@ -81,7 +78,8 @@ def load_model(
     """Return the model of a ``.keras`` or ``.h5`` file, of gpudl's or of Keras's, with its weights.
 
     A file is data: its classes are gpudl's own, registered ones, or in `custom_objects`. Nothing in it is imported or
-    run, and no path or address in it is opened.
+    run, and no path or address in it is opened. Weights may be any numbers, NaN too: a model that has diverged is still
+    a model.
 
     Args:
         filepath: the file.
@@ -94,30 +92,24 @@ def load_model(
         OSError: there is no such file.
     """
     source = Path(filepath)
-    with source.open("rb") as file:
-        start = file.read(8)
 
-    def make(text: str | bytes, size: int) -> Layer:
-        config = _parsed(text, str(source))
+    def make(text: object, size: int) -> Layer:
+        config = parsed(text, str(source))
         if not compile:
             config.pop("compile_config", None)
         with weights_up_to(max(_SMALL, _WIDER * size)):
-            return _model(config, custom_objects, str(source))
+            return model_of(config, custom_objects, str(source))
 
-    if start == _HDF5:
-        return _read_older(source, make)
-    if not zipfile.is_zipfile(source):
-        raise ValueError(f"{source} is no `{ENDING}` archive, which begins with PK; it begins with {start!r}.")
-    return read_archive(source, make)
+    with weights_awaited():
+        if not source.is_dir() and is_hdf5(source):
+            return _read_older(source, make)
+        return read_archive(source, make)
 
 
 def _read_older(source: Path, make: Callable[[str, int], Layer]) -> Layer:
-    import h5py
-
-    with h5py.File(source, "r") as file:
+    with opened_file(source) as file:
         model = make(json.dumps(read_config(file, source)), source.stat().st_size)
-        read_layers(model, file, source)
-        read_optimizer(model, file, source)
+        fill([*optimizer_from(model, file, source), *layers_from(model, file, source)])
     return model
 
 
@@ -128,37 +120,32 @@ def load_weights(model: Layer, filepath: PathLike, skip_mismatch: bool = False, 
 
     Args:
         model: a built model with the same layers in the same order as the one that was saved.
-        filepath: ends in ``.weights.h5``, ``.weights.json`` or ``.keras``, or in ``.h5`` for the older format of whole
-            models or weights.
+        filepath: ends in ``.weights.h5``, ``.weights.json``, ``.npz``, ``.safetensors`` or ``.keras``, or in ``.h5``
+            for the older format of whole models or weights.
         skip_mismatch: leave layers as they are, with a warning, that the file does not fit. That is done with an
             optimizer anyway.
         by_name: for the older format: set the weights of layers whose names are in the file, wherever they are.
 
     Raises:
-        ValueError: another ending, a model that is not built, or a file that does not fit; the text names the layer and
-            both shapes. No weight has changed then.
-        OSError: there is no such file, or it is not HDF5.
+        ValueError: another ending, a model that is not built, a file of another kind, a damaged one, or one that does
+            not fit; the text names the layer and both shapes. No weight has changed then.
+        OSError: there is no such file.
     """
-    import h5py
-
     source = Path(filepath)
     older = source.suffix in _OLDER and not source.name.endswith(WEIGHTS_ENDING)
     if by_name and not older:
         raise ValueError(f"by_name=True is for the older files, which end in `.h5`, got {os.fspath(filepath)!r}.")
     require_built(model, "load_weights")
     if source.suffix == ENDING:
-        read_archive(source, lambda text, size: model, skip_mismatch)
-        return
-    if source.name.endswith(INDEX):
+        load_archive(model, source, skip_mismatch)
+    elif source.name.endswith(INDEX):
         load_sharded(model, source, skip_mismatch)
-        return
-    if not older:
-        checked_name(filepath)
-    with h5py.File(source, "r") as file:
-        if older:
-            read_layers(model, file, source, skip_mismatch, by_name)
-        else:
-            read_weights(model, [file], source, skip_mismatch)
+    elif older:
+        with opened_file(source) as file:
+            fill(layers_from(model, file, source, skip_mismatch, by_name))
+    else:
+        with format_of(filepath).opened(source) as weights:
+            read_weights(model, weights, source, skip_mismatch)
 
 
 def model_from_json(json_string: str, custom_objects: Mapping[str, object] | None = None) -> Any:
@@ -167,21 +154,4 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, object] | Non
     Raises:
         ValueError: text that is no config of a model, or a class that is not known.
     """
-    return _model(_parsed(json_string, "json_string"), custom_objects, "json_string")
-
-
-def _parsed(text: str | bytes, source: str) -> Config:
-    try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{source} has no config of a model: {error}.") from None
-    if not isinstance(config, dict) or "class_name" not in config:
-        raise ValueError(f"{source} has no config of a model, a dict with class_name and config.")
-    return config
-
-
-def _model(config: Config, custom_objects: Mapping[str, object] | None, source: str) -> Layer:
-    made = deserialize_keras_object(config, custom_objects)
-    if not isinstance(made, Layer):
-        raise ValueError(f"{source} describes no model or layer, but {type(made).__name__}.")
-    return made
+    return model_of(parsed(json_string, "json_string"), custom_objects, "json_string")

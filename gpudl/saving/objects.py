@@ -119,12 +119,13 @@ def deserialize_keras_object(
         >>> deserialize_keras_object(serialize_keras_object(gpudl.losses.Huber(2.0))).delta
         2.0
     """
-    _check_depth(config)
+    check_depth(config)
     with users.custom_object_scope(custom_objects), from_description():
         return _made(config)
 
 
-def _check_depth(config: object) -> None:
+def check_depth(config: object) -> None:
+    """Raise ValueError for a config that is nested more than `MAX_DEPTH` levels deep."""
     level, depth = [config], 0
     while level:
         depth += 1

@@ -3,79 +3,87 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from gpudl.layers import Layer
-from gpudl.saving.weights_file import ENDING, PathLike, read_weights, require_built, stored_parts, write_file
+from gpudl.saving.hdf5 import Hdf5Weights, new_file, opened_file, write_parts
+from gpudl.saving.place import require_place
+from gpudl.saving.stored import Saved
+from gpudl.saving.weights_file import read_weights, require_built, saved_parts
+from gpudl.saving.weights_formats import ENDING, PathLike, format_of
 from gpudl.utils.files import replacing
 
-if TYPE_CHECKING:
-    import h5py
-
 INDEX = ".weights.json"
+_SAVE = "save"
+"""An attribute of each file, equal in all that were saved together."""
 _GIGABYTE = 1024**3
 _WHAT = "of an index is a dict with weight_map, the names of the files of each group"
-Piece = dict[str, dict[str, np.ndarray]]
-"""What one file has: arrays by number, by the path of their group."""
+Piece = dict[str, Saved]
+"""What one file has, by the path of the group."""
 
 
 def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True, max_shard_size: float | None = None) -> None:
-    """Write the weights of `model`, and the state of its optimizer, to a file that Keras 3 reads too, or to several.
+    """Write the weights of `model`, and the state of its optimizer, to a file, or to several.
 
     A file is written beside its place and renamed, so that whatever happens the old file or the new one is there,
     whole.
 
     Args:
         model: a built model.
-        filepath: must end in ``.weights.h5``.
+        filepath: ends in ``.weights.h5``, which Keras reads; or in ``.npz`` or ``.safetensors``, with the same arrays
+            under the same paths: ``layers/dense/vars/0``.
         overwrite: whether a file that is there may be replaced.
         max_shard_size: the most gigabytes of weights in a file: then they are in several, ``name_00000.weights.h5``
             and so on, and `load_weights` takes their index, ``name.weights.json``. None for one file.
 
     Raises:
-        ValueError: another ending, a model that is not built, or one array larger than a file may be.
+        ValueError: another ending, a model that is not built, a library that is missing, or one array larger than a
+            file may be.
         FileExistsError: a file is there and `overwrite` is false.
         OSError: a file cannot be written.
     """
     if max_shard_size is None:
-        write_file(model, filepath, overwrite)
+        _save_whole(model, filepath, overwrite)
     else:
         _save_sharded(model, filepath, max_shard_size, overwrite)
 
 
-def _save_sharded(model: Layer, filepath: PathLike, max_shard_size: float, overwrite: bool = True) -> None:
-    import h5py
+def _save_whole(model: Layer, filepath: PathLike, overwrite: bool) -> None:
+    kind, target = format_of(filepath), Path(filepath)
+    require_place(target, overwrite)
+    require_built(model, "save_weights")
+    with replacing(target) as unfinished:
+        kind.write(saved_parts(model), unfinished)
 
+
+def _save_sharded(model: Layer, filepath: PathLike, max_shard_size: float, overwrite: bool = True) -> None:
     index = index_name(filepath)
     require_built(model, "save_weights")
-    if index.exists() and not overwrite:
-        raise FileExistsError(f"{index} is there already. Choose another name, or allow overwrite=True.")
+    require_place(index, overwrite)
     pieces = list(_pieces(model, max_shard_size * _GIGABYTE))
-    stem = index.name.removesuffix(INDEX)
+    stem, save = index.name.removesuffix(INDEX), secrets.token_hex(8)
     groups: dict[str, list[str]] = {}
-    for number, piece in enumerate(pieces):
-        name = f"{stem}_{number:05d}{ENDING}"
-        with replacing(index.with_name(name)) as unfinished, h5py.File(unfinished, "w") as file:
-            for path, arrays in piece.items():
-                group = file.create_group(path)
-                for key, array in arrays.items():
-                    group.create_dataset(key, data=array)
+    total = sum(array.nbytes for piece in pieces for saved in piece.values() for array in saved.arrays.values())
+    with ExitStack() as stack:  # none takes its place before all are written; the index, entered first, is the last one
+        unfinished = stack.enter_context(replacing(index))
+        for number, piece in enumerate(pieces):
+            name = f"{stem}_{number:05d}{ENDING}"
+            with new_file(stack.enter_context(replacing(index.with_name(name)))) as file:
+                file.attrs[_SAVE] = save
+                write_parts(piece.values(), file)
+            for path in piece:
                 groups.setdefault(f"/{path}", []).append(name)
-    total = sum(array.nbytes for piece in pieces for arrays in piece.values() for array in arrays.values())
-    with replacing(index) as unfinished:
-        Path(unfinished).write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": groups}, indent=4))
+        unfinished.write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": groups}, indent=4))
 
 
 def _pieces(model: Layer, most: float) -> Iterator[Piece]:
     """Yield what each file has, in the order of the model's parts."""
     piece: Piece = {}
     size = 0
-    for path, _, arrays in stored_parts(model):
+    for path, name, arrays in saved_parts(model):
         for key, array in arrays.items():
             if array.nbytes > most:
                 raise ValueError(
@@ -85,7 +93,7 @@ def _pieces(model: Layer, most: float) -> Iterator[Piece]:
             if size + array.nbytes > most:
                 yield piece
                 piece, size = {}, 0
-            piece.setdefault(path, {})[key] = array
+            piece.setdefault(path, Saved(path, name, {})).arrays[key] = array
             size += array.nbytes
     yield piece
 
@@ -94,16 +102,16 @@ def load_sharded(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
     """Set the weights of `model` from the files of an index; see `save_weights` and `saving.load_weights`.
 
     Raises:
-        ValueError: the index is none, names a file elsewhere, or the files do not fit the model.
+        ValueError: the index is none, names a file elsewhere, or the files do not fit the model, or one another.
         OSError: a file is not there.
     """
-    import h5py
-
     index = index_name(filepath)
     require_built(model, "load_weights")
     with ExitStack() as stack:
-        files: list[h5py.File] = [stack.enter_context(h5py.File(index.with_name(name), "r")) for name in _names(index)]
-        read_weights(model, files, index, skip_mismatch)
+        files = [stack.enter_context(opened_file(index.with_name(name))) for name in _names(index)]
+        if len({str(file.attrs.get(_SAVE)) for file in files}) > 1:  # a save was interrupted when it renamed them
+            raise ValueError(f"the files of {index} are not of one save: some are newer. Save the weights again.")
+        read_weights(model, Hdf5Weights(files, index), index, skip_mismatch)
 
 
 def _names(index: Path) -> list[str]:

@@ -1,108 +1,83 @@
-"""Weights in Keras's HDF5 files, ``*.weights.h5``: written whole or not at all, and read as data only."""
+"""Weights of a model and of its optimizer as arrays by path, whatever file they go to or come from."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from gpudl.engine.state import warn_user
+from gpudl.engine.variable import Variable
 from gpudl.layers import Layer
 from gpudl.metrics import Metric
 from gpudl.optimizers import Optimizer
-from gpudl.saving.hdf5 import dataset_in, group_at, leave_or_refuse
 from gpudl.saving.parts import parts_of
-from gpudl.utils.files import replacing
+from gpudl.saving.stored import (
+    OnHost,
+    Pair,
+    Saved,
+    StoredArray,
+    StoredWeights,
+    fill,
+    fits,
+    leave_or_refuse,
+    read_array,
+)
 
-if TYPE_CHECKING:
-    import h5py
 
-ENDING = ".weights.h5"
-PathLike = str | os.PathLike[str]
-
-
-class _Stored(NamedTuple):
+class _Found(NamedTuple):
     """What a file has for a part of a model.
 
     Attributes:
         path: where in the file.
         part: the layer, metric or optimizer.
-        datasets: arrays in the file, by number, as text; they are not read yet.
+        arrays: arrays in the file, by number, as text; they are not read yet.
     """
 
     path: str
     part: Layer | Metric | Optimizer
-    datasets: dict[str, h5py.Dataset]
-
-    def load(self) -> None:
-        """Read the arrays, and set the weights of the part."""
-        arrays = {number: np.asarray(dataset[()]) for number, dataset in self.datasets.items()}
-        if isinstance(self.part, Layer):
-            self.part.load_own_variables(arrays)
-        else:
-            for number, variable in enumerate(self.part.variables):
-                variable.assign(arrays[str(number)])
+    arrays: Mapping[str, StoredArray]
 
 
-def write_file(model: Layer, filepath: PathLike, overwrite: bool = True) -> None:
-    """Write the weights of a model and the state of its optimizer to one file; see `saving.save_weights`."""
-    import h5py
-
-    target = checked_name(filepath)
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} is there already. Choose another name, or allow overwrite=True.")
-    require_built(model, "save_weights")
-    with replacing(target) as unfinished, h5py.File(unfinished, "w") as file:
-        write_weights(model, file)
-
-
-def write_weights(model: Layer, file: h5py.File) -> None:
-    """Write the weights of a model and the state of its optimizer to an open file."""
-    for path, name, arrays in stored_parts(model):
-        group = file.create_group(path)
-        group.attrs["name"] = name
-        for number, array in arrays.items():
-            group.create_dataset(number, data=array)
-
-
-def stored_parts(model: Layer) -> Iterator[tuple[str, str, dict[str, np.ndarray]]]:
-    """Yield the path in a file, the name and the arrays of each part of a model, and of its optimizer."""
+def saved_parts(model: Layer) -> Iterator[Saved]:
+    """Yield what each part of a model saves, and its optimizer."""
+    values = OnHost()
     for path, part in (*parts_of(model), *_optimizer_of(model)):
-        yield f"{path}/vars".lstrip("/"), part.name, _own(part)
+        arrays: dict[str, np.ndarray] = {}
+        if isinstance(part, Layer) and type(part).save_own_variables is not Layer.save_own_variables:
+            part.save_own_variables(arrays)
+        else:
+            arrays = {number: values.array(variable) for number, variable in _variables(part).items()}
+        yield Saved(f"{path}/vars".lstrip("/"), part.name, arrays)
 
 
-def read_weights(model: Layer, files: Sequence[h5py.File], source: Path, skip_mismatch: bool = False) -> None:
-    """Set the weights of a model and the state of its optimizer from open files; see `saving.load_weights`."""
+def read_weights(model: Layer, weights: StoredWeights, source: Path, skip_mismatch: bool = False) -> None:
+    """Set the weights of a model and the state of its optimizer from an open file; see `saving.load_weights`."""
     fitting = []
     for path, part in parts_of(model):
-        stored = _Stored(path, part, _datasets(files, f"{path}/vars", source))
-        problem = _problem(stored)
+        found = _Found(path, part, weights.arrays(path))
+        problem = _problem(found)
         if problem is None:
-            fitting.append(stored)
+            fitting.append(found)
         else:
             leave_or_refuse(source, part.name, problem, skip_mismatch)
     for name, optimizer in _optimizer_of(model):
-        stored = _Stored(name, optimizer, _datasets(files, f"{name}/vars", source))
-        if stored.datasets:
-            if len(stored.datasets) > len(optimizer.variables):  # it has been applied, and has slots
+        found = _Found(name, optimizer, weights.arrays(name))
+        if found.arrays:
+            if len(found.arrays) > len(optimizer.variables):  # it has been applied, and has slots
                 optimizer.build(model.trainable_variables)
-            problem = _problem(stored)
+            problem = _problem(found)
             if problem is None:
-                fitting.append(stored)
+                fitting.append(found)
             else:
                 warn_user(f"load_weights leaves the optimizer as it is: {problem}")
-    for stored in fitting:
-        stored.load()
-
-
-def checked_name(filepath: PathLike) -> Path:
-    """Return the path of a file of weights; raise ValueError for another ending."""
-    if not os.fspath(filepath).endswith(ENDING):
-        raise ValueError(f"The filename must end in `{ENDING}`, got {os.fspath(filepath)!r}.")
-    return Path(filepath)
+    plain = [found for found in fitting if not _loads_itself(found.part)]
+    fill(Pair(own, found.arrays[key]) for found in plain for key, own in _variables(found.part).items())
+    for found in fitting:
+        if isinstance(found.part, Layer) and _loads_itself(found.part):
+            found.part.load_own_variables({name: read_array(stored) for name, stored in found.arrays.items()})
 
 
 def require_built(model: Layer, method: str) -> None:
@@ -121,36 +96,37 @@ def _optimizer_of(model: Layer) -> Iterator[tuple[str, Optimizer]]:
         yield "optimizer", optimizer
 
 
-def _own(part: Layer | Metric | Optimizer) -> dict[str, np.ndarray]:
-    """Return what a part saves, without what is inside it."""
-    arrays: dict[str, np.ndarray] = {}
-    if isinstance(part, Layer):
-        part.save_own_variables(arrays)
-    else:
-        arrays.update({str(number): variable.numpy() for number, variable in enumerate(part.variables)})
-    return arrays
+def _loads_itself(part: Layer | Metric | Optimizer) -> bool:
+    return isinstance(part, Layer) and type(part).load_own_variables is not Layer.load_own_variables
 
 
-def _datasets(files: Sequence[h5py.File], path: str, source: Path) -> dict[str, h5py.Dataset]:
-    """Return the datasets in a group by name, of all files; none where it is not there."""
-    groups = (group_at(file, path, source) for file in files)
-    return {name: dataset_in(group, name, source) for group in groups if group is not None for name in group}
+def _variables(part: Layer | Metric | Optimizer) -> dict[str, Variable]:
+    """Return the variables that a part saves, without what is inside it."""
+    own = part._stored() if isinstance(part, Layer) else part.variables
+    return {str(number): variable for number, variable in enumerate(own)}
 
 
-def _problem(stored: _Stored) -> str | None:
+def _problem(found: _Found) -> str | None:
     """Return why the arrays of a file do not fit a part, in a sentence; None where they do."""
-    _, part, datasets = stored
-    custom = isinstance(part, Layer) and type(part).load_own_variables is not Layer.load_own_variables
-    expected = _own(part)
-    if custom or {k: a.shape for k, a in expected.items()} == {k: d.shape for k, d in datasets.items()}:
+    _, part, arrays = found
+    own = _variables(part)
+    if _loads_itself(part):
         return None
-    return (
-        f"{type(part).__name__} {part.name!r} has weights of shapes {_shapes(expected)}, and the file has "
-        f"{_shapes(datasets)} at {stored.path or 'its root'}."
-    )
+    if {k: v.shape for k, v in own.items()} != {k: a.shape for k, a in arrays.items()}:
+        return (
+            f"{type(part).__name__} {part.name!r} has weights of shapes {_shapes(own)}, and the file has "
+            f"{_shapes(arrays)} at {found.path or 'its root'}."
+        )
+    for number, variable in own.items():
+        if not fits(variable.dtype, arrays[number].dtype, also_whole=isinstance(part, Optimizer)):
+            return (
+                f"the weight {variable.name!r} of {type(part).__name__} {part.name!r} is {variable.dtype}, and the "
+                f"file has {arrays[number].dtype} at {found.path or 'its root'}, which are numbers of another kind."
+            )
+    return None
 
 
-def _shapes(arrays: Mapping[str, np.ndarray | h5py.Dataset]) -> str:
+def _shapes(arrays: Mapping[str, Variable | StoredArray]) -> str:
     return ", ".join(str(arrays[number].shape) for number in sorted(arrays, key=_rank)) or "none"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from functools import partial
 
 import numpy as np
@@ -16,11 +16,12 @@ from gpudl.engine.plan.record import begin_pass
 from gpudl.engine.plan.trace import Traced
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten
-from gpudl.training.data.arrays import require_counts
+from gpudl.training.data.arrays import ClassWeight, require_counts
 from gpudl.training.data.epochs import Epochs, limited
 from gpudl.training.data.mapped import mapped, mapped_validation
-from gpudl.training.data.sources import ArrayBatches, Batches, ClassWeight, batches, by_class
+from gpudl.training.data.sources import ArrayBatches, Batches, batches, by_class
 from gpudl.training.data.validation import Frequency, with_validation
+from gpudl.training.fitting import Fitting, telling
 from gpudl.training.results import Logs, Predictions, Values, joined, values
 from gpudl.training.step import Run, Trainable
 
@@ -112,17 +113,20 @@ class Loop(Trainable):
         assert self._compiled is not None
         self._build_optimizer()
         self.history, self.stop_training, self._initial_epoch = history, False, None
+        fitting = Fitting(self, train, evaluation, listeners)
+        listeners.set_fitting(fitting)
         self._compiled.watch.begin()
-        logs: Logs | None = None
         # Whatever happens, the progress line ends, and workers that make batches ahead do.
-        with whole_steps(), closing(train), closing(listeners), _telling(history):
+        with whole_steps(), closing(train), closing(listeners), telling(history):
             listeners.on_train_begin()
             first = self._initial_epoch or initial_epoch
             for epoch in range(first, epochs):
                 listeners.on_epoch_begin(epoch)
+                fitting.begun()
                 if epoch > first:
                     self._build_optimizer()  # a callback may have unfrozen weights
-                logs = self._pass(self._train, train, listeners, "train")
+                before, fitting.results = fitting.results, None
+                fitting.logs = logs = self._pass(self._train, train, listeners, "train", before)
                 if logs is None:
                     break
                 self._compiled.watch.report(logs, epoch)
@@ -132,22 +136,31 @@ class Loop(Trainable):
                 listeners.on_epoch_end(epoch, logs)
                 if self.stop_training:
                     break
-            if self.optimizer is not None and epochs > first:
+            if self.optimizer is not None and epochs > initial_epoch:
                 self.optimizer.finalize_variable_values(self.trainable_weights)
-            listeners.on_train_end(logs)
+            listeners.on_train_end(fitting.logs)
         return history
 
-    def _pass(self, step: Traced, data: Epochs[Run], listeners: CallbackList, mode: str) -> Logs | None:
-        """Run every batch of one pass and return the metrics after it; None when there was no batch."""
+    def _pass(
+        self, step: Traced, data: Epochs[Run], listeners: CallbackList, mode: str, before: Logs | None = None
+    ) -> Logs | None:
+        """Run every batch of one pass and return the metrics after it; None when there was no batch.
+
+        `before` are the metrics of its first batches, in a training that goes on in its midst.
+        """
         begin_pass()
-        self.reset_metrics()
+        if before is None:
+            self.reset_metrics()
+        elif getattr(self, _STOPS[mode]):
+            return before
         begin = getattr(listeners, f"on_{mode}_batch_begin")
         end = getattr(listeners, f"on_{mode}_batch_end")
         heard = getattr(listeners, f"wants_{mode}_batches")
         together = self.steps_per_execution
         stop = _STOPS[mode]
-        results: dict[str, Tensor] | None = None
-        for number, portions in enumerate(data.next(together if heard else data.at_once(together))):
+        results: Mapping[str, object] | None = before
+        first = -(-data.position // together)
+        for number, portions in enumerate(data.next(together if heard else data.at_once(together)), first):
             if heard:
                 begin(number * together)
             for batch, times in portions:
@@ -277,16 +290,3 @@ class Loop(Trainable):
         return CallbackList(
             callbacks, add_history=add_history, add_progbar=verbose != 0, model=self, verbose=verbose, **params
         )
-
-
-@contextmanager
-def _telling(history: History) -> Iterator[None]:
-    """Let an error in a ``with`` block say what is left of the training that it ended."""
-    try:
-        yield
-    except Exception as error:
-        error.add_note(
-            f"fit stopped after {len(history.epoch)} whole epochs, which are in model.history; the model is as the "
-            "last finished step left it."
-        )
-        raise

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 from gpudl.engine.tree import map_leaves
 from gpudl.layers.base.derived import derived
-from gpudl.training.data.arrays import Data
+from gpudl.training.data.arrays import ClassWeight, Data
 from gpudl.training.data.mapped import mapped
-from gpudl.training.data.sources import ClassWeight, StreamBatches, batches, by_class
+from gpudl.training.data.sources import StreamBatches, batches, by_class
 from gpudl.training.loop import Loop
 from gpudl.training.results import Logs, Predictions, Values
 

@@ -40,6 +40,8 @@ Run = Callable[..., Data]
 class Trainable(Compilable):
     """A layer with steps of training, evaluation and prediction."""
 
+    stop_training: bool  # set by callbacks
+    _initial_epoch: int | None
     _unread = Compilable._unread | {"_history", "_outputs", "_outputs_of"}
 
     def __init__(self, **kwargs: Any) -> None:

@@ -9,6 +9,7 @@ from gpudl.config import (
     is_interactive_logging_enabled,
 )
 from gpudl.custom_objects import *  # noqa: F403
+from gpudl.utils import bounding_boxes
 from gpudl.utils.batch_parts import pack_x_y_sample_weight, unpack_x_y_sample_weight
 from gpudl.utils.cached_files import get_file
 from gpudl.utils.dtypes import standardize_dtype
@@ -36,6 +37,7 @@ __all__ = [
     "PyDataset",
     "Sequence",
     "array_to_img",
+    "bounding_boxes",
     "clear_session",
     "deserialize_keras_object",
     "disable_interactive_logging",

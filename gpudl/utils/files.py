@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 _CHUNK = 1 << 16
+_ABANDONED = 3600.0
+"""Seconds after which an unfinished file that nobody has written to is what a killed process left."""
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class DownloadError(OSError):
@@ -110,10 +118,17 @@ def hasher(kind: str) -> hashlib._Hash:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], previous: Path | None = None) -> Iterator[Path]:
     """Give the path of a new file beside `path`, which takes its place when the block ends.
 
-    The new file is flushed to the disk first. Where the block raises it is removed, and the old one stays as it was.
+    The new file is flushed to the disk first, and the folder after it has been renamed, so that also after a power cut
+    the old file or the new one is there, whole. Where the block raises the new one is removed, and the old one stays as
+    it was. Several processes may do this at once: the last one to end is there. With `previous` the old
+    file gets that name; at no moment are both gone.
+
+    Raises:
+        OSError: the file cannot be written, because the disk is full or the folder may not be written to; the text says
+            so, and what there is now.
 
     Example:
         >>> import tempfile
@@ -123,12 +138,22 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         >>> place.read_text(), len(list(place.parent.iterdir()))
         ('whole', 1)
     """
-    part = _beside(Path(path))
+    target = Path(path)
+    part = _beside(target)
+    _sweep(target)
     try:
         yield part
         with part.open("rb+") as file:
             os.fsync(file.fileno())
-        part.replace(path)
+        if previous is not None and target.exists():
+            target.replace(previous)
+        part.replace(target)
+        flush_folder(target.parent)
+    except (OSError, RuntimeError) as error:  # HDF5 raises the latter
+        number = _errno(error)
+        if number is None:
+            raise
+        raise OSError(number, _sentence(target, number)) from error
     finally:
         with suppress(OSError):
             part.unlink()
@@ -138,6 +163,44 @@ def _beside(target: Path) -> Path:
     """Return a path for a file that is to take the place of `target`."""
     # Not tempfile: its files are readable by their owner alone, and a data folder may be shared.
     return target.with_name(f".{target.name}.{secrets.token_hex(8)}.part")
+
+
+def flush_folder(folder: Path) -> None:
+    """Have what was renamed in a folder survive a power cut, where the system can do that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(target: Path) -> None:
+    """Remove what killed processes have left of files that were to take the place of `target`."""
+    for part in target.parent.glob(f".{escape(target.name)}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > _ABANDONED:
+                part.unlink()
+
+
+def _errno(error: OSError | RuntimeError) -> int | None:
+    """Return what the system said why a file was not written; None if it was something else."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"errno = (\d+)", str(error))
+    return int(found[1]) if found else None
+
+
+def _sentence(target: Path, number: int) -> str:
+    why, what = os.strerror(number), "Look at the disk, and save again"
+    if number in _FULL:
+        why, what = f"the disk is full ({why})", "Free space, or choose a folder on another disk"
+    elif number in _FORBIDDEN:
+        why, what = f"the folder {target.parent} cannot be written to ({why})", "Choose another folder"
+    elif not target.parent.is_dir():
+        why, what = f"there is no folder {target.parent}", "Make it first"
+    now = "The file that was there is as it was" if target.exists() else "No file is there"
+    return f"{target} was not saved: {why}. {now}. {what}."
 
 
 def _fetch(url: str, part: Path, max_bytes: int, timeout: float, digest: hashlib._Hash) -> str:

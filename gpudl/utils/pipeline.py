@@ -6,21 +6,15 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from itertools import count as forever
-from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from gpudl import backend
-from gpudl.engine.convert import convert_to_tensor
-from gpudl.engine.tensor import Tensor
-from gpudl.engine.tree import Nest, flatten, map_leaves
+from gpudl.engine.tree import flatten, map_leaves
+from gpudl.utils.elements import Element, arrays_of, called, on_host, row_of, rows_of, stacked, tensor_of
 from gpudl.utils.shuffling import Order, require_positive
+from gpudl.utils.state_file import State
 
 __all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset"]
-
-Element: TypeAlias = Nest[Any]
-"""A nest of arrays, or of values that can be converted to arrays."""
 
 AUTOTUNE = -1
 INFINITE_CARDINALITY = -1
@@ -37,11 +31,16 @@ class Dataset:
     """
 
     def __init__(
-        self, elements: Callable[[], Iterable[Element]], length: float | None, batch_size: int | None = None
+        self,
+        elements: Callable[[], Iterable[Element]],
+        length: float | None,
+        batch_size: int | None = None,
+        orders: tuple[Order, ...] = (),
     ) -> None:
         self.batch_size = batch_size  # of a data set that `batch` has just made
         self._elements = elements
         self._length = length  # None if it is unknown, infinite for an endless one
+        self._orders = orders  # those in which it, or what it is made of, is shuffled
 
     @staticmethod
     def from_tensor_slices(tensors: Element) -> Dataset:
@@ -50,7 +49,7 @@ class Dataset:
         Raises:
             ValueError: arrays of other lengths.
         """
-        arrays = _arrays(tensors)
+        arrays = arrays_of(tensors)
         lengths = {len(array) if array.ndim else None for array in flatten(arrays)[0]}
         if len(lengths) != 1 or None in lengths:
             shapes = ", ".join(str(array.shape) for array in flatten(arrays)[0])
@@ -63,7 +62,7 @@ class Dataset:
     @staticmethod
     def from_tensors(tensors: Element) -> Dataset:
         """Return one element."""
-        element = _arrays(tensors)
+        element = arrays_of(tensors)
         return Dataset(lambda: [element], 1)
 
     @staticmethod
@@ -71,7 +70,7 @@ class Dataset:
         generator: Callable[..., Iterable[Element]], *types: object, args: Element = (), **more: object
     ) -> Dataset:
         """Return the elements of `generator`, which is called again for each pass; types and shapes are not checked."""
-        return Dataset(lambda: (map_leaves(_on_host, element) for element in generator(*args)), None)
+        return Dataset(lambda: (map_leaves(on_host, element) for element in generator(*args)), None)
 
     @staticmethod
     def range(*args: int) -> Dataset:
@@ -88,7 +87,7 @@ class Dataset:
         return Dataset(lambda: zip(*(each._elements() for each in inner), strict=False), known)
 
     def __iter__(self) -> Iterator[Element]:
-        return (map_leaves(_tensor, element) for element in self._elements())
+        return (map_leaves(tensor_of, element) for element in self._elements())
 
     def __len__(self) -> int:
         if self._length is None or self._length == math.inf:
@@ -114,37 +113,37 @@ class Dataset:
             elements = iter(self._elements())
             while group := list(islice(elements, batch_size)):
                 if len(group) == batch_size or not drop_remainder:
-                    yield _stacked(group)
+                    yield stacked(group)
 
-        return Dataset(batches, _batches(self._length, batch_size, drop_remainder), batch_size)
+        return self._then(batches, _batches(self._length, batch_size, drop_remainder), batch_size=batch_size)
 
     def unbatch(self) -> Dataset:
         """Return the rows of the elements, one after another."""
-        return Dataset(lambda: chain.from_iterable(map(_rows, self._elements())), None)
+        return self._then(lambda: chain.from_iterable(map(rows_of, self._elements())), None)
 
     def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True) -> Dataset:
         """Draw each element at random from a buffer of the next `buffer_size`; in another order each pass."""
         order = Order(buffer_size, seed, reshuffle_each_iteration)
-        return Dataset(lambda: order(self._elements()), self._length)
+        return self._then(lambda: order(self._elements()), self._length, order)
 
     def map(self, map_func: Callable[..., Element], **performance: object) -> Dataset:
         """Apply `map_func` to each element; the parts of a tuple are separate arguments."""
 
         def mapped() -> Iterator[Element]:
             for element in self._elements():
-                yield map_leaves(_on_host, _called(map_func, element))
+                yield map_leaves(on_host, called(map_func, element))
 
-        return Dataset(mapped, self._length)
+        return self._then(mapped, self._length)
 
     def filter(self, predicate: Callable[..., object]) -> Dataset:
         """Return the elements for which `predicate` is true."""
 
         def kept() -> Iterator[Element]:
             for element in self._elements():
-                if _called(predicate, element):
+                if called(predicate, element):
                     yield element
 
-        return Dataset(kept, None)
+        return self._then(kept, None)
 
     def prefetch(self, buffer_size: int) -> Dataset:
         """Return the data set itself: prefetching elements of this kind would save nothing."""
@@ -164,51 +163,72 @@ class Dataset:
                 yield element
             kept[:] = seen
 
-        return Dataset(elements, self._length)
+        return self._then(elements, self._length)
 
     def repeat(self, count: int | None = None) -> Dataset:
         """Return the elements `count` times over; without end for None or -1."""
         if count is None or count < 0:
-            return Dataset(lambda: chain.from_iterable(self._elements() for _ in forever()), math.inf)
+            return self._then(lambda: chain.from_iterable(self._elements() for _ in forever()), math.inf)
         total = None if self._length is None else self._length * count if count else 0
-        return Dataset(lambda: chain.from_iterable(self._elements() for _ in range(count)), total)
+        return self._then(lambda: chain.from_iterable(self._elements() for _ in range(count)), total)
 
     def take(self, count: int) -> Dataset:
         """Return the first `count` elements; all for -1."""
         if count < 0:
             return self
         length = None if self._length is None else min(self._length, count)
-        return Dataset(lambda: islice(self._elements(), count), length)
+        return self._then(lambda: islice(self._elements(), count), length)
 
     def skip(self, count: int) -> Dataset:
         """Return the elements after the first `count`; none for -1."""
         if count < 0:
-            return Dataset(lambda: [], 0)
+            return self._then(lambda: [], 0)
         length = None if self._length is None else max(self._length - count, 0)
-        return Dataset(lambda: islice(self._elements(), count, None), length)
+        return self._then(lambda: islice(self._elements(), count, None), length)
 
     def enumerate(self, start: int = 0) -> Dataset:
         """Return pairs of an index, from `start` on, and an element."""
-        return Dataset(lambda: ((np.int64(n), each) for n, each in enumerate(self._elements(), start)), self._length)
+        return self._then(lambda: ((np.int64(n), each) for n, each in enumerate(self._elements(), start)), self._length)
 
     def concatenate(self, dataset: Dataset) -> Dataset:
         """Return these elements, then those of `dataset`."""
         lengths = (self._length, dataset._length)
         total = None if None in lengths else sum(length for length in lengths if length is not None)
-        return Dataset(lambda: chain(self._elements(), dataset._elements()), total)
+        return self._then(lambda: chain(self._elements(), dataset._elements()), total, *dataset._orders)
+
+    def get_state(self) -> State:
+        """Return where its random orders are, for `callbacks.BackupAndRestore`."""
+        return {"passes": [order.passes for order in self._orders]}
+
+    def set_state(self, state: State) -> None:
+        """Go on from such a state."""
+        for order, passes in zip(self._orders, state["passes"], strict=True):
+            order.passes = passes
+
+    def _then(
+        self,
+        elements: Callable[[], Iterable[Element]],
+        length: float | None,
+        *orders: Order,
+        batch_size: int | None = None,
+    ) -> Dataset:
+        """Return a data set that is made of this one, and shuffled by `orders` too."""
+        return Dataset(elements, length, batch_size, self._orders + orders)
 
 
 class _Rows(Dataset):
     """Rows of arrays in some order: shuffling, slicing and batching work on row indices, and copy a row once."""
 
-    def __init__(self, arrays: Element, order: Callable[[], np.ndarray], length: int) -> None:
-        super().__init__(self._each, length)
+    def __init__(
+        self, arrays: Element, order: Callable[[], np.ndarray], length: int, orders: tuple[Order, ...] = ()
+    ) -> None:
+        super().__init__(self._each, length, orders=orders)
         self._arrays = arrays
         self._order = order
         self._count = length
 
     def _each(self) -> Iterator[Element]:
-        return (_row(self._arrays, number) for number in self._order())
+        return (row_of(self._arrays, number) for number in self._order())
 
     def batch(self, batch_size: int, drop_remainder: bool = False, **performance: object) -> Dataset:
         """Gather `batch_size` rows at a time."""
@@ -217,69 +237,28 @@ class _Rows(Dataset):
 
         def batches() -> Iterator[Element]:
             order = self._order()
-            return (_row(self._arrays, order[start : start + batch_size]) for start in range(0, end, batch_size))
+            return (row_of(self._arrays, order[start : start + batch_size]) for start in range(0, end, batch_size))
 
-        return Dataset(batches, _batches(self._length, batch_size, drop_remainder), batch_size)
+        return self._then(batches, _batches(self._length, batch_size, drop_remainder), batch_size=batch_size)
 
     def shuffle(self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: bool = True) -> Dataset:
         """Shuffle the indices of the rows."""
         order = Order(buffer_size, seed, reshuffle_each_iteration)
-        return _Rows(self._arrays, lambda: np.fromiter(order(self._order()), np.intp, self._count), self._count)
+        return _Rows(
+            self._arrays,
+            lambda: np.fromiter(order(self._order()), np.intp, self._count),
+            self._count,
+            (*self._orders, order),
+        )
 
     def take(self, count: int) -> Dataset:
         """Return the first `count` rows; all for -1."""
         if count < 0:
             return self
-        return _Rows(self._arrays, lambda: self._order()[:count], min(count, self._count))
+        return _Rows(self._arrays, lambda: self._order()[:count], min(count, self._count), self._orders)
 
 
 def _batches(length: float | None, size: int, drop_remainder: bool) -> float | None:
     if length is None or length == math.inf:
         return length
     return length // size if drop_remainder else math.ceil(length / size)
-
-
-def _arrays(tensors: Element) -> Element:
-    """Return a nest of arrays; a list is one array, as in TensorFlow."""
-    if isinstance(tensors, tuple):
-        return tuple(map(_arrays, tensors))
-    if isinstance(tensors, dict):
-        return {name: _arrays(value) for name, value in tensors.items()}
-    return _on_host(tensors)
-
-
-def _on_host(value: object) -> np.ndarray:
-    if isinstance(value, Tensor):
-        return value.numpy()
-    array = np.asarray(value)
-    if isinstance(value, int | float | list):  # Python numbers get TensorFlow's dtypes
-        array = array.astype({"f": np.float32, "i": np.int32}.get(array.dtype.kind, array.dtype))
-    return array
-
-
-def _tensor(value: Tensor | ArrayLike) -> object:
-    """Return numbers as a tensor; text stays an array of NumPy's."""
-    return (
-        value if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "OSU" else convert_to_tensor(value)
-    )
-
-
-def _called(function: Callable[..., Element], element: Element) -> Element:
-    """Return ``function(element)``, computed on the host; the parts of a tuple are separate arguments."""
-    with backend.device("cpu"):
-        tensors = map_leaves(_tensor, element)
-        return function(*tensors) if isinstance(tensors, tuple) else function(tensors)
-
-
-def _stacked(group: list[Element]) -> Element:
-    columns = zip(*(flatten(element)[0] for element in group), strict=True)
-    arrays = iter([np.stack(column) for column in columns])
-    return map_leaves(lambda _: next(arrays), group[0])
-
-
-def _rows(element: Element) -> Iterator[Element]:
-    return (_row(element, number) for number in range(len(flatten(element)[0][0])))
-
-
-def _row(element: Element, number: int | np.ndarray) -> Element:
-    return map_leaves(lambda array: array[number], element)

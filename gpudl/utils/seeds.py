@@ -6,6 +6,8 @@ import random
 
 import numpy as np
 
+from gpudl.utils.state_file import State
+
 _LARGEST = 2**32 - 1  # what NumPy's global generator takes
 
 
@@ -33,3 +35,27 @@ def set_random_seed(seed: int) -> None:
         raise ValueError(f"seed must lie between 0 and 2**32 - 1, got {seed}.")
     random.seed(seed)
     np.random.seed(seed)
+
+
+def random_state() -> State:
+    """Return the states of Python's and NumPy's generators, as data."""
+    version, words, gauss = random.getstate()
+    return {
+        "python": [version, np.array(words, np.uint32), gauss],
+        "numpy": np.random.get_state(legacy=False),
+    }
+
+
+def set_random_state(state: State) -> None:
+    """Let Python's and NumPy's generators go on from what `random_state` returned.
+
+    Example:
+        >>> before = random_state()
+        >>> first = random.random(), np.random.rand()
+        >>> set_random_state(before)
+        >>> (random.random(), np.random.rand()) == first
+        True
+    """
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words.tolist()), gauss))
+    np.random.set_state(state["numpy"])

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from gpudl.utils.pipeline import Dataset, Element
+from gpudl.utils.elements import Element
+from gpudl.utils.pipeline import Dataset
 
 
 def pad_sequences(

@@ -20,6 +20,15 @@ class Order:
         self._seeds = np.random.SeedSequence(np.random.randint(2**32) if seed is None else seed)
         self._once = None if again else self._seeds.spawn(1)[0]
 
+    @property
+    def passes(self) -> int:
+        """In how many orders it has shuffled: assigning it lets the next one be that of another time."""
+        return self._seeds.n_children_spawned
+
+    @passes.setter
+    def passes(self, count: int) -> None:
+        self._seeds = np.random.SeedSequence(self._seeds.entropy, n_children_spawned=count)
+
     def __call__(self, elements: Iterable[T]) -> Iterator[T]:
         """Yield the elements in a new order, or in the same again."""
         rng = np.random.default_rng(self._once or self._seeds.spawn(1)[0])

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpudl.engine.tree import flatten, map_leaves
-from gpudl.utils.pipeline import Dataset, Element
+from gpudl.utils.elements import Element
+from gpudl.utils.pipeline import Dataset
 
 Arrays = NDArray[np.generic] | list[NDArray[np.generic]] | tuple[NDArray[np.generic], ...]
 

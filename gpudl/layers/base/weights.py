@@ -225,9 +225,14 @@ class HasWeights(Holder, HasStoredWeights):
                 f"model can have, {most:,}."
             )
         default = "glorot_uniform" if is_floating(kind) else "zeros"
-        values = initializers.get(default if initializer is None else initializer)(sizes_, dtype=kind)
         variable = Variable(
-            values, trainable=bool(trainable) and self._trainable, autocast=autocast, aggregation=aggregation, name=name
+            initializers.get(default if initializer is None else initializer),
+            [n or 0 for n in sizes_],
+            kind,
+            trainable=bool(trainable) and self._trainable,
+            autocast=autocast,
+            aggregation=aggregation,
+            name=name,
         )
         variable.path = f"{path_of(self, self.name)}/{variable.name}"
         variable.wanted = bool(trainable)

@@ -50,9 +50,10 @@ def unfold(x: TensorLike, kernel_size: Pair, dilation: Pair = 1, padding: Pair =
     if x.ndim != 4:
         raise ShapeError(f"unfold takes images (batch, channels, height, width), got shape {x.shape}.")
     window = _window("unfold", kernel_size, dilation, padding, stride)
-    n, channels, *_ = x.shape
-    patches = im2col(transpose(x, (0, 2, 3, 1)), window=window)
-    return reshape(transpose(reshape(patches, (n, -1, window.taps, channels)), (0, 3, 2, 1)), (n, -1, _count(x, window)))
+    n, channels, *size = x.shape
+    patches = reshape(im2col(transpose(x, (0, 2, 3, 1)), window=window), (n, -1, window.taps, channels))
+    high, wide = window.output(tuple(size))
+    return reshape(transpose(patches, (0, 3, 2, 1)), (n, channels * window.taps, high * wide))
 
 
 def fold(
@@ -153,11 +154,6 @@ def space_to_depth(x: TensorLike, block_size: int, data_format: str | None = "ch
         return reshape(apart, (n, deep * b * b, high, wide))
     apart = transpose(reshape(x, (n, high, b, wide, b, deep)), (0, 1, 3, 2, 4, 5))
     return reshape(apart, (n, high, wide, b * b * deep))
-
-
-def _count(x: Tensor, window: Window) -> int:
-    high, wide = window.output(x.shape[2:])
-    return high * wide
 
 
 def _window(who: str, kernel: Pair, dilation: Pair, padding: Pair, stride: Pair) -> Window:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
 
@@ -22,6 +22,8 @@ Data: TypeAlias = Any
 
 The `train_step` of a subclass may say more exactly what it takes.
 """
+ClassWeight: TypeAlias = Mapping[Any, float]
+"""Weights by label, which are whole numbers of any kind."""
 _LABELS = 2**63  # there is no label beyond
 
 
@@ -211,3 +213,15 @@ def require_counts(least: int, *, optional: bool = True, **counts: object) -> No
         if not (optional and value is None) and (not isinstance(value, int | np.integer) or value < least):
             kind = "a positive integer" if least else "0 or a positive integer"
             raise ValueError(f"{name} must be {kind}, got {value!r}.")
+
+
+def weighted_by_class(data: Data, weights: ClassWeight) -> Data:
+    """Return (x, y, sample_weight) for (x, y), in which each sample has the weight of its class."""
+    x, y, sample_weight = unpack_x_y_sample_weight(data)
+    labels = flatten(y)[0]
+    if y is None or len(labels) != 1 or sample_weight is not None:
+        raise ValueError(
+            "class_weight needs y as an array, and cannot be given together with sample_weight. Multiply the two, and "
+            "give sample_weight; for several outputs one array of weights for each."
+        )
+    return x, y, class_weights(labels[0], weights)

@@ -10,6 +10,8 @@ from gpudl.engine.plan.capture import STEPS_PER_LAUNCH
 from gpudl.engine.state import warn_user
 from gpudl.training.data.arrays import Data
 from gpudl.training.data.sources import ArrayBatches, Batches, Portion
+from gpudl.utils.seeds import random_state, set_random_state
+from gpudl.utils.state_file import State
 
 R = TypeVar("R")
 
@@ -35,28 +37,70 @@ class Epochs(Generic[R]):
         self._most = None if steps is None else -(-steps // together) * together
         self._anew = steps is None or (anew and source.again)
         self._portions: Iterator[Portion] | None = None
+        self._began: State = {}  # the states of random generators and the source at the beginning of this pass
+        self._in_pass = self._in_epoch = self._epochs = 0  # batches taken of this pass and epoch, and whole epochs
+        self._resumed = False
         self._left: Portion | None = None
         self._runners: dict[int, R] = {}
 
     def next(self, most: int = 1) -> Iterator[list[Portion]]:
         """Yield the batches of the next epoch, `most` at a time; warn if the data end before the epoch does."""
-        count = 0
-        self.source.tell("begin")
-        if self._anew or self._portions is None:
-            self._begin()
-        while self._most is None or count < self._most:
-            wanted = most if self._most is None else min(most, self._most - count)
+        self._in_epoch = self.position
+        if not self._resumed:
+            self.source.tell("begin")
+            if self._anew or self._portions is None:
+                self._begin()
+        self._resumed = False
+        while self._most is None or self._in_epoch < self._most:
+            wanted = most if self._most is None else min(most, self._most - self._in_epoch)
             taken = self._taken(wanted)
-            if not taken and not count and self.source.again:
+            if not taken and not self._in_epoch and self.source.again:
                 self._begin()
                 taken = self._taken(wanted)
             if not taken:
                 break
-            count += sum([times for _, times in taken])
+            self._in_epoch += sum([times for _, times in taken])
             yield taken
         self.source.tell("end")
-        if count < (1 if self._most is None else self.steps or 1):
-            warn_user(self._ended_early(count))
+        self._epochs += 1
+        if self._in_epoch < (1 if self._most is None else self.steps or 1):
+            warn_user(self._ended_early(self._in_epoch))
+
+    @property
+    def position(self) -> int:
+        """How many batches of the next epoch have been taken already, in a training that goes on."""
+        return self._in_epoch if self._resumed else 0
+
+    def get_state(self, whole: bool) -> State:
+        """Return where in the data a training is; `whole` says that the present epoch has ended."""
+        return {
+            "began": self._began,
+            "in_pass": None if self._portions is None else self._in_pass,
+            "in_epoch": None if whole else self._in_epoch,
+            "epochs": self._epochs,
+            "steps": self.steps,
+            "source": self.source.get_state(),
+        }
+
+    def set_state(self, state: State) -> None:
+        """Go on where a training was; the random generators are left as they were at the beginning of a pass.
+
+        Raises:
+            ValueError: the epochs have other numbers of steps, and the training stopped in the midst of one.
+        """
+        inside = state["in_epoch"] is not None
+        if inside and state["steps"] != self.steps:
+            raise ValueError(
+                f"the training that goes on was in the midst of an epoch of {state['steps']} steps, and now an epoch "
+                f"has {self.steps}. Give fit the same data and batch_size."
+            )
+        self.source.pass_over(state["epochs"], inside)
+        self._in_epoch, self._epochs, self._resumed = state["in_epoch"] or 0, state["epochs"], inside
+        if state["in_pass"] is not None and (inside or not self._anew or not self.source.again):
+            set_random_state(state["began"]["random"])
+            self.source.set_state(state["began"]["source"])
+            self._begin(state["in_pass"])
+        self.source.set_state(state["source"])
 
     def at_once(self, together: int) -> int:
         """Return how many batches to take at a time where no callback looks at them: those of a stream one by one."""
@@ -66,8 +110,11 @@ class Epochs(Generic[R]):
         """End a pass early, whose further batches are not needed."""
         self._portions = self._left = None
 
-    def _begin(self) -> None:
-        self._portions, self._left = self.source.epoch(), None
+    def _begin(self, skipped: int = 0) -> None:
+        self._began = {"random": random_state(), "source": self.source.get_state()}
+        # What can be gone through only once is not begun again: it goes on.
+        before = 0 if self.source.again or self._portions is None else self._in_pass
+        self._portions, self._left, self._in_pass = self.source.epoch(skipped), None, before + skipped
 
     def _taken(self, count: int) -> list[Portion]:
         """Return the next `count` batches of this pass, or as many as are left."""
@@ -81,6 +128,7 @@ class Epochs(Generic[R]):
             now = min(times, count)
             self._left = (batch, times - now) if times > now else None
             count -= now
+            self._in_pass += now
             taken.append((batch, now))
         return taken
 

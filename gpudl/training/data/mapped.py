@@ -44,37 +44,37 @@ class _Mapped:
     """An iterable that can be iterated over again."""
 
     def __init__(self, source: Iterable[object], prepare: Prepare) -> None:
-        self._source, self._prepare = source, prepare
+        self.given, self._prepare = source, prepare
 
     def __iter__(self) -> Iterator[object]:
-        numbered = hasattr(self._source, "__getitem__") and hasattr(self._source, "__len__")
-        items = taken(self._source, range(len(self))) if numbered else self._source  # type: ignore[arg-type]
+        numbered = hasattr(self.given, "__getitem__") and hasattr(self.given, "__len__")
+        items = taken(self.given, range(len(self))) if numbered else self.given  # type: ignore[arg-type]
         return (_item(item, self._prepare) for item in items)
 
     def __len__(self) -> int:
-        return len(self._source)  # type: ignore[arg-type]
+        return len(self.given)  # type: ignore[arg-type]
 
     def on_epoch_begin(self) -> None:
-        getattr(self._source, "on_epoch_begin", lambda: None)()
+        getattr(self.given, "on_epoch_begin", lambda: None)()
 
     def on_epoch_end(self) -> None:
-        getattr(self._source, "on_epoch_end", lambda: None)()
+        getattr(self.given, "on_epoch_end", lambda: None)()
 
 
 class _MappedPyDataset(PyDataset):
     def __init__(self, source: PyDataset, prepare: Prepare) -> None:
         super().__init__(source.workers, source.use_multiprocessing, source.max_queue_size)
-        self._source, self._prepare = source, prepare
+        self.given, self._prepare = source, prepare
 
     def __getitem__(self, index: int) -> object:
-        return _item(self._source[index], self._prepare)
+        return _item(self.given[index], self._prepare)
 
     @property
     def num_batches(self) -> int | None:
-        return self._source.num_batches
+        return self.given.num_batches
 
     def on_epoch_begin(self) -> None:
-        self._source.on_epoch_begin()
+        self.given.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
-        self._source.on_epoch_end()
+        self.given.on_epoch_end()

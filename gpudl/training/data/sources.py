@@ -6,9 +6,10 @@ batch from them. Batches of generators and other iterables are passed through.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain, count
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Iterator
+from itertools import chain, count, islice
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -16,9 +17,9 @@ from gpudl import backend
 from gpudl.backend import Array
 from gpudl.engine.tree import flatten
 from gpudl.training.data.arrays import (
+    ClassWeight,
     Data,
     as_arrays,
-    class_weights,
     home,
     in_rows,
     map_arrays,
@@ -26,14 +27,27 @@ from gpudl.training.data.arrays import (
     one_length,
     placed,
     require_counts,
+    weighted_by_class,
 )
 from gpudl.training.data.batch_inputs import Cursor, Rows, cursor_of
 from gpudl.training.data.sparse import is_sparse, some
 from gpudl.utils.batch_parts import PARTS, pack_x_y_sample_weight, unpack_x_y_sample_weight
 from gpudl.utils.py_dataset import PyDataset, taken
+from gpudl.utils.state_file import State, copied
 
 Portion = tuple[Data, int]
 """A nest of feeds, and the number of consecutive batches that they provide."""
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """Data that tell where they are, so that a training goes on with the same batches."""
+
+    def get_state(self) -> State:
+        """Return numbers, text, arrays, lists and dicts by name."""
+
+    def set_state(self, state: State) -> None:
+        """Go on from such a state."""
 
 
 class ArrayBatches:
@@ -58,16 +72,21 @@ class ArrayBatches:
         self._order: Array = on.xp.arange(self.samples) if shuffle or on.captures else None
         self._feeds: dict[int, tuple[Cursor, Data]] = {}  # by the rows of a batch
 
-    def epoch(self) -> Iterator[Portion]:
-        """Yield the batches of one pass, those with the same feeds together."""
+    def epoch(self, skipped: int = 0) -> Iterator[Portion]:
+        """Return the batches of one pass after the first `skipped`, those with the same feeds together."""
         if self.shuffle:
             self._order[...] = backend.of(self._order).asarray(np.random.permutation(self.samples))
+        return self._portions(skipped)
+
+    def _portions(self, skipped: int) -> Iterator[Portion]:
         whole, rest = divmod(self.samples, self.batch_size)
         for start, rows, times in ((0, self.batch_size, whole), (self.samples - rest, rest, 1)):
-            if rows and times:
+            gone = min(skipped, times)
+            skipped -= gone
+            if rows and times > gone:
                 cursor, batch = self._batch(rows)
-                cursor.begin(start)
-                yield batch, times
+                cursor.begin(start + gone * rows)
+                yield batch, times - gone
 
     def _batch(self, count: int) -> tuple[Cursor, Data]:
         """Return the feeds of batches of `count` rows, the same ones each time; their position has to be set."""
@@ -81,6 +100,15 @@ class ArrayBatches:
 
     def tell(self, moment: str) -> None:
         """Do nothing at the end of an epoch."""
+
+    def get_state(self) -> None:
+        """Return nothing: there is no state but NumPy's generator."""
+
+    def set_state(self, state: State | None) -> None:
+        """Do nothing."""
+
+    def pass_over(self, epochs: int, inside: bool) -> None:
+        """Do nothing."""
 
     def first(self) -> Data:
         """Return a batch like the first one, for its shapes."""
@@ -147,26 +175,29 @@ class StreamBatches:
         elif isinstance(self.source, PyDataset):
             item = nothing if self.steps == 0 else self.source[0]
         else:
-            item = next(iter(self._items()), nothing)
+            item = next(self._items(), nothing)
         if item is nothing:
             raise ValueError(f"there is no data: the {self._kind} brought no batch.")
         return self._checked(item)
 
-    def _items(self) -> Iterable[object]:
+    def _items(self, skipped: int = 0) -> Iterator[object]:
         steps = self.steps
         if isinstance(self.source, PyDataset) and steps is None:
-            return taken(self.source, count())
+            return taken(self.source, count(skipped))
         if hasattr(self.source, "__getitem__") and steps is not None:
             order = np.random.permutation(steps).tolist() if self.shuffle else range(steps)
-            return taken(self.source, order)
-        items: Iterable[object] = self.source
+            return taken(self.source, order[skipped:])
+        items: Iterator[object] = iter(self.source)
+        deque(islice(items, skipped), maxlen=0)
         return items
 
-    def epoch(self) -> Iterator[Portion]:
-        """Yield the batches of one pass; an error of the source says for which batch."""
+    def epoch(self, skipped: int = 0) -> Iterator[Portion]:
+        """Return the batches of one pass after the first `skipped`; an error of the source says for which batch."""
+        return self._portions(self._items(skipped), skipped)
+
+    def _portions(self, items: Iterator[object], skipped: int) -> Iterator[Portion]:
         nothing = object()
-        items = iter(self._items())
-        for number in count(1):
+        for number in count(skipped + 1):
             try:
                 item = next(items, nothing)
                 batch = None if item is nothing else self._checked(item)
@@ -181,6 +212,30 @@ class StreamBatches:
         """Call ``on_epoch_begin`` or ``on_epoch_end`` of a source that has it, such as one that shuffles itself."""
         getattr(self.source, f"on_epoch_{moment}", lambda: None)()
 
+    def get_state(self) -> State | None:
+        """Return what a source that has ``get_state`` needs to bring the same batches again; None for another."""
+        return copied(self._given.get_state()) if isinstance(self._given, Stateful) else None
+
+    def set_state(self, state: State | None) -> None:
+        """Pass a state to a source that has one."""
+        if isinstance(self._given, Stateful) and state is not None:
+            self._given.set_state(copied(state))
+
+    def pass_over(self, epochs: int, inside: bool) -> None:
+        """Let a source without a state know that `epochs` have begun and ended, and another one has begun."""
+        if isinstance(self._given, Stateful):
+            return
+        for _ in range(epochs):
+            self.tell("begin")
+            self.tell("end")
+        if inside:
+            self.tell("begin")
+
+    @property
+    def _given(self) -> object:
+        """What `fit` was given, of which `source` may be made."""
+        return getattr(self.source, "given", self.source)
+
     def _checked(self, item: object) -> Data:
         """Return one batch that the source brought as arrays of one length, in the dtypes of a step."""
         item = tuple(item) if isinstance(item, list) else item
@@ -193,8 +248,6 @@ class StreamBatches:
 
 
 Batches = ArrayBatches | StreamBatches
-ClassWeight = Mapping[Any, float]
-"""Weights by label, which are whole numbers of any kind."""
 
 
 def batches(
@@ -232,18 +285,6 @@ def by_class(source: Batches, weights: ClassWeight | None) -> Batches:
     if isinstance(source, StreamBatches):
         return StreamBatches(source.source, weights, source.shuffle)
     return ArrayBatches(placed(weighted_by_class(source.data, weights)), source.batch_size, source.shuffle)
-
-
-def weighted_by_class(data: Data, weights: ClassWeight) -> Data:
-    """Return (x, y, sample_weight) for (x, y), in which each sample has the weight of its class."""
-    x, y, sample_weight = unpack_x_y_sample_weight(data)
-    labels = flatten(y)[0]
-    if y is None or len(labels) != 1 or sample_weight is not None:
-        raise ValueError(
-            "class_weight needs y as an array, and cannot be given together with sample_weight. Multiply the two, and "
-            "give sample_weight; for several outputs one array of weights for each."
-        )
-    return x, y, class_weights(labels[0], weights)
 
 
 def is_stream(x: object) -> bool:

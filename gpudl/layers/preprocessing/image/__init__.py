@@ -8,6 +8,7 @@ from gpudl.layers.preprocessing.image import (
     equalizing,
     erasing,
     filters,
+    flipping,
     light,
     mixing,
     moving,
@@ -20,6 +21,7 @@ from gpudl.layers.preprocessing.image.colors import *  # noqa: F403
 from gpudl.layers.preprocessing.image.equalizing import *  # noqa: F403
 from gpudl.layers.preprocessing.image.erasing import *  # noqa: F403
 from gpudl.layers.preprocessing.image.filters import *  # noqa: F403
+from gpudl.layers.preprocessing.image.flipping import *  # noqa: F403
 from gpudl.layers.preprocessing.image.light import *  # noqa: F403
 from gpudl.layers.preprocessing.image.mixing import *  # noqa: F403
 from gpudl.layers.preprocessing.image.moving import *  # noqa: F403
@@ -35,6 +37,7 @@ export(
     equalizing,
     erasing,
     filters,
+    flipping,
     light,
     mixing,
     moving,

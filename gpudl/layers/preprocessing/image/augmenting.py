@@ -29,6 +29,7 @@ from gpudl.layers.preprocessing.image.light import (
     RandomPosterization,
     Solarization,
 )
+from gpudl.layers.preprocessing.image.moved_boxes import Size
 from gpudl.layers.preprocessing.image.moving import RandomRotation, RandomShear, RandomTranslation
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import positive, require_number
@@ -151,6 +152,16 @@ class RandAugment(AugmentingLayer):
     def _masked(self, x: Tensor, drawn: Drawn) -> Tensor:
         return self._applied(x, drawn, masks=True)
 
+    def _boxed(self, boxes: Tensor, drawn: Drawn, size: Size) -> Tensor:
+        for at in range(self.num_ops):
+            changed = boxes
+            for number, (name, part) in enumerate(self._parts.items()):
+                if not part._keeps_places:
+                    there = part._boxed(boxes, split(drawn, name), size)
+                    changed = ops.where(ops.equal(drawn["layer_idxes"][at], number), there, changed)
+            boxes = changed
+        return boxes
+
     def _applied(self, x: Tensor, drawn: Drawn, masks: bool) -> Tensor:
         own = {name: split(drawn, name) for name in self._parts}
         for at in range(self.num_ops):
@@ -223,6 +234,9 @@ class AugMix(AugmentingLayer):
 
     def _masked(self, x: Tensor, drawn: Drawn) -> Tensor:
         return self._mixed(x, drawn, masks=True)
+
+    def _boxed(self, boxes: Tensor, drawn: Drawn, size: Size) -> Tensor:
+        return boxes  # of the mixture, in which the image itself has the largest share
 
     def _mixed(self, x: Tensor, drawn: Drawn, masks: bool) -> Tensor:
         weight = ops.cast_like(drawn["weight_sample"], x)

@@ -17,8 +17,10 @@ from gpudl.engine.spec import Shape, ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import LayerOptions
+from gpudl.layers.preprocessing.image.moved_boxes import Size, moved
 from gpudl.random import SeedGenerator
 from gpudl.registry import Config
+from gpudl.utils.bounding_boxes.moving import bounding
 
 Drawn: TypeAlias = Mapping[str, Tensor]
 """A transformation of a batch: its parameters, by name."""
@@ -44,7 +46,7 @@ class ImageLayer(Layer):
 
     Args:
         data_format: ``"channels_last"`` or ``"channels_first"``; None means `config.image_data_format`.
-        bounding_box_format: is kept for configs of Keras; boxes are not transformed.
+        bounding_box_format: what the numbers of boxes mean, see `utils.bounding_boxes.convert_format`.
         **options: those of `Layer`.
     """
 
@@ -87,10 +89,15 @@ class ImageLayer(Layer):
     def get_random_transformation(
         self, data: Tensor | Mapping[str, object], training: bool = True, seed: SeedGenerator | None = None
     ) -> Drawn:
-        """Return what is drawn for images: tensors by name, which `transform_images` takes."""
-        images = as_tensor(data["images"] if isinstance(data, Mapping) else data)
+        """Return what is drawn for images: tensors by name, which `transform_images` takes.
+
+        With bounding boxes, the images are among them, for their size.
+        """
+        whole = data if isinstance(data, Mapping) else {"images": data}
+        images = as_tensor(whole["images"])
         keys = self.generator if seed is None else seed
-        return self._drawn(self._batch(images)[0].shape, keys) if training and keys is not None else {}
+        drawn = self._drawn(self._batch(images)[0].shape, keys) if training and keys is not None else {}
+        return {**drawn, "images": images} if "bounding_boxes" in whole else drawn
 
     def transform_images(self, images: Tensor, transformation: Drawn | None = None, training: bool = True) -> Tensor:
         """Return images transformed as drawn."""
@@ -114,13 +121,39 @@ class ImageLayer(Layer):
     def transform_bounding_boxes(
         self, bounding_boxes: object, transformation: Drawn | None = None, training: bool = True
     ) -> object:
-        """Return boxes around objects unchanged if pixels keep their places; else raise NotImplementedError."""
-        if self._keeps_places:
+        """Return a dict of boxes around objects, moved with the pixels, and labels, -1 where nothing of a box is left.
+
+        Boxes are (batch, number, 4), labels (batch, number). `get_random_transformation` must have seen them.
+        """
+        if self._keeps_places or not (training or self._always):
             return bounding_boxes
+        drawn = transformation or {}
+        if "images" not in drawn:
+            raise ValueError(
+                f"{self._who()}: get_random_transformation needs the dict with bounding_boxes, not the images."
+            )
+        before = self._batch(drawn["images"])[0].shape[1:3]
+        size = (before[0], before[1])
+
+        def move(boxes: Tensor) -> Tensor:
+            return self._boxed(boxes, drawn, size)
+
+        return moved(self._who(), bounding_boxes, self.bounding_box_format, size, self._size_after(size), move)
+
+    def _boxed(self, boxes: Tensor, drawn: Drawn, size: Size) -> Tensor:
+        """Return boxes (batch, number, 4), x1, y1, x2, y2, moved as drawn; they may go beyond the edges."""
+        return bounding(ops.split(boxes, 4, axis=-1), lambda x, y: self._placed(x, y, drawn, size))
+
+    def _placed(self, x: Tensor, y: Tensor, drawn: Drawn, size: Size) -> tuple[Tensor, Tensor]:
+        """Return where points (batch, number, 1) of images are afterwards."""
         raise NotImplementedError(
             f"{self._who()} does not transform bounding boxes. Leave bounding_boxes out of its input, or use "
             "segmentation_masks."
         )
+
+    def _size_after(self, size: Size) -> Size:
+        """Return the size of the results."""
+        return size
 
     def _drawn(self, shape: Shape, keys: SeedGenerator) -> Drawn:
         """Return what is drawn for a batch of `shape`, always (N, H, W, C)."""

@@ -7,9 +7,9 @@ from typing import Unpack
 import numpy as np
 
 from gpudl import ops
-from gpudl.engine.convert import as_tensor
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.preprocessing.image.base import Drawn, ImageLayer, ImageOptions
+from gpudl.layers.preprocessing.image.moved_boxes import parts
 from gpudl.utils.checks import positive
 
 __all__ = [
@@ -50,13 +50,10 @@ class MaxNumBoundingBoxes(ImageLayer):
         self, bounding_boxes: object, transformation: Drawn | None = None, training: bool = True
     ) -> object:
         """Return a dict of boxes (..., number, 4) and labels (..., number)."""
-        boxes = bounding_boxes
-        if not isinstance(boxes, dict) or {"boxes", "labels"} - boxes.keys():
-            raise ValueError(f"{self._who()}: bounding_boxes must be a dict of boxes and labels, got {boxes!r}.")
-        return {**boxes, "boxes": self._filled(boxes["boxes"], -2), "labels": self._filled(boxes["labels"], -1)}
+        whole, boxes, labels = parts(self._who(), bounding_boxes)
+        return {**whole, "boxes": self._filled(boxes, -2), "labels": self._filled(labels, -1)}
 
-    def _filled(self, part: object, axis: int) -> Tensor:
-        x = as_tensor(part)
+    def _filled(self, x: Tensor, axis: int) -> Tensor:
         kept = x[..., : self.max_number, :] if axis == -2 else x[..., : self.max_number]
         missing = self.max_number - kept.shape[axis]
         if missing == 0:

@@ -22,8 +22,9 @@ from gpudl.layers.preprocessing.image.base import (
     some,
     uniform,
 )
+from gpudl.layers.preprocessing.image.moved_boxes import Size
 from gpudl.ops.image.elastic import displacements
-from gpudl.ops.image.sampling import FILL_MODES, ORDERS, displaced
+from gpudl.ops.image.sampling import FILL_MODES, ORDERS, displaced, homography
 from gpudl.ops.image.weights import along, band
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import require_number
@@ -180,6 +181,12 @@ class RandomPerspective(MovingLayer):
         points = drawn["start_points"], drawn["end_points"]
         warped = ops.image.perspective_transform(x, *points, interpolation, self.fill_value, "channels_last")
         return ops.where(per_image(drawn["apply_perspective"]), warped, x)
+
+    def _placed(self, x: Tensor, y: Tensor, drawn: Drawn, size: Size) -> tuple[Tensor, Tensor]:
+        by = ops.expand_dims(homography(drawn["end_points"], drawn["start_points"]), 1)
+        to_x, to_y, depth = (by[:, :, row, :1] * x + by[:, :, row, 1:2] * y + by[:, :, row, 2:] for row in range(3))
+        chosen = ops.reshape(drawn["apply_perspective"], (-1, 1, 1))
+        return ops.where(chosen, to_x / depth, x), ops.where(chosen, to_y / depth, y)
 
 
 class RandomElasticTransform(MovingLayer):

@@ -12,6 +12,7 @@ from gpudl.engine.spec import Shape, ShapeError
 from gpudl.engine.tensor import Tensor
 from gpudl.layers.preprocessing.image.base import BoxOptions, Drawn, Factor, ImageLayer, per_image, uniform
 from gpudl.layers.preprocessing.image.erasing import boxes
+from gpudl.layers.preprocessing.image.moved_boxes import parts
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import require_number
 
@@ -89,6 +90,17 @@ class MixUp(_Mixing):
     def _changed(self, x: Tensor, drawn: Drawn) -> Tensor:
         share = ops.cast_like(per_image(drawn["mix_weight"]), x)
         return share * x + (1.0 - share) * ops.take(x, drawn["permutation_order"], axis=0)
+
+    def transform_bounding_boxes(
+        self, bounding_boxes: object, transformation: Drawn | None = None, training: bool = True
+    ) -> object:
+        """Return the boxes and labels of each image, and behind them those of the other one."""
+        if not transformation:
+            return bounding_boxes
+        order = transformation["permutation_order"]
+        whole, *both = parts(self._who(), bounding_boxes)
+        boxes, labels = (ops.concatenate([part, ops.take(part, order, axis=0)], axis=1) for part in both)
+        return {**whole, "boxes": boxes, "labels": labels}
 
     def transform_segmentation_masks(
         self, segmentation_masks: Tensor, transformation: Drawn | None = None, training: bool = True

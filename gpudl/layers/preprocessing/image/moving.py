@@ -1,4 +1,4 @@
-"""Layers that flip, move, turn, zoom and shear images at random."""
+"""Layers that move, turn, zoom and shear images at random."""
 
 from __future__ import annotations
 
@@ -15,57 +15,15 @@ from gpudl.layers.preprocessing.image.base import (
     MovingLayer,
     uniform,
 )
+from gpudl.layers.preprocessing.image.moved_boxes import Size
 from gpudl.random import SeedGenerator
 
 __all__ = [
-    "RandomFlip",
     "RandomRotation",
     "RandomShear",
     "RandomTranslation",
     "RandomZoom",
 ]
-
-_MODES = ("horizontal", "vertical", "horizontal_and_vertical")
-
-
-class RandomFlip(MovingLayer):
-    """In training, flip half of the images.
-
-    Args:
-        mode: ``"horizontal"`` (left and right), ``"vertical"`` or ``"horizontal_and_vertical"`` (both at once).
-        seed: an integer for reproducible flips.
-        data_format: ``"channels_last"`` or ``"channels_first"``; None means `config.image_data_format`.
-        **options: those of `Layer`.
-
-    Raises:
-        ValueError: an unknown mode.
-
-    Example:
-        >>> y = gpudl.layers.RandomFlip("horizontal", seed=1)(np.arange(3.0).reshape(1, 3, 1)).numpy().ravel()
-        >>> y.tolist() in ([0.0, 1.0, 2.0], [2.0, 1.0, 0.0])
-        True
-    """
-
-    interpolation = "nearest"
-
-    def __init__(
-        self,
-        mode: str = "horizontal_and_vertical",
-        seed: int | None = None,
-        data_format: str | None = None,
-        **options: Unpack[BoxOptions],
-    ) -> None:
-        super().__init__(data_format=data_format, **options)
-        self._one_of(mode=mode, allowed=_MODES)
-        self.mode = mode
-        self._seeded(seed)
-
-    def _drawn(self, shape: Shape, keys: SeedGenerator) -> Drawn:
-        return {"flips": uniform(keys, (shape[0], 1, 1, 1)) <= 0.5}
-
-    def _moved(self, x: Tensor, drawn: Drawn, interpolation: str) -> Tensor:
-        across, down = (-1 if side in self.mode else 1 for side in _MODES[:2])
-        return ops.where(drawn["flips"], x[:, ::down, ::across], x)
 
 
 class _Affine(MovingLayer):
@@ -95,6 +53,13 @@ class _Affine(MovingLayer):
         zeros = ops.zeros_like(next(iter(drawn.values()))[:, :1])
         by = ops.concatenate([zeros + part for part in (*parts, 0.0, 0.0)], axis=1)
         return ops.image.affine_transform(x, by, interpolation, self.fill_mode, self.fill_value, "channels_last")
+
+    def _placed(self, x: Tensor, y: Tensor, drawn: Drawn, size: Size) -> tuple[Tensor, Tensor]:
+        a0, a1, a2, b0, b1, b2 = (
+            ops.expand_dims(part, -1) if isinstance(part, Tensor) else part for part in self._transform(drawn, *size)
+        )
+        x, y, area = x - a2, y - b2, a0 * b1 - a1 * b0
+        return (b1 * x - a1 * y) / area, (a0 * y - b0 * x) / area
 
 
 class RandomTranslation(_Affine):

@@ -12,6 +12,8 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import LayerOptions
 from gpudl.layers.preprocessing.image.base import BoxOptions, Drawn, ImageLayer, uniform
+from gpudl.layers.preprocessing.image.moved_boxes import Size
+from gpudl.ops.image.resizing import fitting
 from gpudl.random import SeedGenerator
 from gpudl.utils.checks import positive
 
@@ -63,6 +65,18 @@ class _Sized(ImageLayer):
         super().__init__(data_format=data_format, **options)
         who = type(self).__name__
         self.height, self.width = positive(who, height=height), positive(who, width=width)
+
+    def _size_after(self, size: Size) -> Size:
+        return self.height, self.width
+
+    def _fitted(self, x: Tensor, y: Tensor, size: Size, pad: bool = False) -> tuple[Tensor, Tensor]:
+        """Return where points are after the middle of images, or with `pad` padded ones, was resized, see `resize`."""
+        region = fitting(*size, self.height, self.width, max_=pad)
+        top, left = (
+            -((part - whole) // 2) if pad else (whole - part) // 2 for whole, part in zip(size, region, strict=True)
+        )
+        high, wide = (size[0] - 2 * top, size[1] - 2 * left) if pad else region
+        return (x - left) * (self.width / wide), (y - top) * (self.height / high)
 
 
 class Resizing(_Sized):
@@ -127,6 +141,11 @@ class Resizing(_Sized):
             "channels_last",
         )
 
+    def _placed(self, x: Tensor, y: Tensor, drawn: Drawn, size: Size) -> tuple[Tensor, Tensor]:
+        if self.crop_to_aspect_ratio or self.pad_to_aspect_ratio:
+            return self._fitted(x, y, size, self.pad_to_aspect_ratio)
+        return x * (self.width / size[1]), y * (self.height / size[0])
+
 
 class CenterCrop(_Sized):
     """Cut the middle out of images; smaller ones are resized, and their middle of that aspect ratio kept.
@@ -155,6 +174,10 @@ class CenterCrop(_Sized):
         if top >= 0 and left >= 0:
             return x[:, top : top + self.height, left : left + self.width]
         return _fitted(x, self.height, self.width)
+
+    def _placed(self, x: Tensor, y: Tensor, drawn: Drawn, size: Size) -> tuple[Tensor, Tensor]:
+        top, left = (size[0] - self.height) // 2, (size[1] - self.width) // 2
+        return (x - left, y - top) if top >= 0 and left >= 0 else self._fitted(x, y, size)
 
 
 class RandomCrop(_Sized):
@@ -196,11 +219,16 @@ class RandomCrop(_Sized):
         return {name: ops.cast(uniform(keys, (), (0, n + 1.0)), np.int32) for name, n in zip(names, spare, strict=True)}
 
     def _changed(self, x: Tensor, drawn: Drawn) -> Tensor:
-        if not drawn:
+        if "top" not in drawn:
             return _fitted(x, self.height, self.width)
         rows = drawn["top"] + np.arange(self.height, dtype=np.int32)
         columns = drawn["left"] + np.arange(self.width, dtype=np.int32)
         return ops.take(ops.take(x, rows, axis=1), columns, axis=2)
+
+    def _placed(self, x: Tensor, y: Tensor, drawn: Drawn, size: Size) -> tuple[Tensor, Tensor]:
+        if "top" not in drawn:
+            return self._fitted(x, y, size)
+        return x - ops.cast_like(drawn["left"], x), y - ops.cast_like(drawn["top"], y)
 
 
 def _fitted(x: Tensor, height: int, width: int) -> Tensor:
