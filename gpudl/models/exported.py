@@ -11,10 +11,10 @@ from gpudl.engine.tree import Nest
 from gpudl.export import Options, export_onnx
 from gpudl.export.signature import Seen, seen
 from gpudl.layers.base.layer import Layer
-from gpudl.models.reported import Reported
+from gpudl.models.state_tree import HasStateTree
 
 
-class Exported(Reported):
+class Exported(HasStateTree):
     """The base of models that implements their export."""
 
     _called_on: tuple[Nest[Seen], ...] | None = None
