@@ -116,15 +116,19 @@ def _on_cropped(user: Applied, g: Value, small: Value, window: Window) -> Applie
 @rewrites("reshape_view")
 def bias_before_reshape(rewriter: Rewriter, instruction: Applied) -> None:
     """Add the bias of a matrix product before its rows are divided into several axes, so that the two can be fused."""
-    product, biased = rewriter.maker(instruction.ins[0], "matmul"), _biased(rewriter, instruction)
-    if product is None or biased is None or rewriter.only_user(product.outs[0], instruction.name) is None:
+    biased = _biased(rewriter, instruction)
+    views: list[Instruction] = [instruction]
+    while (before := rewriter.maker(views[-1].ins[0], instruction.name)) is not None:
+        views.append(before)
+    product = rewriter.maker(views[-1].ins[0], "matmul")
+    if biased is None or product is None or any(rewriter.only_user(v.ins[0], v.name) is None for v in views):
         return
     result = biased.outs[0]
     if product.outs[0].spec.shape[-1:] != result.spec.shape[-1:] or rewriter.kept(result):
         return
     first = rewriter.applied(bias_activation, (product.outs[0], biased.ins[1]), biased.static, biased)
     second = Applied(instruction.op, (result,), first.outs, {"shape": result.spec.shape}, instruction.origin)
-    rewriter.replace([instruction, biased], [first, second], biased)
+    rewriter.replace([*views, biased], [first, second], biased)
     rewriter.rest(result, first.outs[0])
 
 
