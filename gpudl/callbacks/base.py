@@ -49,7 +49,7 @@ class LazyLogs(MutableMapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name in self._values
 
-    def copy(self) -> Logs:
+    def copy(self) -> Config:
         """Return a plain dict of all the values."""
         return dict(self)
 
