@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -107,6 +109,26 @@ def test_a_training_may_be_stopped_again_and_again(tmp_path: Path) -> None:
     for stop in (4, 5):
         with pytest.raises(StoppedError):
             fitted(tmp_path, "each batch", stop)
+    assert fitted(tmp_path, "each batch") == whole
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="it looks there which file is flushed")
+def test_a_disk_that_fills_up_in_the_midst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = fitted(tmp_path / "whole", "each batch")
+    flush, left = os.fsync, [11]
+
+    def failing(descriptor: int) -> None:
+        left[0] -= os.readlink(f"/proc/self/fd/{descriptor}").endswith(".part")
+        if left[0] == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        flush(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", failing)
+        full = r"was not saved: the disk is full \(No space left on device\)\. The file that was there is as it was\."
+        with pytest.raises(OSError, match=full):
+            fitted(tmp_path, "each batch")
     assert fitted(tmp_path, "each batch") == whole
 
 

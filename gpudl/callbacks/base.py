@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gpudl.registry import Config
 from gpudl.utils.state_file import State
 
 
@@ -48,7 +49,7 @@ class LazyLogs(MutableMapping[str, Any]):
     def __contains__(self, name: object) -> bool:
         return name in self._values
 
-    def copy(self) -> dict[str, Any]:
+    def copy(self) -> Config:
         """Return a plain dict of all the values."""
         return dict(self)
 
@@ -107,7 +108,7 @@ class Callback:
         0.5
     """
 
-    params: dict[str, Any] | None = None
+    params: Config | None = None
     _model: object = None
     _kept: tuple[str, ...] = ()
 

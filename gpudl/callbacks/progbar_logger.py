@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from gpudl.callbacks.base import Callback, Logs
 from gpudl.callbacks.progress import ProgressLine, is_live, say
+from gpudl.registry import Config
 
 
 class ProgbarLogger(Callback):
@@ -22,7 +22,7 @@ class ProgbarLogger(Callback):
         self._in_fit = False
         self._begin()
 
-    def set_params(self, params: dict[str, Any]) -> None:
+    def set_params(self, params: Config) -> None:
         """Set ``verbose``, ``epochs`` and ``steps``."""
         super().set_params(params)
         verbose = params.get("verbose", 1)
