@@ -4,7 +4,7 @@
 
 The model is a stack of `Dense` layers with a hundred million parameters. To save it is compared with writing as many
 bytes from memory to the same disk, flushed; to load it with reading them into new memory, from the disk itself where
-the system can be told to forget what it has of the file. Both take turns, each time in a process of its own.
+the system can be told to forget what it has of the file. Both take turns, in a process for each kind of file.
 """
 
 from __future__ import annotations
@@ -56,61 +56,67 @@ def forget(path: Path) -> None:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def timed(call: Callable[[], object]) -> dict[str, float]:
-    """Return how many seconds a call took, and by how many bytes the most memory grew."""
-    before, begin = peak(), time.perf_counter()
-    call()
-    return {"seconds": time.perf_counter() - begin, "bytes": peak() - before}
+def seconds(call: Callable[[], object]) -> float:
+    """Return how long a call takes; what it returns is freed afterwards."""
+    begin = time.perf_counter()
+    made = call()
+    took = time.perf_counter() - begin
+    del made
+    return took
 
 
-def copy_to(path: Path, size: int) -> dict[str, float]:
+def copy_to(path: Path, held: memoryview) -> None:
     """Write bytes from memory to a file, flushed to the disk."""
-    import numpy as np
-
-    held = np.ones(size, np.uint8)
-
-    def write() -> None:
-        with path.open("wb") as file:
-            file.write(held.data)
-            file.flush()
-            os.fsync(file.fileno())
-
-    return timed(write)
+    with path.open("wb") as file:
+        file.write(held)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def copy_from(path: Path, size: int) -> dict[str, float]:
+def copy_from(path: Path, size: int) -> object:
     """Read a file into new memory."""
     import numpy as np
 
-    def read() -> None:
-        with path.open("rb", buffering=0) as file:
-            held = memoryview(np.empty(size, np.uint8))
-            done = 0
-            while done < size and (count := file.readinto(held[done:])):
-                done += count
-
-    return timed(read)
+    with path.open("rb", buffering=0) as file:
+        held = memoryview(np.empty(size, np.uint8))
+        done = 0
+        while done < size and (count := file.readinto(held[done:])):
+            done += count
+    return held
 
 
-def save(path: Path, parameters: int) -> dict[str, float]:
-    """Save a model."""
-    model, small = (stack(width, count) for width, count in ((WIDTH, layers_of(parameters)), (WARM, 2)))
-    write = "save_weights" if is_weights(path) else "save"
-    getattr(small, write)(path.with_name(f"warm-{path.name}"))
-    return timed(lambda: getattr(model, write)(path))
+def in_turns(path: Path, what: str, parameters: int, repeats: int) -> dict[str, Any]:
+    """Return by how many bytes the most memory grew, and the times of saving or loading and of copies, in turns."""
+    import numpy as np
 
-
-def load(path: Path, parameters: int) -> dict[str, float]:
-    """Load a model, or weights into one."""
     import gpudl
 
-    warm = path.with_name(f"warm-{path.name}")
-    if not is_weights(path):
-        gpudl.models.load_model(warm)
-        return timed(lambda: gpudl.models.load_model(path))
-    stack(WARM, 2).load_weights(warm)
-    model = stack(WIDTH, layers_of(parameters))
-    return timed(lambda: model.load_weights(path))
+    small, warm = stack(WARM, 2), path.with_name(f"warm-{path.name}")
+    write = "save_weights" if is_weights(path) else "save"
+    getattr(small, write)(warm)  # libraries are there
+    model = stack(WIDTH, layers_of(parameters)) if what == "save" or is_weights(path) else None
+    if what == "load":
+        small.load_weights(warm) if is_weights(path) else gpudl.models.load_model(warm)
+    calls: dict[str, Callable[[], object]] = {
+        "save": lambda: getattr(model, write)(path),
+        "load": lambda: model.load_weights(path) if is_weights(path) else gpudl.models.load_model(path),
+    }
+    size, copied, call = 4 * layers_of(parameters) * WIDTH * (WIDTH + 1), path.with_name("copied"), calls[what]
+    before = peak()
+    call()
+    found: dict[str, Any] = {"bytes": peak() - before, "seconds": [], "copies": []}
+    held = np.ones(size, np.uint8).data
+    copy_to(copied, held)
+    for _ in range(repeats):
+        for name, place, one in (
+            ("copies", copied, lambda: copy_to(copied, held) if what == "save" else copy_from(copied, size)),
+            ("seconds", path, call),
+        ):
+            # A file that is written begins without an old one; one that is read is on the disk, and not in memory.
+            place.unlink(missing_ok=True) if what == "save" else forget(place)
+            found[name].append(seconds(one))
+    copied.unlink()
+    return found
 
 
 def is_weights(path: Path) -> bool:
@@ -127,31 +133,19 @@ def work(options: argparse.Namespace) -> None:
     """Do one thing, and tell the parent what it took."""
     pipe = answers()
     what, name = options.worker.split(":")
-    path, parameters = Path(options.folder, name), layers_of(options.parameters) * WIDTH * (WIDTH + 1)
-    calls: dict[str, Callable[[Path, int], dict[str, float]]] = {"save": save, "load": load}
-    if what in calls:
-        done = calls[what](path, options.parameters)
-    else:
-        done = (copy_to if what == "copy to" else copy_from)(path, 4 * parameters)
+    done = in_turns(Path(options.folder, name), what, options.parameters, options.repeats)
     pipe.write(json.dumps(done) + "\n")
 
 
-def measured(options: argparse.Namespace, folder: str) -> dict[str, list[dict[str, float]]]:
-    """Return what each thing took, each time, by ``"save:m.keras"`` and so on."""
-    size = ("--parameters", str(options.parameters), "--folder", folder)
-    runs: dict[str, list[dict[str, float]]] = {}
+def measured(options: argparse.Namespace, folder: str) -> dict[str, dict[str, Any]]:
+    """Return what each thing took, by ``"save:m.keras"`` and so on."""
+    given = ("--parameters", str(options.parameters), "--repeats", str(options.repeats), "--folder", folder)
+    runs: dict[str, dict[str, Any]] = {}
     for name in options.files:
-        for _ in range(options.repeats):
-            for what, kept in (("copy to", "copied"), ("save", name), ("copy from", "copied"), ("load", name)):
-                path = Path(folder, kept)
-                if what in ("copy to", "save"):
-                    path.unlink(missing_ok=True)  # both find as much free memory for what the system keeps of files
-                else:
-                    forget(path)
-                with Child("benchmarks.saving", f"{what}:{kept}", *size) as child:
-                    runs.setdefault(f"{what}:{name}", []).append(child.read())
-        for kept in ("copied", name):
-            Path(folder, kept).unlink()
+        for what in ("save", "load"):
+            with Child("benchmarks.saving", f"{what}:{name}", *given) as child:
+                runs[f"{what}:{name}"] = child.read()
+        Path(folder, name).unlink()
     return runs
 
 
@@ -172,9 +166,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     size = 4 * layers_of(options.parameters) * WIDTH * (WIDTH + 1)
     made = Table("file", "", "s", "copy s", "times the copy", "memory of the model", title=f"{size / 1e6:.0f} MB")
     for name in options.files:
-        for what, copy in (("save", "copy to"), ("load", "copy from")):
-            took, copied = (statistics.median(run["seconds"] for run in runs[f"{one}:{name}"]) for one in (what, copy))
-            memory = statistics.median(run["bytes"] for run in runs[f"{what}:{name}"]) / size
+        for what in ("save", "load"):
+            run = runs[f"{what}:{name}"]
+            took, copied = statistics.median(run["seconds"]), statistics.median(run["copies"])
+            memory = run["bytes"] / size
             memory += what == "save" or is_weights(Path(name))  # the model itself, which was there before
             record["ratios"][f"{what}:{name}"] = {"times_the_copy": took / copied, "memory_of_the_model": memory}
             made.add_row(name, what, f"{took:.2f}", f"{copied:.2f}", f"{took / copied:.2f}", f"{memory:.2f}")

@@ -18,9 +18,10 @@ from types import ModuleType
 import numpy as np
 
 import gpudl
-from gpudl import Sequential, datasets, inspect_command, layers
+from gpudl import Sequential, datasets, layers
 from gpudl.backend import BackendError, doctor
 from gpudl.compat import run
+from gpudl.inspect_command import show as show_contents
 
 Digits = tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 BATCH_SIZES = {"mnist-mlp": 128, "mnist-cnn": 64}  # as in the tutorials
@@ -110,7 +111,7 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    return inspect_command.show(options.file)
+    return show_contents(options.file)
 
 
 def _doctor(options: argparse.Namespace) -> int:

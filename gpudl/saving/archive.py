@@ -91,7 +91,7 @@ def read_archive(source: Path, make: Callable[[bytes, int], Layer]) -> Layer:
         ValueError: a file of another kind, which is named; one that is damaged; or one that does not fit itself.
     """
     with opened_archive(source) as archive:
-        with _intact(source):
+        with intact(source):
             text = archive.read(CONFIG)
             written_by = version_of(archive)
         try:
@@ -138,13 +138,13 @@ def weights_file_of(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[h5
     with ExitStack() as stack:
         if member.compress_type == zipfile.ZIP_STORED:
             file = stack.enter_context(source.open("rb", buffering=0))
-            with _intact(source):
+            with intact(source):
                 place: Window | str = (window := data_of(file, member))
             beside = stack.enter_context(ThreadPoolExecutor(1))
             computed = beside.submit(checksum, source, window.start, member.file_size)
         else:  # the archive is another program's
             folder = stack.enter_context(tempfile.TemporaryDirectory())
-            with _intact(source):
+            with intact(source):
                 place = archive.extract(member, folder)
             computed = None
 
@@ -159,7 +159,7 @@ def _read_assets(model: Layer, archive: zipfile.ZipFile, source: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path, part in _with_assets(model):
             if (name := f"assets/{path}/{_VOCABULARY}") in archive.namelist():
-                with _intact(source):
+                with intact(source):
                     Path(folder, _VOCABULARY).write_bytes(archive.read(name))
                 part.load_assets(folder)
 
@@ -172,7 +172,7 @@ def _with_assets(model: Layer) -> Iterator[tuple[str, Learning]]:
 
 
 @contextmanager
-def _intact(source: Path) -> Iterator[None]:
+def intact(source: Path) -> Iterator[None]:
     """Say in a sentence that a file is damaged, where its parts do not have their checksums."""
     try:
         yield
@@ -189,7 +189,7 @@ def opened_archive(source: Path) -> Iterator[zipfile.ZipFile]:
     """
     if not zipfile.is_zipfile(source):
         raise ValueError(f"{source} is no `{ENDING}` archive: {another_kind(source)}.")
-    with _intact(source):
+    with intact(source):
         archive = zipfile.ZipFile(source)
     with archive:
         _check_members(archive, source)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gpudl.registry import Config
 from gpudl.saving import npz, safetensors_file
-from gpudl.saving.archive import CONFIG, WEIGHTS, opened_archive, version_of, weights_file_of
+from gpudl.saving.archive import CONFIG, WEIGHTS, intact, opened_archive, version_of, weights_file_of
 from gpudl.saving.h5_model import read_config
 from gpudl.saving.hdf5 import array_in, is_hdf5, names_in, opened_file, undamaged
 from gpudl.saving.model_text import parsed
@@ -90,8 +90,9 @@ def contents_of(filepath: PathLike) -> Contents:
 
 def _of_archive(source: Path) -> Contents:
     with opened_archive(source) as archive, ExitStack() as stack:
-        config = parsed(archive.read(CONFIG), str(source))
-        facts = {"Keras": version_of(archive), **_compiled(config)}
+        with intact(source):
+            config = parsed(archive.read(CONFIG), str(source))
+            facts = {"Keras": version_of(archive), **_compiled(config)}
         others = [name for name in archive.namelist() if name.startswith("assets/")]
         if others:
             facts["files of layers"] = ", ".join(others)
