@@ -59,8 +59,8 @@ def assert_like_keras(
         return layer(list(arrays), **given) if together else layer(*arrays, **given)
 
     called(ours, inputs)
-    with jax.disable_jit():  # which only builds it
-        called(theirs, inputs)
+    shapes = [x.shape for x in inputs]
+    theirs.build(shapes) if together else theirs.build(*shapes)
     mine = [(w.path.partition("/")[2], tuple(w.shape), w.trainable) for w in ours.weights]
     assert mine == [(w.path.partition("/")[2], tuple(w.shape), w.trainable) for w in theirs.weights], said
     values = [noise(7 + n, *w.shape) / 2 for n, w in enumerate(ours.weights)]
@@ -73,8 +73,8 @@ def assert_like_keras(
         return flat(theirs.stateless_call(trained, fixed, *args, **given)[0])
 
     trained = [v.value for v in theirs.trainable_variables]
-    shapes = jax.eval_shape(outputs, list(inputs), trained)
-    weights = [noise(99 + n, *w.shape) for n, w in enumerate(shapes)]
+    made = jax.eval_shape(outputs, list(inputs), trained)
+    weights = [noise(99 + n, *w.shape) for n, w in enumerate(made)]
 
     def both(arrays: Any, trained: Any) -> Any:
         found, back = jax.vjp(outputs, arrays, trained)

@@ -29,8 +29,7 @@ KINDS = (
     *("ReLU", "Reshape", "Softmax"),
 )
 # Arguments of Keras that are refused, and those that Keras names though every layer takes them by **kwargs.
-LEFT_OUT = {"lora_rank", "lora_alpha", "quantization_config", "renorm", "renorm_clipping", "renorm_momentum"}
-LEFT_OUT |= {"synchronized", "name"}
+LEFT_OUT = {"lora_rank", "lora_alpha", "quantization_config", "name"}
 
 
 def positional(kind: type) -> list[tuple[str, Any]]:

@@ -33,10 +33,6 @@ class TestLayers:
             (lambda: layers.Flatten(units=1), "Flatten has no argument 'units'. It takes data_format, name, trainab"),
             (lambda: layers.Dense(3, lora_rank=4), "Dense(lora_rank=4) is not supported yet. Leave lora_rank out."),
             (
-                lambda: layers.BatchNormalization(renorm=True),
-                "BatchNormalization(renorm=True) is not supported yet. Leave renorm out.",
-            ),
-            (
                 lambda: layers.LayerNormalization(rms_scaling=True),
                 "LayerNormalization(rms_scaling=True) is not supported yet. Leave rms_scaling out.",
             ),

@@ -36,9 +36,8 @@ from gpudl.utils.options import defaults, spelled_out
 
 # Arguments of Keras's layers that are supported with these values only.
 _OFF = {
-    **dict.fromkeys(("quantization_config", "lora_rank", "lora_alpha", "renorm_clipping")),
-    **dict.fromkeys(("synchronized", "renorm", "rms_scaling"), False),
-    "renorm_momentum": 0.99,
+    **dict.fromkeys(("quantization_config", "lora_rank", "lora_alpha")),
+    "rms_scaling": False,
 }
 _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')
 
