@@ -122,7 +122,10 @@ def test_an_error_at_any_call_of_the_system(name: str, tmp_path: Path, monkeypat
         if left[0] > 0:  # all calls went well
             break
         if len(before) == 1:
-            assert now == before or len(now[name]) == len(before[name])  # the new one, whole
+            if now != before and name in ("m.keras", "m.h5", "checkpoint.keras"):
+                assert {float(array.mean()) for array in saving.load_model(path).get_weights()} == {2.0}
+            else:
+                assert now == before or len(now[name]) == len(before[name])  # the new one, whole
             continue
         with suppress(ValueError):  # several files cannot be renamed at once, but are not mixed up
             made = model(3.0)
