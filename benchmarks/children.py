@@ -18,6 +18,7 @@ SIDES = {
     "gpudl": ("gpudl",),
     "torch": ("torch",),
     "torch-channels-last": ("torch",),
+    "torch-compile": ("torch",),
     "keras-jax": ("keras", "jax"),
     "keras-tensorflow": ("keras", "tensorflow"),
 }

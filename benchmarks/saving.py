@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def stack(width: int, count: int) -> Any:
-    """Return a network of `count` square layers, whose weights are zeros: what they are costs nothing."""
+    """Return a network of `count` square layers, whose weights cost no random numbers."""
     import gpudl
 
     layers = gpudl.layers
@@ -140,15 +140,18 @@ def measured(options: argparse.Namespace, folder: str) -> dict[str, list[dict[st
     """Return what each thing took, each time, by ``"save:m.keras"`` and so on."""
     size = ("--parameters", str(options.parameters), "--folder", folder)
     runs: dict[str, list[dict[str, float]]] = {}
-    for _ in range(options.repeats):
-        for whats in (("copy to", "save"), ("copy from", "load")):
-            for name in options.files:
-                for what in whats:
-                    kept = "copied" if what.startswith("copy") else name
-                    if whats[1] == "load":
-                        forget(Path(folder, kept))
-                    with Child("benchmarks.saving", f"{what}:{kept}", *size) as child:
-                        runs.setdefault(f"{what}:{name}", []).append(child.read())
+    for name in options.files:
+        for _ in range(options.repeats):
+            for what, kept in (("copy to", "copied"), ("save", name), ("copy from", "copied"), ("load", name)):
+                path = Path(folder, kept)
+                if what in ("copy to", "save"):
+                    path.unlink(missing_ok=True)  # both find as much free memory for what the system keeps of files
+                else:
+                    forget(path)
+                with Child("benchmarks.saving", f"{what}:{kept}", *size) as child:
+                    runs.setdefault(f"{what}:{name}", []).append(child.read())
+        for kept in ("copied", name):
+            Path(folder, kept).unlink()
     return runs
 
 
@@ -170,10 +173,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     made = Table("file", "", "s", "copy s", "times the copy", "memory of the model", title=f"{size / 1e6:.0f} MB")
     for name in options.files:
         for what, copy in (("save", "copy to"), ("load", "copy from")):
-            took, copied = (
-                statistics.median(run["seconds"] for run in runs[f"{one}:{name}"]) for one in (what, copy)
-            )
+            took, copied = (statistics.median(run["seconds"] for run in runs[f"{one}:{name}"]) for one in (what, copy))
             memory = statistics.median(run["bytes"] for run in runs[f"{what}:{name}"]) / size
+            memory += what == "save" or is_weights(Path(name))  # the model itself, which was there before
             record["ratios"][f"{what}:{name}"] = {"times_the_copy": took / copied, "memory_of_the_model": memory}
             made.add_row(name, what, f"{took:.2f}", f"{copied:.2f}", f"{took / copied:.2f}", f"{memory:.2f}")
     show(made)

@@ -1,7 +1,8 @@
 """The command line.
 
 `gpudl run program.py` runs a Keras program on gpudl; `gpudl train mnist-cnn` trains a tutorial's network and says how
-well it reads digits; `gpudl doctor` checks whether the GPU can be used, and says what to do if not.
+well it reads digits; `gpudl doctor` checks whether the GPU can be used, and says what to do if not; `gpudl inspect
+model.keras` prints what is inside a file.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from types import ModuleType
 import numpy as np
 
 import gpudl
-from gpudl import Sequential, datasets, layers
+from gpudl import Sequential, datasets, inspect_command, layers
 from gpudl.backend import BackendError, doctor
 from gpudl.compat import run
 
@@ -44,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--save-plot", metavar="FILE", help="write curves and misread digits to this image file")
     doctor = commands.add_parser("doctor", help="check whether the GPU can be used, and say what to do if not")
     doctor.add_argument("--json", action="store_true", help="print what was found as JSON")
+    inspect = commands.add_parser("inspect", help="print what is inside a file of a model or of weights")
+    inspect.add_argument("file", help="a .keras, .h5, .weights.h5, .weights.json, .npz or .safetensors file")
     return top
 
 
@@ -57,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = parser().parse_args(arguments)
     try:
-        return {"run": _run, "train": _train, "doctor": _doctor}[options.command](options)
+        return _COMMANDS[options.command](options)
     except (BackendError, OSError, ValueError) as error:
         print(f"gpudl: {error}", file=sys.stderr)
         return 1
@@ -104,6 +107,10 @@ def _train(options: argparse.Namespace) -> int:
         save_plot(options.save_plot, history.history, x_test, y_test, predicted)
         print(f"Curves and misread digits are in {options.save_plot}")
     return 0
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    return inspect_command.show(options.file)
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -230,3 +237,6 @@ def save_plot(
             axes.set_title(f"{labels[index]}, {predicted[index]}", fontsize=9)
     figure.savefig(path)
     pyplot.close(figure)
+
+
+_COMMANDS = {"run": _run, "train": _train, "doctor": _doctor, "inspect": _inspect}

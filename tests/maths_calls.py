@@ -132,6 +132,7 @@ def gaps(o: Any, x: Any) -> Any:
 
 
 WAVE = np.sin(np.arange(24.0) ** 1.5).astype("float32")
+BEAMS = np.random.default_rng(4).normal(size=(3, 6, 4)).astype("float32")
 PARTS = np.fft.rfft(WAVE.reshape(3, 8)).astype("complex64")
 
 
@@ -155,6 +156,8 @@ CALLS |= {
         lambda o, x: o.ctc_decode(o.stack([o.cast(x, "float32")] * 2), np.array([2, 1])),
         lambda o, x: o.ctc_decode(o.cast(o.stack([o.concatenate([x, x, x])]), "float32"), np.array([5]), mask_index=2),
         lambda o, x: o.ctc_decode(o.cast(o.stack([x]), "float32"), np.array([2]), merge_repeated=False),
+        lambda o, x: o.ctc_decode(BEAMS, np.array([6, 4, 1]), "beam_search", 5, 3),
+        lambda o, x: o.ctc_decode(BEAMS, np.array([6, 6, 6]), "beam_search", 30, 2, mask_index=2),
     ],
     "fft": [lambda o, x: o.fft((wide(o, x), wide(o, x) + 1))],
     "fft2": [lambda o, x: o.fft2((wide(o, x), wide(o, x) + 1))],
@@ -275,3 +278,9 @@ FLOATS_ONLY = frozenset(
     }
 )
 """What Keras computes of small integers wraps, or is rounded to them."""
+COMPLEX = (np.array([[1, 2], [3, -4], [0, 1]]) @ np.array([1, 1j])).astype("complex64")
+OF_COMPLEX = (
+    *("abs", "absolute", "real", "imag", "conj", "conjugate", "angle", "negative", "square", "sqrt", "exp", "log"),
+    *("sin", "cos", "tanh", "reciprocal", "isreal", "isfinite", "isnan", "isinf", "sum", "mean", "transpose"),
+)
+OF_TWO_COMPLEX = ("add", "subtract", "multiply", "divide", "power", "isclose", "equal", "dot", "outer")

@@ -82,6 +82,10 @@ def test_arguments(make: Callable[[], object], text: str) -> None:
             "output_shape (3, 4) gives axis 'b' of 'abc,cd->abd' the size 3, but inputs of shape (None, 5, 8) have 5",
         ),
         (
+            lambda: layers.MultiHeadAttention(2, 4, name="a")(X, X, query_mask=np.ones((2, 4), bool)),
+            "query_mask of shape (2, 4) must have a value for each token, (2, 5).",
+        ),
+        (
             lambda: layers.GroupNormalization(3, name="a")(X),
             "8 channels of inputs (None, 5, 8) cannot be divided into 3 groups.",
         ),

@@ -32,9 +32,10 @@ NAMES = (
     "peers",
     "probe",
     "race",
+    "recurrent",
     "runner",
 )
-NAMES += ("sanitize", "sections", "settings", "sides", "suite", "summary", "train", "worker", "__main__")
+NAMES += ("sanitize", "sequences", "sections", "settings", "sides", "suite", "summary", "train", "worker", "__main__")
 gpu = SimpleNamespace(**{name: importlib.import_module(f"benchmarks.gpu.{name}") for name in NAMES})
 needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="PyTorch is not installed")
 TINY = gpu.parts.Options(size="tiny", device="cpu", seconds=60)
@@ -108,6 +109,14 @@ def test_the_ops_are_measured_on_the_double(name: str) -> None:
     assert measured["GB/s"] > 0
 
 
+@pytest.mark.parametrize("side", ["gpudl", pytest.param("torch", marks=needs_torch)])
+@pytest.mark.parametrize("direction", gpu.sides.PASSES)
+def test_attention_is_measured(direction: str, side: str) -> None:
+    make = gpu.sides.WORKLOADS[f"attention-tiny-{direction}-float32"].sides[side]
+    work = make(gpu.settings.OnDevice(device="cpu"))
+    assert work.check(work.call()) > 0
+
+
 def test_a_race_is_run_and_recorded(digits: str) -> None:
     run = gpu.race.sprint(gpu.train.all_digits("mnist-cnn", digits), "highest", seed=1, most=1)
     assert run["way"][-1]["seconds"] == run["seconds"] > 0
@@ -151,6 +160,28 @@ def test_the_peers_train(network: str, way: str, digits: str) -> None:
     work = gpu.peers.torch_epoch(network, way, True, settings)
     first = work.call()
     assert work.call() < first < 5
+
+
+def test_the_kernels_of_a_recurrent_step_are_listed() -> None:
+    kernels = found(partial(gpu.recurrent.instructions, "lstm-100x64"), TINY)
+    assert {"lstm", "lstm_grad"} <= {row["op"] for row in kernels["instructions"]}
+
+
+@needs_torch
+@pytest.mark.parametrize("graph", [False, True])
+def test_the_peers_of_recurrent_steps_train(graph: bool) -> None:
+    settings = gpu.settings.OnDevice(device="cpu")
+    for case in gpu.sequences.TINY.values():
+        work = gpu.sequences.torch_sequences(case, graph, settings)
+        first = work.call()
+        assert [work.call() for _ in range(5)][-1] < first < 5
+
+
+@needs_torch
+def test_steps_of_recurrent_networks_take_turns() -> None:
+    rounds = found(partial(gpu.recurrent.steps, "highest"), TINY)
+    assert set(rounds) == set(gpu.sequences.TINY)
+    assert all(set(each["times_first"]) == {"gpudl", "torch-eager", "torch-graph"} for each in rounds.values())
 
 
 @needs_torch

@@ -246,7 +246,7 @@ class Found:
 sys.meta_path.insert(0, Found())
 """
 HEAVY = ("first", "agree", "tiles", "epochs", "gaps", "ops", "convolutions", "bandwidth", "tests", "more")
-HEAVY += ("torch-compile", "sanitize")
+HEAVY += ("recurrent", "attention", "torch-compile", "sanitize")
 ABSENT = {"probe/card", "host/captures"}  # nvidia-smi, and what of CuPy gpudl does not use
 
 

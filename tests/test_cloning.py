@@ -71,6 +71,22 @@ def test_a_clone_computes_the_same_with_the_same_weights(name: str) -> None:
     assert type(clone.output) is type(model.output)
 
 
+@pytest.mark.parametrize("name", ["stack", "around"])
+def test_a_clone_of_a_compiled_model_is_compiled_alike(name: str) -> None:
+    model = MAKERS[name]()
+    assert not clone_model(model).compiled
+    metric = gpudl.metrics.MeanAbsoluteError()
+    model.compile(gpudl.optimizers.SGD(0.5, momentum=0.25), lambda y, p: p - y, metrics=[metric])
+    clone = clone_model(model)
+    assert clone.compiled
+    assert clone.optimizer is not model.optimizer
+    assert clone.optimizer.get_config() == model.optimizer.get_config()
+    clone.set_weights(model.get_weights())
+    target = np.zeros((len(X), *model.output_shape[1:]))
+    assert clone.train_on_batch(X, target) == model.train_on_batch(X, target)
+    assert clone.metrics[1].metrics[0] is not metric
+
+
 def test_a_sequential_that_is_not_built_stays_so() -> None:
     model = Sequential([layers.Dense(2)])
     assert not clone_model(model).built

@@ -59,6 +59,12 @@ def test_every_way_to_import_a_layer(line: str) -> None:
 
 
 @pytest.mark.usefixtures("as_keras")
+@pytest.mark.parametrize("name", ["ops.nn.sigmoid", "ops.numpy.einsum", "ops.image.resize", "ops.linalg.norm"])
+def test_functions_are_found_in_the_inner_modules_too(name: str) -> None:
+    assert aliases.exists(f"keras.{name}")
+    assert not aliases.exists(f"keras.{name}_not")
+
+
 def test_versions_are_those_of_the_names_that_gpudl_follows() -> None:
     variables = run_source("import keras\nimport tensorflow as tf", "program")
     assert variables["keras"].__version__ == variables["tf"].keras.__version__ == "3.15.0"

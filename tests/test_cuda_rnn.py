@@ -76,7 +76,7 @@ def test_few_rows_share_a_thread_where_there_are_few_blocks() -> None:
     steps = rnn_steps.Steps("rnn.cu", "lstm_step", 64, 100, 128, 128)
     assert (steps._part(4), steps._blocks(2)) == (2, 128)
     assert replace(steps, batch=1024, units=512)._part(4) == 8
-    assert replace(steps, batch=1024, units=512)._part(8) == 4
+    assert replace(steps, batch=1024, units=512)._part(8) == 2
 
 
 @each_op

@@ -31,8 +31,7 @@ BASE = (
 FACE = (
     *("activations", "initializers", "regularizers", "constraints", "losses", "metrics", "optimizers"),
     *("mixed_precision", "preprocessing", "layers", "callbacks", "datasets", "saving", "training", "reports"),
-    "models",
-    "applications",
+    *("export", "models", "applications"),
 )
 MAY_IMPORT: dict[str, set[str]] = {
     "kernels.geometry": set(),
@@ -53,10 +52,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "dtype_policies": {"argument_errors", "registry", "engine"},
     "random": {"ops", "engine", "config", "names"},
     **{part: {*BASE, *FACE[:rank]} for rank, part in enumerate(FACE)},
+    "export": {*BASE, *FACE[: FACE.index("export")], "kernels.expression"},
     "compat": {*BASE, *FACE},
     "as_keras": {"compat"},
     "__init__": {*BASE, *FACE, "kernels", "compat"},
-    "cli": {*BASE, *FACE, "__init__", "compat"},
+    "inspect_command": {"saving"},
+    "cli": {"inspect_command", *BASE, *FACE, "__init__", "compat"},
     "__main__": {"cli"},
 }
 LIBRARIES: dict[str, set[str]] = {
@@ -65,12 +66,17 @@ LIBRARIES: dict[str, set[str]] = {
     "engine": {"numpy", "ml_dtypes"},
     "utils": {"numpy", "rich", "pydot", "IPython", "PIL"},
     "reports": {"numpy", "rich"},
+    "export": {"numpy", "onnx"},
     "callbacks": {"numpy", "rich", "tensorboard"},
-    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "saving", "cli", "applications")},
+    **{part: {"numpy", "rich", "h5py", "matplotlib"} for part in ("models", "cli", "applications")},
+    "inspect_command": {"rich"},
+    "saving": {"numpy", "h5py", "safetensors"},
 }
 ON_DEMAND = {"cupy", "cupyx", "numba", "llvmlite", "h5py", "matplotlib", "rich", "pandas", "PIL", "tensorboard"} | {
     "pydot",
+    "onnx",
     "IPython",
+    "safetensors",
 }
 
 

@@ -48,8 +48,15 @@ SMOOTH: dict[str, Call] = {
     "istft": lambda x: ops.istft((x, x * x), 6, 2, 6),
     "fold": lambda x: ops.fold(ops.reshape(ops.unfold(x[None, None], 2), (2, 2, 6)), (2, 4), (1, 2)),
     "depth_to_space": lambda x: ops.depth_to_space(ops.reshape(x, (1, 4, 1, 3)), 2, "channels_first"),
+    "complex": lambda x: of_complex(ops.view_as_complex(x[:, :2])),
     "jvp": lambda x: ops.jvp(lambda a: a * ops.sin(a), (x,), (x * x,))[1],
 }
+
+
+def of_complex(z: Any) -> Any:
+    """Return real numbers that depend on both parts of z in many ways."""
+    z = z * ops.conj(z) / (z + 2) + ops.sqrt(z) - ops.exp(-z)
+    return ops.abs(z) + ops.angle(z) * ops.imag(z) + ops.sum(ops.view_as_real(z * z))
 
 
 def spd(x: Any) -> Any:
@@ -88,6 +95,10 @@ ON_DEVICE: list[Call] = [
     lambda x: ops.gelu(x) + ops.silu(x),
     lambda x: ops.sparse_categorical_crossentropy([0, 1, 2], x),
     lambda x: ops.ctc_decode(ops.stack([x]), [3])[1],
+    lambda x: ops.ctc_decode(ops.stack([x, x + 0.5]), [3, 2], "beam_search", 4, 2)[1],
+    lambda x: (
+        ops.unique(ops.floor(x * 2), size=5)[0] + ops.unique(ops.floor(x), axis=1, size=3, return_counts=True)[1][0]
+    ),
     lambda x: ops.extract_sequences(x, 2, 1),
     lambda x: ops.fold(ops.unfold(ops.reshape(x, (1, 3, 2, 2)), 2, padding=1), 2, 2, padding=1),
     lambda x: ops.space_to_depth(ops.depth_to_space(ops.reshape(x, (1, 3, 1, 4)), 2), 2),
@@ -116,6 +127,11 @@ def test_functions_on_the_double_transfer_nothing_and_give_what_the_cpu_gives(ca
         assert (meter.host_to_device, meter.device_to_host) == (0, 0)
         for number, (mine, other) in enumerate(zip(found, wanted, strict=True)):
             np.testing.assert_allclose(mine.numpy(), other, rtol=1e-4, atol=1e-5, err_msg=str(number))
+
+
+def test_subscripts_come_first() -> None:
+    with pytest.raises(TypeError, match="einsum takes the subscripts first, such as 'ij,jk->ik', got ndarray"):
+        ops.einsum(X, "ij->j")  # type: ignore[arg-type]
 
 
 WRONG: list[tuple[Callable[[], object], str]] = [
@@ -158,7 +174,12 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: ops.depth_to_space(X[None, None], 3), "4 channels cannot be divided into squares of 3 x 3 pixels."),
     (lambda: ops.space_to_depth(X[None, None], 2), "1 x 3 pixels cannot be divided into squares of 2 x 2."),
     (lambda: ops.space_to_depth(X, 2), "space_to_depth takes a batch of images, with 4 axes, got shape (3, 4)."),
-    (lambda: ops.ctc_decode(X[None], [3], "beam_search"), "ctc_decode: strategy must be 'greedy'"),
+    (
+        lambda: ops.ctc_decode(X[None], [3], "best"),
+        "ctc_decode: strategy must be 'greedy' or 'beam_search', got 'best'.",
+    ),
+    (lambda: ops.ctc_decode(X[None], [3], "beam_search", 2, 3), "top_paths must be from 1 to beam_width, 2, got 3."),
+    (lambda: ops.unique(X[:0], size=2), "unique: there is no element of (0, 4) with which 2 places could be filled."),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,42 @@ def test_reversible_embedding(keras: Any, reverse: bool) -> None:
         x = noise(1, 2, 4, 4) if reverse else numbers
         wanted = theirs(x, reverse=reverse)
         np.testing.assert_allclose(ours(x, reverse=reverse).numpy(), wanted, rtol=1e-5, atol=1e-6, err_msg=str(options))
+
+
+@parity
+def test_batch_renormalization(keras: Any) -> None:
+    choices = {
+        **{"axis": [-1, 1], "center": [True, False], "scale": [True, False], "renorm_momentum": [0.9, 0.5]},
+        "renorm_clipping": [None, {"rmin": 0.8, "rmax": 1.1}, {"dmax": 0.2}, {"rmax": 1.0, "dmax": 0.0}],
+    }
+    x, mask = noise(1, 3, 4, 4) * 2 + 1, np.random.default_rng(1).random((3, 4)) < 0.6
+    for options in configurations("renorm", choices):
+        ours, theirs = (of.BatchNormalization(renorm=True, **options) for of in (layers, keras.layers))
+        for layer in (ours, theirs):
+            layer.build(x.shape)
+        names = [[w.path.partition("/")[2] for w in layer.weights] for layer in (ours, theirs)]
+        assert names[0] == names[1]
+        assert ours.get_config().keys() == theirs.get_config().keys()
+        for given in ({}, {"mask": mask} if options["axis"] == -1 else {}, {}):
+            wanted = theirs(x, training=True, **given)
+            found = ours(x, training=True, **given).numpy()
+            np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4, err_msg=str(options))
+        for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4, err_msg=str(options))
+        np.testing.assert_allclose(ours(x).numpy(), theirs(x), rtol=1e-4, atol=1e-4, err_msg=str(options))
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"max": 2.0}, "renorm_clipping may have rmin, rmax and dmax, got {'max': 2.0}."),
+        ({"rmin": 2.0, "rmax": 1.0}, "needs rmin <= rmax and 0 <= dmax, got {'rmin': 2.0, 'rmax': 1.0}."),
+        ({"dmax": -1.0}, "needs rmin <= rmax and 0 <= dmax, got {'dmax': -1.0}."),
+    ],
+)
+def test_limits_of_renormalization(limits: dict[str, float], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)):
+        layers.BatchNormalization(renorm=True, renorm_clipping=limits)
 
 
 INSIDE: dict[str, Callable[..., Any]] = {

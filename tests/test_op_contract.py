@@ -221,7 +221,8 @@ def test_gradients_are_the_slopes(contract: Contract) -> None:
                     expected, values = probe.difference(probe.terms)
                     assert slope == pytest.approx(expected, rel=0, abs=FLAT * (size + values))
                     exercised.add(op.inputs[min(i, len(op.inputs) - 1)])
-    assert exercised == set(op.rules)
+    # What is differentiated between numbers and complex numbers is in test_maths_ops.py.
+    assert exercised == set(op.rules) - ({"x"} if op.name == "reinterpret" else set())
 
 
 @ops

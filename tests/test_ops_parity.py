@@ -17,7 +17,7 @@ from array_calls import ARRAYS
 from flow_calls import FLOW
 from keras_peer import keras_or_skip, parity
 from maths_calls import CALLS as MATHS
-from maths_calls import FLOATS_ONLY
+from maths_calls import COMPLEX, FLOATS_ONLY, OF_COMPLEX, OF_TWO_COMPLEX
 from order_calls import ORDER
 from window_calls import BLOCKS, WINDOWS
 
@@ -242,6 +242,39 @@ def test_dtypes_with_what_is_no_tensor(name: str, other: Any, keras: Any) -> Non
                 return getattr(o, name)(*((other, t) if turned else (t, other)))
 
             same(keras, call, x, ours, f"{name} of {dtype} and {other!r}, {turned}")
+
+
+@parity
+def test_complex_numbers(keras: Any) -> None:
+    found, wanted = [], []
+    for o, results in ((ops, found), (keras.ops, wanted)):
+        z = o.convert_to_tensor(COMPLEX)
+        results += [getattr(o, name)(z) for name in OF_COMPLEX]
+        results += [getattr(o, name)(z, z[::-1]) for name in OF_TWO_COMPLEX]
+        results += [z * 2, z + 1.5, o.abs(z * o.conj(z)), o.real(o.matmul(z[:, None], z[None]))]
+    for name, one, other in zip((*OF_COMPLEX, *OF_TWO_COMPLEX, *range(4)), found, wanted, strict=True):
+        assert (name, str(one.dtype), one.shape) == (name, str(other.dtype), other.shape)
+        np.testing.assert_allclose(one.numpy(), other, rtol=2e-6, atol=1e-6, err_msg=str(name))
+
+
+def test_complex_numbers_in_a_recorded_step() -> None:
+    def size(x: Any) -> Any:
+        z = ops.view_as_complex(x)
+        return ops.sum(ops.square(ops.abs(z)) + ops.imag(ops.conj(z)) * ops.real(z))
+
+    def step(x: Any) -> Any:
+        z = ops.view_as_complex(x)
+        with gpudl.GradientTape() as tape:
+            tape.watch(x)
+            loss = size(x)
+        return ops.abs(z * ops.conj(z) / (z + 2.0)) + ops.imag(ops.exp(z)), tape.gradient(loss, x)
+
+    x = np.array([[1.0, 2.0], [3.0, -4.0]], "float32")
+    z = x[:, 0] + 1j * x[:, 1]
+    for run in (step, gpudl.traced(step)):
+        y, slope = run(gpudl.convert_to_tensor(x))
+        np.testing.assert_allclose(y.numpy(), abs(z * z.conj() / (z + 2)) + np.exp(z).imag, rtol=1e-5)
+        np.testing.assert_allclose(slope.numpy(), 2 * x - x[:, ::-1], rtol=1e-5)
 
 
 @parity

@@ -153,10 +153,10 @@ WRONG: dict[str, tuple[dict[str, Any], Any, str]] = {
         "the output 'beta' has a loss or metrics, but y has no target for it.",
     ),
     "a nest inside": (
-        {"loss": {"alpha": ["mse"], "beta": "mse"}},
+        {"loss": {"alpha": ["mse", "mae"], "beta": "mse"}},
         [B, A],
         "loss must have the form of what the model returns, [..., ...], or of a dict by the names 'beta', 'alpha', got "
-        "{'alpha': ['mse'], 'beta': 'mse'}.",
+        "{'alpha': ['mse', 'mae'], 'beta': 'mse'}.",
     ),
 }
 

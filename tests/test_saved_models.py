@@ -16,6 +16,7 @@ from saved_models import MODELS, X, Y
 
 import gpudl
 from gpudl import layers, losses, metrics, models, optimizers, saving
+from gpudl.saving.window import Window
 
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -154,10 +155,14 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyte
     model.save(file)
     before = file.read_bytes()
 
-    def full(*args: object) -> None:
-        raise OSError(28, "No space left on device")
+    def full(window: Window, data: memoryview) -> int:
+        if len(data) > 300:
+            window.failure = OSError(28, "No space left on device")
+            raise window.failure
+        return write(window, data)
 
-    monkeypatch.setattr(zipfile.ZipFile, "write", full)
+    write = Window.write
+    monkeypatch.setattr(Window, "write", full)
     with pytest.raises(OSError, match="No space left"):
         model.save(file)
     assert file.read_bytes() == before

@@ -34,6 +34,15 @@ def summary_of(model: gpudl.Model) -> str:
     return "\n".join(lines)
 
 
+def test_it_is_not_built_again_for_other_inputs() -> None:
+    model = Sequential([Input((2,), batch_size=3), layers.Dense(2)])
+    for alike in ((3, 2), (None, 2), [3, 2]):
+        model.build(alike)
+    for other in ((3, 4), (4, 2), (3, 2, 1)):
+        with pytest.raises(ValueError, match=r"was built for inputs of shape \(3, 2\), got \("):
+            model.build(other)
+
+
 class TestPuttingTogether:
     def test_a_list_and_add_are_the_same(self) -> None:
         listed = Sequential([Input((4,)), layers.Dense(3), layers.ReLU()])

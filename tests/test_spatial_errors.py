@@ -119,6 +119,11 @@ def test_functions_say_what_does_not_fit() -> None:
 def test_masked_steps_do_not_count_in_a_mean() -> None:
     x = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
     mask = np.array([[True, False, True], [False, True, False]])
+    text = (
+        r"the mask of shape \(2, 2\) does not fit inputs of shape \(2, 3, 2\): it has a value for each step, \(2, 3\)"
+    )
+    with pytest.raises(ShapeError, match=text):
+        layers.GlobalAveragePooling1D()(x, mask=mask[:, :2])
     found = layers.GlobalAveragePooling1D()(x, mask=mask)
     np.testing.assert_array_equal(found.numpy(), [x[0, [0, 2]].mean(0), x[1, 1]])
     model = gpudl.Sequential([layers.Masking(99.0), layers.GlobalAveragePooling1D(keepdims=True)])

@@ -203,7 +203,7 @@ def test_layers_save_what_they_like(tmp_path: Path) -> None:
 def test_bad_arguments(tmp_path: Path) -> None:
     model = sequential()
     for method in (model.save_weights, model.load_weights):
-        with pytest.raises(ValueError, match=r"The filename must end in `\.weights\.h5`, got 'm\.hdf'\."):
+        with pytest.raises(ValueError, match=r"must end in `\.weights\.h5`, or in .* got 'm\.hdf'\."):
             method("m.hdf")
         with pytest.raises(ValueError, match=r"Sequential '.*' has no weights yet. Call it on a batch first"):
             getattr(gpudl.Sequential([layers.Dense(1)]), method.__name__)("m.weights.h5")
@@ -213,7 +213,7 @@ def test_bad_arguments(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match=r"m\.weights\.h5 is there already\. Choose another name"):
         model.save_weights(tmp_path / "m.weights.h5", overwrite=False)
     (tmp_path / "no.weights.h5").write_bytes(b"nothing")
-    with pytest.raises(OSError, match="file signature not found"):
+    with pytest.raises(ValueError, match="is no HDF5 file of weights: it begins with b'nothing'"):
         model.load_weights(tmp_path / "no.weights.h5")
 
 

@@ -41,7 +41,7 @@ def gpudl_convolution(case: Convolution, direction: str, dtype: str, settings: O
         "weight-grad": lambda x, w, g: ops["conv2d_weight_grad"](x, g, window=window),
     }[direction]
     run = partial(gpudl.traced(call).run, x, w, g)
-    return _repeated(run, settings, "gpudl")
+    return repeated(run, settings, "gpudl")
 
 
 def torch_convolution(case: Convolution, direction: str, dtype: str, settings: OnDevice) -> Work:
@@ -61,10 +61,11 @@ def torch_convolution(case: Convolution, direction: str, dtype: str, settings: O
                 return torch.ops.aten.convolution(x, w, None, *form)
             return torch.ops.aten.convolution_backward(g, x, w, None, *form, mask)[mask.index(True)]
 
-    return _repeated(call, settings, "torch")
+    return repeated(call, settings, "torch")
 
 
-def _repeated(call: Any, settings: OnDevice, side: str) -> Work:
+def repeated(call: Any, settings: OnDevice, side: str) -> Work:
+    """Return many calls of `call` as one turn."""
     synchronize = wait(settings.device, side)
 
     def calls() -> Any:

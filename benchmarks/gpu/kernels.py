@@ -1,18 +1,19 @@
-"""Kernels at sizes beyond the cache, beside what the card copies and multiplies at best, and convolutions beside cuDNN.
+"""Kernels beside what the card copies and multiplies at best, convolutions and attention beside PyTorch's.
 
-The bytes of a kernel are those of its inputs and outputs, each once; the statistics of a normalization cannot be known
-before the whole input was read, so there the input counts twice.
+Arrays are larger than the cache. The bytes of a kernel are those of its inputs and outputs, each once; the statistics
+of a normalization cannot be known before the whole input was read, so there the input counts twice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
 from typing import Any
 
 import numpy as np
 
+from benchmarks.gpu.attentions import ATTENTIONS, PASSES, SMALL
 from benchmarks.gpu.clock import seconds, wait
 from benchmarks.gpu.convolutions import CONVOLUTIONS, TINY
 from benchmarks.gpu.parts import Found, Options, Part, Section
@@ -84,6 +85,7 @@ def op_case(name: str, options: Options) -> tuple[Any, int]:
     images = (max(floats // (56 * 56 * 64), 1), 56, 56, 64) if options.size != "tiny" else (1, 6, 6, 8)
     channels = images[-1:]
     window = gpudl.layers.MaxPooling2D(2).window
+    three, filters = gpudl.layers.DepthwiseConv2D(3, padding="same").window, (3, 3, images[3])
     pooled = (images[0], images[1] // 2, images[2] // 2, images[3])
     random = np.random.default_rng(0)
     rate, step = np.array(np.float32(1e-9)), np.array(3, np.int64)
@@ -96,6 +98,12 @@ def op_case(name: str, options: Options) -> tuple[Any, int]:
         "max_pool_grad": lambda: (op("max_pool_grad", pooled, taps, shape=images, window=window), 0),
         "avg_pool": lambda: (op("avg_pool", images, window=window), 0),
         "avg_pool_grad": lambda: (op("avg_pool_grad", pooled, shape=images, window=window), 0),
+        "depthwise_conv2d": lambda: (op("depthwise_conv2d", images, filters, window=three), 0),
+        "depthwise_conv2d_input_grad": lambda: (
+            op("depthwise_conv2d_input_grad", images, filters, shape=images, window=three),
+            0,
+        ),
+        "depthwise_conv2d_weight_grad": lambda: (op("depthwise_conv2d_weight_grad", images, images, window=three), 0),
         "batch_norm": lambda: (op("batch_norm", images, channels, channels, epsilon=1e-3), again),
         "scale_shift": lambda: (op("scale_shift", images, channels, channels, channels), 0),
         "softmax": lambda: (op("softmax", rows), 0),
@@ -122,6 +130,7 @@ OPS = (
     *("take", "cast from uint8", "max_pool", "max_pool_grad", "avg_pool", "avg_pool_grad", "batch_norm"),
     *("scale_shift", "softmax", "log_softmax", "softmax_cross_entropy", "rmsprop_", "adam_", "sgd_", "sgd_momentum_"),
     *("dropout", "relu", "add", "sum", "sum_to a row", "bias_activation"),
+    *("depthwise_conv2d", "depthwise_conv2d_input_grad", "depthwise_conv2d_weight_grad"),
 )
 # What the issue asks 80 percent of the copy's bandwidth of.
 ASKED = (
@@ -140,18 +149,20 @@ def bandwidth(name: str, options: Options) -> Found:
     yield "GB/s", (nbytes + more) / took / 1e9
 
 
-def convolutions(dtype: str, options: Options) -> Found:
-    """Let gpudl and cuDNN take turns at convolutions: float32 as TF32, or bfloat16."""
+def in_turns(cases: Sequence[Any], tiny: Any, ways: Sequence[str], dtype: str, options: Options) -> Found:
+    """Let gpudl and PyTorch take turns at each way of each case: float32 as TF32, or bfloat16."""
     settings = OnDevice(device=options.device, precision="high" if options.device == "cuda" else "highest")
     rounds, turn = options.pick(5, 3, 1), options.pick(0.02, 0.02, 0.001)
     with Sides(options.device) as sides:
-        for case in options.pick(CONVOLUTIONS, CONVOLUTIONS, (TINY,)):
-            for direction in DIRECTIONS:
-                name = f"{case.name}-{direction}-{dtype}"
+        for case in options.pick(cases, cases, (tiny,)):
+            for way in ways:
+                name = f"{case.name}-{way}-{dtype}"
                 for result in sides.compared(name, ("gpudl", "torch"), settings, rounds=rounds, seconds=turn):
                     yield name, result
 
 
+convolutions = partial(in_turns, CONVOLUTIONS, TINY, DIRECTIONS)
+attentions = partial(in_turns, ATTENTIONS, SMALL, PASSES)
 CONVOLVED = Section(
     "products and convolutions beside cuBLAS and cuDNN",
     60,
@@ -160,8 +171,13 @@ CONVOLVED = Section(
         "products": Part(products, 20),
     },
 )
+ATTENDED = Section(
+    "attention beside PyTorch's fused kernels",
+    50,
+    {f"attention {dtype}": Part(partial(attentions, dtype), 30) for dtype in ("bfloat16", "float32")},
+)
 MOVED_AT_ONCE = Section(
     "kernels beyond the cache, beside the card's own copy",
-    50,
+    60,
     {"copies": Part(copies, 15), **{f"op {name}": Part(partial(bandwidth, name), 10) for name in OPS}},
 )

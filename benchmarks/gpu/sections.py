@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.gpu import compiling, gaps, kernels, probe, sanitize, suite, train
+from benchmarks.gpu import compiling, gaps, kernels, probe, recurrent, sanitize, suite, train
 from benchmarks.gpu.parts import Section
 
 SECTIONS: dict[str, Section] = {
@@ -16,7 +16,9 @@ SECTIONS: dict[str, Section] = {
     "gaps": gaps.SECTION,
     "ops": suite.OPS,
     "convolutions": kernels.CONVOLVED,
+    "attention": kernels.ATTENDED,
     "bandwidth": kernels.MOVED_AT_ONCE,
+    "recurrent": recurrent.SECTION,
     "tests": suite.TESTS,
     "more": train.MORE,
     "host": probe.HOST,

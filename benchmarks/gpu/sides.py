@@ -12,8 +12,10 @@ from typing import Any
 
 from benchmarks.children import Child, hold_to
 from benchmarks.compare import measured, serve
+from benchmarks.gpu.attentions import ATTENTIONS, PASSES, SMALL, gpudl_attention, torch_attention
 from benchmarks.gpu.convolutions import CONVOLUTIONS, TINY, gpudl_convolution, torch_convolution
 from benchmarks.gpu.peers import WAYS, torch_epoch
+from benchmarks.gpu.sequences import RECURRENT, gpudl_sequences, torch_sequences
 from benchmarks.gpu.settings import OnDevice, gpudl_precision
 from benchmarks.workloads.base import Work, Workload
 from benchmarks.workloads.convolutions import DIRECTIONS
@@ -46,17 +48,30 @@ def _network(network: str) -> Workload:
 WORKLOADS = {
     **{network: _network(network) for network in BATCH_SIZES},
     **{
-        f"{case.name}-{direction}-{dtype}": Workload(
-            f"{case.name}-{direction}-{dtype}",
+        f"{case.name}-{way}-{dtype}": Workload(
+            f"{case.name}-{way}-{dtype}",
             "us",
+            {"gpudl": partial(gpudl, case, way, dtype), "torch": partial(torch, case, way, dtype)},
+        )
+        for cases, ways, gpudl, torch in (
+            ((*CONVOLUTIONS, TINY), DIRECTIONS, gpudl_convolution, torch_convolution),
+            ((*ATTENTIONS, SMALL), PASSES, gpudl_attention, torch_attention),
+        )
+        for case in cases
+        for way in ways
+        for dtype in ("float32", "bfloat16")
+    },
+    **{
+        name: Workload(
+            name,
+            "us/step",
             {
-                "gpudl": partial(gpudl_convolution, case, direction, dtype),
-                "torch": partial(torch_convolution, case, direction, dtype),
+                "gpudl": partial(gpudl_sequences, case),
+                "torch-eager": partial(torch_sequences, case, False),
+                "torch-graph": partial(torch_sequences, case, True),
             },
         )
-        for case in (*CONVOLUTIONS, TINY)
-        for direction in DIRECTIONS
-        for dtype in ("float32", "bfloat16")
+        for name, case in RECURRENT.items()
     },
 }
 

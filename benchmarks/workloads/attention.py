@@ -40,7 +40,7 @@ def keras_steps(name: str, settings: Settings) -> Work:
     return Work(epoch, STEPS)
 
 
-def torch_steps(settings: Settings) -> Work:
+def torch_steps(compiles: bool, settings: Settings) -> Work:
     """Return the same as a plain loop in PyTorch, with its own layer of the same arithmetic."""
     import torch
     from torch import nn
@@ -50,6 +50,7 @@ def torch_steps(settings: Settings) -> Work:
 
     model = nn.Sequential(*(block() for _ in range(BLOCKS)))
     optimizer = torch.optim.Adam(model.parameters())
+    predict = torch.compile(model) if compiles else model
     difference = nn.MSELoss()
     given, wanted = map(torch.from_numpy, vectors())
 
@@ -58,7 +59,7 @@ def torch_steps(settings: Settings) -> Work:
         for start in range(0, len(given), BATCH):
             chosen = order[start : start + BATCH]
             optimizer.zero_grad(set_to_none=True)
-            loss = difference(model(given[chosen]), wanted[chosen])
+            loss = difference(predict(given[chosen]), wanted[chosen])
             loss.backward()
             optimizer.step()
             with torch.no_grad():
@@ -74,7 +75,8 @@ WORKLOADS = [
         "us/step",
         {
             "gpudl": partial(keras_steps, "gpudl"),
-            "torch": torch_steps,
+            "torch": partial(torch_steps, False),
+            "torch-compile": partial(torch_steps, True),
             "keras-jax": partial(keras_steps, "keras"),
             "keras-tensorflow": partial(keras_steps, "keras"),
         },

@@ -107,7 +107,7 @@ def keras_steps(name: str, case: str, settings: Settings) -> Work:
     return Work(epoch, STEPS)
 
 
-def torch_steps(channels_last: bool, case: str, settings: Settings) -> Work:
+def torch_steps(channels_last: bool, compiles: bool, case: str, settings: Settings) -> Work:
     """Return the same as a plain loop in PyTorch, which shuffles and sums the loss as `fit` does."""
     import torch
     from torch import nn
@@ -116,6 +116,7 @@ def torch_steps(channels_last: bool, case: str, settings: Settings) -> Work:
     layout = torch.channels_last if channels_last else torch.contiguous_format
     model = model.to(memory_format=layout)
     optimizer = torch.optim.Adam(model.parameters())
+    predict = torch.compile(model) if compiles else model
     x, y = map(torch.from_numpy, data(case))
 
     def in_layout(images: Any) -> Any:
@@ -129,7 +130,7 @@ def torch_steps(channels_last: bool, case: str, settings: Settings) -> Work:
         for start in range(0, len(x), batch):
             chosen = order[start : start + batch]
             optimizer.zero_grad(set_to_none=True)
-            loss = measure(model(x[chosen]), y[chosen])
+            loss = measure(predict(x[chosen]), y[chosen])
             loss.backward()
             optimizer.step()
             with torch.no_grad():
@@ -141,8 +142,9 @@ def torch_steps(channels_last: bool, case: str, settings: Settings) -> Work:
 
 SIDES: dict[str, Callable[[str, Settings], Work]] = {
     "gpudl": partial(keras_steps, "gpudl"),
-    "torch": partial(torch_steps, False),
-    "torch-channels-last": partial(torch_steps, True),
+    "torch": partial(torch_steps, False, False),
+    "torch-channels-last": partial(torch_steps, True, False),
+    "torch-compile": partial(torch_steps, True, True),
     "keras-jax": partial(keras_steps, "keras"),
     "keras-tensorflow": partial(keras_steps, "keras"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,22 +19,27 @@ CASES: dict[str, tuple[str, tuple[int, int, int]]] = {
 }
 
 
-def sequences(case: str) -> tuple[np.ndarray, np.ndarray]:
+def sequences(batch: int, *shape: int) -> tuple[np.ndarray, np.ndarray]:
     """Return random sequences and the classes of as many batches as a call trains on."""
     random = np.random.default_rng(0)
-    batch, *shape = CASES[case][1]
     count = STEPS * batch
     return random.standard_normal((count, *shape), np.float32), random.integers(0, CLASSES, count)
 
 
-def keras_steps(name: str, case: str, settings: Settings) -> Work:
-    """Return a pass of `fit` for gpudl or Keras, whose programs are the same."""
-    framework = importlib.import_module(name)
-    layers, (kind, (batch, *shape)) = framework.layers, CASES[case]
+def keras_model(framework: Any, kind: str, *shape: int) -> Any:
+    """Return the compiled network of gpudl or Keras, whose programs are the same."""
+    layers = framework.layers
     last = layers.Dense(CLASSES, activation="softmax")
-    model = framework.Sequential([layers.Input(tuple(shape)), getattr(layers, kind)(UNITS), last])
+    model = framework.Sequential([layers.Input(shape), getattr(layers, kind)(UNITS), last])
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
-    x, y = sequences(case)
+    return model
+
+
+def keras_steps(name: str, case: str, settings: Settings) -> Work:
+    """Return a pass of `fit` for gpudl or Keras."""
+    kind, (batch, *shape) = CASES[case]
+    model = keras_model(importlib.import_module(name), kind, *shape)
+    x, y = sequences(batch, *shape)
 
     def epoch() -> float:
         return float(model.fit(x, y, batch_size=batch, verbose=0).history["loss"][0])
@@ -50,7 +56,7 @@ def torch_steps(case: str, settings: Settings) -> Work:
     layer, last = getattr(nn, kind)(features, UNITS, batch_first=True), nn.Linear(UNITS, CLASSES)
     optimizer = torch.optim.Adam([*layer.parameters(), *last.parameters()])
     cross_entropy = nn.CrossEntropyLoss()
-    x, y = map(torch.from_numpy, sequences(case))
+    x, y = map(torch.from_numpy, sequences(*CASES[case][1]))
 
     def epoch() -> float:
         order, loss_sum = torch.randperm(len(x)), torch.zeros(())

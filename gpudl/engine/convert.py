@@ -37,7 +37,7 @@ def as_tensor(value: object, like: Tensor | None = None) -> Tensor:
         return constant(value, _scalar_dtype(value, like), on)
     is_array = hasattr(value, "dtype")
     array: Array = value if on.owns(value) else backend.get("numpy").asarray(value)
-    if not is_number(array.dtype):
+    if not is_number(array.dtype) and array.dtype.kind != "c":
         raise TypeError(
             f"expected numbers, got {type(value).__name__} of dtype {array.dtype}. "
             "Convert text and objects to numbers first."

@@ -54,9 +54,9 @@ class Application:
         self.scope = state.scope
 
     def joined(self, outs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Return the outs, with the floating-point ones attached to the graph."""
+        """Return the outs, with the floating-point and the complex ones attached to the graph."""
         for number, out in enumerate(outs):
-            if is_floating(out.dtype):
+            if is_floating(out.dtype) or out.dtype.kind == "c":
                 out.node, out.out_number, out.requires_grad = self, number, True
         return outs
 

@@ -12,7 +12,7 @@ from gpudl.backend import Array
 def rounded(xp: ModuleType, out: Array, x: Array) -> None:
     """Set out to x cast to the dtype of out; values that are too large become infinite."""
     with quiet():
-        xp.copyto(out, x, casting="unsafe")
+        xp.copyto(out, x.real if x.dtype.kind == "c" != out.dtype.kind else x, casting="unsafe")
 
 
 def quiet() -> np.errstate:

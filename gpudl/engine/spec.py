@@ -120,6 +120,8 @@ def promote(*dtypes: np.dtype) -> np.dtype:
     floats = {d for d in dtypes if is_floating(d)}
     if len(floats) > 1:  # NumPy has no common dtype of bfloat16 and another float
         floats = {FLOAT32 if d == BFLOAT16 else d for d in floats}
+    if any(d.kind == "c" for d in dtypes):  # which integers do not widen either
+        return np.result_type(*(FLOAT32 if d.kind in "biu" or is_half(d) else d for d in dtypes))
     return np.result_type(*(floats or dtypes))
 
 

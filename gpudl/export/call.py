@@ -36,6 +36,8 @@ class Edge:
         """Its name in the graph."""
         if not isinstance(self.named, str):
             self.named = self.named()
+        if not self.named:
+            raise NotExpressibleError("one of the results that it reads is no result of an operator of ONNX")
         return self.named
 
     @property
@@ -70,9 +72,9 @@ class Call:
         """The dtype of the first result."""
         return self.outs[0].first.dtype
 
-    def node(self, kind: str, *ins: str, outs: int = 1, **attributes: Attribute) -> str:
-        """Add an operator, and return the name of its first result."""
-        return self.graph.node(kind, *ins, outs=outs, **attributes)
+    def node(self, kind: str, *ins: str, **attributes: Attribute) -> str:
+        """Add an operator, and return the name of its result."""
+        return self.graph.node(kind, *ins, **attributes)
 
     def typed(self, position: int = 0) -> str:
         """Return an input cast to the dtype of the first result."""

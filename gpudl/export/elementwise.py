@@ -16,7 +16,7 @@ _DIRECT = {
     **{"absolute": "Abs", "sign": "Sign", "sqrt": "Sqrt", "exp": "Exp", "log": "Log", "sin": "Sin", "cos": "Cos"},
     **{"tanh": "Tanh", "erf": "Erf", "maximum": "Max", "minimum": "Min"},
     **{"bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr", "bitwise_xor": "BitwiseXor", "invert": "BitwiseNot"},
-    **{"equal": "Equal", "greater": "Greater", "greater_equal": "GreaterOrEqual", "left_shift": "Mul"},
+    **{"equal": "Equal", "greater": "Greater", "greater_equal": "GreaterOrEqual"},
 }
 _OF_TRUTHS = {
     **{"multiply": "And", "minimum": "And", "bitwise_and": "And", "add": "Or", "maximum": "Or", "bitwise_or": "Or"},
@@ -118,9 +118,9 @@ class _Said:
             zero = self._graph.number(0, kind)
             return node("Where", node("Greater", ins[1], zero), ins[0], node("Mul", ins[0], zero))
         if x.name in ("left_shift", "right_shift"):
-            ins = [ins[0], node("Pow", self._graph.number(2, kind), ins[1])]
-        if x.name in ("floor_divide", "remainder", "right_shift"):
-            return self._divided(x.name, *ins, kind)
+            raise NotExpressibleError("ONNX shifts the bits of unsigned integers only")
+        if x.name in ("floor_divide", "remainder"):
+            return self._divided(x.name, ins[0], ins[1], kind)
         y = node(_DIRECT[x.name], *ins)
         if kind.kind in "iu" and kind != kept_in(dtype):  # sums of short integers wrap around
             return node("Cast", node("Cast", y, to=dtype), to=kind)
@@ -161,4 +161,3 @@ def bias_activation(call: Call, x: str, bias: str, *, activation: str) -> str:
     """A sum, and an activation."""
     y = call.node("Add", call.typed(), call.typed(1))
     return y if activation == "linear" else call.node(_OWN[activation], y)
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import log, pi
 
 import numpy as np
 
@@ -77,8 +77,11 @@ def remainder(call: Call, a: str, b: str) -> str:
 
 @translates("signbit")
 def is_negative(call: Call, x: str) -> str:
-    """Whether a number is less than 0."""
-    return call.node("Less", call.node("Cast", x, to=np.dtype(np.float32)), call.graph.number(0, np.dtype(np.float32)))
+    """Whether a number is negative, or -0."""
+    single = np.dtype(np.float32)
+    x, zero = call.node("Cast", x, to=single), call.graph.number(0, single)
+    inverse = call.node("Reciprocal", x)  # of -0 it is -inf
+    return call.node("Or", call.node("Less", x, zero), call.node("Less", inverse, zero))
 
 
 @translates("erfc")
@@ -86,3 +89,23 @@ def complement(call: Call, x: str) -> str:
     """1 - erf(x)."""
     one = call.graph.number(1, computed_in(call.dtype))
     return _narrow(call, call.node("Sub", one, call.node("Erf", _wide(call))))
+
+
+@translates("ldexp")
+def scaled(call: Call, x: str, exponent: str) -> str:
+    """A number times a power of 2."""
+    kind = computed_in(call.dtype)
+    power = call.node("Pow", call.graph.number(2, kind), call.node("Cast", exponent, to=kind))
+    return _narrow(call, call.node("Mul", _wide(call), power))
+
+
+@translates("arctan2")
+def angle(call: Call, y: str, x: str) -> str:
+    """The angle of a point: that of the quotient, half a turn further where x is negative."""
+    node, kind = call.node, computed_in(call.dtype)
+    y, x = _wide(call), _wide(call, 1)
+    zero, straight, half = (call.graph.number(n, kind) for n in (0, pi, pi / 2))
+    turned = node("Where", node("Less", y, zero), node("Neg", straight), straight)
+    quotient = node("Atan", node("Div", y, x))
+    beside = node("Where", node("Less", x, zero), node("Add", quotient, turned), quotient)
+    return _narrow(call, node("Where", node("Equal", x, zero), node("Mul", node("Sign", y), half), beside))

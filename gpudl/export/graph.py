@@ -90,9 +90,9 @@ class Graph:
         count = self._taken[wanted] = self._taken.get(wanted, -1) + 1
         return self.name(f"{wanted}_{count}") if count else wanted
 
-    def node(self, kind: str, *ins: str, outs: int = 1, **attributes: Attribute) -> str:
-        """Add an operator, and return the name of its result, of the first if there are several."""
-        return self.nodes_of(kind, *ins, outs=outs, **attributes)[0]
+    def node(self, kind: str, *ins: str, **attributes: Attribute) -> str:
+        """Add an operator, and return the name of its result."""
+        return self.nodes_of(1, kind, *ins, **attributes)[0]
 
     def made_by(self, name: str) -> Node | None:
         """Return the node of this graph that returns `name`, None for inputs, constants and what is outside."""
@@ -102,9 +102,9 @@ class Graph:
         """Return the value `name` as the output `to`."""
         self.nodes.append(Node("Identity", (name,), (to,), {}))
 
-    def nodes_of(self, kind: str, *ins: str, outs: int, **attributes: Attribute) -> tuple[str, ...]:
-        """Add an operator, and return the names of its results."""
-        made = tuple(self.name(f"{self.scope}/{kind}" if self.scope else kind) for _ in range(outs))
+    def nodes_of(self, count: int, kind: str, *ins: str, **attributes: Attribute) -> tuple[str, ...]:
+        """Add an operator with so many results, and return their names."""
+        made = tuple(self.name(f"{self.scope}/{kind}" if self.scope else kind) for _ in range(count))
         self.nodes.append(Node(kind, ins, made, attributes))
         self._makers.update(dict.fromkeys(made, self.nodes[-1]))
         return made
@@ -239,4 +239,3 @@ class Graph:
         ends = self.ints(_MOST) if end is None else self.ints(end) if isinstance(end, int) else end
         starts = self.ints(start) if isinstance(start, int) else start
         return self.node("Slice", x, starts, ends, self.ints(axis), self.ints(step))
-

@@ -56,13 +56,19 @@ def export_onnx(
 
     def called(tensors: list[Tensor]) -> Nest[Tensor | None]:
         given = iter(tensors)
-        return model(*(map_leaves(lambda _: next(given), each) for each in signature), training=False)
+        outs: Nest[Tensor | None] = model(*(map_leaves(lambda _: next(given), e) for e in signature), training=False)
+        return outs
 
     try:
         record = _recorded(called, entries)
         graph = _said(model, record, names_of_inputs(leaves), output_names)
     except (RecordsDifferError, NotExpressibleError) as error:
         raise ValueError(f"{who}: {error}") from error
+    except ShapeError as error:
+        raise ValueError(
+            f"{who}: it cannot be exported for any batch, or other sizes that are None in the shapes of its inputs. "
+            f"input_signature can fix them. {error}"
+        ) from error
     onnx_file.write(graph, filepath, model.name, opset)
 
 
@@ -79,6 +85,6 @@ def _said(model: Layer, record: Recorded, ins: Sequence[str], outs: Sequence[str
     names = {backend.of(v.array()).address(v.array()): v.path for v in model.variables}
     steps = translation.Translation(graph, names)
     translation.inputs(graph, steps, record.inputs, ins)
-    steps.run(record.steps)
+    steps.run(record.steps, record.results)
     translation.outputs(graph, steps, record.results, names_of_outputs(record.nest, outs, len(record.results)))
     return graph

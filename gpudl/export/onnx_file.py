@@ -28,7 +28,9 @@ def newest() -> int:
     try:
         from onnx import defs
     except ImportError as error:
-        raise ImportError(f"export: an ONNX file is written by the library onnx, which is missing. {_INSTALL}") from error
+        raise ImportError(
+            f"export: an ONNX file is written by the library onnx, which is missing. {_INSTALL}"
+        ) from error
     return defs.onnx_opset_version()
 
 
@@ -58,7 +60,7 @@ def write(graph: Graph, path: str | os.PathLike[str], name: str, opset: int) -> 
         name,
         [_port(port) for port in graph.inputs],
         [_port(port) for port in graph.outputs],
-        [numpy_helper.from_array(np.ascontiguousarray(array), key) for key, array in constants.items()],
+        [numpy_helper.from_array(np.asarray(array, order="C"), key) for key, array in constants.items()],
     )
     opsets = [helper.make_opsetid("", opset)]
     version = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
@@ -90,8 +92,9 @@ def read(node: Node) -> Iterable[str]:
 def _node(node: Node) -> onnx.NodeProto:
     from onnx import helper
 
-    attributes = {name: _attribute(value) for name, value in node.attributes.items()}
-    return helper.make_node(node.kind, node.ins, node.outs, name=node.outs[0], **attributes)
+    made = helper.make_node(node.kind, node.ins, node.outs, name=node.outs[0])
+    made.attribute.extend(helper.make_attribute(name, _attribute(value)) for name, value in node.attributes.items())
+    return made
 
 
 def _attribute(value: object) -> object:

@@ -43,7 +43,7 @@ def sparsemax(call: Call, x: str) -> str:
     x = call.typed()
     (count,) = call.fixed(-1)
     axis, dtype = graph.ints(-1), kept_in(call.dtype)
-    falling, _ = graph.nodes_of("TopK", x, graph.ints(count), outs=2, axis=-1, largest=1, sorted=1)
+    falling, _ = graph.nodes_of(2, "TopK", x, graph.ints(count), axis=-1, largest=1, sorted=1)
     sums = node("CumSum", falling, graph.number(-1, np.dtype(np.int64)))
     numbers = graph.constant(np.arange(1, count + 1).astype(dtype))
     among = node("Greater", node("Add", node("Mul", falling, numbers), graph.number(1, dtype)), sums)
@@ -110,8 +110,9 @@ def batch_norm(call: Call, x: str, gamma: str, beta: str, *, epsilon: float) -> 
 def _normalized(call: Call, axes: tuple[int, ...], epsilon: float) -> list[str]:
     node, graph = call.node, call.graph
     x, gamma, beta = (call.typed(place) for place in range(3))
-    mean = node("ReduceMean", x, graph.ints(*axes), keepdims=1)
+    mean = node("ReduceMean", x, graph.ints(*axes), keepdims=1, noop_with_empty_axes=1)
     centered = node("Sub", x, mean)
-    variance = node("ReduceMean", node("Mul", centered, centered), graph.ints(*axes), keepdims=1)
+    squares = node("Mul", centered, centered)
+    variance = node("ReduceMean", squares, graph.ints(*axes), keepdims=1, noop_with_empty_axes=1)
     spread = node("Sqrt", node("Add", variance, graph.number(epsilon, kept_in(call.dtype))))
     return [node("Add", node("Mul", node("Div", centered, spread), gamma), beta), mean, variance]

@@ -106,7 +106,7 @@ def pairs_of(entries: Sequence[tuple[OpenShape, Spec]], even: bool) -> list[Pair
             if size is None and axis:
                 prime = _PRIMES[(axis if even else count) % len(_PRIMES)]
                 count += 1
-                sizes.append((192 * prime, 288 * prime if even else 288 * prime + 1))
+                sizes.append((192 * prime, 288 * prime) if even else (48 * prime, 72 * prime + 1))
             else:
                 sizes.append(_BATCH if size is None else (size, size))
         found.append(Pair(*(spec.with_shape(tuple(each[at] for each in sizes)) for at in (0, 1))))

@@ -61,13 +61,13 @@ def whole_loop(call: Call, x: str, kernel: str, bias: str, *rest: str, reverse: 
         "" if edge.fill == 0 else node("Unsqueeze", call.typed(3 + at), graph.ints(0)) for at, edge in enumerate(states)
     ]
     outs = graph.nodes_of(
+        1 + len(states),
         call.op.upper(),
         call.transposed(given.x, (1, 0, 2)),
         *(graph.constant(_gates(call.op, w).T[None].astype(dtype)) for w in (given.kernel, recurrent)),
         graph.constant(biases[None].astype(dtype)),
         "",
         *first,
-        outs=1 + len(states),
         hidden_size=recurrent.shape[0],
         direction="reverse" if reverse else "forward",
         **({"linear_before_reset": 1} if call.op == "gru" else {}),
@@ -109,7 +109,7 @@ def _lstm_step(call: Call, row: str, kernel: str, bias: str, states: list[str]) 
     node, graph = call.node, call.graph
     h, c = states
     z = node("Add", row, node("Add", node("MatMul", h, kernel), bias))
-    i, f, g, o = graph.nodes_of("Split", z, outs=4, axis=-1, num_outputs=4)
+    i, f, g, o = graph.nodes_of(4, "Split", z, axis=-1, num_outputs=4)
     kept = node("Mul", node("Sigmoid", f), c)
     c = node("Add", kept, node("Mul", node("Sigmoid", i), node("Tanh", g)))
     return [node("Mul", node("Sigmoid", o), node("Tanh", c)), c]
@@ -119,7 +119,7 @@ def _gru_step(call: Call, row: str, kernel: str, bias: str, states: list[str]) -
     node, graph = call.node, call.graph
     (h,) = states
     y = node("Add", node("MatMul", h, kernel), bias)
-    (x_z, x_r, x_h), (y_z, y_r, y_h) = (graph.nodes_of("Split", t, outs=3, axis=-1, num_outputs=3) for t in (row, y))
+    (x_z, x_r, x_h), (y_z, y_r, y_h) = (graph.nodes_of(3, "Split", t, axis=-1, num_outputs=3) for t in (row, y))
     z, r = node("Sigmoid", node("Add", x_z, y_z)), node("Sigmoid", node("Add", x_r, y_r))
     candidate = node("Tanh", node("Add", x_h, node("Mul", r, y_h)))
     return [node("Add", candidate, node("Mul", z, node("Sub", h, candidate)))]
@@ -151,13 +151,12 @@ def scan(
     way = int(reverse)
     kept = len(results) - len(begin)
     return graph.nodes_of(
+        len(results),
         "Scan",
         *begin,
         *rows,
-        outs=len(results),
         body=body,
         num_scan_inputs=len(rows),
         scan_input_directions=(way,) * len(rows),
         **({"scan_output_directions": (way,) * kept} if kept else {}),
     )
-

@@ -58,7 +58,7 @@ def argsort(call: Call, x: str, *, axis: int) -> str:
     if call.ins[0].spec.dtype.kind in "biu":
         x = call.node("Cast", x, to=_INT64)
     count = call.graph.size(call.ins[0].pair.sizes[axis])
-    _, order = call.graph.nodes_of("TopK", x, count, outs=2, axis=axis, largest=0, sorted=1)
+    _, order = call.graph.nodes_of(2, "TopK", x, count, axis=axis, largest=0, sorted=1)
     return call.graph.cast(order, call.dtype)
 
 
@@ -83,4 +83,3 @@ def one_hot(call: Call, labels: str, *, classes: int, dtype: DTypeLike) -> str:
     """Rows of zeros, with a 1 at the label."""
     at = call.node("Unsqueeze", call.node("Cast", labels, to=_INT64), call.graph.ints(-1))
     return call.graph.cast(call.node("Equal", at, call.graph.ints(*range(classes))), call.dtype)
-

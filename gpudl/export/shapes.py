@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import EllipsisType
 
+import numpy as np
+
 from gpudl.export.call import Call, translates
 from gpudl.export.graph import UNKNOWN, NotExpressibleError, Size
 from gpudl.ops.primitives.shape import Key
@@ -79,12 +81,13 @@ def take_slice(call: Call, x: str, *, key: Key) -> str:
     """A part of x."""
     sizes = call.ins[0].pair.sizes
     (parts, new), (others, _) = (_by_axis(static["key"], len(sizes)) for static in (call.static, call.other))
-    starts, ends, axes, steps, dropped = [], [], [], [], []
+    rows: list[tuple[int, int, int, int]] = []  # of start, end, axis and step
+    dropped = []
     for axis, (part, other, size) in enumerate(zip(parts, others, sizes, strict=True)):
         if isinstance(part, int) and isinstance(other, int):
             start = _from_either_end((part, other), size)
             assert start is not None
-            row = (start, start + 1 or _MOST, 1)
+            rows.append((start, start + 1 or _MOST, axis, 1))
             dropped.append(axis)
         else:
             assert isinstance(part, tuple)
@@ -94,13 +97,11 @@ def take_slice(call: Call, x: str, *, key: Key) -> str:
             if (first, last, step) == (None, None, 1):
                 continue
             ends_at = _MOST if step > 0 else -_MOST
-            row = ((0 if step > 0 else _MOST) if first is None else first, ends_at if last is None else last, step)
-        for found, number in zip((starts, ends, steps), row, strict=True):
-            found.append(number)
-        axes.append(axis)
+            begin = (0 if step > 0 else _MOST) if first is None else first
+            rows.append((begin, ends_at if last is None else last, axis, step))
     ints = call.graph.ints
-    if axes:
-        x = call.node("Slice", x, ints(*starts), ints(*ends), ints(*axes), ints(*steps))
+    if rows:
+        x = call.node("Slice", x, *(ints(*column) for column in zip(*rows, strict=True)))
     if dropped:
         x = call.node("Squeeze", x, ints(*dropped))
     return call.node("Unsqueeze", x, ints(*new)) if new else x
@@ -132,3 +133,12 @@ def _padded(call: Call, number: int) -> str:
     if new:
         g = call.node("Squeeze", g, call.graph.ints(*new))
     return call.node("Pad", g, call.graph.ints(*before, *after)) if any(before + after) else g
+
+
+@translates("triangle")
+def triangle(call: Call, x: str, *, part: str) -> str:
+    """Ones in a part of a matrix of the size of x."""
+    rows, columns = (np.arange(n) for n in call.fixed(-2, -1))
+    below = rows[:, None] - columns
+    kept = {"lower": below >= 0, "upper": below <= 0, "diagonal": below == 0}[part]
+    return call.graph.constant(kept.astype(call.dtype))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from gpudl.engine.symbol import OpenShape, open_shape
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 
-class Seen(NamedTuple):
+
+@dataclass(frozen=True)
+class Seen:
     """The shape and dtype of what a model was called on, with None for the size of the batch."""
 
     shape: OpenShape
@@ -31,7 +33,8 @@ def seen(args: tuple[object, ...]) -> tuple[Nest[Seen], ...] | None:
     return tuple(map_leaves(_seen, each) for each in args)
 
 
-def _seen(given: Tensor | np.ndarray) -> Seen:
+def _seen(given: object) -> Seen:
+    assert isinstance(given, Tensor | np.ndarray)
     # NumPy's default float is what layers cast to their own.
     dtype = FLOAT32 if isinstance(given, np.ndarray) and given.dtype == np.float64 else given.dtype
     return Seen((None, *open_shape(tuple(given.shape[1:]))) if given.ndim else (), dtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -62,13 +63,17 @@ class Translation:
         name = self._names.get(address, "constant")
         return Edge(twin.pair, lambda: graph.constant(first, name), constant=first, fill=_only(first))
 
-    def run(self, steps: Sequence[Step]) -> None:
+    def run(self, steps: Sequence[Step], results: Sequence[Twin]) -> None:
         """Say steps, in order.
+
+        Args:
+            steps: the instructions.
+            results: what is read of them afterwards.
 
         Raises:
             NotExpressibleError: one of them is no operator of ONNX; the text is a sentence that names its layer.
         """
-        read = {twin.value for step in steps for twin in step.ins}
+        read = {twin.value for twin in (*results, *(twin for step in steps for twin in step.ins))}
         for step in steps:
             instruction = step.instruction
             layer = f", in {instruction.origin!r}," if instruction.origin else ""
@@ -109,9 +114,8 @@ class Translation:
         graph, scope = self._graph, self._graph.scope
         for twin, array in zip(step.outs, arrays, strict=True):
             name = f"{scope}/{step.instruction.name}" if scope else step.instruction.name
-            self._edges[twin.value] = Edge(
-                twin.pair, lambda array=array, name=name: graph.constant(array, name), constant=array, fill=_only(array)
-            )
+            named = partial(graph.constant, array, name)
+            self._edges[twin.value] = Edge(twin.pair, named, constant=array, fill=_only(array))
 
     def _loop(self, step: Step) -> None:
         one, two = step.instruction, step.other
@@ -129,7 +133,7 @@ class Translation:
                 within.enter(slot, name)
             else:
                 within._edges[slot.value] = source
-        within.run(inside)
+        within.run(inside, results)
         self._graph.scope = one.origin
         names = [edge.name for edge in sources[: carries + streams]]
         rows = names[carries:]
@@ -151,8 +155,9 @@ def _said(call: Call) -> Sequence[str]:
         return [names] if isinstance(names, str) else names
     found = elementwise(call)
     if found is None:
+        draws = call.op.startswith("random") or call.op == "dropout"
         raise NotExpressibleError(
-            "random numbers are drawn in training only" if call.op.startswith("random") else "ONNX has no operator for it"
+            "it draws random numbers, and a file has no seed" if draws else "ONNX has no operator for it"
         )
     return [found]
 

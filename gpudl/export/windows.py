@@ -80,9 +80,7 @@ def _each_channel(call: Call) -> str:
 
 
 @translates("conv2d_input_grad")
-def transposed_convolution(
-    call: Call, g: str, w: str, *, shape: Ints, window: Window, algorithm: str = "auto"
-) -> str:
+def transposed_convolution(call: Call, g: str, w: str, *, shape: Ints, window: Window, algorithm: str = "auto") -> str:
     """The adjoint of a convolution, which is a transposed convolution."""
     filters = call.transposed(call.typed(1), (3, 2, 0, 1))
     return _last(call, _adjoint(call, _first(call), filters, 1, window, call.ins[0].pair.sizes[1:3]))
@@ -164,6 +162,12 @@ def max_pool(call: Call, x: str, *, window: Window) -> list[str]:
     if _covers(call):
         return [_last(call, call.node("GlobalMaxPool", _first(call))), ""]
     x, slides = _padded(call, _first(call), window)
+    pads = slides.get("pads", ())
+    if isinstance(pads, tuple) and any(pad >= size for pad, size in zip(pads, window.kernel * 2, strict=False)):
+        # onnxruntime takes no padding as large as the window.
+        ints = call.graph.ints(0, 0, *pads[:2], 0, 0, *pads[2:])
+        x = call.node("Pad", x, ints, call.graph.number(-np.inf, call.dtype))
+        slides["pads"] = (0, 0, 0, 0)
     return [_last(call, call.node("MaxPool", x, **slides)), ""]
 
 

@@ -124,10 +124,11 @@ class Heads(Layer):
         tokens = Tokens(q, k, self._axes_of(query.ndim))
         plain = self.dropout == 0 and not return_attention_scores
         causal = use_causal_mask and plain and self.sliding_window is None  # else it is a mask like others
+        hidden = None if query_mask is None else tokens.of_queries(query_mask)
         seen = tokens.together(
             [
                 tokens.near(self.sliding_window, use_causal_mask and not causal),
-                None if query_mask is None or not self._hides_queries else tokens.of_queries(query_mask),
+                hidden if self._hides_queries else None,
                 None if value_mask is None else tokens.of_keys("value_mask", value_mask),
                 None if key_mask is None else tokens.of_keys("key_mask", key_mask),
                 None if attention_mask is None else tokens.of_pairs(attention_mask),

@@ -12,6 +12,7 @@ from gpudl.engine.calls import declare
 from gpudl.engine.state import warn_user
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tensor import Tensor
+from gpudl.layers._low_rank import LowRank
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import DtypeLike, KernelOptions, LayerOptions
@@ -28,7 +29,7 @@ __all__ = [
 _SAMPLES = "Samples are (batch, features): add the batch axis, e.g. x.reshape(1, -1)."
 
 
-class Dense(Layer, options=KernelOptions):
+class Dense(LowRank, options=KernelOptions):
     """A fully connected layer: activation(x @ kernel + bias), along the last axis.
 
     Inputs (batch, ..., features) become (batch, ..., units).
@@ -78,6 +79,9 @@ class Dense(Layer, options=KernelOptions):
     def call(self, x: Tensor) -> Tensor:
         """Return the outputs for inputs (batch, ..., features)."""
         x = self._floating(x)
+        if self.lora_enabled:
+            y = self._updated(ops.matmul(x, self.kernel), ops.matmul(x, self.lora_kernel_a))
+            return activations.with_bias(y, self.bias, self.activation)
         if x.ndim == 2:
             return activations.with_bias(x @ self.kernel, self.bias, self.activation)
         y = ops.reshape(ops.reshape(x, (-1, x.shape[-1])) @ self.kernel, (*x.shape[:-1], self.units))

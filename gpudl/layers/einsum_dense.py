@@ -9,8 +9,8 @@ from typing import NamedTuple, Unpack
 from gpudl import activations, ops
 from gpudl.engine.spec import ShapeError
 from gpudl.engine.tensor import Tensor
+from gpudl.layers._low_rank import LowRank
 from gpudl.layers.base.input_spec import InputSpec, Shape
-from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import EinsumOptions
 from gpudl.registry import Identifier
 from gpudl.utils.checks import sizes
@@ -34,7 +34,7 @@ class Labels(NamedTuple):
     outputs: str
 
 
-class EinsumDense(Layer, options=EinsumOptions):
+class EinsumDense(LowRank, options=EinsumOptions):
     """A fully connected layer: activation(einsum(equation, inputs, kernel) + bias).
 
     Args:
@@ -103,7 +103,7 @@ class EinsumDense(Layer, options=EinsumOptions):
 
     def call(self, x: Tensor) -> Tensor:
         """Return the outputs."""
-        y = ops.einsum(self.equation, self._floating(x), self.kernel)
+        y = ops.einsum(self.equation, self._floating(x), self._whole())
         if self.bias is None:
             return self.activation(y)
         if y.shape[y.ndim - self.bias.ndim :] != self.bias.shape:

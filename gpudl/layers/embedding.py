@@ -12,8 +12,8 @@ from gpudl import constraints, initializers, ops, regularizers
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import warn_user
 from gpudl.engine.tensor import Tensor
+from gpudl.layers._low_rank import LowRank
 from gpudl.layers.base.input_spec import Shape
-from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import Masks
 from gpudl.layers.base.options import Common
 from gpudl.ops.primitives.matmul import matmul
@@ -33,7 +33,7 @@ class EmbeddingOptions(Common, total=False):
     input_length: int | None
 
 
-class Embedding(Layer):
+class Embedding(LowRank):
     """Map each of `input_dim` integers, such as the indices of words, to a trainable vector.
 
     Inputs (batch, ...) become (batch, ..., output_dim). They should be in 0 <= x < input_dim. As in `ops.take`, a
@@ -63,6 +63,7 @@ class Embedding(Layer):
     """
 
     _obsolete = ("input_length", "weights")
+    _adapted = "embeddings"
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class Embedding(Layer):
             self.build((None,))
             self.set_weights([weights] if isinstance(weights, np.ndarray) else weights)
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         """Create the vectors."""
         self.embeddings = self._add("embeddings", (self.input_dim, self.output_dim))
 
@@ -104,7 +105,10 @@ class Embedding(Layer):
     def call(self, x: Tensor) -> Tensor:
         """Return the vectors of integers (batch, ...); floats are truncated to integers."""
         numbers = ops.cast(x, dtype=np.dtype(np.int32)) if is_floating(x.dtype) or x.dtype.kind == "b" else x
-        return ops.take(self.embeddings, numbers, axis=0)
+        vectors = ops.take(self.embeddings, numbers, axis=0)
+        if self.lora_enabled:
+            return self._updated(vectors, ops.take(self.lora_embeddings_a, numbers, axis=0))
+        return vectors
 
 
 class ReversibleEmbedding(Embedding):
@@ -160,7 +164,7 @@ class ReversibleEmbedding(Embedding):
         self.reverse_dtype = reverse_dtype
         self.logit_soft_cap = logit_soft_cap
 
-    def build(self, input_shape: Shape) -> None:
+    def build(self, input_shape: Shape | None = None) -> None:
         """Create the vectors."""
         super().build(input_shape)
         self.reverse_embeddings = (
@@ -182,7 +186,7 @@ class ReversibleEmbedding(Embedding):
         if x.shape[-1] != self.output_dim:
             raise ShapeError(f"vectors have {self.output_dim} elements along the last axis, got shape {x.shape}.")
         dtype = np.dtype(self.reverse_dtype or self.compute_dtype)
-        weights = self.embeddings if self.reverse_embeddings is None else self.reverse_embeddings
+        weights = self._whole() if self.reverse_embeddings is None else self.reverse_embeddings
         rows = ops.reshape(ops.cast(x, dtype=dtype), (-1, self.output_dim))
         product = matmul(rows, ops.cast(weights, dtype=dtype), transpose_b=self.reverse_embeddings is None)
         logits = ops.reshape(product, (*x.shape[:-1], self.input_dim))

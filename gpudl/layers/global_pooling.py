@@ -119,7 +119,12 @@ class GlobalAveragePooling1D(_GlobalAverage, rank=1):
         """Return the means of the steps that count."""
         if mask is None:
             return super().call(x)
-        x = self._floating(x)
+        x, steps = self._floating(x), (x.shape[0], x.shape[self.axes[0]])
+        if mask.ndim != 2 or any(n not in (1, m) for n, m in zip(mask.shape, steps, strict=True)):
+            raise ShapeError(
+                f"the mask of shape {mask.shape} does not fit inputs of shape {x.shape}: it has a value for each step, "
+                f"{steps}. Give such a mask, or mask=None."
+            )
         counted = ops.expand_dims(ops.cast_like(mask, x), self.channel_axis)
         total = ops.sum(x * counted, axis=self.axes, keepdims=self.keepdims)
         return total / ops.sum(counted, axis=self.axes, keepdims=self.keepdims)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from math import prod
+from math import inf, prod
 from typing import Unpack
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from gpudl import config, ops
 from gpudl.engine.convert import as_tensor
@@ -33,7 +34,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
     In training, mean and variance are those of the batch, without masked steps, and moving averages follow
     them; otherwise, and in a layer with ``trainable=False``, they are the moving averages.
 
-    Source: Ioffe and Szegedy, "Batch normalization", ICML 2015.
+    Source: Ioffe and Szegedy, "Batch normalization", ICML 2015; Ioffe, "Batch renormalization", 2017.
 
     Args:
         axis: the axis of the channels.
@@ -49,9 +50,14 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         gamma_regularizer: penalty of gamma.
         beta_constraint: projection of beta after each update.
         gamma_constraint: projection of gamma after each update.
+        renorm: whether to correct, in training, the mean and the variance of a batch by other moving averages.
+        renorm_clipping: limits of the correction: ``"rmin"`` and ``"rmax"`` of the factor, ``"dmax"`` of the shift.
+        renorm_momentum: weight of the old value in the moving averages of the correction.
+        synchronized: without effect: one device computes a batch.
         **options: those of `Layer`.
 
     Raises:
+        ValueError: unknown or impossible limits.
         ShapeError: the inputs do not have the axis, or have another number of channels than it was built for.
 
     Example:
@@ -86,6 +92,12 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         self.epsilon = float(epsilon)
         self.center = center
         self.scale = scale
+        require_number("BatchNormalization", 0, 1, renorm_momentum=self.renorm_momentum)
+        limits = self.renorm_clipping or {}
+        if limits.keys() - {"rmin", "rmax", "dmax"}:
+            raise ValueError(f"BatchNormalization: renorm_clipping may have rmin, rmax and dmax, got {limits}.")
+        if limits.get("rmax", inf) < limits.get("rmin", 0.0) or limits.get("dmax", 0.0) < 0:
+            raise ValueError(f"BatchNormalization: renorm_clipping needs rmin <= rmax and 0 <= dmax, got {limits}.")
 
     def build(self, input_shape: Shape) -> None:
         """Create gamma and beta, if they are used, and the moving averages."""
@@ -97,6 +109,15 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         self.beta = self._add("beta", each, autocast=False) if self.center else None
         self.moving_mean = self._add("moving_mean", each, trainable=False, autocast=False)
         self.moving_variance = self._add("moving_variance", each, trainable=False, autocast=False)
+        if self.renorm:
+
+            def deviation(shape: Shape, dtype: DTypeLike = None) -> Tensor:
+                found: Tensor = ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
+                return found
+
+            self.moving_stddev = self._add("moving_stddev", each, False, False, initializer=deviation)
+            self.renorm_mean = self._add("renorm_mean", each, False, False, initializer=self.moving_mean_initializer)
+            self.renorm_stddev = self._add("renorm_stddev", each, False, False, initializer=deviation)
         self.input_spec = InputSpec(
             ndim=len(input_shape),
             axes={self.axis: self.moving_mean.size},
@@ -130,6 +151,8 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         gamma = ops.ones_like(self.moving_variance) if self.gamma is None else self.gamma
         beta = ops.zeros_like(self.moving_mean) if self.beta is None else self.beta
         y: Tensor
+        if training and self.renorm:
+            return self._renormalized(x, gamma, beta, counted)
         if training:
             if counted is None:
                 y, mean, variance = ops.batch_norm(x, gamma, beta, epsilon=self.epsilon)
@@ -143,8 +166,26 @@ class BatchNormalization(Layer, options=BatchNormOptions):
             y = ops.scale_shift(x, self.moving_mean, scale, beta)
         return y
 
-    def _follow(self, moving: Variable, now: Tensor) -> None:
-        moving.assign(moving * self.momentum + now * (1.0 - self.momentum))
+    def _renormalized(self, x: Tensor, gamma: Tensor, beta: Tensor, counted: Tensor | None) -> Tensor:
+        """Return the inputs normalized by the batch, and corrected towards what moving averages would make of them."""
+        weight = ops.ones_like(x) if counted is None else ops.cast_like(counted, x)
+        mean, variance = _moments(x, weight)
+        deviation, limits = ops.sqrt(variance + self.epsilon), self.renorm_clipping or {}
+        usual = ops.maximum(self.renorm_stddev, self.epsilon**0.5)
+        most, shift = limits.get("rmax", inf), limits.get("dmax", inf)
+        r = ops.stop_gradient(ops.clip(deviation / usual, limits.get("rmin", 0.0), most))
+        d = ops.stop_gradient(ops.clip((mean - self.renorm_mean) / usual, -shift, shift))
+        y = ((x - mean) / deviation * r + d) * gamma + beta
+        self._follow(self.renorm_mean, mean, self.renorm_momentum)
+        self._follow(self.renorm_stddev, deviation, self.renorm_momentum)
+        self._follow(self.moving_mean, mean)
+        self._follow(self.moving_stddev, deviation)
+        self.moving_variance.assign(ops.maximum(ops.square(self.moving_stddev) - self.epsilon, 0.0))
+        return y
+
+    def _follow(self, moving: Variable, now: Tensor, momentum: float | None = None) -> None:
+        share = self.momentum if momentum is None else momentum
+        moving.assign(moving * share + now * (1.0 - share))
 
 
 def _counted(mask: Tensor, x: Tensor) -> Tensor:

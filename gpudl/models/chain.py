@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import takewhile
 
 from gpudl.engine.calls import calls_of, declare
+from gpudl.engine.spec import ShapeError
 from gpudl.engine.symbol import KerasTensor
 from gpudl.engine.tree import Nest
 from gpudl.layers import InputLayer
@@ -33,3 +35,16 @@ class Chain:
             self.symbols.append(layer(self.symbols[-1]))
             self.stack.append(layer)
         return self.symbols
+
+
+def require_shape(who: str, built: Sequence[int | None], given: Sequence[int | None], first: int) -> None:
+    """Raise ShapeError unless the shape that is given, from the axis `first` on, is that for which a model was built.
+
+    None is any size.
+    """
+    pairs = zip(built[first:], given[first:], strict=False)
+    if len(given) != len(built) or any(None not in (n, m) and n != m for n, m in pairs):
+        raise ShapeError(
+            f"{who} was built for inputs of shape {tuple(built)}, got {tuple(given)}. Reshape the data, or build a "
+            "model for them."
+        )

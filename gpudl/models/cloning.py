@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import TypeVar
 
 from gpudl.engine.calls import Operation
@@ -28,8 +29,8 @@ def clone_model(
 ) -> Layer:
     """Return a model with layers of the same kinds and names as those of `model`, and with weights of its own.
 
-    The new model is not compiled, and its weights are initialized again; ``set_weights(model.get_weights())`` makes
-    them the same.
+    Its weights are initialized again; ``set_weights(model.get_weights())`` makes them the same. If the model is
+    compiled the new one is compiled alike, with an optimizer, losses and metrics of its own.
 
     Args:
         model: a functional model or a `Sequential`; without further arguments any layer that its config makes again.
@@ -75,8 +76,14 @@ def clone_model(
         return type(layer).from_config(layer.get_config())
 
     if isinstance(model, Sequential):
-        return _sequential(model, cloned, input_tensors)
-    return _functional(model, cloned, input_tensors, call_function)
+        clone: Model = _sequential(model, cloned, input_tensors)
+    else:
+        clone = _functional(model, cloned, input_tensors, call_function)
+    if model._compiled is not None and type(clone).compile is Model.compile:
+        optimizer = model.optimizer
+        alike = optimizer and type(optimizer).from_config(optimizer.get_config())
+        clone.compile(**deepcopy({**model._compiled.arguments, "optimizer": alike}))
+    return clone
 
 
 def _is_functional(layer: Layer) -> bool:

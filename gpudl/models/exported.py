@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Unpack
+from typing import Unpack
 
 from gpudl.engine.symbol import symbols
 from gpudl.engine.tree import Nest
 from gpudl.export import Options, export_onnx
 from gpudl.export.signature import Seen, seen
-from gpudl.models.reported import Reported
+from gpudl.layers.base.layer import Layer
+from gpudl.models.state_tree import HasStateTree
 
 
-class Exported(Reported):
+class Exported(HasStateTree):
     """The base of models that implements their export."""
 
     _called_on: tuple[Nest[Seen], ...] | None = None
-    _graph: Any
 
     def export(
         self,
@@ -68,7 +68,7 @@ class Exported(Reported):
                 f"{who}: it begins with layers that work on the host, such as those that read text, for which ONNX "
                 "has no operators. Export a model of the layers behind them."
             )
-        ends = symbols(getattr(self, "output", None)) if self._called_on is None else []
+        ends = symbols(self.output) if self._has_graph() and hasattr(self, "output") else []
         names = [symbol.call.operation.name for symbol in ends]
         export_onnx(self, filepath, self._signature(input_signature), names, **kwargs)
         if verbose is None or verbose:
@@ -78,18 +78,30 @@ class Exported(Reported):
         """Return what the arguments of a call are: as given, or as the model knows them."""
         if given is not None:
             return given if isinstance(given, list | tuple) else [given]
-        known = getattr(self, "input", None) if self._called_on is None else None
-        if known is None and self._called_on is None:
+        known = getattr(self, "input", None) if self._has_graph() else None
+        if known is not None:
+            return [known]
+        if self._called_on is None:
             raise ValueError(
                 f"{type(self).__name__} {self.name!r}: export must know the inputs. Call the model on data first, or "
                 "pass input_signature, a list with an InputSpec(shape=(None, ...), dtype=...) for each argument."
             )
-        return [known] if self._called_on is None else self._called_on
+        return self._called_on
 
-    def _note_call(self, args: tuple[object, ...]) -> None:
-        """Remember what the model was first called on, if its inputs are not known otherwise."""
-        if self._called_on is None and self._graph is None:
+    def _has_graph(self) -> bool:
+        """Return whether the model is made of calls on symbols, and not a subclass with a `call` of its own."""
+        return self.saved_layers() is not None
+
+    def saved_layers(self) -> list[Layer] | None:
+        """Return the layers that files have by their numbers; None where they have the names of attributes."""
+        return None
+
+    def _called(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        """Call the model, and remember what it was first called on."""
+        results = super()._called(args, kwargs)
+        if self._called_on is None:
             vars(self)["_called_on"] = seen(args)
+        return results
 
     def _on_host(self) -> bool:
         """Return whether layers at the beginning work on the host."""

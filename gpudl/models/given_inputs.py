@@ -40,7 +40,8 @@ def one_each(names: Nest[str], given: Nest[L], who: str) -> list[L]:
 
     Args:
         names: the names of the inputs, in the nest of the model's inputs.
-        given: the same nest, or a dict by the names, or any other nest with as many leaves, in order.
+        given: the same nest, or a dict by the names, or any other nest with as many leaves, in order; in place of a
+            dict only if its keys are in order.
         who: the model, for errors.
 
     Returns:
@@ -61,9 +62,10 @@ def one_each(names: Nest[str], given: Nest[L], who: str) -> list[L]:
     exactly = found is not None and _same_keys(names, given)
     if found is None and not isinstance(given, dict):
         found = list(sorted_leaves(given))
-    if found is None or len(found) != len(row) or not all(map(_is_leaf, found)):
+    ordered = not isinstance(names, dict) or isinstance(given, dict) or list(names) == sorted(names)
+    if found is None or len(found) != len(row) or not all(map(_is_leaf, found)) or not ordered:
         raise ValueError(f"{who} {_expected(names, row, given)}")
-    if not exactly and len(row) > 1:
+    if not exactly and (len(row) > 1 or isinstance(given, dict)):
         warn_user(
             f"The structure of what {who} is called on differs from that of its inputs: it "
             f"{_expected(names, row, given)} They were taken in this order.",

@@ -280,9 +280,7 @@ class Model(Exported):
             args = (self._prepare(args[0]), *args[1:])
         before, self.built = self.built, True  # the layers inside build themselves as `call` reaches them
         try:
-            results = super()._called(args, kwargs)
-            self._note_call(args)
-            return results
+            return super()._called(args, kwargs)
         except BaseException:
             self.built = before
             raise

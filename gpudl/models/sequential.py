@@ -7,7 +7,6 @@ from typing import Any, Self
 
 from gpudl.engine.calls import offer_calls
 from gpudl.engine.enclosing import inside
-from gpudl.engine.spec import ShapeError
 from gpudl.engine.state import preparing
 from gpudl.engine.symbol import KerasTensor, open_shape
 from gpudl.engine.tensor import Tensor
@@ -17,7 +16,7 @@ from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.layers.preprocessing.host import array_of
-from gpudl.models.chain import Chain
+from gpudl.models.chain import Chain, require_shape
 from gpudl.models.functional import CallGraph
 from gpudl.models.model import Model
 from gpudl.names import auto_name
@@ -139,6 +138,8 @@ class Sequential(Model):
             self.output_shape = self._stack[-1].output_shape
             self._take_input(entry)
             auto_name("functional")
+        elif input_shape is not None:
+            require_shape(self._who(), self.batch_shape, input_shape, 0)
         self.built = True
 
     def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
@@ -227,13 +228,7 @@ class Sequential(Model):
         shape, dtype = self._input.batch_shape, self._input.dtype if self._declared else inputs.dtype
         if inputs.ndim == len(shape) - 1 and shape[-1] == 1:
             inputs = reshape(inputs, (*inputs.shape, 1))
-        if inputs.ndim != len(shape) or any(
-            n not in (None, m) for n, m in zip(shape[1:], inputs.shape[1:], strict=True)
-        ):
-            raise ShapeError(
-                f"{self._who()} was built for inputs of shape {shape}, got {inputs.shape}. "
-                "Reshape the data, or build a model for them."
-            )
+        require_shape(self._who(), shape, inputs.shape, 1)
         return keeping_mask(given, inputs if inputs.dtype == dtype else cast(inputs, dtype=dtype))
 
     @derived

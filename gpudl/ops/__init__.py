@@ -56,7 +56,7 @@ from gpudl.ops.scattering import *  # noqa: F403
 from gpudl.ops.segments import *  # noqa: F403
 from gpudl.ops.spectral import *  # noqa: F403
 
-__all__ = ["Op", "image", "linalg", "registry"]
+__all__ = ["Op", "image", "linalg", "nn", "numpy", "registry"]
 
 publish(
     globals(),

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 from gpudl.layers.base.layer import Layer
 from gpudl.saving.hdf5 import Hdf5Weights, hdf5_in, new_in, write_parts
@@ -23,10 +23,15 @@ from gpudl.saving.parts import parts_of
 from gpudl.saving.weights_file import read_weights, saved_parts
 from gpudl.saving.window import Window, checksum, data_of
 
+if TYPE_CHECKING:
+    import h5py
+
 ENDING = ".keras"
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 _VOCABULARY = "vocabulary.txt"
 _MOST_COMPRESSED = 100
+VERSION = "3.15.0"
+"""The version of Keras whose format the files have."""
 
 
 @runtime_checkable
@@ -40,9 +45,9 @@ class Learning(Protocol):
         """Read the file in a folder."""
 
 
-def write_archive(model: Layer, config: str, unfinished: Path, version: str) -> None:
+def write_archive(model: Layer, config: str, unfinished: Path) -> None:
     """Write a model and its config to an archive."""
-    written = {"keras_version": version, "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
+    written = {"keras_version": VERSION, "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S")}
     with unfinished.open("w+b") as file, zipfile.ZipFile(file, "w") as archive:
         archive.writestr(METADATA, json.dumps(written))
         archive.writestr(CONFIG, config)
@@ -88,26 +93,47 @@ def read_archive(source: Path, make: Callable[[bytes, int], Layer]) -> Layer:
     with opened_archive(source) as archive:
         with _intact(source):
             text = archive.read(CONFIG)
-        model = make(text, archive.getinfo(WEIGHTS).file_size)
-        with _weights_of(archive, source) as (weights, require_checksum):  # which is computed meanwhile
-            read_weights(model, weights, source)
+            written_by = version_of(archive)
+        try:
+            model = make(text, archive.getinfo(WEIGHTS).file_size)
+        except ValueError as error:
+            if _numbers(written_by) <= _numbers(VERSION):
+                raise
+            raise ValueError(
+                f"{error} Keras {written_by} has written the file, and gpudl reads what Keras {VERSION} writes."
+            ) from error
+        with weights_file_of(archive, source) as (file, require_checksum):  # which is computed meanwhile
+            read_weights(model, Hdf5Weights([file], source), source)
             require_checksum()
         _read_assets(model, archive, source)
     return model
 
 
+def version_of(archive: zipfile.ZipFile) -> str:
+    """Return the version of Keras that an archive says has written it, or an empty text."""
+    try:
+        return str(json.loads(archive.read(METADATA))["keras_version"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ""
+
+
+def _numbers(version: str) -> list[int]:
+    """Return the major and the minor number of a version."""
+    return [int(number) if number.isdecimal() and len(number) < 5 else 0 for number in version.split(".")[:2]]
+
+
 def load_archive(model: Layer, source: Path, skip_mismatch: bool = False) -> None:
     """Set the weights of a model, and what it has learnt, from an archive; see `saving.load_weights`."""
     with opened_archive(source) as archive:
-        with _weights_of(archive, source) as (weights, require_checksum):
+        with weights_file_of(archive, source) as (file, require_checksum):
             require_checksum()
-            read_weights(model, weights, source, skip_mismatch)
+            read_weights(model, Hdf5Weights([file], source), source, skip_mismatch)
         _read_assets(model, archive, source)
 
 
 @contextmanager
-def _weights_of(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[Hdf5Weights, Callable[[], None]]]:
-    """Give the weights in an archive, in their place, and what raises ValueError if their checksum is another."""
+def weights_file_of(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """Give the file of weights that is in an archive, and what raises ValueError if its checksum is another."""
     member = archive.getinfo(WEIGHTS)
     with ExitStack() as stack:
         if member.compress_type == zipfile.ZIP_STORED:
@@ -126,7 +152,7 @@ def _weights_of(archive: zipfile.ZipFile, source: Path) -> Iterator[tuple[Hdf5We
             if computed is not None and computed.result() != member.CRC:
                 raise ValueError(f"{source} is damaged: the checksum of its weights is another. It is not loaded.")
 
-        yield Hdf5Weights([stack.enter_context(hdf5_in(place, source))], source), require_checksum
+        yield stack.enter_context(hdf5_in(place, source)), require_checksum
 
 
 def _read_assets(model: Layer, archive: zipfile.ZipFile, source: Path) -> None:

@@ -165,12 +165,14 @@ def read_config(file: h5py.File, source: Path) -> Config:
     Raises:
         ValueError: there is none: the file has weights only.
     """
-    if "model_config" not in file.attrs:
+    with undamaged(source):
+        known = set(file.attrs)
+    if "model_config" not in known:
         raise ValueError(
             f"{source} has weights, but no model: build the model in your program, and call load_weights() on it."
         )
     config: Config = {"module": "keras.models", **_json(file, "model_config", source)}
-    if "training_config" in file.attrs:
+    if "training_config" in known:
         compiled = _json(file, "training_config", source)
         compiled["optimizer"] = optimizer = compiled.pop("optimizer_config", None)
         own = optimizer.get("config") if isinstance(optimizer, dict) else None
@@ -204,7 +206,7 @@ def optimizer_from(model: Layer, file: h5py.File, source: Path) -> list[Pair]:
     optimizer.build(model.trainable_variables)
     variables = optimizer.variables
     if [v.shape for v in variables] == [a.shape for a in stored] and all(
-        fits(v.dtype, a.dtype) for v, a in zip(variables, stored, strict=True)
+        fits(v.dtype, a.dtype, also_whole=True) for v, a in zip(variables, stored, strict=True)
     ):
         return list(map(Pair, variables, stored))
     warn_user("load_model leaves the optimizer as it is: the file has the state of another one.")

@@ -188,9 +188,17 @@ class Hdf5Weights:
 
     def arrays(self, path: str) -> dict[str, Hdf5Array]:
         """Return the arrays at the path of a part of a model, by name; none where there is nothing."""
-        groups = (group_at(file, f"{path}/vars", self._source) for file in self._files)
-        held = [group for group in groups if group is not None]
-        return {name: array_in(group, name, self._source) for group in held for name in group}
+        found: dict[str, Hdf5Array] = {}
+        for file in self._files:
+            group = group_at(file, f"{path}/vars", self._source)
+            found |= {name: array_in(group, name, self._source) for name in names_in(group, self._source)}
+        return found
+
+
+def names_in(group: h5py.Group | None, source: Path) -> list[str]:
+    """Return the names of what is in a group; none for None."""
+    with undamaged(source):
+        return [] if group is None else list(group)
 
 
 def array_in(group: h5py.Group, name: str, source: Path) -> Hdf5Array:

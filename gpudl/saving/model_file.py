@@ -11,12 +11,13 @@ from typing import Any
 from gpudl.engine.state import weights_awaited, weights_up_to
 from gpudl.layers.base.layer import Layer
 from gpudl.registry import Config
-from gpudl.saving.archive import ENDING, load_archive, read_archive, write_archive
+from gpudl.saving.archive import ENDING, VERSION, load_archive, read_archive, write_archive
 from gpudl.saving.h5_model import layers_from, optimizer_from, read_config, write_h5
 from gpudl.saving.hdf5 import is_hdf5, new_file, opened_file
 from gpudl.saving.model_text import model_of, parsed
 from gpudl.saving.objects import serialize_keras_object
-from gpudl.saving.shards import INDEX, load_sharded, require_absent
+from gpudl.saving.place import require_place
+from gpudl.saving.shards import INDEX, load_sharded
 from gpudl.saving.stored import fill
 from gpudl.saving.weights_file import read_weights, require_built
 from gpudl.saving.weights_formats import ENDING as WEIGHTS_ENDING
@@ -26,8 +27,6 @@ from gpudl.utils.files import replacing
 __all__ = ["load_model", "load_weights", "model_from_json", "save_model"]
 
 _OLDER = (".h5", ".hdf5")
-_FORMAT = "3.15.0"
-"""The version of Keras whose format the files have."""
 _SMALL, _WIDER = 1 << 20, 100
 """A weight of a model may have this many bytes, or so many times those of the file, which may be compressed."""
 
@@ -55,19 +54,19 @@ def save_model(model: Layer, filepath: PathLike, overwrite: bool = True, zipped:
         raise ValueError(f"A model is saved to a file that ends in `{ENDING}`, got {os.fspath(filepath)!r}. Rename it.")
     if zipped is False:
         raise ValueError("zipped=False, a folder in the place of a file, is not supported. Leave it out.")
-    require_absent(target, overwrite)
+    require_place(target, overwrite)
     require_built(model, "save")
     config = serialize_keras_object(model)
     with replacing(target) as unfinished:
         if older:
             _write_older(model, config, unfinished)
         else:
-            write_archive(model, json.dumps(config), unfinished, _FORMAT)
+            write_archive(model, json.dumps(config), unfinished)
 
 
 def _write_older(model: Layer, config: Config, unfinished: Path) -> None:
     with new_file(unfinished) as file:
-        write_h5(model, file, config, _FORMAT)
+        write_h5(model, file, config, VERSION)
 
 
 def load_model(

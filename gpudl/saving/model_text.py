@@ -32,7 +32,12 @@ def model_of(config: Config, custom_objects: Mapping[str, object] | None, source
     """Return a new model that a config describes."""
     if "class_name" not in config:
         raise ValueError(f"{source} has no config of a model, a dict with class_name and config.")
-    made = deserialize_keras_object(config, custom_objects)
+    try:
+        made = deserialize_keras_object(config, custom_objects)
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
+        raise ValueError(
+            f"{source}: the model cannot be made of its config: {type(error).__name__}: {error}. It is not loaded."
+        ) from error
     if not isinstance(made, Layer):
         raise ValueError(f"{source} describes no model or layer, but {type(made).__name__}.")
     return made

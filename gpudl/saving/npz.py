@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from gpudl.saving.kinds import another_kind
 from gpudl.saving.stored import ArraysByPath, Saved
 
 _MOST_COMPRESSED, _LONGEST_HEADER = 1100, 1 << 16
-_BLOCK = 1 << 24
+_BLOCK = 1 << 20
 
 
 def write(parts: Iterable[Saved], unfinished: Path) -> None:
@@ -35,9 +36,13 @@ def opened(source: Path) -> Iterator[ArraysByPath]:
     Raises:
         ValueError: this is no such file, it is damaged, or has something else than arrays of numbers.
     """
+    if source.is_dir() or not zipfile.is_zipfile(source):
+        raise ValueError(f"{source} is no `.npz` archive: {another_kind(source)}.")
     try:
         with zipfile.ZipFile(source) as archive:
             members = archive.infolist()
+            if not all(one.filename.endswith(".npy") for one in members):
+                raise ValueError(f"{source} is no `.npz` archive of arrays alone: {another_kind(source)}.")
             yield ArraysByPath({one.filename.removesuffix(".npy"): NpyArray(archive, one, source) for one in members})
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise ValueError(f"{source} is damaged: {error}. It is not loaded.") from error

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from gpudl.engine.spec import BFLOAT16
+from gpudl.saving.kinds import another_kind
 from gpudl.saving.stored import ArraysByPath, Saved
 
 
@@ -58,11 +59,16 @@ def opened(source: Path) -> Iterator[ArraysByPath]:
         ValueError: this is no such file, it is damaged, or has something else than arrays of numbers.
     """
     library = _library()
+    if source.is_dir():
+        raise ValueError(f"{source} is no `.safetensors` file of weights: {another_kind(source)}.")
     try:
-        with library.safe_open(source, "numpy") as file:
+        with library.safe_open(source, "numpy", backend="pread") as file:
             yield ArraysByPath({name: SafeArray(file, name, source) for name in file.keys()})  # noqa: SIM118
     except library.SafetensorError as error:
-        raise ValueError(f"{source} is no file of weights, or is damaged: {error}. It is not loaded.") from error
+        raise ValueError(
+            f"{source} is no `.safetensors` file of weights, or is damaged: {another_kind(source)} ({error}). "
+            "It is not loaded."
+        ) from error
 
 
 class SafeArray:

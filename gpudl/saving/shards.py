@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gpudl.layers import Layer
 from gpudl.saving.hdf5 import Hdf5Weights, new_file, opened_file, write_parts
+from gpudl.saving.place import require_place
 from gpudl.saving.stored import Saved
 from gpudl.saving.weights_file import read_weights, require_built, saved_parts
 from gpudl.saving.weights_formats import ENDING, PathLike, format_of
@@ -52,22 +53,16 @@ def save_weights(model: Layer, filepath: PathLike, overwrite: bool = True, max_s
 
 def _save_whole(model: Layer, filepath: PathLike, overwrite: bool) -> None:
     kind, target = format_of(filepath), Path(filepath)
-    require_absent(target, overwrite)
+    require_place(target, overwrite)
     require_built(model, "save_weights")
     with replacing(target) as unfinished:
         kind.write(saved_parts(model), unfinished)
 
 
-def require_absent(target: Path, overwrite: bool) -> None:
-    """Raise FileExistsError for a file that is there and may not be replaced."""
-    if target.exists() and not overwrite:
-        raise FileExistsError(f"{target} is there already. Choose another name, or allow overwrite=True.")
-
-
 def _save_sharded(model: Layer, filepath: PathLike, max_shard_size: float, overwrite: bool = True) -> None:
     index = index_name(filepath)
     require_built(model, "save_weights")
-    require_absent(index, overwrite)
+    require_place(index, overwrite)
     pieces = list(_pieces(model, max_shard_size * _GIGABYTE))
     stem, save = index.name.removesuffix(INDEX), secrets.token_hex(8)
     groups: dict[str, list[str]] = {}
@@ -113,13 +108,13 @@ def load_sharded(model: Layer, filepath: PathLike, skip_mismatch: bool = False) 
     index = index_name(filepath)
     require_built(model, "load_weights")
     with ExitStack() as stack:
-        files = [stack.enter_context(opened_file(index.with_name(name))) for name in _names(index)]
+        files = [stack.enter_context(opened_file(index.with_name(name))) for name in names_of(index)]
         if len({str(file.attrs.get(_SAVE)) for file in files}) > 1:  # a save was interrupted when it renamed them
             raise ValueError(f"the files of {index} are not of one save: some are newer. Save the weights again.")
         read_weights(model, Hdf5Weights(files, index), index, skip_mismatch)
 
 
-def _names(index: Path) -> list[str]:
+def names_of(index: Path) -> list[str]:
     """Return the names of the files of an index, which lie beside it."""
     try:
         names = [name for listed in json.loads(index.read_text())["weight_map"].values() for name in listed]

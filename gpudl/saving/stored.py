@@ -50,6 +50,10 @@ class ArraysByPath:
             folder, _, name = path.rpartition("/")
             self._groups.setdefault(folder, {})[name] = array
 
+    def every(self) -> Mapping[str, StoredArray]:
+        """Return all arrays, by their whole paths."""
+        return {f"{folder}/{name}": array for folder, inside in self._groups.items() for name, array in inside.items()}
+
     def arrays(self, path: str) -> Mapping[str, StoredArray]:
         """Return the arrays at the path of a part of a model, by name; none where there is nothing."""
         return self._groups.get(f"{path}/vars".lstrip("/"), {})
@@ -76,14 +80,18 @@ class Pair(NamedTuple):
     stored: StoredArray
 
 
-def fits(dtype: np.dtype, stored: np.dtype) -> bool:
+def fits(dtype: np.dtype, stored: np.dtype, also_whole: bool = False) -> bool:
     """Return whether a weight of one dtype can have the values of an array of another: numbers of the same kind.
+
+    With `also_whole` floating-point numbers may be whole ones in the file, as Keras has some of Adafactor's.
 
     Example:
         >>> fits(np.dtype("float32"), np.dtype("float64")), fits(np.dtype("float32"), np.dtype("int8"))
         (True, False)
     """
     kind = _kind(dtype)
+    if also_whole and kind == "f" and _kind(stored) == "i":
+        return True
     return kind == _kind(stored) or (stored.kind == "V" and kind == "f" and stored.itemsize == dtype.itemsize)
 
 

@@ -118,7 +118,7 @@ def _problem(found: _Found) -> str | None:
             f"{_shapes(arrays)} at {found.path or 'its root'}."
         )
     for number, variable in own.items():
-        if not fits(variable.dtype, arrays[number].dtype):
+        if not fits(variable.dtype, arrays[number].dtype, also_whole=isinstance(part, Optimizer)):
             return (
                 f"the weight {variable.name!r} of {type(part).__name__} {part.name!r} is {variable.dtype}, and the "
                 f"file has {arrays[number].dtype} at {found.path or 'its root'}, which are numbers of another kind."

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec
 
 P = ParamSpec("P")
-_BLOCK = 1 << 22
+_BLOCK = 1 << 20
 _HEADER = struct.Struct("<4s22xHH")  # of a member: its signature, and the lengths of its name and of what follows
 
 

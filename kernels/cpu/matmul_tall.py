@@ -1,9 +1,10 @@
 """Products of many rows, A transposed times B: gradients of weights that many rows share, as those of a sequence do.
 
 The sum over the rows is divided into parts, whose number depends on the shape only, and the sums of the parts are added
-in order: the result is bitwise the same for any number of threads. Each part reads its rows of both operands once, some
-at a time, into copies that stay in the caches. Rows of a copy are a cache line longer than a multiple of the lines of a
-set, since columns of a power of two would all fall into the same few sets.
+in order: the result is bitwise the same for any number of threads. A large result is divided into blocks too, each of
+which stays in the second-level cache while a part is added to it. A unit of work, a block of a part, reads its rows of
+both operands once, some at a time, into copies that stay in the caches. Rows of a copy are a cache line longer than a
+multiple of the lines of a set, since columns of a power of two would all fall into the same few sets.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from .machine.layout import multiples
 from .machine.memory import add, copy
 from .machine.prebound import ParallelLoop, share
 from .machine.scratch import scratch
-from .machine.tile import Left, Result, Right, address, compiled, product
+from .machine.threads import inner
+from .machine.tile import PANEL, ROWS, Left, Result, Right, address, compiled, product
 from .matmul import supports_matrices
 from .rnn_rows import supported as supports_rows
 
 _STEPS = 128  # rows at a time
 _PARTS = 16
+_HIGH = 44 * ROWS  # rows of a block of the result
+_WIDE = 4 * PANEL  # columns of a block
 _SHORTEST = 96  # rows of a part, at least
 _LEAST = 512  # rows from which on they are divided
 _TALL = 4  # times as many rows as columns of A
@@ -60,6 +64,7 @@ class _Product(NamedTuple):
 
     Attributes:
         tiles: the result of `tile.compiled`.
+        high: rows of a block of the result, a multiple of `ROWS` where there are several.
         copies: for each thread, the copies of some rows of A and of B, one after the other.
         sums: (parts, M, N and a line), of each part.
         columns: the offsets of the columns of A in a copied row.
@@ -68,6 +73,7 @@ class _Product(NamedTuple):
     """
 
     tiles: ndarray
+    high: int
     copies: ndarray
     sums: ndarray
     columns: ndarray
@@ -76,31 +82,41 @@ class _Product(NamedTuple):
     rows: ndarray
 
 
+@inner
+def _copied(to, rows, first, source, step, left, wide, begin, count):  # type: ignore[no-untyped-def]
+    # The last row that is left out, as there is none before it, is copied from `first` afterwards.
+    for k in range(count):
+        row = min(max(begin + k - step, 0), len(source) - 1)
+        copy(to, first + rows[k], source[row], left, wide)
+
+
 @ParallelLoop
 def _multiplied(worker, workers, thread, it, a, before, b):  # type: ignore[no-untyped-def]
     parts, rows, m, n = len(it.sums), len(a), a.shape[1], b.shape[1]
     chunks = (rows + parts * _STEPS - 1) // (parts * _STEPS)  # of a part, about equally long
     copies = it.copies[thread]
     second = _STEPS * it.of_a[1]
-    for part in share(parts, worker, workers):
+    across, blocks = (n + _WIDE - 1) // _WIDE, (m + it.high - 1) // it.high * ((n + _WIDE - 1) // _WIDE)
+    for unit in share(parts * blocks, worker, workers):
+        part, top, left = unit // blocks, unit % blocks // across * it.high, unit % across * _WIDE
+        high, wide = min(it.high, m - top), min(_WIDE, n - left)
         for chunk in range(part * chunks, (part + 1) * chunks):
             begin = chunk * rows // (parts * chunks)
             count = (chunk + 1) * rows // (parts * chunks) - begin
-            for k in range(count):
-                row = begin + k
-                if len(before.first) and row % before.time == before.start:
-                    copy(copies, it.of_a[k], before.first[row // before.time], 0, m)
-                else:
-                    copy(copies, it.of_a[k], a[row - before.step], 0, m)
-                copy(copies, second + it.of_b[k], b[row], 0, n)
+            _copied(copies, it.of_a, 0, a, before.step, top, high, begin, count)
+            if len(before.first):
+                for k in range(count):
+                    if (begin + k) % before.time == before.start:
+                        copy(copies, it.of_a[k], before.first[(begin + k) // before.time], top, high)
+            _copied(copies, it.of_b, second, b, 0, left, wide, begin, count)
             product(
                 it.tiles,
-                Left(address(copies), address(it.columns), address(it.of_a)),
+                Left(address(copies) - 4 * top, address(it.columns) + 8 * top, address(it.of_a)),
                 Right(address(copies) + 4 * second, address(it.of_b), 1),
-                Result(address(it.sums[part]), address(it.rows)),
+                Result(address(it.sums[part]) + 4 * left, address(it.rows) + 8 * top),
                 count,
-                m,
-                n,
+                high,
+                wide,
                 1 if chunk > part * chunks else 0,
                 0,
                 0,
@@ -136,16 +152,19 @@ def recurrent_kernel_grad(out: ndarray, hs: ndarray, h0: ndarray, slopes: ndarra
 
 def _run(out: ndarray, a: ndarray, before: _Before, b: ndarray) -> None:
     (rows, m), n = a.shape, b.shape[1]
-    parts = min(_PARTS, 1 << (rows // _SHORTEST).bit_length() - 1)
-    of_a, of_b = (size // (2 * _LINE) * (2 * _LINE) + 3 * _LINE for size in (m, n))
+    down, across = -(-m // _HIGH), -(-n // _WIDE)
+    high = -(-m // (down * ROWS)) * ROWS
+    parts = min(max(_PARTS // (down * across), 1), 1 << (rows // _SHORTEST).bit_length() - 1)
+    of_a, of_b, of_sum = (size // (2 * _LINE) * (2 * _LINE) + 3 * _LINE for size in (min(m, high), min(n, _WIDE), n))
     it = _Product(
         compiled(),
+        high,
         scratch(team.size(), _STEPS * (of_a + of_b)),
-        scratch(parts, m, of_b),
+        scratch(parts, m, of_sum),
         multiples(m, 1),
         multiples(_STEPS, of_a),
         multiples(_STEPS, of_b),
-        multiples(m, of_b),
+        multiples(m, of_sum),
     )
     _multiplied(out.size * rows, it, a, before, b)
     _added(out.size * parts, out, it.sums)

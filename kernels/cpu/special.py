@@ -15,39 +15,24 @@ _ROOT, _DENSITY = f4(0.5**0.5), f4((2 * np.pi) ** -0.5)
 
 
 @inner
-def _erf(z: np.float32) -> np.float32:
-    # Cody's rational functions (Math. Comp. 23, 1969), both of which are computed for a vector, and chosen from.
-    size = f4(4) if abs(z) > f4(4) else abs(z)  # where 1 - erf is less than half an ulp
-    near = f4(0.46875) if size > f4(0.46875) else size
-    s = near * near
-    p = f4(1.85777706184603153e-1) * s + f4(3.16112374387056560)
-    p = p * s + f4(1.13864154151050156e2)
-    p = p * s + f4(3.77485237685302021e2)
-    p = p * s + f4(3.20937758913846947e3)
-    q = s + f4(2.36012909523441209e1)
-    q = q * s + f4(2.44024637934444173e2)
-    q = q * s + f4(1.28261652607737228e3)
-    q = q * s + f4(2.84423683343917062e3)
-    small = near * (p / q)
-    p = f4(2.15311535474403846e-8) * size + f4(5.64188496988670089e-1)
-    p = p * size + f4(8.88314979438837594)
-    p = p * size + f4(6.61191906371416295e1)
-    p = p * size + f4(2.98635138197400131e2)
-    p = p * size + f4(8.81952221241769090e2)
-    p = p * size + f4(1.71204761263407058e3)
-    p = p * size + f4(2.05107837782607147e3)
-    p = p * size + f4(1.23033935479799725e3)
-    q = size + f4(1.57449261107098347e1)
-    q = q * size + f4(1.17693950891312499e2)
-    q = q * size + f4(5.37181101862009858e2)
-    q = q * size + f4(1.62138957456669019e3)
-    q = q * size + f4(3.29079923573345963e3)
-    q = q * size + f4(4.36261909014324716e3)
-    q = q * size + f4(3.43936767414372164e3)
-    q = q * size + f4(1.23033935480374942e3)
-    large = f4(1) - exp(-size * size) * (p / q)
-    value = small if size <= f4(0.46875) else large
-    return -value if z < f4(0) else value
+def _erf(x: np.float32) -> np.float32:
+    # x * P(x^2) / Q(x^2), whose relative error in exact numbers is at most 2.1e-9 where |x| <= 4 (a least squares fit
+    # with weights that grow with the error); beyond, 1 - |erf| is less than half an ulp. Rounding makes it 3.4e-7.
+    z = f4(4) if x > f4(4) else f4(-4) if x < f4(-4) else x
+    s = z * z
+    p = f4(-1.320230423923259e-08) * s + f4(4.6847922664004095e-06)
+    p = p * s + f4(3.796093926822476e-04)
+    p = p * s + f4(3.849611835783512e-03)
+    p = p * s + f4(5.431692013074749e-02)
+    p = p * s + f4(1.8520318308482286e-01)
+    p = p * s + f4(1.128379169377991)
+    q = f4(6.311071944113705e-05) * s + f4(1.3075706486794132e-03)
+    q = q * s + f4(1.5462092164079198e-02)
+    q = q * s + f4(1.1395841246305438e-01)
+    q = q * s + f4(4.974654613794371e-01)
+    q = q * s + f4(1)
+    y = z * (p / q)
+    return f4(1) if y > f4(1) else f4(-1) if y < f4(-1) else y
 
 
 @ParallelLoop

@@ -5,11 +5,14 @@ file is compiled at its first use, once per dtype, index type and device.
 """
 
 from . import (
+    attention,
+    attention_grad,
     blas,
     conv,
     conv2d,
     conv2d_input_grad,
     conv2d_weight_grad,
+    depthwise,
     elementwise,
     gather,
     layer_norm,
@@ -27,11 +30,14 @@ from . import (
 )
 
 __all__ = [
+    "attention",
+    "attention_grad",
     "blas",
     "conv",
     "conv2d",
     "conv2d_input_grad",
     "conv2d_weight_grad",
+    "depthwise",
     "elementwise",
     "gather",
     "layer_norm",

@@ -9,7 +9,7 @@ __device__ __forceinline__ Index at_time(const Mine& mine, Index T, Index wide, 
 
 // x (B, T, 4 U), kernel transposed (4 U, U), bias (4 U), h0, c0 (B, U), mask (B, T) -> hs, cells (B, T, U),
 // gates (B, T, 4 U), and with the last step h_last, c_last (B, U).
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     lstm_step(Real* hs, Real* __restrict__ h_last, Real* __restrict__ c_last, Real* __restrict__ gates, Real* cells,
               const Real* __restrict__ x, const Real* __restrict__ kernel, const Real* __restrict__ bias,
               const Real* __restrict__ h0, const Real* __restrict__ c0, const bool* __restrict__ mask, STEP) {
@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 // x (B, T, 3 U), kernel transposed (3 U, U), bias (3 U), h0 (B, U), mask (B, T) -> hs (B, T, U), gates (B, T, 4 U), and with
 // the last step h_last (B, U).
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     gru_step(Real* hs, Real* __restrict__ h_last, Real* __restrict__ gates, const Real* __restrict__ x,
              const Real* __restrict__ kernel, const Real* __restrict__ bias, const Real* __restrict__ h0,
              const bool* __restrict__ mask, STEP) {

@@ -18,13 +18,15 @@ def _compiles(name: str, hs: Array, *others: Array, reverse: bool = False) -> bo
     return supported(hs, *others) and _steps(name, hs, reverse).kernel((hs, *others)) is not None
 
 
-def _start(name: str, outs: tuple[Array, ...], x: Array, kernel: Array, others: tuple[Array, ...], back: bool) -> None:
+def _start(
+    name: str, outs: tuple[Array, ...], x: Array, kernel: Array, others: tuple[Array, ...], reverse: bool
+) -> None:
     """Launch the steps, with the kernel transposed, so that the terms of a sum are contiguous."""
     import cupy
 
     hs, h0, turned = outs[0], others[1], cupy.empty(kernel.shape[::-1], kernel.dtype)
     turned[...] = cupy.transpose(kernel)
-    _steps(name, hs, back).start((*outs, x, turned, *others), (hs, h0, turned))
+    _steps(name, hs, reverse).start((*outs, x, turned, *others), (hs, h0, turned))
 
 
 @accelerates("lstm", device="cuda", supports=partial(_compiles, "lstm_step"))
@@ -44,8 +46,6 @@ def lstm(
 
 
 @accelerates("gru", device="cuda", supports=partial(_compiles, "gru_step"))
-def gru(
-    hs: Array, h_last: Array, gates: Array, x: Array, kernel: Array, *others: Array, reverse: bool = False
-) -> None:
+def gru(hs: Array, h_last: Array, gates: Array, x: Array, kernel: Array, *others: Array, reverse: bool = False) -> None:
     """Compute a GRU: x (batch, time, 3 * units), kernel (units, 3 * units); `others` are bias, h0 and mask."""
     _start("gru_step", (hs, h_last, gates), x, kernel, others, reverse)

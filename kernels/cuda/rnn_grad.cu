@@ -19,7 +19,7 @@ __device__ __forceinline__ Sum state_slope(const Product<1>& product, const Mine
 }
 
 // g_h, g_c, c0 (B, U), kernel (U, 4 U), gates (B, T, 4 U), cells (B, T, U), mask (B, T) -> dx (B, T, 4 U), dh, dc (B, U)
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     lstm_grad_step(Real* dx, Real* __restrict__ dh, Real* __restrict__ dc, const Real* __restrict__ g_h,
                    const Real* __restrict__ g_c, const Real* __restrict__ kernel, const Real* __restrict__ gates,
                    const Real* __restrict__ cells, const Real* __restrict__ c0, const bool* __restrict__ mask,
@@ -58,7 +58,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 }
 
 // g_h, h0 (B, U), kernel (U, 3 U), gates (B, T, 4 U), hs (B, T, U), mask (B, T) -> dx, dy (B, T, 3 U), dh (B, U)
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     gru_grad_step(Real* __restrict__ dx, Real* dy, Real* __restrict__ dh, const Real* __restrict__ g_h,
                   const Real* __restrict__ kernel, const Real* __restrict__ gates, const Real* __restrict__ hs,
                   const Real* __restrict__ h0, const bool* __restrict__ mask, const Real* __restrict__ g, const int every,

@@ -46,7 +46,7 @@ def lstm_grad(
     *others: Array,
     reverse: bool = False,
 ) -> None:
-    """Compute the gradients for x, bias, h0 and c0; `others` are the gates, cells, c0, mask, and that of all h or none."""
+    """Compute the gradients for x, bias, h0 and c0; `others` as in the op, from the gates on."""
     steps, every = _steps("lstm_grad_step", dx, dh.shape[1], reverse), others[4:]
     arrays = (dx, dh, dc, g_h, g_c, kernel, *others[:4], *(every or (g_h,)))
     steps.start(arrays, (dx, kernel), np.int32(len(every)), back=True)
@@ -57,7 +57,7 @@ def lstm_grad(
 def gru_grad(
     dx: Array, dy: Array, dbias: Array, dh: Array, g_h: Array, kernel: Array, *others: Array, reverse: bool = False
 ) -> None:
-    """Compute the gradients for x, h @ kernel, bias and h0; `others` are gates, hs, h0, mask, and that of all h or none."""
+    """Compute the gradients for x, h @ kernel, bias and h0; `others` as in the op, from the gates on."""
     steps, every = _steps("gru_grad_step", dy, dh.shape[1], reverse), others[4:]
     arrays = (dx, dy, dh, g_h, kernel, *others[:4], *(every or (g_h,)))
     steps.start(arrays, (dy, kernel), np.int32(len(every)), back=True)

@@ -12,6 +12,7 @@
 #include "mma.cuh"
 
 constexpr int WARPS = 8, THREADS = 32 * WARPS, UNITS = 8, PART = GPUDL_PART, ROWS = 4 * PART;
+constexpr int BLOCKS = 2;  // at least, of a multiprocessor, so that a thread has 128 registers
 constexpr int NEAR = 16 / sizeof(Sum);  // elements of 16 bytes
 constexpr int AT_ONCE = WARPS * NEAR;   // terms of a sum for which all warps have work
 

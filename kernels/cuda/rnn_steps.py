@@ -1,4 +1,4 @@
-"""The loop over time of a recurrent network on a GPU: one launch a step, of a kernel that begins with `rnn_step.cuh`."""
+"""The loop over time of a recurrent network on a GPU: one launch a step, of a kernel that includes `rnn_step.cuh`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .gemm import card
 from .launch import Argument, Array, Kernel, function, index, real, run, width
 
 _THREADS, _UNITS, _ROWS_OF_A_PART = 256, 8, 4  # as in rnn_step.cuh
-_PARTS = {4: (8, 4, 2), 8: (4, 2)}  # rows of a thread, by bytes of an element: more of float64 have no room
+_PARTS = {4: (8, 4, 2), 8: (2,)}
+"""Rows of the batch of a thread, by bytes of an element: for more rows of float64 there are too few registers."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from gpudl.kernels.cuda.tiles import Tile, candidates
 ARCHITECTURES = (75, 80, 90, 100)
 ROOM_OF_75 = 64 << 10  # bytes of shared memory that a block can have
 PRODUCTS = ("matmul.cu", "conv2d.cu", "conv2d_input_grad.cu", "conv2d_weight_grad.cu")
+HEADS = (16, 64, 128, 256)  # elements of a head of attention
 Variant = tuple[str, ...]
 """A `.cu` file and the macros that a launcher gives to it, as options of the compiler."""
 
@@ -38,6 +39,10 @@ MORE: dict[str, list[dict[str, str | int]]] = {
     "layer_norm.cu": _typed(*TYPES[1:]),
     "loss.cu": _typed(*TYPES[1:]),
     "reduce.cu": [each for stage, most in ((0, 0), (1, 1), (2, 0)) for each in _typed(*TYPES, STAGE=stage, MAX=most)],
+    **{
+        file: [*_typed("FLOAT32 int 4", "FLOAT32 long long 1", PART=8), *_typed("FLOAT64 long long 2", PART=2)]
+        for file in ("rnn.cu", "rnn_grad.cu")
+    },
     "random.cu": _typed("FLOAT64 long long 2", "FLOAT16 int 4", "BFLOAT16 int 1"),
     "update.cu": _typed("FLOAT64 long long 2"),
     "pool.cu": [
@@ -78,7 +83,8 @@ def architectures(variant: Variant) -> list[int]:
     """
     tile = tile_of(variant)
     if tile is None:
-        return list(ARCHITECTURES)
+        needs_80 = "-DGPUDL_TENSOR=1" in variant and "-DGPUDL_REAL=FLOAT16" not in variant
+        return [arch for arch in ARCHITECTURES if arch >= 80 or not needs_80]
     if tile.tensor:
         fits = "-DGPUDL_REAL=FLOAT16" in variant and tile.shared_bytes(2, False, False) <= ROOM_OF_75
         return [arch for arch in ARCHITECTURES if arch >= 80 or fits]
@@ -88,7 +94,7 @@ def architectures(variant: Variant) -> list[int]:
 
 def tile_of(variant: Variant) -> Tile | None:
     """Return the tile that a kind computes, or None."""
-    macros = dict(option[2:].split("=") for option in variant[1:])
+    macros = dict(option[2:].split("=") for option in variant[1:] if "=" in option)
     names = ("TILE_M", "TILE_N", "TILE_K", "PART_M", "PART_N", "STAGES", "TENSOR")
     if "GPUDL_TILE_M" not in macros:
         return None
@@ -106,23 +112,41 @@ def used_variants() -> list[Variant]:
 
     found: dict[Any, set[Variant]] = {}
 
-    def nothing(*args: Any, **given: Any) -> None: ...
+    class Nothing:
+        max_dynamic_shared_size_bytes = 0
+
+        def __call__(self, *args: Any, **given: Any) -> None: ...
 
     def note(text: str, title: str, name: str, options: Any = (), **macros: str | int) -> Any:
         kind = (title, *(f"-D{macro}={value}" for macro, value in macros.items()))
         found.setdefault((title, name, macros.get("GPUDL_REAL")), set()).add(kind)
-        return nothing
+        return Nothing()
 
     with installed(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(launch, "compiled", note)
         for module in (elementwise, program):  # whose kernels are in no file
-            patch.setattr(module, "compile_run", lambda *args: nothing)
+            patch.setattr(module, "compile_run", lambda *args: Nothing())
         for kernels in registry.registered("cuda").values():
             for kernel in kernels:
                 for static, outs, inputs in calls(kernel):
                     kernel.run(*(Placed(a).array for a in (*outs, *inputs)), **static)
     largest = {max(kinds, key=_size) for (title, *_), kinds in found.items() if title not in PRODUCTS}
-    return sorted({*largest, *tile_variants(), *more_variants()})
+    return sorted({*largest, *tile_variants(), *attention_variants(), *more_variants()})
+
+
+def attention_variants() -> list[Variant]:
+    """Return the first tile of attention for each size of a head and dtype, on tensor cores and without."""
+    from gpudl.kernels.cuda import attention, attention_grad
+
+    found = set()
+    passes = (attention.FORWARD, attention_grad.OF_QUERIES, attention_grad.OF_KEYS)
+    sizes = {"FLOAT16": 2, "BFLOAT16": 2, "FLOAT32": 4, "FLOAT64": 8}
+    for each, real, head, tensor in itertools.product(passes, sizes, HEADS, (False, True)):
+        tile = attention.candidates(head, sizes[real], tensor and real != "FLOAT64", each.steps)[0]
+        macros = {"GPUDL_REAL": real, "GPUDL_INDEX": "int", **tile.macros(), "GPUDL_PACK": 16 // sizes[real]}
+        chosen = ("-DGPUDL_ONLY", f"-DGPUDL_ONLY_{each.name}")
+        found.add((each.file, *(f"-D{name}={value}" for name, value in macros.items()), *chosen))
+    return sorted(found)
 
 
 def tile_variants() -> list[Variant]:

@@ -110,12 +110,13 @@ def save(uses: Mapping[Variant, Uses], reasons: Mapping[str, str]) -> None:
 def faults(variant: Variant, uses: Uses, reasons: Mapping[str, str]) -> list[str]:
     """Say which kernels need too many registers or spill some, without a reason for that dtype in the table.
 
-    For a tile the reason names its size too: "matmul FLOAT16 128x64x64".
+    For a tile the reason names its size too: "matmul FLOAT16 128x64x64"; for attention that of a head.
     """
     said = []
     real = next((option.partition("GPUDL_REAL=")[2] for option in variant if "GPUDL_REAL=" in option), "")
     tile = tile_of(variant)
-    kind = f"{real} {tile.m}x{tile.n}x{tile.k}" if tile else real
+    heads = [option.partition("=")[2] for option in variant if "GPUDL_HEAD=" in option]
+    kind = " ".join([real, f"{tile.m}x{tile.n}x{tile.k}"] if tile else [real, *heads])
     for kernel, by_arch in uses.items():
         for arch, (registers, spilled, _) in by_arch.items():
             if (registers > MOST_REGISTERS or spilled) and f"{kernel} {kind}" not in reasons:

@@ -93,6 +93,10 @@ class Rewriter:
         """Return whether the step returns a value."""
         return value in self._results
 
+    def updated(self, value: Value) -> bool:
+        """Return whether the step writes to the memory of a value that exists before it."""
+        return bool(self._updates.get(value.memory))
+
     def applied(self, op: AnyOp, ins: Sequence[Value], static: Static, old: Applied) -> Applied:
         """Return a new instruction with new outs and the origin of `old`."""
         specs = op.infer(*(value.spec for value in ins), **static)
@@ -122,15 +126,15 @@ class Rewriter:
         for user in users:
             place, changed = self._remove(user), user.reading({old: value})
             self._enter(changed, place)
-            self._rest(changed)
+            if changed.alias:
+                self.rest(changed.outs[0], changed.ins[0])
 
-    def _rest(self, view: Instruction) -> None:
-        """Move the views of a view to its new memory."""
-        if view.alias:
-            for user in self.users(view.outs[0]):
-                if user.alias:
-                    user.outs[0].rest_on(view.outs[0])
-                    self._rest(user)
+    def rest(self, view: Value, base: Value) -> None:
+        """Make a value, and with it all of its views, a view of `base`."""
+        view.rest_on(base)
+        for user in self.users(view):
+            if user.alias:
+                self.rest(user.outs[0], view)
 
     def kernel(self, members: Sequence[Applied], name: str) -> Fused | None:
         """Return the fused instruction of `members` by the kernel `name`, or None if no kernel supports them."""

@@ -126,6 +126,11 @@ class LayerNormOptions(_ScaleAndShift, _Penalties, total=False):
 class BatchNormOptions(_MovingAverages, _Penalties, total=False):
     """The arguments of `BatchNormalization` for gamma, beta and the moving averages."""
 
+    renorm: Annotated[bool, False]
+    renorm_clipping: Annotated[dict[str, float] | None, None]
+    renorm_momentum: Annotated[float, 0.99]
+    synchronized: Annotated[bool, False]
+
 
 def looked_up(name: str, value: Any) -> Any:
     """Return the object of an option: for ``kernel_initializer`` an initializer, and so on; others unchanged."""

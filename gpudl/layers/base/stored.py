@@ -53,6 +53,17 @@ class HasStoredWeights(Named):
         """Return the layer's own weights, without those of layers inside, the trainable ones first."""
         return sorted(self._own, key=lambda v: not v.wanted)
 
+    def _saved(self) -> list[Variable]:
+        """Return the weights that `save_own_variables` stores, in its order."""
+        return self._stored()
+
+    def _arrays_to_save(self) -> list[np.ndarray]:
+        """Return what it stores for them."""
+        return [variable.numpy() for variable in self._saved()]
+
+    def _loaded(self) -> None:
+        """Bring in line what depends on the weights that `load_own_variables` has set."""
+
     def save_own_variables(self, store: MutableMapping[str, np.ndarray]) -> None:
         """Store the layer's own weights, without those of layers inside, in a dict, under "0", "1" and so on.
 
@@ -63,7 +74,7 @@ class HasStoredWeights(Named):
             >>> {name: array.shape for name, array in store.items()}
             {'0': (3, 2), '1': (2,)}
         """
-        store.update({str(number): variable.numpy() for number, variable in enumerate(self._stored())})
+        store.update({str(number): array for number, array in enumerate(self._arrays_to_save())})
 
     def load_own_variables(self, store: Mapping[str, ArrayLike]) -> None:
         """Set the layer's own weights from a dict of `save_own_variables`.
@@ -71,7 +82,7 @@ class HasStoredWeights(Named):
         Raises:
             ValueError: the number of arrays or a shape does not match; then no weight is changed.
         """
-        variables = self._stored()
+        variables = self._saved()
         if len(store) != len(variables):
             unbuilt = (
                 " It is not built: the build() of the layer around it must build it too, or build_from_config() do so."
@@ -80,6 +91,7 @@ class HasStoredWeights(Named):
             )
             raise ValueError(f"{self._who()} expected {len(variables)} variables, got {len(store)}.{unbuilt}")
         self._set(variables, [store[str(number)] for number in range(len(variables))])
+        self._loaded()
 
     def count_params(self) -> int:
         """Return the number of weights; raise ValueError if the layer is not built."""

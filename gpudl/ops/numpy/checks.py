@@ -9,9 +9,10 @@ import numpy as np
 from gpudl.engine.convert import operand
 from gpudl.engine.spec import FLOAT32, is_floating, promote
 from gpudl.engine.tensor import Tensor, TensorLike
+from gpudl.ops.numpy.complex_parts import absolute, both
 from gpudl.ops.numpy.reductions import all as all_of
 from gpudl.ops.primitives import logic
-from gpudl.ops.primitives.elementwise import absolute, cast, where
+from gpudl.ops.primitives.elementwise import cast, where
 
 __all__ = [
     "allclose",
@@ -45,7 +46,7 @@ def isfinite(x: TensorLike) -> Tensor:
         array([ True, False])
     """
     x = operand(x)
-    return logic.less(absolute(x), math.inf) if is_floating(x.dtype) else logic.equal(x, x)
+    return logic.less(absolute(x), math.inf) if x.dtype.kind == "c" or is_floating(x.dtype) else logic.equal(x, x)
 
 
 def isinf(x: TensorLike) -> Tensor:
@@ -56,7 +57,7 @@ def isinf(x: TensorLike) -> Tensor:
         array([False,  True])
     """
     x = operand(x)
-    return logic.equal(absolute(x), math.inf) if is_floating(x.dtype) else logic.not_equal(x, x)
+    return logic.equal(absolute(x), math.inf) if x.dtype.kind == "c" or is_floating(x.dtype) else logic.not_equal(x, x)
 
 
 def isposinf(x: TensorLike) -> Tensor:
@@ -92,6 +93,8 @@ def isreal(x: TensorLike) -> Tensor:
         array([ True,  True])
     """
     x = operand(x)
+    if x.dtype.kind == "c":
+        return logic.equal(both(x)[1], 0)
     return logic.logical_or(logic.equal(x, x), True)
 
 

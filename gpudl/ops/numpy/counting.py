@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import builtins
+from math import prod
 from operator import index
 from typing import TypeAlias
 
 import numpy as np
 
-from gpudl.engine.convert import as_tensor, operand
+from gpudl.engine.convert import operand
 from gpudl.engine.default_float import float_dtype
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import TracingError, state, user_line
 from gpudl.engine.tensor import Tensor, TensorLike
+from gpudl.ops.numpy.accumulation import cumsum
+from gpudl.ops.numpy.arrangement import concatenate, moveaxis
 from gpudl.ops.numpy.axes import Axis
-from gpudl.ops.numpy.creation import ones, positions
+from gpudl.ops.numpy.creation import full, ones, positions
 from gpudl.ops.numpy.elementwise import cast
 from gpudl.ops.numpy.ranges import linspace
-from gpudl.ops.numpy.reductions import max, min, sum
-from gpudl.ops.numpy.selection import where
+from gpudl.ops.numpy.reductions import any, max, min, sum
+from gpudl.ops.numpy.selection import take, where
+from gpudl.ops.numpy.sorting import sort
 from gpudl.ops.primitives import elementwise, logic, order
 from gpudl.ops.primitives.gather import numbered, take_grad
+from gpudl.ops.primitives.reduce import axes_of
 from gpudl.ops.primitives.shape import reshape
 
 __all__ = [
@@ -141,29 +146,45 @@ def unique(
         return_inverse: also return, for each element of x, the index of its equal in the result.
         return_counts: also return how often each occurs.
         axis: take the parts along this axis for the elements; by default x is flattened.
-        size: the length of the result, to which it is cut or filled.
+        size: the length of the result, to which it is cut or filled; needed in a recorded step.
         fill_value: what it is filled with, by default the least element.
 
     Returns:
         The elements, or a tuple of them and of the other results that the arguments want, int32.
 
     Raises:
-        TracingError: in a recorded step, whose results have fixed shapes.
+        ShapeError: x does not have the axis, or has no elements to fill the result with.
+        TracingError: in a recorded step, whose results have fixed shapes, without `size`.
 
     Example:
         >>> [each.numpy().tolist() for each in unique([3, 1, 1], return_counts=True)]
         [[1, 3], [2, 1]]
     """
-    values = _read("unique", operand(x), "Compute it before the step")
-    found, first, inverse, counts = np.unique(values, True, True, True, axis, equal_nan=False)
-    if size is not None:
-        along, missing = axis or 0, builtins.max(0, index(size) - found.shape[axis or 0])
-        fill = found.take([0], along) if fill_value is None else np.asarray(operand(fill_value).numpy(), found.dtype)
-        shape = (*found.shape[:along], missing, *found.shape[along + 1 :])
-        found = np.concatenate([found, np.broadcast_to(fill, shape)], along)
-        found = found.take(np.arange(index(size)), along)
-        first = np.concatenate([first, np.full(missing, first[0])])[: index(size)]
-        counts = np.concatenate([counts, np.zeros(missing, counts.dtype)])[: index(size)]
-    asked = zip((first, inverse, counts), (return_index, return_inverse, return_counts), strict=True)
-    others = [as_tensor(each.astype(np.int32)) for each, wanted in asked if wanted]
-    return (as_tensor(found), *others) if others else as_tensor(found)
+    x = operand(x)
+    (along,) = (0,) if axis is None or not x.ndim else axes_of(x.ndim, index(axis))
+    parts = reshape(x, -1) if axis is None or not x.ndim else moveaxis(x, along, 0)
+    count = parts.shape[0]
+    rows = reshape(parts, (count, -1 if parts.size else prod(parts.shape[1:])))
+    places = positions(count)
+    for column in builtins.reversed(builtins.range(rows.shape[1])):  # the first one decides
+        places = take(places, order.argsort(take(rows[:, column], places), axis=0))
+    ordered = take(rows, places, axis=0)
+    starts = concatenate([ones((builtins.min(count, 1),), bool), any(ordered[1:] != ordered[:-1], axis=1)])
+    if size is None:
+        size = int(_read("unique", sum(starts), "Give it size=")) if count else 0
+    if count < 1 <= index(size):
+        raise ShapeError(f"unique: there is no element of {x.shape} with which {size} places could be filled.")
+    # Where each different element begins; behind the last one, the end.
+    at = sort(concatenate([where(starts, positions(count), count), full((index(size) + 1,), count, "int32")]))
+    first, ends = at[: index(size)], at[1 : index(size) + 1]
+    here = take(places, where(logic.less(first, count), first, 0))
+    found = take(parts, here, axis=0)
+    if fill_value is not None:
+        there = reshape(logic.less(first, count), (-1,) + (1,) * (parts.ndim - 1))
+        found = where(there, found, cast(operand(fill_value), x.dtype))
+    numbers = cumsum(cast(starts, "int32")) - 1
+    inverse = take(numbers, order.argsort(places, axis=0))
+    others = (here, reshape(inverse, x.shape) if axis is None else inverse, ends - first)
+    wanted = [each for each, asked in zip(others, (return_index, return_inverse, return_counts), strict=True) if asked]
+    found = moveaxis(found, 0, along) if axis is not None and x.ndim else found
+    return (found, *wanted) if wanted else found

@@ -41,6 +41,8 @@ def einsum(subscripts: str, *operands: TensorLike, **kwargs: object) -> Tensor:
     """
     if others := kwargs.keys() - {"optimize"}:
         raise TypeError(f"einsum has no argument {min(others)!r}: it takes the subscripts and the operands.")
+    if not isinstance(subscripts, str):
+        raise TypeError(f"einsum takes the subscripts first, such as 'ij,jk->ik', got {type(subscripts).__name__}.")
     like = next((x for x in operands if isinstance(x, Tensor)), None)
     tensors = [operand(x, like) for x in operands]
     terms, result = _parsed(subscripts, tuple(t.ndim for t in tensors))

@@ -9,11 +9,13 @@ from gpudl.engine.convert import operand
 from gpudl.engine.spec import FLOAT32, is_floating
 from gpudl.engine.tensor import Tensor, TensorLike
 from gpudl.ops.numpy.checks import isnan
+from gpudl.ops.numpy.complex_parts import absolute, both, of_both
 from gpudl.ops.primitives import library, logic
-from gpudl.ops.primitives.elementwise import absolute, cast, cast_like, where, zeros_like
+from gpudl.ops.primitives.elementwise import cast, cast_like, where, zeros_like
 
 __all__ = [
     "abs",
+    "absolute",
     "angle",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -68,33 +70,39 @@ def trunc(x: TensorLike) -> Tensor:
 
 
 def real(x: TensorLike) -> Tensor:
-    """Return the real part of x: x itself.
+    """Return the real part of x: x itself, if it is real.
 
     Example:
         >>> real([1.0, 2.0]).numpy()
         array([1., 2.], dtype=float32)
     """
-    return operand(x)
+    x = operand(x)
+    return both(x)[0] if x.dtype.kind == "c" else x
 
 
 def imag(x: TensorLike) -> Tensor:
-    """Return the imaginary part of x: zeros.
+    """Return the imaginary part of x: zeros, if it is real.
 
     Example:
         >>> imag([1.0, 2.0]).numpy()
         array([0., 0.], dtype=float32)
     """
-    return zeros_like(x)
+    x = operand(x)
+    return both(x)[1] if x.dtype.kind == "c" else zeros_like(x)
 
 
 def conj(x: TensorLike) -> Tensor:
-    """Return the complex conjugate of x: x itself.
+    """Return the complex conjugate of x: x itself, if it is real.
 
     Example:
         >>> conj([1.0, 2.0]).numpy()
         array([1., 2.], dtype=float32)
     """
-    return operand(x)
+    x = operand(x)
+    if x.dtype.kind != "c":
+        return x
+    own, other = both(x)
+    return of_both(own, -other, x.dtype)
 
 
 conjugate = conj
@@ -108,5 +116,7 @@ def angle(x: TensorLike) -> Tensor:
         array([0.   , 3.142], dtype=float32)
     """
     x = operand(x)
+    if x.dtype.kind == "c":
+        return library.arctan2(*reversed(both(x)))
     x = x if is_floating(x.dtype) else cast(x, dtype=FLOAT32)
     return where(isnan(x), x, cast_like(where(library.signbit(x), math.pi, 0.0), x))

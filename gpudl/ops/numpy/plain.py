@@ -4,7 +4,6 @@ from gpudl.ops.primitives.activation import (
     tanh,
 )
 from gpudl.ops.primitives.elementwise import (
-    absolute,
     add,
     divide,
     floor_divide,
@@ -88,7 +87,6 @@ from gpudl.ops.primitives.special import (
 )
 
 __all__ = [
-    "absolute",
     "add",
     "arccos",
     "arccosh",

@@ -15,7 +15,6 @@ from gpudl.ops.primitives.declare import elementwise
 from gpudl.ops.primitives.logic import equal, not_equal
 
 __all__ = [
-    "absolute",
     "add",
     "cast_like",
     "divide",
@@ -47,8 +46,8 @@ def _binary(a: Spec, b: Spec) -> Spec:
 
 
 def floating(x: Spec) -> Spec:
-    """Return the spec of a floating-point result for x, which may be of integers."""
-    return x if is_floating(x.dtype) else x.with_dtype("float32")
+    """Return the spec of a floating-point or complex result for x, which may be of integers."""
+    return x if is_floating(x.dtype) or x.dtype.kind == "c" else x.with_dtype("float32")
 
 
 def counted(x: Spec, **_: object) -> Spec:

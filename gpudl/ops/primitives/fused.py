@@ -48,9 +48,9 @@ _POOLED = "conv2d+bias_activation+max_pool"
 @rewrites("conv2d")
 def fuse_pooled_convolution(rewriter: Rewriter, instruction: Applied) -> None:
     """Fuse convolution, bias, activation and max-pooling, without the pixels that no pooling window covers."""
-    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
+    biased = _biased(rewriter, instruction)
     pool = None if biased is None else rewriter.only_user(biased.outs[0], "max_pool")
-    if biased is None or pool is None or biased.ins[0] is not instruction.outs[0]:
+    if biased is None or pool is None:
         return
     chain = [instruction, biased, pool]
     small = _cropped(rewriter, chain)
@@ -113,13 +113,87 @@ def _on_cropped(user: Applied, g: Value, small: Value, window: Window) -> Applie
     return Applied(user.op, user.outs, ins, static, user.origin)
 
 
+@rewrites("reshape_view")
+def bias_before_reshape(rewriter: Rewriter, instruction: Applied) -> None:
+    """Add the bias of a matrix product before its rows are divided into several axes, so that the two can be fused."""
+    biased = _biased(rewriter, instruction)
+    views: list[Instruction] = [instruction]
+    while (before := rewriter.maker(views[-1].ins[0], instruction.name)) is not None:
+        views.append(before)
+    product = rewriter.maker(views[-1].ins[0], "matmul")
+    if biased is None or product is None or any(rewriter.only_user(v.ins[0], v.name) is None for v in views):
+        return
+    result = biased.outs[0]
+    if product.outs[0].spec.shape[-1:] != result.spec.shape[-1:] or rewriter.kept(result):
+        return
+    first = rewriter.applied(bias_activation, (product.outs[0], biased.ins[1]), biased.static, biased)
+    second = Applied(instruction.op, (result,), first.outs, {"shape": result.spec.shape}, instruction.origin)
+    rewriter.replace([*views, biased], [first, second], biased)
+    rewriter.rest(result, first.outs[0])
+
+
+def _biased(rewriter: Rewriter, instruction: Applied) -> Applied | None:
+    """Return the bias and activation that alone read the out of an instruction, as what the bias is added to."""
+    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
+    return biased if biased is not None and biased.ins[0] is instruction.outs[0] else None
+
+
+_SPREADING, _ON_NUMBERS = (
+    ("broadcast_to", "reshape_view"),
+    ("add", "subtract", "multiply", "divide", "negative", "cast"),
+)
+
+
+@rewrites("broadcast_to")
+def broadcast_last(rewriter: Rewriter, instruction: Applied) -> None:
+    """Compute with one number instead of an array of which all elements are equal, such as the gradient of a mean.
+
+    What reads the array is fused with the broadcast of a number, but not with one along an axis.
+    """
+    spread: list[Applied] = []
+    numbers: list[Applied] = []
+    number = _number(rewriter, instruction.ins[0], spread, numbers)
+    if not spread or number is None or number.spec.ndim > instruction.outs[0].spec.ndim:
+        return
+    last = Applied(instruction.op, instruction.outs, (number,), instruction.static, instruction.origin)
+    rewriter.replace([instruction], [*numbers, last], instruction)
+    for unread in spread:
+        if unread in rewriter and not rewriter.users(unread.outs[0]) and not rewriter.kept(unread.outs[0]):
+            rewriter.replace([unread], [], unread)
+
+
+def _number(rewriter: Rewriter, value: Value, spread: list[Applied], numbers: list[Applied]) -> Value | None:
+    """Return a value of one element, to which each element of `value` is equal, or None.
+
+    Args:
+        rewriter: the record.
+        value: an array.
+        spread: to this is added what computes it, in the order from last to first.
+        numbers: to this is added what computes the number, in order.
+    """
+    if value.spec.size == 1:
+        return None if rewriter.updated(value) else value
+    made = rewriter.maker(value, *_SPREADING, *_ON_NUMBERS)
+    if made is None:
+        return None
+    spread.append(made)
+    found = [_number(rewriter, given, spread, numbers) for given in made.ins]
+    ins = [number for number in found if number is not None]
+    if len(ins) < len(found):
+        return None
+    if made.name in _SPREADING:
+        return ins[0]
+    numbers.append(rewriter.applied(made.op, ins, made.static, made))
+    return numbers[-1].outs[0]
+
+
 @rewrites("conv2d")
 @rewrites("conv2d_input_grad")
 @rewrites("matmul")
 def fuse_bias(rewriter: Rewriter, instruction: Applied) -> None:
     """Fuse a convolution, one that is transposed, or a matrix product with its bias and activation."""
-    biased = rewriter.only_user(instruction.outs[0], "bias_activation")
-    if biased is not None and biased.ins[0] is instruction.outs[0]:
+    biased = _biased(rewriter, instruction)
+    if biased is not None:
         rewriter.fuse([instruction, biased], f"{instruction.name}+bias_activation")
 
 

@@ -187,7 +187,7 @@ def mean(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     if is_half(x.dtype):
         return cast_like(mean(cast(x, dtype=FLOAT32), axis, keepdims), x)
-    if not is_floating(x.dtype):
+    if x.dtype.kind in "biu":
         x = cast(x, dtype=FLOAT32)
     total = sum(x, axis=axis, keepdims=keepdims)
     count = int(np.prod([x.shape[a] for a in axes_of(x.ndim, axis)]))

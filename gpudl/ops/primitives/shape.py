@@ -120,6 +120,25 @@ def reinterpret(xp: ModuleType, out: Array, x: Array, *, dtype: np.dtype) -> Non
     out[...] = xp.ascontiguousarray(x).reshape(x.shape).view(dtype)
 
 
+def _conjugated(pairs: Tensor) -> Tensor:
+    """Return pairs of real and imaginary parts, along the last axis, with the sign of the imaginary ones changed."""
+    return pairs * np.tile(np.array([1, -1], pairs.dtype), pairs.shape[-1] // 2)
+
+
+def _reinterpreted_back(g: Tensor, y: Tensor, x: Tensor, *, dtype: np.dtype) -> Tensor | None:
+    """Return the gradient of complex numbers or of their parts: of z that of z.real, less i times that of z.imag."""
+    if "c" not in (x.dtype.kind, y.dtype.kind) or x.dtype.kind == y.dtype.kind:
+        return None
+    return (
+        reinterpret(_conjugated(g), dtype=x.dtype)
+        if x.dtype.kind == "c"
+        else _conjugated(reinterpret(g, dtype=x.dtype))
+    )
+
+
+reinterpret.vjp(x=_reinterpreted_back)
+
+
 transpose.vjp(x=lambda g, y, x, axes: transpose(g, axes=inverse(axes)))
 
 
