@@ -122,7 +122,10 @@ def test_an_error_at_any_call_of_the_system(name: str, tmp_path: Path, monkeypat
         if left[0] > 0:  # all calls went well
             break
         if len(before) == 1:
-            assert now == before or len(now[name]) == len(before[name])  # the new one, whole
+            if now != before and name in ("m.keras", "m.h5", "checkpoint.keras"):
+                assert {float(array.mean()) for array in saving.load_model(path, compile=False).get_weights()} == {2.0}
+            else:
+                assert now == before or len(now[name]) == len(before[name])  # the new one, whole
             continue
         with suppress(ValueError):  # several files cannot be renamed at once, but are not mixed up
             made = model(3.0)
@@ -144,10 +147,10 @@ def test_files_of_two_saves_are_not_mixed_up(tmp_path: Path) -> None:
 
 def test_folders_and_names(tmp_path: Path) -> None:
     made = model(1.0)
-    with pytest.raises(OSError, match=r"not saved: there is no folder .*absent\. No file is there\. Make it first\."):
+    with pytest.raises(OSError, match=r"there is no folder .*absent\..*Make it first"):
         made.save(tmp_path / "absent" / "m.keras")
     (tmp_path / "m.weights.h5").mkdir()
-    with pytest.raises(OSError, match=r"m\.weights\.h5 was not saved: Is a directory"):
+    with pytest.raises(OSError, match=r"m\.weights\.h5 is a folder, and a file was to have this name"):
         made.save_weights(tmp_path / "m.weights.h5")
     with (
         pytest.raises(
