@@ -2,7 +2,8 @@
 // state, then the gradients of the gates of this step. `dh` and, of an LSTM, `dc` (B, U) hold the gradients from step to step.
 // A last launch, with t outside of the sequence, only completes `dh`.
 //
-// g (B, T, U), the gradient of all states, is read if `every`. Masked steps pass on what they get.
+// g (B, T, U), the gradient of all states, is read if `every`. Masked steps pass on what they get: the gradients of their gates
+// are 0, and so is the product with them.
 #include "common.cuh"
 #include "rnn_step.cuh"
 
@@ -11,10 +12,8 @@
 
 // The gradient of the state after step t: what step `after` left in `dh`, with the product, or at first that of the last state.
 __device__ __forceinline__ Sum state_slope(const Product<1>& product, const Mine& mine, const Real* dh, const Real* g_h,
-                                           const Real* g, const bool* mask, int every, STEP) {
-    const Index after = 2 * t - before;
-    Sum slope = inside(after, T) ? dh[STATE] : g_h[STATE];
-    if (inside(after, T) && mask[mine.row * T + after]) slope += product.sum(0);
+                                           const Real* g, int every, STEP) {
+    const Sum slope = inside(2 * t - before, T) ? Sum(dh[STATE]) + product.sum(0) : Sum(g_h[STATE]);
     return inside(t, T) && every ? slope + g[AT(U, t)] : slope;
 }
 
@@ -30,7 +29,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     const Index after = 2 * t - before;
     if (inside(after, T)) product.multiply(dx + after * 4 * U, T * 4 * U, kernel, B, U, 4 * U);
     if (!mine.exists) return;
-    Sum of_h = state_slope(product, mine, dh, g_h, g, mask, every, B, T, U, t, before);
+    Sum of_h = state_slope(product, mine, dh, g_h, g, every, B, T, U, t, before);
     if (!inside(t, T)) {
         dh[STATE] = of_h;
         return;
@@ -69,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
     const Index after = 2 * t - before;
     if (inside(after, T)) product.multiply(dy + after * 3 * U, T * 3 * U, kernel, B, U, 3 * U);
     if (!mine.exists) return;
-    Sum of_h = state_slope(product, mine, dh, g_h, g, mask, every, B, T, U, t, before);
+    Sum of_h = state_slope(product, mine, dh, g_h, g, every, B, T, U, t, before);
     if (!inside(t, T)) {
         dh[STATE] = of_h;
         return;
