@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf, prod
 from typing import Unpack
 
@@ -91,14 +92,13 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         super().__init__(**options)
         (axis,) = axis if isinstance(axis, list | tuple) and len(axis) == 1 else (axis,)  # a list in Keras 2's files
         require_whole("BatchNormalization", axis=axis)
-        require_number("BatchNormalization", 0, 1, momentum=momentum)
         require_number("BatchNormalization", 0, epsilon=epsilon)
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
         self.center = center
         self.scale = scale
-        require_number("BatchNormalization", 0, 1, renorm_momentum=self.renorm_momentum)
+        require_number("BatchNormalization", 0, 1, momentum=momentum, renorm_momentum=self.renorm_momentum)
         limits = self.renorm_clipping or {}
         if limits.keys() - {"rmin", "rmax", "dmax"}:
             raise ValueError(f"BatchNormalization: renorm_clipping may have rmin, rmax and dmax, got {limits}.")
@@ -117,7 +117,7 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         self.moving_variance = self._add("moving_variance", each, trainable=False, autocast=False)
         if self.renorm:
 
-            def deviation(shape: Shape, dtype: DTypeLike | None = None) -> Tensor:
+            def deviation(shape: Sequence[int], dtype: DTypeLike | None = None) -> Tensor:
                 return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
 
             self.moving_stddev = self._add("moving_stddev", each, False, False, initializer=deviation)
