@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf, prod
 from typing import Unpack
 
@@ -13,6 +14,7 @@ from gpudl.engine.convert import as_tensor
 from gpudl.engine.spec import FLOAT32, ShapeError, is_half
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
+from gpudl.initializers import Initializer
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.options import BatchNormOptions, LayerNormOptions
@@ -72,6 +74,11 @@ class BatchNormalization(Layer, options=BatchNormOptions):
     supports_masking = True
     gamma: Variable | None
     beta: Variable | None
+    renorm: bool
+    renorm_clipping: dict[str, float] | None
+    renorm_momentum: float
+    moving_mean_initializer: Initializer
+    moving_variance_initializer: Initializer
 
     def __init__(
         self,
@@ -85,14 +92,13 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         super().__init__(**options)
         (axis,) = axis if isinstance(axis, list | tuple) and len(axis) == 1 else (axis,)  # a list in Keras 2's files
         require_whole("BatchNormalization", axis=axis)
-        require_number("BatchNormalization", 0, 1, momentum=momentum)
         require_number("BatchNormalization", 0, epsilon=epsilon)
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
         self.center = center
         self.scale = scale
-        require_number("BatchNormalization", 0, 1, renorm_momentum=self.renorm_momentum)
+        require_number("BatchNormalization", 0, 1, momentum=momentum, renorm_momentum=self.renorm_momentum)
         limits = self.renorm_clipping or {}
         if limits.keys() - {"rmin", "rmax", "dmax"}:
             raise ValueError(f"BatchNormalization: renorm_clipping may have rmin, rmax and dmax, got {limits}.")
@@ -111,9 +117,8 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         self.moving_variance = self._add("moving_variance", each, trainable=False, autocast=False)
         if self.renorm:
 
-            def deviation(shape: Shape, dtype: DTypeLike = None) -> Tensor:
-                found: Tensor = ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
-                return found
+            def deviation(shape: Sequence[int], dtype: DTypeLike | None = None) -> Tensor:
+                return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
 
             self.moving_stddev = self._add("moving_stddev", each, False, False, initializer=deviation)
             self.renorm_mean = self._add("renorm_mean", each, False, False, initializer=self.moving_mean_initializer)
@@ -172,8 +177,8 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         mean, variance = _moments(x, weight)
         deviation, limits = ops.sqrt(variance + self.epsilon), self.renorm_clipping or {}
         usual = ops.maximum(self.renorm_stddev, self.epsilon**0.5)
-        most, shift = limits.get("rmax", inf), limits.get("dmax", inf)
-        r = ops.stop_gradient(ops.clip(deviation / usual, limits.get("rmin", 0.0), most))
+        shift = limits.get("dmax", inf)
+        r = ops.stop_gradient(ops.clip(deviation / usual, limits.get("rmin", 0.0), limits.get("rmax", inf)))
         d = ops.stop_gradient(ops.clip((mean - self.renorm_mean) / usual, -shift, shift))
         y = ((x - mean) / deviation * r + d) * gamma + beta
         self._follow(self.renorm_mean, mean, self.renorm_momentum)
