@@ -349,6 +349,14 @@ class TestEarlyStopping:
     def test_the_metric_tells_what_is_better(self, monitor: str, mode: str, epochs: int) -> None:
         assert train(EarlyStopping(monitor, mode=mode), [2.0, 1.0, 1.5], monitor)[1] == epochs
 
+    @pytest.mark.parametrize(("metric", "op"), [("AUC", "greater"), ("Recall", "greater"), ("Hinge", "less")])
+    def test_compiled_metrics_tell_what_is_better(self, metric: str, op: str) -> None:
+        model = gpudl.Sequential([gpudl.Input((2,)), gpudl.layers.Dense(1, "sigmoid")])
+        model.compile("sgd", "mse", metrics=[getattr(gpudl.metrics, metric)(name="own")])
+        stopping, x = EarlyStopping("own"), np.ones((4, 2))
+        model.fit(x, np.array([[0], [1], [1], [0]]), epochs=2, callbacks=[stopping], verbose=0)
+        assert stopping.monitor_op is getattr(gpudl.ops, op)
+
     def test_a_metric_that_does_not_tell(self) -> None:
         words = r"cannot tell whether more or less of 'own' is better. Pass mode='max' or mode='min', or watch one of"
         with pytest.raises(ValueError, match=words):

@@ -58,7 +58,8 @@ class MonitorCallback(Callback):
         if self.mode != "auto":
             return self.mode == "max"
         name = self.monitor.removeprefix("val_")
-        for metric in getattr(self.model, "metrics", []):
+        whole = getattr(self.model, "metrics", [])
+        for metric in (part for one in whole for part in getattr(one, "metrics", [one])):
             if metric.name == name and getattr(metric, "_direction", None):
                 return bool(metric._direction == "up")
         for more_is_better, words in _DIRECTIONS.items():

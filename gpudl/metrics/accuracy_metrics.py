@@ -187,6 +187,8 @@ class Accuracy(MeanMetricWrapper, options=MetricOptions):
         0.75
     """
 
+    _direction = "up"
+
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(accuracy, **options)
 
@@ -198,6 +200,8 @@ class BinaryAccuracy(MeanMetricWrapper):
         >>> float(BinaryAccuracy()([1, 0, 1, 0], [0.9, 0.2, 0.4, 0.1]))
         0.75
     """
+
+    _direction = "up"
 
     def __init__(self, name: str | None = "binary_accuracy", dtype: DtypeLike = None, threshold: float = 0.5) -> None:
         require_number("BinaryAccuracy", threshold=threshold)
@@ -212,6 +216,8 @@ class CategoricalAccuracy(MeanMetricWrapper, options=MetricOptions):
         0.5
     """
 
+    _direction = "up"
+
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(categorical_accuracy, **options)
 
@@ -223,6 +229,8 @@ class SparseCategoricalAccuracy(MeanMetricWrapper, options=MetricOptions):
         >>> float(SparseCategoricalAccuracy()([1, 0], [[0.1, 0.9], [0.2, 0.8]]))
         0.5
     """
+
+    _direction = "up"
 
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(sparse_categorical_accuracy, **options)
@@ -236,6 +244,8 @@ class TopKCategoricalAccuracy(MeanMetricWrapper, options=MetricOptions):
         0.5
     """
 
+    _direction = "up"
+
     def __init__(self, k: int = 5, **options: Unpack[MetricOptions]) -> None:
         require_whole("TopKCategoricalAccuracy", 1, k=k)
         super().__init__(top_k_categorical_accuracy, k=k, **options)
@@ -248,6 +258,8 @@ class SparseTopKCategoricalAccuracy(MeanMetricWrapper):
         >>> float(SparseTopKCategoricalAccuracy(k=1)([1, 0], [[0.1, 0.9], [0.2, 0.8]]))
         0.5
     """
+
+    _direction = "up"
 
     def __init__(
         self,

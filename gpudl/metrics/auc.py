@@ -51,6 +51,8 @@ class AUC(Confusion):
         0.75
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         num_thresholds: int = 200,

@@ -194,6 +194,8 @@ class Precision(_Rate):
         0.6667
     """
 
+    _direction = "up"
+
     counted = ("true_positives", "false_positives")
 
 
@@ -204,5 +206,7 @@ class Recall(_Rate):
         >>> float(Recall(top_k=1)([[0, 1], [1, 0]], [[0.2, 0.1], [0.7, 0.6]]))
         0.5
     """
+
+    _direction = "up"
 
     counted = ("true_positives", "false_negatives")

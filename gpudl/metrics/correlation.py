@@ -66,6 +66,8 @@ class PearsonCorrelation(MeanMetricWrapper, options=AxisMetricOptions):
         1.0
     """
 
+    _direction = "up"
+
     def __init__(self, **options: Unpack[AxisMetricOptions]) -> None:
         super().__init__(pearson_correlation, **options)
 
@@ -77,6 +79,8 @@ class ConcordanceCorrelation(MeanMetricWrapper, options=AxisMetricOptions):
         >>> round(float(ConcordanceCorrelation()([[0.0, 1.0, 2.0]], [[1.0, 2.0, 3.0]])), 4)
         0.5714
     """
+
+    _direction = "up"
 
     def __init__(self, **options: Unpack[AxisMetricOptions]) -> None:
         super().__init__(concordance_correlation, **options)

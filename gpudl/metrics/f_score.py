@@ -39,6 +39,8 @@ class FBetaScore(Metric):
         array([0.556, 0.   ], dtype=float32)
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         average: str | None = None,

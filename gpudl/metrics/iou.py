@@ -43,6 +43,8 @@ class IoU(Metric):
         0.3333
     """
 
+    _direction = "up"
+
     def __init__(
         self,
         num_classes: int,

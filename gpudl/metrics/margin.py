@@ -19,6 +19,8 @@ class Hinge(MeanMetricWrapper, options=MetricOptions):
         1.0
     """
 
+    _direction = "down"
+
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(hinge, **options)
 
@@ -31,6 +33,8 @@ class SquaredHinge(MeanMetricWrapper, options=MetricOptions):
         1.25
     """
 
+    _direction = "down"
+
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(squared_hinge, **options)
 
@@ -42,6 +46,8 @@ class CategoricalHinge(MeanMetricWrapper, options=MetricOptions):
         >>> float(CategoricalHinge()([[0.0, 1.0]], [[0.75, 0.25]]))
         1.5
     """
+
+    _direction = "down"
 
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(categorical_hinge, **options)

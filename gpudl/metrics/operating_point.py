@@ -59,6 +59,8 @@ class SensitivityAtSpecificity(_AtLeast, options=ThresholdsOptions, numbered=Tru
         0.5
     """
 
+    _direction = "up"
+
     def __init__(self, specificity: float, **options: Unpack[ThresholdsOptions]) -> None:
         super().__init__(**options, specificity=specificity)
         self.specificity = specificity
@@ -78,6 +80,8 @@ class SpecificityAtSensitivity(_AtLeast, options=ThresholdsOptions, numbered=Tru
         0.6667
     """
 
+    _direction = "up"
+
     def __init__(self, sensitivity: float, **options: Unpack[ThresholdsOptions]) -> None:
         super().__init__(**options, sensitivity=sensitivity)
         self.sensitivity = sensitivity
@@ -95,6 +99,8 @@ class PrecisionAtRecall(_AtLeast, options=ThresholdsOptions, numbered=True):
         0.5
     """
 
+    _direction = "up"
+
     def __init__(self, recall: float, **options: Unpack[ThresholdsOptions]) -> None:
         super().__init__(**options, recall=recall)
         self.recall = recall
@@ -111,6 +117,8 @@ class RecallAtPrecision(_AtLeast, options=ThresholdsOptions, numbered=True):
         >>> float(RecallAtPrecision(0.8)([0, 0, 1, 1], [0.0, 0.5, 0.3, 0.9]))
         0.5
     """
+
+    _direction = "up"
 
     def __init__(self, precision: float, **options: Unpack[ThresholdsOptions]) -> None:
         super().__init__(**options, precision=precision)

@@ -33,6 +33,8 @@ class BinaryCrossentropy(MeanMetricWrapper):
         0.6931
     """
 
+    _direction = "down"
+
     def __init__(
         self,
         name: str | None = "binary_crossentropy",
@@ -51,6 +53,8 @@ class CategoricalCrossentropy(MeanMetricWrapper):
         >>> round(float(CategoricalCrossentropy()([[0.0, 1.0]], [[0.5, 0.5]])), 4)
         0.6931
     """
+
+    _direction = "down"
 
     def __init__(
         self,
@@ -75,6 +79,8 @@ class SparseCategoricalCrossentropy(MeanMetricWrapper):
         0.6931
     """
 
+    _direction = "down"
+
     def __init__(
         self,
         name: str | None = "sparse_categorical_crossentropy",
@@ -97,6 +103,8 @@ class KLDivergence(MeanMetricWrapper, options=MetricOptions):
         0.1438
     """
 
+    _direction = "down"
+
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(kl_divergence, **options)
 
@@ -108,6 +116,8 @@ class Poisson(MeanMetricWrapper, options=MetricOptions):
         >>> round(float(Poisson()([[1.0, 0.0]], [[1.0, 2.0]])), 4)
         1.5
     """
+
+    _direction = "down"
 
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(poisson, **options)

@@ -39,6 +39,8 @@ class MeanSquaredError(MeanMetricWrapper, options=MetricOptions):
         0.5
     """
 
+    _direction = "down"
+
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(mean_squared_error, **options)
 
@@ -50,6 +52,8 @@ class MeanAbsoluteError(MeanMetricWrapper, options=MetricOptions):
         >>> float(MeanAbsoluteError()([[0.0, 1.0], [0.0, 0.0]], [[1.0, 1.0], [1.0, 0.0]]))
         0.5
     """
+
+    _direction = "down"
 
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(mean_absolute_error, **options)
@@ -63,6 +67,8 @@ class MeanAbsolutePercentageError(MeanMetricWrapper, options=MetricOptions):
         50.0
     """
 
+    _direction = "down"
+
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(mean_absolute_percentage_error, **options)
 
@@ -74,6 +80,8 @@ class MeanSquaredLogarithmicError(MeanMetricWrapper, options=MetricOptions):
         >>> round(float(MeanSquaredLogarithmicError()([[0.0, 1.0]], [[0.0, 3.0]])), 4)
         0.2402
     """
+
+    _direction = "down"
 
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(mean_squared_logarithmic_error, **options)
@@ -87,6 +95,8 @@ class LogCoshError(MeanMetricWrapper, options=MetricOptions, name="logcosh"):
         0.4338
     """
 
+    _direction = "down"
+
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(log_cosh, **options)
 
@@ -99,6 +109,8 @@ class CosineSimilarity(MeanMetricWrapper, options=AxisMetricOptions):
         0.6
     """
 
+    _direction = "up"
+
     def __init__(self, **options: Unpack[AxisMetricOptions]) -> None:
         super().__init__(cosine, **options)
 
@@ -110,6 +122,8 @@ class RootMeanSquaredError(Average, options=MetricOptions):
         >>> float(RootMeanSquaredError()([[0.0], [0.0]], [[2.0], [2.0]]))
         2.0
     """
+
+    _direction = "down"
 
     def __init__(self, **options: Unpack[MetricOptions]) -> None:
         super().__init__(**options)
