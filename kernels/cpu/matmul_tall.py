@@ -83,7 +83,9 @@ class _Product(NamedTuple):
 
 
 @inner
-def _copied(to, rows, first, source, step, left, wide, begin, count):  # type: ignore[no-untyped-def]
+def _copied(
+    to: ndarray, rows: ndarray, first: int, source: ndarray, step: int, left: int, wide: int, begin: int, count: int
+) -> None:
     # The last row that is left out, as there is none before it, is copied from `first` afterwards.
     for k in range(count):
         row = min(max(begin + k - step, 0), len(source) - 1)
