@@ -82,7 +82,7 @@ class LowRank(Layer):
             factor.path = matrix.path.removesuffix(matrix.name) + factor.name
             setattr(self, factor.name, factor)
             made.append(factor)
-        matrix.wanted = matrix.trainable = False
+        matrix.wanted = matrix.trainable = self._saved_as_they_are = False
         self._factors = tuple(made)
         self.lora_rank, self.lora_alpha, self.lora_enabled = rank, rank if lora_alpha is None else lora_alpha, True
 

@@ -46,7 +46,7 @@ def saved_parts(model: Layer) -> Iterator[Saved]:
     values = OnHost()
     for path, part in (*parts_of(model), *_optimizer_of(model)):
         arrays: dict[str, np.ndarray] = {}
-        if isinstance(part, Layer) and type(part).save_own_variables is not Layer.save_own_variables:
+        if isinstance(part, Layer) and _has_own(part, "save_own_variables"):
             part.save_own_variables(arrays)
         else:
             arrays = {number: values.array(variable) for number, variable in _variables(part).items()}
@@ -97,7 +97,11 @@ def _optimizer_of(model: Layer) -> Iterator[tuple[str, Optimizer]]:
 
 
 def _loads_itself(part: Layer | Metric | Optimizer) -> bool:
-    return isinstance(part, Layer) and type(part).load_own_variables is not Layer.load_own_variables
+    return isinstance(part, Layer) and _has_own(part, "load_own_variables")
+
+
+def _has_own(part: Layer, method: str) -> bool:
+    return not part._saved_as_they_are or getattr(type(part), method) is not getattr(Layer, method)
 
 
 def _variables(part: Layer | Metric | Optimizer) -> dict[str, Variable]:

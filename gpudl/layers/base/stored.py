@@ -16,6 +16,7 @@ class HasStoredWeights(Named):
 
     built: bool
     _own: list[Variable]
+    _saved_as_they_are = True  # else files have what `save_own_variables` stores
 
     @property
     def weights(self) -> list[Variable]:
