@@ -80,7 +80,7 @@ class Dense(LowRank, options=KernelOptions):
         """Return the outputs for inputs (batch, ..., features)."""
         x = self._floating(x)
         if self.lora_enabled:
-            y = self._updated(ops.matmul(x, self.kernel), ops.matmul(x, self.lora_kernel_a))
+            y = self._updated(ops.matmul(x, self.kernel), ops.matmul(x, self._factors[0]))
             return activations.with_bias(y, self.bias, self.activation)
         if x.ndim == 2:
             return activations.with_bias(x @ self.kernel, self.bias, self.activation)

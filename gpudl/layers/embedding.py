@@ -107,7 +107,7 @@ class Embedding(LowRank):
         numbers = ops.cast(x, dtype=np.dtype(np.int32)) if is_floating(x.dtype) or x.dtype.kind == "b" else x
         vectors = ops.take(self.embeddings, numbers, axis=0)
         if self.lora_enabled:
-            return self._updated(vectors, ops.take(self.lora_embeddings_a, numbers, axis=0))
+            return self._updated(vectors, ops.take(self._factors[0], numbers, axis=0))
         return vectors
 
 

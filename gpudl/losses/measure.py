@@ -26,7 +26,6 @@ class Measure(Configurable):
     """
 
     name: str
-    dtype: str
     _dtype: str  # the same, as Keras's own metrics call it and many that are written after them
 
     def __init_subclass__(

@@ -147,7 +147,7 @@ class Sequential(Model):
             self.output_shape = self._stack[-1].output_shape
             self._take_input(entry)
             auto_name("functional")
-        elif input_shape is not None:
+        elif input_shape is not None and self.batch_shape is not None:
             require_shape(self._who(), self.batch_shape, input_shape, 0)
         self.built = True
 
