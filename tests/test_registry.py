@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import re
-
 import pytest
 from keras_peer import keras_or_skip, parity
 
