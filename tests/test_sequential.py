@@ -85,6 +85,12 @@ class TestPuttingTogether:
         assert (model.input_shape, model.output_shape) == ((None, 2, 2), (None, 2))
         assert model.count_params() == 15 + 8
 
+    def test_a_model_of_an_input_alone_can_be_the_first_layer(self) -> None:
+        model = Sequential([Sequential([layers.Input((4,))])])
+        assert model.input_shape == (None, 4)
+        model.add(layers.Dense(2))
+        assert model.output_shape == (None, 2)
+
     def test_build_by_hand(self) -> None:
         model = Sequential([layers.Dense(3)])
         model.build((None, 4))

@@ -81,7 +81,7 @@ class Sequential(Model):
             with inside(self, self.name):  # whose name is in the paths of the weights
                 self._known_chain(entry).follow([*self._stack, layer])
             self._take_input(entry)
-            self.output_shape = layer.output_shape
+            self.output_shape = getattr(layer, "output_shape", None)  # which a Sequential without layers has not
             self.built = True
         self._stack = [*self._stack, layer]
         self._offer()
@@ -144,7 +144,7 @@ class Sequential(Model):
         elif self._input is None:
             entry = InputLayer(batch_shape=tuple(input_shape), dtype=self._stack[0].compute_dtype)
             self._known_chain(entry).follow(self._stack)
-            self.output_shape = self._stack[-1].output_shape
+            self.output_shape = getattr(self._stack[-1], "output_shape", None)
             self._take_input(entry)
             auto_name("functional")
         elif input_shape is not None and self.batch_shape is not None:
