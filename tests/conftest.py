@@ -9,9 +9,12 @@ The backend is NumPy, unless the environment variable ``GPUDL_TEST_BACKEND`` say
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import random
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -104,6 +107,17 @@ def _with_the_settings_of_a_new_process() -> Iterator[None]:
     for setting, values in zip(SETTINGS, before, strict=True):
         setting.clear()
         (setting.update if isinstance(setting, dict) else setting.extend)(values)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _without_what_xla_has_compiled(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Give back what Keras has compiled for a file: of all files it takes gigabytes."""
+    yield
+    jax = sys.modules.get("jax")
+    if jax is not None and hasattr(request.module, "parity"):
+        jax.clear_caches()
+        gc.collect()
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # of glibc, which else keeps it
 
 
 @pytest.fixture
