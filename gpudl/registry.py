@@ -85,8 +85,7 @@ class Family(Generic[T, N]):
                 object or a function, which is returned unchanged; or None.
 
         Raises:
-            ValueError: an unknown name; the message suggests the most similar one.
-            TypeError: any other identifier.
+            ValueError: an unknown name, for which the message suggests the most similar one, or any other identifier.
 
         Example:
             >>> gpudl.losses.get("mse") is gpudl.losses.mean_squared_error
@@ -127,12 +126,15 @@ class Family(Generic[T, N]):
         found = self._found(config, {**users.known(), **(custom_objects or {})})
         if isinstance(found, self.base) or (self.functions and _can_be_called(found)):
             return cast(T, found)
-        article = "an" if self.kind[0] in "aeiou" else "a"
-        allowed = f"{article} {self.kind} is a name, an object of its class, a function or a config dict"
+        allowed = f"{self._a_kind} is a name, an object of its class, a function or a config dict"
         if not self.functions:
             example = next(name for name in self.known if name != name.lower())
-            allowed = f"expected {article} {self.kind} or its name, such as {example.lower()!r} or {example}()"
-        raise TypeError(f"{allowed}, got {config!r}.")
+            allowed = f"expected {self._a_kind} or its name, such as {example.lower()!r} or {example}()"
+        raise ValueError(f"{allowed}, got {config!r}.")
+
+    @property
+    def _a_kind(self) -> str:
+        return f"{'an' if self.kind[0] in 'aeiou' else 'a'} {self.kind}"
 
     def _found(self, identifier: object, custom: Mapping[str, object]) -> object:
         """Return the function or object of a name or a config, and anything else unchanged."""
@@ -141,8 +143,8 @@ class Family(Generic[T, N]):
         if not isinstance(identifier, dict):
             return _made(identifier)
         if "class_name" not in identifier:
-            raise TypeError(
-                f"the config of a {self.kind} is a dict with class_name and config, got the keys {list(identifier)!r}."
+            raise ValueError(
+                f"the config of {self._a_kind} is a dict with class_name and config, got the keys {list(identifier)!r}."
             )
         name, registered = str(identifier["class_name"]), identifier.get("registered_name")
         if name == "function":  # the form of Keras's configs

@@ -214,7 +214,7 @@ def test_get_serialize_deserialize() -> None:
     assert activations.deserialize("own", custom_objects={"own": own}) is own
     with pytest.raises(ValueError, match=r"Unknown activation: 'rleu'\. Did you mean 'relu'"):
         activations.get("rleu")
-    with pytest.raises(TypeError, match="is a name, an object of its class, a function or a config dict, got 3"):
+    with pytest.raises(ValueError, match="is a name, an object of its class, a function or a config dict, got 3"):
         activations.get(3)
 
 

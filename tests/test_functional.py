@@ -119,6 +119,15 @@ class TestTheGraph:
         assert model.predict(X, verbose=0).shape == (40, 1)
 
 
+@pytest.mark.parametrize("form", [tuple, list, lambda pair: {"a": tuple(pair), "b": pair[0]}])
+def test_a_config_keeps_tuples_apart_from_lists(form: Callable[[Any], Any]) -> None:
+    entry = Input((3,))
+    model = Model(entry, form([layers.Dense(1)(entry), layers.Dense(2)(entry)]))
+    again = Model.from_config(model.get_config())
+    gpudl.tree.assert_same_structure(again.output, model.output)
+    gpudl.tree.assert_same_structure(again.predict(np.ones((2, 3)), verbose=0), model.output)
+
+
 class TestSequential:
     def test_features_from_inside(self) -> None:
         model = Sequential([Input((4,), name="x"), layers.Dense(3, "relu"), layers.Dense(1)])

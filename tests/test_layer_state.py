@@ -223,3 +223,34 @@ class TestLosses:
         history = model.fit(X, epochs=40, verbose=0)
         assert float(model.layers[0].w.numpy()[0]) == pytest.approx(3.0, abs=1e-3)
         assert history.history["loss"][0] == pytest.approx(4.0)
+
+
+@parity
+def test_new_layers_are_built_where_keras_has_them_so() -> None:
+    keras = keras_or_skip()
+    arguments: dict[str, tuple[Any, ...]] = {
+        **dict.fromkeys(("Dense", "RepeatVector", "LSTM", "AveragePooling3D"), (2,)),
+        **dict.fromkeys(("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "SpatialDropout2D"), (0.5,)),
+        "Activation": ("relu",),
+        "Permute": ((1,),),
+        "Reshape": ((2,),),
+    }
+    names = """ReLU LeakyReLU PReLU ELU Softmax Identity Masking UnitNormalization ActivityRegularization Flatten Add
+        UpSampling2D MaxPooling1D GlobalMaxPooling2D GlobalAveragePooling1D ZeroPadding2D BatchNormalization"""
+    for name in [*arguments, *names.split()]:
+        own, theirs = (getattr(library.layers, name)(*arguments.get(name, ())) for library in (gpudl, keras))
+        assert (name, own.built, own.path) == (name, theirs.built, theirs.path)
+
+
+def test_a_layer_with_a_build_of_its_own_is_not_built_when_it_is_made() -> None:
+    class Scaled(layers.Dropout):
+        def build(self, input_shape: Any) -> None:
+            self.scale = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="scale")
+
+        def call(self, inputs: Any, training: bool = False) -> Any:
+            return super().call(inputs, training=training) * self.scale
+
+    layer = Scaled(0.5)
+    assert not layer.built
+    assert layer(np.ones((2, 3))).shape == (2, 3)
+    assert [weight.shape for weight in layer.weights] == [(3,)]

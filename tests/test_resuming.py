@@ -207,8 +207,9 @@ class TestAnotherTraining:
 
 
 def test_bad_arguments(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="backup_dir must name a folder"):
-        callbacks.BackupAndRestore("")
+    for folder in ("", None, 3):
+        with pytest.raises(ValueError, match=f"backup_dir must name a folder, got {folder!r}"):
+            callbacks.BackupAndRestore(folder)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="BackupAndRestore: save_freq must be 'epoch' or a number of batches"):
         callbacks.BackupAndRestore(tmp_path, save_freq=0)
     alone = callbacks.CallbackList([callbacks.BackupAndRestore(tmp_path)], model=network())

@@ -76,12 +76,20 @@ class TestPuttingTogether:
         model = Sequential([layers.Flatten(), layers.Dense(3), layers.Dense(2)])
         assert not model.built
         assert model.weights == []
-        assert model.input_shape is None
-        assert model.output_shape is None
+        for name in ("input_shape", "output_shape", "input", "output", "inputs", "outputs"):
+            assert not hasattr(model, name), name
+        with pytest.raises(AttributeError, match="has no input_shape: its shapes are not known"):
+            _ = model.input_shape
         assert model(np.ones((5, 2, 2))).shape == (5, 2)
         assert model.built
         assert (model.input_shape, model.output_shape) == ((None, 2, 2), (None, 2))
         assert model.count_params() == 15 + 8
+
+    def test_a_model_of_an_input_alone_can_be_the_first_layer(self) -> None:
+        model = Sequential([Sequential([layers.Input((4,))])])
+        assert model.input_shape == (None, 4)
+        model.add(layers.Dense(2))
+        assert model.output_shape == (None, 2)
 
     def test_build_by_hand(self) -> None:
         model = Sequential([layers.Dense(3)])
@@ -114,7 +122,7 @@ class TestPuttingTogether:
         assert same(model.layers[0].get_weights(), below)
         model.pop()
         model.pop()
-        assert (model.layers, model.built, model.output_shape) == ([], False, None)
+        assert (model.layers, model.built, hasattr(model, "output_shape")) == ([], False, False)
         with pytest.raises(ValueError, match="there is no layer to take off"):
             model.pop()
 

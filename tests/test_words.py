@@ -134,7 +134,9 @@ class TestLayers:
 class TestCompile:
     def test_a_config_without_a_class(self) -> None:
         for get, kind in ((losses.get, "loss"), (optimizers.get, "optimizer"), (metrics.get, "metric")):
-            with pytest.raises(TypeError, match=rf"the config of an? {kind} is a dict with class_name and config, got"):
+            with pytest.raises(
+                ValueError, match=rf"the config of an? {kind} is a dict with class_name and config, got"
+            ):
                 get({"name": "a"})
 
 

@@ -73,8 +73,8 @@ class BackupAndRestore(Callback):
         double_checkpoint: bool = True,
         delete_checkpoint: bool = True,
     ) -> None:
-        if not os.fspath(backup_dir):
-            raise ValueError("BackupAndRestore: backup_dir must name a folder, got an empty text.")
+        if not isinstance(backup_dir, str | os.PathLike) or not os.fspath(backup_dir):
+            raise ValueError(f"BackupAndRestore: backup_dir must name a folder, got {backup_dir!r}.")
         self.backup_dir = os.fspath(backup_dir)
         self.save_freq = save_freq
         self.double_checkpoint = double_checkpoint

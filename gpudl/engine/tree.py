@@ -47,9 +47,15 @@ def map_leaves(function: Callable[[T], R], tree: Nest[T]) -> Nest[R]: ...
 
 
 def map_leaves(function: Callable[[Any], R], tree: object) -> Any:
-    """Return `tree` with every leaf replaced by ``function(leaf)``, in the order of `flatten`."""
+    """Return `tree` with every leaf replaced by ``function(leaf)``, in the order of `flatten`; tuples keep their names.
+
+    Example:
+        >>> map_leaves(abs, {"a": (-1, 2)})
+        {'a': (1, 2)}
+    """
     if isinstance(tree, tuple):
-        return tuple([map_leaves(function, child) for child in tree])
+        children = [map_leaves(function, child) for child in tree]
+        return type(tree)(*children) if hasattr(tree, "_fields") else tuple(children)
     if isinstance(tree, list):
         return [map_leaves(function, child) for child in tree]
     if isinstance(tree, dict):

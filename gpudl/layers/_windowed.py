@@ -128,6 +128,9 @@ class Windowed(Spatial):
 
     def build(self, input_shape: Shape) -> None:
         """Check that the window fits inputs of `input_shape`; raise ShapeError if not."""
+        self._require_fit(input_shape)
+
+    def _require_fit(self, input_shape: Shape) -> None:
         sizes, extent = [input_shape[axis] for axis in self.axes], self.window.extent
         try:
             self.window.output(tuple(e if n is None else n for n, e in zip(sizes, extent, strict=True)))

@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-class ReLU(Layer):
+class ReLU(Layer, complete=True):
     """Return x above a threshold, and below it 0 or a line of small slope; see `activations.relu`.
 
     Args:
@@ -71,7 +71,7 @@ class LeakyOptions(LayerOptions, total=False):
     alpha: float
 
 
-class LeakyReLU(Layer):
+class LeakyReLU(Layer, complete=True):
     """Return x where it is positive, negative_slope * x elsewhere.
 
     Args:
@@ -155,7 +155,7 @@ class PReLU(Layer):
         return activations.relu(x) - self.alpha * activations.relu(-x)
 
 
-class ELU(Layer):
+class ELU(Layer, complete=True):
     """Return x where it is positive, alpha * (exp(x) - 1) elsewhere.
 
     Args:
@@ -179,7 +179,7 @@ class ELU(Layer):
         return activations.elu(x, self.alpha)
 
 
-class Softmax(Layer):
+class Softmax(Layer, complete=True):
     """Return exp(x) / sum(exp(x)) along an axis: positive numbers that sum to 1.
 
     Args:

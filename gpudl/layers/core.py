@@ -95,7 +95,7 @@ def _hint(features: int, shape: Shape) -> str:
     return f"Every input must have {features} features along its last axis, as in the first call."
 
 
-class Activation(Layer):
+class Activation(Layer, complete=True):
     """Apply an activation function.
 
     Args:

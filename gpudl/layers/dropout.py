@@ -125,7 +125,7 @@ class AlphaDropout(Dropout):
         return y
 
 
-class GaussianDropout(Layer):
+class GaussianDropout(Layer, complete=True):
     """In training, multiply the inputs by Gaussian noise of mean 1, whose variance is that of dropout.
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.

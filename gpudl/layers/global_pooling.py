@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 
-class _GlobalPooling(Spatial):
+class _GlobalPooling(Spatial, complete=True):
     def __init__(self, data_format: str | None = None, keepdims: bool = False, **options: Unpack[LayerOptions]) -> None:
         super().__init__(data_format=data_format, **options)
         self.keepdims = bool(keepdims)

@@ -163,7 +163,7 @@ class RMSNormalization(Layer):
         return ops.cast_like(y / ops.sqrt(power + self.epsilon) * scale, narrow)
 
 
-class UnitNormalization(Layer):
+class UnitNormalization(Layer, complete=True):
     """Return x / sqrt(sum(x**2)), sample by sample; zeros stay zeros.
 
     Args:

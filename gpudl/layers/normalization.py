@@ -93,12 +93,12 @@ class BatchNormalization(Layer, options=BatchNormOptions):
         (axis,) = axis if isinstance(axis, list | tuple) and len(axis) == 1 else (axis,)  # a list in Keras 2's files
         require_whole("BatchNormalization", axis=axis)
         require_number("BatchNormalization", 0, epsilon=epsilon)
+        require_number("BatchNormalization", 0, 1, momentum=momentum, renorm_momentum=self.renorm_momentum)
         self.axis = int(axis)
         self.momentum = float(momentum)
         self.epsilon = float(epsilon)
         self.center = center
         self.scale = scale
-        require_number("BatchNormalization", 0, 1, momentum=momentum, renorm_momentum=self.renorm_momentum)
         limits = self.renorm_clipping or {}
         if limits.keys() - {"rmin", "rmax", "dmax"}:
             raise ValueError(f"BatchNormalization: renorm_clipping may have rmin, rmax and dmax, got {limits}.")

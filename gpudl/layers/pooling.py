@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-class _Pooling(Windowed, options=NameLast):
+class _Pooling(Windowed, options=NameLast, complete=True):
     def __init__(
         self,
         pool_size: Size = 2,
@@ -39,6 +39,11 @@ class _Pooling(Windowed, options=NameLast):
         self.strides = self.pool_size if strides is None else self._sizes(strides=strides)
         self.padding = str(padding).lower()
         self.window = self._sliding(self.pool_size, self.strides, padding)
+
+    def call(self, x: Tensor) -> Tensor:
+        """Return the maximum or mean of each window; raise ShapeError if the window does not fit the inputs."""
+        self._require_fit(x.shape)
+        return super().call(x)
 
 
 class _MaxPooling(_Pooling):

@@ -24,7 +24,7 @@ __all__ = [
 MaskShape = Iterable[int | None] | None
 
 
-class Dropout(Layer):
+class Dropout(Layer, complete=True):
     """In training, set a fraction of the inputs to 0 and scale the others so that the expected sum is unchanged.
 
     Source: Srivastava et al., "Dropout: a simple way to prevent neural networks from overfitting", JMLR 2014.
@@ -69,7 +69,7 @@ class Dropout(Layer):
         return random.dropout(self._floating(x), self.rate, self.noise_shape, self.seed_generator)
 
 
-class GaussianNoise(Layer):
+class GaussianNoise(Layer, complete=True):
     """In training, add Gaussian noise of mean 0 to the inputs.
 
     Args:
@@ -104,7 +104,7 @@ class GaussianNoise(Layer):
         )
 
 
-class ActivityRegularization(Layer):
+class ActivityRegularization(Layer, complete=True):
     """Return the inputs, and add their L1 and L2 penalty per sample to the loss.
 
     Args:

@@ -49,7 +49,7 @@ class Flatten(Layer):
         return ops.reshape(x, (x.shape[0], prod(x.shape[1:])))
 
 
-class Reshape(Layer):
+class Reshape(Layer, complete=True):
     """Reshape each sample.
 
     Args:

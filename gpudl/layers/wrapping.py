@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-class Identity(Layer):
+class Identity(Layer, complete=True):
     """Return the inputs, an array or a nest of them, unchanged.
 
     Args:
@@ -47,7 +47,7 @@ class Identity(Layer):
         return inputs
 
 
-class Masking(Layer):
+class Masking(Layer, complete=True):
     """Mask the time steps in which all elements are `mask_value`.
 
     Inputs are (batch, steps, features). The steps that are left out become 0, and the mask of the outputs, (batch,

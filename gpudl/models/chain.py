@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import takewhile
+from typing import TypeVar
 
 from gpudl.engine.calls import calls_of, declare
 from gpudl.engine.spec import ShapeError
@@ -12,6 +13,8 @@ from gpudl.engine.tree import Nest
 from gpudl.layers import InputLayer
 from gpudl.layers.base.layer import Layer
 from gpudl.models.functional import CallGraph
+
+T = TypeVar("T")
 
 
 class Chain:
@@ -48,3 +51,13 @@ def require_shape(who: str, built: Sequence[int | None], given: Sequence[int | N
             f"{who} was built for inputs of shape {tuple(built)}, got {tuple(given)}. Reshape the data, or build a "
             "model for them."
         )
+
+
+def require_known(who: str, what: str, found: T | None) -> T:
+    """Return what is known of a model; raise AttributeError if it is None, because the model has not been built."""
+    if found is None:
+        raise AttributeError(
+            f"{who} has no {what}: its shapes are not known. Begin it with Input(shape), call it on a batch, or "
+            "build() it."
+        )
+    return found

@@ -134,4 +134,5 @@ def _symbols(nest: Any, results: Results) -> Any:
         if (nest[0], nest[1]) not in results:
             raise ValueError(f"the config has {nest[0]!r} among its inputs or outputs, but not among its layers.")
         return results[nest[0], nest[1]][nest[2]]
-    return [_symbols(child, results) for child in nest]
+    children = [_symbols(child, results) for child in nest]
+    return tuple(children) if isinstance(nest, tuple) else children

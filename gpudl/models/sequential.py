@@ -16,7 +16,7 @@ from gpudl.layers.base.derived import derived
 from gpudl.layers.base.layer import Layer
 from gpudl.layers.base.masks import keeping_mask, with_masks
 from gpudl.layers.preprocessing.host import array_of
-from gpudl.models.chain import Chain, require_shape
+from gpudl.models.chain import Chain, require_known, require_shape
 from gpudl.models.functional import CallGraph
 from gpudl.models.model import Model
 from gpudl.names import auto_name
@@ -81,7 +81,7 @@ class Sequential(Model):
             with inside(self, self.name):  # whose name is in the paths of the weights
                 self._known_chain(entry).follow([*self._stack, layer])
             self._take_input(entry)
-            self.output_shape = layer.output_shape
+            self.output_shape = getattr(layer, "output_shape", None)  # which a Sequential without layers has not
             self.built = True
         self._stack = [*self._stack, layer]
         self._offer()
@@ -95,7 +95,7 @@ class Sequential(Model):
         layer = self._stack[-1]
         self._stack = self._stack[:-1]
         self.built = self.built and bool(self._stack)
-        self.output_shape = self._stack[-1].output_shape if self._stack else None
+        self.output_shape = getattr(self._stack[-1], "output_shape", None) if self._stack else None
         self._count_as_functional()
         return layer
 
@@ -124,8 +124,17 @@ class Sequential(Model):
 
     @property
     def input_shape(self) -> Any:
-        """The shape of a batch of inputs, with None for the batch size; None before it is known."""
-        return self.batch_shape
+        """The shape of a batch of inputs, with None for the batch size; AttributeError before it is known."""
+        return require_known(self._who(), "input_shape", self.batch_shape)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the outputs, with None for the batch size; AttributeError before it is known."""
+        return require_known(self._who(), "output_shape", super().output_shape)
+
+    @output_shape.setter
+    def output_shape(self, shape: Any) -> None:
+        self._output_shape, self._inputs_seen = shape, None
 
     def build(self, input_shape: Any = None) -> None:
         """Create the weights of every layer for inputs of `input_shape`, or of a nest of shapes."""
@@ -135,7 +144,7 @@ class Sequential(Model):
         elif self._input is None:
             entry = InputLayer(batch_shape=tuple(input_shape), dtype=self._stack[0].compute_dtype)
             self._known_chain(entry).follow(self._stack)
-            self.output_shape = self._stack[-1].output_shape
+            self.output_shape = getattr(self._stack[-1], "output_shape", None)
             self._take_input(entry)
             auto_name("functional")
         elif input_shape is not None and self.batch_shape is not None:
@@ -243,13 +252,7 @@ class Sequential(Model):
 
     def _symbols(self) -> list[Nest[KerasTensor]]:
         """Return symbols for the inputs and for the result of each layer; they are created at the first access."""
-        found = self._symbols_if_known()
-        if not found:
-            raise AttributeError(
-                f"{self._who()} has no symbols for its inputs and outputs: their shapes are not known. Begin it with "
-                "Input(shape), call it on a batch, or build() it."
-            )
-        return found
+        return require_known(self._who(), "symbols for its inputs and outputs", self._symbols_if_known() or None)
 
     def _symbols_if_known(self) -> list[Nest[KerasTensor]]:
         if self._input is None or not self._stack:

@@ -133,7 +133,11 @@ def _row(layer: Any, depth: int, show_trainable: bool, connections: Sequence[str
     prefix = "   " * depth + "└ " if depth else ""
     name = _text(f"{prefix}{layer.name} (", (kind_of(layer), _TYPE), ")")
     count = f"{layer.count_params():,}" if layer.built else "0"
-    cells = [name, _shape(layer.output_shape), _text((count, _NUMBER), "" if layer.built else " (unbuilt)")]
+    cells = [
+        name,
+        _shape(getattr(layer, "output_shape", None)),
+        _text((count, _NUMBER), "" if layer.built else " (unbuilt)"),
+    ]
     if connections is not None:
         cells.append(_text(", ".join(connections) or "-"))
     if show_trainable:

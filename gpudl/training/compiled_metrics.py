@@ -83,7 +83,7 @@ class CompileMetrics(Metric):
             for identifier in identifiers
         ]
         targets = outputs.targets(y, self.losses.compared(outputs), [number for number, *_ in listed])
-        losses = {one.output: one.loss for one in self.losses.make(y, outputs)}
+        losses = {number: one.loss for one in self.losses.make(y, outputs) for number in one.outputs}
         taken = {"loss"}
         made: list[OutputMetric] = []
         for number, identifier, weighted in listed:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from gpudl.backend import Array
 from gpudl.engine.tensor import Tensor
+from gpudl.tree import pack_sequence_as
 
 Path: TypeAlias = tuple[object, ...]
 """The keys and indices of an output in the nest of all outputs; () for a single array."""
@@ -69,15 +70,39 @@ class Outputs:
             >>> two.each("loss", "mse"), two.each("loss", {"b": ["mse"]})
             (['mse', 'mse'], [None, 'mse'])
         """
+        found = self.fitted(what, given)
+        if found is None:
+            raise self.misfit(what, given)
+        return found
+
+    def fitted(self, what: str, given: object) -> list[Any] | None:
+        """Return the result of `each`, or None for a nest of another form."""
         if not is_nest(given):
             return [given] * len(self.paths)
-        named = self._by_name(what, given)
-        if named is not None:
-            return self._leaves_only(what, given, [*map(_only, named)])
-        only = [value for _, value in leaves(given)]
-        if len(self.paths) == len(only) == 1:
-            return only
-        return self._leaves_only(what, given, [*map(_only, self._placed(what, given))])
+        found = self._by_name(what, given)
+        if found is None:
+            only = [value for _, value in leaves(given)]
+            if len(self.paths) == len(only) == 1:
+                return only
+            found = _entries(what, given, self.nest)
+        each = None if found is None else [*map(_only, found)]
+        return None if each is None or any(map(is_nest, each)) else each
+
+    def below(self, path: Path) -> list[int]:
+        """Return the numbers of the outputs in the part of the nest at a path."""
+        return [number for number, own in enumerate(self.paths) if own[: len(path)] == path]
+
+    def part(self, path: Path, values: Sequence[object]) -> object:
+        """Return the part of the nest at a path, with the entry of `values` for each of its outputs.
+
+        Example:
+            >>> Outputs({"b": 0, "a": [0, 0]}).part(("a",), [1, 2, 3])
+            [1, 2]
+        """
+        part: Any = self.nest
+        for key in path:
+            part = part[key]
+        return pack_sequence_as(part, [values[number] for number in self.below(path)])
 
     def lists(self, what: str, given: object) -> list[list[object]]:
         """Return a list of entries of `given` for each output; a single output gets all of them.
@@ -150,15 +175,16 @@ class Outputs:
         """Return the entry of `given` for each output, which may be a nest itself."""
         found = _entries(what, given, self.nest)
         if found is None:
-            raise self._misfit(what, given)
+            raise self.misfit(what, given)
         return found
 
     def _leaves_only(self, what: str, given: object, found: list[object]) -> list[object]:
         if any(map(is_nest, found)):
-            raise self._misfit(what, given)
+            raise self.misfit(what, given)
         return found
 
-    def _misfit(self, what: str, given: object) -> ValueError:
+    def misfit(self, what: str, given: object) -> ValueError:
+        """Return the error for a nest of another form."""
         wanted, got = ("one array" if hasattr(nest, "shape") else _form(nest) for nest in (self.nest, given))
         named = "" if None in self.names else f", or of a dict by the names {', '.join(map(repr, self.names))}"
         return ValueError(

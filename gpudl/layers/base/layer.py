@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn, Self
 
 import numpy as np
@@ -67,6 +67,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
     """
 
     _options: Mapping[str, object] = {}  # the options of its family, with their defaults
+    _complete_with: Callable[..., None] | None = None  # the build() that leaves a new layer nothing to do
 
     def __new__(cls, *args: object, **kwargs: object) -> Self:
         """Begin to track attributes, even before ``super().__init__()``."""
@@ -96,7 +97,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         self.name = name if name is not None else auto_name(snake_case(type(self).__name__))
         self._begin_typing(dtype, autocast)
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.built = False
+        self.built = type(self).build is type(self)._complete_with
         self.input_spec: Specs = None
         self.output_shape = None
         kind = type(self).__name__
@@ -110,7 +111,8 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         self._training_default = _default_of(taken.get("training"))
         self._begin_masking(taken)
 
-    def __init_subclass__(cls, options: type | None = None, **kwargs: object) -> None:
+    def __init_subclass__(cls, options: type | None = None, complete: bool = False, **kwargs: object) -> None:
+        """Prepare a subclass: `options` of its constructor; `complete` if it is built once it is made, as in Keras."""
         super().__init_subclass__(**kwargs)
         if options is not None:
             shared = defaults(options)
@@ -120,6 +122,8 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
             cls.__init__ = spelled_out(cls.__init__, shared)  # type: ignore[method-assign]
         if "build" in vars(cls):
             cls.build = all_or_nothing(cls.build)  # type: ignore[method-assign]
+        if complete:
+            cls._complete_with = cls.build
 
     @all_or_nothing
     def build(self, input_shape: Shape) -> None:
