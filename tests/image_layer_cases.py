@@ -51,6 +51,11 @@ Draw = Callable[[np.random.Generator], Options]
 LAYERS: dict[str, Draw] = {
     "AutoContrast": lambda rng: {"value_range": [(0, 255), (0, 300)][rng.integers(2)]},
     "CenterCrop": lambda rng: {"height": int(rng.integers(1, 8)), "width": int(rng.integers(1, 6))},
+    "ContrastLimitedAdaptiveHistogramEqualization": lambda rng: {
+        "value_range": [(0, 255), (0, 300)][rng.integers(2)],
+        "clip_limit": [4.0, 60.0, 0.0][rng.integers(3)],
+        "tile_grid_size": [(2, 3), (3, 4), (1, 1)][rng.integers(3)],
+    },
     "Equalization": lambda rng: {"bins": 8},
     "RandomBrightness": lambda rng: {"factor": factor(rng, -1, 1), **ranged(rng)},
     "RandomColorDegeneration": lambda rng: {"factor": factor(rng), **ranged(rng)},

@@ -11,7 +11,6 @@ ABSENT = {
     "Keras's own relic of an older format": "legacy.* utils.legacy.*",
     "comes with more ready-made networks": "applications.*",
     "attention is always computed block by block": "config.*flash_attention*",
-    "comes with local histograms": "layers.Contrast*",
     "comes with pictures of images": "visualization.*",
     "comes with audio": "layers.*Spectrogram utils.audio*",
     "comes with a face of operations": "Function Operation",

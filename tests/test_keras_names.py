@@ -24,7 +24,7 @@ def test_an_absent_name_needs_a_reason() -> None:
 def test_reasons_for_names_that_are_there_are_found() -> None:
     found = {"layers": Compared(same=["LSTM"], absent={"comes with audio": ["MelSpectrogram"]})}
     unused = unused_reasons(found)
-    assert {"layers.Contrast*", "distribution.*", "models.Model"} <= unused
+    assert {"wrappers.*", "distribution.*", "models.Model"} <= unused
     assert "layers.*Spectrogram" not in unused
 
 
