@@ -65,6 +65,7 @@ def test_functions_are_found_in_the_inner_modules_too(name: str) -> None:
     assert not aliases.exists(f"keras.{name}_not")
 
 
+@pytest.mark.usefixtures("as_keras")
 def test_versions_are_those_of_the_names_that_gpudl_follows() -> None:
     variables = run_source("import keras\nimport tensorflow as tf", "program")
     assert variables["keras"].__version__ == variables["tf"].keras.__version__ == "3.15.0"

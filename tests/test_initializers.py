@@ -222,7 +222,7 @@ def test_get_passes_functions_and_none() -> None:
     ("call", "error", "text"),
     [
         (lambda: initializers.get("he_norml"), ValueError, "Unknown initializer: 'he_norml'.* mean 'he_normal'"),
-        (lambda: initializers.get(3), TypeError, "an initializer is a name"),
+        (lambda: initializers.get(3), ValueError, "an initializer is a name"),
         (lambda: initializers.Orthogonal()((3,)), ValueError, r"at least two axes, got \(3,\)"),
         (lambda: initializers.Identity()((3, 3, 3)), ValueError, r"makes matrices, got the shape \(3, 3, 3\)"),
         (lambda: initializers.HeNormal(seed="x"), ValueError, "seed must be an integer, a SeedGenerator or None"),

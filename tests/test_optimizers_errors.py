@@ -22,7 +22,7 @@ from gpudl import optimizers
     ("call", "error", "text"),
     [
         (lambda: optimizers.get("rmspropp"), ValueError, "Unknown optimizer: 'rmspropp'.* Did you mean 'rmsprop'"),
-        (lambda: optimizers.get(len), TypeError, "expected an optimizer or its name"),
+        (lambda: optimizers.get(len), ValueError, "expected an optimizer or its name"),
         (lambda: optimizers.SGD(learning_rate="fast"), ValueError, "must be a number such as 0.001, got 'fast'"),
         (lambda: optimizers.SGD(momentum=1.5), ValueError, "SGD: momentum must be a number from 0 to 1, got 1.5"),
         (lambda: optimizers.SGD(momentm=0.1), ValueError, "SGD has no argument 'momentm'. Did you mean 'momentum'"),

@@ -193,7 +193,7 @@ class TestAnotherTraining:
 
     def test_other_callbacks(self, backup: callbacks.BackupAndRestore) -> None:
         stopping = callbacks.EarlyStopping("loss")
-        with pytest.warns(UserWarning, match="none had a state and are not there now, EarlyStopping begin anew"):
+        with pytest.warns(UserWarning, match="none had a state and are not there now, EarlyStopping begin again"):
             network().fit(X, Y, batch_size=5, callbacks=[backup, stopping], verbose=0)
 
     def test_a_callback_whose_state_is_no_data(self, tmp_path: Path) -> None:

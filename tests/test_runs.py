@@ -27,8 +27,8 @@ COMPOSER = kernels.composer("cpu")
 assert COMPOSER is not None
 
 UNARY = (
-    *(ops.negative, ops.absolute, ops.square, ops.sqrt, ops.sign, ops.relu),
-    *(registry["ones_like"], registry["zeros_like"]),
+    *(ops.negative, ops.square, ops.sqrt, ops.sign, ops.relu),
+    *(registry["absolute"], registry["ones_like"], registry["zeros_like"]),
 )
 BINARY = (ops.add, ops.subtract, ops.multiply, ops.divide, ops.maximum, ops.minimum)
 LOGIC = (ops.bitwise_and, ops.bitwise_or, ops.bitwise_xor, ops.logical_and, ops.logical_or)

@@ -12,7 +12,7 @@ import pytest
 from strict_cupy import Meter, installed
 
 import gpudl
-from gpudl import layers, models
+from gpudl import backend, layers, models
 
 WIDTH, COUNT = 300, 24  # a layer is a twenty-fourth of the model: less than a tenth
 
@@ -82,7 +82,7 @@ def test_weights_that_a_file_lacks_have_their_initial_values(tmp_path: Path) -> 
 
 @pytest.fixture
 def meter() -> Iterator[Meter]:
-    with installed() as meter:
+    with installed() as meter, backend.scope("cupy"):
         yield meter
 
 

@@ -36,10 +36,10 @@ class BackupAndRestore(Callback):
     A state is one file with a checksum, which is written beside its place, flushed to the disk and renamed. The one
     before it is kept too: where the latest is damaged, a warning says so, and the training goes on from that.
 
-    Data that are arrays, a `PyDataset` or a `Dataset` go on in their order. A generator, or another iterable, is asked
-    for the batches again that it has brought already. A data set with ``get_state()``, which returns a dict of numbers,
-    text and arrays, and ``set_state(state)`` is asked for its state; of another one ``on_epoch_begin`` and
-    ``on_epoch_end`` are called for each epoch that is past. Random generators that a program makes itself begin anew,
+    Data that are arrays, a `PyDataset` or a `Dataset` go on in their order. A generator, or another iterable, brings
+    the batches again that it has brought already. A data set with ``get_state()``, which returns a dict of numbers,
+    text and arrays, and ``set_state(state)`` has its state saved; of another one ``on_epoch_begin`` and
+    ``on_epoch_end`` are called for each epoch that is past. Random generators that a program makes itself begin again,
     and so do attributes of callbacks that do not have `get_state`.
 
     Args:
@@ -149,7 +149,7 @@ class BackupAndRestore(Callback):
         if damaged:
             raise ValueError(
                 f"BackupAndRestore cannot go on: {' '.join(map(str, damaged.values()))} Delete the folder "
-                f"{self.backup_dir} to begin anew."
+                f"{self.backup_dir} to begin again."
             )
         return None
 

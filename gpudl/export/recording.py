@@ -145,7 +145,7 @@ def _twins(one: Sequence[Value], two: Sequence[Value]) -> list[Twin]:
 
 
 def steps(one: Sequence[Instruction], two: Sequence[Instruction]) -> Iterator[Step]:
-    """Yield the instructions of two records side by side."""
+    """Yield the instructions of two records in pairs."""
     if [i.name for i in one] != [i.name for i in two]:
         raise RecordsDifferError("the model computes something else for other sizes of its inputs")
     for a, b in zip(one, two, strict=True):

@@ -89,7 +89,7 @@ class Exported(HasStateTree):
         return self._called_on
 
     def _has_graph(self) -> bool:
-        """Return whether the model is made of calls on symbols, and not a subclass with a `call` of its own."""
+        """Return whether the model consists of calls on symbols, and not a subclass with a `call` of its own."""
         return self.saved_layers() is not None
 
     def saved_layers(self) -> list[Layer] | None:

@@ -36,7 +36,7 @@ def model_of(config: Config, custom_objects: Mapping[str, object] | None, source
         made = deserialize_keras_object(config, custom_objects)
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError) as error:
         raise ValueError(
-            f"{source}: the model cannot be made of its config: {type(error).__name__}: {error}. It is not loaded."
+            f"{source}: the model cannot be built from its config: {type(error).__name__}: {error}. It is not loaded."
         ) from error
     if not isinstance(made, Layer):
         raise ValueError(f"{source} describes no model or layer, but {type(made).__name__}.")

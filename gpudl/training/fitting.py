@@ -130,7 +130,7 @@ class Fitting:
             warn_user(
                 "the callbacks are not those of the training that goes on: "
                 f"{', '.join(kind for kind, _ in left) or 'none'} had a state and are not there now, "
-                f"{', '.join(without) or 'none'} begin anew."
+                f"{', '.join(without) or 'none'} begin again."
             )
 
     @property

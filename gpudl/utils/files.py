@@ -16,7 +16,7 @@ from pathlib import Path
 
 _CHUNK = 1 << 16
 _ABANDONED = 3600.0
-"""Seconds after which an unfinished file that nobody has written to is what a killed process left."""
+"""Seconds after which an unfinished file that was not written to is what a killed process left."""
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 

@@ -40,7 +40,7 @@ class Dataset:
         self.batch_size = batch_size  # of a data set that `batch` has just made
         self._elements = elements
         self._length = length  # None if it is unknown, infinite for an endless one
-        self._orders = orders  # those in which it, or what it is made of, is shuffled
+        self._orders = orders  # those in which it, or a data set inside it, is shuffled
 
     @staticmethod
     def from_tensor_slices(tensors: Element) -> Dataset:
@@ -212,7 +212,7 @@ class Dataset:
         *orders: Order,
         batch_size: int | None = None,
     ) -> Dataset:
-        """Return a data set that is made of this one, and shuffled by `orders` too."""
+        """Return a data set over this one, shuffled by `orders` too."""
         return Dataset(elements, length, batch_size, self._orders + orders)
 
 

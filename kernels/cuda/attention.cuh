@@ -2,7 +2,7 @@
 // keys at a time exist, never all of them. Macros choose the tile:
 //   GPUDL_TENSOR  whether tensor cores multiply
 //   GPUDL_HEAD    elements of a query, a key or a value in shared memory: D and E rounded up, the rest is zeros
-//   GPUDL_WARPS   warps that share out the rows of a block's own tile
+//   GPUDL_WARPS   warps that divide the rows of a block's own tile
 //   GPUDL_ROWS    rows of each of these
 //   GPUDL_STEP    rows of the other operand, which are in shared memory at a time
 //   GPUDL_PACK    elements that a thread copies at a time

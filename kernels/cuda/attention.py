@@ -30,7 +30,7 @@ class Tile:
 
     Args:
         head: elements of a row, rounded up.
-        warps: warps that share out the rows of the block's own tile.
+        warps: warps that divide the rows of the block's own tile.
         rows: rows of a warp.
         step: rows of the other operand.
         tensor: whether tensor cores are used.

@@ -5,7 +5,7 @@
 //   GPUDL_WIDTH  elements that a load moves
 //
 // A block has ROWS rows of the batch and UNITS units, so that all blocks of gates of a unit are in one block of threads. There is
-// little work in a step, and the next one waits for it: so the warps of a block share out D, for short chains of additions. The
+// little work in a step, and the next one waits for it: so the warps of a block divide D, for short chains of additions. The
 // order of a sum depends on D alone, not on GPUDL_PART.
 #include "packs.cuh"
 #include "elementwise.cuh"

@@ -67,7 +67,7 @@ class Steps:
         Args:
             arrays: the arrays that the kernel is given.
             factors: those that the product reads.
-            more: what it is given behind them.
+            more: its arguments behind them.
             back: whether the last step comes first.
         """
         kernel = self.kernel(arrays, factors)

@@ -98,7 +98,7 @@ def fold(
 
 
 def depth_to_space(x: TensorLike, block_size: int, data_format: str | None = "channels_last") -> Tensor:
-    """Return images whose pixels are made of the channels of x: each pixel becomes a square of `block_size` pixels.
+    """Return images whose pixels are taken from the channels of x: each pixel becomes a square of `block_size` pixels.
 
     Source: Shi et al., "Real-time single image and video super-resolution using an efficient sub-pixel convolutional
     neural network", CVPR 2016.

@@ -1,4 +1,4 @@
-"""What complex numbers are made of: pairs of real ones."""
+"""The parts of complex numbers: pairs of real ones."""
 
 from __future__ import annotations
 
