@@ -176,6 +176,14 @@ def _can_be_called(found: object) -> bool:
     return callable(found) or hasattr(found, "get_config")
 
 
+_WITHOUT_OWN = inspect.signature(object.__init__)  # which `inspect` reads from text, with copies of all modules' names
+
+
+def _signature(constructor: Callable[..., None]) -> inspect.Signature:
+    """Return the signature of an ``__init__``."""
+    return _WITHOUT_OWN if constructor is object.__init__ else inspect.signature(constructor)
+
+
 class Configurable:
     """The base of objects that steps depend on: recorded steps are checked again after an attribute has changed.
 
@@ -190,12 +198,12 @@ class Configurable:
         """Record the arguments, with defaults for those that were not passed."""
         made = super().__new__(cls)
         try:
-            given = inspect.signature(cls.__init__).bind(made, *args, **kwargs)
+            given = _signature(cls.__init__).bind(made, *args, **kwargs)
         except TypeError:
             return made  # a copy, whose attributes are set later, or a wrong call, for which the constructor raises
         given.apply_defaults()
         arguments: Config = {}
-        for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
+        for name, parameter in list(_signature(cls.__init__).parameters.items())[1:]:
             if parameter.kind is parameter.VAR_KEYWORD:
                 arguments.update(given.arguments[name])
             elif parameter.kind is not parameter.VAR_POSITIONAL:
@@ -233,7 +241,7 @@ class Configurable:
     @classmethod
     def from_config(cls, config: Config) -> Self:
         """Return a new object with the arguments of `config`; unknown ones that are None are ignored."""
-        parameters = inspect.signature(cls.__init__).parameters
+        parameters = _signature(cls.__init__).parameters
         if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
             config = {name: value for name, value in config.items() if name in parameters or value is not None}
         return cls(**config)

@@ -60,7 +60,9 @@ def test_one_op_and_steps_agree(kind: Any) -> None:
             layer.build(X.shape)
         other.set_weights(one.get_weights())
         for mine, theirs in zip(step_of(one)(x, *states, **mask), step_of(other)(x, *states, **mask), strict=True):
-            np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-5, err_msg=str(options))
+            # A sum that nearly vanishes has the rounding of its terms.
+            near = 1e-5 * max(1.0, float(np.abs(theirs.numpy()).max()))
+            np.testing.assert_allclose(mine.numpy(), theirs.numpy(), rtol=1e-4, atol=near, err_msg=str(options))
 
 
 @pytest.mark.parametrize(

@@ -78,5 +78,6 @@ def test_what_cannot_be_a_tree() -> None:
 @parity
 def test_the_tree_is_that_of_keras() -> None:
     keras = keras_or_skip()
+    keras.utils.clear_session()
     clear_names()
     assert shapes(trained().get_state_tree()) == shapes(trained(keras).get_state_tree())

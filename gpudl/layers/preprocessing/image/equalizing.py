@@ -95,7 +95,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(ImageLayer):
     Example:
         >>> layer = gpudl.layers.ContrastLimitedAdaptiveHistogramEqualization(clip_limit=0, tile_grid_size=(1, 1))
         >>> layer(np.array([[[10.0], [20.0], [21.0]]])).numpy().ravel()
-        array([  0.  , 127.5, 255.  ], dtype=float32)
+        array([ 85., 170., 255.], dtype=float32)
     """
 
     def __init__(
