@@ -64,8 +64,9 @@ class Window(io.RawIOBase):
         return size
 
     def flush(self) -> None:
-        """Hand on what is buffered."""
-        self._try(self._file.flush)
+        """Hand on what is buffered; when the window is dropped, the file may be closed."""
+        if not self._file.closed:
+            self._try(self._file.flush)
 
     def _try(self, call: Callable[P, object], *args: P.args, **options: P.kwargs) -> None:
         """Make a call, unless one has failed before; note an error of the system."""
