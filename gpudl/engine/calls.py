@@ -150,18 +150,24 @@ def declare(operation: object, symbol: KerasTensor) -> KerasTensor:
     return symbol
 
 
-def remember(operation: Callable[..., R], args: tuple[object, ...], kwargs: dict[str, object]) -> R:
+def remember(
+    operation: Callable[..., R],
+    args: tuple[object, ...],
+    kwargs: dict[str, Any],
+    infer: Callable[[tuple[object, ...], dict[str, Any]], Any] | None = None,
+) -> R:
     """Record a call with symbols among its arguments, and return symbols for its results.
 
     Args:
         operation: a layer, or an op or a function of ops, which becomes an `Operation`.
         args, kwargs: its arguments; later changes of nests and NumPy arrays among them have no effect.
+        infer: returns the results for them, with a `Pair` in place of each tensor; `inferred` if None.
 
     Raises:
         ShapeError: the operation does not support these shapes.
     """
     args, kwargs = map_leaves(_kept, tuple(args)), {name: map_leaves(_kept, value) for name, value in kwargs.items()}
-    results = inferred(operation, args, kwargs)
+    results = inferred(operation, args, kwargs) if infer is None else infer(args, kwargs)
     made = operation if hasattr(operation, "output_shape") else Operation(operation)
     made.output_shape = map_leaves(lambda leaf: leaf.shape if isinstance(leaf, Pair) else leaf, results)
     returned: R = Call(made, args, kwargs, results).outputs

@@ -11,12 +11,12 @@ import numpy as np
 
 from gpudl import regularizers
 from gpudl.argument_errors import refuse_others
-from gpudl.engine.calls import remember
+from gpudl.engine.calls import inferred
 from gpudl.engine.convert import as_tensor
 from gpudl.engine.enclosing import Frame, Scope, innermost
 from gpudl.engine.spec import ShapeError, is_floating
 from gpudl.engine.state import autocast, preparing, state
-from gpudl.engine.symbol import any_symbol
+from gpudl.engine.symbol import KerasTensor, any_symbol
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, flatten, map_leaves
 from gpudl.layers.base.build import HasBuildConfig, all_or_nothing, apart
@@ -153,7 +153,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
             kwargs = self._with_masks(args, kwargs)
         if any_symbol(args) or (kwargs and any_symbol(kwargs.values())):
             first = first_of(args, kwargs)
-            outputs = remember(self, args, kwargs if training is None else kwargs | {"training": training})
+            outputs = self._remembered(args, kwargs if training is None else kwargs | {"training": training})
             self._mask_outputs(first, said_or_carried(first, kwargs), outputs)
             return outputs
         outer = innermost.get()
@@ -217,6 +217,14 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         self.built = True
         self._check(first)
 
+    def _build_for_symbols(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> None:
+        if type(self).build is Layer.build and self._children:  # which the call builds
+            inferred(self, args, kwargs)
+        else:
+            args, kwargs = map_leaves(_stand_in, args), map_leaves(_stand_in, kwargs)
+            with preparing:
+                self._build_once(first_of(args, kwargs), args, kwargs)
+
     def _check(self, inputs: Nest[Tensor]) -> None:
         if self.input_spec is not None:
             check_inputs(self._who(), self.input_spec, inputs)
@@ -263,6 +271,11 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
 
 
 LAYERS: Family[Layer, None] = Family("layer", Layer, functions=False)
+
+
+def _stand_in(value: object) -> object:
+    """Return a tensor without values for a symbol, and anything else unchanged."""
+    return value.pair.tensors()[0] if isinstance(value, KerasTensor) else value
 
 
 def _array(value: object) -> object:

@@ -21,6 +21,8 @@ class HasSymbols(Named):
     """The base of layers that implements calls on symbols."""
 
     __call__: Callable[..., Any]
+    _build_for_symbols: Callable[[tuple[object, ...], dict[str, Any]], None]
+    built: bool
     _output_shape: Nest[OpenShape] = None  # type: ignore[assignment]
     _inputs_seen: tuple[OpenShape, np.dtype] | None = None
     compute_dtype: str
@@ -85,9 +87,26 @@ class HasSymbols(Named):
             return symbols_of(self.compute_output_shape(*given), np.dtype(self.compute_dtype))
         return map_leaves(_symbol, inferred(self, args, kwargs))
 
+    def _remembered(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
+        """Return symbols for the results of a call, which hold the call.
+
+        A layer that says itself what its results are, by its own `compute_output_spec`, is believed: `call` runs only
+        where layers inside have to be built.
+        """
+        if type(self).compute_output_spec is HasSymbols.compute_output_spec:
+            return remember(self, args, kwargs)
+        return remember(self, args, kwargs, self._specified)
+
+    def _specified(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what `compute_output_spec` says, with a `Pair` in place of each symbol."""
+        if not self.built:
+            self._build_for_symbols(args, kwargs)
+        said = self.compute_output_spec(*args, **kwargs)
+        return map_leaves(lambda leaf: leaf.pair if isinstance(leaf, KerasTensor) else leaf, said)
+
     def symbolic_call(self, *args: object, **kwargs: object) -> Any:
         """Return symbols for the results of a call, which hold the call, for a `Model`."""
-        return remember(self, args, kwargs)
+        return self._remembered(args, kwargs)
 
 
 def _symbol(leaf: object) -> object:
