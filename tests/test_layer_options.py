@@ -29,7 +29,7 @@ KINDS = (
     *("ReLU", "Reshape", "Softmax"),
 )
 # Arguments of Keras that are refused, and those that Keras names though every layer takes them by **kwargs.
-LEFT_OUT = {"lora_rank", "lora_alpha", "quantization_config", "name"}
+LEFT_OUT = {"quantization_config", "name"}
 
 
 def positional(kind: type) -> list[tuple[str, Any]]:
@@ -62,7 +62,7 @@ def test_what_is_given_twice_or_too_much_is_refused() -> None:
     with pytest.raises(TypeError, match="multiple values for keyword argument 'kernel_initializer'"):
         layers.Dense(2, None, True, "ones", kernel_initializer="zeros")
     with pytest.raises(TypeError, match="positional arguments but"):
-        layers.Dense(*range(11))
+        layers.Dense(*range(13))
     with pytest.raises(TypeError, match="missing 1 required positional argument: 'units'"):
         layers.Dense()
     with pytest.raises(ValueError, match=r"^Conv2D has no argument 'kernel_init'\. Did you mean 'kernel_init"):

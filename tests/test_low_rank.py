@@ -79,6 +79,49 @@ def test_a_new_update_changes_nothing_yet_and_models_load_without_it(tmp_path: P
     np.testing.assert_allclose(loaded(X[:, 0]).numpy(), model(X[:, 0]).numpy(), rtol=1e-5, atol=1e-6)
 
 
+GIVEN: dict[str, Any] = {
+    "Dense": (lambda of, **given: of.layers.Dense(3, name="l", **given), X),
+    "EinsumDense": (lambda of, **given: of.layers.EinsumDense("abc,cd->abd", (None, 3), name="l", **given), X),
+    "Embedding": (lambda of, **given: of.layers.Embedding(7, 3, name="l", **given), NUMBERS),
+    "ReversibleEmbedding": (lambda of, **given: of.layers.ReversibleEmbedding(7, 3, name="l", **given), NUMBERS),
+}
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_rank_by_the_constructor(name: str, tmp_path: Path) -> None:
+    make, data = GIVEN[name]
+    assert "lora_rank" not in make(gpudl).get_config()
+    layer = make(gpudl, lora_rank=2, lora_alpha=3)
+    config = layer.get_config()
+    assert (config["lora_rank"], config["lora_alpha"], layer.lora_enabled) == (2, 3, False)
+    layer(data)
+    enabled = make(gpudl)
+    enabled(data)
+    enabled.enable_lora(2, lora_alpha=3)
+    assert enabled.get_config() == config
+    assert [v.name for v in layer.weights] == [v.name for v in enabled.weights]
+    assert [v.name for v in layer.non_trainable_weights] == [v.name for v in enabled.non_trainable_weights]
+    drawn(layer), enabled.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(layer(data).numpy(), enabled(data).numpy())
+    again = type(layer).from_config(config)
+    again(data)
+    assert [v.shape for v in again.weights] == [v.shape for v in layer.weights]
+
+
+def test_a_loaded_update_goes_on_learning(tmp_path: Path) -> None:
+    model = gpudl.Sequential([Input((4,)), layers.Dense(3, lora_rank=2)])
+    drawn(model.layers[0])
+    model.save(tmp_path / "m.keras")
+    loaded = gpudl.saving.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(loaded(X[:, 0]).numpy(), model(X[:, 0]).numpy(), rtol=1e-5, atol=1e-6)
+    loaded.compile(gpudl.optimizers.SGD(0.1), "mse")
+    kernel, before = loaded.layers[0].kernel.numpy(), loaded(X[:, 0]).numpy()
+    loaded.layers[0].bias.trainable = False
+    loaded.fit(X[:, 0], np.zeros((6, 3)), verbose=0)
+    np.testing.assert_array_equal(loaded.layers[0].kernel.numpy(), kernel)
+    assert not np.array_equal(loaded(X[:, 0]).numpy(), before)
+
+
 @pytest.mark.parametrize(
     ("layer", "text"),
     [
@@ -90,6 +133,47 @@ def test_a_new_update_changes_nothing_yet_and_models_load_without_it(tmp_path: P
 def test_where_it_cannot_be(layer: Any, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         layer.enable_lora(2)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"lora_rank": 0}, "Dense: lora_rank must be a positive integer, got 0"),
+        ({"lora_rank": 1.5}, "Dense: lora_rank must be a positive integer, got 1.5"),
+        ({"lora_rank": 2, "lora_alpha": "a"}, "Dense: lora_alpha must be a number, got 'a'"),
+    ],
+)
+def test_no_ranks(given: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        layers.Dense(2, **given)
+
+
+def test_a_layer_that_cannot_have_its_rank_stays_unbuilt() -> None:
+    layer = layers.Dense(2, kernel_constraint="non_neg", lora_rank=2)
+    with pytest.raises(ValueError, match="a constraint of the kernel would not hold"):
+        layer(X)
+    assert (layer.built, layer.weights) == (False, [])
+
+
+@parity
+@pytest.mark.parametrize("name", GIVEN)
+def test_configs_are_those_of_keras_and_its_files_load(name: str, tmp_path: Path) -> None:
+    keras = keras_or_skip()
+    make, data = GIVEN[name]
+    dtype = "int32" if data.dtype.kind == "i" else "float32"
+    theirs = keras.Sequential([keras.Input(data.shape[1:], dtype=dtype), make(keras, lora_rank=2)])
+    drawn(theirs.layers[0])
+    config = make(gpudl, lora_rank=2).get_config()
+    assert {key: theirs.layers[0].get_config()[key] for key in ("lora_rank", "lora_alpha")} == {
+        key: config[key] for key in ("lora_rank", "lora_alpha")
+    }
+    theirs.save(tmp_path / "m.keras")
+    loaded = gpudl.saving.load_model(tmp_path / "m.keras")
+    assert loaded.layers[0].lora_enabled
+    np.testing.assert_allclose(loaded(data).numpy(), np.asarray(theirs(data)), rtol=1e-4, atol=1e-5)
+    loaded.save(tmp_path / "m.keras")
+    back = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(np.asarray(back(data)), loaded(data).numpy(), rtol=1e-4, atol=1e-5)
 
 
 @parity

@@ -31,7 +31,7 @@ class TestLayers:
             ),
             (lambda: layers.Dense(3, foo=1), "Dense has no argument 'foo'. It takes units, activation, use_bias, kern"),
             (lambda: layers.Flatten(units=1), "Flatten has no argument 'units'. It takes data_format, name, trainab"),
-            (lambda: layers.Dense(3, lora_rank=4), "Dense(lora_rank=4) is not supported yet. Leave lora_rank out."),
+            (lambda: layers.Dense(3, lora_rank=0), "Dense: lora_rank must be a positive integer, got 0."),
             (
                 lambda: layers.LayerNormalization(rms_scaling=True),
                 "LayerNormalization(rms_scaling=True) is not supported yet. Leave rms_scaling out.",

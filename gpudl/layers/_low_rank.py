@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from gpudl import initializers
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.variable import Variable
 from gpudl.layers.base.layer import Layer
-from gpudl.registry import Identifier
+from gpudl.registry import Config, Identifier
 from gpudl.utils.checks import positive, require_number
 
 
@@ -30,6 +30,22 @@ class LowRank(Layer):
     lora_rank: int | None = None
     lora_alpha: float | None = None
     _factors: tuple[Variable, ...] = ()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._plan(self.lora_rank, self.lora_alpha)
+
+    def _plan(self, rank: int | None, alpha: float | None) -> None:
+        """Note which update there is to be.
+
+        Raises:
+            ValueError: a rank that is no positive integer, or a factor that is no number.
+        """
+        if alpha is not None:
+            require_number(type(self).__name__, lora_alpha=alpha)
+        if rank is not None:
+            rank = positive(type(self).__name__, lora_rank=rank)
+        self.lora_rank, self.lora_alpha = rank, rank if alpha is None else alpha
 
     def enable_lora(
         self,
@@ -58,33 +74,51 @@ class LowRank(Layer):
             >>> [(v.name, v.shape) for v in layer.trainable_weights]
             [('bias', (100,)), ('lora_kernel_a', (200, 4)), ('lora_kernel_b', (4, 100))]
         """
-        name, who = self._adapted, self._who()
-        if getattr(self, f"{name}_constraint", None) is not None:
-            raise ValueError(
-                f"{who}: a constraint of the {name} would not hold with LoRA. Leave {name}_constraint out."
-            )
+        self._require_free()
+        who = self._who()
         if not self.built:
-            raise ValueError(f"{who} has no {name} yet: build() it, or call it on data, before enable_lora().")
+            raise ValueError(f"{who} has no {self._adapted} yet: build() it, or call it on data, before enable_lora().")
         if self.lora_enabled:
             raise ValueError(f"{who} has LoRA already, of rank {self.lora_rank}.")
-        rank = positive(type(self).__name__, rank=rank)
-        if lora_alpha is not None:
-            require_number(type(self).__name__, lora_alpha=lora_alpha)
+        starts = initializers.get(a_initializer), initializers.get(b_initializer)
+        self._plan(positive(type(self).__name__, rank=rank), lora_alpha)
+        self._add_update(*starts)
+
+    def _require_free(self) -> None:
+        """Raise ValueError if a constraint of the matrix would have to hold with the update."""
+        name = self._adapted
+        if getattr(self, f"{name}_constraint", None) is not None:
+            raise ValueError(
+                f"{self._who()}: a constraint of the {name} would not hold with LoRA. Leave {name}_constraint out."
+            )
+
+    def _add_update(self, a_initializer: Identifier = "he_uniform", b_initializer: Identifier = "zeros") -> None:
+        """Add the factors of the update, if there is to be one; `build` ends with it."""
+        if self.lora_rank is None:
+            return
+        self._require_free()
+        name = self._adapted
         matrix: Variable = getattr(self, name)
         regularizer = getattr(self, f"{name}_regularizer", None)
         made = []
-        for part, shape, initializer in (
-            ("a", (*matrix.shape[:-1], rank), a_initializer),
-            ("b", (rank, matrix.shape[-1]), b_initializer),
+        for part, shape, start in (
+            ("a", (*matrix.shape[:-1], self.lora_rank), a_initializer),
+            ("b", (self.lora_rank, matrix.shape[-1]), b_initializer),
         ):
-            start = initializers.get(initializer)
             factor = self.add_weight(shape, start, "float32", regularizer=regularizer, name=f"lora_{name}_{part}")
             factor.path = matrix.path.removesuffix(matrix.name) + factor.name
             setattr(self, factor.name, factor)
             made.append(factor)
         matrix.wanted = matrix.trainable = self._saved_as_they_are = False
-        self._factors = tuple(made)
-        self.lora_rank, self.lora_alpha, self.lora_enabled = rank, rank if lora_alpha is None else lora_alpha, True
+        self._factors, self.lora_enabled = tuple(made), True
+
+    def get_config(self) -> Config:
+        """Return the constructor's arguments as plain data; those of the update if there is one, as in Keras."""
+        config = super().get_config()
+        update = {"lora_rank": self.lora_rank, "lora_alpha": self.lora_alpha}
+        if self.lora_rank is not None:
+            return config | update
+        return {name: value for name, value in config.items() if name not in update}
 
     @property
     def _lora_scale(self) -> float:
@@ -113,5 +147,5 @@ class LowRank(Layer):
         return arrays
 
     def _loaded(self) -> None:
-        for factor in self._factors:  # the matrix has it in it
-            factor.assign(np.zeros(factor.shape, np.float32))
+        if self.lora_enabled:  # the matrix has it in it; with both zero, neither could be trained
+            self._factors[1].assign(np.zeros(self._factors[1].shape, np.float32))

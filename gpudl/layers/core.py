@@ -15,7 +15,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers._low_rank import LowRank
 from gpudl.layers.base.input_spec import InputSpec, Shape
 from gpudl.layers.base.layer import Layer
-from gpudl.layers.base.options import DtypeLike, KernelOptions, LayerOptions
+from gpudl.layers.base.options import DenseOptions, DtypeLike, LayerOptions
 from gpudl.registry import Config, Identifier
 from gpudl.utils.checks import positive, sizes
 
@@ -29,7 +29,7 @@ __all__ = [
 _SAMPLES = "Samples are (batch, features): add the batch axis, e.g. x.reshape(1, -1)."
 
 
-class Dense(LowRank, options=KernelOptions):
+class Dense(LowRank, options=DenseOptions):
     """A fully connected layer: activation(x @ kernel + bias), along the last axis.
 
     Inputs (batch, ..., features) become (batch, ..., units).
@@ -45,6 +45,8 @@ class Dense(LowRank, options=KernelOptions):
         activity_regularizer: penalty of the outputs.
         kernel_constraint: projection of the kernel after each update.
         bias_constraint: projection of the bias after each update.
+        lora_rank: the rank of a trainable update of the kernel, which is frozen then; see `enable_lora`.
+        lora_alpha: the update is multiplied by lora_alpha / lora_rank; by default the rank.
         **options: those of `Layer`.
 
     Raises:
@@ -60,7 +62,7 @@ class Dense(LowRank, options=KernelOptions):
     supports_masking = True
 
     def __init__(
-        self, units: int, activation: Identifier = None, use_bias: bool = True, **options: Unpack[KernelOptions]
+        self, units: int, activation: Identifier = None, use_bias: bool = True, **options: Unpack[DenseOptions]
     ) -> None:
         super().__init__(**options)
         self.units = positive("Dense", units=units)
@@ -75,6 +77,7 @@ class Dense(LowRank, options=KernelOptions):
         self.input_spec = InputSpec(
             min_ndim=2, axes={-1: self.kernel.shape[0]}, hint=partial(_hint, self.kernel.shape[0])
         )
+        self._add_update()
 
     def call(self, x: Tensor) -> Tensor:
         """Return the outputs for inputs (batch, ..., features)."""

@@ -49,6 +49,8 @@ class EinsumDense(LowRank, options=EinsumOptions):
         bias_regularizer: penalty of the bias.
         kernel_constraint: projection of the kernel after each update.
         bias_constraint: projection of the bias after each update.
+        lora_rank: the rank of a trainable update of the kernel, which is frozen then; see `enable_lora`.
+        lora_alpha: the update is multiplied by lora_alpha / lora_rank; by default the rank.
         **options: those of `Layer`.
 
     Raises:
@@ -100,6 +102,7 @@ class EinsumDense(LowRank, options=EinsumOptions):
         }
         hint = "Every input must have the sizes of the first along these axes."
         self.input_spec = InputSpec(min_ndim=len(self._labels.inputs.replace(".", "")), axes=contracted, hint=hint)
+        self._add_update()
 
     def call(self, x: Tensor) -> Tensor:
         """Return the outputs."""

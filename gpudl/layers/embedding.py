@@ -15,7 +15,7 @@ from gpudl.engine.tensor import Tensor
 from gpudl.layers._low_rank import LowRank
 from gpudl.layers.base.input_spec import Shape
 from gpudl.layers.base.masks import Masks
-from gpudl.layers.base.options import Common
+from gpudl.layers.base.options import Common, LowRankOptions
 from gpudl.ops.primitives.matmul import matmul
 from gpudl.registry import Identifier
 from gpudl.utils.checks import positive
@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 
-class EmbeddingOptions(Common, total=False):
-    """The arguments of `Layer`, and an old one of `Embedding`."""
+class EmbeddingOptions(Common, LowRankOptions, total=False):
+    """The arguments of `Layer`, those of an update of low rank, and an old one of `Embedding`."""
 
     activity_regularizer: Identifier
     input_length: int | None
 
 
-class Embedding(LowRank):
+class Embedding(LowRank, options=EmbeddingOptions):
     """Map each of `input_dim` integers, such as the indices of words, to a trainable vector.
 
     Inputs (batch, ...) become (batch, ..., output_dim). They should be in 0 <= x < input_dim. As in `ops.take`, a
@@ -49,6 +49,8 @@ class Embedding(LowRank):
         mask_zero: whether 0 is padding: the mask of the outputs is false for it, so that layers that support masks,
             losses and metrics ignore it. The indices of words then begin with 1.
         weights: the initial vectors, in a list of one array.
+        lora_rank: the rank of a trainable update of the vectors, which are frozen then; see `enable_lora`.
+        lora_alpha: the update is multiplied by lora_alpha / lora_rank; by default the rank.
         **options: those of `Layer`, and ``input_length``, which old programs give and which does nothing.
 
     Raises:
@@ -93,6 +95,7 @@ class Embedding(LowRank):
     def build(self, input_shape: Shape | None = None) -> None:
         """Create the vectors."""
         self.embeddings = self._add("embeddings", (self.input_dim, self.output_dim))
+        self._add_update()
 
     def _typed(self, tensor: Tensor) -> Tensor:
         """Return a tensor unchanged: floats keep their dtype, for a shorter one cannot count as far."""

@@ -36,7 +36,7 @@ from gpudl.utils.options import defaults, spelled_out
 
 # Arguments of Keras's layers that are supported with these values only.
 _OFF = {
-    **dict.fromkeys(("quantization_config", "lora_rank", "lora_alpha")),
+    "quantization_config": None,
     "rms_scaling": False,
 }
 _LAYER_NAMED = re.compile(r'\w+ "[^"]*"')

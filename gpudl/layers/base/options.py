@@ -55,15 +55,28 @@ class KernelOptions(Common, total=False):
     input_dim: int | None
 
 
-class EinsumOptions(LayerOptions, total=False):
-    """The arguments of `EinsumDense` for kernel and bias."""
+class LowRankOptions(TypedDict, total=False):
+    """The arguments of layers whose matrix can get an update of low rank."""
 
+    lora_rank: Annotated[int | None, None]
+    lora_alpha: Annotated[float | None, None]
+
+
+class DenseOptions(KernelOptions, LowRankOptions, total=False):
+    """The arguments of `Dense` for kernel and bias."""
+
+
+class _EinsumWeights(LayerOptions, total=False):
     kernel_initializer: Annotated[Identifier, "glorot_uniform"]
     bias_initializer: Annotated[Identifier, "zeros"]
     kernel_regularizer: Annotated[Identifier, None]
     bias_regularizer: Annotated[Identifier, None]
     kernel_constraint: Annotated[Identifier, None]
     bias_constraint: Annotated[Identifier, None]
+
+
+class EinsumOptions(_EinsumWeights, LowRankOptions, total=False):
+    """The arguments of `EinsumDense` for kernel and bias."""
 
 
 class HeadOptions(KernelOptions, total=False):
