@@ -23,6 +23,17 @@ def compiled(optimizer: object) -> gpudl.Model:
 
 
 class TestLearningRateScheduler:
+    @pytest.mark.parametrize("scaled", [False, True])
+    def test_the_rates_of_several_optimizers(self, scaled: bool) -> None:
+        several = {".*a/.*": optimizers.SGD(0.5, name="fast")}
+        both = optimizers.MultiOptimizer(optimizers.OptimizerMap(optimizers.SGD(0.1, name="slow"), several))
+        model = gpudl.Sequential([layers.Input((3,)), layers.Dense(2, name="a"), layers.Dense(1, name="b")])
+        model.compile(optimizers.LossScaleOptimizer(both) if scaled else both, "mse")
+        halve = callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        history = model.fit(np.ones((4, 3)), np.ones((4, 1)), epochs=2, callbacks=[halve], verbose=0).history
+        np.testing.assert_allclose(history["learning_rate_fast"], [0.25, 0.125])
+        np.testing.assert_allclose(history["learning_rate_slow"], [0.05, 0.025])
+
     @pytest.mark.parametrize("schedule", [lambda epoch, rate: rate / 2, lambda epoch: 0.5 ** (epoch + 1)])
     def test_functions_of_one_or_two_arguments(self, schedule: object, capsys: pytest.CaptureFixture[str]) -> None:
         model = compiled(optimizers.SGD(1.0))
@@ -125,6 +136,24 @@ class TestSwapEMAWeights:
             verbose=0,
         )
         np.testing.assert_allclose(seen.kernels, expected, rtol=1e-5)
+
+    @pytest.mark.parametrize("scaled", [False, True])
+    def test_each_of_several_optimizers_swaps_its_own(self, scaled: bool) -> None:
+        both = optimizers.MultiOptimizer(
+            optimizers.OptimizerMap(optimizers.SGD(0.1), {".*averaged/.*": optimizers.SGD(0.1, use_ema=True)})
+        )
+        model = gpudl.Sequential([layers.Input((3,)), layers.Dense(2, name="averaged"), layers.Dense(1, name="plain")])
+        model.compile(optimizers.LossScaleOptimizer(both) if scaled else both, "mse")
+        seen = Seen()
+        model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)  # and then the averages are in place
+        average = model.layers[0].kernel.numpy()
+        for weight in model.weights:
+            weight.assign(weight + 1)
+        trained = [w.numpy() for w in model.weights]
+        model.evaluate(np.ones((4, 3)), np.ones((4, 1)), callbacks=[callbacks.SwapEMAWeights(), seen], verbose=0)
+        np.testing.assert_array_equal(seen.kernels, [average])
+        for weight, before in zip(model.weights, trained, strict=True):
+            np.testing.assert_array_equal(weight.numpy(), before)
 
     def test_an_optimizer_without_averages(self) -> None:
         with pytest.raises(ValueError, match="SwapEMAWeights needs an optimizer that keeps averages of the weights"):

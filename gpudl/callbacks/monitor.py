@@ -113,6 +113,7 @@ def optimizers_of(who: str, model: object) -> dict[str, Optimizer]:
     optimizer = getattr(model, "optimizer", None)
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"{who} needs a model that is compiled with an optimizer.")
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
     return {inner.name: inner for inner in getattr(optimizer, "optimizers", ())} or {"": optimizer}
 
 

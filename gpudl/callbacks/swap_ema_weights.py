@@ -63,17 +63,14 @@ class SwapEMAWeights(Callback):
 
     def _pairs(self) -> Iterator[tuple[Variable, Tensor]]:
         """Yield the weights with their averages."""
-        averaging = [
-            inner
-            for optimizer in optimizers_of("SwapEMAWeights", self.model).values()
-            if (inner := getattr(optimizer, "inner_optimizer", optimizer)).use_ema
-        ]
+        averaging = [each for each in optimizers_of("SwapEMAWeights", self.model).values() if each.use_ema]
         if not averaging:
             raise ValueError(
                 "SwapEMAWeights needs an optimizer that keeps averages of the weights: compile with one made with "
                 "use_ema=True."
             )
+        trained = {id(variable) for variable in self.model.trainable_variables}
         for optimizer in averaging:
-            for variable in self.model.trainable_variables:
+            for variable in (v for v in optimizer._trainable_variables if id(v) in trained):
                 if "average" in (slots := optimizer.slots_of(variable)):
                     yield variable, slots["average"]
