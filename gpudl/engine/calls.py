@@ -153,8 +153,8 @@ def declare(operation: object, symbol: KerasTensor) -> KerasTensor:
 def remember(
     operation: Callable[..., R],
     args: tuple[object, ...],
-    kwargs: dict[str, Any],
-    infer: Callable[[tuple[object, ...], dict[str, Any]], Any] | None = None,
+    kwargs: dict[str, object],
+    infer: Callable[[tuple[object, ...], dict[str, object]], object] | None = None,
 ) -> R:
     """Record a call with symbols among its arguments, and return symbols for its results.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,31 +21,33 @@ class LowRank(Layer):
 
     Attributes:
         lora_enabled: whether there is an update.
-        lora_rank: its rank.
-        lora_alpha: the update is multiplied by lora_alpha / lora_rank.
     """
 
     _adapted: ClassVar[str] = "kernel"
     lora_enabled = False
-    lora_rank: int | None = None
-    lora_alpha: float | None = None
+    _rank: int | None = None
+    _alpha: float | None = None
     _factors: tuple[Variable, ...] = ()
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self._plan(self.lora_rank, self.lora_alpha)
+    @property
+    def lora_rank(self) -> int | None:
+        """The rank of the update that there is, or that `build` adds; None for no update."""
+        return self._rank
 
-    def _plan(self, rank: int | None, alpha: float | None) -> None:
-        """Note which update there is to be.
+    @lora_rank.setter
+    def lora_rank(self, rank: int | None) -> None:
+        self._rank = None if rank is None else positive(type(self).__name__, lora_rank=rank)
 
-        Raises:
-            ValueError: a rank that is no positive integer, or a factor that is no number.
-        """
+    @property
+    def lora_alpha(self) -> float | None:
+        """The update is multiplied by lora_alpha / lora_rank; by default the rank."""
+        return self._rank if self._alpha is None else self._alpha
+
+    @lora_alpha.setter
+    def lora_alpha(self, alpha: float | None) -> None:
         if alpha is not None:
             require_number(type(self).__name__, lora_alpha=alpha)
-        if rank is not None:
-            rank = positive(type(self).__name__, lora_rank=rank)
-        self.lora_rank, self.lora_alpha = rank, rank if alpha is None else alpha
+        self._alpha = alpha
 
     def enable_lora(
         self,
@@ -81,7 +83,7 @@ class LowRank(Layer):
         if self.lora_enabled:
             raise ValueError(f"{who} has LoRA already, of rank {self.lora_rank}.")
         starts = initializers.get(a_initializer), initializers.get(b_initializer)
-        self._plan(positive(type(self).__name__, rank=rank), lora_alpha)
+        self.lora_alpha, self.lora_rank = lora_alpha, positive(type(self).__name__, rank=rank)
         self._add_update(*starts)
 
     def _require_free(self) -> None:

@@ -74,9 +74,8 @@ class Dense(LowRank, options=DenseOptions):
         """Create kernel and bias for inputs of `input_shape`."""
         self.kernel = self._add("kernel", (input_shape[-1], self.units))
         self.bias = self._add("bias", (self.units,)) if self.use_bias else None
-        self.input_spec = InputSpec(
-            min_ndim=2, axes={-1: self.kernel.shape[0]}, hint=partial(_hint, self.kernel.shape[0])
-        )
+        features = self.kernel.shape[0]
+        self.input_spec = InputSpec(min_ndim=2, axes={-1: features}, hint=partial(_hint, features))
         self._add_update()
 
     def call(self, x: Tensor) -> Tensor:

@@ -217,7 +217,7 @@ class Layer(HasMasks, HasSymbols, HasBuildConfig, HasStatelessCall, HasDtypePoli
         self.built = True
         self._check(first)
 
-    def _build_for_symbols(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> None:
+    def _build_for_symbols(self, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         if type(self).build is Layer.build and self._children:  # which the call builds
             inferred(self, args, kwargs)
         else:

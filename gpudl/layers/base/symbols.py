@@ -21,7 +21,7 @@ class HasSymbols(Named):
     """The base of layers that implements calls on symbols."""
 
     __call__: Callable[..., Any]
-    _build_for_symbols: Callable[[tuple[object, ...], dict[str, Any]], None]
+    _build_for_symbols: Callable[[tuple[object, ...], dict[str, object]], None]
     built: bool
     _output_shape: Nest[OpenShape] = None  # type: ignore[assignment]
     _inputs_seen: tuple[OpenShape, np.dtype] | None = None
@@ -87,17 +87,17 @@ class HasSymbols(Named):
             return symbols_of(self.compute_output_shape(*given), np.dtype(self.compute_dtype))
         return map_leaves(_symbol, inferred(self, args, kwargs))
 
-    def _remembered(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
+    def _remembered(self, args: tuple[object, ...], kwargs: dict[str, object]) -> Nest[Tensor]:
         """Return symbols for the results of a call, which hold the call.
 
         A layer that says itself what its results are, by its own `compute_output_spec`, is believed: `call` runs only
         where layers inside have to be built.
         """
-        if type(self).compute_output_spec is HasSymbols.compute_output_spec:
-            return remember(self, args, kwargs)
-        return remember(self, args, kwargs, self._specified)
+        says = type(self).compute_output_spec is not HasSymbols.compute_output_spec
+        outputs: Nest[Tensor] = remember(self, args, kwargs, self._specified if says else None)
+        return outputs
 
-    def _specified(self, args: tuple[object, ...], kwargs: dict[str, Any]) -> Any:
+    def _specified(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """Return what `compute_output_spec` says, with a `Pair` in place of each symbol."""
         if not self.built:
             self._build_for_symbols(args, kwargs)
