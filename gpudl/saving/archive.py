@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
@@ -94,6 +94,9 @@ def read_archive(source: Path, make: Callable[[bytes, int], Layer]) -> Layer:
         with intact(source):
             text = archive.read(CONFIG)
             written_by = version_of(archive)
+        if hasattr(os, "posix_fadvise"):  # the weights are read from the disk while the model is built
+            with suppress(OSError), source.open("rb") as file_to_come:
+                os.posix_fadvise(file_to_come.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
         try:
             model = make(text, archive.getinfo(WEIGHTS).file_size)
         except ValueError as error:
@@ -193,8 +196,6 @@ def opened_archive(source: Path) -> Iterator[zipfile.ZipFile]:
         archive = zipfile.ZipFile(source)
     with archive:
         _check_members(archive, source)
-        if hasattr(os, "posix_fadvise"):  # read while the model is built
-            os.posix_fadvise(archive.fp.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)  # type: ignore[union-attr]
         yield archive
 
 
