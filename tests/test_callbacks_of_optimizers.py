@@ -23,6 +23,12 @@ def compiled(optimizer: object) -> gpudl.Model:
 
 
 class TestLearningRateScheduler:
+    def test_optimizers_of_one_name(self) -> None:
+        rates = optimizers.SGD(0.5, name="s"), optimizers.SGD(0.1, name="s")
+        model = compiled(optimizers.MultiOptimizer(optimizers.OptimizerMap(rates[0], {".*bias": rates[1]})))
+        model.fit(X, Y, callbacks=[callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)], verbose=0)
+        np.testing.assert_allclose([float(each.learning_rate) for each in rates], [0.25, 0.05])
+
     @pytest.mark.parametrize("scaled", [False, True])
     def test_the_rates_of_several_optimizers(self, scaled: bool) -> None:
         several = {".*a/.*": optimizers.SGD(0.5, name="fast")}
@@ -111,6 +117,20 @@ class Seen(callbacks.Callback):
 
     def on_test_batch_begin(self, batch: int, logs: object = None) -> None:
         self.kernels.append(self.model.layers[0].kernel.numpy())
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_tensorboard_writes_the_rate_of_each_optimizer(several: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast, slow = optimizers.SGD(0.5, name="fast"), optimizers.SGD(0.25, name="slow")
+    both = optimizers.MultiOptimizer(optimizers.OptimizerMap(slow, {".*kernel": fast}))
+    board, written = callbacks.TensorBoard.__new__(callbacks.TensorBoard), {}  # a new one needs tensorboard
+    board.write_steps_per_second, board.histogram_freq = False, 0
+    board.set_model(compiled(both if several else fast))
+    monkeypatch.setattr(board, "_write", lambda kind, values, step: written.update({kind: values}))
+    board.on_epoch_end(0, {"loss": 1.0, "val_loss": 2.0})
+    rates = {"_fast": 0.5, "_slow": 0.25} if several else {"": 0.5}
+    assert written["train"] == {"epoch_loss": 1.0, **{f"epoch_learning_rate{name}": r for name, r in rates.items()}}
+    assert written["validation"] == {"epoch_loss": 2.0}
 
 
 class TestSwapEMAWeights:

@@ -40,7 +40,7 @@ class LearningRateScheduler(Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Call the schedule, and set the learning rate."""
-        for name, optimizer in optimizers_of("LearningRateScheduler", self.model).items():
+        for name, optimizer in optimizers_of("LearningRateScheduler", self.model):
             rate = self.schedule(*(epoch, float(optimizer.learning_rate))[: self._arguments()])
             if not isinstance(rate, float | np.floating):
                 raise ValueError(
@@ -140,7 +140,7 @@ class ReduceLROnPlateau(MonitorCallback):
                 self._reduce(epoch)
 
     def _reduce(self, epoch: int) -> None:
-        for name, optimizer in optimizers_of("ReduceLROnPlateau", self.model).items():
+        for name, optimizer in optimizers_of("ReduceLROnPlateau", self.model):
             before = float(optimizer.learning_rate)
             if before <= np.float32(self.min_lr):
                 continue

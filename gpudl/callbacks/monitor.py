@@ -104,8 +104,8 @@ class BatchCounter:
         return due
 
 
-def optimizers_of(who: str, model: object) -> dict[str, Optimizer]:
-    """Return the optimizers of a model, by what tells them apart: nothing for one, their names for several.
+def optimizers_of(who: str, model: object) -> list[tuple[str, Optimizer]]:
+    """Return the optimizers of a model, each with what tells it apart: nothing for one, its name for several.
 
     Raises:
         ValueError: the model is not compiled with one.
@@ -114,12 +114,10 @@ def optimizers_of(who: str, model: object) -> dict[str, Optimizer]:
     if not isinstance(optimizer, Optimizer):
         raise ValueError(f"{who} needs a model that is compiled with an optimizer.")
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
-    return {inner.name: inner for inner in getattr(optimizer, "optimizers", ())} or {"": optimizer}
+    return [(inner.name, inner) for inner in getattr(optimizer, "optimizers", ())] or [("", optimizer)]
 
 
-def note_rates(who: str, model: object, logs: Logs) -> dict[str, Optimizer]:
-    """Put the learning rates of a model into its logs, as ``learning_rate``, and return `optimizers_of` it."""
-    optimizers = optimizers_of(who, model)
-    for name, optimizer in optimizers.items() if logs is not None else ():
+def note_rates(who: str, model: object, logs: Logs) -> None:
+    """Put the learning rates of a model into its logs, as ``learning_rate`` or with the name of each optimizer."""
+    for name, optimizer in optimizers_of(who, model) if logs is not None else ():
         logs[f"learning_rate_{name}" if name else "learning_rate"] = float(optimizer.learning_rate)
-    return optimizers

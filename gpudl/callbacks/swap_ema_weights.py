@@ -63,7 +63,7 @@ class SwapEMAWeights(Callback):
 
     def _pairs(self) -> Iterator[tuple[Variable, Tensor]]:
         """Yield the weights with their averages."""
-        averaging = [each for each in optimizers_of("SwapEMAWeights", self.model).values() if each.use_ema]
+        averaging = [each for _, each in optimizers_of("SwapEMAWeights", self.model) if each.use_ema]
         if not averaging:
             raise ValueError(
                 "SwapEMAWeights needs an optimizer that keeps averages of the weights: compile with one made with "

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from gpudl.callbacks.base import Callback, Logs
+from gpudl.callbacks.monitor import note_rates
 
 
 class _Writer(Protocol):
@@ -112,8 +113,8 @@ class TensorBoard(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write the metrics of the epoch."""
         logs = dict(logs or {})
+        note_rates("TensorBoard", self.model, logs)
         train = {f"epoch_{name}": value for name, value in logs.items() if not name.startswith("val_")}
-        train["epoch_learning_rate"] = float(self.model.optimizer.learning_rate)
         if self.write_steps_per_second:
             began, first = self._began
             train["epoch_steps_per_second"] = (self._train_step - first) / (time.perf_counter() - began)
