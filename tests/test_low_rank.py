@@ -68,7 +68,7 @@ def test_only_the_update_and_the_bias_are_trained(name: str) -> None:
     assert len(frozen) == 1
 
 
-def test_a_new_update_changes_nothing_yet_and_models_load_without_it(tmp_path: Path) -> None:
+def test_a_new_update_changes_nothing_yet_and_models_load_with_it(tmp_path: Path) -> None:
     model = gpudl.Sequential([Input((4,)), layers.Dense(3, name="d")])
     before = model(X[:, 0]).numpy()
     model.layers[0].enable_lora(2)
@@ -76,6 +76,7 @@ def test_a_new_update_changes_nothing_yet_and_models_load_without_it(tmp_path: P
     drawn(model.layers[0])
     model.save(tmp_path / "m.keras")
     loaded = gpudl.saving.load_model(tmp_path / "m.keras")
+    assert loaded.layers[0].lora_rank == 2
     np.testing.assert_allclose(loaded(X[:, 0]).numpy(), model(X[:, 0]).numpy(), rtol=1e-5, atol=1e-6)
 
 
@@ -88,7 +89,7 @@ GIVEN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", GIVEN)
-def test_a_rank_by_the_constructor(name: str, tmp_path: Path) -> None:
+def test_a_rank_by_the_constructor(name: str) -> None:
     make, data = GIVEN[name]
     assert "lora_rank" not in make(gpudl).get_config()
     layer = make(gpudl, lora_rank=2, lora_alpha=3)
@@ -101,7 +102,8 @@ def test_a_rank_by_the_constructor(name: str, tmp_path: Path) -> None:
     assert enabled.get_config() == config
     assert [v.name for v in layer.weights] == [v.name for v in enabled.weights]
     assert [v.name for v in layer.non_trainable_weights] == [v.name for v in enabled.non_trainable_weights]
-    drawn(layer), enabled.set_weights(layer.get_weights())
+    drawn(layer)
+    enabled.set_weights(layer.get_weights())
     np.testing.assert_array_equal(layer(data).numpy(), enabled(data).numpy())
     again = type(layer).from_config(config)
     again(data)

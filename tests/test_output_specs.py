@@ -26,6 +26,20 @@ def test_a_layer_that_says_what_its_results_are_is_not_called_on_symbols() -> No
         model(np.ones((2, 3), np.float32))
 
 
+def test_a_layer_that_says_no_symbols() -> None:
+    class Shapes(layers.Layer):
+        def call(self, x: gpudl.Tensor) -> gpudl.Tensor:
+            return x
+
+        def compute_output_spec(self, x: KerasTensor) -> object:
+            return x.shape
+
+    with pytest.raises(
+        TypeError, match=r'^Shapes "s": compute_output_spec\(\) must return KerasTensor\(shape, dtype\), got'
+    ):
+        Shapes(name="s")(layers.Input((3,)))
+
+
 @pytest.mark.parametrize("builds_itself", [True, False])
 def test_a_layer_that_says_what_its_results_are_is_built(builds_itself: bool) -> None:
     class Both(layers.Layer):

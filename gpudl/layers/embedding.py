@@ -127,7 +127,7 @@ class ReversibleEmbedding(Embedding):
         mask_zero: whether 0 is padding, as for `Embedding`.
         reverse_dtype: the dtype of the projection back to integers; by default that of computation.
         logit_soft_cap: logits become cap * tanh(logits / cap).
-        **options: those of `Layer`.
+        **options: those of `Layer`, and ``lora_rank`` and ``lora_alpha`` of `Embedding`.
 
     Raises:
         ValueError: a size that is no positive integer, or a cap that is not positive.

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpudl.engine.calls import Call, calls_of, inferred, remember
 from gpudl.engine.enclosing import inside
-from gpudl.engine.symbol import KerasTensor, OpenShape, Pair
+from gpudl.engine.symbol import KerasTensor, OpenShape, Pair, symbols
 from gpudl.engine.tensor import Tensor
 from gpudl.engine.tree import Nest, map_leaves
 from gpudl.layers.base.build_shapes import inferred_shapes, open_batch, symbols_of
@@ -102,6 +102,10 @@ class HasSymbols(Named):
         if not self.built:
             self._build_for_symbols(args, kwargs)
         said = self.compute_output_spec(*args, **kwargs)
+        if not symbols(said):
+            raise TypeError(
+                f"{self._who()}: compute_output_spec() must return KerasTensor(shape, dtype), got {said!r}."
+            )
         return map_leaves(lambda leaf: leaf.pair if isinstance(leaf, KerasTensor) else leaf, said)
 
     def symbolic_call(self, *args: object, **kwargs: object) -> Any:
